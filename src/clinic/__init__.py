@@ -1,0 +1,1 @@
+"""Clinic: appointments that are never booked twice."""

@@ -1,0 +1,1 @@
+"""Adapters: one folder for each technology, reached only through `clinic.bootstrap`."""

@@ -1,0 +1,201 @@
+"""One PostgreSQL and one Valkey for a whole test session, a database of its own for each test.
+
+The process that was started as pytest owns the servers: in it they start once it is known that a
+test outside tests/unit will run, xdist's workers only get to know where. They end with it, however
+it ends. The folder that a killed session leaves in the temporary directory is removed by the next
+session: whoever can lock a folder knows that its session is over.
+"""
+
+import fcntl
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+
+TEMPLATE = "clinic_template"
+# Two workers with full pools, and what the tests open besides.
+POSTGRES_SETTINGS = {"max_connections": "300"}
+
+
+@dataclass(frozen=True)
+class DatabaseUrls:
+    """One database as its owner and as the application sees it."""
+
+    name: str
+    owner_url: str
+    app_url: str
+
+
+class ServiceSession:
+    """The servers of one test session, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.postgres = EmbeddedPostgres(folder / "postgres", POSTGRES_SETTINGS)
+        self.valkey = EmbeddedValkey(folder / "valkey")
+        self.is_running = False
+
+    def start(self) -> None:
+        """Start both servers, at the first call only."""
+        if not self.is_running:
+            self.is_running = True
+            self.postgres.start()
+            self.valkey.start()
+
+    def stop(self) -> None:
+        """Stop both servers, also those that a killed session left, and remove the folder."""
+        for server in (self.valkey, self.postgres):
+            server.stop()
+            server.stop_leftover()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+session_key = pytest.StashKey[ServiceSession]()
+lock_key = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[session_key] = ServiceSession(Path(worker["services_folder"]))
+        return
+    all_sessions = _sessions_folder()
+    _remove_dead_sessions(all_sessions)
+    folder = Path(tempfile.mkdtemp(dir=all_sessions))
+    config.stash[lock_key] = os.open(folder / "session.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(config.stash[lock_key], fcntl.LOCK_EX)
+    config.stash[session_key] = ServiceSession(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if lock_key in config.stash:
+        config.stash[session_key].stop()
+        os.close(config.stash[lock_key])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    node.workerinput["services_folder"] = str(node.config.stash[session_key].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids: list[str]) -> None:
+    # Tests are handed out only after this, so that no worker sees servers that are not up yet.
+    if any(not test_id.startswith("tests/unit/") for test_id in ids):
+        node.config.stash[session_key].start()
+
+
+def _sessions_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"clinic-tests-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    assert folder.lstat().st_uid == os.geteuid(), f"{folder} belongs to another user"
+    return folder
+
+
+def _remove_dead_sessions(all_sessions: Path) -> None:
+    for folder in all_sessions.iterdir():
+        with suppress(OSError), (folder / "session.lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ServiceSession(folder).stop()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def services(request: pytest.FixtureRequest) -> ServiceSession:
+    """The session's servers, running."""
+    config = request.config
+    session = config.stash[session_key]
+    if not hasattr(config, "workerinput"):
+        session.start()
+    elif not (session.folder / "valkey" / "server.pid").exists():
+        pytest.fail("Tests that need PostgreSQL or Valkey do not belong under tests/unit.")
+    return session
+
+
+@pytest.fixture(scope="session")
+def postgres_server(services: ServiceSession) -> EmbeddedPostgres:
+    """The session's PostgreSQL, for databases of one's own; not to be stopped or killed."""
+    return services.postgres
+
+
+@pytest.fixture(scope="session")
+def migrated_template(services: ServiceSession) -> str:
+    """The name of a database with all migrations and no rows, to make others from."""
+    with _locked(services.folder / "template.lock"):
+        is_made = services.folder / "template.made"
+        if not is_made.exists():
+            from clinic.adapters.postgres.migrations import migrate  # type: ignore[import-not-found,unused-ignore]
+
+            services.postgres.drop_database(TEMPLATE)
+            services.postgres.create_database(TEMPLATE)
+            migrate(services.postgres.url(TEMPLATE, "owner"))
+            is_made.touch()
+    return TEMPLATE
+
+
+_database_numbers = itertools.count(1)
+
+
+@contextmanager
+def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[DatabaseUrls]:
+    name = f"test_{os.getpid()}_{next(_database_numbers)}"
+    postgres.create_database(name, template=template)
+    try:
+        yield DatabaseUrls(name, postgres.url(name, "owner"), postgres.url(name, "app"))
+    finally:
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def postgres_urls(
+    postgres_server: EmbeddedPostgres, migrated_template: str
+) -> Iterator[DatabaseUrls]:
+    """A migrated database for one test."""
+    with _database(postgres_server, migrated_template) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="module")
+def module_postgres_urls(
+    postgres_server: EmbeddedPostgres, migrated_template: str
+) -> Iterator[DatabaseUrls]:
+    """A migrated database for all tests of a module, which clean up after themselves."""
+    with _database(postgres_server, migrated_template) as urls:
+        yield urls
+
+
+@pytest.fixture
+def empty_postgres_urls(postgres_server: EmbeddedPostgres) -> Iterator[DatabaseUrls]:
+    """A database without tables for one test, such as one of the migrations."""
+    with _database(postgres_server, "template1") as urls:
+        yield urls
+
+
+@pytest.fixture
+def valkey_url(services: ServiceSession, worker_id: str) -> str:
+    """An empty Valkey database for one test; channels are shared by all databases."""
+    number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
+    url = f"{services.valkey.url.removesuffix('/0')}/{number}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
