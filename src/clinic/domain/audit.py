@@ -1,0 +1,138 @@
+"""The audit trail: one entry per change of an appointment, one event for anything else."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from clinic.domain.errors import InvalidInput
+from clinic.domain.people import Actor, Role
+
+if TYPE_CHECKING:
+    from clinic.domain.appointments import Status
+
+REASON_MAX_CHARS = 500
+NO_REASON = "No reason given"
+
+
+class Action(StrEnum):
+    """What was done to an appointment."""
+
+    BOOK = "BOOK"
+    CHANGE_STATUS = "CHANGE_STATUS"
+    RESCHEDULE = "RESCHEDULE"
+    SWAP = "SWAP"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change of one appointment: who, what, when, from where, why."""
+
+    id: UUID
+    clinic_id: UUID
+    appointment_id: UUID
+    at: datetime
+    actor_id: UUID
+    actor_role: Role
+    action: Action
+    from_status: "Status | None"
+    to_status: "Status"
+    from_slot_id: UUID | None
+    to_slot_id: UUID
+    #: the appointment's version after the change
+    version: int
+    reason: str
+    request_id: str | None = None
+    ip: str | None = None
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Anything else worth keeping: hours, slots, people, settings. `detail` holds ids and names of
+    fields, never personal data."""
+
+    id: UUID
+    clinic_id: UUID
+    at: datetime
+    actor_id: UUID
+    actor_role: Role
+    #: a verb, such as "block"
+    action: str
+    #: what kind of thing, such as "slot"
+    entity: str
+    entity_id: UUID | None
+    reason: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    outcome: str = "done"
+    patient_id: UUID | None = None
+    request_id: str | None = None
+    ip: str | None = None
+    session_id: UUID | None = None
+
+
+def checked_reason(value: str | None) -> str:
+    """Return the reason to keep. Raises InvalidInput when it is too long or not printable."""
+    reason = " ".join((value or "").split())
+    if len(reason) > REASON_MAX_CHARS or not reason.isprintable():
+        raise InvalidInput(
+            f"Write a reason of at most {REASON_MAX_CHARS} printable characters.", pointer="/reason"
+        )
+    return reason or NO_REASON
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Where an appointment stands according to its trail alone."""
+
+    status: "Status"
+    slot_id: UUID
+    version: int
+
+
+def replay(entries: Iterable[AuditEntry]) -> Replayed:
+    """Return where the entries, oldest first, lead to.
+
+    Raises ValueError where the trail is empty or an entry does not follow from the one before.
+    """
+    state: Replayed | None = None
+    for entry in entries:
+        before = (state.status, state.slot_id, state.version) if state else (None, None, 0)
+        if (entry.from_status, entry.from_slot_id, entry.version - 1) != before:
+            raise ValueError(f"audit entry {entry.id} does not follow from the one before")
+        state = Replayed(entry.to_status, entry.to_slot_id, entry.version)
+    if state is None:
+        raise ValueError("an appointment without a trail")
+    return state
+
+
+def event_by(
+    actor: Actor,
+    action: str,
+    entity: str,
+    entity_id: UUID | None,
+    *,
+    now: datetime,
+    event_id: UUID,
+    reason: str | None = None,
+    clinic_id: UUID | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> AuditEvent:
+    """Return the event to append for what `actor` did. Raises InvalidInput for a bad reason."""
+    return AuditEvent(
+        id=event_id,
+        clinic_id=clinic_id or actor.clinic_id,
+        at=now,
+        actor_id=actor.user_id,
+        actor_role=actor.role,
+        action=action,
+        entity=entity,
+        entity_id=entity_id,
+        reason=checked_reason(reason),
+        detail=detail or {},
+        request_id=actor.request_id,
+        ip=actor.ip,
+        session_id=actor.session_id,
+    )

@@ -1,0 +1,162 @@
+"""A clinic: its name, its time zone, and the policy that bounds bookings."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from clinic.domain.errors import (
+    BeyondHorizon,
+    DatetimeOutOfRange,
+    InsideCancelNotice,
+    InsideNotice,
+    InvalidInput,
+    NaiveDatetime,
+    SlotInPast,
+    UnknownTimeZone,
+)
+
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+NAME_MAX_CHARS = 200
+NOTICE_MAX_MIN = 366 * 24 * 60
+HORIZON_MAX_DAYS = 730
+LEADS_MAX = 5
+
+
+@lru_cache(maxsize=1024)
+def zone_named(name: str) -> ZoneInfo:
+    """Return the IANA zone called `name`. Raises UnknownTimeZone."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UnknownTimeZone(
+            f"{name!r} is not an IANA time zone; write one such as Europe/London.",
+            pointer="/timeZone",
+        ) from None
+
+
+def checked_instant(value: datetime, pointer: str) -> datetime:
+    """Return `value` when it is aware and within the accepted years.
+
+    Raises NaiveDatetime, DatetimeOutOfRange.
+    """
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise NaiveDatetime(pointer=pointer)
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise DatetimeOutOfRange(pointer=pointer)
+    return value
+
+
+def checked_date(value: date, pointer: str) -> date:
+    """Return `value` when its year is accepted. Raises DatetimeOutOfRange."""
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise DatetimeOutOfRange(
+            f"The date is too far off; years {FIRST_YEAR} to {LAST_YEAR} are accepted.",
+            pointer=pointer,
+        )
+    return value
+
+
+def checked_name(value: str, pointer: str = "/name") -> str:
+    """Return `value` without outer spaces. Raises InvalidInput when empty, too long or odd."""
+    name = " ".join(value.split())
+    if not 1 <= len(name) <= NAME_MAX_CHARS or not name.isprintable():
+        raise InvalidInput(f"Write a name of 1 to {NAME_MAX_CHARS} characters.", pointer=pointer)
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The bounds a clinic sets on bookings."""
+
+    #: minutes before its start at which a slot can last be booked
+    notice_min: int = 60
+    #: days ahead of now that bookings are taken
+    horizon_days: int = 90
+    #: minutes before the start until which patients may cancel, move or confirm by themselves
+    cancel_notice_min: int = 120
+    #: minutes a held slot waits for its booking
+    hold_min: int = 10
+    #: minutes before the start at which reminders are due
+    reminder_leads_min: tuple[int, ...] = (24 * 60, 2 * 60)
+
+    def __post_init__(self) -> None:
+        bounds = (
+            ("noticeMin", self.notice_min, 0, NOTICE_MAX_MIN),
+            ("horizonDays", self.horizon_days, 1, HORIZON_MAX_DAYS),
+            ("cancelNoticeMin", self.cancel_notice_min, 0, NOTICE_MAX_MIN),
+            ("holdMin", self.hold_min, 1, 24 * 60),
+        )
+        for name, value, low, high in bounds:
+            if not low <= value <= high:
+                raise InvalidInput(
+                    f"{name} must be from {low} to {high}.", pointer=f"/policy/{name}"
+                )
+        leads = self.reminder_leads_min
+        if len(leads) > LEADS_MAX or any(not 1 <= lead <= NOTICE_MAX_MIN for lead in leads):
+            raise InvalidInput(
+                f"Give at most {LEADS_MAX} reminder leads of 1 to {NOTICE_MAX_MIN} minutes.",
+                pointer="/policy/reminderLeadsMin",
+            )
+        if len(set(leads)) != len(leads):
+            raise InvalidInput(
+                "Each reminder lead may stand once.", pointer="/policy/reminderLeadsMin"
+            )
+
+    def bookable_window(self, now: datetime) -> tuple[datetime, datetime]:
+        """Return the first and the last instant at which a slot booked at `now` may start."""
+        return now + timedelta(minutes=self.notice_min), now + timedelta(days=self.horizon_days)
+
+    def check_bookable(self, starts_at: datetime, now: datetime, *, override: bool = False) -> None:
+        """Refuse a slot that starts in the past, inside the notice or beyond the horizon.
+
+        `override` (staff only) waives notice and horizon, never the past.
+        """
+        if starts_at <= now:
+            raise SlotInPast()
+        if override:
+            return
+        earliest, latest = self.bookable_window(now)
+        if starts_at < earliest:
+            raise InsideNotice(
+                f"This clinic takes bookings until {self.notice_min} minutes before the start.",
+                noticeMin=self.notice_min,
+            )
+        if starts_at > latest:
+            raise BeyondHorizon(
+                f"This clinic takes bookings up to {self.horizon_days} days ahead.",
+                horizonDays=self.horizon_days,
+            )
+
+    def check_own_change(self, starts_at: datetime, now: datetime) -> None:
+        """Refuse a patient's own change later than the cancel notice before the start."""
+        if now > starts_at - timedelta(minutes=self.cancel_notice_min):
+            raise InsideCancelNotice(
+                f"Patients can change an appointment until {self.cancel_notice_min} minutes"
+                " before its start; call the clinic.",
+                cancelNoticeMin=self.cancel_notice_min,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """One clinic; every other row belongs to one."""
+
+    id: UUID
+    name: str
+    #: IANA name
+    time_zone: str
+    policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", checked_name(self.name))
+        zone_named(self.time_zone)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return zone_named(self.time_zone)
+
+    def local_date(self, instant: datetime) -> date:
+        """Return the day that `instant` falls on at the clinic."""
+        return instant.astimezone(self.zone).date()

@@ -1,0 +1,359 @@
+"""Every way Clinic can refuse, as one tree; each error has a stable code.
+
+The docstring of an error is its default message. `facts` are what a caller needs to mend the
+request (allowed states, nearest slots, the bound that was crossed); they never hold personal data.
+"""
+
+from collections.abc import Mapping
+from inspect import cleandoc
+from typing import Any, ClassVar
+
+
+class ClinicError(Exception):
+    """The clinic refused the request."""
+
+    code: ClassVar[str] = "clinic_error"
+
+    def __init__(self, message: str | None = None, **facts: Any) -> None:
+        self.message: str = message or cleandoc(type(self).__doc__ or "")
+        self.facts: Mapping[str, Any] = facts
+        super().__init__(self.message)
+
+
+# --- input: the request itself cannot be understood or can never be right
+
+
+class InvalidInput(ClinicError):
+    """The request is not valid."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str | None = None, pointer: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.pointer = pointer
+
+
+class UnknownTimeZone(InvalidInput):
+    """The time zone is not an IANA name such as Europe/London."""
+
+    code = "unknown_time_zone"
+
+
+class NaiveDatetime(InvalidInput):
+    """The time has no offset; write it as 2026-11-23T09:00:00Z or with +01:00."""
+
+    code = "naive_datetime"
+
+
+class DatetimeOutOfRange(InvalidInput):
+    """The time is too far off; years 2000 to 2199 are accepted."""
+
+    code = "datetime_out_of_range"
+
+
+class EndBeforeStart(InvalidInput):
+    """The end is not after the start."""
+
+    code = "end_before_start"
+
+
+class AvailabilityRemainder(InvalidInput):
+    """The range is not a whole number of slots."""
+
+    code = "availability_remainder"
+
+
+class PasswordRefused(InvalidInput):
+    """Choose another password of 8 to 128 characters."""
+
+    code = "password_refused"
+
+
+class PhoneNumberRefused(InvalidInput):
+    """This is not a phone number; write it with its country code, such as +44 20 7946 0958."""
+
+    code = "phone_number_refused"
+
+
+class IdempotencyKeyMissing(InvalidInput):
+    """The Idempotency-Key header is missing; send 20 to 255 printable ASCII characters."""
+
+    code = "idempotency_key_missing"
+
+
+class IdempotencyKeyMalformed(InvalidInput):
+    """The Idempotency-Key is malformed; send 20 to 255 printable ASCII characters."""
+
+    code = "idempotency_key_malformed"
+
+
+class IdempotencyKeyReused(ClinicError):
+    """This Idempotency-Key was used before with a different request; make a new key."""
+
+    code = "idempotency_key_reused"
+
+
+# --- who is asking
+
+
+class NotSignedIn(ClinicError):
+    """Sign in first: send Authorization: Bearer with a valid token."""
+
+    code = "not_signed_in"
+
+
+class SignInFailed(NotSignedIn):
+    """The email address or the password is wrong."""
+
+    code = "sign_in_failed"
+
+
+class InvitationInvalid(NotSignedIn):
+    """This invitation is not valid: it was used, has expired, or was replaced by a newer one."""
+
+    code = "invitation_invalid"
+
+
+class PermissionDenied(ClinicError):
+    """Your role may not do this."""
+
+    code = "permission_denied"
+
+
+class ForgedRequest(PermissionDenied):
+    """Requests with a session cookie need its X-CSRF-Token and must come from this site."""
+
+    code = "forged_request"
+
+
+class QuotaExceeded(ClinicError):
+    """Too many requests; wait as long as Retry-After says."""
+
+    code = "quota_exceeded"
+
+
+# --- what was asked for does not exist (for this actor)
+
+
+class NotFound(ClinicError):
+    """There is no such thing here."""
+
+    code = "not_found"
+
+
+class UserNotFound(NotFound):
+    """There is no such user."""
+
+    code = "user_not_found"
+
+
+class SessionNotFound(NotFound):
+    """There is no such session."""
+
+    code = "session_not_found"
+
+
+class ClinicNotFound(NotFound):
+    """There is no such clinic."""
+
+    code = "clinic_not_found"
+
+
+class ClinicNotNamed(InvalidInput):
+    """There are several clinics; name one with ?clinic=."""
+
+    code = "clinic_not_named"
+
+
+class DoctorNotFound(NotFound):
+    """There is no such doctor."""
+
+    code = "doctor_not_found"
+
+
+class PatientNotFound(NotFound):
+    """There is no such patient."""
+
+    code = "patient_not_found"
+
+
+class SlotNotFound(NotFound):
+    """There is no such slot."""
+
+    code = "slot_not_found"
+
+
+class AppointmentNotFound(NotFound):
+    """There is no such appointment."""
+
+    code = "appointment_not_found"
+
+
+class AvailabilityNotFound(NotFound):
+    """There is no such availability."""
+
+    code = "availability_not_found"
+
+
+class ExceptionNotFound(NotFound):
+    """There is no such availability exception."""
+
+    code = "exception_not_found"
+
+
+# --- the clinic's policy refuses it
+
+
+class PolicyRefused(ClinicError):
+    """The clinic's policy does not allow this."""
+
+    code = "policy_refused"
+
+
+class SlotInPast(PolicyRefused):
+    """The slot has already started."""
+
+    code = "slot_in_past"
+
+
+class InsideNotice(PolicyRefused):
+    """The slot starts too soon to be booked."""
+
+    code = "inside_notice"
+
+
+class BeyondHorizon(PolicyRefused):
+    """The slot is further ahead than the clinic takes bookings."""
+
+    code = "beyond_horizon"
+
+
+class InsideCancelNotice(PolicyRefused):
+    """It is too late to change this appointment yourself; call the clinic."""
+
+    code = "inside_cancel_notice"
+
+
+# --- the state of things refuses it
+
+
+class Conflict(ClinicError):
+    """The request conflicts with the current state."""
+
+    code = "conflict"
+
+
+class SlotTaken(Conflict):
+    """Sorry, this slot was just taken."""
+
+    code = "slot_taken"
+
+
+class SlotBlocked(Conflict):
+    """This slot is blocked by the clinic."""
+
+    code = "slot_blocked"
+
+
+class PatientBusy(Conflict):
+    """The patient has another appointment at this time."""
+
+    code = "patient_busy"
+
+
+class TransitionNotAllowed(Conflict):
+    """The appointment cannot change to this status."""
+
+    code = "transition_not_allowed"
+
+
+class TooEarly(Conflict):
+    """It is too early for this status."""
+
+    code = "too_early"
+
+
+class NotSwappable(Conflict):
+    """These two appointments cannot be swapped."""
+
+    code = "not_swappable"
+
+
+class SameSlot(Conflict):
+    """The appointment is already in this slot."""
+
+    code = "same_slot"
+
+
+class AvailabilityOverlap(Conflict):
+    """The doctor already has hours in this range."""
+
+    code = "availability_overlap"
+
+
+class SlotOverlap(Conflict):
+    """The doctor already has a slot in this range."""
+
+    code = "slot_overlap"
+
+
+class EmailInUse(Conflict):
+    """Someone is registered with this email address."""
+
+    code = "email_in_use"
+
+
+class AlreadyExists(Conflict):
+    """This already exists."""
+
+    code = "already_exists"
+
+
+class IdempotencyConflict(Conflict):
+    """A request with this Idempotency-Key is being worked on; send it again in a moment."""
+
+    code = "idempotency_conflict"
+
+
+# --- conditional requests
+
+
+class VersionMissing(ClinicError):
+    """Send If-Match with the ETag that you last read."""
+
+    code = "version_missing"
+
+
+class VersionMismatch(ClinicError):
+    """It changed since you read it; read it again and repeat the change."""
+
+    code = "version_mismatch"
+
+
+# --- outside failures: nothing was changed, the same request may be sent again
+
+
+class TemporaryFailure(ClinicError):
+    """The service cannot answer right now; nothing was changed, send it again."""
+
+    code = "temporary_failure"
+
+
+class TransactionAborted(TemporaryFailure):
+    """Two changes met and this one gave way; send it again."""
+
+    code = "transaction_aborted"
+
+
+class AuditUnavailable(TemporaryFailure):
+    """The audit trail cannot be written right now, so nothing is shown or changed."""
+
+    code = "audit_unavailable"
+
+
+def every_error(root: type[ClinicError] = ClinicError) -> tuple[type[ClinicError], ...]:
+    """Return `root` and all errors below it, parents first."""
+    found = [root]
+    for child in root.__subclasses__():
+        found.extend(every_error(child))
+    return tuple(found)

@@ -1,0 +1,91 @@
+"""Idempotency keys: what a key must look like, what a repeated request is answered with."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from clinic.domain.errors import (
+    ClinicError,
+    Conflict,
+    IdempotencyConflict,
+    IdempotencyKeyMalformed,
+    IdempotencyKeyReused,
+    TemporaryFailure,
+)
+
+KEY_MIN_CHARS, KEY_MAX_CHARS = 20, 255
+#: how long an answer is promised, and after which it may be removed
+PROMISED = timedelta(hours=24)
+REAPED_AFTER = timedelta(hours=72)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """A request that carries a key: bound to its clinic and principal."""
+
+    clinic_id: UUID
+    principal_id: UUID
+    key: str
+    #: SHA-256 of method, route and canonical body
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller was told, word for word; its parts mean something to the entrypoint only."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer kept with the change that it answers for."""
+
+    request: IdempotentRequest
+    answer: Answer
+    created_at: datetime
+
+
+def checked_key(header: str) -> str:
+    """Return the key in `header`, with or without the quotes of a structured-field string.
+
+    Raises IdempotencyKeyMalformed.
+    """
+    key = header.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if not KEY_MIN_CHARS <= len(key) <= KEY_MAX_CHARS or not (key.isascii() and key.isprintable()):
+        raise IdempotencyKeyMalformed()
+    return key
+
+
+def fingerprint(method: str, route: str, canonical_body: bytes) -> bytes:
+    """Return the SHA-256 that tells one request from another under the same key."""
+    return sha256(b"\n".join((method.encode(), route.encode(), canonical_body))).digest()
+
+
+def answer_to_repeat(stored: StoredAnswer | None, request: IdempotentRequest) -> Answer | None:
+    """Return the answer to replay, or None for a request seen for the first time.
+
+    Raises IdempotencyKeyReused when the key answered for another request.
+    """
+    if stored is None:
+        return None
+    if stored.request.fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused()
+    return stored.answer
+
+
+def is_final(error: ClinicError) -> bool:
+    """Say whether this refusal is kept for the key, so that repeating it answers the same.
+
+    Refusals by the state of things (the slot is taken) are; requests that were never carried out
+    (bad input, no permission, policy) and outside failures run afresh.
+    """
+    return isinstance(error, Conflict) and not isinstance(
+        error, IdempotencyConflict | TemporaryFailure
+    )

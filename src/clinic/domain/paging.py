@@ -1,0 +1,43 @@
+"""A page of a list ordered by (time, id), and where the next one starts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from clinic.domain.errors import InvalidInput
+
+LIMIT_DEFAULT, LIMIT_MAX = 50, 200
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """A place between two items: what follows `(at, id)`, or what precedes it."""
+
+    at: datetime
+    id: UUID
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    limit: int = LIMIT_DEFAULT
+    after: Keyset | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= LIMIT_MAX:
+            raise InvalidInput(f"limit is from 1 to {LIMIT_MAX}.", pointer="limit")
+
+    @property
+    def one_more(self) -> int:
+        """How many rows to read in order to know whether there is a further page."""
+        return self.limit + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    items: tuple[T, ...]
+    next: Keyset | None = None
+    previous: Keyset | None = None

@@ -1,0 +1,129 @@
+"""People: one identity each, with a role; role facts live in profiles per clinic."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from clinic.domain.clinic import checked_name
+from clinic.domain.errors import InvalidInput, PermissionDenied
+
+EMAIL_MAX_CHARS = 254
+SPECIALTY_MAX_CHARS = 80
+_EMAIL = re.compile(r"[^@\s,;<>\"()\[\]\\]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+class Role(StrEnum):
+    PATIENT = "PATIENT"
+    DOCTOR = "DOCTOR"
+    RECEPTIONIST = "RECEPTIONIST"
+    ADMIN = "ADMIN"
+    #: the service itself (expiry, imports); nobody signs in as it
+    SYSTEM = "SYSTEM"
+
+
+STAFF = frozenset({Role.DOCTOR, Role.RECEPTIONIST, Role.ADMIN, Role.SYSTEM})
+#: who runs a clinic's calendars; doctors only their own
+OFFICE = frozenset({Role.RECEPTIONIST, Role.ADMIN, Role.SYSTEM})
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a user in a role at one clinic, and where the request came from."""
+
+    user_id: UUID
+    role: Role
+    clinic_id: UUID
+    request_id: str | None = None
+    ip: str | None = None
+    session_id: UUID | None = None
+
+    @property
+    def is_staff(self) -> bool:
+        return self.role in STAFF
+
+    def require(self, *roles: Role) -> None:
+        """Refuse an actor whose role is none of `roles`. Raises PermissionDenied."""
+        if self.role not in roles:
+            raise PermissionDenied()
+
+    def require_calendar_of(self, doctor_id: UUID) -> None:
+        """Refuse an actor who may not change this doctor's calendar. Raises PermissionDenied."""
+        if self.role in OFFICE or (self.role is Role.DOCTOR and self.user_id == doctor_id):
+            return
+        raise PermissionDenied()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What an actor may see, as a filter for SQL: a clinic, or one person's part of it."""
+
+    clinic_id: UUID
+    patient_id: UUID | None = None
+    doctor_id: UUID | None = None
+
+
+def scope_of(actor: Actor) -> Scope:
+    """Return what `actor` may see: patients and doctors their own, the rest the whole clinic."""
+    return Scope(
+        actor.clinic_id,
+        patient_id=actor.user_id if actor.role is Role.PATIENT else None,
+        doctor_id=actor.user_id if actor.role is Role.DOCTOR else None,
+    )
+
+
+def normalised_email(value: str) -> str:
+    """Return `value` trimmed; it keeps its case and is compared without it. Raises InvalidInput."""
+    email = value.strip()
+    if len(email) > EMAIL_MAX_CHARS or not email.isascii() or not _EMAIL.fullmatch(email):
+        raise InvalidInput("This is not an email address.", pointer="/email")
+    return email
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The single identity of a person, whatever they are at which clinic."""
+
+    id: UUID
+    name: str
+    email: str
+    role: Role
+    phone: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", checked_name(self.name))
+        object.__setattr__(self, "email", normalised_email(self.email))
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """A user as a doctor of one clinic; its id is the user's."""
+
+    clinic_id: UUID
+    id: UUID
+    name: str
+    specialty: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "specialty", checked_specialty(self.specialty))
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A user as a patient of one clinic; its id is the user's."""
+
+    clinic_id: UUID
+    id: UUID
+    name: str
+    email: str
+    phone: str | None = None
+
+
+def checked_specialty(value: str) -> str:
+    """Return `value` without outer spaces. Raises InvalidInput."""
+    specialty = " ".join(value.split())
+    if not 1 <= len(specialty) <= SPECIALTY_MAX_CHARS or not specialty.isprintable():
+        raise InvalidInput(
+            f"Write a specialty of 1 to {SPECIALTY_MAX_CHARS} characters.", pointer="/specialty"
+        )
+    return specialty

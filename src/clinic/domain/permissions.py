@@ -1,0 +1,102 @@
+"""Who may do what: one table, asked by every use case and every entrypoint.
+
+Whose rows a reader returns is decided in SQL by `people.scope_of`; this table decides whether the
+operation may be asked for at all, and how far it reaches.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+from uuid import UUID
+
+from clinic.domain.errors import PermissionDenied
+from clinic.domain.people import Actor, Role
+
+
+class Reach(IntEnum):
+    """How far an operation reaches for a role."""
+
+    NOTHING = 0
+    #: what is about the actor
+    OWN = 1
+    #: the actor's own calendar, as a doctor
+    CALENDAR = 2
+    #: everything of the actor's clinic
+    CLINIC = 3
+
+
+class Operation(Enum):
+    """What can be asked of Clinic."""
+
+    READ_CLINIC = "read the clinic, its doctors and their open slots"
+    READ_CALENDAR = "read slots that are taken or blocked, and doctors' hours"
+    CHANGE_CALENDAR = "change hours, open and block slots"
+    OPEN_ALL_CALENDARS = "open the slots of all doctors"
+    BOOK = "book an appointment"
+    OVERRIDE_POLICY = "book inside the notice or beyond the horizon"
+    READ_APPOINTMENTS = "read appointments"
+    CHANGE_APPOINTMENT = "change or move an appointment"
+    SWAP_APPOINTMENTS = "exchange the slots of two appointments"
+    READ_TRAIL = "read an appointment's audit trail and messages"
+    READ_PATIENT = "read a patient's data"
+    LIST_PATIENTS = "list the clinic's patients"
+    ADD_PATIENT = "add a patient"
+    MANAGE_OWN_ACCOUNT = "read, change and export one's own data; one's password and sessions"
+    MANAGE_USERS = "add, invite, disable, enable and erase people; revoke their sessions"
+    CHANGE_CLINIC = "change the clinic's settings; add clinics and doctors"
+    READ_AUDIT = "read the clinic's audit log"
+
+
+def _row(
+    patient: Reach = Reach.NOTHING,
+    doctor: Reach = Reach.NOTHING,
+    receptionist: Reach = Reach.NOTHING,
+    admin: Reach = Reach.CLINIC,
+) -> Mapping[Role, Reach]:
+    return {
+        Role.PATIENT: patient,
+        Role.DOCTOR: doctor,
+        Role.RECEPTIONIST: receptionist,
+        Role.ADMIN: admin,
+        Role.SYSTEM: Reach.CLINIC,
+    }
+
+
+_NOTHING, _OWN, _CALENDAR, _CLINIC = Reach
+
+#: operation → role → reach, in the order patient, doctor, receptionist, administrator
+POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
+    Operation.READ_CLINIC: _row(_CLINIC, _CLINIC, _CLINIC),
+    Operation.READ_CALENDAR: _row(_NOTHING, _CLINIC, _CLINIC),
+    Operation.CHANGE_CALENDAR: _row(_NOTHING, _CALENDAR, _CLINIC),
+    Operation.OPEN_ALL_CALENDARS: _row(_NOTHING, _NOTHING, _CLINIC),
+    Operation.BOOK: _row(_OWN, _CALENDAR, _CLINIC),
+    Operation.OVERRIDE_POLICY: _row(_NOTHING, _CALENDAR, _CLINIC),
+    Operation.READ_APPOINTMENTS: _row(_OWN, _CALENDAR, _CLINIC),
+    Operation.CHANGE_APPOINTMENT: _row(_OWN, _CALENDAR, _CLINIC),
+    Operation.SWAP_APPOINTMENTS: _row(_NOTHING, _CALENDAR, _CLINIC),
+    Operation.READ_TRAIL: _row(_NOTHING, _CALENDAR, _CLINIC),
+    Operation.READ_PATIENT: _row(_OWN, _CLINIC, _CLINIC),
+    Operation.LIST_PATIENTS: _row(_NOTHING, _CLINIC, _CLINIC),
+    Operation.ADD_PATIENT: _row(_NOTHING, _NOTHING, _CLINIC),
+    Operation.MANAGE_OWN_ACCOUNT: _row(_OWN, _OWN, _OWN, _OWN),
+    Operation.MANAGE_USERS: _row(),
+    Operation.CHANGE_CLINIC: _row(),
+    Operation.READ_AUDIT: _row(_NOTHING, _NOTHING, _CLINIC),
+}
+
+
+def reach_of(role: Role, operation: Operation) -> Reach:
+    """Return how far `operation` reaches for `role`."""
+    return POLICY[operation][role]
+
+
+def permit(actor: Actor, operation: Operation, *, doctor_id: UUID | None = None) -> Reach:
+    """Return how far `actor` may go with `operation`, on this doctor's calendar where one is named.
+
+    Raises PermissionDenied.
+    """
+    reach = reach_of(actor.role, operation)
+    others_calendar = doctor_id is not None and doctor_id != actor.user_id
+    if reach is Reach.NOTHING or (reach is Reach.CALENDAR and others_calendar):
+        raise PermissionDenied()
+    return reach

@@ -1,0 +1,55 @@
+"""How often something may be asked for, and what a caller is told about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+
+
+class RateClass(StrEnum):
+    """Kinds of requests that are counted apart."""
+
+    SIGN_IN = "sign-in"
+    REGISTER = "register"
+    WRITE = "write"
+    READ = "read"
+    #: requests of nobody in particular, by address
+    ANONYMOUS = "anonymous"
+
+
+#: counted or refused: without the counter nobody could tell a guess from the thousandth
+FAIL_CLOSED = frozenset({RateClass.SIGN_IN, RateClass.REGISTER})
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `quota` requests in any `window_s` seconds for one key."""
+
+    name: str
+    quota: int
+    window_s: int
+
+    @property
+    def policy(self) -> str:
+        """The limit as an item of RateLimit-Policy."""
+        return f'"{self.name}";q={self.quota};w={self.window_s}'
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a request is within its limit, and what is left of it."""
+
+    limit: Limit
+    allowed: bool
+    remaining: int
+    #: seconds until the window gives a request back
+    reset_s: float
+
+    @property
+    def header(self) -> str:
+        """The verdict as an item of RateLimit."""
+        return f'"{self.limit.name}";r={self.remaining};t={self.wait_s}'
+
+    @property
+    def wait_s(self) -> int:
+        """Whole seconds to wait, at least one."""
+        return max(1, ceil(self.reset_s))

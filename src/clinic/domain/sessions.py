@@ -1,0 +1,136 @@
+"""A sign-in that lasts: how long, for whom, and the two ways to prove it.
+
+A bearer session is named by a signed token; a cookie session by a random reference, of which only
+the hash is kept. Both end when their row says so, on every server at once.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from uuid import UUID
+
+from clinic.domain.errors import InvitationInvalid, NotSignedIn
+from clinic.domain.people import STAFF, Role
+
+#: how long a session lasts at most, and a cookie session of staff without a request
+LIFETIME = timedelta(hours=12)
+STAFF_IDLE = timedelta(minutes=15)
+PATIENT_IDLE = timedelta(hours=2)
+#: how stale `last_seen_at` may get; less than any idle time, so that it is not written every time
+SEEN_EVERY = timedelta(minutes=1)
+#: random bytes in a cookie's reference
+REFERENCE_BYTES = 32
+INVITATION_LASTS = timedelta(days=7)
+
+
+class SessionKind(StrEnum):
+    BEARER = "bearer"
+    COOKIE = "cookie"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in of one user in one role at one clinic."""
+
+    id: UUID
+    clinic_id: UUID
+    user_id: UUID
+    role: Role
+    kind: SessionKind
+    created_at: datetime
+    expires_at: datetime
+    last_seen_at: datetime
+    #: SHA-256 of the cookie's reference; of random bytes nobody knows for a bearer session
+    token_hash: bytes
+    revoked_at: datetime | None = None
+
+    def is_live(self, now: datetime) -> bool:
+        """Say whether the session still proves who asks."""
+        if self.revoked_at is not None or now >= self.expires_at:
+            return False
+        return self.kind is SessionKind.BEARER or now < self.last_seen_at + idle_time(self.role)
+
+    def wants_touch(self, now: datetime) -> bool:
+        """Say whether this request should be noted as the last one seen."""
+        return self.kind is SessionKind.COOKIE and now >= self.last_seen_at + SEEN_EVERY
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session as it stands, with what else decides whether it counts."""
+
+    session: Session
+    #: the user was disabled or lost the role or the clinic
+    withdrawn: bool = False
+
+    def check(self, now: datetime) -> Session:
+        """Return the session. Raises NotSignedIn when it no longer counts."""
+        if self.withdrawn or not self.session.is_live(now):
+            raise NotSignedIn()
+        return self.session
+
+
+def idle_time(role: Role) -> timedelta:
+    """Return how long a cookie session of this role lasts without a request."""
+    return STAFF_IDLE if role in STAFF else PATIENT_IDLE
+
+
+def hash_of(reference: str) -> bytes:
+    """Return what is kept of a cookie's reference."""
+    return sha256(reference.encode()).digest()
+
+
+def csrf_token(secret: str, session_id: UUID) -> str:
+    """Return the token that unsafe requests with this session's cookie must bear."""
+    return _mac(secret, b"csrf", session_id.bytes)
+
+
+def is_csrf_token(token: str, secret: str, session_id: UUID) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(token.encode(), csrf_token(secret, session_id).encode())
+
+
+def invitation(secret: str, user_id: UUID, expires_at: datetime, password_hash: str | None) -> str:
+    """Return a token that sets the user's password once.
+
+    It is bound to the password as it is, so that setting one spends every earlier invitation.
+    """
+    claims = user_id.bytes + int(expires_at.timestamp()).to_bytes(8, "big")
+    mac = _mac(secret, b"invitation", claims, (password_hash or "").encode())
+    return f"{urlsafe_b64encode(claims).decode()}.{mac}"
+
+
+def invited_user(token: str) -> UUID:
+    """Return whom the token claims to invite; unproven. Raises InvitationInvalid."""
+    return _claims(token)[0]
+
+
+def check_invitation(
+    token: str, secret: str, password_hash: str | None, *, now: datetime
+) -> None:
+    """Raise InvitationInvalid unless the token is ours, unspent and in time."""
+    user_id, expires_s = _claims(token)
+    claims = user_id.bytes + expires_s.to_bytes(8, "big")
+    mac = _mac(secret, b"invitation", claims, (password_hash or "").encode())
+    in_time = now.timestamp() < expires_s
+    if not (hmac.compare_digest(token.partition(".")[2].encode(), mac.encode()) and in_time):
+        raise InvitationInvalid()
+
+
+def _claims(token: str) -> tuple[UUID, int]:
+    try:
+        raw = urlsafe_b64decode(token.partition(".")[0].encode("ascii"))
+    except ValueError:
+        raise InvitationInvalid() from None
+    if len(raw) != 24:
+        raise InvitationInvalid()
+    return UUID(bytes=raw[:16]), int.from_bytes(raw[16:], "big")
+
+
+def _mac(secret: str, purpose: bytes, *parts: bytes) -> str:
+    # Lengths in front of the parts, so that no two lists of parts are the same bytes.
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose, *parts))
+    return urlsafe_b64encode(hmac.digest(secret.encode(), message, "sha256")).decode().rstrip("=")

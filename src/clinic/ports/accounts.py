@@ -1,0 +1,64 @@
+"""Accounts: a person's password and standing; reading them, and changing them inside a unit of
+work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.people import Role, User
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user with what sign-in needs. `clinics` are those where the user has a profile that fits
+    the role, by id."""
+
+    user: User
+    password_hash: str | None
+    disabled_at: datetime | None
+    clinics: tuple[UUID, ...]
+
+
+class AccountReader(Protocol):
+    async def by_email(self, email: str) -> Account | None:
+        """Return the account with this email address, without case."""
+        ...
+
+    async def account(self, user_id: UUID) -> Account | None: ...
+
+    async def accounts(
+        self,
+        clinic_id: UUID,
+        *,
+        role: Role | None = None,
+        after: UUID | None = None,
+        limit: int,
+    ) -> Sequence[Account]:
+        """Return at most `limit` accounts of the clinic by id, beyond `after`."""
+        ...
+
+
+class Accounts(AccountReader, Protocol):
+    """Accounts inside a unit of work; what is read includes what it has written."""
+
+    async def lock(self, user_id: UUID) -> Account | None:
+        """Lock the account against other changes of it until the unit of work ends."""
+        ...
+
+    async def add_staff(self, clinic_id: UUID, user_id: UUID) -> None:
+        """Make a user a receptionist or administrator of the clinic. Raises AlreadyExists."""
+        ...
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str | None) -> None:
+        """Set or remove the password. Raises UserNotFound."""
+        ...
+
+    async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
+        """Disable or enable the user. Raises UserNotFound."""
+        ...
+
+    async def replace_user(self, user: User) -> None:
+        """Write name, email and phone anew. Raises UserNotFound, EmailInUse."""
+        ...

@@ -1,0 +1,36 @@
+"""Stored answers to requests with an idempotency key, and the cache in front of them."""
+
+from typing import Protocol
+
+from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
+
+
+class AnswerBook(Protocol):
+    """Answers outside a unit of work; each call is a transaction of its own."""
+
+    async def find(self, request: IdempotentRequest) -> StoredAnswer | None:
+        """Return what this principal's key was answered with, whatever the fingerprint."""
+        ...
+
+    async def keep(self, stored: StoredAnswer) -> StoredAnswer:
+        """Store a refusal unless the key has an answer; return the one that stands."""
+        ...
+
+
+class Answers(Protocol):
+    """Answers inside a unit of work."""
+
+    async def add(self, stored: StoredAnswer) -> None:
+        """Store the answer. Raises IdempotencyConflict when the key has one already."""
+        ...
+
+
+class IdempotencyCache(Protocol):
+    """Copies of stored answers, so that a repeated request need not ask the database.
+
+    It may forget at any time and fail silently, and never holds what the database does not.
+    """
+
+    async def get(self, request: IdempotentRequest) -> StoredAnswer | None: ...
+
+    async def put(self, stored: StoredAnswer) -> None: ...

@@ -1,0 +1,81 @@
+"""Appointments and their trail: reading them, and changing them inside a unit of work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
+from clinic.domain.audit import AuditEntry
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Scope
+from clinic.domain.slots import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentQuery:
+    """Which appointments to list; None does not filter. `starts_from`, `starts_before` are the
+    half-open range in which they start."""
+
+    scope: Scope
+    doctor_id: UUID | None = None
+    patient_id: UUID | None = None
+    starts_from: datetime | None = None
+    starts_before: datetime | None = None
+    statuses: tuple[Status, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Rows that nobody else changes until the unit of work ends, by id; absent ones are missing."""
+
+    appointments: Mapping[UUID, Appointment]
+    slots: Mapping[UUID, Slot]
+
+
+class AppointmentReader(Protocol):
+    async def get(self, scope: Scope, appointment_id: UUID) -> AppointmentView | None:
+        """Return the appointment, or None when it does not exist within `scope`."""
+        ...
+
+    async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
+        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
+
+        Always earliest first; going backwards, those nearest before `page.after`.
+        """
+        ...
+
+    async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
+        """Return the appointment's audit entries by version; empty when it is not in `scope`."""
+        ...
+
+    async def occupying(
+        self, clinic_id: UUID, slot_ids: Sequence[UUID]
+    ) -> Sequence[AppointmentView]:
+        """Return the appointments that occupy any of these slots, earliest first."""
+        ...
+
+
+class Appointments(AppointmentReader, Protocol):
+    """Appointments inside a unit of work; what is read includes what it has written."""
+
+    async def lock(
+        self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
+    ) -> Locked:
+        """Lock these appointments, the slots they are in, and `slot_ids`; return them as they are.
+
+        Slots are locked by id, then appointments by id, always. Appointments outside `scope` and
+        slots outside its clinic are missing from the answer. Raises TransactionAborted when an
+        appointment moved meanwhile or another unit of work gave way.
+        """
+        ...
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of locked appointments with their audit entries and messages.
+
+        Slots are freed and taken as the changes say. Raises SlotTaken when a slot to take is not
+        open and free, PatientBusy when a patient would be in two places, TransactionAborted when
+        an appointment is no longer as `before` says. After an error nothing may be committed.
+        """
+        ...

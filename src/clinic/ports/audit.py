@@ -1,0 +1,74 @@
+"""The audit log: reading it, and writing what belongs to no change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.audit import AuditEvent
+from clinic.domain.audit_seal import Seal, TrailRow
+from clinic.domain.paging import PageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events to list; None does not filter. Latest first."""
+
+    clinic_id: UUID
+    actor_id: UUID | None = None
+    patient_id: UUID | None = None
+    entity_id: UUID | None = None
+    action: str | None = None
+    outcome: str | None = None
+    at_from: datetime | None = None
+    at_before: datetime | None = None
+
+
+class AuditLog(Protocol):
+    """Events outside a unit of work."""
+
+    async def events(self, query: EventQuery, page: PageRequest) -> Sequence[AuditEvent]:
+        """Return at most `page.one_more` events by (at, id), latest first, beyond `page.after`.
+
+        Changes of appointments are among them, as events of the entity `appointment`.
+        """
+        ...
+
+    async def append(self, events: Sequence[AuditEvent]) -> None:
+        """Append events, all or none, in a transaction of their own. Raises TemporaryFailure."""
+        ...
+
+
+class SealBook(Protocol):
+    """The seals over the trail, and the trail as its auditor reads it."""
+
+    async def seals(self, *, after_seq: int = 0, limit: int) -> Sequence[Seal]:
+        """Return at most `limit` seals by number, beyond `after_seq`."""
+        ...
+
+    async def last(self) -> Seal | None: ...
+
+    async def add(self, seal: Seal) -> None:
+        """Add a seal. Raises AlreadyExists when another sealer was faster."""
+        ...
+
+    async def unsealed(self, xid_from: int, *, limit: int) -> tuple[int, Sequence[TrailRow]]:
+        """Return finished rows of transactions from `xid_from` on, and the first transaction that
+        is not covered. About `limit` rows: whole transactions, at least one.
+
+        No row can be committed later below the transaction that is returned.
+        """
+        ...
+
+    async def rows(self, xid_from: int, xid_to: int) -> Sequence[TrailRow]:
+        """Return the rows that stand in `[xid_from, xid_to)` today."""
+        ...
+
+    async def stragglers(self, xid_to: int) -> Sequence[TrailRow]:
+        """Return rows beyond `xid_to` that claim a transaction which has not happened yet."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        ...

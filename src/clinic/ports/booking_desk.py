@@ -1,0 +1,34 @@
+"""The hot path: what booking reads, and the one write that decides the race."""
+
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.appointments import Booking, BookingFacts
+from clinic.domain.idempotency import IdempotentRequest
+
+
+class BookingDesk(Protocol):
+    """Books in two round trips: `look`, then `take`. Neither opens a transaction of its own."""
+
+    async def look(
+        self,
+        clinic_id: UUID,
+        slot_id: UUID,
+        patient_id: UUID,
+        request: IdempotentRequest | None,
+    ) -> BookingFacts:
+        """Return all that the domain must know, as it is committed now; None is what is absent.
+
+        A slot or patient of another clinic is absent. Raises ClinicNotFound.
+        """
+        ...
+
+    async def take(self, booking: Booking) -> None:
+        """Take the slot and write appointment, audit entry, messages and answer, all or nothing.
+
+        Waits for a change that holds the slot. Raises SlotTaken when the slot is no longer open
+        and free, whatever the reason; PatientBusy when the patient has another occupying
+        appointment that overlaps; IdempotencyConflict when the key has an answer already;
+        TransactionAborted when the write gave way to another one.
+        """
+        ...

@@ -1,0 +1,125 @@
+"""Doctors' hours and slots: reading them, and changing them inside a unit of work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Doctor
+from clinic.domain.slots import Slot, SlotState
+
+
+@dataclass(frozen=True, slots=True)
+class SlotQuery:
+    """Which slots to list. They start within `[starts_from, starts_before)`.
+
+    `free_only`: open and not taken; otherwise every slot that is not retired, or those in `state`.
+    """
+
+    clinic_id: UUID
+    starts_from: datetime
+    starts_before: datetime
+    doctor_id: UUID | None = None
+    specialty: str | None = None
+    free_only: bool = True
+    state: SlotState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """A slot as people read it."""
+
+    slot: Slot
+    doctor_name: str
+
+
+class CalendarReader(Protocol):
+    async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
+        """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`.
+
+        Always earliest first. Never makes slots.
+        """
+        ...
+
+    async def nearest_free(
+        self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int
+    ) -> Sequence[SlotView]:
+        """Return up to `limit` other open and free slots closest in time to `slot`: the same
+        doctor's if there are any, else those of the same specialty. Earliest first."""
+        ...
+
+    async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
+        """Return the slot, retired or not, or None when it does not exist in this clinic."""
+        ...
+
+    async def availabilities(
+        self, clinic_id: UUID, doctor_id: UUID | None = None
+    ) -> Sequence[Availability]:
+        """Return the hours of one doctor or of all, by id."""
+        ...
+
+    async def exceptions(
+        self, clinic_id: UUID, doctor_id: UUID | None = None
+    ) -> Sequence[AvailabilityException]:
+        """Return the exceptions of one doctor or of all, by (on_date, id)."""
+        ...
+
+
+class Calendars(CalendarReader, Protocol):
+    """Calendars inside a unit of work; what is read includes what it has written."""
+
+    async def lock_doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
+        """Lock the doctor's calendar against opening, blocking and changing of hours.
+
+        Bookings are not held up. Returns None when there is no such doctor in this clinic.
+        """
+        ...
+
+    async def add_availability(self, availability: Availability) -> None: ...
+
+    async def replace_availability(self, availability: Availability) -> None:
+        """Write the hours with this id anew. Raises AvailabilityNotFound."""
+        ...
+
+    async def delete_availability(self, clinic_id: UUID, availability_id: UUID) -> None:
+        """Delete the hours with this id. Raises AvailabilityNotFound."""
+        ...
+
+    async def add_exception(self, exception: AvailabilityException) -> None: ...
+
+    async def delete_exception(self, clinic_id: UUID, exception_id: UUID) -> None:
+        """Delete the exception with this id. Raises ExceptionNotFound."""
+        ...
+
+    async def slots_between(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        """Return the doctor's slots that overlap `[start, end)` and are not retired, earliest
+        first."""
+        ...
+
+    async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
+        """Return when the doctor's last slot that is not retired starts."""
+        ...
+
+    async def add_slots(self, slots: Sequence[Slot]) -> None:
+        """Add slots. Raises SlotOverlap when one meets another of the same doctor."""
+        ...
+
+    async def set_slot_state(
+        self,
+        clinic_id: UUID,
+        slot_ids: Sequence[UUID],
+        state: SlotState,
+        *,
+        untaken_only: bool = False,
+    ) -> None:
+        """Put these slots into `state`, locking them by id; a taken slot stays taken.
+
+        Raises SlotNotFound when one is missing, TransactionAborted when `untaken_only` and one has
+        been taken meanwhile.
+        """
+        ...

@@ -1,0 +1,55 @@
+"""Clinics and people: reading them, and adding them inside a unit of work."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.clinic import Clinic
+from clinic.domain.people import Doctor, Patient, User
+
+
+class PeopleReader(Protocol):
+    async def clinics(self) -> Sequence[Clinic]:
+        """Return every clinic, by id."""
+        ...
+
+    async def clinic(self, clinic_id: UUID) -> Clinic | None: ...
+
+    async def user(self, user_id: UUID) -> User | None: ...
+
+    async def doctors(self, clinic_id: UUID, specialty: str | None = None) -> Sequence[Doctor]:
+        """Return the clinic's doctors by (name, id); those of one specialty (exact, without case)
+        when it is given."""
+        ...
+
+    async def doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None: ...
+
+    async def patient(self, clinic_id: UUID, patient_id: UUID) -> Patient | None: ...
+
+    async def patients(
+        self, clinic_id: UUID, *, after: UUID | None = None, limit: int
+    ) -> Sequence[Patient]:
+        """Return at most `limit` patients of the clinic by id, beyond `after`."""
+        ...
+
+
+class People(PeopleReader, Protocol):
+    """Clinics and people inside a unit of work; what is read includes what it has written."""
+
+    async def add_clinic(self, clinic: Clinic) -> None: ...
+
+    async def replace_clinic(self, clinic: Clinic) -> None:
+        """Write the clinic with this id anew. Raises ClinicNotFound."""
+        ...
+
+    async def add_user(self, user: User) -> None:
+        """Add a person. Raises EmailInUse when someone has this email address, without case."""
+        ...
+
+    async def add_doctor(self, clinic_id: UUID, user_id: UUID, specialty: str) -> None:
+        """Make a user a doctor of the clinic. Raises AlreadyExists."""
+        ...
+
+    async def add_patient(self, clinic_id: UUID, user_id: UUID) -> None:
+        """Make a user a patient of the clinic. Raises AlreadyExists."""
+        ...

@@ -1,0 +1,20 @@
+"""Counting requests across every server."""
+
+from typing import Protocol
+
+from clinic.domain.rate_limits import Limit, Verdict
+
+
+class RateLimiter(Protocol):
+    async def hit(self, limit: Limit, key: str) -> Verdict:
+        """Count one request of `key` and say whether it is within `limit`.
+
+        Counting and deciding are one step: however many ask at once, no more than `quota` in any
+        `window_s` seconds are allowed. A refused request does not count. Limits of different names
+        count apart. Raises TemporaryFailure when nothing can be counted.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        ...

@@ -1,0 +1,45 @@
+"""Sessions: every signed-in request looks its own up; signing in and out writes them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.sessions import Session, SignedIn
+
+
+class SessionReader(Protocol):
+    async def find(self, clinic_id: UUID, session_id: UUID) -> SignedIn | None:
+        """Return the session as it is committed now; `withdrawn` when its user is disabled, has
+        another role or no profile at the clinic any more."""
+        ...
+
+    async def find_by_reference(self, clinic_id: UUID, token_hash: bytes) -> SignedIn | None:
+        """Return the cookie session whose reference has this hash, as `find`."""
+        ...
+
+    async def live(self, user_id: UUID, now: datetime) -> Sequence[Session]:
+        """Return the user's sessions that are neither revoked nor expired, by id."""
+        ...
+
+    async def touch(self, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
+        """Note that the session was seen now; a transaction of its own."""
+        ...
+
+
+class Sessions(SessionReader, Protocol):
+    """Sessions inside a unit of work."""
+
+    async def add(self, session: Session) -> None: ...
+
+    async def revoke(
+        self,
+        user_id: UUID,
+        now: datetime,
+        *,
+        session_id: UUID | None = None,
+        keep: UUID | None = None,
+    ) -> Sequence[UUID]:
+        """End the user's sessions, one of them or all but `keep`, from the commit on; return the
+        ids of those that were live."""
+        ...

@@ -1,0 +1,78 @@
+"""All or nothing: one transaction over every repository; and the database it belongs to."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from clinic.domain.audit import AuditEvent
+from clinic.ports.answers import AnswerBook, Answers
+from clinic.ports.appointments import AppointmentReader, Appointments
+from clinic.ports.booking_desk import BookingDesk
+from clinic.ports.calendars import CalendarReader, Calendars
+from clinic.ports.people import People, PeopleReader
+
+
+class EventLog(Protocol):
+    async def add(self, event: AuditEvent) -> None:
+        """Append an event to the audit trail."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """A transaction. Leaving it without `commit` leaves no trace. Used once.
+
+    Reads see what is committed and what this unit has written. Any error of the database that
+    another try may mend is raised as TransactionAborted.
+    """
+
+    @property
+    def appointments(self) -> Appointments: ...
+    @property
+    def calendars(self) -> Calendars: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def answers(self) -> Answers: ...
+    @property
+    def events(self) -> EventLog: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def commit(self) -> None:
+        """Make every change last, at once. Raises as the writes do for what only shows here."""
+        ...
+
+
+class Store(Protocol):
+    """One database: reading it, booking in it, and changing it in units of work."""
+
+    @property
+    def desk(self) -> BookingDesk: ...
+    @property
+    def appointments(self) -> AppointmentReader: ...
+    @property
+    def calendars(self) -> CalendarReader: ...
+    @property
+    def people(self) -> PeopleReader: ...
+    @property
+    def answers(self) -> AnswerBook: ...
+
+    def begin(self) -> UnitOfWork: ...
+
+    async def open(self) -> None:
+        """Connect. Raises TemporaryFailure when the database cannot be reached."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        ...
+
+    async def check_ready(self) -> None:
+        """Raise TemporaryFailure unless the database answers and its schema is this version's."""
+        ...

@@ -1,0 +1,118 @@
+"""All settings, read once from `CLINIC_*` variables and clinic.toml into one frozen value."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "CLINIC_"
+DEFAULT_SECRET = "clinic-development-secret-change-me"  # noqa: S105 - refused in production
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and says how to mend it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be configured; each field is the variable CLINIC_<FIELD>."""
+
+    #: where data lives: postgresql://user:password@host/name, or memory:// (forgets at exit)
+    database_url: str = "memory://"
+    #: the database as its owner, for migrations; database_url when empty
+    owner_url: str = ""
+    #: Redis or Valkey for caches and queues: redis://, unix://, or memory://
+    broker_url: str = "memory://"
+    #: signs tokens and cursors; at least 32 characters
+    secret: Annotated[str, Meta(min_length=32)] = DEFAULT_SECRET
+    #: production refuses to start with defaults that are not safe
+    environment: Annotated[str, Meta(pattern="^(development|production)$")] = "development"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    #: processes that serve HTTP
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    #: connections to PostgreSQL in each process, for bookings and for everything else
+    pool_size: Annotated[int, Meta(ge=1, le=64)] = 4
+    #: the largest request body
+    body_max_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = 64 * 1024
+    #: how long one request may take
+    request_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 15.0
+    #: how long running requests are given after SIGTERM
+    shutdown_timeout_s: Annotated[float, Meta(ge=0, le=300)] = 25.0
+    #: proxies whose X-Forwarded-For is believed, separated by commas
+    trusted_proxies: str = ""
+    log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def migration_url(self) -> str:
+        return self.owner_url or self.database_url
+
+
+def load_settings(environ: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Return the settings in `file` (clinic.toml) overridden by `environ`.
+
+    A variable CLINIC_X_FILE names a file that holds the value of CLINIC_X. Raises SettingsError
+    for unknown names and wrong values.
+    """
+    values: dict[str, Any] = {}
+    if file is not None and file.exists():
+        try:
+            values.update(tomllib.loads(file.read_text()))
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file}: not valid TOML: {error}") from error
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        from_file = name.endswith("_file")
+        name = name.removesuffix("_file")
+        if name not in Settings.__struct_fields__:
+            raise SettingsError(f"{variable}: there is no such setting; unset it or mend its name.")
+        values[name] = _read_secret(variable, text) if from_file else text
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_named(str(error))) from error
+
+
+def settings_from_environment() -> Settings:
+    """Return the settings of this process: clinic.toml (or CLINIC_CONFIG) and the environment."""
+    file = os.environ.get(f"{PREFIX}CONFIG")
+    path = Path(file) if file else Path("clinic.toml")
+    if file and not path.exists():
+        raise SettingsError(f"CLINIC_CONFIG: there is no file {file}.")
+    return load_settings(os.environ, path)
+
+
+def check_production(settings: Settings) -> None:
+    """Raise SettingsError when production would run with a default that is not safe."""
+    if settings.environment != "production":
+        return
+    if settings.secret == DEFAULT_SECRET:
+        raise SettingsError(
+            "CLINIC_SECRET: production needs a secret of its own; set it, or CLINIC_SECRET_FILE, to"
+            " at least 32 random characters (python3 -c 'import secrets;"
+            " print(secrets.token_urlsafe(48))')."
+        )
+    if settings.database_url.startswith("memory:"):
+        raise SettingsError(
+            "CLINIC_DATABASE_URL: memory:// forgets everything at exit; set postgresql://…"
+        )
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}.") from error
+
+
+def _named(message: str) -> str:
+    """Return msgspec's message with the variable's name in front."""
+    what, _, where = message.partition(" - at `$.")
+    if not where:
+        return message
+    return f"{PREFIX}{where.rstrip('`').upper()}: {what}."

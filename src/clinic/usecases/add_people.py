@@ -1,0 +1,184 @@
+"""Add clinics, doctors and patients, change a clinic's settings, and read who there is."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from clinic.domain.audit import event_by
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import OFFICE, STAFF, Actor, Doctor, Patient, Role, User, scope_of
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.people import PeopleReader
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.transactions import Transactions
+
+
+async def create_clinic(
+    clinic: Clinic,
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Clinic:
+    """Return the clinic, added. Raises PermissionDenied."""
+    actor.require(Role.ADMIN, Role.SYSTEM)
+
+    async def work(unit: UnitOfWork) -> Clinic:
+        await unit.people.add_clinic(clinic)
+        await unit.events.add(
+            event_by(
+                actor,
+                "create_clinic",
+                "clinic",
+                clinic.id,
+                now=clock.now(),
+                event_id=new_id(),
+                reason=reason,
+                clinic_id=clinic.id,
+            )
+        )
+        return clinic
+
+    return await transactions.run(work)
+
+
+async def change_clinic(
+    clinic: Clinic,
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Clinic:
+    """Return the actor's clinic with its new name, zone and policy.
+
+    Raises PermissionDenied, ClinicNotFound.
+    """
+    actor.require(Role.ADMIN, Role.SYSTEM)
+    if clinic.id != actor.clinic_id:
+        raise ClinicNotFound()
+
+    async def work(unit: UnitOfWork) -> Clinic:
+        await unit.people.replace_clinic(clinic)
+        await unit.events.add(
+            event_by(
+                actor,
+                "change_clinic",
+                "clinic",
+                clinic.id,
+                now=clock.now(),
+                event_id=new_id(),
+                reason=reason,
+            )
+        )
+        return clinic
+
+    return await transactions.run(work)
+
+
+async def add_doctor(
+    user: User,
+    specialty: str,
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Doctor:
+    """Return a new person as a doctor of this clinic. Raises PermissionDenied, EmailInUse."""
+    actor.require(Role.ADMIN, Role.SYSTEM)
+    doctor = Doctor(actor.clinic_id, user.id, user.name, specialty)
+
+    async def work(unit: UnitOfWork) -> Doctor:
+        await unit.people.add_user(user)
+        await unit.people.add_doctor(actor.clinic_id, user.id, doctor.specialty)
+        await unit.events.add(
+            event_by(
+                actor,
+                "add_doctor",
+                "doctor",
+                user.id,
+                now=clock.now(),
+                event_id=new_id(),
+                reason=reason,
+            )
+        )
+        return doctor
+
+    return await transactions.run(work)
+
+
+async def add_patient(
+    user: User,
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Patient:
+    """Return a new person as a patient of the actor's clinic.
+
+    Raises PermissionDenied, EmailInUse.
+    """
+    actor.require(*OFFICE)
+
+    async def work(unit: UnitOfWork) -> Patient:
+        await unit.people.add_user(user)
+        await unit.people.add_patient(actor.clinic_id, user.id)
+        await unit.events.add(
+            event_by(
+                actor,
+                "add_patient",
+                "patient",
+                user.id,
+                now=clock.now(),
+                event_id=new_id(),
+                reason=reason,
+            )
+        )
+        return Patient(actor.clinic_id, user.id, user.name, user.email, user.phone)
+
+    return await transactions.run(work)
+
+
+async def list_doctors(
+    *, people: PeopleReader, actor: Actor, specialty: str | None = None
+) -> Sequence[Doctor]:
+    """Return the clinic's doctors by name."""
+    return await people.doctors(actor.clinic_id, specialty)
+
+
+async def read_doctor(*, people: PeopleReader, actor: Actor, doctor_id: UUID) -> Doctor:
+    """Return one doctor of the clinic. Raises DoctorNotFound."""
+    doctor = await people.doctor(actor.clinic_id, doctor_id)
+    if doctor is None:
+        raise DoctorNotFound()
+    return doctor
+
+
+async def read_patient(*, people: PeopleReader, actor: Actor, patient_id: UUID) -> Patient:
+    """Return one patient: staff anyone, patients themselves. Raises PatientNotFound."""
+    visible = scope_of(actor).patient_id in (None, patient_id)
+    patient = await people.patient(actor.clinic_id, patient_id) if visible else None
+    if patient is None:
+        raise PatientNotFound()
+    return patient
+
+
+async def list_patients(
+    *, people: PeopleReader, actor: Actor, after: UUID | None = None, page: PageRequest
+) -> tuple[Sequence[Patient], UUID | None]:
+    """Return patients of the clinic by id, and where the next page starts.
+
+    Raises PermissionDenied.
+    """
+    actor.require(*STAFF)
+    found = await people.patients(actor.clinic_id, after=after, limit=page.one_more)
+    items = found[: page.limit]
+    return items, items[-1].id if len(found) > page.limit else None

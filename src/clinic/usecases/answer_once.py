@@ -1,0 +1,123 @@
+"""Answers a request with an idempotency key once, and repeats that answer ever after."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from clinic.domain.errors import ClinicError, IdempotencyConflict
+from clinic.domain.idempotency import (
+    Answer,
+    IdempotentRequest,
+    StoredAnswer,
+    answer_to_repeat,
+    is_final,
+)
+from clinic.ports.answers import AnswerBook, IdempotencyCache
+from clinic.ports.clock import Clock
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.transactions import Transactions, Work
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed(Generic[T]):
+    """A request with a key, and how its entrypoint puts results and refusals into words."""
+
+    request: IdempotentRequest
+    render: Callable[[T], Answer]
+    refuse: Callable[[ClinicError], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    answer: Answer
+    #: the answer was given before; nothing was done this time
+    replayed: bool
+
+
+class _Answering(Transactions):
+    """Writes the answer in the same transaction as what it answers for."""
+
+    def __init__(self, inner: Transactions, keyed: Keyed[T], clock: Clock) -> None:
+        self._inner, self._keyed, self._clock = inner, keyed, clock
+        self.stored: StoredAnswer | None = None
+
+    async def run(self, work: Work[R]) -> R:
+        async def work_and_answer(unit: UnitOfWork) -> R:
+            result = await work(unit)
+            answer = self._keyed.render(result)  # type: ignore[arg-type]
+            self.stored = StoredAnswer(self._keyed.request, answer, self._clock.now())
+            await unit.answers.add(self.stored)
+            return result
+
+        return await self._inner.run(work_and_answer)
+
+
+async def find_answer(
+    request: IdempotentRequest, *, answers: AnswerBook, cache: IdempotencyCache
+) -> Outcome | None:
+    """Return the earlier answer to this key, if there is one. Raises IdempotencyKeyReused."""
+    stored = await cache.get(request)
+    if stored is None:
+        stored = await answers.find(request)
+        if stored is not None:
+            await cache.put(stored)
+    answer = answer_to_repeat(stored, request)
+    return Outcome(answer, replayed=True) if answer is not None else None
+
+
+async def keep_refusal(
+    error: ClinicError,
+    keyed: Keyed[T],
+    *,
+    answers: AnswerBook,
+    cache: IdempotencyCache,
+    clock: Clock,
+) -> Outcome:
+    """Store a final refusal and return it, or the answer that a twin request stored first.
+
+    Raises `error` again when it is not final.
+    """
+    if not is_final(error):
+        raise error
+    mine = StoredAnswer(keyed.request, keyed.refuse(error), clock.now())
+    stands = await answers.keep(mine)
+    await cache.put(stands)
+    answer = answer_to_repeat(stands, keyed.request)
+    assert answer is not None
+    return Outcome(answer, replayed=stands is not mine and stands != mine)
+
+
+async def answer_once(
+    act: Callable[[Transactions], Awaitable[T]],
+    keyed: Keyed[T],
+    *,
+    transactions: Transactions,
+    answers: AnswerBook,
+    cache: IdempotencyCache,
+    clock: Clock,
+) -> Outcome:
+    """Return the answer to `keyed`, running `act` only when the key is new.
+
+    `act` is given the transactions to run in, once. Whatever refuses it, the key is read again
+    first: a twin may have been answered meanwhile. Raises what `act` raises when that is not final.
+    """
+    request = keyed.request
+    earlier = await find_answer(request, answers=answers, cache=cache)
+    if earlier is not None:
+        return earlier
+    answering = _Answering(transactions, keyed, clock)
+    try:
+        await act(answering)
+    except ClinicError as error:
+        twin = await find_answer(request, answers=answers, cache=cache)
+        if twin is not None:
+            return twin
+        if isinstance(error, IdempotencyConflict):
+            raise
+        return await keep_refusal(error, keyed, answers=answers, cache=cache, clock=clock)
+    assert answering.stored is not None
+    await cache.put(answering.stored)
+    return Outcome(answering.stored.answer, replayed=False)

@@ -1,0 +1,77 @@
+"""Find slots: the free ones that may be booked, or a calendar as staff see it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from clinic.domain.clinic import checked_instant
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, EndBeforeStart, PermissionDenied
+from clinic.domain.paging import Keyset, Page, PageRequest
+from clinic.domain.people import Actor
+from clinic.domain.slots import SlotState
+from clinic.ports.calendars import CalendarReader, SlotQuery, SlotView
+from clinic.ports.clock import Clock
+from clinic.ports.people import PeopleReader
+from clinic.usecases.pages import page_of
+
+
+async def find_slots(
+    *,
+    calendars: CalendarReader,
+    people: PeopleReader,
+    clock: Clock,
+    actor: Actor,
+    doctor_id: UUID | None = None,
+    specialty: str | None = None,
+    starts_from: datetime | None = None,
+    starts_before: datetime | None = None,
+    free_only: bool = True,
+    state: SlotState | None = None,
+    page: PageRequest,
+) -> Page[SlotView]:
+    """Return a page of slots by start. `free_only`: those that may be booked now, within the
+    clinic's notice and horizon; the first page is the next open slots, of a specialty for example.
+
+    Everything else is for staff. Raises EndBeforeStart, DoctorNotFound, PermissionDenied.
+    """
+    if not free_only and not actor.is_staff:
+        raise PermissionDenied("Patients see open slots only.")
+    clinic = await people.clinic(actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    now = clock.now()
+    earliest, latest = clinic.policy.bookable_window(now)
+    start = checked_instant(starts_from, "from") if starts_from else now
+    end = checked_instant(starts_before, "to") if starts_before else latest
+    if starts_from and starts_before and end <= start:
+        raise EndBeforeStart("to must be after from.", pointer="to")
+    if free_only:
+        start, end = max(start, earliest), min(end, latest)
+    found = await calendars.list_slots(
+        SlotQuery(
+            actor.clinic_id,
+            start,
+            end,
+            doctor_id=doctor_id,
+            specialty=specialty,
+            free_only=free_only,
+            state=state,
+        ),
+        page,
+    )
+    if not found:
+        await _check_filters(people, actor.clinic_id, doctor_id, specialty)
+    return page_of(found, page, _place)
+
+
+async def _check_filters(
+    people: PeopleReader, clinic_id: UUID, doctor_id: UUID | None, specialty: str | None
+) -> None:
+    """Raise for a filter that names nobody; asked only when nothing was found."""
+    if doctor_id is not None and await people.doctor(clinic_id, doctor_id) is None:
+        raise DoctorNotFound()
+    if specialty is not None and not await people.doctors(clinic_id, specialty):
+        raise DoctorNotFound("No doctor here has this specialty.")
+
+
+def _place(view: SlotView) -> Keyset:
+    return Keyset(view.slot.starts_at, view.slot.id)

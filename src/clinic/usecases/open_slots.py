@@ -1,0 +1,170 @@
+"""Bring a doctor's slots in line with the hours: the one place where slots are made and retired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from clinic.domain.appointments import AppointmentView
+from clinic.domain.audit import event_by
+from clinic.domain.availability import RANGE_MAX_DAYS, day_interval, plan_range
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput
+from clinic.domain.people import OFFICE, Actor, Doctor, Role
+from clinic.domain.slots import Slot, SlotState, plan_slots
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.people import PeopleReader
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.transactions import Transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What bringing slots in line changed."""
+
+    added: int
+    retired: int
+    #: appointments that keep their slot although no hours make it any more; somebody should call
+    stranded: tuple[AppointmentView, ...]
+
+
+async def open_slots(
+    *,
+    transactions: Transactions,
+    people: PeopleReader,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    doctor_id: UUID | None = None,
+    until: date | None = None,
+    reason: str | None = None,
+) -> Opened:
+    """Open the slots of one doctor, or of all, from now until the day `until` (included; default
+    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own.
+
+    Raises PermissionDenied, DoctorNotFound, InvalidInput.
+    """
+    if doctor_id is None:
+        actor.require(*OFFICE)
+        doctors = [doctor.id for doctor in await people.doctors(actor.clinic_id)]
+    else:
+        actor.require_calendar_of(doctor_id)
+        doctors = [doctor_id]
+    opened = [
+        await _open_one(transactions, clock, new_id, actor, each, until=until, reason=reason)
+        for each in doctors
+    ]
+    return Opened(
+        sum(one.added for one in opened),
+        sum(one.retired for one in opened),
+        tuple(view for one in opened for view in one.stranded),
+    )
+
+
+async def _open_one(
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    doctor_id: UUID,
+    *,
+    until: date | None,
+    reason: str | None,
+) -> Opened:
+    async def work(unit: UnitOfWork) -> Opened:
+        clinic, doctor = await lock_calendar(unit, actor, doctor_id)
+        opened = await align_slots(
+            unit, clinic=clinic, doctor=doctor, clock=clock, new_id=new_id, until=until
+        )
+        if opened.added or opened.retired:
+            await unit.events.add(
+                event_by(
+                    actor,
+                    "open_slots",
+                    "doctor",
+                    doctor_id,
+                    now=clock.now(),
+                    event_id=new_id(),
+                    reason=reason,
+                    detail={"added": opened.added, "retired": opened.retired},
+                )
+            )
+        return opened
+
+    return await transactions.run(work)
+
+
+async def lock_calendar(unit: UnitOfWork, actor: Actor, doctor_id: UUID) -> tuple[Clinic, Doctor]:
+    """Lock the doctor's calendar and return it with its clinic.
+
+    Raises ClinicNotFound, DoctorNotFound, PermissionDenied.
+    """
+    clinic = await unit.people.clinic(actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    if actor.role is Role.PATIENT:
+        actor.require_calendar_of(doctor_id)
+    doctor = await unit.calendars.lock_doctor(actor.clinic_id, doctor_id)
+    if doctor is None:
+        raise DoctorNotFound()
+    actor.require_calendar_of(doctor_id)
+    return clinic, doctor
+
+
+async def align_slots(
+    unit: UnitOfWork,
+    *,
+    clinic: Clinic,
+    doctor: Doctor,
+    clock: Clock,
+    new_id: IdSource,
+    until: date | None = None,
+) -> Opened:
+    """Make, retire and block the doctor's future slots so that they follow the hours as they are.
+
+    Covers today until the later of `until` (default the clinic's horizon) and the last slot there
+    is. The calendar must be locked. Raises InvalidInput when `until` is too far off.
+    """
+    now = clock.now()
+    today = clinic.local_date(now)
+    if until is not None and not today <= until <= today + timedelta(days=RANGE_MAX_DAYS - 1):
+        raise InvalidInput(
+            f"Open slots from today up to {RANGE_MAX_DAYS - 1} days ahead.", pointer="/until"
+        )
+    last = until or today + timedelta(days=clinic.policy.horizon_days)
+    last_start = await unit.calendars.last_slot_start(clinic.id, doctor.id)
+    if last_start is not None:
+        last = max(last, clinic.local_date(last_start))
+    hours = await unit.calendars.availabilities(clinic.id, doctor.id)
+    exceptions = await unit.calendars.exceptions(clinic.id, doctor.id)
+    existing = await unit.calendars.slots_between(
+        clinic.id,
+        doctor.id,
+        day_interval(today, clinic.zone).starts_at,
+        day_interval(last, clinic.zone).ends_at,
+    )
+    plan = plan_slots(plan_range(today, last, hours, exceptions, clinic.zone), existing, now)
+    if plan.retire:
+        await unit.calendars.set_slot_state(
+            clinic.id, [slot.id for slot in plan.retire], SlotState.RETIRED, untaken_only=True
+        )
+    if plan.strand:
+        await unit.calendars.set_slot_state(
+            clinic.id, [slot.id for slot in plan.strand], SlotState.BLOCKED
+        )
+    await unit.calendars.add_slots(
+        [
+            Slot(new_id(), clinic.id, doctor.id, doctor.specialty, new.starts_at, new.ends_at)
+            for new in plan.add
+        ]
+    )
+    stranded = await _occupying(unit, clinic.id, plan.strand)
+    return Opened(len(plan.add), len(plan.retire), stranded)
+
+
+async def _occupying(
+    unit: UnitOfWork, clinic_id: UUID, slots: Sequence[Slot]
+) -> tuple[AppointmentView, ...]:
+    if not slots:
+        return ()
+    return tuple(await unit.appointments.occupying(clinic_id, [slot.id for slot in slots]))

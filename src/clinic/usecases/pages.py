@@ -1,0 +1,25 @@
+"""Cuts what a reader found into a page with its neighbours."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from clinic.domain.paging import Keyset, Page, PageRequest
+
+T = TypeVar("T")
+
+
+def page_of(found: Sequence[T], request: PageRequest, place: Callable[[T], Keyset]) -> Page[T]:
+    """Return the page that `found` (up to `request.one_more` items, in order) makes."""
+    more = len(found) > request.limit
+    backwards = request.after is not None and request.after.backwards
+    items = tuple(found[-request.limit :] if backwards else found[: request.limit])
+    if not items:
+        return Page(())
+    has_next = backwards or more
+    has_previous = more if backwards else request.after is not None
+    return Page(
+        items,
+        next=place(items[-1]) if has_next else None,
+        previous=replace(place(items[0]), backwards=True) if has_previous else None,
+    )
