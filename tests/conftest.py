@@ -144,7 +144,7 @@ def migrated_template(services: ServiceSession) -> str:
     with _locked(services.folder / "template.lock"):
         is_made = services.folder / "template.made"
         if not is_made.exists():
-            from clinic.adapters.postgres.migrations import migrate  # type: ignore[import-not-found,unused-ignore]
+            from clinic.adapters.postgres.migrations import migrate
 
             services.postgres.drop_database(TEMPLATE)
             services.postgres.create_database(TEMPLATE)

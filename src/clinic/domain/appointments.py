@@ -7,7 +7,7 @@ written here. `docs/architecture.md` draws the machine.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -36,27 +36,10 @@ from clinic.domain.notifications import (
 )
 from clinic.domain.people import STAFF, Actor, Patient, Role
 from clinic.domain.slots import Slot, SlotState
+from clinic.domain.status import OCCUPYING as OCCUPYING
+from clinic.domain.status import Status as Status
 
 TYPE_MAX_CHARS = 80
-
-
-class Status(StrEnum):
-    HELD = "HELD"
-    BOOKED = "BOOKED"
-    CONFIRMED = "CONFIRMED"
-    ARRIVED = "ARRIVED"
-    COMPLETED = "COMPLETED"
-    CANCELLED = "CANCELLED"
-    NO_SHOW = "NO_SHOW"
-    EXPIRED = "EXPIRED"
-
-    @property
-    def occupies(self) -> bool:
-        """Whether an appointment in this status keeps its slot and its patient's time."""
-        return self not in (Status.CANCELLED, Status.EXPIRED)
-
-
-OCCUPYING = tuple(status for status in Status if status.occupies)
 
 
 class When(Enum):

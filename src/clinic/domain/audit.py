@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from clinic.domain.errors import InvalidInput
 from clinic.domain.people import Actor, Role
-
-if TYPE_CHECKING:
-    from clinic.domain.appointments import Status
+from clinic.domain.status import Status
 
 REASON_MAX_CHARS = 500
 NO_REASON = "No reason given"
@@ -37,8 +35,8 @@ class AuditEntry:
     actor_id: UUID
     actor_role: Role
     action: Action
-    from_status: "Status | None"
-    to_status: "Status"
+    from_status: Status | None
+    to_status: Status
     from_slot_id: UUID | None
     to_slot_id: UUID
     #: the appointment's version after the change
@@ -87,7 +85,7 @@ def checked_reason(value: str | None) -> str:
 class Replayed:
     """Where an appointment stands according to its trail alone."""
 
-    status: "Status"
+    status: Status
     slot_id: UUID
     version: int
 
