@@ -28,11 +28,12 @@ POSTGRES_SETTINGS = {"max_connections": "300"}
 
 @dataclass(frozen=True)
 class DatabaseUrls:
-    """One database as its owner and as the application sees it."""
+    """One database as its owner, the application and the sealer see it."""
 
     name: str
     owner_url: str
     app_url: str
+    sealer_url: str
 
 
 class ServiceSession:
@@ -161,7 +162,12 @@ def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[DatabaseUrl
     name = f"test_{os.getpid()}_{next(_database_numbers)}"
     postgres.create_database(name, template=template)
     try:
-        yield DatabaseUrls(name, postgres.url(name, "owner"), postgres.url(name, "app"))
+        yield DatabaseUrls(
+            name,
+            postgres.url(name, "owner"),
+            postgres.url(name, "app"),
+            postgres.url(name, "sealer"),
+        )
     finally:
         postgres.drop_database(name)
 

@@ -1,17 +1,30 @@
 """The composition root: the one place that knows which adapter stands behind which port."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from clinic.domain.appointments import Booking
+from clinic.domain.deliveries import AmbiguousMail
+from clinic.domain.links import LinkSigner
+from clinic.domain.notifications import EMAIL
 from clinic.ports.answers import IdempotencyCache
+from clinic.ports.audit import SealBook
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.job_queue import JobQueue
+from clinic.ports.notifier import Notifier
+from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.phone_numbers import PhoneNumbers
+from clinic.ports.rate_limiter import RateLimiter
 from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, SettingsError
+from clinic.usecases.audit_buffer import AuditBuffer
+from clinic.usecases.deliver_notification import Courier
 from clinic.usecases.transactions import Transactions
 
 #: entry points of third-party adapters, named <kind>.<scheme>, such as store.mysql; each is a
@@ -30,6 +43,7 @@ class Servers:
     owner_url: str
     app_url: str
     redis_url: str
+    sealer_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +56,19 @@ class Services:
     clock: Clock
     new_id: IdSource
     transactions: Transactions
+    hasher: PasswordHasher
+    phones: PhoneNumbers
+    limiter: RateLimiter
+    audit: AuditBuffer
 
     async def open(self) -> None:
         await self.store.open()
+        await self.audit.open()
 
     async def close(self) -> None:
+        await self.audit.close()
+        await self.limiter.close()
+        await self.cache.close()
         await self.store.close()
 
 
@@ -55,8 +77,10 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
 
     Raises SettingsError for a URL whose scheme no adapter knows.
     """
+    from clinic.adapters.argon2.password_hasher import Argon2PasswordHasher
     from clinic.adapters.system.clock import SystemClock
     from clinic.adapters.system.ids import uuid7
+    from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
 
     store: Store = _adapter("store", "CLINIC_DATABASE_URL", settings.database_url, settings)
     return Services(
@@ -66,12 +90,83 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
         clock=clock or SystemClock(),
         new_id=uuid7,
         transactions=Transactions(store.begin),
+        hasher=Argon2PasswordHasher(
+            threads=settings.password_threads, fast=settings.fast_passwords
+        ),
+        phones=WorldPhoneNumbers(settings.phone_region or None),
+        limiter=_adapter("limiter", "CLINIC_BROKER_URL", settings.broker_url, settings),
+        audit=AuditBuffer(store.audit_log),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """What delivering messages needs, put together."""
+
+    settings: Settings
+    store: Store
+    queue: JobQueue
+    courier: Courier
+
+    async def close(self) -> None:
+        for notifier in self.courier.notifiers.values():
+            await notifier.close()
+        await self.store.close()
+
+
+def build_worker(
+    settings: Settings, *, clock: Clock | None = None, store: Store | None = None
+) -> WorkerServices:
+    """Return what a worker needs, on `store` or on the one that `settings` name.
+
+    Raises SettingsError.
+    """
+    from clinic.adapters.system.clock import SystemClock
+    from clinic.adapters.system.ids import uuid7
+
+    clock = clock or SystemClock()
+    if store is None:
+        store = _adapter("store", "CLINIC_DATABASE_URL", settings.database_url, settings)
+    queue: JobQueue = _adapter("queue", "CLINIC_QUEUE_URL", settings.scheduling_url, settings)
+    notifier: Notifier = _adapter("notifier", "CLINIC_MAIL_URL", settings.mail_url, settings)
+    courier = Courier(
+        outbox=store.outbox,
+        queue=queue,
+        notifiers={EMAIL: notifier},
+        signer=LinkSigner(settings.secret),
+        secret=settings.secret,
+        clock=clock,
+        new_id=uuid7,
+        public_url=settings.public_url,
+        mail_domain=settings.mail_domain,
+        on_ambiguous=AmbiguousMail(settings.ambiguous_mail),
+        lease=timedelta(seconds=settings.mail_lease_s),
+    )
+    return WorkerServices(settings, store, queue, courier)
 
 
 def in_memory(*, clock: Clock | None = None, settings: Settings | None = None) -> Services:
     """Return services on fresh in-memory adapters, as strict as the real ones."""
     return build(settings or Settings(), clock=clock)
+
+
+def system_clock() -> Clock:
+    """Return the machine's clock."""
+    from clinic.adapters.system.clock import SystemClock
+
+    return SystemClock()
+
+
+def seal_book(settings: Settings) -> SealBook:
+    """Return the seals over the database's audit trail, as its sealer.
+
+    Raises SettingsError for a database that keeps none.
+    """
+    if urlsplit(settings.sealing_url).scheme != "postgresql":
+        raise SettingsError("CLINIC_DATABASE_URL: only postgresql:// has a trail to seal.")
+    from clinic.adapters.postgres.seal_book import PostgresSealBook
+
+    return PostgresSealBook(settings.sealing_url)
 
 
 def migrate(settings: Settings) -> None:
@@ -95,15 +190,63 @@ def embedded_servers(data_dir: Path) -> Iterator[Servers]:
     """
     from clinic.adapters.embedded import EmbeddedServiceError, embedded_services
 
-    running = embedded_services(data_dir)
-    try:
-        started = running.__enter__()
-    except (EmbeddedServiceError, OSError) as error:
-        raise CannotStart(str(error)) from error
-    try:
-        yield Servers(started.owner_url, started.app_url, started.redis_url)
-    finally:
-        running.__exit__(None, None, None)
+    with ExitStack() as running:
+        try:
+            started = running.enter_context(embedded_services(data_dir))
+        except (EmbeddedServiceError, OSError) as error:
+            raise CannotStart(str(error)) from error
+        yield Servers(started.owner_url, started.app_url, started.redis_url, started.sealer_url)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchServers:
+    """Servers with databases that may be made and thrown away; the URLs hold passwords."""
+
+    redis_url: str
+    superuser_url: str
+    #: of psql, pgbench and the others
+    programs: Path
+    #: makes a migrated database from its name; returns its URLs as owner and as application
+    make_database: Callable[[str], tuple[str, str]]
+
+
+@contextmanager
+def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[BenchServers]:
+    """Run servers for measurements, PostgreSQL with `settings`; stop them at the end.
+
+    Raises CannotStart.
+    """
+    from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedServiceError, EmbeddedValkey
+    from clinic.adapters.postgres.migrations import migrate as migrate_postgres
+
+    postgres = EmbeddedPostgres(data_dir / "postgres", settings)
+    valkey = EmbeddedValkey(data_dir / "valkey")
+
+    def make_database(name: str) -> tuple[str, str]:
+        postgres.drop_database(name)
+        postgres.create_database(name)
+        owner_url = postgres.url(name, "owner")
+        migrate_postgres(owner_url)
+        return owner_url, postgres.url(name, "app")
+
+    with ExitStack() as running:
+        try:
+            running.callback(postgres.stop)
+            postgres.start()
+            running.callback(valkey.stop)
+            valkey.start()
+        except (EmbeddedServiceError, OSError) as error:
+            raise CannotStart(str(error)) from error
+        yield BenchServers(
+            valkey.url, postgres.url("postgres", "superuser"), postgres.bin_dir, make_database
+        )
+
+
+def booking_statement(booking: Booking) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that writes a booking to PostgreSQL, and its parameters ($1 and on)."""
+    from clinic.adapters.postgres.booking_desk import taking
+
+    return taking(booking)
 
 
 def default_data_dir() -> Path:
@@ -114,6 +257,31 @@ def default_data_dir() -> Path:
         return default_data_dir()
     except EmbeddedServiceError as error:
         raise CannotStart(str(error)) from error
+
+
+def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
+    """Return what is wrong in the database, and how to mend each; nothing for memory://.
+
+    Raises TemporaryFailure when it cannot be reached.
+    """
+    if urlsplit(settings.database_url).scheme != "postgresql":
+        return []
+    from clinic.adapters.postgres.app_role import check_app_role
+    from clinic.adapters.postgres.consistency import check_consistency
+
+    found = check_consistency(settings.database_url, now)
+    if settings.environment == "production":
+        found += check_app_role(settings.database_url)
+    return [(finding.problem, finding.remedy) for finding in found]
+
+
+def why_broker_unreachable(settings: Settings) -> str | None:
+    """Return why Redis does not answer, or None when it does or none is configured."""
+    if urlsplit(settings.broker_url).scheme not in ("redis", "rediss", "unix"):
+        return None
+    from clinic.adapters.redis.reachable import why_unreachable
+
+    return why_unreachable(settings.broker_url)
 
 
 def _adapter(kind: str, variable: str, url: str, settings: Settings) -> Any:
@@ -160,6 +328,60 @@ def _redis_cache(url: str, settings: Settings) -> IdempotencyCache:
     return RedisIdempotencyCache(url)
 
 
+def _memory_limiter(url: str, settings: Settings) -> RateLimiter:
+    from clinic.adapters.memory.rate_limiter import MemoryRateLimiter
+
+    return MemoryRateLimiter()
+
+
+def _redis_limiter(url: str, settings: Settings) -> RateLimiter:
+    from clinic.adapters.redis.rate_limiter import RedisRateLimiter
+
+    return RedisRateLimiter(url)
+
+
+def _memory_queue(url: str, settings: Settings) -> JobQueue:
+    from clinic.adapters.memory.job_queue import MemoryQueue
+    from clinic.adapters.system.clock import SystemClock
+
+    return MemoryQueue(SystemClock())
+
+
+def _redis_queue(url: str, settings: Settings) -> JobQueue:
+    from clinic.adapters.dramatiq import DramatiqQueue
+
+    return DramatiqQueue(url)
+
+
+def _memory_notifier(url: str, settings: Settings) -> Notifier:
+    from clinic.adapters.memory.notifier import MemoryNotifier
+
+    return MemoryNotifier()
+
+
+def _maildir_notifier(url: str, settings: Settings) -> Notifier:
+    from clinic.adapters.email.maildir import MaildirNotifier
+
+    return MaildirNotifier(Path(unquote(urlsplit(url).path)), _composer(settings))
+
+
+def _smtp_notifier(url: str, settings: Settings) -> Notifier:
+    from clinic.adapters.email.smtp import MailServer, SmtpNotifier
+
+    try:
+        server = MailServer.from_url(url)
+    except ValueError as error:
+        raise SettingsError(f"CLINIC_MAIL_URL: {error}") from error
+    return SmtpNotifier(server, _composer(settings), threads=settings.worker_threads)
+
+
+def _composer(settings: Settings) -> Any:
+    from clinic.adapters.email.compose import Composer
+
+    folder = settings.mail_templates
+    return Composer(settings.mail_from, overrides=Path(folder) if folder else None)
+
+
 _BUILT_IN: dict[tuple[str, str], Callable[[str, Settings], Any]] = {
     ("store", "memory"): _memory_store,
     ("store", "postgresql"): _postgres_store,
@@ -167,4 +389,16 @@ _BUILT_IN: dict[tuple[str, str], Callable[[str, Settings], Any]] = {
     ("cache", "redis"): _redis_cache,
     ("cache", "rediss"): _redis_cache,
     ("cache", "unix"): _redis_cache,
+    ("limiter", "memory"): _memory_limiter,
+    ("limiter", "redis"): _redis_limiter,
+    ("limiter", "rediss"): _redis_limiter,
+    ("limiter", "unix"): _redis_limiter,
+    ("queue", "memory"): _memory_queue,
+    ("queue", "redis"): _redis_queue,
+    ("queue", "rediss"): _redis_queue,
+    ("queue", "unix"): _redis_queue,
+    ("notifier", "memory"): _memory_notifier,
+    ("notifier", "maildir"): _maildir_notifier,
+    ("notifier", "smtp"): _smtp_notifier,
+    ("notifier", "smtps"): _smtp_notifier,
 }

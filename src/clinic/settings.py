@@ -17,6 +17,10 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and says how to mend it."""
 
 
+#: how many in how many seconds, such as 30/60
+Rate = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}$")]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be configured; each field is the variable CLINIC_<FIELD>."""
 
@@ -24,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_url: str = "memory://"
     #: the database as its owner, for migrations; database_url when empty
     owner_url: str = ""
+    #: the database as the sealer of the audit trail; the owner's when empty
+    sealer_url: str = ""
     #: Redis or Valkey for caches and queues: redis://, unix://, or memory://
     broker_url: str = "memory://"
     #: signs tokens and cursors; at least 32 characters
@@ -44,11 +50,65 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shutdown_timeout_s: Annotated[float, Meta(ge=0, le=300)] = 25.0
     #: proxies whose X-Forwarded-For is believed, separated by commas
     trusted_proxies: str = ""
+    #: how long a sign-in lasts at most
+    session_hours: Annotated[int, Meta(ge=1, le=24 * 31)] = 12
+    #: threads that hash passwords; each takes 64 MiB while it works
+    password_threads: Annotated[int, Meta(ge=1, le=16)] = 2
+    #: hashes that protect nothing, for suites of tests; refused in production
+    fast_passwords: bool = False
+    #: the region of phone numbers without a country code, such as GB
+    phone_region: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    #: requests in so many seconds: sign-ins from one address
+    sign_in_limit: Rate = "30/60"
+    #: sign-ins to one account
+    account_limit: Rate = "10/60"
+    #: registrations and accepted invitations from one address
+    register_limit: Rate = "20/600"
+    #: changes by one signed-in user
+    write_limit: Rate = "3000/60"
+    #: reads by one signed-in user
+    read_limit: Rate = "12000/60"
+    #: requests of nobody known, from one address
+    anonymous_limit: Rate = "1200/60"
+    #: Redis or Valkey for the queue alone (noeviction, AOF); broker_url when empty
+    queue_url: str = ""
+    #: where mail goes: smtp://user:password@host:587 (STARTTLS), smtps://…, maildir:///folder, or
+    #: memory:// (kept for tests)
+    mail_url: str = "memory://"
+    #: show every message in the folder of mail_url at /mailbox, to anybody; for demos
+    mailbox: bool = False
+    #: whom mail is from; the name is the clinic's
+    mail_from: Annotated[str, Meta(pattern="^[^@]*[^@ <]@[^@> ]+>?$")] = "no-reply@localhost"
+    #: what people's browsers reach this service by; links in messages start with it
+    public_url: Annotated[str, Meta(pattern="^https?://[^ ]*[^ /]$")] = "http://127.0.0.1:8000"
+    #: a folder with templates of messages that stand in for the built-in ones
+    mail_templates: str = ""
+    #: what to do where the mail server's answer was lost: send again, hold, or ask the provider
+    ambiguous_mail: Annotated[str, Meta(pattern="^(resend|hold|ask)$")] = "resend"
+    #: how long a worker may take over one message before another takes it over
+    mail_lease_s: Annotated[float, Meta(ge=1, le=3600)] = 180.0
+    #: messages that one worker hands over at a time
+    worker_threads: Annotated[int, Meta(ge=1, le=64)] = 8
+    #: where a worker tells its metrics and health, on this machine only; 0 takes any free port
+    worker_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 
     @property
     def migration_url(self) -> str:
         return self.owner_url or self.database_url
+
+    @property
+    def mail_domain(self) -> str:
+        """The right-hand side of Message-IDs: where mail is from."""
+        return self.mail_from.rpartition("@")[2].rstrip(">")
+
+    @property
+    def scheduling_url(self) -> str:
+        return self.queue_url or self.broker_url
+
+    @property
+    def sealing_url(self) -> str:
+        return self.sealer_url or self.migration_url
 
 
 def load_settings(environ: Mapping[str, str], file: Path | None = None) -> Settings:
@@ -97,6 +157,10 @@ def check_production(settings: Settings) -> None:
             " at least 32 random characters (python3 -c 'import secrets;"
             " print(secrets.token_urlsafe(48))')."
         )
+    if settings.mailbox:
+        raise SettingsError("CLINIC_MAILBOX: only a demo may show everybody's messages.")
+    if settings.fast_passwords:
+        raise SettingsError("CLINIC_FAST_PASSWORDS: only tests may hash passwords this fast.")
     if settings.database_url.startswith("memory:"):
         raise SettingsError(
             "CLINIC_DATABASE_URL: memory:// forgets everything at exit; set postgresql://…"

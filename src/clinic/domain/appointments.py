@@ -32,6 +32,7 @@ from clinic.domain.notifications import (
     RESCHEDULE,
     Message,
     message_for_cancellation,
+    messages_for_doctors,
     messages_for_schedule,
 )
 from clinic.domain.people import STAFF, Actor, Patient, Role
@@ -138,6 +139,8 @@ class BookingFacts:
     patient: Patient | None
     #: an earlier answer to the same idempotency key
     stored: StoredAnswer | None = None
+    #: the session that asks still counts
+    signed_in: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +287,8 @@ def decide_booking(
         now=now,
         new_id=new_id,
     )
-    return Booking(appointment, entry, messages)
+    to_doctor = _messages_for_doctors(None, appointment, facts.clinic, now, new_id)
+    return Booking(appointment, entry, messages + to_doctor)
 
 
 def check_free(slot: Slot) -> None:
@@ -350,7 +354,8 @@ def decide_status(
         now=now,
         new_id=new_id,
     )
-    return Change(before, after, entry, (word,))
+    to_doctor = _messages_for_doctors(before, after, clinic, now, new_id)
+    return Change(before, after, entry, (word, *to_doctor))
 
 
 def _refuse_transition(before: Appointment, to: Status, actor: Actor) -> None:
@@ -446,7 +451,27 @@ def _moved(
         now=now,
         new_id=new_id,
     )
-    return Change(before, after, entry, messages)
+    to_doctors = _messages_for_doctors(before, after, clinic, now, new_id)
+    return Change(before, after, entry, messages + to_doctors)
+
+
+def _messages_for_doctors(
+    before: Appointment | None,
+    after: Appointment,
+    clinic: Clinic,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[Message, ...]:
+    return messages_for_doctors(
+        clinic_id=after.clinic_id,
+        appointment_id=after.id,
+        version=after.schedule_version,
+        zone=clinic.zone,
+        before=(before.doctor_id, before.starts_at) if before else None,
+        after=(after.doctor_id, after.starts_at),
+        now=now,
+        new_id=new_id,
+    )
 
 
 def decide_swap(
@@ -461,7 +486,7 @@ def decide_swap(
 ) -> tuple[Change, Change]:
     """Return the changes by which two appointments exchange their slots.
 
-    Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast.
+    Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked.
     """
     reason = checked_reason(reason)
     (a, slot_a), (b, slot_b) = one, two
@@ -479,6 +504,8 @@ def decide_swap(
         clinic.policy.check_bookable(appointment.starts_at, now, override=True)
     if a.ends_at - a.starts_at != b.ends_at - b.starts_at:
         raise NotSwappable("The two appointments do not last equally long.")
+    if SlotState.BLOCKED in (slot_a.state, slot_b.state):
+        raise SlotBlocked()
     return (
         _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),
         _moved(b, slot_a, Action.SWAP, actor, clinic, reason, now, new_id),

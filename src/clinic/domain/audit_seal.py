@@ -242,9 +242,7 @@ def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[Finding]:
 
 def moved(findings: Sequence[Finding]) -> list[Finding]:
     """Return `findings` with a row removed in one place and inserted in another told as one."""
-    inserted = {
-        (one.trail, one.row_id) for one in findings if one.tampering is Tampering.INSERTED
-    }
+    inserted = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.INSERTED}
     removed = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.REMOVED}
     both = inserted & removed
     told = []

@@ -75,6 +75,12 @@ class PhoneNumberRefused(InvalidInput):
     code = "phone_number_refused"
 
 
+class TooManyRows(InvalidInput):
+    """There are more appointments than one answer holds; ask for one doctor or one day."""
+
+    code = "too_many_rows"
+
+
 class IdempotencyKeyMissing(InvalidInput):
     """The Idempotency-Key header is missing; send 20 to 255 printable ASCII characters."""
 
@@ -201,6 +207,24 @@ class ExceptionNotFound(NotFound):
     code = "exception_not_found"
 
 
+class NotificationNotFound(NotFound):
+    """There is no such message, or it is no dead letter."""
+
+    code = "notification_not_found"
+
+
+class LinkInvalid(NotFound):
+    """This link is not valid; take the one in the latest message, or call the clinic."""
+
+    code = "link_invalid"
+
+
+class LinkOutdated(NotFound):
+    """This link belongs to an earlier message; take the one in the latest, or call the clinic."""
+
+    code = "link_outdated"
+
+
 # --- the clinic's policy refuses it
 
 
@@ -301,6 +325,18 @@ class EmailInUse(Conflict):
     """Someone is registered with this email address."""
 
     code = "email_in_use"
+
+
+class UpcomingAppointments(Conflict):
+    """This patient has appointments ahead; cancel them first."""
+
+    code = "upcoming_appointments"
+
+
+class UserShared(Conflict):
+    """This person also belongs to a clinic that is not yours; its administrators must agree."""
+
+    code = "user_shared"
 
 
 class AlreadyExists(Conflict):

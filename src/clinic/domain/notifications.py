@@ -1,38 +1,115 @@
-"""Which messages an appointment's change calls for, and when each is due and pointless."""
+"""Which messages a change calls for, whom each is for, and when it is due and pointless."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from clinic.domain.clinic import Policy
 
 CONFIRMATION = "confirmation"
 RESCHEDULE = "reschedule"
 CANCELLATION = "cancellation"
+#: every reminder_<lead>m
+REMINDER = "reminder"
+#: to the appointment's doctor, when it changes after the day's sheet went out
+DOCTOR_CHANGE = "doctor_change"
+#: to the doctor whom a late change takes the appointment from
+DOCTOR_LEFT = "doctor_left"
+DAY_SHEET = "day_sheet"
+INVITATION = "invitation"
+EMAIL_VERIFICATION = "email_verification"
+PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a message
+
 EMAIL = "email"
+SMS = "sms"
+CHANNELS = (EMAIL, SMS)
+
+#: the wall time at which a doctor gets the sheet of the following day
+DAY_SHEET_AT = time(18)
+ACCOUNT_KINDS = frozenset({INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET})
+
+_REMINDER = re.compile(r"reminder_[1-9][0-9]*m")
+
+
+class Recipient(Enum):
+    """Whom a kind of message is for."""
+
+    PATIENT = "the appointment's patient"
+    DOCTOR = "the appointment's doctor"
+    USER = "the user whom the message names"
+
+
+#: whom each kind is for; a kind that is not here does not exist
+RECIPIENTS = {
+    CONFIRMATION: Recipient.PATIENT,
+    RESCHEDULE: Recipient.PATIENT,
+    CANCELLATION: Recipient.PATIENT,
+    REMINDER: Recipient.PATIENT,
+    DOCTOR_CHANGE: Recipient.DOCTOR,
+    DOCTOR_LEFT: Recipient.USER,
+    DAY_SHEET: Recipient.USER,
+    INVITATION: Recipient.USER,
+    EMAIL_VERIFICATION: Recipient.USER,
+    PASSWORD_RESET: Recipient.USER,
+}
+#: what people may do without, and its number in unsubscribe links; everything else is sent whatever
+#: they chose
+OPTIONAL = {REMINDER: 1, DAY_SHEET: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to send about an appointment, written in the statement that changes it."""
+    """A message to send, written in the statement or transaction that calls for it."""
 
     id: UUID
     clinic_id: UUID
-    appointment_id: UUID
+    #: what it is about; None for day sheets and account mail
+    appointment_id: UUID | None
     kind: str
-    #: the appointment's schedule_version that the message was made for
+    #: the appointment's schedule_version that the message was made for; of a day sheet the day's
+    #: ordinal, of account mail 0
     version: int
     scheduled_for: datetime
     #: after this instant it is pointless and logged as failed
     expires_at: datetime
     created_at: datetime
     channel: str = EMAIL
+    #: whom it is for, where appointment and kind do not say
+    user_id: UUID | None = None
+
+    @property
+    def family(self) -> str:
+        """The kind without its number: what templates and choices go by."""
+        return family_of(self.kind)
+
+    @property
+    def recipient(self) -> Recipient:
+        return RECIPIENTS[self.family]
 
 
 def reminder_kind(lead_min: int) -> str:
     """Return the kind of a reminder due `lead_min` minutes before the start."""
-    return f"reminder_{lead_min}m"
+    return f"{REMINDER}_{lead_min}m"
+
+
+def family_of(kind: str) -> str:
+    """Return `kind`, or "reminder" for every reminder."""
+    return REMINDER if _REMINDER.fullmatch(kind) else kind
+
+
+def day_sheet_due(day: date, zone: ZoneInfo) -> datetime:
+    """Return when the sheet of `day` goes out: the evening before, by the clinic's own clock."""
+    eve = datetime.combine(day - timedelta(days=1), DAY_SHEET_AT, zone)
+    return eve.astimezone(UTC)
+
+
+def is_last_minute(starts_at: datetime, zone: ZoneInfo, now: datetime) -> bool:
+    """Say whether the sheet of the day of `starts_at` has gone out, so that a change needs word."""
+    return starts_at > now >= day_sheet_due(starts_at.astimezone(zone).date(), zone)
 
 
 def messages_for_schedule(
@@ -84,4 +161,104 @@ def message_for_cancellation(
         now,
         now + timedelta(days=1),
         created_at=now,
+    )
+
+
+def messages_for_doctors(
+    *,
+    clinic_id: UUID,
+    appointment_id: UUID,
+    version: int,
+    zone: ZoneInfo,
+    before: tuple[UUID, datetime] | None,
+    after: tuple[UUID, datetime],
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[Message, ...]:
+    """Return the words to doctors whose day sheet a change of an appointment proves wrong.
+
+    `before` and `after` are the doctor and the start; `before` is None for a new appointment and
+    equal to `after` for a cancelled one.
+    """
+
+    def message(kind: str, starts_at: datetime, user_id: UUID | None) -> Message:
+        return Message(
+            new_id(),
+            clinic_id,
+            appointment_id,
+            kind,
+            version,
+            now,
+            # A change of the last minutes is still worth telling.
+            max(starts_at, now + timedelta(hours=1)),
+            created_at=now,
+            user_id=user_id,
+        )
+
+    doctor_id, starts_at = after
+    late = is_last_minute(starts_at, zone, now)
+    if before is None:
+        return (message(DOCTOR_CHANGE, starts_at, None),) if late else ()
+    late_before = is_last_minute(before[1], zone, now)
+    if before[0] == doctor_id:
+        told = late or late_before
+        return (message(DOCTOR_CHANGE, min(starts_at, before[1]), None),) if told else ()
+    made = [message(DOCTOR_CHANGE, starts_at, None)] if late else []
+    if late_before:
+        made.append(message(DOCTOR_LEFT, before[1], before[0]))
+    return tuple(made)
+
+
+def day_sheets(
+    *,
+    clinic_id: UUID,
+    doctor_id: UUID,
+    days: Iterable[date],
+    zone: ZoneInfo,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[Message, ...]:
+    """Return the sheets of those of `days` whose evening before is still ahead."""
+    made = []
+    for day in sorted(set(days)):
+        due = day_sheet_due(day, zone)
+        if due > now:
+            ends = datetime.combine(day + timedelta(days=1), time(0), zone).astimezone(UTC)
+            made.append(
+                Message(
+                    new_id(),
+                    clinic_id,
+                    None,
+                    DAY_SHEET,
+                    day.toordinal(),
+                    due,
+                    ends,
+                    created_at=now,
+                    user_id=doctor_id,
+                )
+            )
+    return tuple(made)
+
+
+def account_mail(
+    kind: str,
+    *,
+    clinic_id: UUID,
+    user_id: UUID,
+    valid_for: timedelta,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> Message:
+    """Return account mail due now, pointless once the link that it carries is: `valid_for`."""
+    assert kind in ACCOUNT_KINDS
+    return Message(
+        new_id(),
+        clinic_id,
+        None,
+        kind,
+        0,
+        now,
+        now + valid_for,
+        created_at=now,
+        user_id=user_id,
     )

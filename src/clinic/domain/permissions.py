@@ -40,7 +40,8 @@ class Operation(Enum):
     READ_PATIENT = "read a patient's data"
     LIST_PATIENTS = "list the clinic's patients"
     ADD_PATIENT = "add a patient"
-    MANAGE_OWN_ACCOUNT = "read, change and export one's own data; one's password and sessions"
+    MANAGE_OWN_ACCOUNT = "read and change one's own data, password and sessions"
+    EXPORT_OWN_DATA = "export all that is kept about oneself"
     MANAGE_USERS = "add, invite, disable, enable and erase people; revoke their sessions"
     CHANGE_CLINIC = "change the clinic's settings; add clinics and doctors"
     READ_AUDIT = "read the clinic's audit log"
@@ -79,10 +80,24 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.LIST_PATIENTS: _row(_NOTHING, _CLINIC, _CLINIC),
     Operation.ADD_PATIENT: _row(_NOTHING, _NOTHING, _CLINIC),
     Operation.MANAGE_OWN_ACCOUNT: _row(_OWN, _OWN, _OWN, _OWN),
+    Operation.EXPORT_OWN_DATA: _row(_OWN, _OWN, _OWN, _OWN),
     Operation.MANAGE_USERS: _row(),
     Operation.CHANGE_CLINIC: _row(),
     Operation.READ_AUDIT: _row(_NOTHING, _NOTHING, _CLINIC),
 }
+
+
+#: what shows a patient's data; reading it is audited
+PATIENT_DATA = frozenset(
+    {
+        Operation.READ_APPOINTMENTS,
+        Operation.READ_TRAIL,
+        Operation.READ_PATIENT,
+        Operation.LIST_PATIENTS,
+        Operation.EXPORT_OWN_DATA,
+        Operation.MANAGE_USERS,
+    }
+)
 
 
 def reach_of(role: Role, operation: Operation) -> Reach:

@@ -9,6 +9,8 @@ class RateClass(StrEnum):
     """Kinds of requests that are counted apart."""
 
     SIGN_IN = "sign-in"
+    #: guesses of one account's password, from wherever
+    ACCOUNT = "account"
     REGISTER = "register"
     WRITE = "write"
     READ = "read"
@@ -17,7 +19,7 @@ class RateClass(StrEnum):
 
 
 #: counted or refused: without the counter nobody could tell a guess from the thousandth
-FAIL_CLOSED = frozenset({RateClass.SIGN_IN, RateClass.REGISTER})
+FAIL_CLOSED = frozenset({RateClass.SIGN_IN, RateClass.ACCOUNT, RateClass.REGISTER})
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class SignedIn:
     """A session as it stands, with what else decides whether it counts."""
 
     session: Session
-    #: the user was disabled or lost the role or the clinic
+    #: the user was disabled or has another role by now
     withdrawn: bool = False
 
     def check(self, now: datetime) -> Session:
@@ -108,9 +108,7 @@ def invited_user(token: str) -> UUID:
     return _claims(token)[0]
 
 
-def check_invitation(
-    token: str, secret: str, password_hash: str | None, *, now: datetime
-) -> None:
+def check_invitation(token: str, secret: str, password_hash: str | None, *, now: datetime) -> None:
     """Raise InvitationInvalid unless the token is ours, unspent and in time."""
     user_id, expires_s = _claims(token)
     claims = user_id.bytes + expires_s.to_bytes(8, "big")

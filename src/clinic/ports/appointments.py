@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
@@ -26,6 +26,18 @@ class AppointmentQuery:
     statuses: tuple[Status, ...] = ()
 
 
+class ScheduleEntry(NamedTuple):
+    """An appointment as a calendar shows it, and nothing else: thousands are read at once."""
+
+    id: UUID
+    patient_name: str
+    doctor_name: str
+    starts_at: datetime
+    ends_at: datetime
+    type: str | None
+    status: Status
+
+
 @dataclass(frozen=True, slots=True)
 class Locked:
     """Rows that nobody else changes until the unit of work ends, by id; absent ones are missing."""
@@ -44,6 +56,10 @@ class AppointmentReader(Protocol):
 
         Always earliest first; going backwards, those nearest before `page.after`.
         """
+        ...
+
+    async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
+        """Return at most `limit` appointments, as `list` finds and orders them."""
         ...
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
@@ -67,7 +83,7 @@ class Appointments(AppointmentReader, Protocol):
 
         Slots are locked by id, then appointments by id, always. Appointments outside `scope` and
         slots outside its clinic are missing from the answer. Raises TransactionAborted when an
-        appointment moved meanwhile or another unit of work gave way.
+        appointment moved meanwhile to a slot that is not locked, or another unit of work gave way.
         """
         ...
 

@@ -16,17 +16,21 @@ class BookingDesk(Protocol):
         slot_id: UUID,
         patient_id: UUID,
         request: IdempotentRequest | None,
+        session_id: UUID | None = None,
     ) -> BookingFacts:
         """Return all that the domain must know, as it is committed now; None is what is absent.
 
-        A slot or patient of another clinic is absent. Raises ClinicNotFound.
+        A slot or patient of another clinic is absent. `signed_in` is whether the session exists,
+        is not revoked, and its user neither disabled nor in another role; without one it is true.
+        Raises ClinicNotFound.
         """
         ...
 
     async def take(self, booking: Booking) -> None:
         """Take the slot and write appointment, audit entry, messages and answer, all or nothing.
 
-        Waits for a change that holds the slot. Raises SlotTaken when the slot is no longer open
+        Waits for a change under way of a slot that is open and free so far; any other is refused
+        at once, even while it is being freed. Raises SlotTaken when the slot is no longer open
         and free, whatever the reason; PatientBusy when the patient has another occupying
         appointment that overlaps; IdempotencyConflict when the key has an answer already;
         TransactionAborted when the write gave way to another one.

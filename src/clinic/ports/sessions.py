@@ -10,8 +10,8 @@ from clinic.domain.sessions import Session, SignedIn
 
 class SessionReader(Protocol):
     async def find(self, clinic_id: UUID, session_id: UUID) -> SignedIn | None:
-        """Return the session as it is committed now; `withdrawn` when its user is disabled, has
-        another role or no profile at the clinic any more."""
+        """Return the session as it is committed now; `withdrawn` when its user is disabled or has
+        another role by now."""
         ...
 
     async def find_by_reference(self, clinic_id: UUID, token_hash: bytes) -> SignedIn | None:

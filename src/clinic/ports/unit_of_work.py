@@ -4,11 +4,15 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from clinic.domain.audit import AuditEvent
+from clinic.ports.accounts import AccountReader, Accounts
 from clinic.ports.answers import AnswerBook, Answers
 from clinic.ports.appointments import AppointmentReader, Appointments
+from clinic.ports.audit import AuditLog
 from clinic.ports.booking_desk import BookingDesk
 from clinic.ports.calendars import CalendarReader, Calendars
+from clinic.ports.outbox import Messages, Outbox
 from clinic.ports.people import People, PeopleReader
+from clinic.ports.sessions import SessionReader, Sessions
 
 
 class EventLog(Protocol):
@@ -34,6 +38,12 @@ class UnitOfWork(Protocol):
     def answers(self) -> Answers: ...
     @property
     def events(self) -> EventLog: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def sessions(self) -> Sessions: ...
 
     async def __aenter__(self) -> Self: ...
 
@@ -62,6 +72,14 @@ class Store(Protocol):
     def people(self) -> PeopleReader: ...
     @property
     def answers(self) -> AnswerBook: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def accounts(self) -> AccountReader: ...
+    @property
+    def sessions(self) -> SessionReader: ...
+    @property
+    def audit_log(self) -> AuditLog: ...
 
     def begin(self) -> UnitOfWork: ...
 

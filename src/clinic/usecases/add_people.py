@@ -5,7 +5,7 @@ from uuid import UUID
 
 from clinic.domain.audit import event_by
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import OFFICE, STAFF, Actor, Doctor, Patient, Role, User, scope_of
 from clinic.ports.clock import Clock, IdSource
@@ -145,6 +145,22 @@ async def add_patient(
         return Patient(actor.clinic_id, user.id, user.name, user.email, user.phone)
 
     return await transactions.run(work)
+
+
+async def read_clinic(*, people: PeopleReader, actor: Actor) -> Clinic:
+    """Return the actor's clinic. Raises ClinicNotFound."""
+    clinic = await people.clinic(actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    return clinic
+
+
+async def read_self(*, people: PeopleReader, actor: Actor) -> User:
+    """Return the person who asks. Raises UserNotFound."""
+    user = await people.user(actor.user_id)
+    if user is None:
+        raise UserNotFound()
+    return user
 
 
 async def list_doctors(

@@ -13,6 +13,7 @@ from clinic.domain.appointments import (
 from clinic.domain.errors import (
     ClinicError,
     IdempotencyConflict,
+    NotSignedIn,
     PatientBusy,
     SlotTaken,
     TransactionAborted,
@@ -23,6 +24,7 @@ from clinic.ports.answers import AnswerBook, IdempotencyCache
 from clinic.ports.booking_desk import BookingDesk
 from clinic.ports.calendars import CalendarReader
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.sessions import SessionReader
 from clinic.usecases.answer_once import Keyed, Outcome, keep_refusal
 
 
@@ -73,6 +75,7 @@ async def book_once(
     keyed: Keyed[AppointmentView],
     *,
     answers: AnswerBook,
+    sessions: SessionReader,
     cache: IdempotencyCache,
     desk: BookingDesk,
     calendars: CalendarReader,
@@ -92,6 +95,8 @@ async def book_once(
     cached = await cache.get(keyed.request)
     repeat = answer_to_repeat(cached, keyed.request)
     if repeat is not None:
+        # The cache knows answers, not sessions: one that has ended is told nothing.
+        await _check_session(actor, sessions, clock)
         return Outcome(repeat, replayed=True)
     try:
         patient_id = patient_to_book_for(actor, patient_id)
@@ -106,6 +111,15 @@ async def book_once(
     return Outcome(result.answer, replayed=False)
 
 
+async def _check_session(actor: Actor, sessions: SessionReader, clock: Clock) -> None:
+    if actor.session_id is None:
+        return
+    found = await sessions.find(actor.clinic_id, actor.session_id)
+    if found is None:
+        raise NotSignedIn()
+    found.check(clock.now())
+
+
 async def _take(
     order: _Order,
     keyed: Keyed[AppointmentView] | None,
@@ -118,7 +132,15 @@ async def _take(
     request = keyed.request if keyed else None
     lost: ClinicError | None = None
     for _ in range(ATTEMPTS):
-        facts = await desk.look(order.actor.clinic_id, order.slot_id, order.patient_id, request)
+        facts = await desk.look(
+            order.actor.clinic_id,
+            order.slot_id,
+            order.patient_id,
+            request,
+            order.actor.session_id,
+        )
+        if not facts.signed_in:
+            raise NotSignedIn()
         if request is not None:
             repeat = answer_to_repeat(facts.stored, request)
             if repeat is not None:
@@ -167,4 +189,4 @@ async def _with_nearest(
     nearest = await calendars.nearest_free(
         facts.slot, starts_from=earliest, starts_before=latest, limit=NEAREST
     )
-    return SlotTaken(error.message, nearest=tuple(nearest))
+    return SlotTaken(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

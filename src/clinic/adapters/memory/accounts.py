@@ -1,0 +1,124 @@
+"""Accounts in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from clinic.adapters.memory.constraints import check_clinic
+from clinic.adapters.memory.tables import Credentials, StaffProfile, Tables
+from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, UserNotFound
+from clinic.domain.people import Role, User
+from clinic.ports.accounts import Account
+
+
+class MemoryAccountReader:
+    """Reads accounts."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._committed = tables
+
+    @property
+    def _tables(self) -> Tables:
+        return self._committed
+
+    async def by_email(self, email: str) -> Account | None:
+        for user in self._tables.users.where("email", email.lower()):
+            return account_of(self._tables, user)
+        return None
+
+    async def account(self, user_id: UUID) -> Account | None:
+        user = self._tables.users.get(user_id)
+        return None if user is None else account_of(self._tables, user)
+
+    async def accounts(
+        self,
+        clinic_id: UUID,
+        *,
+        role: Role | None = None,
+        after: UUID | None = None,
+        limit: int,
+    ) -> Sequence[Account]:
+        tables = self._tables
+        ids = {
+            profile.user_id
+            for profiles in (tables.doctors, tables.patients, tables.staff)
+            for profile in profiles.where("clinic", clinic_id)
+        }
+        found = []
+        for user_id in sorted(ids):
+            user = tables.users.get(user_id)
+            if user is None or (role is not None and user.role is not role):
+                continue
+            if after is None or user_id > after:
+                found.append(account_of(tables, user))
+        return found[:limit]
+
+
+class MemoryAccounts(MemoryAccountReader):
+    """Accounts inside a unit of work."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction.layer)
+        self._transaction = transaction
+
+    @property
+    def _tables(self) -> Tables:
+        return self._transaction.tables
+
+    async def lock(self, user_id: UUID) -> Account | None:
+        await self._transaction.lock(("user", user_id))
+        return await self.account(user_id)
+
+    async def add_staff(self, clinic_id: UUID, user_id: UUID) -> None:
+        key = (clinic_id, user_id)
+        await self._transaction.lock(("staff", *key))
+        if self._tables.staff.get(key) is not None:
+            self._transaction.fail(AlreadyExists())
+        try:
+            check_clinic(self._tables, clinic_id)
+        except ClinicNotFound as error:
+            self._transaction.fail(error)
+        if self._tables.users.get(user_id) is None:
+            self._transaction.fail(UserNotFound())
+        self._tables.staff.put(key, StaffProfile(clinic_id, user_id))
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str | None) -> None:
+        await self._locked(user_id)
+        credentials = self._tables.credentials.get(user_id) or Credentials()
+        changed = replace(credentials, password_hash=password_hash)
+        self._tables.credentials.put(user_id, changed)
+
+    async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
+        await self._locked(user_id)
+        credentials = self._tables.credentials.get(user_id) or Credentials()
+        self._tables.credentials.put(user_id, replace(credentials, disabled_at=disabled_at))
+
+    async def replace_user(self, user: User) -> None:
+        before = await self._locked(user.id)
+        email = user.email.lower()
+        if email != before.email.lower():
+            await self._transaction.lock(("email", email))
+        if any(other.id != user.id for other in self._tables.users.where("email", email)):
+            self._transaction.fail(EmailInUse())
+        self._tables.users.put(user.id, replace(user, role=before.role))
+
+    async def _locked(self, user_id: UUID) -> User:
+        await self._transaction.lock(("user", user_id))
+        user = self._tables.users.get(user_id)
+        if user is None:
+            raise UserNotFound()
+        return user
+
+
+def account_of(tables: Tables, user: User) -> Account:
+    """Return the account of `user`."""
+    credentials = tables.credentials.get(user.id) or Credentials()
+    if user.role is Role.DOCTOR:
+        clinics = [profile.clinic_id for profile in tables.doctors.where("user", user.id)]
+    elif user.role is Role.PATIENT:
+        clinics = [profile.clinic_id for profile in tables.patients.where("user", user.id)]
+    else:
+        clinics = [profile.clinic_id for profile in tables.staff.where("user", user.id)]
+    return Account(user, credentials.password_hash, credentials.disabled_at, tuple(sorted(clinics)))

@@ -1,0 +1,199 @@
+"""Appointments and their trail in memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from clinic.adapters.memory.constraints import check_appointments, rivals_for_patient
+from clinic.adapters.memory.paging import page_of
+from clinic.adapters.memory.people import doctor_of, patient_of
+from clinic.adapters.memory.tables import Tables
+from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.appointments import Appointment, AppointmentView, Change
+from clinic.domain.audit import AuditEntry
+from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Scope
+from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
+
+
+class MemoryAppointmentReader:
+    """Reads appointments and their trail."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._committed = tables
+
+    @property
+    def _tables(self) -> Tables:
+        return self._committed
+
+    async def get(self, scope: Scope, appointment_id: UUID) -> AppointmentView | None:
+        found = self._tables.appointments.get((scope.clinic_id, appointment_id))
+        return self._view(found) if found is not None and _is_in(found, scope) else None
+
+    async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
+        found = (one for one in self._candidates(query) if _is_asked_for(one, query))
+        return [self._view(one) for one in page_of(found, page, _place)]
+
+    async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
+        found = (one for one in self._candidates(query) if _is_asked_for(one, query))
+        return [self._entry(one) for one in sorted(found, key=_place)[:limit]]
+
+    async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
+        if await self.get(scope, appointment_id) is None:
+            return ()
+        entries = self._tables.audit.where("appointment", (scope.clinic_id, appointment_id))
+        return sorted(entries, key=lambda entry: entry.version)
+
+    async def occupying(
+        self, clinic_id: UUID, slot_ids: Sequence[UUID]
+    ) -> Sequence[AppointmentView]:
+        found = [
+            one
+            for slot_id in set(slot_ids)
+            for one in self._tables.appointments.where("slot", (clinic_id, slot_id))
+            if one.status.occupies
+        ]
+        return [self._view(one) for one in sorted(found, key=_place)]
+
+    def _candidates(self, query: AppointmentQuery) -> Iterable[Appointment]:
+        clinic_id = query.scope.clinic_id
+        patient_id = query.patient_id or query.scope.patient_id
+        doctor_id = query.doctor_id or query.scope.doctor_id
+        if patient_id is not None:
+            return self._tables.appointments.where("patient", (clinic_id, patient_id))
+        if doctor_id is not None:
+            return self._tables.appointments.where("doctor", (clinic_id, doctor_id))
+        return self._tables.appointments.where("clinic", clinic_id)
+
+    def _entry(self, appointment: Appointment) -> ScheduleEntry:
+        view = self._view(appointment)
+        return ScheduleEntry(
+            appointment.id,
+            view.patient_name,
+            view.doctor_name,
+            appointment.starts_at,
+            appointment.ends_at,
+            appointment.type,
+            appointment.status,
+        )
+
+    def _view(self, appointment: Appointment) -> AppointmentView:
+        clinic = self._tables.clinics.get(appointment.clinic_id)
+        doctor = doctor_of(self._tables, appointment.clinic_id, appointment.doctor_id)
+        patient = patient_of(self._tables, appointment.clinic_id, appointment.patient_id)
+        assert clinic is not None
+        assert doctor is not None
+        assert patient is not None
+        return AppointmentView(appointment, doctor.name, patient.name, clinic.zone)
+
+
+class MemoryAppointments(MemoryAppointmentReader):
+    """Appointments inside a unit of work."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction.layer)
+        self._transaction = transaction
+
+    @property
+    def _tables(self) -> Tables:
+        return self._transaction.tables
+
+    async def lock(
+        self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
+    ) -> Locked:
+        clinic_id = scope.clinic_id
+        seen = self._visible(scope, appointment_ids)
+        wanted = {one.slot_id for one in seen.values()} | set(slot_ids)
+        known = [each for each in wanted if self._tables.slots.get((clinic_id, each)) is not None]
+        await self._lock_rows(clinic_id, known, seen)
+        appointments = self._visible(scope, list(seen))
+        if any(one.slot_id not in known for one in appointments.values()):
+            self._transaction.fail(TransactionAborted())
+        slots = (self._tables.slots.get((clinic_id, each)) for each in known)
+        return Locked(appointments, {slot.id: slot for slot in slots if slot is not None})
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        afters = [change.after for change in changes]
+        for clinic_id in {one.clinic_id for one in afters}:
+            mine = [change for change in changes if change.after.clinic_id == clinic_id]
+            touched = {each for change in mine for each in (change.frees, change.takes)}
+            await self._lock_rows(clinic_id, touched - {None}, {c.after.id for c in mine})
+        self._check_unchanged(changes)
+        self._move_slots(changes)
+        comers = [one for one in afters if one.status.occupies]
+        await self._transaction.wait_until_no_rival(
+            lambda tables: rivals_for_patient(tables, comers)
+        )
+        for one in afters:
+            self._tables.appointments.put((one.clinic_id, one.id), one)
+        try:
+            check_appointments(self._tables, afters)
+        except ClinicError as error:
+            self._transaction.fail(error)
+        for change in changes:
+            self._tables.audit.put(change.audit.id, change.audit)
+            for message in change.messages:
+                self._tables.messages.put(message.id, message)
+
+    async def _lock_rows(
+        self, clinic_id: UUID, slot_ids: Iterable[UUID | None], appointment_ids: Iterable[UUID]
+    ) -> None:
+        for slot_id in sorted(each for each in slot_ids if each is not None):
+            await self._transaction.lock(("slot", clinic_id, slot_id))
+        for appointment_id in sorted(appointment_ids):
+            await self._transaction.lock(("appointment", clinic_id, appointment_id))
+
+    def _visible(self, scope: Scope, ids: Sequence[UUID]) -> dict[UUID, Appointment]:
+        rows = (self._tables.appointments.get((scope.clinic_id, each)) for each in ids)
+        return {one.id: one for one in rows if one is not None and _is_in(one, scope)}
+
+    def _check_unchanged(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            before = change.before
+            if self._tables.appointments.get((before.clinic_id, before.id)) != before:
+                self._transaction.fail(TransactionAborted())
+
+    def _move_slots(self, changes: Sequence[Change]) -> None:
+        # All are freed before any is taken, so that a swap finds both free.
+        for change in changes:
+            if change.frees is not None:
+                self._set_taken((change.before.clinic_id, change.frees), taken=False)
+        for change in changes:
+            if change.takes is None:
+                continue
+            key = (change.after.clinic_id, change.takes)
+            slot = self._tables.slots.get(key)
+            if slot is None or not slot.is_free:
+                self._transaction.fail(SlotTaken())
+            self._set_taken(key, taken=True)
+
+    def _set_taken(self, key: tuple[UUID, UUID], *, taken: bool) -> None:
+        slot = self._tables.slots.get(key)
+        assert slot is not None
+        self._tables.slots.put(key, replace(slot, taken=taken))
+
+
+def _place(appointment: Appointment) -> tuple[datetime, UUID]:
+    return (appointment.starts_at, appointment.id)
+
+
+def _is_in(appointment: Appointment, scope: Scope) -> bool:
+    return (
+        appointment.clinic_id == scope.clinic_id
+        and scope.patient_id in (None, appointment.patient_id)
+        and scope.doctor_id in (None, appointment.doctor_id)
+    )
+
+
+def _is_asked_for(appointment: Appointment, query: AppointmentQuery) -> bool:
+    starts_at = appointment.starts_at
+    return (
+        _is_in(appointment, query.scope)
+        and query.doctor_id in (None, appointment.doctor_id)
+        and query.patient_id in (None, appointment.patient_id)
+        and (query.starts_from is None or starts_at >= query.starts_from)
+        and (query.starts_before is None or starts_at < query.starts_before)
+        and (not query.statuses or appointment.status in query.statuses)
+    )

@@ -1,0 +1,91 @@
+"""Booking in memory: the facts, and the one write that decides the race."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from clinic.adapters.memory.answers import MemoryAnswers, find_answer
+from clinic.adapters.memory.constraints import check_all, check_appointments, rivals_for_patient
+from clinic.adapters.memory.people import doctor_of, patient_of
+from clinic.adapters.memory.sessions import signed_in
+from clinic.adapters.memory.tables import Key, Tables
+from clinic.adapters.memory.transaction import Database, Transaction
+from clinic.domain.appointments import Booking, BookingFacts
+from clinic.domain.errors import AlreadyExists, ClinicNotFound, SlotTaken
+from clinic.domain.idempotency import IdempotentRequest
+from clinic.domain.slots import Slot
+
+
+class MemoryBookingDesk:
+    """Books, each time in a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def look(
+        self,
+        clinic_id: UUID,
+        slot_id: UUID,
+        patient_id: UUID,
+        request: IdempotentRequest | None,
+        session_id: UUID | None = None,
+    ) -> BookingFacts:
+        tables = self._database.tables
+        clinic = tables.clinics.get(clinic_id)
+        if clinic is None:
+            raise ClinicNotFound()
+        slot = tables.slots.get((clinic_id, slot_id))
+        doctor = None if slot is None else doctor_of(tables, clinic_id, slot.doctor_id)
+        return BookingFacts(
+            clinic=clinic,
+            slot=slot,
+            doctor_name=doctor.name if doctor else "",
+            patient=patient_of(tables, clinic_id, patient_id),
+            stored=None if request is None else find_answer(tables, request),
+            signed_in=_is_signed_in(tables, clinic_id, session_id),
+        )
+
+    async def take(self, booking: Booking) -> None:
+        transaction = Transaction(self._database)
+        try:
+            await _write(transaction, booking)
+            check_all(transaction.tables)
+            transaction.merge()
+        finally:
+            transaction.end()
+
+
+def _free_slot(tables: Tables, key: Key) -> Slot:
+    slot = tables.slots.get(key)
+    if slot is None or not slot.is_free:
+        raise SlotTaken()
+    return slot
+
+
+def _is_signed_in(tables: Tables, clinic_id: UUID, session_id: UUID | None) -> bool:
+    if session_id is None:
+        return True
+    found = signed_in(tables, tables.sessions.get((clinic_id, session_id)))
+    return found is not None and not found.withdrawn and found.session.revoked_at is None
+
+
+async def _write(transaction: Transaction, booking: Booking) -> None:
+    tables = transaction.tables
+    appointment = booking.appointment
+    slot_key = (appointment.clinic_id, appointment.slot_id)
+    # PostgreSQL looks for a free slot before it waits for it, and again when it has it.
+    _free_slot(tables, slot_key)
+    await transaction.lock(("slot", *slot_key))
+    slot = _free_slot(tables, slot_key)
+    tables.slots.put(slot_key, replace(slot, taken=True))
+    key = (appointment.clinic_id, appointment.id)
+    await transaction.lock(("appointment", *key))
+    if tables.appointments.get(key) is not None:
+        raise AlreadyExists()
+    await transaction.wait_until_no_rival(lambda other: rivals_for_patient(other, [appointment]))
+    tables.appointments.put(key, appointment)
+    check_appointments(tables, [appointment])
+    tables.audit.put(booking.audit.id, booking.audit)
+    for message in booking.messages:
+        tables.messages.put(message.id, message)
+    if booking.stored is not None:
+        await MemoryAnswers(transaction).add(booking.stored)

@@ -1,0 +1,229 @@
+"""Hours and slots in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from clinic.adapters.memory.constraints import check_doctor, check_slots, rivals_for_slots
+from clinic.adapters.memory.paging import page_of
+from clinic.adapters.memory.people import doctor_of
+from clinic.adapters.memory.tables import Tables
+from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.availability import Availability, AvailabilityException, Interval
+from clinic.domain.errors import (
+    AlreadyExists,
+    AvailabilityNotFound,
+    ClinicError,
+    ExceptionNotFound,
+    SlotNotFound,
+    TransactionAborted,
+)
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Doctor
+from clinic.domain.slots import Slot, SlotState
+from clinic.ports.calendars import SlotQuery, SlotView
+
+
+class MemoryCalendarReader:
+    """Reads hours and slots."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._committed = tables
+
+    @property
+    def _tables(self) -> Tables:
+        return self._committed
+
+    async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
+        if query.doctor_id is None:
+            rows = self._tables.slots.where("clinic", query.clinic_id)
+        else:
+            rows = self._tables.slots.where("doctor", (query.clinic_id, query.doctor_id))
+        found = (slot for slot in rows if _is_asked_for(slot, query))
+        return [self._view(slot) for slot in page_of(found, page, _place)]
+
+    async def nearest_free(
+        self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int
+    ) -> Sequence[SlotView]:
+        free = [
+            other
+            for other in self._tables.slots.where("clinic", slot.clinic_id)
+            if other.is_free
+            and other.id != slot.id
+            and starts_from <= other.starts_at < starts_before
+            and (other.doctor_id == slot.doctor_id or _same_specialty(other, slot.specialty))
+        ]
+        own = [other for other in free if other.doctor_id == slot.doctor_id]
+        nearest = sorted(
+            own or free,
+            key=lambda other: (abs(other.starts_at - slot.starts_at), other.starts_at, other.id),
+        )
+        return [self._view(other) for other in sorted(nearest[:limit], key=_place)]
+
+    async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
+        found = self._tables.slots.get((clinic_id, slot_id))
+        return None if found is None else self._view(found)
+
+    async def availabilities(
+        self, clinic_id: UUID, doctor_id: UUID | None = None
+    ) -> Sequence[Availability]:
+        table = self._tables.availabilities
+        if doctor_id is None:
+            return sorted(table.where("clinic", clinic_id), key=lambda hours: hours.id)
+        return sorted(table.where("doctor", (clinic_id, doctor_id)), key=lambda hours: hours.id)
+
+    async def exceptions(
+        self, clinic_id: UUID, doctor_id: UUID | None = None
+    ) -> Sequence[AvailabilityException]:
+        table = self._tables.exceptions
+        if doctor_id is None:
+            rows = table.where("clinic", clinic_id)
+        else:
+            rows = table.where("doctor", (clinic_id, doctor_id))
+        return sorted(rows, key=lambda one: (one.on_date, one.id))
+
+    def _view(self, slot: Slot) -> SlotView:
+        doctor = doctor_of(self._tables, slot.clinic_id, slot.doctor_id)
+        assert doctor is not None
+        return SlotView(slot, doctor.name)
+
+
+class MemoryCalendars(MemoryCalendarReader):
+    """Hours and slots inside a unit of work."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction.layer)
+        self._transaction = transaction
+
+    @property
+    def _tables(self) -> Tables:
+        return self._transaction.tables
+
+    async def lock_doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
+        if doctor_of(self._tables, clinic_id, doctor_id) is None:
+            return None
+        await self._transaction.lock(("doctor", clinic_id, doctor_id))
+        return doctor_of(self._tables, clinic_id, doctor_id)
+
+    async def add_availability(self, availability: Availability) -> None:
+        key = (availability.clinic_id, availability.id)
+        await self._transaction.lock(("availability", *key))
+        self._check_new(self._tables.availabilities.get(key), availability)
+        self._tables.availabilities.put(key, availability)
+
+    async def replace_availability(self, availability: Availability) -> None:
+        key = (availability.clinic_id, availability.id)
+        await self._transaction.lock(("availability", *key))
+        if self._tables.availabilities.get(key) is None:
+            self._transaction.fail(AvailabilityNotFound())
+        self._tables.availabilities.put(key, availability)
+
+    async def delete_availability(self, clinic_id: UUID, availability_id: UUID) -> None:
+        key = (clinic_id, availability_id)
+        await self._transaction.lock(("availability", *key))
+        if self._tables.availabilities.get(key) is None:
+            self._transaction.fail(AvailabilityNotFound())
+        self._tables.availabilities.remove(key)
+
+    async def add_exception(self, exception: AvailabilityException) -> None:
+        key = (exception.clinic_id, exception.id)
+        await self._transaction.lock(("exception", *key))
+        self._check_new(self._tables.exceptions.get(key), exception)
+        self._tables.exceptions.put(key, exception)
+
+    async def delete_exception(self, clinic_id: UUID, exception_id: UUID) -> None:
+        key = (clinic_id, exception_id)
+        await self._transaction.lock(("exception", *key))
+        if self._tables.exceptions.get(key) is None:
+            self._transaction.fail(ExceptionNotFound())
+        self._tables.exceptions.remove(key)
+
+    async def slots_between(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        stretch = Interval(start, end)
+        found = [
+            slot
+            for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))
+            if slot.state is not SlotState.RETIRED and slot.interval.overlaps(stretch)
+        ]
+        return sorted(found, key=_place)
+
+    async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
+        return max(
+            (
+                slot.starts_at
+                for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))
+                if slot.state is not SlotState.RETIRED
+            ),
+            default=None,
+        )
+
+    async def add_slots(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            await self._transaction.lock(("slot", slot.clinic_id, slot.id))
+        placed = [slot for slot in slots if slot.state is not SlotState.RETIRED]
+        await self._transaction.wait_until_no_rival(lambda tables: rivals_for_slots(tables, placed))
+        for slot in slots:
+            self._check_new(self._tables.slots.get((slot.clinic_id, slot.id)), slot)
+            self._tables.slots.put((slot.clinic_id, slot.id), slot)
+        self._check_placed(placed)
+
+    async def set_slot_state(
+        self,
+        clinic_id: UUID,
+        slot_ids: Sequence[UUID],
+        state: SlotState,
+        *,
+        untaken_only: bool = False,
+    ) -> None:
+        slots = []
+        for slot_id in sorted(set(slot_ids)):
+            if self._tables.slots.get((clinic_id, slot_id)) is None:
+                raise SlotNotFound()
+            await self._transaction.lock(("slot", clinic_id, slot_id))
+            slot = self._tables.slots.get((clinic_id, slot_id))
+            assert slot is not None
+            slots.append(slot)
+        if untaken_only and any(slot.taken for slot in slots):
+            self._transaction.fail(TransactionAborted())
+        back = [slot for slot in slots if slot.state is SlotState.RETIRED is not state]
+        await self._transaction.wait_until_no_rival(lambda tables: rivals_for_slots(tables, back))
+        for slot in slots:
+            self._tables.slots.put((clinic_id, slot.id), replace(slot, state=state))
+        self._check_placed(back)
+
+    def _check_new(self, known: object, row: Slot | Availability | AvailabilityException) -> None:
+        if known is not None:
+            self._transaction.fail(AlreadyExists())
+        try:
+            check_doctor(self._tables, row.clinic_id, row.doctor_id)
+        except ClinicError as error:
+            self._transaction.fail(error)
+
+    def _check_placed(self, slots: Sequence[Slot]) -> None:
+        try:
+            check_slots(self._tables, slots)
+        except ClinicError as error:
+            self._transaction.fail(error)
+
+
+def _place(slot: Slot) -> tuple[datetime, UUID]:
+    return (slot.starts_at, slot.id)
+
+
+def _is_asked_for(slot: Slot, query: SlotQuery) -> bool:
+    if not query.starts_from <= slot.starts_at < query.starts_before:
+        return False
+    if query.specialty is not None and not _same_specialty(slot, query.specialty):
+        return False
+    if query.free_only:
+        return slot.is_free
+    if query.state is not None:
+        return slot.state is query.state
+    return slot.state is not SlotState.RETIRED
+
+
+def _same_specialty(slot: Slot, specialty: str) -> bool:
+    return slot.specialty.lower() == specialty.lower()

@@ -1,0 +1,160 @@
+"""What must hold of the tables, whoever wrote them: the foreign keys, uniqueness and exclusions."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import TypeVar
+from uuid import UUID
+
+from clinic.adapters.memory.table import Layer, Rows
+from clinic.adapters.memory.tables import Key, Tables
+from clinic.domain.appointments import Appointment
+from clinic.domain.errors import (
+    ClinicNotFound,
+    DoctorNotFound,
+    PatientBusy,
+    PatientNotFound,
+    SlotNotFound,
+    SlotOverlap,
+    SlotTaken,
+)
+from clinic.domain.slots import Slot, SlotState
+
+V = TypeVar("V")
+
+
+def check_clinic(tables: Tables, clinic_id: UUID) -> None:
+    """Raise ClinicNotFound unless there is this clinic."""
+    if tables.clinics.get(clinic_id) is None:
+        raise ClinicNotFound()
+
+
+def check_doctor(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> None:
+    """Raise DoctorNotFound unless the clinic has this doctor."""
+    if tables.doctors.get((clinic_id, doctor_id)) is None:
+        raise DoctorNotFound()
+
+
+def busy(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
+    """Yield the other appointments that occupy the patient while this one would."""
+    owner = (appointment.clinic_id, appointment.patient_id)
+    for other in tables.appointments.where("patient", owner):
+        if other.id != appointment.id and other.status.occupies and _meet(other, appointment):
+            yield other
+
+
+def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
+    """Say whether a running transaction's changes decide about the patient's time wanted here:
+    by an appointment it writes, or by one there that it changes."""
+    for appointment in wanted:
+        owner = (appointment.clinic_id, appointment.patient_id)
+        for _, old, new in _written(tables.appointments):
+            for version in (old, new):
+                if (
+                    version is not None
+                    and version.id != appointment.id
+                    and (version.clinic_id, version.patient_id) == owner
+                    and version.status.occupies
+                    and _meet(version, appointment)
+                ):
+                    return True
+    return False
+
+
+def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
+    """Say whether a running transaction's changes decide about the doctor's time wanted here."""
+    versions = [
+        version
+        for _, old, new in _written(tables.slots)
+        for version in (old, new)
+        if version is not None and version.state is not SlotState.RETIRED
+    ]
+    return any(
+        version.id != slot.id
+        and (version.clinic_id, version.doctor_id) == (slot.clinic_id, slot.doctor_id)
+        and _meet(version, slot)
+        for version in versions
+        for slot in wanted
+    )
+
+
+def check_slots(tables: Tables, touched: Iterable[Slot]) -> None:
+    """Check the slots of every doctor with a touched slot.
+
+    Raises DoctorNotFound, SlotOverlap.
+    """
+    for clinic_id, doctor_id in {(slot.clinic_id, slot.doctor_id) for slot in touched}:
+        check_doctor(tables, clinic_id, doctor_id)
+        times = sorted(
+            (slot.starts_at, slot.ends_at)
+            for slot in tables.slots.where("doctor", (clinic_id, doctor_id))
+            if slot.state is not SlotState.RETIRED
+        )
+        if any(two[0] < one[1] for one, two in pairwise(times)):
+            raise SlotOverlap()
+
+
+def check_appointments(tables: Tables, touched: Iterable[Appointment]) -> None:
+    """Check appointments against their slots and patients.
+
+    Raises SlotNotFound, PatientNotFound, SlotTaken, PatientBusy.
+    """
+    for appointment in touched:
+        slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
+        if slot is None or not _is_copy(appointment, slot):
+            raise SlotNotFound()
+        if tables.patients.get((appointment.clinic_id, appointment.patient_id)) is None:
+            raise PatientNotFound()
+        if len(occupants(tables, (slot.clinic_id, slot.id))) > 1:
+            raise SlotTaken()
+        if appointment.status.occupies and any(busy(tables, appointment)):
+            raise PatientBusy()
+
+
+def occupants(tables: Tables, slot_key: Key) -> list[Appointment]:
+    """Return the appointments that occupy the slot; never more than one is committed."""
+    return [one for one in tables.appointments.where("slot", slot_key) if one.status.occupies]
+
+
+def check_all(tables: Tables) -> None:
+    """Check whatever this layer has changed, once more before it is committed.
+
+    Raises as the checks above; AssertionError where `taken` is not "has an occupying appointment",
+    which only a fault of this adapter can bring about.
+    """
+    written: list[tuple[Key, Slot | None, Slot | None]] = [*_written(tables.slots)]
+    slots = [new for _, _, new in written if new is not None]
+    appointments = [new for _, _, new in _written(tables.appointments) if new is not None]
+    # Being taken or blocked moves no slot; only new and reopened ones can meet others.
+    check_slots(
+        tables, [new for _, old, new in written if new is not None and _is_placed(old, new)]
+    )
+    check_appointments(tables, appointments)
+    for key in {(one.clinic_id, one.slot_id) for one in appointments} | {
+        (slot.clinic_id, slot.id) for slot in slots
+    }:
+        slot = tables.slots.get(key)
+        assert slot is not None
+        assert slot.taken is bool(occupants(tables, key)), f"slot {slot.id}: taken is wrong"
+
+
+def _is_placed(old: Slot | None, new: Slot) -> bool:
+    return old is None or old.state is SlotState.RETIRED or old.interval != new.interval
+
+
+def _written(rows: Rows[Key, V]) -> Iterator[tuple[Key, V | None, V | None]]:
+    """Yield each changed key with the committed row and the one written over it."""
+    assert isinstance(rows, Layer)
+    for key, new in rows.changed.items():
+        yield key, rows.base.get(key), new
+    for key in rows.removed:
+        yield key, rows.base.get(key), None
+
+
+def _meet(one: Slot | Appointment, two: Slot | Appointment) -> bool:
+    return one.starts_at < two.ends_at and two.starts_at < one.ends_at
+
+
+def _is_copy(appointment: Appointment, slot: Slot) -> bool:
+    copied: tuple[UUID, datetime, datetime] = (slot.doctor_id, slot.starts_at, slot.ends_at)
+    return (appointment.doctor_id, appointment.starts_at, appointment.ends_at) == copied

@@ -1,0 +1,142 @@
+"""The job queue in memory: as forgetful as the real one when told so, and as strict."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+from clinic.ports.clock import Clock
+from clinic.ports.job_queue import Handler, Job, JobQueue, QueueCounts, QueueUnavailable
+
+READY_MAX = 2000
+LOOK_AGAIN = timedelta(seconds=1)
+PAUSE_S = 0.005
+
+Key = tuple[UUID, UUID]
+
+
+class MemoryQueue(JobQueue):
+    """Jobs in one process, by `clock`. `forget` loses everything, as a Redis without its disk;
+    `away` makes every call fail."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[Key, datetime] = {}
+        self._line: list[tuple[datetime, int, Key]] = []
+        self._numbers = count()
+        self._ready: deque[Key] = deque()
+        self._running: set[Key] = set()
+        self._synced = False
+        self._syncing: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.away = False
+
+    def forget(self) -> None:
+        """Lose every job that has not begun."""
+        self._due.clear()
+        self._line.clear()
+        self._ready.clear()
+        self._synced, self._syncing = False, None
+
+    async def schedule(self, jobs: Sequence[Job]) -> None:
+        self._reach()
+        for job in jobs:
+            self._put((job.clinic_id, job.message_id), job.due_at)
+
+    async def promote(self, *, limit: int) -> int:
+        self._reach()
+        now, promoted = self._clock.now(), 0
+        looked_at = 0
+        while self._line and looked_at < limit and len(self._ready) < READY_MAX:
+            due, _, key = self._line[0]
+            if due > now:
+                break
+            heapq.heappop(self._line)
+            if self._due.get(key) != due:
+                continue
+            looked_at += 1
+            del self._due[key]
+            if key in self._running or key in self._ready:
+                self._put(key, now + LOOK_AGAIN)
+                continue
+            self._ready.append(key)
+            promoted += 1
+        return promoted
+
+    async def recover(self) -> int:
+        self._reach()
+        return 0
+
+    async def missing(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        self._reach()
+        known = self._due.keys() | self._running | set(self._ready)
+        return [job for job in jobs if (job.clinic_id, job.message_id) not in known]
+
+    async def begin_resync(self) -> str | None:
+        self._reach()
+        if self._synced or self._syncing is not None:
+            return None
+        self._syncing = str(next(self._numbers))
+        return self._syncing
+
+    async def end_resync(self, token: str) -> bool:
+        self._reach()
+        if self._syncing != token:
+            return False
+        self._synced, self._syncing = True, None
+        return True
+
+    async def counts(self) -> QueueCounts:
+        self._reach()
+        return QueueCounts(len(self._due), len(self._ready), len(self._running), 0)
+
+    async def start(self, handler: Handler, *, threads: int) -> None:
+        self._stopping = False
+        self._tasks = [asyncio.create_task(self._work(handler)) for _ in range(threads)]
+
+    async def stop(self, *, timeout_s: float) -> None:
+        self._stopping = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+        self._tasks = []
+
+    def is_working(self) -> bool:
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    async def run_ready(self, handler: Handler) -> int:
+        """Work on everything that is ready, here and now, one after the other; return how many."""
+        done = 0
+        while self._ready:
+            await self._run(self._ready.popleft(), handler)
+            done += 1
+        return done
+
+    async def _work(self, handler: Handler) -> None:
+        while not self._stopping:
+            if self._ready:
+                await self._run(self._ready.popleft(), handler)
+            else:
+                await asyncio.sleep(PAUSE_S)
+
+    async def _run(self, key: Key, handler: Handler) -> None:
+        self._running.add(key)
+        try:
+            await handler(*key)
+        except Exception:  # noqa: BLE001, S110 - the job is over, as the port has it
+            pass
+        finally:
+            self._running.discard(key)
+
+    def _put(self, key: Key, due: datetime) -> None:
+        self._due[key] = due
+        heapq.heappush(self._line, (due, next(self._numbers), key))
+
+    def _reach(self) -> None:
+        if self.away:
+            raise QueueUnavailable("told to be away")

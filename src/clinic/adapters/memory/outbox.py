@@ -1,0 +1,368 @@
+"""The outbox in memory: as strict as the real one about who may do what, and when."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from clinic.adapters.memory.paging import page_of
+from clinic.adapters.memory.tables import Tables
+from clinic.adapters.memory.transaction import Database, Transaction
+from clinic.domain.availability import day_interval
+from clinic.domain.deliveries import (
+    Addressee,
+    Claim,
+    Look,
+    OutboxState,
+    Outcome,
+    Preferences,
+    Record,
+    fitting_statuses,
+)
+from clinic.domain.errors import NotFound
+from clinic.domain.notifications import DAY_SHEET, DOCTOR_CHANGE, Message
+from clinic.domain.paging import PageRequest
+from clinic.domain.status import Status
+from clinic.ports.job_queue import Job
+from clinic.ports.outbox import HandOver, NotificationQuery, NotificationView, OutboxCounts
+
+Key = tuple[UUID, UUID]
+
+
+@dataclass(slots=True)
+class _Row:
+    message: Message
+    next_at: datetime
+    state: OutboxState = OutboxState.PENDING
+    token: UUID | None = None
+    lease_until: datetime | None = None
+    attempts: int = 0
+    ambiguous: bool = False
+    published_at: datetime | None = None
+    error: str | None = None
+
+    @property
+    def job(self) -> Job:
+        waits = self.state is OutboxState.PENDING
+        due = self.next_at if waits or self.lease_until is None else self.lease_until
+        return Job(self.message.clinic_id, self.message.id, due)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryOutbox:
+    """Messages that committed changes have called for; `now` is the database's own clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._rows: dict[Key, _Row] = {}
+        self._seen: set[UUID] = set()
+        self._log: dict[Key, tuple[Record, datetime]] = {}
+        self._chosen: dict[Key, Preferences] = {}
+        self.now: Callable[[], datetime] = _now
+
+    async def publish(self, hand_over: HandOver, *, limit: int) -> int:
+        waiting = [row for row in self._all() if row.published_at is None]
+        waiting.sort(key=lambda row: (row.message.created_at, row.message.id))
+        batch = waiting[:limit]
+        if batch:
+            for row in batch:
+                row.published_at = self.now()
+            try:
+                await hand_over([row.job for row in batch])
+            except BaseException:
+                for row in batch:
+                    row.published_at = None
+                raise
+        return len(batch)
+
+    async def published(self, *, after: Job | None, limit: int) -> Sequence[Job]:
+        place = (after.clinic_id, after.message_id) if after else None
+        rows = [
+            row
+            for row in self._all()
+            if row.published_at is not None and row.state is not OutboxState.DEAD
+        ]
+        jobs = sorted((row.job for row in rows), key=lambda job: (job.clinic_id, job.message_id))
+        beyond = [job for job in jobs if place is None or (job.clinic_id, job.message_id) > place]
+        return beyond[:limit]
+
+    async def rescue(self, *, overdue: timedelta, limit: int) -> Sequence[Job]:
+        now = self.now()
+        found = [
+            row
+            for row in self._all()
+            if row.published_at is not None
+            and row.published_at < now - overdue
+            and (
+                (row.state is OutboxState.PENDING and row.next_at < now - overdue)
+                or (row.lease_until is not None and row.lease_until < now)
+            )
+        ][:limit]
+        for row in found:
+            row.published_at = now
+        return [replace(row.job, due_at=now) for row in found]
+
+    async def claim(
+        self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
+    ) -> Claim | Job | None:
+        self._all()
+        row, now = self._rows.get((clinic_id, message_id)), self.now()
+        if row is None or row.state is OutboxState.DEAD:
+            return None
+        if row.state is OutboxState.PENDING:
+            if row.next_at > now:
+                return row.job
+        elif row.lease_until is None or row.lease_until > now:
+            return None
+        interrupted = row.state is OutboxState.SENDING
+        row.state, row.token, row.lease_until = OutboxState.CLAIMED, token, now + lease
+        row.attempts += 1
+        row.ambiguous = row.ambiguous or interrupted
+        look = self._look(row.message)
+        return Claim(row.message, token, row.attempts, row.ambiguous, interrupted, look)
+
+    async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
+        row = self._mine(claim)
+        if row is None or row.state not in (OutboxState.CLAIMED, OutboxState.SENDING):
+            return False
+        statuses, message = fitting_statuses(row.message.kind), row.message
+        if statuses is not None:
+            assert message.appointment_id is not None
+            key = (message.clinic_id, message.appointment_id)
+            found = self._tables.appointments.get(key)
+            if found is None or found.status not in statuses:
+                return False
+            if found.schedule_version != message.version:
+                return False
+        row.state, row.lease_until = OutboxState.SENDING, self.now() + lease
+        return True
+
+    async def finish(self, claim: Claim, record: Record) -> bool:
+        row = self._mine(claim)
+        if row is None:
+            return False
+        self._end(row, record)
+        return True
+
+    async def discard(self, claim: Claim) -> bool:
+        row = self._mine(claim)
+        if row is None:
+            return False
+        del self._rows[row.message.clinic_id, row.message.id]
+        return True
+
+    async def retry_later(
+        self, claim: Claim, *, after: timedelta, error: str, ambiguous: bool
+    ) -> Job | None:
+        row = self._mine(claim)
+        if row is None:
+            return None
+        row.state, row.next_at = OutboxState.PENDING, self.now() + after
+        self._let_go(row, error, ambiguous=ambiguous)
+        return row.job
+
+    async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
+        row = self._mine(claim)
+        if row is None:
+            return False
+        row.state = OutboxState.DEAD
+        self._let_go(row, error, ambiguous=ambiguous)
+        return True
+
+    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+        row = self._dead(clinic_id, message_id)
+        if row is None:
+            return False
+        row.state, row.next_at, row.attempts = OutboxState.PENDING, self.now(), 0
+        row.published_at = None
+        return True
+
+    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+        row = self._dead(clinic_id, message_id)
+        if row is None:
+            return False
+        self._end(row, _failed(row, reason))
+        return True
+
+    async def drop_expired(self, *, limit: int) -> int:
+        now = self.now()
+        dead = [row for row in self._all() if row.state is OutboxState.DEAD]
+        gone = [row for row in dead if row.message.expires_at < now][:limit]
+        for row in gone:
+            self._end(row, _failed(row, row.error or "expired as a dead letter"))
+        return len(gone)
+
+    async def list(self, query: NotificationQuery, page: PageRequest) -> Sequence[NotificationView]:
+        wanted = (view for view in self._views() if self._is_wanted(view, query))
+        return page_of(wanted, page, lambda view: (view.due_at, view.message.id))
+
+    async def get(self, clinic_id: UUID, message_id: UUID) -> NotificationView | None:
+        for view in self._views():
+            if (view.message.clinic_id, view.message.id) == (clinic_id, message_id):
+                return view
+        return None
+
+    async def counts(self) -> OutboxCounts:
+        rows, now = list(self._all()), self.now()
+        due = [row for row in rows if row.state is OutboxState.PENDING and row.next_at <= now]
+        flying = {OutboxState.CLAIMED, OutboxState.SENDING}
+        return OutboxCounts(
+            due=len(due),
+            unpublished=sum(row.published_at is None for row in rows),
+            in_flight=sum(row.state in flying for row in rows),
+            dead=sum(row.state is OutboxState.DEAD for row in rows),
+            oldest_due_s=max(((now - row.next_at).total_seconds() for row in due), default=0.0),
+        )
+
+    async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
+        return self._chosen.get((clinic_id, user_id), Preferences())
+
+    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
+        if self._tables.users.get(user_id) is None or self._tables.clinics.get(clinic_id) is None:
+            raise NotFound()
+        self._chosen[clinic_id, user_id] = preferences
+
+    @property
+    def _tables(self) -> Tables:
+        return self._database.tables
+
+    def _all(self) -> Iterable[_Row]:
+        """Return every message on its way, those of new commits included."""
+        for message in self._tables.messages.values():
+            if message.id not in self._seen:
+                self._seen.add(message.id)
+                row = _Row(message, message.scheduled_for)
+                self._rows[message.clinic_id, message.id] = row
+        return list(self._rows.values())
+
+    def _mine(self, claim: Claim) -> _Row | None:
+        row = self._rows.get((claim.message.clinic_id, claim.message.id))
+        return row if row is not None and row.token == claim.token else None
+
+    def _dead(self, clinic_id: UUID, message_id: UUID) -> _Row | None:
+        self._all()
+        row = self._rows.get((clinic_id, message_id))
+        return row if row is not None and row.state is OutboxState.DEAD else None
+
+    def _let_go(self, row: _Row, error: str, *, ambiguous: bool) -> None:
+        row.token = row.lease_until = None
+        row.error = error
+        row.ambiguous = row.ambiguous or ambiguous
+
+    def _end(self, row: _Row, record: Record) -> None:
+        key = (row.message.clinic_id, row.message.id)
+        del self._rows[key]
+        self._log[key] = (record, self.now())
+
+    def _look(self, message: Message) -> Look:
+        clinic = self._tables.clinics.get(message.clinic_id)
+        assert clinic is not None
+        appointment = None
+        if message.appointment_id is not None:
+            key = (message.clinic_id, message.appointment_id)
+            appointment = self._tables.appointments.get(key)
+        user_id = message.user_id
+        if user_id is None and appointment is not None:
+            of_doctor = message.kind == DOCTOR_CHANGE
+            user_id = appointment.doctor_id if of_doctor else appointment.patient_id
+        day = self._day(message) if message.kind == DAY_SHEET else ()
+        return Look(clinic, self._addressee(message.clinic_id, user_id), appointment, day)
+
+    def _addressee(self, clinic_id: UUID, user_id: UUID | None) -> Addressee | None:
+        user = self._tables.users.get(user_id) if user_id else None
+        if user is None:
+            return None
+        credentials = self._tables.credentials.get(user.id)
+        if credentials is not None and credentials.disabled_at is not None:
+            return None
+        return Addressee(
+            user.id,
+            user.name,
+            user.email,
+            user.phone,
+            self._chosen.get((clinic_id, user.id), Preferences()),
+            credentials.password_hash if credentials else None,
+        )
+
+    def _day(self, message: Message) -> tuple[tuple[datetime, datetime], ...]:
+        clinic = self._tables.clinics.get(message.clinic_id)
+        assert clinic is not None
+        assert message.user_id is not None
+        day = day_interval(date.fromordinal(message.version), clinic.zone)
+        of_doctor = self._tables.appointments.where("doctor", (message.clinic_id, message.user_id))
+        return tuple(
+            sorted(
+                (each.starts_at, each.ends_at)
+                for each in of_doctor
+                if day.starts_at <= each.starts_at < day.ends_at
+                and each.status in (Status.BOOKED, Status.CONFIRMED)
+            )
+        )
+
+    def _views(self) -> Iterable[NotificationView]:
+        for row in self._all():
+            yield NotificationView(
+                row.message,
+                row.state,
+                row.attempts,
+                row.next_at,
+                row.ambiguous,
+                None,
+                row.error,
+            )
+        for record, finished_at in self._log.values():
+            yield NotificationView(
+                replace(record.message, channel=record.channel),
+                record.status,
+                record.attempts,
+                finished_at,
+                record.maybe_twice,
+                record.message_id,
+                record.error,
+            )
+
+    def _is_wanted(self, view: NotificationView, query: NotificationQuery) -> bool:
+        message, scope = view.message, query.scope
+        appointment = None
+        if message.appointment_id is not None:
+            key = (message.clinic_id, message.appointment_id)
+            appointment = self._tables.appointments.get(key)
+        to_doctor = message.kind == DOCTOR_CHANGE
+        patient = None if to_doctor or appointment is None else appointment.patient_id
+        doctor = appointment.doctor_id if appointment else None
+        return (
+            message.clinic_id == scope.clinic_id
+            and scope.patient_id in (None, message.user_id or patient)
+            and (scope.doctor_id is None or scope.doctor_id in (message.user_id, doctor))
+            and query.appointment_id in (None, message.appointment_id)
+            and (not query.statuses or view.status in query.statuses)
+            and query.family in (None, message.family)
+            and (query.due_from is None or view.due_at >= query.due_from)
+            and (query.due_before is None or view.due_at < query.due_before)
+        )
+
+
+def _failed(row: _Row, error: str) -> Record:
+    return Record(row.message, Outcome.FAILED, row.attempts, row.ambiguous, None, error)
+
+
+class MemoryMessages:
+    """The outbox inside a unit of work."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, messages: Sequence[Message]) -> None:
+        tables = self._transaction.tables
+        for message in messages:
+            if message.kind == DAY_SHEET and any(
+                each.kind == DAY_SHEET
+                and (each.clinic_id, each.user_id, each.version)
+                == (message.clinic_id, message.user_id, message.version)
+                for each in tables.messages.values()
+            ):
+                continue
+            tables.messages.put(message.id, message)

@@ -1,0 +1,36 @@
+"""Counting requests within one process."""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from clinic.domain.rate_limits import Limit, Verdict
+
+KEYS_MAX = 100_000
+
+
+class MemoryRateLimiter:
+    """Keeps the instants of the requests that were allowed, up to `KEYS_MAX` keys."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+
+    async def hit(self, limit: Limit, key: str) -> Verdict:
+        """Count one request of `key` and say whether it is within `limit`."""
+        now_s = self._now_s()
+        hits = self._hits.setdefault((limit.name, key), deque())
+        self._hits.move_to_end((limit.name, key))
+        while hits and hits[0] <= now_s - limit.window_s:
+            hits.popleft()
+        allowed = len(hits) < limit.quota
+        if allowed:
+            hits.append(now_s)
+        # The key that was not used for longest has the least to lose.
+        if len(self._hits) > KEYS_MAX:
+            self._hits.popitem(last=False)
+        reset_s = hits[0] + limit.window_s - now_s if hits else float(limit.window_s)
+        return Verdict(limit, allowed, limit.quota - len(hits), reset_s)
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to give back."""

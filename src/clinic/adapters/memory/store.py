@@ -1,0 +1,56 @@
+"""The store in memory."""
+
+from collections.abc import Sequence
+
+from clinic.adapters.memory.accounts import MemoryAccountReader
+from clinic.adapters.memory.answers import MemoryAnswerBook
+from clinic.adapters.memory.appointments import MemoryAppointmentReader
+from clinic.adapters.memory.audit_log import MemoryAuditLog
+from clinic.adapters.memory.booking_desk import MemoryBookingDesk
+from clinic.adapters.memory.calendars import MemoryCalendarReader
+from clinic.adapters.memory.outbox import MemoryOutbox
+from clinic.adapters.memory.people import MemoryPeopleReader
+from clinic.adapters.memory.sessions import MemorySessionReader
+from clinic.adapters.memory.transaction import Database
+from clinic.adapters.memory.unit_of_work import MemoryUnitOfWork
+from clinic.domain.audit import AuditEvent
+from clinic.domain.notifications import Message
+
+
+class MemoryStore:
+    """A database that lives and dies with this object; for one event loop at a time."""
+
+    def __init__(self) -> None:
+        self._database = Database()
+        tables = self._database.tables
+        self.desk = MemoryBookingDesk(self._database)
+        self.appointments = MemoryAppointmentReader(tables)
+        self.calendars = MemoryCalendarReader(tables)
+        self.people = MemoryPeopleReader(tables)
+        self.answers = MemoryAnswerBook(self._database)
+        self.outbox = MemoryOutbox(self._database)
+        self.accounts = MemoryAccountReader(tables)
+        self.sessions = MemorySessionReader(self._database)
+        self.audit_log = MemoryAuditLog(self._database)
+
+    def begin(self) -> MemoryUnitOfWork:
+        return MemoryUnitOfWork(self._database)
+
+    async def open(self) -> None:
+        """Do nothing: memory is there."""
+
+    async def close(self) -> None:
+        """Do nothing: what is stored stays until the store itself is gone."""
+
+    async def check_ready(self) -> None:
+        """Do nothing: memory answers."""
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """Every message that committed changes have called for, in the order of their ids."""
+        return sorted(self._database.tables.messages.values(), key=lambda message: message.id)
+
+    @property
+    def events(self) -> Sequence[AuditEvent]:
+        """Every committed event of the audit trail, in the order of their ids."""
+        return sorted(self._database.tables.events.values(), key=lambda event: event.id)

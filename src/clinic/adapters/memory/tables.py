@@ -1,0 +1,119 @@
+"""The tables of the store and their indexes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from clinic.adapters.memory.table import Indexes, Layer, Rows, Table
+from clinic.domain.appointments import Appointment
+from clinic.domain.audit import AuditEntry, AuditEvent
+from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.clinic import Clinic
+from clinic.domain.idempotency import StoredAnswer
+from clinic.domain.notifications import Message
+from clinic.domain.people import User
+from clinic.domain.sessions import Session
+from clinic.domain.slots import Slot
+
+#: a clinic's id and the row's
+Key = tuple[UUID, UUID]
+#: a clinic's id, a principal's, and the idempotency key
+AnswerKey = tuple[UUID, UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorProfile:
+    clinic_id: UUID
+    user_id: UUID
+    specialty: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatientProfile:
+    clinic_id: UUID
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StaffProfile:
+    clinic_id: UUID
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a user signs in with, and whether the user still may."""
+
+    password_hash: str | None = None
+    disabled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Every table, committed (`Table`) or as one unit of work sees it (`Layer`)."""
+
+    clinics: Rows[UUID, Clinic]
+    users: Rows[UUID, User]
+    doctors: Rows[Key, DoctorProfile]
+    patients: Rows[Key, PatientProfile]
+    availabilities: Rows[Key, Availability]
+    exceptions: Rows[Key, AvailabilityException]
+    slots: Rows[Key, Slot]
+    appointments: Rows[Key, Appointment]
+    audit: Rows[UUID, AuditEntry]
+    events: Rows[UUID, AuditEvent]
+    messages: Rows[UUID, Message]
+    answers: Rows[AnswerKey, StoredAnswer]
+    staff: Rows[Key, StaffProfile]
+    credentials: Rows[UUID, Credentials]
+    sessions: Rows[Key, Session]
+
+    def layer(self) -> "Tables":
+        """Return these tables under a layer of changes, empty yet."""
+        return Tables(**{name: Layer(table) for name, table in self.by_name().items()})
+
+    def by_name(self) -> Mapping[str, Any]:
+        """Return every table under its name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def merge(self) -> None:
+        """Make the changes of this layer part of what is committed; nothing may run in between."""
+        for table in self.by_name().values():
+            table.merge()
+
+
+def empty_tables() -> Tables:
+    """Return the tables of a store in which there is nothing yet."""
+    by_clinic: Indexes[Any] = {"clinic": lambda row: row.clinic_id}
+    by_member: Indexes[Any] = {**by_clinic, "user": lambda row: row.user_id}
+    by_doctor: Indexes[Any] = {**by_clinic, "doctor": lambda row: (row.clinic_id, row.doctor_id)}
+    return Tables(
+        clinics=Table(),
+        users=Table({"email": lambda user: user.email.lower()}),
+        doctors=Table(by_member),
+        patients=Table(by_member),
+        availabilities=Table(by_doctor),
+        exceptions=Table(by_doctor),
+        slots=Table(by_doctor),
+        appointments=Table(
+            {
+                **by_doctor,
+                "patient": lambda row: (row.clinic_id, row.patient_id),
+                "slot": lambda row: (row.clinic_id, row.slot_id),
+            }
+        ),
+        audit=Table({"appointment": lambda row: (row.clinic_id, row.appointment_id)}),
+        events=Table(),
+        messages=Table(),
+        answers=Table(),
+        staff=Table(by_member),
+        credentials=Table(),
+        sessions=Table(
+            {
+                "user": lambda session: session.user_id,
+                "token": lambda session: (session.clinic_id, session.token_hash),
+            }
+        ),
+    )

@@ -1,0 +1,110 @@
+"""What one unit of work holds: its changes, its locks, and whom it waits for.
+
+Locks follow PostgreSQL's READ COMMITTED: they are held until the unit ends, whoever meets one waits
+for that end and then looks at what is committed. A circle of waiting units is told at once, by
+TransactionAborted in the one that would close it.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
+from typing import NoReturn
+
+from clinic.adapters.memory.tables import Tables, empty_tables
+from clinic.domain.errors import TransactionAborted
+
+
+class Database:
+    """What is committed, who holds which lock, and which transactions are running."""
+
+    def __init__(self) -> None:
+        self.tables = empty_tables()
+        self.locks: dict[Hashable, Transaction] = {}
+        #: in the order they began
+        self.running: dict[Transaction, None] = {}
+
+
+class Transaction:
+    """The changes of one unit of work, seen by nobody else until they are committed."""
+
+    def __init__(self, database: Database) -> None:
+        self.layer = database.tables.layer()
+        self._has_failed = False
+        self._has_ended = False
+        self._database = database
+        self._held: list[Hashable] = []
+        self._waits_for: Transaction | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        database.running[self] = None
+
+    @property
+    def tables(self) -> Tables:
+        """What this transaction sees. Raises when it has ended or failed."""
+        self._check_running()
+        return self.layer
+
+    def _check_running(self) -> None:
+        # PostgreSQL, too, runs no further statement then.
+        if self._has_ended:
+            raise RuntimeError("This unit of work has ended; begin another one.")
+        if self._has_failed:
+            raise TransactionAborted("An earlier error spoilt this unit of work.")
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise `error`, after which nothing of this may be committed."""
+        self._has_failed = True
+        raise error
+
+    async def lock(self, row: Hashable) -> None:
+        """Keep others from changing `row` until this ends. Raises TransactionAborted."""
+        self._check_running()
+        while True:
+            owner = self._database.locks.get(row)
+            if owner is self:
+                return
+            if owner is None:
+                break
+            await self.wait_for(owner)
+        self._database.locks[row] = self
+        self._held.append(row)
+
+    async def wait_until_no_rival(self, is_rival: Callable[[Tables], bool]) -> None:
+        """Wait until no other running transaction has changes for which `is_rival` holds."""
+        while True:
+            rival = next((one for one in self._others() if is_rival(one.layer)), None)
+            if rival is None:
+                return
+            await self.wait_for(rival)
+
+    async def wait_for(self, other: "Transaction") -> None:
+        """Wait until `other` has ended. Raises TransactionAborted when it waits for this one."""
+        link: Transaction | None = other
+        while link is not None:
+            if link is self:
+                self.fail(TransactionAborted())
+            link = link._waits_for
+        waiter = asyncio.get_running_loop().create_future()
+        other._waiters.append(waiter)
+        self._waits_for = other
+        try:
+            await waiter
+        finally:
+            self._waits_for = None
+
+    def merge(self) -> None:
+        """Make the changes last."""
+        self.layer.merge()
+
+    def end(self) -> None:
+        """Give back every lock and wake those who wait, in the order they came."""
+        self._has_ended = True
+        self._database.running.pop(self, None)
+        for row in self._held:
+            del self._database.locks[row]
+        self._held.clear()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    def _others(self) -> Iterator["Transaction"]:
+        return (one for one in self._database.running if one is not self)

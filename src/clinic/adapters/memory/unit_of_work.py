@@ -1,0 +1,93 @@
+"""A transaction over the tables in memory."""
+
+from types import TracebackType
+from typing import Self
+
+from clinic.adapters.memory.accounts import MemoryAccounts
+from clinic.adapters.memory.answers import MemoryAnswers
+from clinic.adapters.memory.appointments import MemoryAppointments
+from clinic.adapters.memory.calendars import MemoryCalendars
+from clinic.adapters.memory.constraints import check_all
+from clinic.adapters.memory.events import MemoryEventLog
+from clinic.adapters.memory.outbox import MemoryMessages
+from clinic.adapters.memory.people import MemoryPeople
+from clinic.adapters.memory.sessions import MemorySessions
+from clinic.adapters.memory.transaction import Database, Transaction
+
+
+class MemoryUnitOfWork:
+    """All or nothing; used once, inside `async with`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._transaction: Transaction | None = None
+        self._begun = False
+
+    async def __aenter__(self) -> Self:
+        if self._begun:
+            raise RuntimeError("A unit of work is used once; begin another one.")
+        self._begun = True
+        self._transaction = Transaction(self._database)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    @property
+    def appointments(self) -> MemoryAppointments:
+        return MemoryAppointments(self._running)
+
+    @property
+    def calendars(self) -> MemoryCalendars:
+        return MemoryCalendars(self._running)
+
+    @property
+    def people(self) -> MemoryPeople:
+        return MemoryPeople(self._running)
+
+    @property
+    def answers(self) -> MemoryAnswers:
+        return MemoryAnswers(self._running)
+
+    @property
+    def accounts(self) -> MemoryAccounts:
+        return MemoryAccounts(self._running)
+
+    @property
+    def sessions(self) -> MemorySessions:
+        return MemorySessions(self._database, self._running)
+
+    @property
+    def messages(self) -> MemoryMessages:
+        return MemoryMessages(self._running)
+
+    @property
+    def events(self) -> MemoryEventLog:
+        return MemoryEventLog(self._running)
+
+    async def commit(self) -> None:
+        """Make every change last, at once: nothing is awaited between the checks and the end."""
+        transaction = self._running
+        try:
+            check_all(transaction.tables)
+            transaction.merge()
+        finally:
+            self._end()
+
+    @property
+    def _running(self) -> Transaction:
+        if self._transaction is None:
+            raise RuntimeError(
+                "This unit of work is not running: enter it, and only before it ends."
+            )
+        return self._transaction
+
+    def _end(self) -> None:
+        if self._transaction is not None:
+            self._transaction.end()
+            self._transaction = None

@@ -1,0 +1,114 @@
+"""Accounts: passwords, standing, and where people belong."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert, update
+
+from clinic.adapters.postgres.sessions import Row, Session
+from clinic.adapters.postgres.tables import staff_profiles, users
+from clinic.domain.errors import UserNotFound
+from clinic.domain.people import Role, User
+from clinic.ports.accounts import Account
+
+# Only the profile that fits the role opens a clinic.
+_ACCOUNT = """
+SELECT u.id, u.name, u.email, u.role, u.phone, u.password_hash, u.disabled_at,
+       ARRAY(
+           SELECT clinic_id FROM doctors_profiles WHERE user_id = u.id AND u.role = 'DOCTOR'
+           UNION ALL
+           SELECT clinic_id FROM patients_profiles WHERE user_id = u.id AND u.role = 'PATIENT'
+           UNION ALL
+           SELECT clinic_id FROM staff_profiles
+           WHERE user_id = u.id AND u.role IN ('RECEPTIONIST', 'ADMIN')
+           ORDER BY clinic_id
+       )
+FROM users u
+"""
+_BY_EMAIL = f"{_ACCOUNT} WHERE lower(u.email) = lower($1::text)"
+_BY_ID = f"{_ACCOUNT} WHERE u.id = $1"
+# Locked first, so that the account is read as the last change left it.
+_LOCK = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE"
+#: $1 clinic, $2 role, $3 the id to go on from (NULL: every role, from the first), $4 how many
+_OF_CLINIC = f"""{_ACCOUNT}
+WHERE u.id IN (
+    SELECT user_id FROM doctors_profiles WHERE clinic_id = $1
+    UNION ALL
+    SELECT user_id FROM patients_profiles WHERE clinic_id = $1
+    UNION ALL
+    SELECT user_id FROM staff_profiles WHERE clinic_id = $1
+)
+AND ($2::text IS NULL OR u.role = $2) AND ($3::uuid IS NULL OR u.id > $3)
+ORDER BY u.id LIMIT $4
+"""
+
+
+class PostgresAccountReader:
+    """Reads accounts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def by_email(self, email: str) -> Account | None:
+        """Return the account with this email address, without case."""
+        rows = await self._session.fetch(_BY_EMAIL, (email,))
+        return _account_of(rows[0]) if rows else None
+
+    async def account(self, user_id: UUID) -> Account | None:
+        """Return the account, or None."""
+        rows = await self._session.fetch(_BY_ID, (user_id,))
+        return _account_of(rows[0]) if rows else None
+
+    async def accounts(
+        self,
+        clinic_id: UUID,
+        *,
+        role: Role | None = None,
+        after: UUID | None = None,
+        limit: int,
+    ) -> Sequence[Account]:
+        """Return at most `limit` accounts of the clinic by id, beyond `after`."""
+        parameters = (clinic_id, role.value if role else None, after, limit)
+        rows = await self._session.fetch(_OF_CLINIC, parameters)
+        return [_account_of(row) for row in rows]
+
+
+class PostgresAccounts(PostgresAccountReader):
+    """Changes accounts inside a unit of work."""
+
+    async def lock(self, user_id: UUID) -> Account | None:
+        """Lock the account against other changes of it until the unit of work ends."""
+        await self._session.fetch(_LOCK, (user_id,))
+        return await self.account(user_id)
+
+    async def add_staff(self, clinic_id: UUID, user_id: UUID) -> None:
+        """Make a user a receptionist or administrator of the clinic. Raises AlreadyExists."""
+        async with self._session.connection() as connection:
+            await connection.execute(
+                insert(staff_profiles), {"clinic_id": clinic_id, "user_id": user_id}
+            )
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str | None) -> None:
+        """Set or remove the password. Raises UserNotFound."""
+        await self._change(user_id, password_hash=password_hash)
+
+    async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
+        """Disable or enable the user. Raises UserNotFound."""
+        await self._change(user_id, disabled_at=disabled_at)
+
+    async def replace_user(self, user: User) -> None:
+        """Write name, email and phone anew. Raises UserNotFound, EmailInUse."""
+        await self._change(user.id, name=user.name, email=user.email, phone=user.phone)
+
+    async def _change(self, user_id: UUID, **values: object) -> None:
+        change = update(users).where(users.c.id == user_id).values(values)
+        async with self._session.connection() as connection:
+            if (await connection.execute(change)).rowcount != 1:
+                raise UserNotFound()
+
+
+def _account_of(row: Row) -> Account:
+    user_id, name, email, role, phone, password_hash, disabled_at, clinics = row
+    user = User(user_id, name, email, Role(role), phone)
+    return Account(user, password_hash, disabled_at, tuple(clinics))

@@ -1,0 +1,97 @@
+"""Stored answers to requests with an idempotency key, and the trail of other events."""
+
+import json
+
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as insert_or_keep
+
+from clinic.adapters.postgres.hot import FIND_ANSWER
+from clinic.adapters.postgres.rows import Values, answer_of, answer_values
+from clinic.adapters.postgres.sessions import PooledSession, Session
+from clinic.adapters.postgres.tables import audit_event, idempotency_keys
+from clinic.domain.audit import AuditEvent
+from clinic.domain.errors import IdempotencyConflict
+from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
+
+#: a stored answer that the reaper takes between our two looks is stored anew
+KEEP_ATTEMPTS = 3
+
+
+class PostgresAnswerBook:
+    """Answers outside a unit of work; each call is a transaction of its own."""
+
+    def __init__(self, session: PooledSession) -> None:
+        self._session = session
+
+    async def find(self, request: IdempotentRequest) -> StoredAnswer | None:
+        """Return what this principal's key was answered with, whatever the fingerprint."""
+        rows = await self._session.fetch(
+            FIND_ANSWER, (request.clinic_id, request.principal_id, request.key)
+        )
+        return answer_of(request, rows[0]) if rows else None
+
+    async def keep(self, stored: StoredAnswer) -> StoredAnswer:
+        """Store a refusal unless the key has an answer; return the one that stands.
+
+        Waits for a twin request that is being written. Raises IdempotencyConflict while the key is
+        worked on.
+        """
+        query = (
+            insert_or_keep(idempotency_keys)
+            .values(answer_values(stored))
+            .on_conflict_do_nothing(constraint="idempotency_keys_pkey")
+        )
+        for _ in range(KEEP_ATTEMPTS):
+            async with self._session.connection() as connection:
+                if (await connection.execute(query)).rowcount == 1:
+                    return stored
+            found = await self.find(stored.request)
+            if found is not None:
+                return found
+        raise IdempotencyConflict()
+
+
+class PostgresAnswers:
+    """Answers inside a unit of work."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, stored: StoredAnswer) -> None:
+        """Store the answer. Raises IdempotencyConflict when the key has one already."""
+        async with self._session.connection() as connection:
+            await connection.execute(insert(idempotency_keys), answer_values(stored))
+
+
+class PostgresEventLog:
+    """The trail of everything that is not a change of one appointment."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, event: AuditEvent) -> None:
+        """Append an event to the audit trail."""
+        async with self._session.connection() as connection:
+            await connection.execute(insert(audit_event), event_values(event))
+
+
+def event_values(event: AuditEvent) -> Values:
+    """Return the event's row."""
+    return {
+        "id": event.id,
+        "clinic_id": event.clinic_id,
+        "at": event.at,
+        "actor_id": event.actor_id,
+        "actor_role": event.actor_role.value,
+        "action": event.action,
+        "entity": event.entity,
+        "entity_id": event.entity_id,
+        "patient_id": event.patient_id,
+        "reason": event.reason,
+        "outcome": event.outcome,
+        # Ids and times among the details are written as text.
+        "detail": json.loads(json.dumps(dict(event.detail), default=str)),
+        "request_id": event.request_id,
+        "ip": event.ip,
+        "session_id": event.session_id,
+    }

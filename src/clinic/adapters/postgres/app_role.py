@@ -1,0 +1,29 @@
+"""Looks at whom the service signs in as: the rights it should not have are its owner's."""
+
+from clinic.adapters.postgres.connecting import connect_blocking
+from clinic.adapters.postgres.consistency import Finding
+from clinic.adapters.postgres.errors import translated
+
+REMEDY = (
+    "make a role of its own for the service (CREATE ROLE clinic_app LOGIN PASSWORD …), put it into"
+    " CLINIC_DATABASE_URL and the owner into CLINIC_OWNER_URL, and run clinic migrate"
+)
+
+
+def check_app_role(url: str) -> list[Finding]:
+    """Return what is wrong with whom the service signs in as. Raises TemporaryFailure."""
+    query = """
+        SELECT current_user, rolsuper, EXISTS (
+            SELECT FROM pg_class
+            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+              AND pg_has_role(current_user, relowner, 'USAGE')
+        )
+        FROM pg_roles WHERE rolname = current_user
+    """
+    with translated(), connect_blocking(url) as connection:
+        user, is_superuser, is_owner = connection.execute(query).fetchall()[0]
+    if is_superuser:
+        return [Finding(f"the service signs in as {user}, a superuser", REMEDY)]
+    if is_owner:
+        return [Finding(f"the service signs in as {user}, who owns the tables", REMEDY)]
+    return []

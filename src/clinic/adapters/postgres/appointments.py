@@ -1,0 +1,250 @@
+"""Appointments and their trail."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, select, union, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clinic.adapters.postgres.calendars import paged
+from clinic.adapters.postgres.hot import APPOINTMENT, OCCUPYING_APPOINTMENTS
+from clinic.adapters.postgres.hot import schedule as hot_schedule
+from clinic.adapters.postgres.rows import (
+    appointment_of,
+    entry_of,
+    entry_values,
+    message_values,
+    slot_of,
+    view_of,
+)
+from clinic.adapters.postgres.sessions import Session
+from clinic.adapters.postgres.tables import (
+    appointments,
+    audit_appointment,
+    clinics,
+    notification_outbox,
+    slots,
+    users,
+)
+from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
+from clinic.domain.audit import AuditEntry
+from clinic.domain.errors import SlotTaken, TransactionAborted
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Scope
+from clinic.domain.slots import SlotState
+from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
+
+_doctor, _patient = users.alias("doctor"), users.alias("patient")
+_STATUSES = {status.value: status for status in Status}
+_APPOINTMENT = tuple(column for column in appointments.c if column.name != "updated_at")
+
+
+class PostgresAppointmentReader:
+    """Reads appointments and their trail."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def get(self, scope: Scope, appointment_id: UUID) -> AppointmentView | None:
+        """Return the appointment, or None when it does not exist within `scope`."""
+        rows = await self._session.fetch(
+            APPOINTMENT, (scope.clinic_id, appointment_id, scope.patient_id, scope.doctor_id)
+        )
+        return view_of(scope.clinic_id, rows[0]) if rows else None
+
+    async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
+        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`."""
+        found = select(*_APPOINTMENT).where(*_within(query.scope))
+        if query.doctor_id is not None:
+            found = found.where(appointments.c.doctor_id == query.doctor_id)
+        if query.patient_id is not None:
+            found = found.where(appointments.c.patient_id == query.patient_id)
+        if query.starts_from is not None:
+            found = found.where(appointments.c.starts_at >= query.starts_from)
+        if query.starts_before is not None:
+            found = found.where(appointments.c.starts_at < query.starts_before)
+        if query.statuses:
+            wanted = [status.value for status in query.statuses]
+            found = found.where(appointments.c.status == func.any(wanted))
+        # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+        on_page = paged(found, appointments, page).subquery("on_page")
+        named = (
+            select(on_page, _doctor.c.name, _patient.c.name, clinics.c.time_zone)
+            .join(clinics, clinics.c.id == on_page.c.clinic_id)
+            .join(_doctor, _doctor.c.id == on_page.c.doctor_id)
+            .join(_patient, _patient.c.id == on_page.c.patient_id)
+        )
+        async with self._session.connection() as connection:
+            rows = (await connection.execute(paged(named, on_page, page))).all()
+        views = [view_of(query.scope.clinic_id, row[1:]) for row in rows]
+        if page.after is not None and page.after.backwards:
+            views.reverse()
+        return views
+
+    async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
+        """Return at most `limit` appointments by (starts_at, id), with names and nothing else."""
+        filters: list[tuple[str, object]] = [
+            ("a.doctor_id = ${}", query.scope.doctor_id),
+            ("a.doctor_id = ${}", query.doctor_id),
+            ("a.patient_id = ${}", query.scope.patient_id),
+            ("a.patient_id = ${}", query.patient_id),
+            ("a.starts_at >= ${}", query.starts_from),
+            ("a.starts_at < ${}", query.starts_before),
+            ("a.status = ANY (${}::text[])", [each.value for each in query.statuses] or None),
+        ]
+        given = [each for each in filters if each[1] is not None]
+        statement = hot_schedule(text.format(at) for at, (text, _) in enumerate(given, 3))
+        values = [query.scope.clinic_id, limit, *(value for _, value in given)]
+        rows = await self._session.fetch(statement, values)
+        return [ScheduleEntry(*row[:6], _STATUSES[row[6]]) for row in rows]
+
+    async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
+        """Return the appointment's audit entries by version; empty when it is not in `scope`."""
+        audit = audit_appointment
+        query = select(audit).where(
+            audit.c.clinic_id == scope.clinic_id, audit.c.appointment_id == appointment_id
+        )
+        if scope.patient_id is not None or scope.doctor_id is not None:
+            mine = select(appointments.c.id).where(
+                *_within(scope), appointments.c.id == appointment_id
+            )
+            query = query.where(mine.exists())
+        async with self._session.connection() as connection:
+            rows = (await connection.execute(query.order_by(audit.c.version, audit.c.id))).all()
+        return [entry_of(row) for row in rows]
+
+    async def occupying(
+        self, clinic_id: UUID, slot_ids: Sequence[UUID]
+    ) -> Sequence[AppointmentView]:
+        """Return the appointments that occupy any of these slots, earliest first."""
+        rows = await self._session.fetch(OCCUPYING_APPOINTMENTS, (clinic_id, list(slot_ids)))
+        return [view_of(clinic_id, row) for row in rows]
+
+
+class PostgresAppointments(PostgresAppointmentReader):
+    """Changes appointments inside a unit of work.
+
+    NO KEY locks are enough to keep others from changing a row; they let others refer to it.
+    """
+
+    async def lock(
+        self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
+    ) -> Locked:
+        """Lock slots by id, then appointments by id; return them as they are.
+
+        Raises TransactionAborted when an appointment moved between the two.
+        """
+        mine = (*_within(scope), appointments.c.id == func.any(list(appointment_ids)))
+        wanted = union(
+            select(func.unnest(bindparam("slot_ids", list(slot_ids), ARRAY(Uuid())))),
+            select(appointments.c.slot_id).where(*mine),
+        )
+        lock_slots = (
+            select(slots)
+            .where(slots.c.clinic_id == scope.clinic_id, slots.c.id.in_(wanted))
+            .order_by(slots.c.id)
+            .with_for_update(key_share=True, of=slots)
+        )
+        lock_appointments = (
+            select(*_APPOINTMENT)
+            .where(*mine)
+            .order_by(appointments.c.id)
+            .with_for_update(key_share=True)
+        )
+        async with self._session.connection() as connection:
+            slot_rows = (await connection.execute(lock_slots)).all()
+            appointment_rows = (await connection.execute(lock_appointments)).all()
+            locked = Locked(
+                {row.id: appointment_of(row) for row in appointment_rows},
+                {row.id: slot_of(row) for row in slot_rows},
+            )
+            if any(one.slot_id not in locked.slots for one in locked.appointments.values()):
+                raise TransactionAborted()
+        return locked
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Write changes of locked appointments with their audit entries and messages.
+
+        Raises SlotTaken, PatientBusy, TransactionAborted.
+        """
+        if not changes:
+            return
+        frees = {change.frees for change in changes} - {None}
+        takes = {change.takes for change in changes} - {None}
+        clinic_id = changes[0].after.clinic_id
+        async with self._session.connection() as connection:
+            await _set_taken(connection, clinic_id, frees, taken=False)
+            if await _set_taken(connection, clinic_id, takes, taken=True) != len(takes):
+                raise SlotTaken()
+            if frees & takes:
+                await _park(connection, [change.before for change in changes])
+            await _write(connection, changes)
+            entries = [entry_values(change.audit) for change in changes]
+            await connection.execute(insert(audit_appointment), entries)
+            messages = [message for change in changes for message in change.messages]
+            if messages:
+                rows = [message_values(message) for message in messages]
+                await connection.execute(insert(notification_outbox), rows)
+
+
+def _within(scope: Scope) -> list[ColumnElement[bool]]:
+    conditions = [appointments.c.clinic_id == scope.clinic_id]
+    if scope.patient_id is not None:
+        conditions.append(appointments.c.patient_id == scope.patient_id)
+    if scope.doctor_id is not None:
+        conditions.append(appointments.c.doctor_id == scope.doctor_id)
+    return conditions
+
+
+async def _set_taken(
+    connection: AsyncConnection, clinic_id: UUID, slot_ids: set[UUID | None], *, taken: bool
+) -> int:
+    """Free these slots, or take those of them that are open and free; return how many."""
+    if not slot_ids:
+        return 0
+    query = update(slots).where(
+        slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(slot_ids))
+    )
+    if taken:
+        query = query.where(slots.c.state == SlotState.OPEN.value, ~slots.c.taken)
+    return (await connection.execute(query.values(taken=taken))).rowcount
+
+
+async def _park(connection: AsyncConnection, befores: Sequence[Appointment]) -> None:
+    """Let go of slots and times until `_write`, so that two may exchange them."""
+    await connection.execute(
+        update(appointments)
+        .where(
+            appointments.c.clinic_id == befores[0].clinic_id,
+            appointments.c.id == func.any([one.id for one in befores]),
+        )
+        .values(status=Status.CANCELLED.value)
+    )
+
+
+async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Write the appointments after the changes; each only over what it was before."""
+    for change in changes:
+        before, after = change.before, change.after
+        written = await connection.execute(
+            update(appointments)
+            .where(
+                appointments.c.clinic_id == before.clinic_id,
+                appointments.c.id == before.id,
+                appointments.c.version == before.version,
+            )
+            .values(
+                slot_id=after.slot_id,
+                doctor_id=after.doctor_id,
+                starts_at=after.starts_at,
+                ends_at=after.ends_at,
+                type=after.type,
+                status=after.status.value,
+                version=after.version,
+                schedule_version=after.schedule_version,
+                status_by=after.status_by,
+                updated_at=change.audit.at,
+            )
+        )
+        if written.rowcount != 1:
+            raise TransactionAborted()

@@ -1,0 +1,100 @@
+"""The audit log: both trails as one list, and events that belong to no change."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import insert
+
+from clinic.adapters.postgres.answers import event_values
+from clinic.adapters.postgres.sessions import PooledSession, Row
+from clinic.adapters.postgres.tables import audit_event
+from clinic.domain.audit import AuditEvent
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Role
+from clinic.ports.audit import EventQuery
+
+_EVENTS = """
+SELECT id, clinic_id, at, actor_id, actor_role, action, entity, entity_id, reason, detail, outcome,
+       patient_id, request_id, ip, session_id
+FROM audit_event WHERE clinic_id = $1{filters}
+"""
+_CHANGES = """
+SELECT t.id, t.clinic_id, t.at, t.actor_id, t.actor_role, t.action, 'appointment',
+       t.appointment_id, t.reason,
+       jsonb_build_object('from', t.from_status, 'to', t.to_status, 'version', t.version), 'done',
+       a.patient_id, t.request_id, t.ip, t.session_id
+FROM audit_appointment t
+LEFT JOIN appointments a ON a.clinic_id = t.clinic_id AND a.id = t.appointment_id
+WHERE t.clinic_id = $1{filters}
+"""
+#: how events are written: a row for each, in one statement and one transaction
+BATCH_MAX = 1000
+
+
+class PostgresAuditLog:
+    """Reads both trails, and appends events."""
+
+    def __init__(self, session: PooledSession) -> None:
+        self._session = session
+
+    async def events(self, query: EventQuery, page: PageRequest) -> Sequence[AuditEvent]:
+        """Return at most `page.one_more` events, latest first, beyond `page.after`."""
+        parameters: list[object] = [query.clinic_id]
+        backwards = page.after is not None and page.after.backwards
+        events = _EVENTS.format(filters=_filters(query, page, parameters, prefix=""))
+        parts = [events]
+        if query.outcome in (None, "done"):
+            changes_parameters: list[object] = [query.clinic_id]
+            changes = _filters(query, page, changes_parameters, prefix="t.")
+            assert changes_parameters == parameters
+            parts.append(_CHANGES.format(filters=changes))
+        direction = "" if backwards else " DESC"
+        parameters.append(page.one_more)
+        order = f"ORDER BY at{direction}, id{direction} LIMIT ${len(parameters)}"
+        # Each part by itself, so that each reads no more of its index than a page.
+        union = " UNION ALL ".join(f"({part} {order})" for part in parts)
+        rows = await self._session.fetch(f"{union} {order}", parameters)
+        found = [_event_of(row) for row in rows]
+        return found[::-1] if backwards else found
+
+    async def append(self, events: Sequence[AuditEvent]) -> None:
+        """Append events, all or none. Raises TemporaryFailure."""
+        for start in range(0, len(events), BATCH_MAX):
+            batch = [event_values(event) for event in events[start : start + BATCH_MAX]]
+            async with self._session.connection() as connection:
+                await connection.execute(insert(audit_event), batch)
+
+
+def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:
+    """Return the conditions, appending their parameters."""
+    own = prefix == ""
+    names = {
+        "entity_id": "entity_id" if own else "t.appointment_id",
+        "patient_id": "patient_id" if own else "a.patient_id",
+    }
+    conditions: list[tuple[str, object, str]] = [
+        (f"{prefix}actor_id =", query.actor_id, "uuid"),
+        (f"{names['patient_id']} =", query.patient_id, "uuid"),
+        (f"{names['entity_id']} =", query.entity_id, "uuid"),
+        (f"{prefix}action =", query.action, "text"),
+        (f"{prefix}at >=", query.at_from, "timestamptz"),
+        (f"{prefix}at <", query.at_before, "timestamptz"),
+    ]
+    if own:
+        conditions.append(("outcome =", query.outcome, "text"))
+    made = ""
+    for left, value, kind in conditions:
+        if value is not None:
+            parameters.append(value)
+            made += f" AND {left} ${len(parameters)}::{kind}"
+    if page.after is not None:
+        sign = ">" if page.after.backwards else "<"
+        parameters += [page.after.at, page.after.id]
+        place = f"(${len(parameters) - 1}::timestamptz, ${len(parameters)}::uuid)"
+        made += f" AND ({prefix}at, {prefix}id) {sign} {place}"
+    return made
+
+
+def _event_of(row: Row) -> AuditEvent:
+    values = list(row)
+    values[4] = Role(values[4])
+    return AuditEvent(*values)

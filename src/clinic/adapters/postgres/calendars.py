@@ -1,0 +1,314 @@
+"""Doctors' hours and slots."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, delete, func, insert, lateral, select, true, tuple_, update
+
+from clinic.adapters.postgres.hot import NEAREST_OF_DOCTOR, NEAREST_OF_SPECIALTY, free_slots
+from clinic.adapters.postgres.rows import (
+    Query,
+    SqlRow,
+    availability_of,
+    availability_values,
+    exception_of,
+    exception_values,
+    free_slot_view,
+    slot_of,
+)
+from clinic.adapters.postgres.sessions import Session, driver_of
+from clinic.adapters.postgres.tables import (
+    availabilities,
+    availability_exceptions,
+    doctors_profiles,
+    slots,
+    users,
+)
+from clinic.domain.availability import SLOT_MAX_MIN, Availability, AvailabilityException
+from clinic.domain.errors import (
+    AvailabilityNotFound,
+    ExceptionNotFound,
+    SlotNotFound,
+    TransactionAborted,
+)
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Doctor
+from clinic.domain.slots import Slot, SlotState
+from clinic.ports.calendars import SlotQuery, SlotView
+
+_LONGEST_SLOT = timedelta(minutes=SLOT_MAX_MIN)
+_RETIRED = SlotState.RETIRED.value
+_COPY_SLOTS = (
+    "COPY slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken)"
+    " FROM STDIN (FORMAT BINARY)"
+)
+_COPY_TYPES = ("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "text", "bool")
+
+
+class PostgresCalendarReader:
+    """Reads hours and slots."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
+        """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`."""
+        views = await (self._free(query, page) if query.free_only else self._any(query, page))
+        if page.after is not None and page.after.backwards:
+            views.reverse()
+        return views
+
+    async def _free(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
+        statement = free_slots(
+            doctor=query.doctor_id is not None,
+            specialty=query.specialty is not None,
+            after=page.after is not None,
+            backwards=page.after is not None and page.after.backwards,
+        )
+        parameters: list[object] = [
+            query.clinic_id,
+            query.starts_from,
+            query.starts_before,
+            page.one_more,
+        ]
+        parameters += [each for each in (query.doctor_id, query.specialty) if each is not None]
+        if page.after is not None:
+            parameters += [page.after.at, page.after.id]
+        rows = await self._session.fetch(statement, parameters)
+        return [free_slot_view(query.clinic_id, row) for row in rows]
+
+    async def _any(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
+        """Return slots in any state, furthest last; each doctor's from the index of their own."""
+        doctors = select(doctors_profiles.c.user_id, users.c.name).where(
+            doctors_profiles.c.clinic_id == query.clinic_id,
+            users.c.id == doctors_profiles.c.user_id,
+        )
+        if query.doctor_id is not None:
+            doctors = doctors.where(doctors_profiles.c.user_id == query.doctor_id)
+        if query.specialty is not None:
+            doctors = doctors.where(
+                func.lower(doctors_profiles.c.specialty) == func.lower(query.specialty)
+            )
+        doctor = doctors.subquery("doctor")
+        own = select(slots).where(
+            slots.c.clinic_id == query.clinic_id,
+            slots.c.doctor_id == doctor.c.user_id,
+            slots.c.starts_at >= query.starts_from,
+            slots.c.starts_at < query.starts_before,
+            slots.c.state != _RETIRED
+            if query.state is None
+            else slots.c.state == query.state.value,
+        )
+        slot = lateral(paged(own, slots, page), "slot")
+        found = paged(
+            select(slot, doctor.c.name).select_from(doctor.join(slot, true())), slot, page
+        )
+        async with self._session.connection() as connection:
+            rows = (await connection.execute(found)).all()
+        return [SlotView(slot_of(row), row.name) for row in rows]
+
+    async def nearest_free(
+        self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int
+    ) -> Sequence[SlotView]:
+        """Return up to `limit` other free slots closest in time to `slot`, earliest first: the same
+        doctor's if there are any, else those of the same specialty."""
+        place = (slot.id, slot.starts_at, starts_from, starts_before, limit)
+        rows = await self._session.fetch(
+            NEAREST_OF_DOCTOR, (slot.clinic_id, slot.doctor_id, *place)
+        ) or await self._session.fetch(
+            NEAREST_OF_SPECIALTY, (slot.clinic_id, slot.specialty, *place)
+        )
+        views = [free_slot_view(slot.clinic_id, row) for row in rows]
+        return sorted(views, key=lambda view: (view.slot.starts_at, view.slot.id))
+
+    async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
+        """Return the slot, retired or not, or None when it does not exist in this clinic."""
+        query = (
+            select(slots, users.c.name)
+            .join(users, users.c.id == slots.c.doctor_id)
+            .where(slots.c.clinic_id == clinic_id, slots.c.id == slot_id)
+        )
+        rows = await self._all(query)
+        return SlotView(slot_of(rows[0]), rows[0].name) if rows else None
+
+    async def availabilities(
+        self, clinic_id: UUID, doctor_id: UUID | None = None
+    ) -> Sequence[Availability]:
+        """Return the hours of one doctor or of all, by id."""
+        query = _of_doctor(availabilities, clinic_id, doctor_id).order_by(availabilities.c.id)
+        return [availability_of(row) for row in await self._all(query)]
+
+    async def exceptions(
+        self, clinic_id: UUID, doctor_id: UUID | None = None
+    ) -> Sequence[AvailabilityException]:
+        """Return the exceptions of one doctor or of all, by (on_date, id)."""
+        table = availability_exceptions
+        query = _of_doctor(table, clinic_id, doctor_id).order_by(table.c.on_date, table.c.id)
+        return [exception_of(row) for row in await self._all(query)]
+
+    async def _all(self, query: Query) -> Sequence[SqlRow]:
+        async with self._session.connection() as connection:
+            return (await connection.execute(query)).all()
+
+
+class PostgresCalendars(PostgresCalendarReader):
+    """Changes hours and slots inside a unit of work."""
+
+    async def lock_doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
+        """Lock the doctor's calendar; return the doctor, or None when there is none here.
+
+        NO KEY: new slots and appointments, which refer to this row, are not held up.
+        """
+        query = (
+            select(
+                doctors_profiles.c.clinic_id,
+                doctors_profiles.c.user_id,
+                users.c.name,
+                doctors_profiles.c.specialty,
+            )
+            .join_from(doctors_profiles, users, users.c.id == doctors_profiles.c.user_id)
+            .where(
+                doctors_profiles.c.clinic_id == clinic_id,
+                doctors_profiles.c.user_id == doctor_id,
+            )
+            .with_for_update(key_share=True, of=doctors_profiles)
+        )
+        rows = await self._all(query)
+        return Doctor(*rows[0]) if rows else None
+
+    async def add_availability(self, availability: Availability) -> None:
+        """Add the hours. Raises DoctorNotFound, AlreadyExists."""
+        async with self._session.connection() as connection:
+            await connection.execute(insert(availabilities), availability_values(availability))
+
+    async def replace_availability(self, availability: Availability) -> None:
+        """Write the hours with this id anew. Raises AvailabilityNotFound."""
+        change = (
+            update(availabilities)
+            .where(
+                availabilities.c.clinic_id == availability.clinic_id,
+                availabilities.c.id == availability.id,
+            )
+            .values(availability_values(availability))
+        )
+        async with self._session.connection() as connection:
+            if (await connection.execute(change)).rowcount != 1:
+                raise AvailabilityNotFound()
+
+    async def delete_availability(self, clinic_id: UUID, availability_id: UUID) -> None:
+        """Delete the hours with this id. Raises AvailabilityNotFound."""
+        if await self._delete(availabilities, clinic_id, availability_id) != 1:
+            raise AvailabilityNotFound()
+
+    async def add_exception(self, exception: AvailabilityException) -> None:
+        """Add the exception. Raises DoctorNotFound, AlreadyExists."""
+        async with self._session.connection() as connection:
+            await connection.execute(insert(availability_exceptions), exception_values(exception))
+
+    async def delete_exception(self, clinic_id: UUID, exception_id: UUID) -> None:
+        """Delete the exception with this id. Raises ExceptionNotFound."""
+        if await self._delete(availability_exceptions, clinic_id, exception_id) != 1:
+            raise ExceptionNotFound()
+
+    async def _delete(self, table: Table, clinic_id: UUID, row_id: UUID) -> int:
+        async with self._session.connection() as connection:
+            gone = await connection.execute(
+                delete(table).where(table.c.clinic_id == clinic_id, table.c.id == row_id)
+            )
+        return gone.rowcount
+
+    async def slots_between(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        """Return the doctor's slots that overlap `[start, end)` and are not retired."""
+        query = (
+            _of_doctor(slots, clinic_id, doctor_id)
+            .where(
+                slots.c.state != _RETIRED,
+                # No slot is longer, so that the index on starts_at bounds both ends.
+                slots.c.starts_at > start - _LONGEST_SLOT,
+                slots.c.starts_at < end,
+                slots.c.ends_at > start,
+            )
+            .order_by(slots.c.starts_at, slots.c.id)
+        )
+        return [slot_of(row) for row in await self._all(query)]
+
+    async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
+        """Return when the doctor's last slot that is not retired starts."""
+        query = select(func.max(slots.c.starts_at)).where(
+            slots.c.clinic_id == clinic_id,
+            slots.c.doctor_id == doctor_id,
+            slots.c.state != _RETIRED,
+        )
+        last: datetime | None = (await self._all(query))[0][0]
+        return last
+
+    async def add_slots(self, slots: Sequence[Slot]) -> None:
+        """Add slots. Raises SlotOverlap when one meets another of the same doctor."""
+        if not slots:
+            return
+        async with self._session.connection() as connection:
+            driver = await driver_of(connection)
+            async with driver.cursor() as cursor, cursor.copy(_COPY_SLOTS) as copy:
+                copy.set_types(_COPY_TYPES)
+                for slot in slots:
+                    await copy.write_row(
+                        (
+                            slot.clinic_id,
+                            slot.id,
+                            slot.doctor_id,
+                            slot.specialty,
+                            slot.starts_at,
+                            slot.ends_at,
+                            slot.state.value,
+                            slot.taken,
+                        )
+                    )
+
+    async def set_slot_state(
+        self,
+        clinic_id: UUID,
+        slot_ids: Sequence[UUID],
+        state: SlotState,
+        *,
+        untaken_only: bool = False,
+    ) -> None:
+        """Put these slots into `state`, locking them by id; a taken slot stays taken.
+
+        Raises SlotNotFound when one is missing, TransactionAborted when `untaken_only` and one has
+        been taken meanwhile, SlotOverlap when a retired one would return onto another.
+        """
+        wanted = set(slot_ids)
+        these = (slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(wanted)))
+        lock = (
+            select(slots.c.taken).where(*these).order_by(slots.c.id).with_for_update(key_share=True)
+        )
+        rows = await self._all(lock)
+        if len(rows) != len(wanted):
+            raise SlotNotFound()
+        if untaken_only and any(taken for (taken,) in rows):
+            raise TransactionAborted()
+        async with self._session.connection() as connection:
+            await connection.execute(update(slots).where(*these).values(state=state.value))
+
+
+def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
+    query = select(table).where(table.c.clinic_id == clinic_id)
+    return query if doctor_id is None else query.where(table.c.doctor_id == doctor_id)
+
+
+def paged(query: Query, of: Any, page: PageRequest) -> Query:
+    """Return `query` cut to the page, nearest to its place first."""
+    place = page.after
+    key = tuple_(of.c.starts_at, of.c.id)
+    if place is None:
+        return query.order_by(of.c.starts_at, of.c.id).limit(page.one_more)
+    at = tuple_(place.at, place.id)
+    if place.backwards:
+        query = query.where(key < at).order_by(of.c.starts_at.desc(), of.c.id.desc())
+    else:
+        query = query.where(key > at).order_by(of.c.starts_at, of.c.id)
+    return query.limit(page.one_more)

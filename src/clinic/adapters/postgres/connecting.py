@@ -1,0 +1,132 @@
+"""Opens connections and pools of them, bounded in time, with one session setting for all."""
+
+import select
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from clinic.adapters.postgres.hot_connection import HotConnection
+
+CONNECT_TIMEOUT_S = 5
+APPLICATION_NAME = "clinic"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one connection may keep others waiting, and callers wait for a connection."""
+
+    connect_timeout_s: int = CONNECT_TIMEOUT_S
+    #: how long a caller waits for a connection from the pool
+    pool_timeout_s: float = 5.0
+    statement_timeout_ms: int = 10_000
+    lock_timeout_ms: int = 3_000
+    idle_in_transaction_timeout_ms: int = 15_000
+
+
+def conninfo(
+    url: str,
+    *,
+    connect_timeout_s: int = CONNECT_TIMEOUT_S,
+    statement_timeout_ms: int = 0,
+    lock_timeout_ms: int = 0,
+    idle_in_transaction_timeout_ms: int = 0,
+) -> str:
+    """Return libpq's connection string for `url`; times come back in UTC. 0 means no limit.
+
+    What the URL itself says of a setting stands. Raises psycopg.ProgrammingError for a bad URL.
+    """
+    given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
+    settings = {
+        "timezone": "UTC",
+        "default_transaction_isolation": "read\\ committed",
+        "statement_timeout": statement_timeout_ms,
+        "lock_timeout": lock_timeout_ms,
+        "idle_in_transaction_session_timeout": idle_in_transaction_timeout_ms,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    defaults: dict[str, Any] = {
+        "connect_timeout": connect_timeout_s,
+        "application_name": APPLICATION_NAME,
+    }
+    given["options"] = f"{options} {given.get('options', '')}".strip()
+    return make_conninfo("", **{**defaults, **given})
+
+
+def connect_blocking(url: str, **limits: int) -> psycopg.Connection:
+    """Return a connection for synchronous work; `limits` are those of `conninfo`."""
+    return psycopg.connect(conninfo(url, **limits))
+
+
+def hot_pool(url: str, size: int, limits: Limits) -> AsyncConnectionPool[HotConnection]:
+    """Return a pool, closed yet, whose connections commit each statement by itself."""
+
+    async def check(connection: psycopg.AsyncConnection) -> None:
+        if is_stale(connection):
+            # The others of the pool have most likely lost the same server.
+            await pool.drain()
+            raise psycopg.OperationalError("the server closed the connection")
+
+    pool = AsyncConnectionPool(
+        _limited(url, limits),
+        connection_class=HotConnection,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=size,
+        open=False,
+        check=check,
+        name="clinic",
+        timeout=limits.pool_timeout_s,
+        # Given up soon, a lost server is looked for again by the next caller: the pool's own
+        # pauses between attempts double for minutes.
+        reconnect_timeout=1.0,
+    )
+    return pool
+
+
+def transaction_engine(url: str, size: int, limits: Limits) -> AsyncEngine:
+    """Return an engine for units of work and ordinary reads; it connects when it is first used."""
+    target = _limited(url, limits)
+    engine = create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=lambda: psycopg.AsyncConnection.connect(target),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=limits.pool_timeout_s,
+        use_native_hstore=False,
+    )
+
+    def check(connection: Any, _record: object, _proxy: object) -> None:
+        if is_stale(connection.driver_connection):
+            raise InvalidatePoolError("the server closed the connection")
+
+    event.listen(engine.sync_engine, "checkout", check)
+    return engine
+
+
+def is_stale(connection: psycopg.AsyncConnection) -> bool:
+    """Say whether the server has ended this idle connection, without asking it.
+
+    Nothing comes from the server on an idle connection but the word that it is over, so a look at
+    the socket replaces a round trip.
+    """
+    if connection.closed:
+        return True
+    watched = select.poll()
+    watched.register(connection.fileno(), select.POLLIN)
+    return bool(watched.poll(0))
+
+
+def _limited(url: str, limits: Limits) -> str:
+    return conninfo(
+        url,
+        connect_timeout_s=limits.connect_timeout_s,
+        statement_timeout_ms=limits.statement_timeout_ms,
+        lock_timeout_ms=limits.lock_timeout_ms,
+        idle_in_transaction_timeout_ms=limits.idle_in_transaction_timeout_ms,
+    )

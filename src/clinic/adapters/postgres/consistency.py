@@ -1,0 +1,144 @@
+"""Looks for what no constraint can refuse: guards that are gone, flags that lie, months to come."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from clinic.adapters.postgres.connecting import connect_blocking
+from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.migrations.partitions import missing_months
+from clinic.adapters.postgres.migrations.rights import APP_ROLE
+from clinic.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, metadata
+from clinic.domain.appointments import OCCUPYING
+
+#: partitions that must be there beyond this month
+MONTHS_AHEAD = 2
+SLOTS_NAMED_MAX = 10
+STATEMENT_TIMEOUT_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong in the database, and how to mend it."""
+
+    problem: str
+    remedy: str
+
+
+def check_consistency(url: str, now: datetime) -> list[Finding]:
+    """Return what is wrong, worst first; empty when all is well.
+
+    Reads only. `url` may be the app's or the owner's. Raises TemporaryFailure.
+    """
+    with (
+        translated(),
+        connect_blocking(url, statement_timeout_ms=STATEMENT_TIMEOUT_MS) as connection,
+    ):
+        connection.read_only = True
+        return [
+            *_flags_that_lie(connection),
+            *_guards_missing(connection),
+            *_trails_open(connection),
+            *_unindexed_keys(connection),
+            *_months_missing(connection, now),
+        ]
+
+
+def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+    query = """
+        SELECT s.id FROM slots s
+        WHERE s.taken <> EXISTS (
+            SELECT FROM appointments a
+            WHERE a.clinic_id = s.clinic_id AND a.slot_id = s.id AND a.status = ANY (%s)
+        )
+        ORDER BY s.clinic_id, s.id LIMIT %s
+    """
+    statuses = [status.value for status in OCCUPYING]
+    found = [str(slot_id) for (slot_id,) in connection.execute(query, [statuses, SLOTS_NAMED_MAX])]
+    if found:
+        yield Finding(
+            f"slots.taken differs from the appointments of {', '.join(found)}"
+            + (" and perhaps more" if len(found) == SLOTS_NAMED_MAX else ""),
+            "somebody wrote past the service; set taken to what the appointments say, in one"
+            " transaction that locks the slot",
+        )
+
+
+def _guards_missing(connection: psycopg.Connection) -> Iterator[Finding]:
+    """Find constraints and indexes that tables.py names and the database lacks."""
+    query = """
+        SELECT conname FROM pg_constraint
+        WHERE connamespace = current_schema()::regnamespace AND convalidated
+        UNION
+        SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE c.relnamespace = current_schema()::regnamespace AND i.indisvalid AND i.indisready
+    """
+    present = {name for (name,) in connection.execute(query)}
+    for table in metadata.tables.values():
+        guards = [str(constraint.name) for constraint in table.constraints]
+        guards += [str(index.name) for index in table.indexes]
+        for guard in sorted(guards):
+            if guard not in present:
+                yield Finding(
+                    f"{guard} on {table.name} is missing or not valid",
+                    "run clinic migrate; an index that a failed migration left invalid must be"
+                    " dropped first",
+                )
+    query = """
+        SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid
+    """
+    for (name,) in connection.execute(query):
+        yield Finding(f"index {name} is invalid", f"DROP INDEX CONCURRENTLY {name}")
+
+
+def _trails_open(connection: psycopg.Connection) -> Iterator[Finding]:
+    """Find trails that the application's role could change."""
+    query = """
+        SELECT c.relname FROM pg_roles r, pg_class c
+        WHERE r.rolname = %s AND c.relnamespace = current_schema()::regnamespace
+          AND c.relname ~ %s AND c.relkind IN ('r', 'p')
+          AND has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE')
+    """
+    trails = f"^({'|'.join(APPEND_ONLY)})"
+    for (name,) in connection.execute(query, [APP_ROLE, trails]):
+        yield Finding(
+            f"{APP_ROLE} may change {name}, which is append-only",
+            f"REVOKE UPDATE, DELETE, TRUNCATE ON {name} FROM {APP_ROLE}; it must not own it either",
+        )
+
+
+UNINDEXED_KEYS = """
+    SELECT k.conname, k.conrelid::regclass::text
+    FROM pg_constraint k
+    WHERE k.contype = 'f' AND k.conparentid = 0
+      AND k.connamespace = current_schema()::regnamespace
+      AND NOT EXISTS (
+        SELECT FROM pg_index i
+        WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
+          -- The key's columns, in any order, are the index's first ones.
+          AND k.conkey @> (i.indkey::int2[])[0 : cardinality(k.conkey) - 1]
+          AND k.conkey <@ (i.indkey::int2[])[0 : cardinality(k.conkey) - 1]
+      )
+    ORDER BY k.conname
+"""
+
+
+def _unindexed_keys(connection: psycopg.Connection) -> Iterator[Finding]:
+    for name, table in connection.execute(UNINDEXED_KEYS):
+        yield Finding(
+            f"foreign key {name} of {table} has no index of its own",
+            "add a migration with CREATE INDEX CONCURRENTLY that leads with its columns",
+        )
+
+
+def _months_missing(connection: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+    rows = connection.execute("SELECT inhrelid::regclass::text FROM pg_inherits")
+    present = {name for (name,) in rows}
+    for table in PARTITIONED:
+        for name in missing_months(present, table, now, MONTHS_AHEAD):
+            yield Finding(f"{table} has no partition {name}", "run clinic migrate")
+        if f"{table}_default" not in present:
+            yield Finding(f"{table} has no default partition", "run clinic migrate")

@@ -1,0 +1,104 @@
+"""What the database refuses, said in the clinic's words: by SQLSTATE and by constraint name."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+from sqlalchemy import exc as sa
+
+from clinic.domain.errors import (
+    AlreadyExists,
+    ClinicError,
+    ClinicNotFound,
+    DoctorNotFound,
+    EmailInUse,
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    PatientBusy,
+    PatientNotFound,
+    SlotNotFound,
+    SlotOverlap,
+    SlotTaken,
+    TemporaryFailure,
+    TransactionAborted,
+    UserNotFound,
+)
+
+#: constraint → what breaking it means
+MEANINGS: Mapping[str, type[ClinicError]] = {
+    "appointments_occupied_slot_key": SlotTaken,
+    "appointments_patient_excl": PatientBusy,
+    "appointments_slot_fkey": SlotNotFound,
+    "appointments_patient_fkey": PatientNotFound,
+    "slots_doctor_excl": SlotOverlap,
+    "slots_doctor_starts_key": SlotOverlap,
+    "slots_doctor_fkey": DoctorNotFound,
+    "availabilities_doctor_fkey": DoctorNotFound,
+    "availability_exceptions_doctor_fkey": DoctorNotFound,
+    "users_email_key": EmailInUse,
+    "doctors_profiles_clinic_fkey": ClinicNotFound,
+    "doctors_profiles_user_fkey": DoctorNotFound,
+    "patients_profiles_clinic_fkey": ClinicNotFound,
+    "patients_profiles_user_fkey": PatientNotFound,
+    "staff_profiles_clinic_fkey": ClinicNotFound,
+    "staff_profiles_user_fkey": UserNotFound,
+    "sessions_clinic_fkey": ClinicNotFound,
+    "sessions_user_fkey": UserNotFound,
+    "idempotency_keys_pkey": IdempotencyConflict,
+}
+
+#: another try may go through: two transactions met
+_GAVE_WAY = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
+#: what the server says when it is going, coming, full, or only a copy
+_OUTAGE_SQLSTATES = re.compile(r"08...|53...|57P0.|57014|25P03|25P04|25006|58...")
+_PLACEMENT_SUFFIX = re.compile(r"_\d+$")
+
+
+def meaning_of(error: psycopg.Error) -> ClinicError | None:
+    """Return the domain's error for what the driver raised, None for a fault of our own."""
+    if isinstance(error, _GAVE_WAY):
+        return TransactionAborted()
+    if isinstance(error, pg.IntegrityError):
+        # An engine that spreads tables appends a shard's number to constraint names.
+        constraint = _PLACEMENT_SUFFIX.sub("", error.diag.constraint_name or "")
+        if constraint in MEANINGS:
+            return MEANINGS[constraint]()
+        if isinstance(error, pg.UniqueViolation):
+            return AlreadyExists()
+        return NotFound() if isinstance(error, pg.ForeignKeyViolation) else None
+    if error.sqlstate is None:
+        # libpq and the pool have no SQLSTATE to tell: no connection, or one that broke. The
+        # driver's own DataError is a text that PostgreSQL cannot hold.
+        if isinstance(error, psycopg.OperationalError):
+            return TemporaryFailure()
+        return InvalidInput() if isinstance(error, psycopg.DataError) else None
+    if _OUTAGE_SQLSTATES.fullmatch(error.sqlstate):
+        return TemporaryFailure()
+    return InvalidInput() if isinstance(error, psycopg.DataError) else None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what the driver or a pool raises inside as the domain's error.
+
+    Faults of our own, such as wrong SQL, come through as they are.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        meaning = meaning_of(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    except sa.DBAPIError as error:
+        meaning = meaning_of(error.orig) if isinstance(error.orig, psycopg.Error) else None
+        if meaning is None:
+            raise
+        raise meaning from error
+    except (sa.TimeoutError, sa.DisconnectionError) as error:
+        raise TemporaryFailure() from error
+    except UnicodeEncodeError as error:
+        raise InvalidInput() from error

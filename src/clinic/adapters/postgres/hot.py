@@ -1,0 +1,199 @@
+"""The hot statements, in PostgreSQL's own words, prepared once on each connection.
+
+`look` and `take` are a whole booking: two round trips, one writing statement. A test holds every
+column named here against tables.py.
+"""
+
+from collections.abc import Iterable
+
+from clinic.domain.appointments import OCCUPYING
+
+#: booking's read: one row while the clinic exists; what is absent is NULL
+#: $1 clinic, $2 slot, $3 patient, $4 principal and $5 key (NULL without a key), $6 session
+LOOK = """
+SELECT c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
+       c.reminder_leads_min,
+       s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, du.name,
+       p.user_id, pu.name, pu.email, pu.phone,
+       k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
+       xu.id IS NOT NULL
+FROM clinics c
+LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = $2
+LEFT JOIN users du ON du.id = s.doctor_id
+LEFT JOIN patients_profiles p ON p.clinic_id = c.id AND p.user_id = $3
+LEFT JOIN users pu ON pu.id = p.user_id
+LEFT JOIN idempotency_keys k ON k.clinic_id = c.id AND k.principal_id = $4 AND k.key = $5
+    AND k.recovery_point = 'finished'
+LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = $6 AND x.revoked_at IS NULL
+LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role
+WHERE c.id = $1
+"""
+
+_MESSAGES = """,
+o AS (
+    INSERT INTO notification_outbox (clinic_id, id, appointment_id, kind, channel, version,
+                                     scheduled_for, next_at, expires_at, created_at)
+    SELECT a.clinic_id, m.id, a.id, m.kind, m.channel, m.version, m.due, m.due, m.expires_at,
+           m.created_at
+    FROM a, unnest($23::uuid[], $24::text[], $25::text[], $26::int[], $27::timestamptz[],
+                   $28::timestamptz[], $29::timestamptz[])
+        AS m (id, kind, channel, version, due, expires_at, created_at)
+)"""
+
+_ANSWER = """,
+i AS (
+    INSERT INTO idempotency_keys (clinic_id, principal_id, key, fingerprint, status, body, location,
+                                  etag, created_at)
+    SELECT a.clinic_id, $30, $31, $32, $33, $34, $35, $36, $37 FROM a
+)"""
+
+#: booking's write, all or nothing: one row when the slot was open, free, and where the domain
+#: believed it to be. No ON CONFLICT here, ever: it would book a slot twice.
+_TAKE = """
+WITH s AS (
+    UPDATE slots SET taken = true
+    WHERE clinic_id = $1 AND id = $2 AND state = 'OPEN' AND NOT taken
+      AND doctor_id = $3 AND starts_at = $4 AND ends_at = $5
+    RETURNING clinic_id, id, doctor_id, starts_at, ends_at
+),
+a AS (
+    INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
+                              type, status, version, schedule_version, status_by, created_at,
+                              updated_at)
+    SELECT s.clinic_id, $6, s.id, s.doctor_id, $7, s.starts_at, s.ends_at,
+           $8, $9, $10, $11, $12, $13, $13
+    FROM s
+    RETURNING clinic_id, id, slot_id, status, version
+),
+au AS (
+    INSERT INTO audit_appointment (clinic_id, id, appointment_id, at, actor_id, actor_role, action,
+                                   to_status, to_slot_id, version, reason, request_id, ip,
+                                   session_id)
+    SELECT a.clinic_id, $14, a.id, $15, $16, $17, $18, a.status, a.slot_id, a.version,
+           $19, $20, $21, $22
+    FROM a
+){messages}{answer}
+SELECT 1 FROM a
+"""
+
+TAKE = _TAKE.format(messages=_MESSAGES, answer="")
+TAKE_AND_ANSWER = _TAKE.format(messages=_MESSAGES, answer=_ANSWER)
+
+_SLOT = "id, doctor_id, specialty, starts_at, ends_at"
+#: which free slots; $2 in both
+_OF_DOCTOR = " AND doctor_id = $2"
+_OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
+
+_NEAREST = """
+SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, u.name
+FROM (
+    (SELECT {slot} FROM slots
+     WHERE clinic_id = $1{whose} AND state = 'OPEN' AND NOT taken
+       AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
+       AND starts_at < $6::timestamptz AND id <> $3
+     ORDER BY starts_at, id LIMIT $7)
+    UNION ALL
+    (SELECT {slot} FROM slots
+     WHERE clinic_id = $1{whose} AND state = 'OPEN' AND NOT taken
+       AND starts_at >= $5::timestamptz
+       AND starts_at < least($4::timestamptz, $6::timestamptz) AND id <> $3
+     ORDER BY starts_at DESC, id LIMIT $7)
+) n
+JOIN users u ON u.id = n.doctor_id
+ORDER BY greatest(n.starts_at - $4::timestamptz, $4::timestamptz - n.starts_at), n.starts_at, n.id
+LIMIT $7
+"""
+
+#: $1 clinic, $2 doctor or specialty, $3 slot, $4 its start, $5 and $6 the range, $7 how many
+NEAREST_OF_DOCTOR = _NEAREST.format(slot=_SLOT, whose=_OF_DOCTOR)
+NEAREST_OF_SPECIALTY = _NEAREST.format(slot=_SLOT, whose=_OF_SPECIALTY)
+
+
+def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -> str:
+    """Return the listing of free slots; its parameters are, in this order and as far as asked for:
+    clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from."""
+    number = 4
+    conditions = []
+    if doctor:
+        number += 1
+        conditions.append(f" AND s.doctor_id = ${number}")
+    if specialty:
+        number += 1
+        conditions.append(f" AND lower(s.specialty) = lower(${number}::text)")
+    if after:
+        sign = "<" if backwards else ">"
+        conditions.append(
+            f" AND (s.starts_at, s.id) {sign} (${number + 1}::timestamptz, ${number + 2}::uuid)"
+        )
+    direction = " DESC" if backwards else ""
+    order = f"ORDER BY s.starts_at{direction}, s.id{direction}"
+    # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+    return f"""
+SELECT s.*, u.name
+FROM (
+    SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM slots s
+    WHERE s.clinic_id = $1 AND s.state = 'OPEN' AND NOT s.taken
+      AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
+    {order} LIMIT $4
+) s
+JOIN users u ON u.id = s.doctor_id
+{order}
+"""
+
+
+def schedule(conditions: Iterable[str]) -> str:
+    """Return the listing of appointments with names; $1 is the clinic, $2 how many, and the
+    conditions (on `a`) number their parameters from $3."""
+    # Cut to the limit before the names are looked up, whatever the planner thinks of the sizes.
+    return f"""
+SELECT a.id, pu.name, du.name, a.starts_at, a.ends_at, a.type, a.status
+FROM (
+    SELECT a.id, a.patient_id, a.doctor_id, a.starts_at, a.ends_at, a.type, a.status
+    FROM appointments a
+    WHERE a.clinic_id = $1{"".join(f" AND {condition}" for condition in conditions)}
+    ORDER BY a.starts_at, a.id LIMIT $2
+) a
+JOIN users du ON du.id = a.doctor_id
+JOIN users pu ON pu.id = a.patient_id
+ORDER BY a.starts_at, a.id
+"""
+
+
+FIND_ANSWER = """
+SELECT fingerprint, status, body, location, etag, created_at FROM idempotency_keys
+WHERE clinic_id = $1 AND principal_id = $2 AND key = $3 AND recovery_point = 'finished'
+"""
+
+_VIEW = """
+SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
+       a.version, a.schedule_version, a.status_by, a.created_at, du.name, pu.name, c.time_zone
+FROM appointments a
+JOIN clinics c ON c.id = a.clinic_id
+JOIN users du ON du.id = a.doctor_id
+JOIN users pu ON pu.id = a.patient_id
+"""
+
+#: $1 clinic, $2 appointment, $3 and $4 the patient and the doctor that may see it (NULL: anyone)
+APPOINTMENT = f"""{_VIEW}
+WHERE a.clinic_id = $1 AND a.id = $2
+  AND ($3::uuid IS NULL OR a.patient_id = $3) AND ($4::uuid IS NULL OR a.doctor_id = $4)
+"""
+
+_OCCUPYING = ", ".join(f"'{status}'" for status in OCCUPYING)
+
+#: $1 clinic, $2 slots
+OCCUPYING_APPOINTMENTS = f"""{_VIEW}
+WHERE a.clinic_id = $1 AND a.slot_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
+ORDER BY a.starts_at, a.id
+"""
+
+PREPARED = (
+    LOOK,
+    TAKE,
+    TAKE_AND_ANSWER,
+    NEAREST_OF_DOCTOR,
+    NEAREST_OF_SPECIALTY,
+    FIND_ANSWER,
+    APPOINTMENT,
+    OCCUPYING_APPOINTMENTS,
+)

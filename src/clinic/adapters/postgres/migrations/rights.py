@@ -1,0 +1,111 @@
+"""What the application's role may do: what its statements need, and nothing else."""
+
+import logging
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, text
+
+from clinic.adapters.postgres.tables import APPEND_ONLY, metadata
+
+logger = logging.getLogger(__name__)
+
+APP_ROLE = "clinic_app"
+
+#: locking rows needs UPDATE. Partitions get no rights: they are reached through their table alone
+RIGHTS = {
+    "alembic_version": "SELECT",
+    "clinics": "SELECT, INSERT, UPDATE",
+    "users": "SELECT, INSERT, UPDATE",
+    "doctors_profiles": "SELECT, INSERT, UPDATE",
+    "patients_profiles": "SELECT, INSERT",
+    "sessions": "SELECT, INSERT, UPDATE, DELETE",
+    "availabilities": "SELECT, INSERT, UPDATE, DELETE",
+    "availability_exceptions": "SELECT, INSERT, UPDATE, DELETE",
+    "slots": "SELECT, INSERT, UPDATE",
+    "appointments": "SELECT, INSERT, UPDATE",
+    "staff_profiles": "SELECT, INSERT",
+    # What a row may not be given is the transaction that wrote it: seals are cut by that.
+    "audit_appointment": "SELECT, INSERT ({columns})",
+    "audit_event": "SELECT, INSERT ({columns})",
+    "notification_outbox": "SELECT, INSERT, UPDATE, DELETE",
+    "notification": "SELECT, INSERT",
+    "notification_preferences": "SELECT, INSERT, UPDATE",
+    "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
+    "payments": "SELECT, INSERT, UPDATE",
+}
+
+#: who seals the trails: reads them, writes nothing but seals
+SEALER_ROLE = "clinic_sealer"
+SEALER_RIGHTS = {
+    "audit_appointment": "SELECT",
+    "audit_event": "SELECT",
+    "audit_seals": "SELECT, INSERT",
+    "alembic_version": "SELECT",
+}
+
+_MAKE_ROLE = """
+DO $$ BEGIN
+    CREATE ROLE {role} NOLOGIN;
+EXCEPTION
+    -- Roles belong to the whole server: another database's migration may have been first.
+    WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+END $$
+"""
+
+
+def ensure_role(connection: Connection, role: str, without: str) -> bool:
+    """Make the role, unable to sign in, when it is missing; say whether it is there now.
+
+    `without` ends the warning: what it means that it is not.
+    """
+    if not _exists(connection, role):
+        connection.execute(text(_MAKE_ROLE.format(role=_quoted(connection, role))))
+    if _exists(connection, role):
+        return True
+    logger.warning(
+        "The role %s does not exist and this user may not make roles, so nothing was granted to"
+        " it. Make it as a superuser (CREATE ROLE %s LOGIN) and migrate again; until then %s.",
+        role,
+        role,
+        without,
+    )
+    return False
+
+
+def grant_rights(connection: Connection, role: str, rights: Mapping[str, str] = RIGHTS) -> None:
+    """Let the role do what `rights` says on every table, and no more."""
+    name = _quoted(connection, role)
+    own_tables = """
+        SELECT quote_ident(relname) FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+    """
+    for table in connection.scalars(text(own_tables)).all():
+        granted = rights.get(table)
+        # Whoever made default privileges for this role meant well, but not for the trails.
+        changes = f"REVOKE ALL ON {table} FROM {name}"
+        if granted:
+            granted = granted.format(columns=_columns_to_write(table))
+            changes += f"; GRANT {granted} ON {table} TO {name}"
+        # Together, so that a service that is running does not lose its rights in between.
+        connection.exec_driver_sql(changes)
+    for table in APPEND_ONLY:
+        connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC, {name}"))
+    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {name}"))
+
+
+def _columns_to_write(table: str) -> str:
+    """Return the columns of a trail that its writers may give a value to."""
+    if table not in metadata.tables:
+        return ""
+    return ", ".join(column.name for column in metadata.tables[table].c if column.name != "xid")
+
+
+def _exists(connection: Connection, role: str) -> bool:
+    query = text("SELECT count(*) FROM pg_roles WHERE rolname = :role")
+    return bool(connection.scalar(query, {"role": role}))
+
+
+def _quoted(connection: Connection, name: str) -> str:
+    quoted: str = connection.scalars(text("SELECT quote_ident(:name)"), {"name": name}).one()
+    return quoted

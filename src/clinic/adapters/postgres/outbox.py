@@ -1,0 +1,309 @@
+"""The outbox in PostgreSQL. The database's own clock says what is due and whose lease ran out.
+
+Every statement names the clinic, takes locks of one row or skips what is locked, and never waits
+for a booking: the appointment's row is only read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import insert, text
+from sqlalchemy.dialects.postgresql import insert as insert_or_keep
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.outbox_sql import (
+    BEGIN_SENDING,
+    BEGIN_SENDING_APPOINTMENT,
+    CLAIM,
+    COUNTS,
+    DAY,
+    DISCARD,
+    DROP,
+    DROP_EXPIRED,
+    FINISH,
+    NOT_DUE,
+    PREFERENCES,
+    PUBLISH,
+    PUBLISHED,
+    RESCUE,
+    RETRY_LATER,
+    REVIVE,
+    SET_ASIDE,
+    listing,
+)
+from clinic.adapters.postgres.rows import clinic_of, message_values
+from clinic.adapters.postgres.sessions import PooledSession, Row, Session, driver_of
+from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
+from clinic.domain.appointments import Appointment
+from clinic.domain.availability import day_interval
+from clinic.domain.deliveries import (
+    Addressee,
+    Claim,
+    Look,
+    OutboxState,
+    Outcome,
+    Preferences,
+    Record,
+    fitting_statuses,
+)
+from clinic.domain.notifications import DAY_SHEET, REMINDER, Message
+from clinic.domain.paging import PageRequest
+from clinic.domain.status import Status
+from clinic.ports.job_queue import Job
+from clinic.ports.outbox import HandOver, NotificationQuery, NotificationView, OutboxCounts
+
+NIL = UUID(int=0)
+_STATES = frozenset(state.value for state in OutboxState)
+
+
+class PostgresOutbox:
+    """Messages on their way and the log of those that ended."""
+
+    def __init__(self, session: PooledSession, engine: AsyncEngine) -> None:
+        self._session = session
+        self._engine = engine
+
+    async def publish(self, hand_over: HandOver, *, limit: int) -> int:
+        with translated():
+            async with self._engine.begin() as connection:
+                driver = await driver_of(connection)
+                async with psycopg.AsyncRawCursor(driver) as cursor:
+                    await cursor.execute(PUBLISH, (limit,), binary=True)
+                    jobs = [Job(*row) for row in await cursor.fetchall()]
+                if jobs:
+                    # Before the commit: a crash in between hands them over once more.
+                    await hand_over(jobs)
+                return len(jobs)
+
+    async def published(self, *, after: Job | None, limit: int) -> Sequence[Job]:
+        place = (after.clinic_id, after.message_id) if after else (NIL, NIL)
+        return [Job(*row) for row in await self._session.fetch(PUBLISHED, (*place, limit))]
+
+    async def rescue(self, *, overdue: timedelta, limit: int) -> Sequence[Job]:
+        return [Job(*row) for row in await self._session.fetch(RESCUE, (overdue, limit))]
+
+    async def claim(
+        self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
+    ) -> Claim | Job | None:
+        rows = await self._session.fetch(CLAIM, (clinic_id, message_id, token, lease))
+        if not rows:
+            later = await self._session.fetch(NOT_DUE, (clinic_id, message_id))
+            return Job(clinic_id, message_id, later[0][0]) if later else None
+        claim = _claim_of(clinic_id, message_id, token, rows[0])
+        if claim.message.kind != DAY_SHEET:
+            return claim
+        return await self._with_day(claim)
+
+    async def _with_day(self, claim: Claim) -> Claim:
+        """Return the claim of a day sheet with that day's appointments."""
+        message, look = claim.message, claim.look
+        day = day_interval(date.fromordinal(message.version), look.clinic.zone)
+        rows = await self._session.fetch(
+            DAY, (message.clinic_id, message.user_id, day.starts_at, day.ends_at)
+        )
+        found = tuple((row[0], row[1]) for row in rows)
+        return replace(claim, look=replace(look, day=found))
+
+    async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
+        message = claim.message
+        parameters: list[Any] = [message.clinic_id, message.id, claim.token, lease]
+        statuses = fitting_statuses(message.kind)
+        if statuses is None:
+            return bool(await self._session.execute(BEGIN_SENDING, parameters))
+        parameters.append([status.value for status in statuses])
+        return bool(await self._session.execute(BEGIN_SENDING_APPOINTMENT, parameters))
+
+    async def finish(self, claim: Claim, record: Record) -> bool:
+        message = claim.message
+        parameters = (
+            message.clinic_id,
+            message.id,
+            claim.token,
+            record.status.value,
+            record.channel,
+            record.attempts,
+            record.maybe_twice,
+            record.message_id,
+            record.error,
+        )
+        return bool(await self._session.execute(FINISH, parameters))
+
+    async def discard(self, claim: Claim) -> bool:
+        message = claim.message
+        key = (message.clinic_id, message.id, claim.token)
+        return bool(await self._session.execute(DISCARD, key))
+
+    async def retry_later(
+        self, claim: Claim, *, after: timedelta, error: str, ambiguous: bool
+    ) -> Job | None:
+        message = claim.message
+        rows = await self._session.fetch(
+            RETRY_LATER, (message.clinic_id, message.id, claim.token, after, error, ambiguous)
+        )
+        return Job(message.clinic_id, message.id, rows[0][0]) if rows else None
+
+    async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
+        message = claim.message
+        parameters = (message.clinic_id, message.id, claim.token, error, ambiguous)
+        return bool(await self._session.execute(SET_ASIDE, parameters))
+
+    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+        return bool(await self._session.execute(REVIVE, (clinic_id, message_id)))
+
+    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+        return bool(await self._session.execute(DROP, (clinic_id, message_id, reason)))
+
+    async def drop_expired(self, *, limit: int) -> int:
+        return await self._session.execute(DROP_EXPIRED, (limit,))
+
+    async def list(self, query: NotificationQuery, page: PageRequest) -> Sequence[NotificationView]:
+        asked = {
+            "patient": query.scope.patient_id,
+            "doctor": query.scope.doctor_id,
+            "appointment": query.appointment_id,
+            "statuses": [status.value for status in query.statuses] or None,
+            "kind": _pattern(query.family) if query.family else None,
+            "from": query.due_from,
+            "before": query.due_before,
+        }
+        filters = {name: value for name, value in asked.items() if value is not None}
+        after = page.after
+        backwards = after is not None and after.backwards
+        place = (after.at, after.id) if after else ()
+        rows = await self._session.fetch(
+            listing(tuple(filters), after=after is not None, backwards=backwards),
+            (query.scope.clinic_id, page.one_more, *filters.values(), *place),
+        )
+        views = [_view_of(query.scope.clinic_id, row) for row in rows]
+        return views[::-1] if backwards else views
+
+    async def get(self, clinic_id: UUID, message_id: UUID) -> NotificationView | None:
+        rows = await self._session.fetch(listing(("id",)), (clinic_id, 1, message_id))
+        return _view_of(clinic_id, rows[0]) if rows else None
+
+    async def counts(self) -> OutboxCounts:
+        due, unpublished, in_flight, dead, oldest = (await self._session.fetch(COUNTS, ()))[0]
+        return OutboxCounts(due, unpublished, in_flight, dead, float(oldest))
+
+    async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
+        rows = await self._session.fetch(PREFERENCES, (clinic_id, user_id))
+        return _preferences(*rows[0]) if rows else Preferences()
+
+    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
+        chosen = {
+            "language": preferences.language,
+            "channel": preferences.channel,
+            "opted_out": sorted(preferences.opted_out),
+        }
+        row = insert_or_keep(notification_preferences).values(
+            clinic_id=clinic_id, user_id=user_id, **chosen
+        )
+        async with self._session.connection() as connection:
+            await connection.execute(
+                row.on_conflict_do_update(constraint="notification_preferences_pkey", set_=chosen)
+            )
+
+
+def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim:
+    appointment_id, user_id, kind, channel, version, scheduled_for = row[:6]
+    expires_at, created_at, attempts, ambiguous, interrupted = row[6:11]
+    message = Message(
+        message_id,
+        clinic_id,
+        appointment_id,
+        kind,
+        version,
+        scheduled_for,
+        expires_at,
+        created_at,
+        channel,
+        user_id,
+    )
+    clinic = clinic_of(clinic_id, row[11:18])
+    look = Look(clinic, _addressee(row[29:38]), _appointment(clinic_id, message, row[18:29]))
+    return Claim(message, token, attempts, ambiguous, interrupted, look)
+
+
+def _appointment(clinic_id: UUID, message: Message, row: Row) -> Appointment | None:
+    slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status = row[:7]
+    version, schedule_version, status_by, created_at = row[7:11]
+    if message.appointment_id is None or slot_id is None:
+        return None
+    return Appointment(
+        id=message.appointment_id,
+        clinic_id=clinic_id,
+        slot_id=slot_id,
+        doctor_id=doctor_id,
+        patient_id=patient_id,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        type=kind,
+        status=Status(status),
+        version=version,
+        schedule_version=schedule_version,
+        status_by=status_by,
+        created_at=created_at,
+    )
+
+
+def _addressee(row: Row) -> Addressee | None:
+    user_id, name, email, phone, disabled, password_hash, language, channel, opted_out = row
+    if user_id is None or disabled:
+        return None
+    chosen = _preferences(language, channel, opted_out) if language else Preferences()
+    return Addressee(user_id, name, email, phone, chosen, password_hash)
+
+
+def _preferences(language: str, channel: str, opted_out: Sequence[str]) -> Preferences:
+    return Preferences(language, channel, frozenset(opted_out))
+
+
+def _view_of(clinic_id: UUID, row: Row) -> NotificationView:
+    message_id, appointment_id, user_id, kind, channel, version, scheduled_for = row[:7]
+    expires_at, created_at, status, attempts, _, at, maybe_twice, sent_as, error = row[7:]
+    message = Message(
+        message_id,
+        clinic_id,
+        appointment_id,
+        kind,
+        version,
+        scheduled_for,
+        expires_at,
+        created_at,
+        channel,
+        user_id,
+    )
+    state = OutboxState(status) if status in _STATES else Outcome(status)
+    return NotificationView(message, state, attempts, at, maybe_twice, sent_as, error)
+
+
+def _pattern(family: str) -> str:
+    escaped = family.replace("_", r"\_")
+    return rf"{escaped}\_%" if family == REMINDER else escaped
+
+
+class PostgresMessages:
+    """The outbox inside a unit of work."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, messages: Sequence[Message]) -> None:
+        sheets = [message_values(each) for each in messages if each.kind == DAY_SHEET]
+        others = [message_values(each) for each in messages if each.kind != DAY_SHEET]
+        async with self._session.connection() as connection:
+            if sheets:
+                await connection.execute(
+                    insert_or_keep(notification_outbox).on_conflict_do_nothing(
+                        index_elements=["clinic_id", "user_id", "version"],
+                        index_where=text("kind = 'day_sheet'"),
+                    ),
+                    sheets,
+                )
+            if others:
+                await connection.execute(insert(notification_outbox), others)

@@ -1,0 +1,253 @@
+"""The outbox's statements, in PostgreSQL's own words.
+
+now() is the time of the statement's transaction, by the database's clock.
+"""
+
+_MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
+
+#: $1 limit. Oldest first; what another relay is handing over is skipped.
+PUBLISH = """
+WITH batch AS (
+    SELECT clinic_id, id FROM notification_outbox WHERE published_at IS NULL
+    ORDER BY created_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE notification_outbox o SET published_at = now()
+FROM batch b WHERE o.clinic_id = b.clinic_id AND o.id = b.id
+RETURNING o.clinic_id, o.id, o.next_at
+"""
+
+#: $1 clinic and $2 id to go on from, $3 limit
+PUBLISHED = """
+SELECT clinic_id, id, CASE WHEN state = 'pending' THEN next_at ELSE lease_until END
+FROM notification_outbox
+WHERE (clinic_id, id) > ($1, $2) AND published_at IS NOT NULL AND state <> 'dead'
+ORDER BY clinic_id, id LIMIT $3
+"""
+
+#: $1 how long overdue, $2 limit. Looked at again only after as long again.
+RESCUE = """
+WITH late AS (
+    SELECT clinic_id, id FROM notification_outbox
+    WHERE state = 'pending' AND next_at < now() - $1::interval
+      AND published_at < now() - $1::interval
+    ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED
+),
+lapsed AS (
+    SELECT clinic_id, id FROM notification_outbox
+    WHERE state <> 'pending' AND lease_until < now() AND published_at < now() - $1::interval
+    ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
+),
+found AS (SELECT * FROM late UNION ALL SELECT * FROM lapsed LIMIT $2)
+UPDATE notification_outbox o SET published_at = now()
+FROM found f WHERE o.clinic_id = f.clinic_id AND o.id = f.id
+RETURNING o.clinic_id, o.id, now()
+"""
+
+#: $1 clinic, $2 message, $3 token, $4 lease. The look-up belongs to the same statement.
+CLAIM = f"""
+WITH old AS (
+    SELECT clinic_id, id, state FROM notification_outbox
+    WHERE clinic_id = $1 AND id = $2
+      AND (state = 'pending' AND next_at <= now()
+           OR state IN ('claimed', 'sending') AND lease_until <= now())
+    FOR UPDATE
+),
+o AS (
+    UPDATE notification_outbox o
+    SET state = 'claimed', claim_token = $3, lease_until = now() + $4::interval,
+        attempts = attempts + 1, ambiguous = ambiguous OR old.state = 'sending'
+    FROM old WHERE o.clinic_id = old.clinic_id AND o.id = old.id
+    RETURNING {_MESSAGE.format(t="o")}, o.expires_at, o.created_at, o.attempts, o.ambiguous,
+        old.state = 'sending' AS interrupted
+)
+SELECT o.*,
+       c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
+       c.reminder_leads_min,
+       a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
+       a.version, a.schedule_version, a.status_by, a.created_at,
+       u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,
+       p.language, p.channel, p.opted_out
+FROM o
+JOIN clinics c ON c.id = $1
+LEFT JOIN appointments a ON a.clinic_id = $1 AND a.id = o.appointment_id
+LEFT JOIN users u ON u.id = CASE
+    WHEN o.user_id IS NOT NULL THEN o.user_id
+    WHEN o.kind = 'doctor_change' THEN a.doctor_id
+    ELSE a.patient_id END
+LEFT JOIN notification_preferences p ON p.clinic_id = $1 AND p.user_id = u.id
+"""
+
+#: $1 clinic, $2 message
+NOT_DUE = """
+SELECT next_at FROM notification_outbox
+WHERE clinic_id = $1 AND id = $2 AND state = 'pending' AND next_at > now()
+"""
+
+#: $1 clinic, $2 doctor, $3 and $4 the day
+DAY = """
+SELECT starts_at, ends_at FROM appointments
+WHERE clinic_id = $1 AND doctor_id = $2 AND starts_at >= $3 AND starts_at < $4
+  AND status IN ('BOOKED', 'CONFIRMED')
+ORDER BY starts_at LIMIT 500
+"""
+
+#: $1 clinic, $2 message, $3 token, $4 lease
+BEGIN_SENDING = """
+UPDATE notification_outbox SET state = 'sending', lease_until = now() + $4::interval
+WHERE clinic_id = $1 AND id = $2 AND claim_token = $3 AND state IN ('claimed', 'sending')
+"""
+
+#: and $5 the statuses in which the message is right
+BEGIN_SENDING_APPOINTMENT = """
+UPDATE notification_outbox o SET state = 'sending', lease_until = now() + $4::interval
+FROM appointments a
+WHERE o.clinic_id = $1 AND o.id = $2 AND o.claim_token = $3
+  AND o.state IN ('claimed', 'sending')
+  AND a.clinic_id = $1 AND a.id = o.appointment_id AND a.schedule_version = o.version
+  AND a.status = ANY ($5::text[])
+"""
+
+_LOG = """
+INSERT INTO notification (clinic_id, id, appointment_id, user_id, kind, channel, version,
+                          scheduled_for, status, attempts, maybe_twice, message_id, error,
+                          finished_at)
+"""
+
+#: $1 clinic, $2 message, $3 token, $4 status, $5 channel, $6 attempts, $7 maybe twice,
+#: $8 message id, $9 error
+FINISH = f"""
+WITH o AS (
+    DELETE FROM notification_outbox WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+    RETURNING *
+)
+{_LOG}
+SELECT o.clinic_id, o.id, o.appointment_id, o.user_id, o.kind, $5, o.version, o.scheduled_for,
+       $4, $6, $7, $8, $9, now()
+FROM o
+"""
+
+DISCARD = """
+DELETE FROM notification_outbox WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+"""
+
+#: $4 after, $5 error, $6 ambiguous
+RETRY_LATER = """
+UPDATE notification_outbox
+SET state = 'pending', next_at = now() + $4::interval, claim_token = NULL, lease_until = NULL,
+    last_error = $5, ambiguous = ambiguous OR $6
+WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+RETURNING next_at
+"""
+
+#: $4 error, $5 ambiguous
+SET_ASIDE = """
+UPDATE notification_outbox
+SET state = 'dead', claim_token = NULL, lease_until = NULL, last_error = $4,
+    ambiguous = ambiguous OR $5
+WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+"""
+
+REVIVE = """
+UPDATE notification_outbox SET state = 'pending', next_at = now(), attempts = 0,
+    published_at = NULL
+WHERE clinic_id = $1 AND id = $2 AND state = 'dead'
+"""
+
+_DEAD_INTO_LOG = f"""
+{_LOG}
+SELECT o.clinic_id, o.id, o.appointment_id, o.user_id, o.kind, o.channel, o.version,
+       o.scheduled_for, 'FAILED', o.attempts, o.ambiguous, NULL, {{error}}, now()
+FROM o
+"""
+
+#: $3 reason
+DROP = f"""
+WITH o AS (
+    DELETE FROM notification_outbox WHERE clinic_id = $1 AND id = $2 AND state = 'dead'
+    RETURNING *
+)
+{_DEAD_INTO_LOG.format(error="$3")}
+"""
+
+#: $1 limit
+DROP_EXPIRED = f"""
+WITH gone AS (
+    SELECT clinic_id, id FROM notification_outbox
+    WHERE state <> 'pending' AND state = 'dead' AND expires_at < now()
+    LIMIT $1 FOR UPDATE SKIP LOCKED
+),
+o AS (
+    DELETE FROM notification_outbox o USING gone g
+    WHERE o.clinic_id = g.clinic_id AND o.id = g.id
+    RETURNING o.*
+)
+{_DEAD_INTO_LOG.format(error="coalesce(o.last_error, 'expired as a dead letter')")}
+"""
+
+#: due, not handed to the queue, in flight, dead, seconds that the latest one is late
+COUNTS = """
+SELECT (SELECT count(*) FROM notification_outbox WHERE state = 'pending' AND next_at <= now()),
+       (SELECT count(*) FROM notification_outbox WHERE published_at IS NULL),
+       (SELECT count(*) FROM notification_outbox
+        WHERE state <> 'pending' AND state IN ('claimed', 'sending')),
+       (SELECT count(*) FROM notification_outbox WHERE state <> 'pending' AND state = 'dead'),
+       coalesce((SELECT extract(epoch FROM now() - min(next_at)) FROM notification_outbox
+                 WHERE state = 'pending' AND next_at <= now()), 0)
+"""
+
+PREFERENCES = """
+SELECT language, channel, opted_out FROM notification_preferences
+WHERE clinic_id = $1 AND user_id = $2
+"""
+
+_WAY = (
+    _MESSAGE.format(t="m")
+    + ", m.expires_at, m.created_at, m.state, m.attempts, m.next_at AS due_at, m.next_at,"
+    " m.ambiguous, NULL, m.last_error"
+)
+_ENDED = (
+    _MESSAGE.format(t="m")
+    + ", m.scheduled_for, m.scheduled_for, m.status, m.attempts, m.scheduled_for AS due_at,"
+    " m.finished_at, m.maybe_twice, m.message_id, m.error"
+)
+
+#: where messages are, the columns of a view, and by what they are put in order
+_PLACES = (
+    ("notification_outbox", _WAY, "next_at", " AND m.state = 'pending'"),
+    ("notification_outbox", _WAY, "next_at", " AND m.state <> 'pending'"),
+    ("notification", _ENDED, "scheduled_for", ""),
+)
+#: filter → condition on a message m and its appointment a
+_CONDITIONS = {
+    "id": "m.id = {n}",
+    "patient": "coalesce(m.user_id, CASE WHEN m.kind = 'doctor_change' THEN NULL"
+    " ELSE a.patient_id END) = {n}",
+    "doctor": "(m.user_id = {n} OR a.doctor_id = {n})",
+    "appointment": "m.appointment_id = {n}",
+    "statuses": "m.{status} = ANY ({n}::text[])",
+    "kind": "m.kind LIKE {n}",
+    "from": "m.{due} >= {n}::timestamptz",
+    "before": "m.{due} < {n}::timestamptz",
+}
+
+
+def listing(filters: tuple[str, ...], *, after: bool = False, backwards: bool = False) -> str:
+    """Return the listing of messages under way and ended by (due, id). Its parameters are clinic
+    and limit, those of the filters in their order, and the place (due, id) to go on from."""
+    direction = " DESC" if backwards else ""
+    branches = []
+    for table, columns, due, state in _PLACES:
+        status = "status" if table == "notification" else "state"
+        conditions = "".join(
+            " AND " + _CONDITIONS[name].format(n=f"${number}", due=due, status=status)
+            for number, name in enumerate(filters, start=3)
+        )
+        if after:
+            sign, n = "<" if backwards else ">", len(filters) + 3
+            conditions += f" AND (m.{due}, m.id) {sign} (${n}::timestamptz, ${n + 1}::uuid)"
+        branches.append(f"""
+(SELECT m.id, {columns} FROM {table} m
+ LEFT JOIN appointments a ON a.clinic_id = m.clinic_id AND a.id = m.appointment_id
+ WHERE m.clinic_id = $1{state}{conditions}
+ ORDER BY m.{due}{direction}, m.id{direction} LIMIT $2)""")
+    return f"{' UNION ALL '.join(branches)}\nORDER BY due_at{direction}, id{direction} LIMIT $2"

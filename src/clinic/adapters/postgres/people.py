@@ -1,0 +1,146 @@
+"""Clinics and people."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import collate, func, insert, select, update
+
+from clinic.adapters.postgres.rows import Query, SqlRow, clinic_of, clinic_values
+from clinic.adapters.postgres.sessions import Session
+from clinic.adapters.postgres.tables import clinics, doctors_profiles, patients_profiles, users
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import ClinicNotFound
+from clinic.domain.people import Doctor, Patient, Role, User
+
+_CLINICS = select(
+    clinics.c.id,
+    clinics.c.name,
+    clinics.c.time_zone,
+    clinics.c.notice_min,
+    clinics.c.horizon_days,
+    clinics.c.cancel_notice_min,
+    clinics.c.hold_min,
+    clinics.c.reminder_leads_min,
+)
+_USERS = select(users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone)
+_DOCTORS = select(
+    doctors_profiles.c.clinic_id,
+    doctors_profiles.c.user_id,
+    users.c.name,
+    doctors_profiles.c.specialty,
+).join_from(doctors_profiles, users, users.c.id == doctors_profiles.c.user_id)
+_PATIENTS = select(
+    patients_profiles.c.clinic_id,
+    patients_profiles.c.user_id,
+    users.c.name,
+    users.c.email,
+    users.c.phone,
+).join_from(patients_profiles, users, users.c.id == patients_profiles.c.user_id)
+
+
+class PostgresPeopleReader:
+    """Reads clinics and people."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def clinics(self) -> Sequence[Clinic]:
+        """Return every clinic, by id."""
+        rows = await self._all(_CLINICS.order_by(clinics.c.id))
+        return [clinic_of(row.id, row[1:]) for row in rows]
+
+    async def clinic(self, clinic_id: UUID) -> Clinic | None:
+        """Return the clinic, or None."""
+        rows = await self._all(_CLINICS.where(clinics.c.id == clinic_id))
+        return clinic_of(clinic_id, rows[0][1:]) if rows else None
+
+    async def user(self, user_id: UUID) -> User | None:
+        """Return the person, or None."""
+        rows = await self._all(_USERS.where(users.c.id == user_id))
+        if not rows:
+            return None
+        found_id, name, email, role, phone = rows[0]
+        return User(found_id, name, email, Role(role), phone)
+
+    async def doctors(self, clinic_id: UUID, specialty: str | None = None) -> Sequence[Doctor]:
+        """Return the clinic's doctors by (name, id), code point by code point."""
+        query = _DOCTORS.where(doctors_profiles.c.clinic_id == clinic_id)
+        if specialty is not None:
+            query = query.where(func.lower(doctors_profiles.c.specialty) == func.lower(specialty))
+        rows = await self._all(query.order_by(collate(users.c.name, "C"), users.c.id))
+        return [Doctor(*row) for row in rows]
+
+    async def doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
+        """Return the doctor, or None."""
+        rows = await self._all(
+            _DOCTORS.where(
+                doctors_profiles.c.clinic_id == clinic_id,
+                doctors_profiles.c.user_id == doctor_id,
+            )
+        )
+        return Doctor(*rows[0]) if rows else None
+
+    async def patient(self, clinic_id: UUID, patient_id: UUID) -> Patient | None:
+        """Return the patient, or None."""
+        rows = await self._all(
+            _PATIENTS.where(
+                patients_profiles.c.clinic_id == clinic_id,
+                patients_profiles.c.user_id == patient_id,
+            )
+        )
+        return Patient(*rows[0]) if rows else None
+
+    async def patients(
+        self, clinic_id: UUID, *, after: UUID | None = None, limit: int
+    ) -> Sequence[Patient]:
+        """Return at most `limit` patients of the clinic by id, beyond `after`."""
+        query = _PATIENTS.where(patients_profiles.c.clinic_id == clinic_id)
+        if after is not None:
+            query = query.where(patients_profiles.c.user_id > after)
+        rows = await self._all(query.order_by(patients_profiles.c.user_id).limit(limit))
+        return [Patient(*row) for row in rows]
+
+    async def _all(self, query: Query) -> Sequence[SqlRow]:
+        async with self._session.connection() as connection:
+            return (await connection.execute(query)).all()
+
+
+class PostgresPeople(PostgresPeopleReader):
+    """Adds clinics and people inside a unit of work."""
+
+    async def add_clinic(self, clinic: Clinic) -> None:
+        """Add the clinic. Raises AlreadyExists."""
+        async with self._session.connection() as connection:
+            await connection.execute(insert(clinics), clinic_values(clinic))
+
+    async def replace_clinic(self, clinic: Clinic) -> None:
+        """Write the clinic with this id anew. Raises ClinicNotFound."""
+        change = update(clinics).where(clinics.c.id == clinic.id).values(clinic_values(clinic))
+        async with self._session.connection() as connection:
+            if (await connection.execute(change)).rowcount != 1:
+                raise ClinicNotFound()
+
+    async def add_user(self, user: User) -> None:
+        """Add a person. Raises EmailInUse, AlreadyExists."""
+        values = {
+            "id": user.id,
+            "name": user.name,
+            "email": user.email,
+            "phone": user.phone,
+            "role": user.role.value,
+        }
+        async with self._session.connection() as connection:
+            await connection.execute(insert(users), values)
+
+    async def add_doctor(self, clinic_id: UUID, user_id: UUID, specialty: str) -> None:
+        """Make a user a doctor of the clinic. Raises AlreadyExists."""
+        values = {"clinic_id": clinic_id, "user_id": user_id, "specialty": specialty}
+        async with self._session.connection() as connection:
+            await connection.execute(insert(doctors_profiles), values)
+
+    async def add_patient(self, clinic_id: UUID, user_id: UUID) -> None:
+        """Make a user a patient of the clinic. Raises AlreadyExists."""
+        async with self._session.connection() as connection:
+            await connection.execute(
+                insert(patients_profiles), {"clinic_id": clinic_id, "user_id": user_id}
+            )

@@ -1,0 +1,126 @@
+"""The seals over the trails, for whoever seals or verifies: a connection of the sealer's own."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import Table
+
+from clinic.adapters.postgres.connecting import conninfo
+from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.tables import audit_appointment, audit_event, audit_seals
+from clinic.domain.audit_seal import Seal, Trail, TrailRow
+from clinic.domain.errors import AuditUnavailable
+
+STATEMENT_TIMEOUT_MS = 60_000
+_TABLES: dict[Trail, Table] = {
+    Trail.APPOINTMENT: audit_appointment,
+    Trail.EVENT: audit_event,
+}
+_FIRST_RUNNING = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_SEAL = ", ".join(column.name for column in audit_seals.c)
+
+# The xid of the row after the next `limit`, or of the oldest transaction that is still running:
+# everything below is finished.
+_NEXT_CUT = f"""
+WITH waiting AS (
+    (SELECT xid FROM audit_appointment WHERE xid >= %(from)s ORDER BY xid LIMIT %(limit)s + 1)
+    UNION ALL
+    (SELECT xid FROM audit_event WHERE xid >= %(from)s ORDER BY xid LIMIT %(limit)s + 1)
+),
+cut AS (
+    SELECT (SELECT xid FROM waiting ORDER BY xid OFFSET %(limit)s LIMIT 1) AS beyond,
+           (SELECT min(xid) FROM waiting) AS first
+)
+SELECT {_FIRST_RUNNING}, CASE WHEN beyond = first THEN beyond + 1 ELSE beyond END FROM cut
+"""
+
+
+class PostgresSealBook:
+    """Reads the trails and adds seals, as the role in `url`; it connects when it is first used."""
+
+    def __init__(self, url: str) -> None:
+        self._conninfo = conninfo(url, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+        self._connection: psycopg.AsyncConnection[dict[str, Any]] | None = None
+        self._busy = asyncio.Lock()
+
+    async def seals(self, *, after_seq: int = 0, limit: int) -> Sequence[Seal]:
+        """Return at most `limit` seals by number, beyond `after_seq`."""
+        rows = await self._all(
+            f"SELECT {_SEAL} FROM audit_seals WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s",
+            {"after": after_seq, "limit": limit},
+        )
+        return [_seal_of(row) for row in rows]
+
+    async def last(self) -> Seal | None:
+        """Return the last seal, or None."""
+        rows = await self._all(f"SELECT {_SEAL} FROM audit_seals ORDER BY seq DESC LIMIT 1", {})
+        return _seal_of(rows[0]) if rows else None
+
+    async def add(self, seal: Seal) -> None:
+        """Add a seal. Raises AlreadyExists when another sealer was faster."""
+        values = ", ".join(f"%({column.name})s" for column in audit_seals.c)
+        parameters = {column.name: getattr(seal, column.name) for column in audit_seals.c}
+        await self._all(
+            f"INSERT INTO audit_seals ({_SEAL}) VALUES ({values}) RETURNING seq", parameters
+        )
+
+    async def unsealed(self, xid_from: int, *, limit: int) -> tuple[int, Sequence[TrailRow]]:
+        """Return finished rows from `xid_from` on, and the first transaction beyond them.
+
+        Raises AuditUnavailable when the database's transactions are numbered from anew, as they
+        are in one that was restored from a dump.
+        """
+        (found,) = await self._all(_NEXT_CUT, {"from": xid_from, "limit": limit})
+        finished, cut = found.values()
+        if finished < xid_from:
+            raise AuditUnavailable(
+                f"The trail is sealed up to transaction {xid_from}, but this database is only at"
+                f" {finished}: it was restored from a dump. See docs/security.md."
+            )
+        xid_to = min(finished, cut) if cut is not None else finished
+        return xid_to, await self.rows(xid_from, xid_to)
+
+    async def rows(self, xid_from: int, xid_to: int) -> Sequence[TrailRow]:
+        """Return the rows that stand in `[xid_from, xid_to)` today."""
+        return await self._trail("xid >= %(from)s AND xid < %(to)s", xid_from, xid_to)
+
+    async def stragglers(self, xid_to: int) -> Sequence[TrailRow]:
+        """Return rows beyond `xid_to` that claim a transaction which has not happened yet."""
+        condition: LiteralString = (
+            "xid >= %(to)s AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+        )
+        return await self._trail(condition, 0, xid_to)
+
+    async def close(self) -> None:
+        """Give back the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _trail(self, condition: LiteralString, xid_from: int, xid_to: int) -> list[TrailRow]:
+        found = []
+        for trail, table in _TABLES.items():
+            columns = ", ".join(column.name for column in table.c)
+            rows = await self._all(
+                f"SELECT {columns} FROM {table.name} WHERE {condition}",
+                {"from": xid_from, "to": xid_to},
+            )
+            found += [TrailRow(trail, row.pop("xid"), row) for row in rows]
+        return found
+
+    async def _all(self, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        async with self._busy:
+            with translated():
+                if self._connection is None or self._connection.closed:
+                    self._connection = await psycopg.AsyncConnection.connect(
+                        self._conninfo, autocommit=True, row_factory=dict_row
+                    )
+                cursor = await self._connection.execute(query.encode(), parameters)
+                return await cursor.fetchall()
+
+
+def _seal_of(row: dict[str, Any]) -> Seal:
+    return Seal(**row)

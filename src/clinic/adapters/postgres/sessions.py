@@ -1,0 +1,148 @@
+"""Where statements run: each on a connection of its own, or all in one transaction."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.hot_connection import HotConnection, Row
+from clinic.domain.errors import ClinicError, TransactionAborted
+
+HotPool = AsyncConnectionPool[HotConnection]
+
+
+class Session(Protocol):
+    """What repositories run their statements on; driver errors come out as the domain's."""
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Give a connection for SQLAlchemy's statements."""
+        ...
+
+    async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
+        """Return the rows of a query in PostgreSQL's own words ($1), prepared once."""
+        ...
+
+
+class PooledSession:
+    """Each statement by itself, on any connection; sees what is committed."""
+
+    def __init__(self, engine: AsyncEngine, make_pool: Callable[[], HotPool]) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._make_pool = make_pool
+        self._pool = make_pool()
+
+    async def open(self, timeout_s: float) -> None:
+        """Connect; may be tried again. Raises TemporaryFailure."""
+        try:
+            with translated():
+                await self._pool.open()
+                async with self._pool.connection(timeout_s):
+                    return
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give back every connection; `open` would start anew."""
+        # A pool that was closed cannot be opened again.
+        pool, self._pool = self._pool, self._make_pool()
+        await pool.close()
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
+        with translated():
+            pool = self._pool
+            # Not pool.connection(): nothing is to be committed, and a booking feels the difference.
+            connection = await pool.getconn()
+            try:
+                return await connection.fetch(query, parameters)
+            finally:
+                await pool.putconn(connection)
+
+    async def execute(self, query: str, parameters: Sequence[object]) -> int:
+        """Run a statement in PostgreSQL's own words; return how many rows it gave."""
+        with translated():
+            pool = self._pool
+            connection = await pool.getconn()
+            try:
+                return await connection.count(query, parameters)
+            finally:
+                await pool.putconn(connection)
+
+
+class TransactionSession:
+    """Statements of one transaction, on one connection, which is taken when the first one runs."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._connection: AsyncConnection | None = None
+        self._failed = False
+        self._over = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        self._check_usable()
+        try:
+            with translated():
+                if self._connection is None:
+                    self._connection = await self._engine.connect()
+                    # Said aloud: COPY and prepared statements pass SQLAlchemy by, which would
+                    # then see nothing to commit.
+                    await self._connection.begin()
+                yield self._connection
+        except BaseException:
+            self._failed = True
+            raise
+
+    async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
+        async with self.connection() as connection:
+            driver = await driver_of(connection)
+            async with psycopg.AsyncRawCursor(driver) as cursor:
+                await cursor.execute(query, parameters, binary=True)
+                return await cursor.fetchall()
+
+    async def commit(self) -> None:
+        """Make every change last. Raises TransactionAborted after an error, and as the writes."""
+        self._check_usable()
+        if self._connection is not None:
+            async with self.connection() as connection:
+                await connection.commit()
+        self._over = True
+
+    async def end(self) -> None:
+        """Give the connection back; what is not committed is undone."""
+        self._over = True
+        if self._connection is None:
+            return
+        connection, self._connection = self._connection, None
+        try:
+            with translated():
+                await connection.close()
+        except ClinicError:
+            # The connection is lost, and what was not committed with it.
+            return
+
+    def _check_usable(self) -> None:
+        if self._over:
+            raise RuntimeError("This unit of work has ended; begin another one.")
+        if self._failed:
+            # PostgreSQL would answer COMMIT with a silent ROLLBACK.
+            raise TransactionAborted("An earlier step of this change failed.")
+
+
+async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:
+    """Return psycopg's connection, in the same transaction."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return driver

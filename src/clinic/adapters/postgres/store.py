@@ -1,0 +1,83 @@
+"""One PostgreSQL database behind the port."""
+
+import re
+
+from sqlalchemy import text
+
+from clinic.adapters.postgres.accounts import PostgresAccountReader
+from clinic.adapters.postgres.answers import PostgresAnswerBook
+from clinic.adapters.postgres.appointments import PostgresAppointmentReader
+from clinic.adapters.postgres.audit_log import PostgresAuditLog
+from clinic.adapters.postgres.booking_desk import PostgresBookingDesk
+from clinic.adapters.postgres.calendars import PostgresCalendarReader
+from clinic.adapters.postgres.connecting import Limits, hot_pool, transaction_engine
+from clinic.adapters.postgres.outbox import PostgresOutbox
+from clinic.adapters.postgres.people import PostgresPeopleReader
+from clinic.adapters.postgres.sessions import PooledSession
+from clinic.adapters.postgres.sign_ins import PostgresSessionReader
+from clinic.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from clinic.domain.errors import TemporaryFailure
+
+#: the oldest schema that this version runs on, and every later one: migrations run beside the
+#: previous release
+SCHEMA_REVISION = "0005"
+_REVISION = re.compile(r"\d{4}")
+
+
+class PostgresStore:
+    """A database at `url` (libpq's form, postgresql://user:password@host/name).
+
+    Two pools of at most `pool_size` and `transaction_pool_size` connections: prepared statements
+    that commit by themselves, and units of work with the other reads. They connect when they are
+    first used, find a server that was restarted again, and never wait longer than `limits` say.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 4,
+        transaction_pool_size: int = 4,
+        limits: Limits | None = None,
+    ) -> None:
+        limits = limits or Limits()
+        self._limits = limits
+        self._engine = transaction_engine(url, transaction_pool_size, limits)
+        session = PooledSession(self._engine, lambda: hot_pool(url, pool_size, limits))
+        self._session = session
+        self.desk = PostgresBookingDesk(session)
+        self.appointments = PostgresAppointmentReader(session)
+        self.calendars = PostgresCalendarReader(session)
+        self.people = PostgresPeopleReader(session)
+        self.answers = PostgresAnswerBook(session)
+        self.outbox = PostgresOutbox(session, self._engine)
+        self.accounts = PostgresAccountReader(session)
+        self.sessions = PostgresSessionReader(session)
+        self.audit_log = PostgresAuditLog(session)
+
+    def begin(self) -> PostgresUnitOfWork:
+        """Return a new unit of work; it connects when it is first used."""
+        return PostgresUnitOfWork(self._engine)
+
+    async def open(self) -> None:
+        """Connect. Raises TemporaryFailure when the database cannot be reached."""
+        await self._session.open(self._limits.connect_timeout_s)
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self._session.close()
+
+    async def check_ready(self) -> None:
+        """Raise TemporaryFailure unless the database answers and its schema is new enough."""
+        async with self._session.connection() as connection:
+            found = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
+            revision = (
+                await connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
+                if found
+                else None
+            )
+        if revision is None or not _REVISION.fullmatch(revision) or revision < SCHEMA_REVISION:
+            raise TemporaryFailure(
+                f"The database's schema is {revision or 'missing'}, {SCHEMA_REVISION} is needed;"
+                " run clinic migrate."
+            )

@@ -1,0 +1,45 @@
+"""One transaction over every repository."""
+
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from clinic.adapters.postgres.accounts import PostgresAccounts
+from clinic.adapters.postgres.answers import PostgresAnswers, PostgresEventLog
+from clinic.adapters.postgres.appointments import PostgresAppointments
+from clinic.adapters.postgres.calendars import PostgresCalendars
+from clinic.adapters.postgres.outbox import PostgresMessages
+from clinic.adapters.postgres.people import PostgresPeople
+from clinic.adapters.postgres.sessions import TransactionSession
+from clinic.adapters.postgres.sign_ins import PostgresSessions
+
+
+class PostgresUnitOfWork:
+    """A transaction at READ COMMITTED; the first statement connects and begins it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._session = TransactionSession(engine)
+        self.appointments = PostgresAppointments(self._session)
+        self.calendars = PostgresCalendars(self._session)
+        self.people = PostgresPeople(self._session)
+        self.answers = PostgresAnswers(self._session)
+        self.events = PostgresEventLog(self._session)
+        self.messages = PostgresMessages(self._session)
+        self.accounts = PostgresAccounts(self._session)
+        self.sessions = PostgresSessions(self._session)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._session.end()
+
+    async def commit(self) -> None:
+        """Make every change last. Raises TransactionAborted after an error, and as the writes."""
+        await self._session.commit()

@@ -1,0 +1,123 @@
+"""Copies of stored answers in Redis, so that a repeated request need not ask the database."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from clinic.domain.idempotency import PROMISED, Answer, IdempotentRequest, StoredAnswer
+
+TIMEOUT_S = 0.05
+#: how long Redis is left alone after a failure
+PAUSE_S = 1.0
+TTL_S = int(PROMISED.total_seconds())
+#: larger answers are left to the database
+BODY_MAX_BYTES = 64 * 1024
+CONNECTIONS_MAX = 16
+
+
+class _Copy(msgspec.Struct, array_like=True):
+    """What is written to Redis. Its fields keep their order; new ones go to the end."""
+
+    clinic_id: UUID
+    principal_id: UUID
+    key: str
+    fingerprint: bytes
+    status: int
+    body: bytes
+    location: str | None
+    etag: str | None
+    created_at: datetime
+
+
+class RedisIdempotencyCache:
+    """Answers by a hash of clinic, principal and key; forgets after 24 hours.
+
+    Never raises for Redis' sake and never waits longer than `timeout_s`: whatever goes wrong, the
+    answer is not here, and for PAUSE_S nobody looks again. Nothing connects before it is used.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._paused_until = 0.0
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            # The client would retry three times by itself.
+            retry=Retry(NoBackoff(), 0),
+            max_connections=CONNECTIONS_MAX,
+            protocol=2,
+        )
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(_Copy)
+
+    async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
+        """Return the copy of what this principal's key was answered with, or None."""
+        found = await self._ask(lambda: self._redis.get(_name(request)))
+        if not isinstance(found, bytes):
+            return None
+        try:
+            copy = self._decoder.decode(found)
+        except msgspec.MsgspecError:
+            # Another version wrote it.
+            return None
+        stored = StoredAnswer(
+            IdempotentRequest(copy.clinic_id, copy.principal_id, copy.key, copy.fingerprint),
+            Answer(copy.status, copy.body, copy.location, copy.etag),
+            copy.created_at,
+        )
+        whose = (request.clinic_id, request.principal_id, request.key)
+        return stored if (copy.clinic_id, copy.principal_id, copy.key) == whose else None
+
+    async def put(self, stored: StoredAnswer) -> None:
+        """Keep a copy of an answer that the database has."""
+        request, answer = stored.request, stored.answer
+        if len(answer.body) > BODY_MAX_BYTES:
+            return
+        copy = _Copy(
+            request.clinic_id,
+            request.principal_id,
+            request.key,
+            request.fingerprint,
+            answer.status,
+            answer.body,
+            answer.location,
+            answer.etag,
+            stored.created_at,
+        )
+        encoded = self._encoder.encode(copy)
+        await self._ask(lambda: self._redis.set(_name(request), encoded, ex=TTL_S))
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        try:
+            await self._redis.aclose()
+        except (RedisError, OSError):
+            return
+
+    async def _ask(self, command: Callable[[], Awaitable[object]]) -> object:
+        """Return what Redis answers, or None when it does not in time."""
+        if time.monotonic() < self._paused_until:
+            return None
+        try:
+            # The socket's timeouts bound each step, this all of them together.
+            async with asyncio.timeout(self._timeout_s):
+                return await command()
+        except (RedisError, OSError, TimeoutError):
+            self._paused_until = time.monotonic() + PAUSE_S
+            return None
+
+
+def _name(request: IdempotentRequest) -> str:
+    """Return the key in Redis: no principal and no client's key can be read from it."""
+    whose = (request.clinic_id.bytes, request.principal_id.bytes, request.key.encode())
+    return f"clinic:answer:1:{sha256(b''.join(whose)).hexdigest()}"

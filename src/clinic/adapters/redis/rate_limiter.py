@@ -1,0 +1,74 @@
+"""Counting requests across every server, in one script that nothing runs beside."""
+
+import time
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.rate_limits import Limit, Verdict
+
+TIMEOUT_S = 0.5
+#: how long a store that failed is left alone
+PAUSE_S = 1.0
+
+# A list of the instants that were allowed: exact, where token buckets and GCRA let up to twice the
+# quota through in one window. The store's clock is the only clock, so servers need not agree.
+#
+# KEYS[1] the list; ARGV quota, window in milliseconds
+# returns allowed, remaining, milliseconds until a request is given back
+_SCRIPT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local quota, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local first = tonumber(redis.call('LINDEX', KEYS[1], 0) or nil)
+while first and first <= now - window do
+  redis.call('LPOP', KEYS[1])
+  first = tonumber(redis.call('LINDEX', KEYS[1], 0) or nil)
+end
+local count = redis.call('LLEN', KEYS[1])
+local allowed = 0
+if count < quota then
+  redis.call('RPUSH', KEYS[1], now)
+  redis.call('PEXPIRE', KEYS[1], window)
+  count = count + 1
+  allowed = 1
+end
+return {allowed, quota - count, (first or now) + window - now}
+"""
+
+
+class RedisRateLimiter:
+    """Counts in the store at `url`: redis://, rediss:// or unix://."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
+        self._down_until_s = 0.0
+        self._script: Any = self._redis.register_script(_SCRIPT)
+
+    async def hit(self, limit: Limit, key: str) -> Verdict:
+        """Count one request of `key`. Raises TemporaryFailure when the store is gone."""
+        if time.monotonic() < self._down_until_s:
+            raise TemporaryFailure()
+        try:
+            allowed, remaining, reset_ms = await self._script(
+                keys=[f"clinic:rate:{limit.name}:{key}"],
+                args=[limit.quota, limit.window_s * 1000],
+            )
+        except (RedisError, OSError) as error:
+            # Not asked again at once: every request would wait for the store to time out.
+            self._down_until_s = time.monotonic() + PAUSE_S
+            raise TemporaryFailure() from error
+        return Verdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self._redis.aclose()

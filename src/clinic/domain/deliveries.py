@@ -1,0 +1,251 @@
+"""Whether a message is still right when its time comes, and what becomes of each attempt.
+
+Everything here is decided from what one look-up told; `docs/notifications.md` draws the states.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from clinic.domain.appointments import Appointment
+from clinic.domain.clinic import Clinic
+from clinic.domain.notifications import (
+    CANCELLATION,
+    CONFIRMATION,
+    DAY_SHEET,
+    DOCTOR_CHANGE,
+    DOCTOR_LEFT,
+    EMAIL,
+    OPTIONAL,
+    REMINDER,
+    RESCHEDULE,
+    Message,
+    family_of,
+)
+from clinic.domain.status import Status
+
+#: a message that has been tried this often is set aside as a dead letter
+ATTEMPTS_MAX = 20
+BACKOFF_FIRST_S = 2.0
+BACKOFF_MAX_S = 15 * 60.0
+ERROR_MAX_CHARS = 500
+
+LANGUAGES = ("en", "de")
+
+_AHEAD = frozenset({Status.BOOKED, Status.CONFIRMED})
+#: the statuses that a kind may be sent in; other kinds are not about an appointment
+_FITTING = {
+    CONFIRMATION: _AHEAD,
+    RESCHEDULE: _AHEAD,
+    REMINDER: _AHEAD,
+    CANCELLATION: frozenset({Status.CANCELLED}),
+    DOCTOR_CHANGE: _AHEAD | {Status.ARRIVED, Status.CANCELLED},
+    DOCTOR_LEFT: frozenset(Status),
+}
+
+
+class Fit(Enum):
+    """What to do with a message that is due."""
+
+    SEND = "send it"
+    #: what it says is no longer so: discard it without a trace but a count
+    STALE = "discard it"
+    #: it came too late to be of use: log it as failed
+    EXPIRED = "log it as expired"
+
+
+class OutboxState(StrEnum):
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    #: handed to the mail server, whose answer is awaited
+    SENDING = "sending"
+    #: given up until somebody retries or drops it
+    DEAD = "dead"
+
+
+class Outcome(StrEnum):
+    """How a message ended, in the permanent log."""
+
+    SENT = "SENT"
+    FAILED = "FAILED"
+
+
+class AmbiguousMail(StrEnum):
+    """What to do when a process died between handing a message over and hearing the answer."""
+
+    #: send it again with the same Message-ID, flagged: nothing is lost
+    RESEND = "resend"
+    #: never send it again, set it aside as unknown: nothing comes twice
+    HOLD = "hold"
+    #: ask the provider whether it took the Message-ID; hold it where the provider cannot tell
+    ASK = "ask"
+
+
+def fitting_statuses(kind: str) -> frozenset[Status] | None:
+    """Return the statuses in which a message of this kind is right; None when it is about none."""
+    return _FITTING.get(family_of(kind))
+
+
+def fits(
+    kind: str,
+    *,
+    status: Status | None,
+    message_version: int,
+    schedule_version: int | None,
+    expires_at: datetime,
+    now: datetime,
+) -> Fit:
+    """Say whether a message of `kind` is still right, stale or too late.
+
+    `status` and `schedule_version` are the appointment's as committed now, None when it is gone or
+    the message is about none.
+    """
+    statuses = fitting_statuses(kind)
+    if statuses is not None and (status not in statuses or schedule_version != message_version):
+        return Fit.STALE
+    return Fit.EXPIRED if now >= expires_at else Fit.SEND
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a person chose about messages from one clinic."""
+
+    language: str = LANGUAGES[0]
+    channel: str = EMAIL
+    #: families of optional messages that this person does not want
+    opted_out: frozenset[str] = frozenset()
+
+    def wants(self, kind: str) -> bool:
+        """Say whether a message of `kind` may be sent to this person."""
+        family = family_of(kind)
+        return family not in OPTIONAL or family not in self.opted_out
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Whom a message goes to."""
+
+    user_id: UUID
+    name: str
+    email: str
+    phone: str | None = None
+    preferences: Preferences = field(default_factory=Preferences)
+    #: what an invitation is bound to, so that it works once
+    password_hash: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the look-up before sending told, as committed at that moment."""
+
+    clinic: Clinic
+    #: None when the person is gone or disabled
+    addressee: Addressee | None
+    #: None when the message is about none, or it is gone
+    appointment: Appointment | None = None
+    #: of a day sheet, when the day's appointments start and end
+    day: tuple[tuple[datetime, datetime], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that one worker may send until its lease runs out."""
+
+    message: Message
+    token: UUID
+    #: how often it has been claimed, this time included
+    attempts: int
+    #: an earlier attempt may have been delivered, such as one that was interrupted
+    ambiguous: bool
+    #: the attempt before this one ended without a word while it was handed over
+    interrupted: bool
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A line of the permanent log: a message that was sent or has finally failed."""
+
+    message: Message
+    status: Outcome
+    attempts: int
+    #: who got it may have got it before, under the same message id
+    maybe_twice: bool
+    message_id: str | None
+    error: str | None
+    #: on which channel it went out
+    channel: str = EMAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses of pages where the reader of a message can act; None where there is none."""
+
+    confirm: str | None = None
+    cancel: str | None = None
+    move: str | None = None
+    #: of an account's invitation, verification or reset
+    account: str | None = None
+    unsubscribe: str | None = None
+    home: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """All that a channel needs in order to write a message out and hand it over."""
+
+    message: Message
+    addressee: Addressee
+    clinic: Clinic
+    links: Links
+    #: the same for every attempt at the same message
+    message_id: str
+    appointment: Appointment | None = None
+    day: tuple[tuple[datetime, datetime], ...] = ()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.clinic.zone
+
+
+def judged(claim: Claim, now: datetime) -> Fit:
+    """Say what to do with a claimed message."""
+    message, look = claim.message, claim.look
+    appointment = look.appointment
+    fit = fits(
+        message.kind,
+        status=appointment.status if appointment else None,
+        message_version=message.version,
+        schedule_version=appointment.schedule_version if appointment else None,
+        expires_at=message.expires_at,
+        now=now,
+    )
+    if fit is not Fit.SEND:
+        return fit
+    if look.addressee is None or not look.addressee.preferences.wants(message.kind):
+        return Fit.STALE
+    no_day = message.appointment_id is None and message.family == DAY_SHEET and not look.day
+    return Fit.STALE if no_day else Fit.SEND
+
+
+def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timedelta:
+    """Return how long to wait after attempt number `attempts`: doubling, the half of it by chance.
+
+    From 1–2 s up to 7.5–15 min.
+    """
+    full = min(BACKOFF_FIRST_S * 2 ** (max(attempts, 1) - 1), BACKOFF_MAX_S)
+    return timedelta(seconds=full * (0.5 + chance() / 2))
+
+
+def message_id_of(message: Message, domain: str) -> str:
+    """Return the Message-ID of every attempt at `message`, so that a second copy can be told."""
+    return f"<{message.id}@{domain}>"
+
+
+def shortened(error: str) -> str:
+    """Return `error` on one line and short enough for the log."""
+    return " ".join(error.split())[:ERROR_MAX_CHARS]

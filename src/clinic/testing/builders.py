@@ -1,0 +1,359 @@
+"""Values to test with, and coroutines that put them into a store.
+
+`a_…` and `an_…` build a value, with whatever you name and a sensible rest; `seed_…` write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
+from uuid import UUID
+
+from uuid_utils import compat
+
+from clinic.domain.appointments import (
+    Appointment,
+    Booking,
+    BookingFacts,
+    Change,
+    Status,
+    decide_booking,
+    decide_move,
+    decide_status,
+    decide_swap,
+)
+from clinic.domain.audit import AuditEvent
+from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
+from clinic.domain.people import Actor, Doctor, Patient, Role, User
+from clinic.domain.sessions import Session, SessionKind, hash_of
+from clinic.domain.slots import Slot, SlotState
+from clinic.ports.unit_of_work import Store
+
+#: a Monday morning in winter
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+#: when the slots of `seed_world` begin: the day after
+MORNING = NOW + timedelta(days=1, hours=1)
+
+_numbers = count(1)
+new_id = compat.uuid7
+
+
+def a_clinic(
+    *,
+    id: UUID | None = None,
+    name: str = "Riverside",
+    time_zone: str = "Europe/London",
+    policy: Policy | None = None,
+) -> Clinic:
+    """Return a clinic in London with the default policy."""
+    return Clinic(id or new_id(), name, time_zone, policy or Policy())
+
+
+def a_user(role: Role = Role.PATIENT, *, name: str = "Ada Adams", email: str | None = None) -> User:
+    """Return a person with an email address of their own."""
+    user_id = new_id()
+    return User(user_id, name, email or f"{next(_numbers)}.{user_id.hex}@example.org", role)
+
+
+def a_patient(clinic: Clinic, *, name: str = "Ada Adams") -> Patient:
+    """Return a patient of the clinic."""
+    user = a_user(name=name)
+    return Patient(clinic.id, user.id, user.name, user.email)
+
+
+def an_actor(
+    clinic: Clinic, role: Role = Role.RECEPTIONIST, *, user_id: UUID | None = None
+) -> Actor:
+    """Return someone who asks in this role; a receptionist unless you say otherwise."""
+    return Actor(user_id or new_id(), role, clinic.id, request_id="request-1", ip="192.0.2.1")
+
+
+def a_slot(
+    doctor: Doctor,
+    starts_at: datetime = MORNING,
+    *,
+    minutes: int = 30,
+    id: UUID | None = None,
+    state: SlotState = SlotState.OPEN,
+) -> Slot:
+    """Return an untaken slot of the doctor."""
+    return Slot(
+        id or new_id(),
+        doctor.clinic_id,
+        doctor.id,
+        doctor.specialty,
+        starts_at,
+        starts_at + timedelta(minutes=minutes),
+        state,
+    )
+
+
+def slots_of(doctor: Doctor, number: int, *, first: datetime = MORNING) -> tuple[Slot, ...]:
+    """Return back-to-back slots of half an hour."""
+    step = timedelta(minutes=30)
+    return tuple(a_slot(doctor, first + step * place) for place in range(number))
+
+
+def an_availability(
+    doctor: Doctor,
+    *,
+    start: time = time(9),
+    end: time = time(11),
+    slot_min: int = 30,
+    weekdays: tuple[int, ...] = (1, 2, 3, 4, 5),
+    on_date: date | None = None,
+) -> Availability:
+    """Return hours on weekdays, or on one date."""
+    return Availability(
+        new_id(),
+        doctor.clinic_id,
+        doctor.id,
+        start,
+        end,
+        slot_min,
+        () if on_date else weekdays,
+        on_date,
+    )
+
+
+def an_exception(doctor: Doctor, on_date: date | None = None) -> AvailabilityException:
+    """Return a day off."""
+    day = on_date or MORNING.date()
+    return AvailabilityException(new_id(), doctor.clinic_id, doctor.id, day, ExceptionKind.REMOVE)
+
+
+def an_appointment(
+    slot: Slot, patient_id: UUID, status: Status = Status.BOOKED, *, version: int = 1
+) -> Appointment:
+    """Return an appointment of the patient in the slot."""
+    return Appointment(
+        id=new_id(),
+        clinic_id=slot.clinic_id,
+        slot_id=slot.id,
+        doctor_id=slot.doctor_id,
+        patient_id=patient_id,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+        type="Consultation",
+        status=status,
+        version=version,
+        schedule_version=0,
+        status_by=patient_id,
+        created_at=NOW,
+    )
+
+
+def a_booking(
+    clinic: Clinic,
+    slot: Slot,
+    patient: Patient,
+    *,
+    stored: StoredAnswer | None = None,
+    now: datetime = NOW,
+) -> Booking:
+    """Return what the domain writes when this slot, thought free, is booked."""
+    facts = BookingFacts(clinic, replace(slot, state=SlotState.OPEN, taken=False), "", patient)
+    booking = decide_booking(
+        facts,
+        actor=an_actor(clinic),
+        type="Consultation",
+        reason="asked by telephone",
+        override=True,
+        now=now,
+        new_id=new_id,
+    )
+    return replace(booking, stored=stored)
+
+
+def a_status_change(
+    clinic: Clinic, before: Appointment, to: Status, *, now: datetime = NOW
+) -> Change:
+    """Return the change of the appointment into another status, by the service itself."""
+    return decide_status(
+        before,
+        to,
+        actor=an_actor(clinic, Role.SYSTEM),
+        clinic=clinic,
+        reason="asked by telephone",
+        now=now,
+        new_id=new_id,
+    )
+
+
+def a_move(clinic: Clinic, before: Appointment, slot: Slot, *, now: datetime = NOW) -> Change:
+    """Return the change of the appointment into this slot, thought free."""
+    return decide_move(
+        before,
+        replace(slot, state=SlotState.OPEN, taken=False),
+        actor=an_actor(clinic),
+        clinic=clinic,
+        reason="asked by telephone",
+        override=True,
+        now=now,
+        new_id=new_id,
+    )
+
+
+def a_swap(
+    clinic: Clinic,
+    one: tuple[Appointment, Slot],
+    two: tuple[Appointment, Slot],
+    *,
+    now: datetime = NOW,
+) -> tuple[Change, Change]:
+    """Return the changes by which two appointments exchange their slots."""
+    return decide_swap(
+        one,
+        two,
+        actor=an_actor(clinic),
+        clinic=clinic,
+        reason="both asked",
+        now=now,
+        new_id=new_id,
+    )
+
+
+def a_request(
+    clinic: Clinic, principal_id: UUID, *, key: str | None = None, body: bytes = b"{}"
+) -> IdempotentRequest:
+    """Return a request with a key of its own; `body` decides its fingerprint."""
+    fingerprint = body.ljust(32, b"\0")[:32]
+    return IdempotentRequest(clinic.id, principal_id, key or f"key-{new_id()}", fingerprint)
+
+
+def a_stored_answer(request: IdempotentRequest, *, body: bytes = b"{}") -> StoredAnswer:
+    """Return the answer 201 with this body."""
+    return StoredAnswer(request, Answer(201, body, "/appointments/1", '"1"'), NOW)
+
+
+def an_event(clinic: Clinic) -> AuditEvent:
+    """Return an event of the audit trail."""
+    return AuditEvent(
+        id=new_id(),
+        clinic_id=clinic.id,
+        at=NOW,
+        actor_id=new_id(),
+        actor_role=Role.ADMIN,
+        action="change_clinic",
+        entity="clinic",
+        entity_id=clinic.id,
+        reason="new hours",
+    )
+
+
+def a_session(clinic: Clinic, user_id: UUID, role: Role, *, now: datetime = NOW) -> Session:
+    """Return a session that lasts for years; its id is the user's, so that tests know it."""
+    return Session(
+        user_id,
+        clinic.id,
+        user_id,
+        role,
+        SessionKind.BEARER,
+        created_at=now,
+        expires_at=now + timedelta(days=3650),
+        last_seen_at=now,
+        token_hash=hash_of(f"{clinic.id} {user_id}"),
+    )
+
+
+async def seed_clinic(store: Store, clinic: Clinic | None = None) -> Clinic:
+    """Add a clinic and return it."""
+    clinic = clinic or a_clinic()
+    async with store.begin() as unit:
+        await unit.people.add_clinic(clinic)
+        await unit.commit()
+    return clinic
+
+
+async def seed_doctor(
+    store: Store, clinic: Clinic, *, name: str = "Dr Grace Hill", specialty: str = "General"
+) -> Doctor:
+    """Add a person as a doctor of the clinic and return the doctor."""
+    user = a_user(Role.DOCTOR, name=name)
+    async with store.begin() as unit:
+        await unit.people.add_user(user)
+        await unit.people.add_doctor(clinic.id, user.id, specialty)
+        await unit.commit()
+    return Doctor(clinic.id, user.id, user.name, specialty)
+
+
+async def seed_patient(store: Store, clinic: Clinic, *, name: str = "Ada Adams") -> Patient:
+    """Add a person as a patient of the clinic and return the patient."""
+    patient = a_patient(clinic, name=name)
+    async with store.begin() as unit:
+        await unit.people.add_user(User(patient.id, patient.name, patient.email, Role.PATIENT))
+        await unit.people.add_patient(clinic.id, patient.id)
+        await unit.commit()
+    return patient
+
+
+async def seed_slots(store: Store, *slots: Slot) -> None:
+    """Add slots."""
+    async with store.begin() as unit:
+        await unit.calendars.add_slots(slots)
+        await unit.commit()
+
+
+async def seed_booking(store: Store, clinic: Clinic, slot: Slot, patient: Patient) -> Appointment:
+    """Book the slot for the patient and return the appointment."""
+    booking = a_booking(clinic, slot, patient)
+    await store.desk.take(booking)
+    return booking.appointment
+
+
+async def seed_change(store: Store, *changes: Change) -> None:
+    """Write changes of appointments in a unit of work of their own."""
+    async with store.begin() as unit:
+        await unit.appointments.apply(changes)
+        await unit.commit()
+
+
+async def seed_state(store: Store, state: SlotState, *slots: Slot) -> None:
+    """Put slots into this state."""
+    async with store.begin() as unit:
+        ids = [slot.id for slot in slots]
+        await unit.calendars.set_slot_state(slots[0].clinic_id, ids, state)
+        await unit.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A clinic with two doctors of one specialty, three patients, and slots on one morning."""
+
+    clinic: Clinic
+    doctor: Doctor
+    colleague: Doctor
+    patients: tuple[Patient, ...]
+    #: the doctor's, back to back, from MORNING
+    slots: tuple[Slot, ...]
+    #: the colleague's, at the same times
+    colleague_slots: tuple[Slot, ...]
+
+
+async def seed_world(store: Store, *, slots: int = 5, patients: Sequence[str] = "ABC") -> World:
+    """Add a clinic with people and slots in one unit of work, and return it."""
+    clinic = a_clinic()
+    staff = [a_user(Role.DOCTOR, name=name) for name in ("Dr Grace Hill", "Dr Noor Khan")]
+    people = [a_user(name=f"Patient {name}") for name in patients]
+    doctors = [Doctor(clinic.id, user.id, user.name, "General") for user in staff]
+    world = World(
+        clinic,
+        doctors[0],
+        doctors[1],
+        tuple(Patient(clinic.id, user.id, user.name, user.email) for user in people),
+        slots_of(doctors[0], slots),
+        slots_of(doctors[1], slots),
+    )
+    async with store.begin() as unit:
+        await unit.people.add_clinic(clinic)
+        for user in staff:
+            await unit.people.add_user(user)
+            await unit.people.add_doctor(clinic.id, user.id, "General")
+        for user in people:
+            await unit.people.add_user(user)
+            await unit.people.add_patient(clinic.id, user.id)
+        await unit.calendars.add_slots(world.slots + world.colleague_slots)
+        await unit.commit()
+    return world

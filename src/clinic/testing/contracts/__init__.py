@@ -1,0 +1,11 @@
+"""What every adapter of a port must do, as test classes to inherit from."""
+
+import pytest
+
+_CONTRACTS = (
+    "appointments calendars idempotency interleavings job_queue notifier outbox people"
+    " unit_of_work"
+)
+
+# So that a contract that is broken shows the values that differ, as a test of one's own does.
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _CONTRACTS.split()))

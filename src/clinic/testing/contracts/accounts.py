@@ -1,0 +1,346 @@
+"""What every store must do about accounts and sessions."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import AlreadyExists, EmailInUse, UserNotFound
+from clinic.domain.people import Role, User
+from clinic.domain.sessions import Session, SessionKind, SignedIn, hash_of
+from clinic.ports.accounts import Account
+from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import (
+    NOW,
+    a_session,
+    a_user,
+    new_id,
+    seed_clinic,
+    seed_doctor,
+    seed_patient,
+    seed_world,
+)
+from clinic.testing.contracts.contract import Contract
+
+
+async def _staff(store: Store, clinic: Clinic, role: Role = Role.RECEPTIONIST) -> User:
+    user = a_user(role)
+    async with store.begin() as unit:
+        await unit.people.add_user(user)
+        await unit.accounts.add_staff(clinic.id, user.id)
+        await unit.commit()
+    return user
+
+
+async def _session(store: Store, clinic: Clinic, user: User, **changed: object) -> Session:
+    session = replace(
+        a_session(clinic, user.id, user.role),
+        id=new_id(),
+        token_hash=hash_of(str(new_id())),
+        **changed,
+    )
+    async with store.begin() as unit:
+        await unit.sessions.add(session)
+        await unit.commit()
+    return session
+
+
+class AccountsContract(Contract, contract=True):
+    """Accounts and sessions. Give it a fixture `store`: an open Store that holds nothing."""
+
+    async def test_account_of_each_role_belongs_to_its_clinic(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        doctor, patient = await seed_doctor(store, clinic), await seed_patient(store, clinic)
+        receptionist = await _staff(store, clinic)
+
+        for user_id in (doctor.id, patient.id, receptionist.id):
+            account = await store.accounts.account(user_id)
+            assert account is not None
+            assert (account.clinics, account.password_hash) == ((clinic.id,), None)
+            assert account.disabled_at is None
+
+    async def test_account_belongs_to_every_clinic_of_its_staff(self, store: Store) -> None:
+        one, two = await seed_clinic(store), await seed_clinic(store)
+        user = await _staff(store, one)
+
+        async with store.begin() as unit:
+            await unit.accounts.add_staff(two.id, user.id)
+            await unit.commit()
+
+        account = await store.accounts.account(user.id)
+        assert account == Account(user, None, None, tuple(sorted((one.id, two.id))))
+
+    async def test_account_without_a_fitting_profile_belongs_nowhere(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        admin = a_user(Role.ADMIN)
+        async with store.begin() as unit:
+            await unit.people.add_user(admin)
+            await unit.people.add_patient(clinic.id, admin.id)
+            await unit.commit()
+
+        account = await store.accounts.account(admin.id)
+
+        assert account is not None
+        assert account.clinics == ()
+
+    async def test_account_by_email_without_case(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        found = await store.accounts.by_email(user.email.upper())
+
+        assert found is not None
+        assert found.user == user
+        assert await store.accounts.by_email("nobody@example.org") is None
+        assert await store.accounts.by_email("%") is None
+
+    async def test_unknown_account_is_none(self, store: Store) -> None:
+        assert await store.accounts.account(new_id()) is None
+
+    async def test_accounts_of_a_clinic_by_id(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        people = [await _staff(store, clinic) for _ in range(3)]
+        patient = await seed_patient(store, clinic)
+        await _staff(store, other)
+
+        everyone = await store.accounts.accounts(clinic.id, limit=10)
+        office = await store.accounts.accounts(clinic.id, role=Role.RECEPTIONIST, limit=10)
+        beyond = await store.accounts.accounts(clinic.id, after=office[0].user.id, limit=1)
+
+        ids = [account.user.id for account in everyone]
+        assert ids == sorted([*(user.id for user in people), patient.id])
+        assert [account.user for account in office] == sorted(people, key=lambda user: user.id)
+        assert [account.user.id for account in beyond] == [ids[ids.index(office[0].user.id) + 1]]
+
+    async def test_password_and_disabling_last(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        async with store.begin() as unit:
+            await unit.accounts.set_password_hash(user.id, "hash")
+            await unit.accounts.set_disabled_at(user.id, NOW)
+            await unit.commit()
+        account = await store.accounts.account(user.id)
+
+        assert account is not None
+        assert (account.password_hash, account.disabled_at) == ("hash", NOW)
+
+    async def test_changes_of_nobody_are_refused(self, store: Store) -> None:
+        stranger = a_user()
+
+        for change in (
+            lambda unit: unit.accounts.set_password_hash(stranger.id, "x"),
+            lambda unit: unit.accounts.set_disabled_at(stranger.id, NOW),
+            lambda unit: unit.accounts.replace_user(stranger),
+        ):
+            async with store.begin() as unit:
+                with pytest.raises(UserNotFound):
+                    await change(unit)
+
+    async def test_name_email_and_phone_are_replaced_and_the_role_is_not(
+        self, store: Store
+    ) -> None:
+        user = await _staff(store, await seed_clinic(store))
+        changed = User(user.id, "New Name", "new@example.org", Role.ADMIN, "+442079460018")
+
+        async with store.begin() as unit:
+            await unit.accounts.replace_user(changed)
+            await unit.commit()
+
+        assert await store.people.user(user.id) == replace(changed, role=user.role)
+        assert await store.accounts.by_email(user.email) is None
+
+    async def test_somebody_elses_email_is_refused(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        one, two = await _staff(store, clinic), await _staff(store, clinic)
+
+        async with store.begin() as unit:
+            with pytest.raises(EmailInUse):
+                await unit.accounts.replace_user(replace(one, email=two.email.upper()))
+
+    async def test_own_email_in_another_case_is_taken(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+        changed = replace(user, email=user.email.upper())
+
+        async with store.begin() as unit:
+            await unit.accounts.replace_user(changed)
+            await unit.commit()
+
+        assert await store.people.user(user.id) == changed
+
+    async def test_staff_of_a_clinic_once(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+
+        async with store.begin() as unit:
+            with pytest.raises(AlreadyExists):
+                await unit.accounts.add_staff(clinic.id, user.id)
+
+    async def test_locked_account_waits_for_the_change_before(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        async def seen() -> str | None:
+            async with store.begin() as unit:
+                account = await unit.accounts.lock(user.id)
+                assert account is not None
+                return account.password_hash
+
+        async with store.begin() as unit:
+            await unit.accounts.lock(user.id)
+            await unit.accounts.set_password_hash(user.id, "new")
+            other = asyncio.create_task(seen())
+            await asyncio.sleep(self.settle_s)
+            assert not other.done()
+            await unit.commit()
+
+        assert await other == "new"
+
+    async def test_locking_nobody_is_none(self, store: Store) -> None:
+        async with store.begin() as unit:
+            assert await unit.accounts.lock(new_id()) is None
+
+    # --- sessions
+
+    async def test_session_is_found_at_its_clinic_only(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        session = await _session(store, clinic, await _staff(store, clinic))
+
+        assert await store.sessions.find(clinic.id, session.id) == SignedIn(session)
+        assert await store.sessions.find(other.id, session.id) is None
+
+    async def test_only_a_cookie_session_is_found_by_its_reference(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        cookie = await _session(store, clinic, user, kind=SessionKind.COOKIE)
+        bearer = await _session(store, clinic, user)
+
+        find = store.sessions.find_by_reference
+
+        assert await find(clinic.id, cookie.token_hash) == SignedIn(cookie)
+        assert await find(clinic.id, bearer.token_hash) is None
+        assert await find(clinic.id, hash_of("another")) is None
+
+    async def test_session_of_a_disabled_user_is_withdrawn(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        session = await _session(store, clinic, user)
+
+        async with store.begin() as unit:
+            await unit.accounts.set_disabled_at(user.id, NOW)
+            await unit.commit()
+
+        assert await store.sessions.find(clinic.id, session.id) == SignedIn(session, True)
+
+    async def test_session_in_a_role_that_the_user_has_not_is_withdrawn(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        session = await _session(store, clinic, await _staff(store, clinic), role=Role.ADMIN)
+
+        found = await store.sessions.find(clinic.id, session.id)
+
+        assert found == SignedIn(session, withdrawn=True)
+
+    async def test_revoking_one_leaves_the_others(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        one, two = [await _session(store, clinic, user) for _ in range(2)]
+
+        ended = await _revoke(store, user.id, session_id=one.id)
+
+        assert list(ended) == [one.id]
+        assert [session.id for session in await store.sessions.live(user.id, NOW)] == [two.id]
+        found = await store.sessions.find(clinic.id, one.id)
+        assert found == SignedIn(replace(one, revoked_at=NOW))
+
+    async def test_revoking_all_but_one(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user, neighbour = await _staff(store, clinic), await _staff(store, clinic)
+        sessions = [await _session(store, clinic, user) for _ in range(3)]
+        other = await _session(store, clinic, neighbour)
+
+        ended = await _revoke(store, user.id, keep=sessions[1].id)
+
+        assert sorted(ended) == sorted((sessions[0].id, sessions[2].id))
+        live = await store.sessions.live(user.id, NOW)
+        assert [session.id for session in live] == [sessions[1].id]
+        assert await store.sessions.live(neighbour.id, NOW) == [other]
+
+    async def test_revoking_somebody_elses_or_an_ended_one_ends_nothing(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user, neighbour = await _staff(store, clinic), await _staff(store, clinic)
+        session = await _session(store, clinic, user)
+
+        assert list(await _revoke(store, neighbour.id, session_id=session.id)) == []
+        await _revoke(store, user.id)
+        assert list(await _revoke(store, user.id)) == []
+
+    async def test_sessions_that_have_expired_are_not_live(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        session = await _session(store, clinic, user, expires_at=NOW + timedelta(hours=1))
+
+        assert await store.sessions.live(user.id, NOW) == [session]
+        assert await store.sessions.live(user.id, session.expires_at) == []
+
+    async def test_touch_moves_forwards_only(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        session = await _session(store, clinic, await _staff(store, clinic))
+        later = NOW + timedelta(minutes=5)
+
+        await store.sessions.touch(clinic.id, session.id, later)
+        await store.sessions.touch(clinic.id, session.id, NOW)
+
+        found = await store.sessions.find(clinic.id, session.id)
+        assert found == SignedIn(replace(session, last_seen_at=later))
+
+    async def test_a_session_that_is_not_committed_lets_nobody_in(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        session = a_session(clinic, user.id, user.role)
+
+        async with store.begin() as unit:
+            await unit.sessions.add(session)
+
+        assert await store.sessions.find(clinic.id, session.id) is None
+
+    async def test_look_tells_whether_the_session_counts(self, store: Store) -> None:
+        world = await seed_world(store)
+        patient = world.patients[0]
+        user = User(patient.id, patient.name, patient.email, Role.PATIENT)
+        session = await _session(store, world.clinic, user)
+
+        async def signed_in(session_id: UUID | None) -> bool:
+            facts = await store.desk.look(
+                world.clinic.id, world.slots[0].id, patient.id, None, session_id
+            )
+            return facts.signed_in
+
+        assert await signed_in(session.id)
+        assert await signed_in(None)
+        assert not await signed_in(new_id())
+        await _revoke(store, patient.id)
+        assert not await signed_in(session.id)
+
+    async def test_look_sees_that_the_user_was_disabled(self, store: Store) -> None:
+        world = await seed_world(store)
+        patient = world.patients[0]
+        user = User(patient.id, patient.name, patient.email, Role.PATIENT)
+        session = await _session(store, world.clinic, user)
+        async with store.begin() as unit:
+            await unit.accounts.set_disabled_at(patient.id, NOW)
+            await unit.commit()
+
+        facts = await store.desk.look(
+            world.clinic.id, world.slots[0].id, patient.id, None, session.id
+        )
+
+        assert not facts.signed_in
+
+
+async def _revoke(
+    store: Store, user_id: UUID, *, session_id: UUID | None = None, keep: UUID | None = None
+) -> list[UUID]:
+    async with store.begin() as unit:
+        ended = await unit.sessions.revoke(user_id, NOW, session_id=session_id, keep=keep)
+        await unit.commit()
+    return list(ended)

@@ -1,0 +1,122 @@
+"""What every store must do about its audit log."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from clinic.domain.audit import AuditEvent
+from clinic.domain.clinic import Clinic
+from clinic.domain.paging import Keyset, PageRequest
+from clinic.ports.audit import EventQuery
+from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import NOW, an_event, new_id, seed_booking, seed_clinic, seed_world
+from clinic.testing.contracts.contract import Contract
+
+EVERYTHING = PageRequest(50)
+
+
+def _events(clinic: Clinic, number: int) -> list[AuditEvent]:
+    return [
+        replace(an_event(clinic), at=NOW + timedelta(seconds=second)) for second in range(number)
+    ]
+
+
+class AuditLogContract(Contract, contract=True):
+    """The audit log. Give it a fixture `store`: an open Store that holds nothing."""
+
+    async def test_appended_events_are_listed_latest_first(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        events = _events(clinic, 3)
+        await store.audit_log.append(events)
+        await store.audit_log.append([an_event(other)])
+
+        found = await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)
+
+        assert list(found) == events[::-1]
+
+    async def test_event_keeps_all_that_it_says(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        event = replace(
+            an_event(clinic),
+            action="read",
+            entity="patients",
+            entity_id=new_id(),
+            patient_id=new_id(),
+            outcome="permission_denied",
+            detail={"route": "/patients/{patient_id}", "ids": [str(new_id())]},
+            request_id="request",
+            ip="192.0.2.7",
+            session_id=new_id(),
+        )
+
+        await store.audit_log.append([event])
+
+        assert list(await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)) == [event]
+
+    async def test_events_of_a_unit_of_work_are_listed_once_committed(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        event = an_event(clinic)
+
+        async with store.begin() as unit:
+            await unit.events.add(event)
+            assert list(await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)) == []
+            await unit.commit()
+
+        assert list(await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)) == [event]
+
+    async def test_changes_of_appointments_are_among_them(self, store: Store) -> None:
+        world = await seed_world(store)
+        booked = await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+
+        (event,) = await store.audit_log.events(
+            EventQuery(world.clinic.id, entity_id=booked.id), EVERYTHING
+        )
+
+        assert (event.action, event.entity, event.entity_id) == ("BOOK", "appointment", booked.id)
+        assert event.patient_id == world.patients[0].id
+        assert event.detail == {"from": None, "to": "BOOKED", "version": 1}
+
+    async def test_filters_choose(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        plain, mine, about, denied = _events(clinic, 4)
+        mine = replace(mine, actor_id=new_id())
+        about = replace(about, patient_id=new_id(), entity_id=new_id())
+        denied = replace(denied, outcome="permission_denied", action="patch")
+        await store.audit_log.append([plain, mine, about, denied])
+
+        async def listed(**filters: object) -> list[AuditEvent]:
+            query = replace(EventQuery(clinic.id), **filters)
+            return list(await store.audit_log.events(query, EVERYTHING))
+
+        assert await listed(actor_id=mine.actor_id) == [mine]
+        assert await listed(patient_id=about.patient_id) == [about]
+        assert await listed(entity_id=about.entity_id) == [about]
+        assert await listed(action="patch") == [denied]
+        assert await listed(outcome="permission_denied") == [denied]
+        assert await listed(outcome="done") == [about, mine, plain]
+        assert await listed(at_from=about.at) == [denied, about]
+        assert await listed(at_before=about.at) == [mine, plain]
+
+    async def test_pages_go_on_and_back(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        events = _events(clinic, 5)[::-1]
+        await store.audit_log.append(events)
+        place = Keyset(events[1].at, events[1].id)
+
+        first = await store.audit_log.events(EventQuery(clinic.id), PageRequest(2))
+        second = await store.audit_log.events(EventQuery(clinic.id), PageRequest(2, place))
+        back = await store.audit_log.events(
+            EventQuery(clinic.id), PageRequest(1, Keyset(events[3].at, events[3].id, True))
+        )
+
+        # One more than asked for tells that there is a further page.
+        assert list(first) == events[:3]
+        assert list(second) == events[2:5]
+        assert list(back) == events[1:3]
+
+    async def test_events_of_nobody_known_can_be_kept(self, store: Store) -> None:
+        nowhere = new_id()
+        event = replace(an_event(await seed_clinic(store)), clinic_id=nowhere, entity_id=None)
+
+        await store.audit_log.append([event])
+
+        assert list(await store.audit_log.events(EventQuery(nowhere), EVERYTHING)) == [event]

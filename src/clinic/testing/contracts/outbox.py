@@ -1,0 +1,460 @@
+"""What an Outbox must do: give a message to one worker at a time, and forget none.
+
+Its own clock decides what is due, so these tests use the real time and short leases.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from clinic.domain.appointments import Appointment
+from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
+from clinic.domain.notifications import CONFIRMATION, DAY_SHEET, Message, day_sheets
+from clinic.domain.paging import Keyset, PageRequest
+from clinic.domain.people import Scope
+from clinic.domain.status import Status
+from clinic.ports.job_queue import Job
+from clinic.ports.outbox import NotificationQuery, NotificationView
+from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import (
+    World,
+    a_booking,
+    a_status_change,
+    new_id,
+    seed_change,
+    seed_world,
+)
+from clinic.testing.contracts.contract import Contract
+
+LEASE = timedelta(minutes=1)
+SHORT = timedelta(milliseconds=30)
+AGO = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An appointment with one message, and what it takes to look at it."""
+
+    world: World
+    appointment: Appointment
+    message: Message
+
+    @property
+    def key(self) -> tuple[UUID, UUID]:
+        return self.message.clinic_id, self.message.id
+
+
+async def seed_message(
+    store: Store, *, due: timedelta = -AGO, place: int = 0, world: World | None = None
+) -> Sent:
+    """Book a slot with a confirmation due `due` from now."""
+    world = world or await seed_world(store)
+    booking = a_booking(world.clinic, world.slots[place], world.patients[place])
+    now = datetime.now(UTC)
+    message = replace(
+        booking.messages[0],
+        scheduled_for=now + due,
+        expires_at=now + due + timedelta(days=1),
+        created_at=now,
+    )
+    await store.desk.take(replace(booking, messages=(message,)))
+    return Sent(world, booking.appointment, message)
+
+
+async def publish(store: Store) -> list[Job]:
+    """Publish everything, and return what was handed over."""
+    handed: list[Job] = []
+
+    async def hand_over(jobs: Sequence[Job]) -> None:
+        handed.extend(jobs)
+
+    await store.outbox.publish(hand_over, limit=100)
+    return handed
+
+
+async def claimed(store: Store, sent: Sent, *, lease: timedelta = LEASE) -> Claim:
+    """Claim the message, which must be possible."""
+    claim = await store.outbox.claim(*sent.key, token=uuid4(), lease=lease)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def a_record(claim: Claim, status: Outcome = Outcome.SENT) -> Record:
+    """Return a line of the log about the claimed message."""
+    return Record(
+        claim.message, status, claim.attempts, claim.ambiguous, "<1@example.org>", error=None
+    )
+
+
+async def views_of(store: Store, sent: Sent) -> Sequence[NotificationView]:
+    """Return the messages of the appointment."""
+    query = NotificationQuery(Scope(sent.world.clinic.id), appointment_id=sent.appointment.id)
+    return await store.outbox.list(query, PageRequest())
+
+
+class OutboxContract(Contract, contract=True):
+    """Give it a fixture `store`: an open Store that holds nothing."""
+
+    # --- handing over to the queue
+
+    async def test_publish_hands_over_each_message_once(self, store: Store) -> None:
+        sent = await seed_message(store, due=timedelta(hours=1))
+
+        first, second = await publish(store), await publish(store)
+
+        assert [(job.clinic_id, job.message_id) for job in first] == [sent.key]
+        assert second == []
+        assert abs(first[0].due_at - sent.message.scheduled_for) < timedelta(milliseconds=1)
+
+    async def test_publish_that_fails_hands_over_again(self, store: Store) -> None:
+        await seed_message(store)
+
+        async def fail(_: Sequence[Job]) -> None:
+            raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            await store.outbox.publish(fail, limit=10)
+
+        assert len(await publish(store)) == 1
+
+    async def test_publish_takes_oldest_first_up_to_the_limit(self, store: Store) -> None:
+        one = await seed_message(store)
+        await seed_message(store, place=1, world=one.world)
+        handed: list[Job] = []
+
+        async def hand_over(jobs: Sequence[Job]) -> None:
+            handed.extend(jobs)
+
+        assert await store.outbox.publish(hand_over, limit=1) == 1
+        assert [job.message_id for job in handed] == [one.message.id]
+
+    async def test_published_lists_what_waits_by_key(self, store: Store) -> None:
+        one = await seed_message(store)
+        two = await seed_message(store, place=1, world=one.world)
+        assert await store.outbox.published(after=None, limit=10) == []
+        await publish(store)
+
+        found = await store.outbox.published(after=None, limit=10)
+        rest = await store.outbox.published(after=found[0], limit=10)
+
+        assert [job.message_id for job in found] == sorted([one.message.id, two.message.id])
+        assert rest == found[1:]
+
+    async def test_rescue_finds_what_is_overdue_and_waits_before_it_says_so_again(
+        self, store: Store
+    ) -> None:
+        sent = await seed_message(store)
+        await publish(store)
+        await asyncio.sleep(SHORT.total_seconds() * 2)
+
+        found = await store.outbox.rescue(overdue=SHORT, limit=10)
+        again = await store.outbox.rescue(overdue=SHORT, limit=10)
+
+        assert [(job.clinic_id, job.message_id) for job in found] == [sent.key]
+        assert again == []
+
+    async def test_rescue_leaves_what_is_not_due(self, store: Store) -> None:
+        await seed_message(store, due=timedelta(hours=1))
+        await publish(store)
+        await asyncio.sleep(SHORT.total_seconds() * 2)
+
+        assert await store.outbox.rescue(overdue=SHORT, limit=10) == []
+
+    async def test_rescue_finds_a_lease_that_ran_out(self, store: Store) -> None:
+        sent = await seed_message(store)
+        await publish(store)
+        await claimed(store, sent, lease=SHORT)
+        await asyncio.sleep(SHORT.total_seconds() * 3)
+
+        found = await store.outbox.rescue(overdue=SHORT, limit=10)
+
+        assert [job.message_id for job in found] == [sent.message.id]
+
+    # --- one worker at a time
+
+    async def test_claim_tells_what_the_message_is_about(self, store: Store) -> None:
+        sent = await seed_message(store)
+
+        claim = await claimed(store, sent)
+
+        assert claim.look.appointment == sent.appointment
+        assert claim.look.clinic == sent.world.clinic
+        assert claim.look.addressee is not None
+        assert claim.look.addressee.email == sent.world.patients[0].email
+        assert (claim.attempts, claim.ambiguous, claim.interrupted) == (1, False, False)
+        assert claim.message.kind == CONFIRMATION
+
+    async def test_claim_of_a_claimed_message_gets_nothing(self, store: Store) -> None:
+        sent = await seed_message(store)
+        await claimed(store, sent)
+
+        assert await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE) is None
+
+    async def test_claim_at_the_same_moment_goes_to_one(self, store: Store) -> None:
+        sent = await seed_message(store)
+
+        claims = await asyncio.gather(
+            *(store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE) for _ in range(5))
+        )
+
+        assert sum(isinstance(claim, Claim) for claim in claims) == 1
+
+    async def test_claim_before_its_time_gets_the_time(self, store: Store) -> None:
+        sent = await seed_message(store, due=timedelta(hours=1))
+
+        job = await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE)
+
+        assert isinstance(job, Job)
+        assert abs(job.due_at - sent.message.scheduled_for) < timedelta(milliseconds=1)
+
+    async def test_claim_of_what_is_not_there_gets_nothing(self, store: Store) -> None:
+        sent = await seed_message(store)
+
+        assert (
+            await store.outbox.claim(uuid4(), sent.message.id, token=uuid4(), lease=LEASE) is None
+        )
+        assert (
+            await store.outbox.claim(sent.message.clinic_id, uuid4(), token=uuid4(), lease=LEASE)
+            is None
+        )
+
+    async def test_claim_after_the_lease_counts_on(self, store: Store) -> None:
+        sent = await seed_message(store)
+        first = await claimed(store, sent, lease=SHORT)
+        await asyncio.sleep(SHORT.total_seconds() * 3)
+
+        second = await claimed(store, sent)
+
+        assert (second.attempts, second.interrupted, second.ambiguous) == (2, False, False)
+        assert not await store.outbox.begin_sending(first, lease=LEASE)
+        assert not await store.outbox.finish(first, a_record(first))
+
+    async def test_claim_after_an_interrupted_hand_over_is_in_doubt_for_good(
+        self, store: Store
+    ) -> None:
+        sent = await seed_message(store)
+        first = await claimed(store, sent)
+        assert await store.outbox.begin_sending(first, lease=SHORT)
+        await asyncio.sleep(SHORT.total_seconds() * 3)
+
+        second = await claimed(store, sent)
+        await store.outbox.retry_later(second, after=-AGO, error="x", ambiguous=False)
+        third = await claimed(store, sent)
+
+        assert (second.interrupted, second.ambiguous) == (True, True)
+        assert (third.interrupted, third.ambiguous) == (False, True)
+
+    # --- the last look
+
+    async def test_begin_sending_while_it_fits(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+
+        assert await store.outbox.begin_sending(claim, lease=LEASE)
+        assert await store.outbox.begin_sending(claim, lease=LEASE)
+
+    async def test_begin_sending_after_a_cancellation_is_refused(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+        await seed_change(
+            store, a_status_change(sent.world.clinic, sent.appointment, Status.CANCELLED)
+        )
+
+        assert not await store.outbox.begin_sending(claim, lease=LEASE)
+
+    async def test_begin_sending_after_a_confirmation_is_allowed(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+        await seed_change(
+            store, a_status_change(sent.world.clinic, sent.appointment, Status.CONFIRMED)
+        )
+
+        assert await store.outbox.begin_sending(claim, lease=LEASE)
+
+    # --- how it ends
+
+    async def test_finish_moves_the_message_into_the_log(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+
+        assert await store.outbox.finish(claim, a_record(claim))
+        assert not await store.outbox.finish(claim, a_record(claim))
+
+        (view,) = await views_of(store, sent)
+        assert (view.status, view.message_id) == (Outcome.SENT, "<1@example.org>")
+        assert await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE) is None
+
+    async def test_discard_leaves_nothing(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+
+        assert await store.outbox.discard(claim)
+        assert not await store.outbox.discard(claim)
+
+        assert await views_of(store, sent) == []
+
+    async def test_retry_later_waits(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+
+        job = await store.outbox.retry_later(
+            claim, after=timedelta(hours=1), error="busy", ambiguous=False
+        )
+
+        assert isinstance(job, Job)
+        assert isinstance(await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE), Job)
+        (view,) = await views_of(store, sent)
+        assert (view.status, view.attempts, view.error) == (OutboxState.PENDING, 1, "busy")
+
+    async def test_dead_letter_is_left_alone_until_it_is_revived(self, store: Store) -> None:
+        sent = await seed_message(store)
+        await publish(store)
+        claim = await claimed(store, sent)
+        assert await store.outbox.set_aside(claim, error="enough", ambiguous=True)
+
+        assert await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE) is None
+        assert await store.outbox.published(after=None, limit=10) == []
+        assert (await store.outbox.counts()).dead == 1
+        assert await store.outbox.revive(*sent.key)
+        assert not await store.outbox.revive(*sent.key)
+
+        assert [job.message_id for job in await publish(store)] == [sent.message.id]
+        again = await claimed(store, sent)
+        assert (again.attempts, again.ambiguous) == (1, True)
+
+    async def test_drop_logs_a_dead_letter_as_failed(self, store: Store) -> None:
+        sent = await seed_message(store)
+        assert not await store.outbox.drop(*sent.key, reason="no")
+        claim = await claimed(store, sent)
+        await store.outbox.set_aside(claim, error="enough", ambiguous=False)
+
+        assert await store.outbox.drop(*sent.key, reason="moved away")
+
+        (view,) = await views_of(store, sent)
+        assert (view.status, view.error) == (Outcome.FAILED, "moved away")
+
+    async def test_drop_expired_takes_dead_letters_past_their_time(self, store: Store) -> None:
+        sent = await seed_message(store, due=timedelta(days=-2))
+        claim = await claimed(store, sent)
+        await store.outbox.set_aside(claim, error="enough", ambiguous=False)
+
+        assert await store.outbox.drop_expired(limit=10) == 1
+        assert await store.outbox.drop_expired(limit=10) == 0
+
+        (view,) = await views_of(store, sent)
+        assert (view.status, view.error) == (Outcome.FAILED, "enough")
+
+    # --- reading
+
+    async def test_list_shows_waiting_and_ended_by_time_in_pages(self, store: Store) -> None:
+        one = await seed_message(store, due=-3 * AGO)
+        two = await seed_message(store, due=-2 * AGO, place=1, world=one.world)
+        three = await seed_message(store, due=-AGO, place=2, world=one.world)
+        claim = await claimed(store, two)
+        await store.outbox.finish(claim, a_record(claim))
+        query = NotificationQuery(Scope(one.world.clinic.id))
+
+        whole = await store.outbox.list(query, PageRequest(10))
+        place = Keyset(whole[0].due_at, whole[0].message.id)
+        rest = await store.outbox.list(query, PageRequest(10, place))
+        last = Keyset(whole[2].due_at, whole[2].message.id, backwards=True)
+        before = await store.outbox.list(query, PageRequest(10, last))
+
+        ids = [one.message.id, two.message.id, three.message.id]
+        assert [view.message.id for view in whole] == ids
+        assert rest == whole[1:]
+        assert before == whole[:2]
+
+    async def test_list_filters(self, store: Store) -> None:
+        one = await seed_message(store)
+        two = await seed_message(store, place=1, world=one.world)
+        claim = await claimed(store, two)
+        await store.outbox.finish(claim, a_record(claim))
+        clinic = Scope(one.world.clinic.id)
+
+        async def found(query: NotificationQuery) -> list[UUID]:
+            return [view.message.id for view in await store.outbox.list(query, PageRequest())]
+
+        assert await found(NotificationQuery(clinic, statuses=(Outcome.SENT,))) == [two.message.id]
+        assert await found(NotificationQuery(clinic, statuses=(OutboxState.PENDING,))) == [
+            one.message.id
+        ]
+        assert await found(NotificationQuery(clinic, family="reminder")) == []
+        assert len(await found(NotificationQuery(clinic, family=CONFIRMATION))) == 2
+        assert await found(NotificationQuery(clinic, due_from=datetime.now(UTC))) == []
+        assert await found(NotificationQuery(Scope(uuid4()))) == []
+        patient = Scope(one.world.clinic.id, patient_id=one.appointment.patient_id)
+        assert await found(NotificationQuery(patient)) == [one.message.id]
+        doctor = Scope(one.world.clinic.id, doctor_id=one.world.colleague.id)
+        assert await found(NotificationQuery(doctor)) == []
+
+    async def test_get_finds_one_of_the_clinic(self, store: Store) -> None:
+        sent = await seed_message(store)
+
+        view = await store.outbox.get(*sent.key)
+
+        assert view is not None
+        assert view.message.id == sent.message.id
+        assert await store.outbox.get(uuid4(), sent.message.id) is None
+
+    async def test_counts_say_where_messages_are(self, store: Store) -> None:
+        one = await seed_message(store)
+        await seed_message(store, due=timedelta(hours=1), place=1, world=one.world)
+        await claimed(store, await seed_message(store, place=2, world=one.world))
+
+        counts = await store.outbox.counts()
+
+        assert (counts.due, counts.unpublished, counts.in_flight, counts.dead) == (1, 3, 1, 0)
+        assert counts.oldest_due_s >= AGO.total_seconds()
+
+    # --- choices, and messages without an appointment
+
+    async def test_choice_is_kept_and_looked_up(self, store: Store) -> None:
+        sent = await seed_message(store)
+        patient = sent.appointment.patient_id
+        assert await store.outbox.preferences(sent.world.clinic.id, patient) == Preferences()
+        chosen = Preferences("de", "email", frozenset({"reminder"}))
+
+        await store.outbox.choose(sent.world.clinic.id, patient, Preferences("de"))
+        await store.outbox.choose(sent.world.clinic.id, patient, chosen)
+
+        assert await store.outbox.preferences(sent.world.clinic.id, patient) == chosen
+        claim = await claimed(store, sent)
+        assert claim.look.addressee is not None
+        assert claim.look.addressee.preferences == chosen
+
+    async def test_day_sheet_is_added_once_and_tells_the_day(self, store: Store) -> None:
+        sent = await seed_message(store)
+        clinic, doctor = sent.world.clinic, sent.world.doctor
+        day = clinic.local_date(sent.appointment.starts_at)
+        early = sent.appointment.starts_at - timedelta(days=30)
+
+        def sheet() -> Message:
+            (made,) = day_sheets(
+                clinic_id=clinic.id,
+                doctor_id=doctor.id,
+                days=[day],
+                zone=clinic.zone,
+                now=early,
+                new_id=new_id,
+            )
+            now = datetime.now(UTC)
+            return replace(made, scheduled_for=now - AGO, expires_at=now + AGO)
+
+        for each in (sheet(), sheet()):
+            async with store.begin() as unit:
+                await unit.messages.add([each])
+                await unit.commit()
+
+        query = NotificationQuery(Scope(clinic.id), family=DAY_SHEET)
+        (view,) = await store.outbox.list(query, PageRequest())
+        claim = await store.outbox.claim(clinic.id, view.message.id, token=uuid4(), lease=LEASE)
+        assert isinstance(claim, Claim)
+        assert claim.look.day == ((sent.appointment.starts_at, sent.appointment.ends_at),)
+        assert claim.look.addressee is not None
+        assert claim.look.addressee.user_id == doctor.id
+        assert await store.outbox.begin_sending(claim, lease=LEASE)

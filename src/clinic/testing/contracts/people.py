@@ -1,0 +1,205 @@
+"""The contract of People and PeopleReader."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from clinic.domain.clinic import Policy
+from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, NotFound
+from clinic.domain.people import Doctor, Patient, Role, User
+from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import (
+    a_clinic,
+    a_user,
+    new_id,
+    seed_clinic,
+    seed_doctor,
+    seed_patient,
+)
+from clinic.testing.contracts.attempts import attempt, outcome_of
+from clinic.testing.contracts.contract import Contract
+
+
+async def _add_user(store: Store, user: User) -> None:
+    async with store.begin() as unit:
+        await unit.people.add_user(user)
+        await unit.commit()
+
+
+class PeopleContract(Contract, contract=True):
+    """Give it a fixture `store`: an open Store that holds nothing."""
+
+    async def test_clinics_come_by_id(self, store: Store) -> None:
+        first, second = sorted([a_clinic(), a_clinic()], key=lambda clinic: clinic.id)
+
+        await seed_clinic(store, second)
+        await seed_clinic(store, first)
+
+        assert list(await store.people.clinics()) == [first, second]
+
+    async def test_clinic_keeps_zone_and_policy(self, store: Store) -> None:
+        policy = Policy(30, 14, 45, 5, (60, 15))
+        clinic = a_clinic(name="Hôpital du Lac", time_zone="Asia/Kathmandu", policy=policy)
+
+        await seed_clinic(store, clinic)
+
+        assert await store.people.clinic(clinic.id) == clinic
+
+    async def test_clinic_unknown_is_none(self, store: Store) -> None:
+        assert await store.people.clinic(new_id()) is None
+
+    async def test_clinic_added_twice_is_refused(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+
+        assert await outcome_of(lambda: seed_clinic(store, clinic)) is AlreadyExists
+
+    async def test_replace_clinic_writes_it_anew(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        other = await seed_clinic(store)
+        new = replace(
+            clinic, name="Hillside", time_zone="Australia/Lord_Howe", policy=Policy(notice_min=0)
+        )
+
+        async with store.begin() as unit:
+            await unit.people.replace_clinic(new)
+            await unit.commit()
+
+        assert await store.people.clinic(clinic.id) == new
+        assert await store.people.clinic(other.id) == other
+
+    async def test_replace_clinic_unknown_raises(self, store: Store) -> None:
+        async with store.begin() as unit:
+            with pytest.raises(ClinicNotFound):
+                await unit.people.replace_clinic(a_clinic())
+
+    async def test_user_is_read_as_added(self, store: Store) -> None:
+        user = replace(a_user(Role.RECEPTIONIST, name="Zoë O’Neil"), phone="+441632960001")
+
+        await _add_user(store, user)
+
+        assert await store.people.user(user.id) == user
+
+    async def test_user_unknown_is_none(self, store: Store) -> None:
+        assert await store.people.user(new_id()) is None
+
+    async def test_add_user_with_an_email_in_use_raises_without_case(self, store: Store) -> None:
+        await _add_user(store, a_user(email="Ada@Example.org"))
+
+        refused = await outcome_of(lambda: _add_user(store, a_user(email="ada@example.ORG")))
+
+        assert refused is EmailInUse
+
+    async def test_add_user_waits_for_a_twin(self, store: Store) -> None:
+        second = a_user(email="ADA@example.org")
+
+        async with anyio.create_task_group() as group:
+            async with store.begin() as unit:
+                await unit.people.add_user(a_user(email="ada@example.org"))
+                twin = await attempt(group, lambda: _add_user(store, second), self.settle_s)
+                waited = not twin.has_ended
+                await unit.commit()
+            outcome = await twin.outcome()
+
+        assert (waited, outcome) == (True, EmailInUse)
+        assert await store.people.user(second.id) is None
+
+    async def test_doctor_is_a_user_with_a_specialty(self, store: Store) -> None:
+        clinic, user = await seed_clinic(store), a_user(Role.DOCTOR, name="Dr Noor Khan")
+
+        async with store.begin() as unit:
+            await unit.people.add_user(user)
+            await unit.people.add_doctor(clinic.id, user.id, "Cardiology")
+            await unit.commit()
+
+        expected = Doctor(clinic.id, user.id, "Dr Noor Khan", "Cardiology")
+        assert await store.people.doctor(clinic.id, user.id) == expected
+
+    async def test_doctor_of_another_clinic_is_none(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        doctor = await seed_doctor(store, other)
+
+        assert await store.people.doctor(clinic.id, doctor.id) is None
+
+    async def test_doctors_come_by_name_then_id(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        hill = await seed_doctor(store, clinic, name="Dr Hill")
+        adams = [await seed_doctor(store, clinic, name="Dr Adams") for _ in range(2)]
+        await seed_doctor(store, await seed_clinic(store))
+
+        found = list(await store.people.doctors(clinic.id))
+
+        assert found == [*sorted(adams, key=lambda doctor: doctor.id), hill]
+
+    async def test_doctors_of_a_specialty_match_it_whole_and_without_case(
+        self, store: Store
+    ) -> None:
+        clinic = await seed_clinic(store)
+        wanted = await seed_doctor(store, clinic, specialty="Cardiology")
+        await seed_doctor(store, clinic, specialty="Paediatric cardiology")
+
+        assert list(await store.people.doctors(clinic.id, "cardiology")) == [wanted]
+        assert list(await store.people.doctors(clinic.id, "cardio%")) == []
+
+    async def test_staff_may_belong_to_several_clinics(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        doctor = await seed_doctor(store, clinic)
+
+        async with store.begin() as unit:
+            await unit.people.add_doctor(other.id, doctor.id, "Surgery")
+            await unit.commit()
+
+        assert await store.people.doctor(clinic.id, doctor.id) == doctor
+        assert await store.people.doctor(other.id, doctor.id) == replace(
+            doctor, clinic_id=other.id, specialty="Surgery"
+        )
+
+    async def test_add_doctor_twice_raises(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        doctor = await seed_doctor(store, clinic)
+
+        async with store.begin() as unit:
+            with pytest.raises(AlreadyExists):
+                await unit.people.add_doctor(clinic.id, doctor.id, "General")
+
+    async def test_add_patient_twice_raises(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        patient = await seed_patient(store, clinic)
+
+        async with store.begin() as unit:
+            with pytest.raises(AlreadyExists):
+                await unit.people.add_patient(clinic.id, patient.id)
+
+    async def test_profile_of_nobody_is_refused(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+
+        async with store.begin() as unit:
+            with pytest.raises(NotFound):
+                await unit.people.add_patient(clinic.id, new_id())
+        async with store.begin() as unit:
+            with pytest.raises(NotFound):
+                await unit.people.add_doctor(clinic.id, new_id(), "General")
+
+    async def test_patient_is_read_as_added(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        user = replace(a_user(), phone="+441632960001")
+
+        async with store.begin() as unit:
+            await unit.people.add_user(user)
+            await unit.people.add_patient(clinic.id, user.id)
+            await unit.commit()
+
+        expected = Patient(clinic.id, user.id, user.name, user.email, user.phone)
+        assert await store.people.patient(clinic.id, user.id) == expected
+        assert await store.people.patient(other.id, user.id) is None
+
+    async def test_patients_come_by_id_in_pages(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        added = [await seed_patient(store, clinic) for _ in range(3)]
+        await seed_patient(store, await seed_clinic(store))
+        by_id = sorted(added, key=lambda patient: patient.id)
+
+        first = list(await store.people.patients(clinic.id, limit=2))
+        rest = list(await store.people.patients(clinic.id, after=by_id[1].id, limit=2))
+
+        assert (first, rest) == (by_id[:2], by_id[2:])

@@ -1,0 +1,24 @@
+"""The whole contract of a Store: one class to inherit from."""
+
+from clinic.testing.contracts.accounts import AccountsContract
+from clinic.testing.contracts.appointments import AppointmentsContract
+from clinic.testing.contracts.audit_log import AuditLogContract
+from clinic.testing.contracts.calendars import CalendarsContract
+from clinic.testing.contracts.idempotency import IdempotencyContract
+from clinic.testing.contracts.interleavings import InterleavingsContract
+from clinic.testing.contracts.people import PeopleContract
+from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
+
+
+class StoreContract(
+    UnitOfWorkContract,
+    PeopleContract,
+    CalendarsContract,
+    AppointmentsContract,
+    IdempotencyContract,
+    AccountsContract,
+    AuditLogContract,
+    InterleavingsContract,
+    contract=True,
+):
+    """Everything a Store must do. Give it a fixture `store`: an open Store that holds nothing."""

@@ -1,0 +1,121 @@
+"""What holds of a store at every moment, checked through its ports."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import combinations
+from uuid import UUID
+
+from clinic.domain.appointments import AppointmentView
+from clinic.domain.audit import AuditEntry, Replayed, replay
+from clinic.domain.availability import Availability, AvailabilityException, never_overlap
+from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
+from clinic.domain.people import Scope
+from clinic.domain.slots import SlotState
+from clinic.ports.appointments import AppointmentQuery
+from clinic.ports.calendars import SlotQuery, SlotView
+from clinic.ports.unit_of_work import Store
+
+FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+LAST = datetime(2200, 1, 1, tzinfo=UTC)
+PAGES_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All that a store holds of one clinic's calendars and appointments."""
+
+    #: retired ones too, by (starts_at, id)
+    slots: tuple[SlotView, ...]
+    #: by (starts_at, id)
+    appointments: tuple[AppointmentView, ...]
+    #: by appointment
+    trails: Mapping[UUID, tuple[AuditEntry, ...]]
+    hours: tuple[Availability, ...]
+    exceptions: tuple[AvailabilityException, ...]
+
+
+async def everything(store: Store, clinic_id: UUID) -> Everything:
+    """Return what the store holds of the clinic."""
+    appointments = await every_appointment(store, clinic_id)
+    scope = Scope(clinic_id)
+    ids = [view.appointment.id for view in appointments]
+    return Everything(
+        slots=tuple(await every_slot(store, clinic_id)),
+        appointments=tuple(appointments),
+        trails={each: tuple(await store.appointments.trail(scope, each)) for each in ids},
+        hours=tuple(await store.calendars.availabilities(clinic_id)),
+        exceptions=tuple(await store.calendars.exceptions(clinic_id)),
+    )
+
+
+async def check_sound(store: Store, clinic_id: UUID) -> None:
+    """Raise AssertionError unless every promise about the clinic's slots and appointments holds.
+
+    No slot has two occupying appointments, a slot is taken exactly when it has one, no patient is
+    in two places, no doctor has overlapping slots, appointments are where their slots are, and
+    every appointment's trail replays to where it stands.
+    """
+    check_promises(await everything(store, clinic_id))
+
+
+def check_promises(held: Everything) -> None:
+    """Raise AssertionError unless every promise holds of what a store held."""
+    slots = [view.slot for view in held.slots]
+    appointments = [view.appointment for view in held.appointments]
+    occupying = [one for one in appointments if one.status.occupies]
+
+    occupants = Counter(one.slot_id for one in occupying)
+    assert [each for each, number in occupants.items() if number > 1] == [], "double-booked"
+    assert {slot.id for slot in slots if slot.taken} == set(occupants), "taken is not occupied"
+    for one, two in combinations(occupying, 2):
+        together = one.starts_at < two.ends_at and two.starts_at < one.ends_at
+        assert not (together and one.patient_id == two.patient_id), "a patient in two places"
+    for doctor_id in {slot.doctor_id for slot in slots}:
+        kept = [
+            slot.interval
+            for slot in slots
+            if slot.doctor_id == doctor_id and slot.state is not SlotState.RETIRED
+        ]
+        assert never_overlap(kept), "a doctor with overlapping slots"
+    at = {slot.id: (slot.doctor_id, slot.starts_at, slot.ends_at) for slot in slots}
+    for one in appointments:
+        assert at[one.slot_id] == (one.doctor_id, one.starts_at, one.ends_at), "not at its slot"
+        stands = Replayed(one.status, one.slot_id, one.version)
+        assert replay(held.trails[one.id]) == stands, "a trail that leads elsewhere"
+
+
+async def every_slot(store: Store, clinic_id: UUID) -> Sequence[SlotView]:
+    """Return every slot of the clinic, retired ones too, by (starts_at, id)."""
+    query = SlotQuery(clinic_id, FIRST, LAST, free_only=False)
+    retired = replace(query, state=SlotState.RETIRED)
+    found = [view for each in (query, retired) async for view in _slots(store, each)]
+    return sorted(found, key=lambda view: (view.slot.starts_at, view.slot.id))
+
+
+async def every_appointment(store: Store, clinic_id: UUID) -> Sequence[AppointmentView]:
+    """Return every appointment of the clinic by (starts_at, id)."""
+    found: list[AppointmentView] = []
+    page = PageRequest(LIMIT_MAX)
+    for _ in range(PAGES_MAX):
+        views = await store.appointments.list(AppointmentQuery(Scope(clinic_id)), page)
+        found.extend(views[: page.limit])
+        if len(views) <= page.limit:
+            return found
+        last = found[-1].appointment
+        page = PageRequest(LIMIT_MAX, Keyset(last.starts_at, last.id))
+    raise AssertionError("pages without end")
+
+
+async def _slots(store: Store, query: SlotQuery) -> AsyncIterator[SlotView]:
+    page = PageRequest(LIMIT_MAX)
+    for _ in range(PAGES_MAX):
+        views = await store.calendars.list_slots(query, page)
+        for view in views[: page.limit]:
+            yield view
+        if len(views) <= page.limit:
+            return
+        last = views[page.limit - 1].slot
+        page = PageRequest(LIMIT_MAX, Keyset(last.starts_at, last.id))
+    raise AssertionError("pages without end")

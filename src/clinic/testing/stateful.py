@@ -1,0 +1,551 @@
+"""Random days at a clinic, lived on two stores side by side, with every answer compared.
+
+class MyComparison(StoreComparison):
+    async def open_store(self) -> Store:
+        ...  # an open store that holds nothing
+
+TestMyComparison = MyComparison.TestCase
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import time, timedelta
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from clinic.bootstrap import in_memory
+from clinic.domain.appointments import TRANSITIONS, Appointment, AppointmentView, Status
+from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.errors import ClinicError
+from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer, fingerprint
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Actor, Role, User
+from clinic.domain.slots import Slot, SlotState
+from clinic.ports.answers import IdempotencyCache
+from clinic.ports.unit_of_work import Store
+from clinic.testing.clock import FixedClock
+from clinic.testing.ids import CountingIds
+from clinic.testing.soundness import check_promises, every_appointment, every_slot, everything
+from clinic.testing.strategies import (
+    Window,
+    instants_near_a_clock_change,
+    windows,
+    zone_names,
+)
+from clinic.usecases.answer_once import Keyed, Outcome
+from clinic.usecases.block_slots import set_slot_state, set_slots_state
+from clinic.usecases.book import book, book_once
+from clinic.usecases.change_appointment import change_status, reschedule, swap
+from clinic.usecases.change_hours import (
+    add_availability,
+    add_exception,
+    delete_availability,
+    delete_exception,
+)
+from clinic.usecases.find_slots import find_slots
+from clinic.usecases.open_slots import open_slots
+from clinic.usecases.read_appointments import list_appointments
+from clinic.usecases.transactions import Transactions
+
+T = TypeVar("T")
+
+DOCTORS, PATIENTS = 2, 3
+#: ids that one operation may use; apart from those of every other operation
+IDS_PER_STEP = 1_000_000
+PICK = st.integers(0, 10_000)
+ROLES = st.sampled_from((Role.PATIENT, Role.DOCTOR, Role.RECEPTIONIST, Role.ADMIN))
+
+
+class ForgetfulCache:
+    """Holds nothing, so that every repeated request is answered by the database."""
+
+    async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
+        """Return None."""
+        return None
+
+    async def put(self, stored: StoredAnswer) -> None:
+        """Forget at once."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class Side:
+    """One of the two stores, with what the use cases need around it."""
+
+    def __init__(self, store: Store, cache: IdempotencyCache, clock: FixedClock) -> None:
+        self.store, self.cache, self.clock = store, cache, clock
+        self.new_id = CountingIds()
+        self.transactions = Transactions(store.begin)
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        """What every use case that changes something in a transaction takes."""
+        return {"transactions": self.transactions, "clock": self.clock, "new_id": self.new_id}
+
+    @property
+    def books(self) -> dict[str, Any]:
+        """What booking takes."""
+        store = self.store
+        return {
+            "desk": store.desk,
+            "calendars": store.calendars,
+            "clock": self.clock,
+            "new_id": self.new_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedBooking:
+    """A booking request that bears a key, to be sent again later."""
+
+    request: IdempotentRequest
+    actor: Actor
+    slot_id: Any
+    patient_id: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a use case raised, as a value."""
+
+    error: type[ClinicError]
+    message: str
+    facts: dict[str, Any]
+
+
+def _render(view: AppointmentView) -> Answer:
+    appointment = view.appointment
+    return Answer(201, repr(appointment.id).encode(), f"/appointments/{appointment.id}", '"1"')
+
+
+def _refuse(error: ClinicError) -> Answer:
+    return Answer(409, error.code.encode())
+
+
+class StoreComparison(RuleBasedStateMachine):
+    """Drives the memory adapter and the store of `open_store` through the same use cases.
+
+    After each step the answers are the same, so is everything stored, and every promise of
+    `check_sound` holds.
+    """
+
+    async def open_store(self) -> Store:
+        """Return the store to prove, open and empty."""
+        raise NotImplementedError
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.run = self.runner.run
+        self.steps = 0
+        self.slots: list[Slot] = []
+        self.appointments: list[Appointment] = []
+        self.keyed: list[KeyedBooking] = []
+
+    def teardown(self) -> None:
+        """Close the proven store and the loop."""
+        if hasattr(self, "proven"):
+            self.run(self.proven.store.close())
+        self.runner.close()
+
+    @initialize(data=st.data(), zone_name=zone_names(), notice_min=st.sampled_from((0, 60)))
+    def begin(self, data: st.DataObject, zone_name: str, notice_min: int) -> None:
+        """Seed one clinic, near the day its clocks change."""
+        now = data.draw(instants_near_a_clock_change(zone_name), label="now")
+        self.clock = FixedClock(now)
+        policy = Policy(notice_min=notice_min, horizon_days=3, cancel_notice_min=120)
+        ids = CountingIds()
+        self.clinic = Clinic(ids(), "Riverside", zone_name, policy)
+        self.doctors = [
+            User(ids(), f"Dr {place}", f"d{place}@example.org", Role.DOCTOR)
+            for place in range(DOCTORS)
+        ]
+        self.patients = [
+            User(ids(), f"Patient {place}", f"p{place}@example.org", Role.PATIENT)
+            for place in range(PATIENTS)
+        ]
+        self.office = ids()
+        self.model = Side(in_memory().store, in_memory().cache, self.clock)
+        self.proven = Side(self.run(self.open_store()), ForgetfulCache(), self.clock)
+        for side in (self.model, self.proven):
+            self.run(self._seed(side.store))
+        # Hours to begin with, so that most steps find something to book.
+        self.add_weekly_hours(0, data.draw(windows(slots_max=6)), set(range(1, 8)))
+        self.add_weekly_hours(1, Window(time(9), time(11), 30), {1, 2, 3, 4, 5})
+
+    async def _seed(self, store: Store) -> None:
+        async with store.begin() as unit:
+            await unit.people.add_clinic(self.clinic)
+            for user in self.doctors:
+                await unit.people.add_user(user)
+                await unit.people.add_doctor(self.clinic.id, user.id, "General")
+            for user in self.patients:
+                await unit.people.add_user(user)
+                await unit.people.add_patient(self.clinic.id, user.id)
+            await unit.commit()
+
+    # --- running and comparing ---
+
+    def both(self, act: Callable[[Side], Awaitable[T]]) -> T | Refusal:
+        """Do it on both stores, with the same ids; return the answer, which must be the same."""
+        self.steps += 1
+        answers = []
+        for side in (self.model, self.proven):
+            side.new_id = CountingIds(self.steps * IDS_PER_STEP)
+            answers.append(self.run(self._answer(act(side))))
+        assert answers[0] == answers[1], f"memory: {answers[0]}\nproven: {answers[1]}"
+        self.run(self._remember())
+        return answers[0]
+
+    async def _answer(self, act: Awaitable[T]) -> T | Refusal:
+        try:
+            return await act
+        except ClinicError as error:
+            return Refusal(type(error), error.message, dict(error.facts))
+
+    async def _remember(self) -> None:
+        store, clinic_id = self.model.store, self.clinic.id
+        self.slots = [view.slot for view in await every_slot(store, clinic_id)]
+        self.appointments = [view.appointment for view in await every_appointment(store, clinic_id)]
+
+    def actor(self, role: Role, pick: int) -> Actor:
+        """Return someone in this role."""
+        people = {Role.PATIENT: self.patients, Role.DOCTOR: self.doctors}.get(role)
+        user_id = people[pick % len(people)].id if people else self.office
+        return Actor(user_id, role, self.clinic.id, request_id=f"step-{self.steps}")
+
+    def _party(self, role: Role, appointment: Appointment, pick: int) -> Actor:
+        """Return someone in this role, mostly the appointment's own patient or doctor."""
+        own = {Role.PATIENT: appointment.patient_id, Role.DOCTOR: appointment.doctor_id}
+        actor = self.actor(role, pick)
+        return replace(actor, user_id=own[role]) if role in own and pick % 4 else actor
+
+    @property
+    def receptionist(self) -> Actor:
+        return self.actor(Role.RECEPTIONIST, 0)
+
+    def _slot(self, pick: int) -> Slot:
+        """Return some slot: mostly one of the next few that are free, or one that is taken."""
+        ahead = [slot for slot in self.slots if slot.starts_at > self.clock.now()]
+        free = [slot for slot in ahead if slot.is_free][:6]
+        taken = [slot for slot in ahead if slot.taken]
+        kind, place = pick % 4, pick // 4
+        slots = (free, free, taken, self.slots)[kind] or self.slots
+        return slots[place % len(slots)]
+
+    # --- hours and slots ---
+
+    @rule(doctor=PICK, window=windows(slots_max=6), weekdays=st.sets(st.integers(1, 7), min_size=1))
+    def add_weekly_hours(self, doctor: int, window: Window, weekdays: set[int]) -> None:
+        """Add hours; their slots open at once."""
+        hours = Availability(
+            CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)(),
+            self.clinic.id,
+            self.doctors[doctor % DOCTORS].id,
+            window.start,
+            window.end,
+            window.slot_min,
+            tuple(weekdays),
+        )
+        actor = self.receptionist
+        self.both(lambda side: add_availability(hours, actor=actor, **side.writes))
+
+    @rule(doctor=PICK, window=windows(slots_max=4), days=st.integers(0, 3), removes=st.booleans())
+    def add_one_exception(self, doctor: int, window: Window, days: int, removes: bool) -> None:
+        """Add or remove hours on one day."""
+        exception = AvailabilityException(
+            CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)(),
+            self.clinic.id,
+            self.doctors[doctor % DOCTORS].id,
+            self.clinic.local_date(self.clock.now()) + timedelta(days=days),
+            ExceptionKind.REMOVE if removes else ExceptionKind.ADD,
+            window.start,
+            window.end,
+            None if removes else window.slot_min,
+        )
+        actor = self.receptionist
+        self.both(lambda side: add_exception(exception, actor=actor, **side.writes))
+
+    @precondition(lambda self: self.steps % 4 == 0)
+    @rule(pick=PICK)
+    def delete_some_hours(self, pick: int) -> None:
+        """Delete hours: untaken slots go, taken ones are blocked."""
+        calendars = self.model.store.calendars
+        known = self.run(_listed(calendars.availabilities(self.clinic.id)))
+        if known:
+            gone, actor = known[pick % len(known)].id, self.receptionist
+            self.both(
+                lambda side: delete_availability(
+                    gone, calendars=side.store.calendars, actor=actor, **side.writes
+                )
+            )
+
+    @rule(pick=PICK)
+    def delete_some_exception(self, pick: int) -> None:
+        """Take an exception back."""
+        calendars = self.model.store.calendars
+        known = self.run(_listed(calendars.exceptions(self.clinic.id)))
+        if known:
+            gone, actor = known[pick % len(known)].id, self.receptionist
+            self.both(
+                lambda side: delete_exception(
+                    gone, calendars=side.store.calendars, actor=actor, **side.writes
+                )
+            )
+
+    @rule(doctor=PICK, everyone=st.booleans())
+    def open_hours(self, doctor: int, everyone: bool) -> None:
+        """Open slots, and again, which must add nothing."""
+        actor = self.receptionist
+        doctor_id = None if everyone else self.doctors[doctor % DOCTORS].id
+
+        def open_them(side: Side) -> Awaitable[object]:
+            people = side.store.people
+            return open_slots(people=people, actor=actor, doctor_id=doctor_id, **side.writes)
+
+        self.both(open_them)
+        before = self.slots
+        self.both(open_them)
+        assert self.slots == before
+
+    @precondition(lambda self: self.slots)
+    @rule(pick=PICK, state=st.sampled_from((SlotState.OPEN, SlotState.BLOCKED)), role=ROLES)
+    def set_one_slot(self, pick: int, state: SlotState, role: Role) -> None:
+        """Block or open one slot."""
+        slot, actor = self._slot(pick), self.actor(role, pick)
+        self.both(
+            lambda side: set_slot_state(
+                state, calendars=side.store.calendars, actor=actor, slot_id=slot.id, **side.writes
+            )
+        )
+
+    @rule(
+        doctor=PICK,
+        state=st.sampled_from((SlotState.OPEN, SlotState.BLOCKED)),
+        begins_min=st.integers(0, 4000),
+        lasts_min=st.integers(1, 600),
+    )
+    def set_a_stretch(self, doctor: int, state: SlotState, begins_min: int, lasts_min: int) -> None:
+        """Block or open every slot in a stretch."""
+        starts_at = self.clock.now() + timedelta(minutes=begins_min)
+        actor, doctor_id = self.receptionist, self.doctors[doctor % DOCTORS].id
+        self.both(
+            lambda side: set_slots_state(
+                state,
+                actor=actor,
+                doctor_id=doctor_id,
+                starts_at=starts_at,
+                ends_at=starts_at + timedelta(minutes=lasts_min),
+                **side.writes,
+            )
+        )
+
+    # --- appointments ---
+
+    @precondition(lambda self: self.slots)
+    @rule(pick=PICK, patient=PICK)
+    def book_at_the_desk(self, pick: int, patient: int) -> None:
+        """Book as the office, which may override, so that there are appointments to change."""
+        self.book_a_slot(pick, patient, Role.RECEPTIONIST, override=True)
+
+    @precondition(lambda self: self.slots)
+    @rule(pick=PICK, patient=PICK, role=ROLES, override=st.booleans())
+    def book_a_slot(self, pick: int, patient: int, role: Role, override: bool) -> None:
+        """Book without a key."""
+        actor, slot = self.actor(role, patient), self._slot(pick)
+        patient_id = self.patients[patient % PATIENTS].id
+        self.both(
+            lambda side: book(
+                actor=actor,
+                slot_id=slot.id,
+                patient_id=patient_id,
+                type="Consultation",
+                override=override,
+                **side.books,
+            )
+        )
+
+    @precondition(lambda self: self.slots)
+    @rule(pick=PICK, patient=PICK, role=ROLES)
+    def book_with_a_key(self, pick: int, patient: int, role: Role) -> None:
+        """Book with a new key."""
+        actor, slot = self.actor(role, patient), self._slot(pick)
+        keyed = KeyedBooking(
+            IdempotentRequest(
+                self.clinic.id,
+                actor.user_id,
+                f"a-key-of-this-machine-{self.steps}",
+                fingerprint("POST", "/appointments", slot.id.bytes),
+            ),
+            actor,
+            slot.id,
+            self.patients[patient % PATIENTS].id,
+        )
+        self.keyed.append(keyed)
+        self.both(lambda side: self._book_once(side, keyed))
+
+    @precondition(lambda self: self.keyed)
+    @rule(pick=PICK)
+    def repeat_a_request(self, pick: int) -> None:
+        """Send a request again: it is answered as before and changes nothing."""
+        keyed = self.keyed[pick % len(self.keyed)]
+        before = self.appointments
+        answer = self.both(lambda side: self._book_once(side, keyed))
+        if isinstance(answer, Outcome) and answer.replayed:
+            assert self.appointments == before
+
+    @precondition(lambda self: self.keyed and self.slots)
+    @rule(pick=PICK, other=PICK)
+    def use_a_key_again(self, pick: int, other: int) -> None:
+        """Send another request under a key that was used."""
+        used = self.keyed[pick % len(self.keyed)]
+        slot_id = self._slot(other).id
+        request = IdempotentRequest(
+            used.request.clinic_id,
+            used.request.principal_id,
+            used.request.key,
+            fingerprint("POST", "/appointments", slot_id.bytes),
+        )
+        keyed = KeyedBooking(request, used.actor, slot_id, used.patient_id)
+        self.both(lambda side: self._book_once(side, keyed))
+
+    async def _book_once(self, side: Side, keyed: KeyedBooking) -> Outcome:
+        return await book_once(
+            Keyed(keyed.request, _render, _refuse),
+            answers=side.store.answers,
+            sessions=side.store.sessions,
+            cache=side.cache,
+            actor=keyed.actor,
+            slot_id=keyed.slot_id,
+            patient_id=keyed.patient_id,
+            **side.books,
+        )
+
+    @precondition(lambda self: self.appointments)
+    @rule(
+        pick=PICK,
+        to=st.sampled_from((Status.CONFIRMED, Status.CANCELLED, *Status)),
+        role=ROLES,
+        version=st.sampled_from((None, None, 1, 2)),
+    )
+    def change_a_status(self, pick: int, to: Status, role: Role, version: int | None) -> None:
+        """Confirm, cancel, and whatever else is asked for."""
+        appointment = self._appointment(pick)
+        actor = self._party(role, appointment, pick)
+        self.both(
+            lambda side: change_status(
+                actor=actor,
+                appointment_id=appointment.id,
+                to=to,
+                expected_version=version,
+                **side.writes,
+            )
+        )
+
+    @precondition(lambda self: self.appointments)
+    @rule(pick=PICK)
+    def cancel_one(self, pick: int) -> None:
+        """Cancel, so that there is always something to book."""
+        appointment, actor = self._appointment(pick), self.receptionist
+        self.both(
+            lambda side: change_status(
+                actor=actor, appointment_id=appointment.id, to=Status.CANCELLED, **side.writes
+            )
+        )
+
+    @precondition(lambda self: self.appointments and self.slots)
+    @rule(pick=PICK, into=PICK, role=ROLES, override=st.booleans())
+    def move_one(self, pick: int, into: int, role: Role, override: bool) -> None:
+        """Move an appointment into some slot."""
+        appointment = self._appointment(pick)
+        actor = self._party(role, appointment, pick)
+        slot = self._slot(into)
+        self.both(
+            lambda side: reschedule(
+                actor=actor,
+                appointment_id=appointment.id,
+                slot_id=slot.id,
+                override=override,
+                **side.writes,
+            )
+        )
+
+    @precondition(lambda self: len(self.appointments) > 1)
+    @rule(one=PICK, two=PICK, role=ROLES)
+    def swap_two(self, one: int, two: int, role: Role) -> None:
+        """Let two appointments exchange their slots."""
+        ids = [self._appointment(each).id for each in (one, two)]
+        actor = self.actor(role, one)
+        self.both(lambda side: swap(actor=actor, appointment_ids=ids, **side.writes))
+
+    def _appointment(self, pick: int) -> Appointment:
+        """Return some appointment, mostly one that can still change."""
+        lively = [one for one in self.appointments if TRANSITIONS[one.status]]
+        appointments = (lively if pick % 4 else self.appointments) or self.appointments
+        return appointments[pick // 4 % len(appointments)]
+
+    # --- time and reading ---
+
+    @rule(minutes=st.sampled_from((1, 30, 60, 240, 1440)))
+    def let_time_pass(self, minutes: int) -> None:
+        """Advance the clock."""
+        self.clock.advance(minutes=minutes)
+
+    @rule(role=ROLES, pick=PICK, limit=st.integers(1, 5), free_only=st.booleans())
+    def read_slots(self, role: Role, pick: int, limit: int, free_only: bool) -> None:
+        """List slots, page by page, there and back."""
+        actor = self.actor(role, pick)
+        page = PageRequest(limit)
+        for _ in range(3):
+            found = self.both(
+                lambda side, page=page: find_slots(  # type: ignore[misc]
+                    calendars=side.store.calendars,
+                    people=side.store.people,
+                    clock=side.clock,
+                    actor=actor,
+                    free_only=free_only,
+                    page=page,
+                )
+            )
+            if isinstance(found, Refusal) or found.next is None:
+                return
+            page = PageRequest(limit, found.next)
+
+    @rule(role=ROLES, pick=PICK, limit=st.integers(1, 5))
+    def read_appointments(self, role: Role, pick: int, limit: int) -> None:
+        """List what somebody may see."""
+        actor = self.actor(role, pick)
+        self.both(
+            lambda side: list_appointments(
+                appointments=side.store.appointments,
+                people=side.store.people,
+                actor=actor,
+                page=PageRequest(limit),
+            )
+        )
+
+    @invariant()
+    def both_are_sound_and_the_same(self) -> None:
+        """Hold both stores against every promise, and against each other."""
+        if not hasattr(self, "proven"):
+            return
+        held = [
+            self.run(everything(side.store, self.clinic.id)) for side in (self.model, self.proven)
+        ]
+        assert held[0] == held[1]
+        check_promises(held[0])
+
+
+async def _listed(found: Awaitable[Any]) -> list[Any]:
+    return list(await found)

@@ -1,0 +1,103 @@
+"""Hypothesis strategies for what is hard to think of: odd hours, days on which clocks change."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from clinic.domain.availability import Availability, Interval, instant_of
+from clinic.domain.clinic import Clinic, Policy, zone_named
+
+#: zones with the days of 2026 on which their clocks change; Lord Howe by half an hour, Kathmandu
+#: never, but it is 5 h 45 min ahead
+CLOCK_CHANGES = {
+    "Europe/London": (date(2026, 3, 29), date(2026, 10, 25)),
+    "America/New_York": (date(2026, 3, 8), date(2026, 11, 1)),
+    "Australia/Lord_Howe": (date(2026, 4, 5), date(2026, 10, 4)),
+    "Asia/Kathmandu": (date(2026, 3, 29),),
+}
+SLOT_LENGTHS_MIN = (5, 10, 15, 20, 30, 45, 60, 90)
+MINUTES_A_DAY = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range on the wall clock that is a whole number of slots."""
+
+    start: time
+    end: time
+    slot_min: int
+
+
+def _wall(minute: int) -> time:
+    return time(minute // 60, minute % 60)
+
+
+def zone_names() -> st.SearchStrategy[str]:
+    """Names of the zones above."""
+    return st.sampled_from(sorted(CLOCK_CHANGES))
+
+
+@st.composite
+def days_near_a_clock_change(draw: st.DrawFn, zone_name: str) -> date:
+    """Days from the eve of a clock change to the day after."""
+    day = draw(st.sampled_from(CLOCK_CHANGES[zone_name]))
+    return day + timedelta(days=draw(st.integers(-1, 1)))
+
+
+@st.composite
+def instants_near_a_clock_change(draw: st.DrawFn, zone_name: str) -> datetime:
+    """Instants, to the minute, within a day of a clock change; in UTC."""
+    day = draw(st.sampled_from(CLOCK_CHANGES[zone_name]))
+    midnight = instant_of(day, time(0), zone_named(zone_name))
+    return midnight + timedelta(minutes=draw(st.integers(-MINUTES_A_DAY, 2 * MINUTES_A_DAY)))
+
+
+@st.composite
+def windows(draw: st.DrawFn, *, slots_max: int = 24) -> Window:
+    """Windows of 1 to `slots_max` slots, at any time of the day."""
+    slot_min = draw(st.sampled_from(SLOT_LENGTHS_MIN))
+    number = draw(st.integers(1, min(slots_max, (MINUTES_A_DAY - 5) // slot_min)))
+    last_start = MINUTES_A_DAY - 1 - number * slot_min
+    start = draw(st.integers(0, last_start // 5)) * 5
+    return Window(_wall(start), _wall(start + number * slot_min), slot_min)
+
+
+@st.composite
+def weekly_hours(
+    draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, *, slots_max: int = 24
+) -> Availability:
+    """Hours on one or more weekdays."""
+    window = draw(windows(slots_max=slots_max))
+    weekdays = draw(st.sets(st.integers(1, 7), min_size=1))
+    return Availability(
+        UUID(int=draw(st.integers(1, 2**64))),
+        clinic_id,
+        doctor_id,
+        window.start,
+        window.end,
+        window.slot_min,
+        tuple(weekdays),
+    )
+
+
+@st.composite
+def intervals(draw: st.DrawFn, *, span_min: int = MINUTES_A_DAY) -> Interval:
+    """Stretches of whole minutes, all within one span."""
+    first = draw(st.integers(0, span_min - 1))
+    last = draw(st.integers(first + 1, span_min))
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    return Interval(start + timedelta(minutes=first), start + timedelta(minutes=last))
+
+
+@st.composite
+def clinics(draw: st.DrawFn, *, horizon_days: st.SearchStrategy[int] | None = None) -> Clinic:
+    """Clinics in the zones above, with any policy."""
+    policy = Policy(
+        notice_min=draw(st.sampled_from((0, 60, 24 * 60))),
+        horizon_days=draw(horizon_days or st.integers(1, 90)),
+        cancel_notice_min=draw(st.sampled_from((0, 120))),
+        reminder_leads_min=tuple(draw(st.sets(st.sampled_from((60, 120, 1440)), max_size=3))),
+    )
+    return Clinic(UUID(int=draw(st.integers(1, 2**64))), "Riverside", draw(zone_names()), policy)

@@ -1,0 +1,388 @@
+"""Deliver one message: claim it, look at what it is about, hand it over, log it.
+
+The database is asked again at the last moment before the hand-over, and every step that fails
+leaves the message where the next attempt finds it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+from uuid import UUID
+
+from clinic.domain.deliveries import (
+    ATTEMPTS_MAX,
+    AmbiguousMail,
+    Claim,
+    Fit,
+    Letter,
+    Links,
+    Outcome,
+    Record,
+    backoff,
+    judged,
+    message_id_of,
+    shortened,
+)
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.notifications import (
+    CANCELLATION,
+    DAY_SHEET,
+    DOCTOR_CHANGE,
+    DOCTOR_LEFT,
+    EMAIL,
+    EMAIL_VERIFICATION,
+    INVITATION,
+    OPTIONAL,
+    PASSWORD_RESET,
+)
+from clinic.domain.sessions import invitation
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.job_queue import Job, JobQueue, QueueUnavailable
+from clinic.ports.notifier import Notifier, TransportError
+from clinic.ports.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: minutes, so that a worker that stands still for a while does not lose what it is sending
+LEASE = timedelta(minutes=3)
+#: how long the outcome of a hand-over is kept trying to be logged
+LOG_TRIES_S = 120.0
+LOG_PAUSE_S = 0.25
+#: how long an unsubscribe link works
+UNSUBSCRIBE_FOR = timedelta(days=365)
+
+#: pages that the links of account mail open
+_ACCOUNT_PATHS = {
+    INVITATION: "invitations",
+    PASSWORD_RESET: "invitations",
+    EMAIL_VERIFICATION: "email-verifications",
+}
+
+
+class Delivered(StrEnum):
+    """What became of one attempt; each is a count of the metrics."""
+
+    SENT = "sent"
+    #: no longer right, or not wanted
+    DISCARDED = "discarded"
+    #: finally failed, and logged as such
+    FAILED = "failed"
+    RETRIED = "retried"
+    DEAD = "dead"
+    #: somebody else's, gone, or not due yet
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one attempt at a message, and how late it was sent."""
+
+    result: Delivered
+    late_s: float | None = None
+    maybe_twice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """What delivering needs; one for a worker's whole life."""
+
+    outbox: Outbox
+    queue: JobQueue
+    #: by channel; what somebody wants on a channel that is not here goes by email
+    notifiers: Mapping[str, Notifier]
+    signer: LinkSigner
+    #: the service's own, that invitations are signed with
+    secret: str = field(repr=False)
+    clock: Clock
+    new_id: IdSource
+    #: where the links of messages lead, without a slash at the end
+    public_url: str
+    #: the right-hand side of Message-IDs
+    mail_domain: str
+    on_ambiguous: AmbiguousMail = AmbiguousMail.RESEND
+    lease: timedelta = LEASE
+
+
+async def deliver_notification(courier: Courier, *, clinic_id: UUID, message_id: UUID) -> Delivery:
+    """Return what became of the message. Raises TemporaryFailure when the database is away: the
+    message is then found again by the sweep."""
+    claim = await courier.outbox.claim(
+        clinic_id, message_id, token=courier.new_id(), lease=courier.lease
+    )
+    if isinstance(claim, Job):
+        await _schedule(courier, claim)
+        return Delivery(Delivered.SKIPPED)
+    if claim is None:
+        return Delivery(Delivered.SKIPPED)
+    try:
+        return await _deliver(courier, claim)
+    except (TemporaryFailure, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        # A message that cannot be written out must not come back at once, and not for ever.
+        logger.exception("message %s of kind %s broke", message_id, claim.message.kind)
+        return await _again(courier, claim, f"{type(error).__name__}: {error}", ambiguous=False)
+
+
+async def _deliver(courier: Courier, claim: Claim) -> Delivery:
+    fit = judged(claim, courier.clock.now())
+    if fit is Fit.STALE and not claim.ambiguous:
+        return await _ended(courier.outbox.discard(claim), Delivered.DISCARDED)
+    if claim.ambiguous:
+        settled = await _settle_doubt(courier, claim, fit)
+        if settled is not None:
+            return settled
+    if fit is Fit.EXPIRED:
+        return await _log(courier, claim, Outcome.FAILED, error="too late to be of use")
+    if claim.attempts > ATTEMPTS_MAX:
+        error = "tried too often; the last attempts ended without a word"
+        aside = courier.outbox.set_aside(claim, error=error, ambiguous=claim.ambiguous)
+        return await _ended(aside, Delivered.DEAD)
+    return await _hand_over(courier, claim)
+
+
+async def _settle_doubt(courier: Courier, claim: Claim, fit: Fit) -> Delivery | None:
+    """Decide about a message that may have been handed over before; None: send it again."""
+    notifier, _ = _notifier(courier, claim)
+    message_id = message_id_of(claim.message, courier.mail_domain)
+    if courier.on_ambiguous is AmbiguousMail.ASK and await notifier.took(message_id):
+        return await _log(courier, claim, Outcome.SENT, message_id=message_id)
+    if fit is not Fit.SEND:
+        # It may have gone out while it was right; what is logged must say so.
+        error = "the mail server's answer was lost, and it is no longer right"
+        return await _log(courier, claim, Outcome.FAILED, message_id=message_id, error=error)
+    if courier.on_ambiguous is AmbiguousMail.RESEND or not claim.interrupted:
+        return None
+    if courier.on_ambiguous is AmbiguousMail.ASK and await notifier.took(message_id) is False:
+        return None
+    error = "the mail server's answer was lost: unknown whether it was sent"
+    return await _ended(
+        courier.outbox.set_aside(claim, error=error, ambiguous=True), Delivered.DEAD
+    )
+
+
+async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
+    notifier, channel = _notifier(courier, claim)
+    letter = letter_for(courier, claim)
+
+    async def may_send() -> bool:
+        return await courier.outbox.begin_sending(claim, lease=courier.lease)
+
+    try:
+        handed_over = await notifier.deliver(letter, may_send)
+    except TransportError as error:
+        # What comes up while the answer is awaited leaves open whether it was taken.
+        if error.permanent:
+            return await _log(
+                courier,
+                claim,
+                Outcome.FAILED,
+                message_id=letter.message_id,
+                error=error.message,
+                channel=channel,
+            )
+        if error.ambiguous and courier.on_ambiguous is not AmbiguousMail.RESEND:
+            return await _settle_lost_answer(courier, claim, notifier, letter, channel, error)
+        return await _again(courier, claim, error.message, ambiguous=error.ambiguous)
+    if not handed_over:
+        # Somebody else's by now, or no longer right: the row tells the next one who looks.
+        return await _after_withdrawal(courier, claim)
+    return await _log(courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel)
+
+
+async def _settle_lost_answer(
+    courier: Courier,
+    claim: Claim,
+    notifier: Notifier,
+    letter: Letter,
+    channel: str,
+    error: TransportError,
+) -> Delivery:
+    took = (
+        await notifier.took(letter.message_id)
+        if courier.on_ambiguous is AmbiguousMail.ASK
+        else None
+    )
+    if took:
+        return await _log(
+            courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
+        )
+    if took is False:
+        return await _again(courier, claim, error.message, ambiguous=False)
+    aside = courier.outbox.set_aside(claim, error=error.message, ambiguous=True)
+    return await _ended(aside, Delivered.DEAD)
+
+
+async def _after_withdrawal(courier: Courier, claim: Claim) -> Delivery:
+    """A fence that refuses means a change: the message is judged anew at once, by a new claim."""
+    job = await courier.outbox.retry_later(
+        claim, after=timedelta(0), error="changed while it was being sent", ambiguous=False
+    )
+    if job is None:
+        return Delivery(Delivered.SKIPPED)
+    await _schedule(courier, job)
+    return Delivery(Delivered.RETRIED)
+
+
+def _notifier(courier: Courier, claim: Claim) -> tuple[Notifier, str]:
+    addressee = claim.look.addressee
+    wanted = addressee.preferences.channel if addressee else EMAIL
+    channel = wanted if wanted in courier.notifiers else EMAIL
+    return courier.notifiers[channel], channel
+
+
+def letter_for(courier: Courier, claim: Claim) -> Letter:
+    """Return all that a channel needs in order to write the claimed message out."""
+    look = claim.look
+    assert look.addressee is not None
+    return Letter(
+        message=claim.message,
+        addressee=look.addressee,
+        clinic=look.clinic,
+        links=_links(courier, claim),
+        message_id=message_id_of(claim.message, courier.mail_domain),
+        appointment=look.appointment,
+        day=look.day,
+    )
+
+
+def _links(courier: Courier, claim: Claim) -> Links:
+    message, look = claim.message, claim.look
+    assert look.addressee is not None
+
+    def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:
+        expires_at = max(message.scheduled_for, courier.clock.now()) + until
+        token = courier.signer.sign(Link(purpose, message.clinic_id, subject, version, expires_at))
+        return f"{courier.public_url}/{path}/{token}"
+
+    unsubscribe = None
+    if message.family in OPTIONAL:
+        topic = OPTIONAL[message.family]
+        unsubscribe = url(
+            "unsubscribe", Purpose.UNSUBSCRIBE, look.addressee.user_id, topic, UNSUBSCRIBE_FOR
+        )
+    home = f"{courier.public_url}/"
+    if message.family in _ACCOUNT_PATHS:
+        path = _ACCOUNT_PATHS[message.family]
+        return Links(
+            account=f"{courier.public_url}/{path}/{_account_token(courier, claim)}", home=home
+        )
+    appointment = look.appointment
+    if appointment is None or message.family in (
+        CANCELLATION,
+        DOCTOR_CHANGE,
+        DOCTOR_LEFT,
+        DAY_SHEET,
+    ):
+        return Links(unsubscribe=unsubscribe, home=home)
+    left = appointment.starts_at - courier.clock.now()
+    version = appointment.schedule_version
+    return Links(
+        confirm=url("m", Purpose.CONFIRM, appointment.id, version, left),
+        cancel=url("m", Purpose.CANCEL, appointment.id, version, left),
+        move=url("m", Purpose.MOVE, appointment.id, version, left),
+        unsubscribe=unsubscribe,
+        home=home,
+    )
+
+
+def _account_token(courier: Courier, claim: Claim) -> str:
+    message, addressee = claim.message, claim.look.addressee
+    assert addressee is not None
+    if message.family != EMAIL_VERIFICATION:
+        # Bound to the password as it is now, so that setting one spends it.
+        return invitation(
+            courier.secret, addressee.user_id, message.expires_at, addressee.password_hash
+        )
+    return courier.signer.sign(
+        Link(
+            Purpose.EMAIL_VERIFICATION,
+            message.clinic_id,
+            addressee.user_id,
+            int(message.created_at.timestamp()),
+            message.expires_at,
+        )
+    )
+
+
+async def _again(courier: Courier, claim: Claim, error: str, *, ambiguous: bool) -> Delivery:
+    """Give the message back for another attempt, or set it aside when it has had enough."""
+    error = shortened(error)
+    ambiguous = ambiguous or claim.ambiguous
+    if claim.attempts >= ATTEMPTS_MAX:
+        aside = courier.outbox.set_aside(claim, error=error, ambiguous=ambiguous)
+        return await _ended(aside, Delivered.DEAD)
+    after = backoff(claim.attempts)
+
+    async def give_back() -> Job | None:
+        return await courier.outbox.retry_later(
+            claim, after=after, error=error, ambiguous=ambiguous
+        )
+
+    job = await _insisting(give_back)
+    if job is None:
+        return Delivery(Delivered.SKIPPED)
+    await _schedule(courier, job)
+    return Delivery(Delivered.RETRIED)
+
+
+async def _log(
+    courier: Courier,
+    claim: Claim,
+    status: Outcome,
+    *,
+    message_id: str | None = None,
+    error: str | None = None,
+    channel: str = EMAIL,
+) -> Delivery:
+    record = Record(
+        claim.message,
+        status,
+        claim.attempts,
+        maybe_twice=claim.ambiguous,
+        message_id=message_id,
+        error=shortened(error) if error else None,
+        channel=channel,
+    )
+
+    async def write() -> bool:
+        return await courier.outbox.finish(claim, record)
+
+    await _insisting(write)
+    if status is Outcome.FAILED:
+        return Delivery(Delivered.FAILED)
+    late = (courier.clock.now() - claim.message.scheduled_for).total_seconds()
+    return Delivery(Delivered.SENT, late, record.maybe_twice)
+
+
+async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
+    """Return what `write` returns, tried again while the database is away: what has happened must
+    be written down before anybody thinks it has not. Raises TemporaryFailure after two minutes."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LOG_TRIES_S
+    while True:
+        try:
+            return await write()
+        except TemporaryFailure:
+            if loop.time() > deadline:
+                raise
+        await asyncio.sleep(LOG_PAUSE_S)
+
+
+async def _ended(write: Awaitable[bool], result: Delivered) -> Delivery:
+    return Delivery(result if await write else Delivered.SKIPPED)
+
+
+async def _schedule(courier: Courier, job: Job) -> None:
+    try:
+        await courier.queue.schedule([job])
+    except QueueUnavailable:
+        # The sweep finds it when it is overdue, the resync when the queue is back.
+        logger.warning("the queue is away; message %s is left to the sweep", job.message_id)

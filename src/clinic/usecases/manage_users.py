@@ -1,0 +1,488 @@
+"""People and their accounts: register, add, invite, change, disable, export, erase."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from clinic.domain.appointments import OCCUPYING, AppointmentView
+from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.errors import (
+    ClinicNotFound,
+    InvalidInput,
+    InvitationInvalid,
+    PasswordRefused,
+    PermissionDenied,
+    UpcomingAppointments,
+    UserNotFound,
+    UserShared,
+)
+from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
+from clinic.domain.passwords import checked_password
+from clinic.domain.people import Actor, Role, Scope, User, checked_specialty
+from clinic.domain.permissions import Operation, permit
+from clinic.domain.sessions import (
+    INVITATION_LASTS,
+    Session,
+    check_invitation,
+    invitation,
+    invited_user,
+)
+from clinic.ports.accounts import Account, AccountReader, Accounts
+from clinic.ports.appointments import AppointmentQuery, AppointmentReader
+from clinic.ports.audit import AuditLog, EventQuery
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.phone_numbers import PhoneNumbers
+from clinic.ports.sessions import SessionReader
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.transactions import Transactions
+
+EXPORT_PAGES_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A person who may set a password with `token` once."""
+
+    account: Account
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All that is kept about a person."""
+
+    account: Account
+    appointments: tuple[AppointmentView, ...]
+    sessions: tuple[Session, ...]
+    #: who read or changed it: role, action and instant; no names
+    events: tuple[AuditEvent, ...]
+
+
+async def register(
+    name: str,
+    email: str,
+    password: str,
+    *,
+    clinic_id: UUID,
+    phone: str | None = None,
+    hasher: PasswordHasher,
+    phones: PhoneNumbers,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    request_id: str | None = None,
+    ip: str | None = None,
+) -> User:
+    """Return a new patient of the clinic, who may sign in at once.
+
+    Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
+    """
+    user = User(new_id(), name, email, Role.PATIENT, phones.checked(phone) if phone else None)
+    password_hash = await hasher.hash(checked_password(password, email=user.email, name=user.name))
+    actor = Actor(user.id, Role.PATIENT, clinic_id, request_id=request_id, ip=ip)
+
+    async def work(unit: UnitOfWork) -> User:
+        if await unit.people.clinic(clinic_id) is None:
+            raise ClinicNotFound()
+        await unit.people.add_user(user)
+        await unit.people.add_patient(clinic_id, user.id)
+        await unit.accounts.set_password_hash(user.id, password_hash)
+        await unit.events.add(_event(actor, "register", user.id, clock, new_id))
+        return user
+
+    return await transactions.run(work)
+
+
+async def add_user(
+    user: User,
+    *,
+    specialty: str | None,
+    secret: str,
+    phones: PhoneNumbers,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Invited:
+    """Return a new person of the actor's clinic in the role of `user`, with an invitation.
+
+    Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
+    """
+    permit(actor, Operation.MANAGE_USERS)
+    if user.role is Role.SYSTEM:
+        raise InvalidInput("Nobody signs in as the service itself.", pointer="/role")
+    if (user.role is Role.DOCTOR) != (specialty is not None):
+        raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
+    specialty = checked_specialty(specialty) if specialty is not None else None
+    if user.phone is not None:
+        user = replace(user, phone=phones.checked(user.phone))
+    clinic_id = actor.clinic_id
+
+    async def work(unit: UnitOfWork) -> Invited:
+        await unit.people.add_user(user)
+        if specialty is not None:
+            await unit.people.add_doctor(clinic_id, user.id, specialty)
+        elif user.role is Role.PATIENT:
+            await unit.people.add_patient(clinic_id, user.id)
+        else:
+            await unit.accounts.add_staff(clinic_id, user.id)
+        await unit.events.add(
+            _event(actor, "add_user", user.id, clock, new_id, reason, role=user.role.value)
+        )
+        account = Account(user, None, None, (clinic_id,))
+        return Invited(account, _invitation(account, secret, clock))
+
+    return await transactions.run(work)
+
+
+async def invite(
+    user_id: UUID,
+    *,
+    secret: str,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Invited:
+    """Return a new invitation for a person; it also replaces a forgotten password.
+
+    Raises PermissionDenied, UserNotFound, UserShared.
+    """
+    permit(actor, Operation.MANAGE_USERS)
+
+    async def work(unit: UnitOfWork) -> Invited:
+        account = await managed_account(unit.accounts, actor, user_id)
+        await unit.events.add(_event(actor, "invite", user_id, clock, new_id, reason))
+        return Invited(account, _invitation(account, secret, clock))
+
+    return await transactions.run(work)
+
+
+async def accept_invitation(
+    token: str,
+    password: str,
+    *,
+    secret: str,
+    hasher: PasswordHasher,
+    accounts: AccountReader,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    request_id: str | None = None,
+    ip: str | None = None,
+) -> User:
+    """Set the invited person's password, once; other sessions end.
+
+    Raises InvitationInvalid, PasswordRefused.
+    """
+    user_id = invited_user(token)
+    known = await accounts.account(user_id)
+    if known is None or known.disabled_at is not None or not known.clinics:
+        raise InvitationInvalid()
+    check_invitation(token, secret, known.password_hash, now=clock.now())
+    checked_password(password, email=known.user.email, name=known.user.name)
+    password_hash = await hasher.hash(password)
+    actor = Actor(user_id, known.user.role, known.clinics[0], request_id=request_id, ip=ip)
+
+    async def work(unit: UnitOfWork) -> User:
+        account = await unit.accounts.lock(user_id)
+        if account is None or account.disabled_at is not None:
+            raise InvitationInvalid()
+        # Again under the lock: of two that accept at once, one finds the password changed.
+        check_invitation(token, secret, account.password_hash, now=clock.now())
+        await unit.accounts.set_password_hash(user_id, password_hash)
+        await unit.sessions.revoke(user_id, clock.now())
+        await unit.events.add(_event(actor, "accept_invitation", user_id, clock, new_id))
+        return account.user
+
+    return await transactions.run(work)
+
+
+async def change_password(
+    current: str,
+    new: str,
+    *,
+    hasher: PasswordHasher,
+    accounts: AccountReader,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+) -> None:
+    """Change the actor's password; every other session of theirs ends.
+
+    Raises PermissionDenied when `current` is wrong, PasswordRefused.
+    """
+    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
+    known = await accounts.account(actor.user_id)
+    if known is None:
+        raise UserNotFound()
+    if not (await hasher.verify(known.password_hash, current[:1024])).is_right:
+        raise PermissionDenied("The current password is wrong.")
+    if new == current:
+        raise PasswordRefused("The new password is the old one.", pointer="/password")
+    checked_password(new, email=known.user.email, name=known.user.name)
+    password_hash = await hasher.hash(new)
+
+    async def work(unit: UnitOfWork) -> None:
+        account = await unit.accounts.lock(actor.user_id)
+        if account is None or account.password_hash != known.password_hash:
+            raise PermissionDenied("The current password is wrong.")
+        await unit.accounts.set_password_hash(actor.user_id, password_hash)
+        await unit.sessions.revoke(actor.user_id, clock.now(), keep=actor.session_id)
+        await unit.events.add(_event(actor, "change_password", actor.user_id, clock, new_id))
+
+    await transactions.run(work)
+
+
+async def set_enabled(
+    user_id: UUID,
+    *,
+    enabled: bool,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Account:
+    """Return the account, enabled or disabled; disabling ends its sessions at once.
+
+    Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for oneself.
+    """
+    permit(actor, Operation.MANAGE_USERS)
+    if user_id == actor.user_id and not enabled:
+        raise InvalidInput("You cannot disable yourself.", pointer="/disabled")
+
+    async def work(unit: UnitOfWork) -> Account:
+        account = await managed_account(unit.accounts, actor, user_id)
+        if (account.disabled_at is None) == enabled:
+            return account
+        disabled_at = None if enabled else clock.now()
+        await unit.accounts.set_disabled_at(user_id, disabled_at)
+        if not enabled:
+            await unit.sessions.revoke(user_id, clock.now())
+        action = "enable_user" if enabled else "disable_user"
+        await unit.events.add(_event(actor, action, user_id, clock, new_id, reason))
+        return replace(account, disabled_at=disabled_at)
+
+    return await transactions.run(work)
+
+
+async def add_membership(
+    user_id: UUID,
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Account:
+    """Make a receptionist or administrator of another clinic of the actor's one of this clinic too.
+
+    Raises PermissionDenied, UserNotFound, InvalidInput, AlreadyExists.
+    """
+    permit(actor, Operation.MANAGE_USERS)
+
+    async def work(unit: UnitOfWork) -> Account:
+        mine = await unit.accounts.account(actor.user_id)
+        account = await unit.accounts.lock(user_id)
+        if mine is None or account is None or not set(mine.clinics) & set(account.clinics):
+            raise UserNotFound()
+        if account.user.role not in (Role.RECEPTIONIST, Role.ADMIN):
+            raise InvalidInput("Only receptionists and administrators join this way.")
+        await unit.accounts.add_staff(actor.clinic_id, user_id)
+        await unit.events.add(_event(actor, "add_membership", user_id, clock, new_id, reason))
+        return replace(account, clinics=tuple(sorted({*account.clinics, actor.clinic_id})))
+
+    return await transactions.run(work)
+
+
+async def list_users(
+    *,
+    accounts: AccountReader,
+    actor: Actor,
+    role: Role | None = None,
+    after: UUID | None = None,
+    page: PageRequest,
+) -> tuple[Sequence[Account], UUID | None]:
+    """Return people of the clinic by id, and where the next page starts.
+
+    Raises PermissionDenied.
+    """
+    permit(actor, Operation.MANAGE_USERS)
+    found = await accounts.accounts(actor.clinic_id, role=role, after=after, limit=page.one_more)
+    items = found[: page.limit]
+    return items, items[-1].user.id if len(found) > page.limit else None
+
+
+async def read_user(*, accounts: AccountReader, actor: Actor, user_id: UUID) -> Account:
+    """Return a person of the clinic, or the actor's own account. Raises UserNotFound."""
+    if user_id != actor.user_id:
+        permit(actor, Operation.MANAGE_USERS)
+    account = await accounts.account(user_id)
+    if account is None or actor.clinic_id not in account.clinics:
+        raise UserNotFound()
+    return account
+
+
+async def change_own_data(
+    *,
+    name: str | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+    remove_phone: bool = False,
+    phones: PhoneNumbers,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+) -> Account:
+    """Return the actor's account with what was given changed.
+
+    Raises InvalidInput, PhoneNumberRefused, EmailInUse.
+    """
+    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
+    new_phone = phones.checked(phone) if phone else None
+
+    async def work(unit: UnitOfWork) -> Account:
+        account = await unit.accounts.lock(actor.user_id)
+        if account is None:
+            raise UserNotFound()
+        before = account.user
+        after = replace(
+            before,
+            name=before.name if name is None else name,
+            email=before.email if email is None else email,
+            phone=None if remove_phone else new_phone or before.phone,
+        )
+        changed = [
+            field
+            for field in ("name", "email", "phone")
+            if getattr(before, field) != getattr(after, field)
+        ]
+        if changed:
+            await unit.accounts.replace_user(after)
+            await unit.events.add(
+                _event(actor, "change_own_data", before.id, clock, new_id, fields=changed)
+            )
+        return replace(account, user=after)
+
+    return await transactions.run(work)
+
+
+async def export_own_data(
+    *,
+    accounts: AccountReader,
+    appointments: AppointmentReader,
+    sessions: SessionReader,
+    audit_log: AuditLog,
+    clock: Clock,
+    actor: Actor,
+) -> Export:
+    """Return all that is kept about the actor at this clinic."""
+    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
+    account = await accounts.account(actor.user_id)
+    if account is None:
+        raise UserNotFound()
+    mine: list[AppointmentView] = []
+    query = AppointmentQuery(Scope(actor.clinic_id, patient_id=actor.user_id))
+    page = PageRequest(LIMIT_MAX)
+    for _ in range(EXPORT_PAGES_MAX):
+        found = await appointments.list(query, page)
+        mine += found[: page.limit]
+        if len(found) <= page.limit:
+            break
+        last = mine[-1].appointment
+        page = PageRequest(LIMIT_MAX, Keyset(last.starts_at, last.id))
+    events = await audit_log.events(
+        EventQuery(actor.clinic_id, patient_id=actor.user_id), PageRequest(LIMIT_MAX)
+    )
+    live = await sessions.live(actor.user_id, clock.now())
+    return Export(account, tuple(mine), tuple(live), tuple(events))
+
+
+async def erase_user(
+    user_id: UUID,
+    *,
+    transactions: Transactions,
+    appointments: AppointmentReader,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    reason: str | None = None,
+) -> Account:
+    """Replace what names a patient by a pseudonym, for good; appointments and audit trail stay.
+
+    Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for staff, UpcomingAppointments.
+    """
+    permit(actor, Operation.MANAGE_USERS)
+    ahead = await appointments.list(
+        AppointmentQuery(
+            Scope(actor.clinic_id, patient_id=user_id),
+            starts_from=clock.now(),
+            statuses=OCCUPYING,
+        ),
+        PageRequest(1),
+    )
+    if ahead:
+        raise UpcomingAppointments()
+
+    async def work(unit: UnitOfWork) -> Account:
+        account = await managed_account(unit.accounts, actor, user_id)
+        if account.user.role is not Role.PATIENT:
+            raise InvalidInput("Staff are disabled, not erased.")
+        erased = User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
+        now = clock.now()
+        await unit.accounts.replace_user(erased)
+        await unit.accounts.set_password_hash(user_id, None)
+        await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
+        await unit.sessions.revoke(user_id, now)
+        await unit.events.add(_event(actor, "erase_user", user_id, clock, new_id, reason))
+        return Account(erased, None, account.disabled_at or now, account.clinics)
+
+    return await transactions.run(work)
+
+
+async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Account:
+    """Return the locked account of a person whom the actor may manage.
+
+    Who works at or goes to a clinic that is not the actor's is managed there: an invitation for
+    them would open that clinic. Raises UserNotFound, UserShared.
+    """
+    account = await accounts.lock(user_id)
+    if account is None or actor.clinic_id not in account.clinics:
+        raise UserNotFound()
+    if actor.role is not Role.SYSTEM and account.clinics != (actor.clinic_id,):
+        mine = await accounts.account(actor.user_id)
+        if mine is None or not set(account.clinics) <= set(mine.clinics):
+            raise UserShared()
+    return account
+
+
+def _invitation(account: Account, secret: str, clock: Clock) -> str:
+    expires_at = clock.now() + INVITATION_LASTS
+    return invitation(secret, account.user.id, expires_at, account.password_hash)
+
+
+def _event(
+    actor: Actor,
+    action: str,
+    user_id: UUID,
+    clock: Clock,
+    new_id: IdSource,
+    reason: str | None = None,
+    **detail: object,
+) -> AuditEvent:
+    return event_by(
+        actor,
+        action,
+        "user",
+        user_id,
+        now=clock.now(),
+        event_id=new_id(),
+        reason=reason,
+        detail=detail,
+    )

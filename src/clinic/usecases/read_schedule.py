@@ -1,0 +1,83 @@
+"""Read the schedule: every appointment of a day, or of the days around today, at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from clinic.domain.availability import day_interval
+from clinic.domain.clinic import checked_date
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput, TooManyRows
+from clinic.domain.people import Actor, scope_of
+from clinic.domain.permissions import Operation, permit
+from clinic.ports.appointments import AppointmentQuery, AppointmentReader, ScheduleEntry
+from clinic.ports.clock import Clock
+from clinic.ports.people import PeopleReader
+
+ROWS_MAX = 5_000
+DAYS_BACK = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Appointments by (starts_at, id), and the zone of the clinic whose clocks they follow."""
+
+    entries: Sequence[ScheduleEntry]
+    zone: ZoneInfo
+
+
+async def read_schedule(
+    *,
+    appointments: AppointmentReader,
+    people: PeopleReader,
+    clock: Clock,
+    actor: Actor,
+    doctor: str | None = None,
+    on_date: date | None = None,
+) -> Schedule:
+    """Return all that the actor may see of one day at the clinic; without `on_date`, of the time
+    from seven days ago to the booking horizon. `doctor` is an id, or a name without regard to case.
+
+    Raises PermissionDenied, ClinicNotFound, DatetimeOutOfRange, DoctorNotFound, InvalidInput when
+    several doctors bear the name, TooManyRows above 5,000.
+    """
+    permit(actor, Operation.READ_APPOINTMENTS)
+    clinic = await people.clinic(actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    if on_date is not None:
+        day = day_interval(checked_date(on_date, "date"), clinic.zone)
+        start, end = day.starts_at, day.ends_at
+    else:
+        now = clock.now()
+        _, horizon = clinic.policy.bookable_window(now)
+        # What starts exactly at the horizon can be booked, so it belongs to the answer.
+        start, end = now - timedelta(days=DAYS_BACK), horizon + timedelta(microseconds=1)
+    query = AppointmentQuery(
+        scope_of(actor),
+        doctor_id=None if doctor is None else await _doctor_id(people, actor, doctor),
+        starts_from=start,
+        starts_before=end,
+    )
+    found = await appointments.schedule(query, ROWS_MAX + 1)
+    if len(found) > ROWS_MAX:
+        raise TooManyRows(
+            f"There are more than {ROWS_MAX:,} appointments; ask for one doctor or one date.",
+            rowsMax=ROWS_MAX,
+        )
+    return Schedule(found, clinic.zone)
+
+
+async def _doctor_id(people: PeopleReader, actor: Actor, id_or_name: str) -> UUID:
+    """Return the id of the doctor who is meant. Raises DoctorNotFound, InvalidInput."""
+    name = " ".join(id_or_name.split()).casefold()
+    doctors = await people.doctors(actor.clinic_id)
+    if any(str(each.id) == name for each in doctors):
+        return UUID(name)
+    bearers = [each.id for each in doctors if each.name.casefold() == name]
+    if not bearers:
+        raise DoctorNotFound()
+    if len(bearers) > 1:
+        raise InvalidInput("Several doctors bear this name; give the id.", pointer="doctor")
+    return bearers[0]

@@ -1,0 +1,279 @@
+"""Sign in and out, and end sessions."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.errors import (
+    ClinicNotNamed,
+    NotSignedIn,
+    SessionNotFound,
+    SignInFailed,
+    UserNotFound,
+)
+from clinic.domain.passwords import PASSWORD_MAX_CHARS
+from clinic.domain.people import Actor, Role, User
+from clinic.domain.permissions import Operation, permit
+from clinic.domain.sessions import (
+    LIFETIME,
+    REFERENCE_BYTES,
+    Session,
+    SessionKind,
+    SignedIn,
+    hash_of,
+)
+from clinic.ports.accounts import Account, AccountReader
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.sessions import SessionReader
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.audit_buffer import AuditBuffer
+from clinic.usecases.manage_users import managed_account
+from clinic.usecases.transactions import Transactions
+
+#: the actor of requests by nobody known
+NOBODY_ID = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from."""
+
+    request_id: str | None = None
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session just made; `reference` is the cookie's secret, told once."""
+
+    session: Session
+    user: User
+    reference: str
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(
+            self.user.id, self.user.role, self.session.clinic_id, session_id=self.session.id
+        )
+
+
+async def sign_in(
+    email: str,
+    password: str,
+    *,
+    accounts: AccountReader,
+    hasher: PasswordHasher,
+    transactions: Transactions,
+    audit: AuditBuffer,
+    clock: Clock,
+    new_id: IdSource,
+    origin: Origin,
+    kind: SessionKind = SessionKind.BEARER,
+    clinic_id: UUID | None = None,
+    lifetime: timedelta = LIFETIME,
+) -> NewSession:
+    """Return a new session of the person with this email address and password.
+
+    Whatever is wrong, the answer and the work before it are the same. Raises SignInFailed, and
+    ClinicNotNamed to whom the password is right but several clinics are open to.
+    """
+    account = await accounts.by_email(email.strip())
+    too_long = len(password) > PASSWORD_MAX_CHARS
+    check = await hasher.verify(
+        account.password_hash if account else None, "" if too_long else password
+    )
+    usable = account is not None and account.disabled_at is None and bool(account.clinics)
+    elsewhere = account is not None and clinic_id not in (None, *account.clinics)
+    if account is None or too_long or not check.is_right or not usable or elsewhere:
+        _note_failure(audit, account, clinic_id, origin, clock, new_id)
+        raise SignInFailed()
+    if clinic_id is None:
+        if len(account.clinics) > 1:
+            raise ClinicNotNamed(clinics=[str(each) for each in account.clinics])
+        clinic_id = account.clinics[0]
+    new_hash = await hasher.hash(password) if check.wants_rehash else None
+    made = make_session(
+        account.user, clinic_id, kind=kind, clock=clock, new_id=new_id, lifetime=lifetime
+    )
+    actor = replace(made.actor, request_id=origin.request_id, ip=origin.ip)
+
+    async def work(unit: UnitOfWork) -> NewSession:
+        # Read again under a lock: a password that changed meanwhile must not let anybody in.
+        locked = await unit.accounts.lock(account.user.id)
+        if locked is None or locked != account:
+            raise SignInFailed()
+        if new_hash is not None:
+            await unit.accounts.set_password_hash(account.user.id, new_hash)
+        await unit.sessions.add(made.session)
+        await unit.events.add(_event(actor, "sign_in", made.session.id, clock, new_id))
+        return made
+
+    return await transactions.run(work)
+
+
+def make_session(
+    user: User,
+    clinic_id: UUID,
+    *,
+    kind: SessionKind,
+    clock: Clock,
+    new_id: IdSource,
+    lifetime: timedelta = LIFETIME,
+) -> NewSession:
+    """Return a session to be added; its reference cannot be guessed."""
+    now = clock.now()
+    reference = secrets.token_urlsafe(REFERENCE_BYTES)
+    session = Session(
+        new_id(),
+        clinic_id,
+        user.id,
+        user.role,
+        kind,
+        created_at=now,
+        expires_at=now + lifetime,
+        last_seen_at=now,
+        token_hash=hash_of(reference),
+    )
+    return NewSession(session, user, reference)
+
+
+async def find_session(found: SignedIn | None, *, sessions: SessionReader, clock: Clock) -> Session:
+    """Return the live session that was looked up, noting that it was seen. Raises NotSignedIn."""
+    if found is None:
+        raise NotSignedIn()
+    now = clock.now()
+    session = found.check(now)
+    if session.wants_touch(now):
+        await sessions.touch(session.clinic_id, session.id, now)
+    return session
+
+
+async def sign_out(
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    session_id: UUID | None = None,
+    everywhere: bool = False,
+) -> None:
+    """End the actor's current session, the one named, or all. Raises SessionNotFound."""
+    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
+    one = None if everywhere else session_id or actor.session_id
+
+    async def work(unit: UnitOfWork) -> None:
+        await _revoke(unit, actor.user_id, one, actor, clock, new_id)
+
+    if one is None and not everywhere:
+        return
+    await transactions.run(work)
+
+
+async def revoke_sessions(
+    user_id: UUID,
+    *,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    session_id: UUID | None = None,
+) -> None:
+    """End another person's sessions, or one of them. Raises PermissionDenied, UserNotFound,
+    SessionNotFound."""
+    permit(actor, Operation.MANAGE_USERS)
+
+    async def work(unit: UnitOfWork) -> None:
+        await managed_account(unit.accounts, actor, user_id)
+        await _revoke(unit, user_id, session_id, actor, clock, new_id)
+
+    await transactions.run(work)
+
+
+async def own_sessions(*, sessions: SessionReader, clock: Clock, actor: Actor) -> Sequence[Session]:
+    """Return where the actor is signed in."""
+    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
+    return await sessions.live(actor.user_id, clock.now())
+
+
+async def sign_in_as(
+    user_ids: Sequence[UUID],
+    *,
+    accounts: AccountReader,
+    transactions: Transactions,
+    clock: Clock,
+    new_id: IdSource,
+    actor: Actor,
+    lifetime: timedelta = LIFETIME,
+) -> Sequence[NewSession]:
+    """Return a session of each user at the actor's clinic, made by the service for scripts.
+
+    Raises PermissionDenied to anybody else, UserNotFound.
+    """
+    if actor.role is not Role.SYSTEM:
+        permit(actor, Operation.MANAGE_USERS)
+        raise UserNotFound("Only the service itself can sign in as somebody.")
+    made = []
+    for user_id in user_ids:
+        account = await accounts.account(user_id)
+        if account is None or actor.clinic_id not in account.clinics or account.disabled_at:
+            raise UserNotFound()
+        made.append(
+            make_session(
+                account.user,
+                actor.clinic_id,
+                kind=SessionKind.BEARER,
+                clock=clock,
+                new_id=new_id,
+                lifetime=lifetime,
+            )
+        )
+
+    async def work(unit: UnitOfWork) -> Sequence[NewSession]:
+        for one in made:
+            await unit.sessions.add(one.session)
+            await unit.events.add(_event(actor, "issue_token", one.session.id, clock, new_id))
+        return made
+
+    return await transactions.run(work)
+
+
+async def _revoke(
+    unit: UnitOfWork,
+    user_id: UUID,
+    session_id: UUID | None,
+    actor: Actor,
+    clock: Clock,
+    new_id: IdSource,
+) -> None:
+    ended = await unit.sessions.revoke(user_id, clock.now(), session_id=session_id)
+    if session_id is not None and not ended:
+        raise SessionNotFound()
+    for each in ended:
+        action = "sign_out" if user_id == actor.user_id else "revoke_session"
+        await unit.events.add(_event(actor, action, each, clock, new_id))
+
+
+def _event(
+    actor: Actor, action: str, session_id: UUID, clock: Clock, new_id: IdSource
+) -> AuditEvent:
+    return event_by(actor, action, "session", session_id, now=clock.now(), event_id=new_id())
+
+
+def _note_failure(
+    audit: AuditBuffer,
+    account: Account | None,
+    clinic_id: UUID | None,
+    origin: Origin,
+    clock: Clock,
+    new_id: IdSource,
+) -> None:
+    known = account.clinics if account else ()
+    where = clinic_id or (known[0] if known else NOBODY_ID)
+    user_id = account.user.id if account else None
+    nobody = Actor(NOBODY_ID, Role.SYSTEM, where, request_id=origin.request_id, ip=origin.ip)
+    event = event_by(nobody, "sign_in", "user", user_id, now=clock.now(), event_id=new_id())
+    audit.add_denial(replace(event, outcome="denied"))

@@ -1,0 +1,476 @@
+"""Each constraint refuses what it is there for, in raw SQL, past everything in front of it."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from clinic.adapters.postgres.tables import metadata
+
+Row = dict[str, Any]
+
+
+def _id(number: int) -> UUID:
+    return UUID(int=number)
+
+
+ONE, TWO = _id(1), _id(2)
+NINE = datetime(2026, 11, 24, 9, tzinfo=UTC)
+HALF_HOUR = timedelta(minutes=30)
+NOBODY = _id(999)
+
+CLINIC: Row = {
+    "id": ONE,
+    "name": "Riverside",
+    "time_zone": "Europe/London",
+    "notice_min": 60,
+    "horizon_days": 90,
+    "cancel_notice_min": 120,
+    "hold_min": 10,
+    "reminder_leads_min": [1440, 120],
+}
+USER: Row = {"id": _id(10), "name": "Ada Adams", "email": "ada@example.org", "role": "PATIENT"}
+DOCTOR: Row = {"clinic_id": ONE, "user_id": _id(11), "specialty": "General"}
+SLOT: Row = {
+    "clinic_id": ONE,
+    "id": _id(20),
+    "doctor_id": _id(11),
+    "specialty": "General",
+    "starts_at": NINE,
+    "ends_at": NINE + HALF_HOUR,
+    "state": "OPEN",
+    "taken": True,
+}
+APPOINTMENT: Row = {
+    "clinic_id": ONE,
+    "id": _id(30),
+    "slot_id": _id(20),
+    "doctor_id": _id(11),
+    "patient_id": _id(10),
+    "starts_at": NINE,
+    "ends_at": NINE + HALF_HOUR,
+    "type": "Consultation",
+    "status": "BOOKED",
+    "version": 1,
+    "schedule_version": 0,
+    "status_by": _id(10),
+    "created_at": NINE,
+    "updated_at": NINE,
+}
+LATER: Row = {"starts_at": NINE + HALF_HOUR, "ends_at": NINE + 2 * HALF_HOUR}
+
+#: a row of each table that the database takes beside those of the fixture `rows`
+ROWS: dict[str, Row] = {
+    "clinics": CLINIC | {"id": _id(3)},
+    "users": USER | {"id": _id(13), "email": "new@example.org"},
+    "doctors_profiles": DOCTOR | {"user_id": _id(10)},
+    "patients_profiles": {"clinic_id": ONE, "user_id": _id(11)},
+    "staff_profiles": {"clinic_id": ONE, "user_id": _id(11)},
+    "sessions": {
+        "clinic_id": ONE,
+        "id": _id(40),
+        "user_id": _id(10),
+        "role": "PATIENT",
+        "kind": "bearer",
+        "token_hash": b"x" * 32,
+        "created_at": NINE,
+        "expires_at": NINE + HALF_HOUR,
+        "last_seen_at": NINE,
+    },
+    "availabilities": {
+        "clinic_id": ONE,
+        "id": _id(50),
+        "doctor_id": _id(11),
+        "start_time": time(9),
+        "end_time": time(11),
+        "slot_min": 30,
+        "weekdays": [1, 2],
+        "on_date": None,
+        "valid_from": date(2026, 1, 1),
+        "valid_until": date(2026, 12, 31),
+    },
+    "availability_exceptions": {
+        "clinic_id": ONE,
+        "id": _id(51),
+        "doctor_id": _id(11),
+        "on_date": date(2026, 12, 24),
+        "kind": "ADD",
+        "start_time": time(9),
+        "end_time": time(11),
+        "slot_min": 30,
+    },
+    "slots": SLOT | LATER | {"id": _id(21), "taken": False},
+    # The patient's appointment was cancelled: the slot and the time are free for another.
+    "appointments": APPOINTMENT | {"id": _id(31), "status": "CANCELLED"},
+    "audit_appointment": {
+        "clinic_id": ONE,
+        "id": _id(60),
+        "appointment_id": _id(30),
+        "at": NINE,
+        "actor_id": _id(10),
+        "actor_role": "PATIENT",
+        "action": "CHANGE_STATUS",
+        "from_status": "BOOKED",
+        "to_status": "CONFIRMED",
+        "to_slot_id": _id(20),
+        "version": 2,
+        "reason": "asked",
+    },
+    "audit_event": {
+        "clinic_id": ONE,
+        "id": _id(61),
+        "at": NINE,
+        "actor_id": _id(10),
+        "actor_role": "PATIENT",
+        "action": "read",
+        "entity": "slot",
+        "reason": "asked",
+        "outcome": "done",
+        "detail": "{}",
+    },
+    "audit_seals": {
+        "seq": 1,
+        "sealed_at": NINE,
+        "xid_from": 1,
+        "xid_to": 2,
+        "row_count": 1,
+        "root": b"r",
+        "previous": b"p",
+        "chain": b"c",
+        "keys": b"k",
+        "leaves": b"l",
+    },
+    "notification_outbox": {
+        "clinic_id": ONE,
+        "id": _id(70),
+        "appointment_id": _id(30),
+        "user_id": None,
+        "kind": "confirmation",
+        "channel": "email",
+        "version": 0,
+        "scheduled_for": NINE,
+        "next_at": NINE,
+        "expires_at": NINE + HALF_HOUR,
+        "created_at": NINE,
+    },
+    "notification": {
+        "clinic_id": ONE,
+        "id": _id(71),
+        "appointment_id": _id(30),
+        "user_id": None,
+        "kind": "confirmation",
+        "channel": "email",
+        "version": 0,
+        "scheduled_for": NINE,
+        "status": "SENT",
+        "attempts": 1,
+        "finished_at": NINE,
+    },
+    "notification_preferences": {
+        "clinic_id": ONE,
+        "user_id": _id(10),
+        "language": "en",
+        "channel": "email",
+        "opted_out": [],
+    },
+    "idempotency_keys": {
+        "clinic_id": ONE,
+        "principal_id": _id(10),
+        "key": "a key of twenty signs",
+        "fingerprint": b"f" * 32,
+        "status": 201,
+        "body": b"{}",
+        "created_at": NINE,
+    },
+    "payments": {
+        "clinic_id": ONE,
+        "id": _id(80),
+        "appointment_id": _id(30),
+        "provider": "stripe",
+        "provider_ref": "pi_1",
+        "amount_minor": 1000,
+        "currency": "EUR",
+        "status": "PENDING",
+        "created_at": NINE,
+        "updated_at": NINE,
+    },
+}
+
+#: constraint → what in the table's row breaks it
+BREAKS: dict[str, tuple[str, Row]] = {
+    "clinics_name_length": ("clinics", {"name": ""}),
+    "clinics_time_zone_length": ("clinics", {"time_zone": ""}),
+    "clinics_notice_range": ("clinics", {"notice_min": -1}),
+    "clinics_horizon_range": ("clinics", {"horizon_days": 731}),
+    "clinics_cancel_notice_range": ("clinics", {"cancel_notice_min": -1}),
+    "clinics_hold_range": ("clinics", {"hold_min": 0}),
+    "clinics_reminder_leads_range": ("clinics", {"reminder_leads_min": [0]}),
+    "users_name_length": ("users", {"name": "x" * 201}),
+    "users_email_length": ("users", {"email": "x" * 255}),
+    "users_role_known": ("users", {"role": "OWNER"}),
+    "users_email_key": ("users", {"email": "ADA@example.org"}),
+    "doctors_profiles_clinic_fkey": ("doctors_profiles", {"clinic_id": NOBODY}),
+    "doctors_profiles_user_fkey": ("doctors_profiles", {"user_id": NOBODY}),
+    "doctors_profiles_specialty_length": ("doctors_profiles", {"specialty": ""}),
+    "patients_profiles_clinic_fkey": ("patients_profiles", {"clinic_id": NOBODY}),
+    "patients_profiles_user_fkey": ("patients_profiles", {"user_id": NOBODY}),
+    "staff_profiles_clinic_fkey": ("staff_profiles", {"clinic_id": NOBODY}),
+    "staff_profiles_user_fkey": ("staff_profiles", {"user_id": NOBODY}),
+    "sessions_clinic_fkey": ("sessions", {"clinic_id": NOBODY}),
+    "sessions_user_fkey": ("sessions", {"user_id": NOBODY}),
+    "sessions_role_known": ("sessions", {"role": "OWNER"}),
+    "sessions_kind_known": ("sessions", {"kind": "ticket"}),
+    "sessions_token_length": ("sessions", {"token_hash": b"short"}),
+    "sessions_expiry_after_start": ("sessions", {"expires_at": NINE}),
+    "availabilities_doctor_fkey": ("availabilities", {"doctor_id": NOBODY}),
+    "availabilities_end_after_start": ("availabilities", {"end_time": time(9)}),
+    "availabilities_slot_range": ("availabilities", {"slot_min": 4}),
+    "availabilities_weekdays_known": ("availabilities", {"weekdays": [0]}),
+    "availabilities_weekly_or_dated": ("availabilities", {"weekdays": []}),
+    "availabilities_validity_order": ("availabilities", {"valid_until": date(2025, 1, 1)}),
+    "availability_exceptions_doctor_fkey": ("availability_exceptions", {"doctor_id": NOBODY}),
+    "availability_exceptions_kind_known": (
+        "availability_exceptions",
+        {"kind": "MOVE", "slot_min": None},
+    ),
+    "availability_exceptions_end_after_start": ("availability_exceptions", {"end_time": None}),
+    "availability_exceptions_slot_range": ("availability_exceptions", {"slot_min": 481}),
+    "availability_exceptions_slot_when_added": ("availability_exceptions", {"slot_min": None}),
+    "slots_doctor_fkey": ("slots", {"specialty": "Dermatology"}),
+    "slots_state_known": ("slots", {"state": "FREE"}),
+    "slots_length_range": ("slots", {"ends_at": NINE + HALF_HOUR}),
+    "slots_doctor_excl": ("slots", {"starts_at": NINE + timedelta(minutes=29)}),
+    "slots_doctor_starts_key": ("slots", {"starts_at": NINE}),
+    "appointments_slot_fkey": ("appointments", {"ends_at": NINE + 2 * HALF_HOUR}),
+    "appointments_patient_fkey": ("appointments", {"patient_id": NOBODY}),
+    "appointments_status_known": ("appointments", {"status": "LOST"}),
+    "appointments_type_length": ("appointments", {"type": ""}),
+    "appointments_version_range": ("appointments", {"version": 0}),
+    "appointments_end_after_start": ("appointments", {"ends_at": NINE}),
+    "appointments_occupied_slot_key": (
+        "appointments",
+        {"status": "HELD", "patient_id": _id(12)},
+    ),
+    "appointments_patient_excl": (
+        "appointments",
+        {"status": "BOOKED", "slot_id": _id(22), "doctor_id": _id(12)},
+    ),
+    "audit_appointment_role_known": ("audit_appointment", {"actor_role": "OWNER"}),
+    "audit_appointment_action_known": ("audit_appointment", {"action": "ERASE"}),
+    "audit_appointment_from_known": ("audit_appointment", {"from_status": "LOST"}),
+    "audit_appointment_to_known": ("audit_appointment", {"to_status": "LOST"}),
+    "audit_appointment_version_range": ("audit_appointment", {"version": 0}),
+    "audit_appointment_reason_length": ("audit_appointment", {"reason": "x" * 501}),
+    "audit_event_role_known": ("audit_event", {"actor_role": "OWNER"}),
+    "audit_event_reason_length": ("audit_event", {"reason": "x" * 501}),
+    "audit_seals_range": ("audit_seals", {"row_count": 0}),
+    "notification_outbox_appointment_fkey": ("notification_outbox", {"appointment_id": NOBODY}),
+    "notification_outbox_user_fkey": (
+        "notification_outbox",
+        {"appointment_id": None, "user_id": NOBODY},
+    ),
+    "notification_outbox_one_subject": ("notification_outbox", {"appointment_id": None}),
+    "notification_outbox_state_known": ("notification_outbox", {"state": "lost"}),
+    "notification_outbox_channel_known": ("notification_outbox", {"channel": "pigeon"}),
+    "notification_outbox_kind_length": ("notification_outbox", {"kind": ""}),
+    "notification_outbox_counts_range": ("notification_outbox", {"version": -1}),
+    "notification_outbox_expiry_after_due": (
+        "notification_outbox",
+        {"expires_at": NINE - HALF_HOUR},
+    ),
+    "notification_one_subject": ("notification", {"appointment_id": None}),
+    "notification_status_known": ("notification", {"status": "MAYBE"}),
+    "notification_channel_known": ("notification", {"channel": "pigeon"}),
+    "notification_kind_length": ("notification", {"kind": ""}),
+    "notification_counts_range": ("notification", {"attempts": -1}),
+    "notification_preferences_clinic_fkey": ("notification_preferences", {"clinic_id": NOBODY}),
+    "notification_preferences_user_fkey": ("notification_preferences", {"user_id": NOBODY}),
+    "notification_preferences_channel_known": ("notification_preferences", {"channel": "pigeon"}),
+    "notification_preferences_language_length": ("notification_preferences", {"language": "e"}),
+    "notification_preferences_opted_out_size": (
+        "notification_preferences",
+        {"opted_out": ["reminder"] * 21},
+    ),
+    "idempotency_keys_key_length": ("idempotency_keys", {"key": ""}),
+    "idempotency_keys_fingerprint_length": ("idempotency_keys", {"fingerprint": b""}),
+    "idempotency_keys_status_range": ("idempotency_keys", {"status": 99}),
+    "idempotency_keys_point_known": (
+        "idempotency_keys",
+        {"recovery_point": "lost", "status": None, "body": None},
+    ),
+    "idempotency_keys_answer_when_finished": ("idempotency_keys", {"body": None}),
+    "payments_appointment_fkey": ("payments", {"appointment_id": NOBODY}),
+    "payments_amount_range": ("payments", {"amount_minor": -1}),
+    "payments_currency_code": ("payments", {"currency": "euro"}),
+    "payments_status_known": ("payments", {"status": "LOST"}),
+}
+
+#: constraint → what differs from a first row that is there
+TWICE: dict[str, tuple[str, Row]] = {
+    "sessions_token_key": ("sessions", {"id": _id(41)}),
+    "audit_seals_from_key": ("audit_seals", {"seq": 2, "xid_to": 3}),
+    "notification_outbox_once_key": ("notification_outbox", {"id": _id(72)}),
+    "notification_outbox_sheet_key": ("notification_outbox", {"id": _id(72)}),
+    "notification_once_key": ("notification", {"id": _id(72)}),
+    "payments_reference_key": ("payments", {"id": _id(81)}),
+}
+FIRST: dict[str, Row] = {
+    "notification_outbox_sheet_key": {
+        "appointment_id": None,
+        "user_id": _id(11),
+        "kind": "day_sheet",
+    },
+}
+
+#: they hold nothing that a key inside them does not: they are there to be referred to
+TARGETS = {"doctors_profiles_specialty_key", "slots_place_key"}
+
+
+@pytest.fixture
+def rows(owner: psycopg.Connection) -> psycopg.Connection:
+    """A connection that has seen two clinics, two doctors, two patients and one booking."""
+    for clinic_id in (ONE, TWO):
+        _insert(owner, "clinics", CLINIC | {"id": clinic_id})
+    for number, name in ((10, "ada"), (11, "hill"), (12, "mann")):
+        _insert(owner, "users", USER | {"id": _id(number), "email": f"{name}@example.org"})
+    for doctor in (11, 12):
+        _insert(owner, "doctors_profiles", DOCTOR | {"user_id": _id(doctor)})
+    for patient in (10, 12):
+        _insert(owner, "patients_profiles", {"clinic_id": ONE, "user_id": _id(patient)})
+    _insert(owner, "slots", SLOT)
+    _insert(owner, "slots", SLOT | {"id": _id(22), "doctor_id": _id(12), "taken": False})
+    _insert(owner, "appointments", APPOINTMENT)
+    return owner
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_row_that_keeps_every_constraint_is_taken(rows: psycopg.Connection, table: str) -> None:
+    _insert(rows, table, ROWS[table])
+
+
+@pytest.mark.parametrize("constraint", BREAKS)
+def test_row_that_breaks(rows: psycopg.Connection, constraint: str) -> None:
+    table, wrong = BREAKS[constraint]
+    if constraint == "slots_doctor_starts_key":
+        # The exclusion refuses all that this index does, and comes first.
+        rows.execute("ALTER TABLE slots DROP CONSTRAINT slots_doctor_excl")
+
+    with pytest.raises(psycopg.IntegrityError) as refused:
+        _insert(rows, table, ROWS[table] | wrong)
+
+    assert refused.value.diag.constraint_name == constraint
+
+
+@pytest.mark.parametrize("constraint", TWICE)
+def test_second_row_that_breaks(rows: psycopg.Connection, constraint: str) -> None:
+    table, other = TWICE[constraint]
+    first = ROWS[table] | FIRST.get(constraint, {})
+    _insert(rows, table, first)
+
+    with pytest.raises(psycopg.errors.UniqueViolation) as refused:
+        _insert(rows, table, first | other)
+
+    assert _top_name(rows, refused.value) == constraint
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_second_row_with_the_same_primary_key(rows: psycopg.Connection, table: str) -> None:
+    key = metadata.tables[table].primary_key
+    other = {
+        # Everything else may differ, so that no other constraint is met.
+        "email": "other@example.org",
+        "xid_from": 5,
+        "xid_to": 6,
+        "token_hash": b"y" * 32,
+        "provider_ref": "pi_2",
+        "kind": "bearer" if table == "sessions" else "cancellation",
+    } | (LATER | {"starts_at": NINE + 2 * HALF_HOUR, "ends_at": NINE + 3 * HALF_HOUR})
+    if table == "availability_exceptions":
+        other["kind"] = "ADD"
+    _insert(rows, table, ROWS[table])
+
+    again = {name: other[name] for name in ROWS[table] if name in other}
+    with pytest.raises(psycopg.errors.UniqueViolation) as refused:
+        _insert(rows, table, ROWS[table] | ({} if table == "appointments" else again))
+
+    assert _top_name(rows, refused.value) == key.name
+
+
+def test_every_constraint_has_been_broken() -> None:
+    named: set[str] = set()
+    for table in metadata.tables.values():
+        keys = {table.primary_key}
+        named |= {str(constraint.name) for constraint in table.constraints - keys}
+        named |= {str(index.name) for index in table.indexes if index.unique}
+
+    assert named - TARGETS == {*BREAKS, *TWICE}
+    assert set(metadata.tables) == set(ROWS)
+
+
+def test_constraint_names_fit_the_engines_that_lengthen_them() -> None:
+    names = [str(one.name) for table in metadata.tables.values() for one in table.constraints]
+    names += [str(one.name) for table in metadata.tables.values() for one in table.indexes]
+
+    assert [name for name in names if name == "None" or len(name) > 50] == []
+
+
+def test_retired_slot_makes_room_for_another(rows: psycopg.Connection) -> None:
+    rows.execute("UPDATE slots SET state = 'RETIRED' WHERE id = %s", [_id(22)])
+
+    _insert(rows, "slots", SLOT | {"id": _id(23), "doctor_id": _id(12)})
+
+
+def test_slot_moved_in_time_takes_its_appointment_along(rows: psycopg.Connection) -> None:
+    rows.execute(
+        "UPDATE slots SET starts_at = %(starts_at)s, ends_at = %(ends_at)s WHERE id = %(id)s",
+        LATER | {"id": _id(20)},
+    )
+
+    moved = rows.execute("SELECT starts_at, ends_at FROM appointments").fetchall()
+    assert moved == [(LATER["starts_at"], LATER["ends_at"])]
+
+
+def test_specialty_changed_changes_with_its_slots(rows: psycopg.Connection) -> None:
+    rows.execute("UPDATE doctors_profiles SET specialty = 'Skin' WHERE user_id = %s", [_id(11)])
+
+    copied = rows.execute("SELECT specialty FROM slots WHERE doctor_id = %s", [_id(11)]).fetchall()
+    assert copied == [("Skin",)]
+
+
+def test_appointment_of_another_clinics_slot_is_refused(rows: psycopg.Connection) -> None:
+    _insert(rows, "patients_profiles", {"clinic_id": TWO, "user_id": _id(10)})
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation) as refused:
+        _insert(rows, "appointments", ROWS["appointments"] | {"clinic_id": TWO})
+
+    assert refused.value.diag.constraint_name == "appointments_slot_fkey"
+
+
+def _insert(connection: psycopg.Connection, table: str, row: Row) -> None:
+    query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(map(sql.Placeholder, row)),
+    )
+    connection.execute(query, row)
+
+
+def _top_name(connection: psycopg.Connection, error: psycopg.Error) -> str:
+    """Return the constraint's name; a partition's index is told by its parent's."""
+    name = error.diag.constraint_name
+    connection.rollback()
+    found = connection.execute(
+        """
+        WITH RECURSIVE up (oid) AS (
+            SELECT to_regclass(%s)::oid
+            UNION ALL
+            SELECT inhparent FROM pg_inherits JOIN up ON inhrelid = up.oid
+        )
+        SELECT c.relname FROM up JOIN pg_class c USING (oid)
+        """,
+        [name],
+    ).fetchall()
+    return str(found[-1][0])

@@ -1,0 +1,89 @@
+"""The hot statements against the tables they use, and what the planner makes of them."""
+
+import re
+from datetime import timedelta
+from itertools import product
+
+import psycopg
+import pytest
+from psycopg.rows import scalar_row
+
+from clinic.adapters.postgres import PostgresStore, hot
+from clinic.adapters.postgres.tables import metadata
+from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
+
+LISTINGS = [
+    hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
+    for doctor, specialty, after, backwards in product((False, True), repeat=4)
+]
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
+
+
+@pytest.mark.parametrize("statement", [*hot.PREPARED, *LISTINGS])
+def test_statement_names_columns_that_exist(owner: psycopg.Connection, statement: str) -> None:
+    owner.execute(f"PREPARE hot AS {statement}".encode())
+    owner.execute("DEALLOCATE hot")
+
+
+def test_booking_writes_every_column_that_has_no_default() -> None:
+    written = {
+        table: {column.strip() for column in columns.split(",")}
+        for table, columns in _INSERT.findall(hot.TAKE_AND_ANSWER)
+    }
+
+    required = {
+        table: {
+            column.name
+            for column in metadata.tables[table].c
+            if not column.nullable and column.server_default is None
+        }
+        for table in written
+    }
+    known = {table: set(metadata.tables[table].c.keys()) for table in written}
+    assert sorted(written) == [
+        "appointments",
+        "audit_appointment",
+        "idempotency_keys",
+        "notification_outbox",
+    ]
+    assert {table for table in written if not required[table] <= written[table]} == set()
+    assert {table for table in written if not written[table] <= known[table]} == set()
+
+
+def test_booking_keeps_to_what_every_engine_understands() -> None:
+    for statement in hot.PREPARED:
+        assert "ON CONFLICT" not in statement
+        assert not re.search(r"CASE \w", statement.replace("CASE WHEN", ""))
+        assert not re.search(r"\b(now|random|clock_timestamp|gen_random_uuid)\(", statement)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("whose", "value", "index"),
+    [
+        ("", None, "slots_free_idx"),
+        ("doctor", "doctor", "slots_free_by_doctor_idx"),
+        ("specialty", "GENERAL", "slots_free_by_specialty_idx"),
+    ],
+)
+async def test_free_slots_are_read_from_their_own_index(
+    store: PostgresStore, postgres_urls, whose: str, value: str | None, index: str
+) -> None:
+    world = await seed_world(store, slots=0)
+    step = timedelta(minutes=30)
+    for doctor in (world.doctor, world.colleague):
+        await seed_slots(store, *(a_slot(doctor, MORNING + step * place) for place in range(2000)))
+    chosen = world.doctor.id if value == "doctor" else value
+    listing = hot.free_slots(
+        doctor=whose == "doctor", specialty=whose == "specialty", after=False, backwards=False
+    )
+    parameters = [world.clinic.id, MORNING, MORNING + timedelta(days=14), 21]
+    parameters += [chosen] if chosen is not None else []
+
+    with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
+        owner.execute("VACUUM ANALYZE slots, users")
+        cursor = psycopg.RawCursor(owner, row_factory=scalar_row)
+        plan = "\n".join(cursor.execute(f"EXPLAIN {listing}".encode(), parameters).fetchall())
+
+    assert f"Index Only Scan using {index}" in plan
+    assert "Sort" not in plan.split("->  Limit")[-1]

@@ -1,0 +1,136 @@
+"""A server that goes away and comes back, or never was there."""
+
+import asyncio
+import time
+
+import psycopg
+import pytest
+
+from clinic.adapters.embedded import EmbeddedPostgres
+from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres.connecting import Limits
+from clinic.adapters.postgres.migrations import migrate
+from clinic.domain.errors import TemporaryFailure, TransactionAborted
+from clinic.testing.builders import World, seed_booking, seed_world
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = "postgresql://clinic_app@127.0.0.1:1/clinic"
+SOON_S = 8.0
+
+
+async def test_open_without_a_server_fails_in_bounded_time() -> None:
+    store = PostgresStore(NOWHERE, limits=Limits(connect_timeout_s=1, pool_timeout_s=0.5))
+    began = time.monotonic()
+
+    with pytest.raises(TemporaryFailure):
+        await store.open()
+
+    assert time.monotonic() - began < SOON_S
+
+
+async def test_open_may_be_tried_again(postgres_urls) -> None:
+    store = PostgresStore(NOWHERE, limits=Limits(connect_timeout_s=1))
+    for _ in range(2):
+        with pytest.raises(TemporaryFailure):
+            await store.open()
+
+
+async def test_unmigrated_database_is_not_ready(empty_postgres_urls) -> None:
+    store = PostgresStore(empty_postgres_urls.app_url)
+    await store.open()
+
+    with pytest.raises(TemporaryFailure, match="missing"):
+        await store.check_ready()
+
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("revision", "ready"), [("0001", False), ("9999", True), ("nonsense", False)]
+)
+async def test_ready_on_this_schema_and_on_later_ones(
+    store: PostgresStore, postgres_urls, revision: str, ready: bool
+) -> None:
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("UPDATE alembic_version SET version_num = %s", [revision])
+
+    if ready:
+        await store.check_ready()
+    else:
+        with pytest.raises(TemporaryFailure):
+            await store.check_ready()
+
+
+async def test_store_goes_on_after_every_connection_was_ended(
+    store: PostgresStore, postgres_server: EmbeddedPostgres, postgres_urls
+) -> None:
+    world = await seed_world(store)
+    await asyncio.gather(*(store.people.clinics() for _ in range(4)))
+    _end_connections(postgres_server, postgres_urls)
+    began = time.monotonic()
+
+    await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+    clinics = await asyncio.gather(*(store.people.clinics() for _ in range(4)))
+
+    assert clinics == [[world.clinic]] * 4
+    assert time.monotonic() - began < SOON_S
+
+
+async def test_connection_lost_in_a_unit_of_work_changes_nothing(
+    store: PostgresStore, postgres_server: EmbeddedPostgres, postgres_urls
+) -> None:
+    world = await seed_world(store)
+    async with store.begin() as unit:
+        await unit.people.replace_clinic(world.clinic)
+        _end_connections(postgres_server, postgres_urls)
+        with pytest.raises(TemporaryFailure):
+            await unit.people.clinics()
+        with pytest.raises(TransactionAborted):
+            await unit.commit()
+
+    assert await store.people.clinics() == [world.clinic]
+
+
+@pytest.mark.slow
+async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) -> None:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    await asyncio.to_thread(server.start)
+    try:
+        await asyncio.to_thread(migrate, server.url())
+        store = PostgresStore(server.url(role="app"), limits=Limits(pool_timeout_s=0.5))
+        await store.open()
+        world = await seed_world(store)
+        await asyncio.to_thread(server.kill9)
+
+        with pytest.raises(TemporaryFailure):
+            await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+        with pytest.raises(TemporaryFailure):
+            await store.people.clinics()
+        # Longer than the pool's own attempts last.
+        await asyncio.sleep(2)
+        await asyncio.to_thread(server.start)
+        began = time.monotonic()
+        while not await _books(store, world):
+            assert time.monotonic() - began < SOON_S
+
+        assert await store.people.clinics() == [world.clinic]
+        await store.close()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _books(store: PostgresStore, world: World) -> bool:
+    try:
+        await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+    except TemporaryFailure:
+        return False
+    return True
+
+
+def _end_connections(server: EmbeddedPostgres, urls) -> None:
+    with psycopg.connect(server.url(urls.name, "superuser"), autocommit=True) as superuser:
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
