@@ -1,0 +1,103 @@
+"""One line of JSON for each request, written in batches: ids and figures, never what was said.
+
+A line has no query, no body, no header and no name. The last half second of lines can be lost
+when the process is killed; what was done is in the audit trail.
+"""
+
+import asyncio
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from clinic.entrypoints.http.call import Call
+
+FLUSH_AFTER_S = 0.5
+LINES_MAX = 500
+_LEVELS = logging.getLevelNamesMapping()
+_logger = logging.getLogger("clinic.http")
+_encode = msgspec.json.Encoder().encode
+
+
+class Line(msgspec.Struct, rename="camel", omit_defaults=True):
+    at: datetime
+    level: str
+    event: str
+    method: str
+    path: str
+    route: str
+    status: int
+    duration_ms: float
+    request_id: str
+    ip: str | None
+    clinic_id: str | None = None
+    user_id: str | None = None
+
+
+def write_to_stderr(lines: bytes) -> None:
+    sys.stderr.write(lines.decode())
+    sys.stderr.flush()
+
+
+class AccessLog:
+    """Collects lines at `level` (debug, info, warning, error) and above, and writes them."""
+
+    def __init__(self, level: str, write: Callable[[bytes], None] = write_to_stderr) -> None:
+        self._threshold = _LEVELS[level.upper()]
+        self._write = write
+        self._lines: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, call: Call, status: int, duration_s: float) -> None:
+        """Note that `call` was answered with `status`."""
+        level = _level(call, status)
+        if _LEVELS[level] < self._threshold:
+            return
+        actor = call.known_actor
+        line = Line(
+            at=datetime.now(UTC),
+            level=level.lower(),
+            event="request",
+            method=call.method,
+            path=call.scope["path"],
+            route=call.route,
+            status=status,
+            duration_ms=round(duration_s * 1000, 3),
+            request_id=call.request_id,
+            ip=call.authenticator.address_of(call),
+            clinic_id=str(actor.clinic_id) if actor else None,
+            user_id=str(actor.user_id) if actor else None,
+        )
+        self._lines.append(_encode(line))
+        if len(self._lines) >= LINES_MAX:
+            self.flush()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(FLUSH_AFTER_S, self.flush)
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            self._write(b"\n".join(self._lines) + b"\n")
+            self._lines.clear()
+
+
+def report(error: Exception, call: Call) -> None:
+    """Log a fault of our own: where it happened and its kind.
+
+    Not its message: databases and parsers quote personal data in theirs.
+    """
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _logger.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
+
+
+def _level(call: Call, status: int) -> str:
+    if status >= 500:
+        return "ERROR"
+    return "DEBUG" if call.route.startswith("/health/") else "INFO"

@@ -1,0 +1,273 @@
+"""Appointments: book, read, change, and their trail."""
+
+import datetime as dt
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.clinic import checked_date, checked_instant
+from clinic.domain.errors import (
+    AppointmentNotFound,
+    DoctorNotFound,
+    EndBeforeStart,
+    InvalidInput,
+    PatientBusy,
+    PatientNotFound,
+    PolicyRefused,
+    SameSlot,
+    SlotBlocked,
+    SlotNotFound,
+    SlotTaken,
+    TooEarly,
+    TransitionNotAllowed,
+)
+from clinic.domain.idempotency import Answer
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.conditional import etag, expected_versions, is_unchanged
+from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
+from clinic.entrypoints.http.idempotency import (
+    answer_keyed,
+    key_of,
+    keyed_by,
+    reply_to,
+)
+from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import (
+    AppointmentOut,
+    AuditOut,
+    BookIn,
+    ChangeAppointmentIn,
+    ItemsOut,
+)
+from clinic.usecases.book import book_once
+from clinic.usecases.change_appointment import change_status, reschedule
+from clinic.usecases.read_appointments import list_appointments, read_appointment, read_trail
+from clinic.usecases.transactions import Transactions
+
+_TAG = "Appointments"
+#: expected where no tag can be that of an appointment
+NO_VERSION = 0
+_encode = msgspec.json.Encoder().encode
+
+
+class AppointmentsQuery(PageQuery, kw_only=True, frozen=True):
+    doctor: UUID | None = None
+    patient: UUID | None = None
+    date: Annotated[dt.date | None, Meta(description="a day at the clinic")] = None
+    from_: Annotated[dt.datetime | None, Meta(description="earliest start, with offset")] = None
+    to: Annotated[dt.datetime | None, Meta(description="starts before, with offset")] = None
+    status: Annotated[tuple[Status, ...], Meta(description="one or several")] = ()
+
+
+def appointment_answer(view: AppointmentView, status: int = 200) -> Answer:
+    """Return the whole appointment with its entity tag; where it is, when it is new."""
+    version = etag(view.appointment.version)
+    location = f"/appointments/{view.appointment.id}" if status == 201 else None
+    return Answer(status, _encode(AppointmentOut.of(view)), location, version)
+
+
+def _booked(view: AppointmentView) -> Answer:
+    return appointment_answer(view, 201)
+
+
+@endpoint(
+    "POST",
+    "/appointments",
+    tag=_TAG,
+    summary="Book a slot",
+    status=201,
+    answers=AppointmentOut,
+    needs=Operation.BOOK,
+    checks_session=False,
+    key=Key.REQUIRED,
+    headers=("Location", "ETag"),
+    refuses=(
+        SlotNotFound,
+        PatientNotFound,
+        PolicyRefused,
+        SlotTaken,
+        SlotBlocked,
+        PatientBusy,
+    ),
+)
+async def book_appointment(call: Call, body: BookIn) -> Reply:
+    """Patients book for themselves, staff for the patient they name. Of those who race for a slot
+    one gets it; the others get 409 `slot_taken` with up to three `nearest` open slots."""
+    key = key_of(call, required=True)
+    assert key is not None
+    services = call.services
+    outcome = await book_once(
+        keyed_by(key, call, body, _booked),
+        answers=services.store.answers,
+        sessions=services.store.sessions,
+        cache=services.cache,
+        desk=services.store.desk,
+        calendars=services.store.calendars,
+        clock=services.clock,
+        new_id=services.new_id,
+        actor=call.actor,
+        slot_id=body.slot_id,
+        patient_id=body.patient_id,
+        type=body.type,
+        reason=body.reason,
+        override=body.override,
+    )
+    return reply_to(outcome)
+
+
+@endpoint(
+    "GET",
+    "/appointments",
+    tag=_TAG,
+    summary="List appointments by start",
+    answers=ItemsOut[AppointmentOut],
+    needs=Operation.READ_APPOINTMENTS,
+    headers=("Link",),
+    refuses=(DoctorNotFound, PatientNotFound, EndBeforeStart),
+)
+async def get_appointments(call: Call, query: AppointmentsQuery) -> Reply:
+    """Patients and doctors see their own, the office all of the clinic's."""
+    page = await list_appointments(
+        appointments=call.services.store.appointments,
+        people=call.services.store.people,
+        actor=call.actor,
+        doctor_id=query.doctor,
+        patient_id=query.patient,
+        on_date=checked_date(query.date, "date") if query.date else None,
+        starts_from=checked_instant(query.from_, "from") if query.from_ else None,
+        starts_before=checked_instant(query.to, "to") if query.to else None,
+        statuses=query.status,
+        page=page_request(call, query),
+    )
+    return page_reply(call, query, page, AppointmentOut.of)
+
+
+@endpoint(
+    "GET",
+    "/appointments/{appointment_id}",
+    tag=_TAG,
+    summary="Read an appointment",
+    answers=AppointmentOut,
+    needs=Operation.READ_APPOINTMENTS,
+    condition=Condition.IF_NONE_MATCH,
+    headers=("ETag",),
+    refuses=(AppointmentNotFound,),
+)
+async def get_appointment(call: Call, appointment_id: UUID) -> Reply:
+    """Its ETag is its version; send it back as If-Match to change it."""
+    view = await read_appointment(
+        appointments=call.services.store.appointments,
+        actor=call.actor,
+        appointment_id=appointment_id,
+    )
+    answer = appointment_answer(view)
+    headers = [(b"etag", (answer.etag or "").encode())]
+    if is_unchanged(call, view.appointment.version):
+        return Reply(304, headers=headers)
+    return Reply(200, answer.body, headers)
+
+
+@endpoint(
+    "PATCH",
+    "/appointments/{appointment_id}",
+    tag=_TAG,
+    summary="Change an appointment's status, or move it",
+    answers=AppointmentOut,
+    needs=Operation.CHANGE_APPOINTMENT,
+    key=Key.OPTIONAL,
+    condition=Condition.IF_MATCH,
+    headers=("ETag",),
+    refuses=(
+        AppointmentNotFound,
+        SlotNotFound,
+        TransitionNotAllowed,
+        TooEarly,
+        PolicyRefused,
+        SameSlot,
+        SlotTaken,
+        SlotBlocked,
+        PatientBusy,
+    ),
+)
+async def patch_appointment(call: Call, appointment_id: UUID, body: ChangeAppointmentIn) -> Reply:
+    """Give either `status` or `slotId`. A repeated Idempotency-Key is answered before If-Match is
+    looked at. Asking again for a status that you have set changes nothing."""
+    if (body.status is None) == (body.slot_id is None):
+        raise InvalidInput("Give either status or slotId.", pointer="/status")
+    services = call.services
+
+    async def change(transactions: Transactions) -> AppointmentView:
+        version = await _expected_version(call, appointment_id)
+        if body.status is not None:
+            return await change_status(
+                transactions=transactions,
+                clock=services.clock,
+                new_id=services.new_id,
+                actor=call.actor,
+                appointment_id=appointment_id,
+                to=body.status,
+                reason=body.reason,
+                expected_version=version,
+            )
+        assert body.slot_id is not None
+        return await reschedule(
+            transactions=transactions,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+            appointment_id=appointment_id,
+            slot_id=body.slot_id,
+            reason=body.reason,
+            override=body.override,
+            expected_version=version,
+        )
+
+    return await answer_keyed(call, body, change, appointment_answer, required=False)
+
+
+async def _expected_version(call: Call, appointment_id: UUID) -> int | None:
+    """Return the one version that the change may meet, None for any."""
+    allowed = expected_versions(call)
+    if allowed is None:
+        return None
+    if len(allowed) > 1:
+        view = await read_appointment(
+            appointments=call.services.store.appointments,
+            actor=call.actor,
+            appointment_id=appointment_id,
+        )
+        allowed &= {view.appointment.version}
+    return next(iter(allowed), NO_VERSION)
+
+
+@endpoint(
+    "GET",
+    "/appointments/{appointment_id}/audit",
+    tag=_TAG,
+    summary="Read an appointment's trail",
+    answers=ItemsOut[AuditOut],
+    needs=Operation.READ_TRAIL,
+    refuses=(AppointmentNotFound,),
+)
+async def get_audit(call: Call, appointment_id: UUID) -> Reply:
+    """Every change, oldest first: who, what, when, from where, why. For staff."""
+    trail = await read_trail(
+        appointments=call.services.store.appointments,
+        actor=call.actor,
+        appointment_id=appointment_id,
+    )
+    return Reply(200, _encode(ItemsOut([AuditOut.of(entry) for entry in trail])))
+
+
+ENDPOINTS = (
+    book_appointment,
+    get_appointments,
+    get_appointment,
+    patch_appointment,
+    get_audit,
+)

@@ -1,0 +1,132 @@
+"""One request as the handlers see it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from clinic.bootstrap import Services
+from clinic.domain.errors import NotFound
+from clinic.domain.people import Actor
+from clinic.entrypoints.http.problems import BodyTooLarge, UnsupportedMediaType
+from clinic.entrypoints.http.reply import Headers, Receive, Scope
+
+if TYPE_CHECKING:
+    from clinic.entrypoints.http.actor import Authenticator
+    from clinic.entrypoints.http.guard import Guard
+
+
+class ClientGone(Exception):
+    """The client hung up before it had sent its request."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request: its headers by lower-case name, who sent it, its path. Read the body once."""
+
+    scope: Scope
+    receive: Receive
+    services: Services
+    authenticator: "Authenticator"
+    guard: "Guard"
+    request_id: str
+    headers: dict[bytes, bytes]
+    #: the route's template, for logs
+    route: str = ""
+    #: whoever bears the token; only public resources may not ask
+    _actor: Actor | None = field(default=None)
+    #: the proof was a cookie
+    by_cookie: bool = False
+    #: what the limit on requests says
+    rate_headers: Headers = field(default_factory=list)
+    #: for the audit trail: the thing and the patient that were read, and what a list showed
+    subject: tuple[UUID | None, UUID | None] = (None, None)
+    read_ids: list[str] = field(default_factory=list)
+    #: said by what the endpoint itself cannot tell in advance
+    reads_patients: bool = False
+
+    @property
+    def actor(self) -> Actor:
+        assert self._actor is not None
+        return self._actor
+
+    @property
+    def known_actor(self) -> Actor | None:
+        """The actor if the request was let in."""
+        return self._actor
+
+    @property
+    def path(self) -> str:
+        path: str = self.scope["path"]
+        return path
+
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def address(self) -> str | None:
+        """The client's address, as far as proxies that are trusted tell it."""
+        return self.authenticator.address_of(self)
+
+    def let_in(self, actor: Actor) -> None:
+        """Name the actor; only the guard does."""
+        self._actor = actor
+
+    def note_patient(self, entity_id: UUID, patient_id: UUID) -> None:
+        """Note for the audit trail what was read, and about whom."""
+        self.subject = (entity_id, patient_id)
+
+    def note_ids(self, ids: Iterable[UUID]) -> None:
+        """Note for the audit trail what a list showed."""
+        self.read_ids = [str(each) for each in ids]
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def values_of(self, name: bytes) -> list[str]:
+        """Return the values of a header that stands several times, in order."""
+        return [value.decode("latin-1") for key, value in self.scope["headers"] if key == name]
+
+    def path_id(self, name: str) -> UUID:
+        """Return an id in the path. Raises NotFound for what cannot be one."""
+        text = self.scope["path_params"][name]
+        try:
+            found = UUID(text)
+        except ValueError:
+            raise NotFound() from None
+        # UUID() reads braces, urn: and missing hyphens too; one thing has one address.
+        if str(found) != text.lower():
+            raise NotFound()
+        return found
+
+    async def read_body(self) -> bytes:
+        """Return the whole body. Raises BodyTooLarge, UnsupportedMediaType, ClientGone."""
+        max_bytes = self.services.settings.body_max_bytes
+        too_large = BodyTooLarge(f"A body may have {max_bytes} bytes.", maxBytes=max_bytes)
+        length = self.headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > max_bytes:
+            raise too_large
+        body = bytearray()
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            if len(body) > max_bytes:
+                raise too_large
+            if not message.get("more_body", False):
+                break
+        if body and not _is_json(self.headers.get(b"content-type", b"")):
+            raise UnsupportedMediaType()
+        return bytes(body)
+
+
+def _is_json(content_type: bytes) -> bool:
+    if content_type == b"application/json":
+        return True
+    kind, _, parameters = content_type.lower().partition(b";")
+    charset = parameters.strip().removeprefix(b"charset=").strip(b'"')
+    return kind.strip() == b"application/json" and charset in (b"", b"utf-8")

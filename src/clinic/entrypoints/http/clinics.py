@@ -1,0 +1,117 @@
+"""Clinics: the one of this token, its policy, and new ones."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.errors import ClinicNotFound, UnknownTimeZone
+from clinic.domain.idempotency import Answer
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import Key, endpoint
+from clinic.entrypoints.http.idempotency import answer_keyed
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicIn, ClinicOut, PolicyIn
+from clinic.usecases.add_people import change_clinic, create_clinic, read_clinic
+from clinic.usecases.transactions import Transactions
+
+_TAG = "Clinics"
+_encode = msgspec.json.Encoder().encode
+
+
+@endpoint(
+    "GET",
+    "/clinics/current",
+    tag=_TAG,
+    summary="Read the clinic",
+    answers=ClinicOut,
+    needs=Operation.READ_CLINIC,
+    refuses=(ClinicNotFound,),
+)
+async def get_clinic(call: Call) -> Reply:
+    """The clinic that the token was issued for."""
+    clinic = await read_clinic(people=call.services.store.people, actor=call.actor)
+    return Reply(200, _encode(ClinicOut.of(clinic)))
+
+
+@endpoint(
+    "POST",
+    "/clinics",
+    tag=_TAG,
+    summary="Add a clinic",
+    status=201,
+    answers=ClinicOut,
+    needs=Operation.CHANGE_CLINIC,
+    key=Key.REQUIRED,
+    headers=("Location",),
+    refuses=(UnknownTimeZone,),
+)
+async def post_clinic(call: Call, body: ClinicIn) -> Reply:
+    """For admins. What is left out of the policy has its default."""
+    services = call.services
+    policy = _changed(Policy(), body.policy)
+    clinic = Clinic(services.new_id(), body.name, body.time_zone, policy)
+
+    async def act(transactions: Transactions) -> Clinic:
+        return await create_clinic(
+            clinic,
+            transactions=transactions,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+        )
+
+    return await answer_keyed(call, body, act, _added)
+
+
+@endpoint(
+    "PATCH",
+    "/clinics/current",
+    tag=_TAG,
+    summary="Change the clinic's name, zone or policy",
+    answers=ClinicOut,
+    needs=Operation.CHANGE_CLINIC,
+    key=Key.OPTIONAL,
+    refuses=(ClinicNotFound, UnknownTimeZone),
+)
+async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
+    """What is left out stays as it is. For admins."""
+    services = call.services
+    before = await read_clinic(people=services.store.people, actor=call.actor)
+    after = replace(
+        before,
+        name=before.name if body.name is None else body.name,
+        time_zone=before.time_zone if body.time_zone is None else body.time_zone,
+        policy=_changed(before.policy, body.policy),
+    )
+
+    async def act(transactions: Transactions) -> Clinic:
+        return await change_clinic(
+            after,
+            transactions=transactions,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+            reason=body.reason,
+        )
+
+    return await answer_keyed(call, body, act, _changed_clinic, required=False)
+
+
+def _changed(policy: Policy, wanted: PolicyIn | None) -> Policy:
+    given: dict[str, Any] = {} if wanted is None else msgspec.structs.asdict(wanted)
+    return replace(policy, **{name: value for name, value in given.items() if value is not None})
+
+
+def _added(clinic: Clinic) -> Answer:
+    # There is one address for whichever clinic a token names, so a new clinic has none of its own.
+    return Answer(201, _encode(ClinicOut.of(clinic)), "/clinics/current")
+
+
+def _changed_clinic(clinic: Clinic) -> Answer:
+    return Answer(200, _encode(ClinicOut.of(clinic)))
+
+
+ENDPOINTS = (get_clinic, post_clinic, patch_clinic)

@@ -1,0 +1,93 @@
+"""Doctors: who there is, and new ones."""
+
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from clinic.domain.errors import DoctorNotFound, EmailInUse
+from clinic.domain.idempotency import Answer
+from clinic.domain.people import Doctor, Role, User
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import Key, endpoint
+from clinic.entrypoints.http.idempotency import answer_keyed
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import DoctorIn, DoctorOut, ItemsOut, Text
+from clinic.usecases.add_people import add_doctor, list_doctors, read_doctor
+from clinic.usecases.transactions import Transactions
+
+_TAG = "Doctors"
+_encode = msgspec.json.Encoder().encode
+
+
+class DoctorsQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    specialty: Text | None = None
+
+
+@endpoint(
+    "GET",
+    "/doctors",
+    tag=_TAG,
+    summary="List doctors by name",
+    answers=ItemsOut[DoctorOut],
+    needs=Operation.READ_CLINIC,
+)
+async def get_doctors(call: Call, query: DoctorsQuery) -> Reply:
+    """All of the clinic's, or those of one specialty."""
+    doctors = await list_doctors(
+        people=call.services.store.people, actor=call.actor, specialty=query.specialty
+    )
+    return Reply(200, _encode(ItemsOut([DoctorOut.of(doctor) for doctor in doctors])))
+
+
+@endpoint(
+    "GET",
+    "/doctors/{doctor_id}",
+    tag=_TAG,
+    summary="Read a doctor",
+    answers=DoctorOut,
+    needs=Operation.READ_CLINIC,
+    refuses=(DoctorNotFound,),
+)
+async def get_doctor(call: Call, doctor_id: UUID) -> Reply:
+    people = call.services.store.people
+    doctor = await read_doctor(people=people, actor=call.actor, doctor_id=doctor_id)
+    return Reply(200, _encode(DoctorOut.of(doctor)))
+
+
+@endpoint(
+    "POST",
+    "/doctors",
+    tag=_TAG,
+    summary="Add a doctor",
+    status=201,
+    answers=DoctorOut,
+    needs=Operation.CHANGE_CLINIC,
+    key=Key.REQUIRED,
+    headers=("Location",),
+    refuses=(EmailInUse,),
+)
+async def post_doctor(call: Call, body: DoctorIn) -> Reply:
+    """Adds a person as a doctor of the clinic. For admins."""
+    services = call.services
+    user = User(services.new_id(), body.name, body.email, Role.DOCTOR, body.phone)
+
+    async def act(transactions: Transactions) -> Doctor:
+        return await add_doctor(
+            user,
+            body.specialty,
+            transactions=transactions,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+        )
+
+    return await answer_keyed(call, body, act, _added)
+
+
+def _added(doctor: Doctor) -> Answer:
+    return Answer(201, _encode(DoctorOut.of(doctor)), f"/doctors/{doctor.id}")
+
+
+ENDPOINTS = (get_doctors, get_doctor, post_doctor)

@@ -1,0 +1,234 @@
+"""What a handler declares, and the steps every request takes before and after it.
+
+Handlers are mounted as plain ASGI: that leaves Litestar its routing, and saves what its parsing
+and response classes cost on every booking (docs/decisions/015-http-endpoints.md).
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
+
+from litestar.connection import Request
+from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler, asgi, route
+from litestar.types import ASGIApp, Receive, Scope, Send
+from msgspec import Struct
+
+from clinic.domain.errors import ClinicError
+from clinic.domain.permissions import Operation
+from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.call import Call, ClientGone
+from clinic.entrypoints.http.problems import (
+    InternalError,
+    MethodNotAllowed,
+    RequestTimeout,
+    problem_reply,
+)
+from clinic.entrypoints.http.reply import NO_REPLY, Reply
+from clinic.entrypoints.http.strict import NoQuery, read_json, read_query
+
+CALL = "clinic.call"
+
+
+class Key(Enum):
+    """Whether an endpoint takes an Idempotency-Key."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class Condition(Enum):
+    """What an endpoint does with entity tags."""
+
+    NONE = "none"
+    IF_NONE_MATCH = "If-None-Match"
+    IF_MATCH = "If-Match"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one resource: what it takes, what it answers, and its handler."""
+
+    method: str
+    path: str
+    handle: Callable[..., Awaitable[Reply]]
+    tag: str
+    summary: str
+    #: what the actor must be allowed; None is for everybody, signed in or not
+    needs: Operation | None
+    status: int
+    answers: Any
+    refuses: tuple[type[ClinicError], ...]
+    key: Key
+    condition: Condition
+    headers: tuple[str, ...]
+    body: type[Struct] | None
+    query: type[Struct] | None
+    #: parts of the path: those that are ids, and those that are any text
+    path_ids: tuple[str, ...]
+    path_names: tuple[str, ...]
+    #: how requests are counted, when not by method; health is not
+    rate: RateClass | None
+    is_limited: bool
+    #: public, and yet for its actor where there is one
+    knows_actor: bool
+    #: the guard looks the session up; booking does so in its own read
+    checks_session: bool
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.handle) or ""
+
+    async def answer(self, call: Call) -> Reply:
+        """Return the reply; raises whatever refuses the request."""
+        guard = call.guard
+        try:
+            await guard.admit(call, self)
+            reply = await self._handle(call)
+        except ClinicError as error:
+            guard.note_refusal(call, error)
+            raise
+        guard.note_read(call, self)
+        return reply
+
+    async def _handle(self, call: Call) -> Reply:
+        arguments: dict[str, Any] = {name: call.path_id(name) for name in self.path_ids}
+        for name in self.path_names:
+            arguments[name] = call.scope["path_params"][name]
+        query = call.scope["query_string"]
+        if self.query is not None:
+            arguments["query"] = read_query(query, self.query)
+        elif query:
+            read_query(query, NoQuery)
+        if self.body is not None:
+            arguments["body"] = read_json(await call.read_body() or b"{}", self.body)
+        return await self.handle(call, **arguments)
+
+
+def endpoint(
+    method: str,
+    path: str,
+    *,
+    tag: str,
+    summary: str,
+    answers: Any,
+    needs: Operation | None,
+    status: int = 200,
+    refuses: Sequence[type[ClinicError]] = (),
+    key: Key = Key.NONE,
+    condition: Condition = Condition.NONE,
+    headers: Sequence[str] = (),
+    rate: RateClass | None = None,
+    is_limited: bool = True,
+    knows_actor: bool = False,
+    checks_session: bool = True,
+) -> Callable[[Callable[..., Awaitable[Reply]]], Endpoint]:
+    """Make an Endpoint of a handler. Its parameters say what it takes: `body` and `query` by their
+    Structs, everything else is a part of the path: an id (UUID) or a name (str)."""
+
+    def declare(handle: Callable[..., Awaitable[Reply]]) -> Endpoint:
+        parameters = inspect.signature(handle).parameters
+        kinds = {name: parameter.annotation for name, parameter in parameters.items()}
+        parts = [name for name in kinds if name not in ("call", "body", "query")]
+        assert all(f"{{{name}}}" in path and kinds[name] in (UUID, str) for name in parts), path
+        return Endpoint(
+            method=method,
+            path=path,
+            handle=handle,
+            tag=tag,
+            summary=summary,
+            needs=needs,
+            status=status,
+            answers=answers,
+            refuses=tuple(refuses),
+            key=key,
+            condition=condition,
+            headers=tuple(headers),
+            body=kinds.get("body"),
+            query=kinds.get("query"),
+            path_ids=tuple(name for name in parts if kinds[name] is UUID),
+            path_names=tuple(name for name in parts if kinds[name] is str),
+            rate=rate,
+            is_limited=is_limited,
+            knows_actor=knows_actor,
+            checks_session=checks_session,
+        )
+
+    return declare
+
+
+Report = Callable[[Exception, Call], None]
+
+
+def mount(
+    endpoints: Iterable[Endpoint], *, timeout_s: float, report: Report
+) -> list[ASGIRouteHandler | HTTPRouteHandler]:
+    """Return one Litestar handler for each path, which knows all of the path's methods."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for one in endpoints:
+        methods = by_path.setdefault(one.path, {})
+        assert one.method not in methods, f"{one.method} {one.path} stands twice"
+        methods[one.method] = one
+    return [
+        _Resource(path, methods, timeout_s, report).handler() for path, methods in by_path.items()
+    ]
+
+
+class _Resource:
+    """The endpoints of one path as one Litestar handler."""
+
+    def __init__(
+        self, path: str, methods: dict[str, Endpoint], timeout_s: float, report: Report
+    ) -> None:
+        self._path = path
+        self._methods = {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
+        self._allow = sorted({*self._methods, "OPTIONS"})
+        self._timeout_s = timeout_s
+        self._report = report
+
+    def handler(self) -> ASGIRouteHandler | HTTPRouteHandler:
+        # Litestar looks for path parameters under the method, and plain ASGI handlers have none;
+        # so those paths go the longer way, which costs them about 15 µs.
+        if "{" not in self._path:
+            return asgi(self._path, name=self._path, copy_scope=False)(self.serve)
+        path = self._path.replace("}", ":str}")
+        methods: list[Any] = sorted(self._methods)
+        made = route(path, name=self._path, http_method=methods, status_code=200)
+        return made(self.respond)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = await self._reply(cast(Any, scope)[CALL])
+        await reply(cast(Any, scope), cast(Any, receive), cast(Any, send))
+
+    async def respond(self, request: Request[Any, Any, Any]) -> ASGIApp:
+        reply: Any = await self._reply(cast(Any, request.scope)[CALL])
+        return cast(ASGIApp, reply)
+
+    async def _reply(self, call: Call) -> Reply:
+        """Return what to send, whatever happens."""
+        call.route = self._path
+        chosen = self._methods.get(call.method)
+        if chosen is None and call.method == "OPTIONS":
+            return Reply(204, headers=[(b"allow", ", ".join(self._allow).encode())])
+        if chosen is None:
+            return self._refuse(call, MethodNotAllowed(allow=self._allow))
+        try:
+            async with asyncio.timeout(self._timeout_s) as limit:
+                return await chosen.answer(call)
+        except ClinicError as error:
+            return self._refuse(call, error)
+        except ClientGone:
+            return NO_REPLY
+        except Exception as error:  # noqa: BLE001 - the last word on faults of our own
+            if isinstance(error, TimeoutError) and limit.expired():
+                return self._refuse(call, RequestTimeout())
+            self._report(error, call)
+            return self._refuse(call, InternalError())
+
+    @staticmethod
+    def _refuse(call: Call, error: ClinicError) -> Reply:
+        return problem_reply(error, instance=call.path, request_id=call.request_id)

@@ -1,0 +1,90 @@
+"""Around every request: its id, its headers by name, security headers, one line in the log."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from clinic.bootstrap import Services
+from clinic.entrypoints.http.access_log import AccessLog
+from clinic.entrypoints.http.actor import Authenticator
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import CALL
+from clinic.entrypoints.http.guard import Guard
+from clinic.entrypoints.http.reply import Headers, Message, Receive, Scope, Send
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+#: added to every response that does not say otherwise
+_DEFAULTS: Headers = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Envelope:
+    """Plain ASGI around Litestar's own, so that unrouted requests are treated like all others."""
+
+    def __init__(
+        self,
+        app: App,
+        services: Services,
+        authenticator: Authenticator,
+        guard: Guard,
+        log: AccessLog,
+    ) -> None:
+        self._app = app
+        self._services = services
+        self._authenticator = authenticator
+        self._guard = guard
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+        inbound = headers.get(b"x-request-id", b"")
+        request_id = inbound if _SANE_ID.fullmatch(inbound) else self._new_id()
+        call = Call(
+            scope,
+            receive,
+            self._services,
+            self._authenticator,
+            self._guard,
+            request_id.decode(),
+            headers,
+        )
+        scope[CALL] = call
+        status = 499  # the client is gone unless a response starts
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                there = message["headers"]
+                names = {name for name, _ in there}
+                message["headers"] = [
+                    *there,
+                    *[pair for pair in _DEFAULTS if pair[0] not in names],
+                    *call.rate_headers,
+                    (b"x-request-id", request_id),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._log.add(call, status, time.perf_counter() - started)
+
+    def _new_id(self) -> bytes:
+        return self._services.new_id().hex.encode()

@@ -1,0 +1,5 @@
+"""GraphQL beside REST: the same use cases and policy, behind one address."""
+
+from clinic.entrypoints.http.graphql.handler import graphql_endpoints
+
+__all__ = ["graphql_endpoints"]

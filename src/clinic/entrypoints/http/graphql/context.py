@@ -1,0 +1,64 @@
+"""What every resolver of one request shares."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import graphql as g
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from clinic.bootstrap import Services
+from clinic.domain.errors import DoctorNotFound
+from clinic.domain.people import Actor, Doctor
+from clinic.domain.permissions import PATIENT_DATA, Operation, permit
+from clinic.entrypoints.http.call import Call
+
+
+@dataclass(slots=True)
+class Context:
+    """One request: who asks, what answers, and what has been looked up for it already."""
+
+    call: Call
+    services: Services
+    actor: Actor
+    #: parsed, validated and within the limits
+    document: g.DocumentNode | None = None
+    #: the doctors of the actor's clinic, by id
+    doctors: DataLoader[UUID, Doctor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.doctors = DataLoader(self._load_doctors)
+
+    def afresh(self) -> "Context":
+        """Return a context for the same request that has looked up nothing yet."""
+        self.call.read_ids = []
+        return Context(self.call, self.services, self.actor, self.document)
+
+    def note_read(self, ids: Iterable[str]) -> None:
+        """Note for the audit trail which appointments are shown; fields of one request add up."""
+        self.call.read_ids.extend(ids)
+
+    async def _load_doctors(self, ids: list[UUID]) -> Sequence[Doctor | Exception]:
+        people = self.services.store.people
+        if len(ids) == 1:
+            found = await people.doctor(self.actor.clinic_id, ids[0])
+            return [found or DoctorNotFound()]
+        by_id = {one.id: one for one in await people.doctors(self.actor.clinic_id)}
+        return [by_id.get(each) or DoctorNotFound() for each in ids]
+
+
+Info = strawberry.Info[Context, None]
+
+
+def allowed(info: Info, operation: Operation) -> Context:
+    """Return the request's context when its actor may do this at all.
+
+    Raises PermissionDenied, and AuditUnavailable where what is read of patients cannot be noted.
+    """
+    context = info.context
+    permit(context.actor, operation)
+    if operation in PATIENT_DATA:
+        context.services.audit.check()
+        context.call.reads_patients = True
+    return context

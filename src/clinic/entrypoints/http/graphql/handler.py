@@ -1,0 +1,145 @@
+"""The GraphQL endpoint: one address, queries by GET and POST, mutations by POST."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import graphql as g
+import msgspec
+from graphql.execution.values import get_variable_values
+
+from clinic.bootstrap import Services
+from clinic.domain.errors import ClinicError, InvalidInput
+from clinic.domain.permissions import Operation
+from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.access_log import report
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import Endpoint, endpoint
+from clinic.entrypoints.http.graphql.compiled import NotPlain
+from clinic.entrypoints.http.graphql.context import Context
+from clinic.entrypoints.http.graphql.documents import ERRORS_MAX, Documents, Prepared, Refusal
+from clinic.entrypoints.http.graphql.mutations import PATH
+from clinic.entrypoints.http.graphql.requests import (
+    GRAPHQL_TYPE,
+    JSON_TYPE,
+    GraphqlRequest,
+    answer_type,
+    read_body,
+    read_query_string,
+)
+from clinic.entrypoints.http.graphql.schema import CORE, SCHEMA
+from clinic.entrypoints.http.problems import InternalError, MethodNotAllowed, NotAcceptable
+from clinic.entrypoints.http.reply import Reply
+
+#: data and errors together; a client that takes plain JSON only is told 200
+PARTIAL = 294
+_encode = msgspec.json.Encoder().encode
+
+
+def graphql_endpoints(services: Services, *, introspection: bool | None = None) -> list[Endpoint]:
+    """Return the endpoints to mount. Introspection is on in development, and where it is told."""
+    if introspection is None:
+        introspection = services.settings.environment != "production"
+    documents = Documents(introspection=introspection)
+    return [_endpoint(method, documents) for method in ("GET", "POST")]
+
+
+@dataclass(frozen=True)
+class _GraphqlEndpoint(Endpoint):
+    documents: Documents
+
+    async def _handle(self, call: Call) -> Reply:
+        media_type = answer_type(call.headers.get(b"accept"))
+        if media_type is None:
+            raise NotAcceptable()
+        try:
+            asked = (
+                read_body(await call.read_body())
+                if self.method == "POST"
+                else read_query_string(call.scope["query_string"])
+            )
+            prepared = self.documents.prepare(asked.query, asked.operation_name)
+            if not prepared.is_query:
+                if self.method == "GET":
+                    raise MethodNotAllowed("Mutations are sent by POST.", allow=["POST"])
+                await call.guard.count(call, RateClass.WRITE, str(call.actor.user_id))
+            context = Context(call, call.services, call.actor, prepared.document)
+            data, errors = await execute(prepared, asked, context)
+        except Refusal as refusal:
+            # Told in the type that GraphQL clients trust under any status.
+            body: dict[str, Any] = {
+                "errors": [_formatted(error, refusal.code) for error in refusal.errors]
+            }
+            return Reply(refusal.status, _encode(body), [], GRAPHQL_TYPE)
+        if not errors:
+            return Reply(200, _encode({"data": data}), [], media_type)
+        body = {"errors": [_told(error, call) for error in errors], "data": data}
+        return Reply(200 if media_type == JSON_TYPE else PARTIAL, _encode(body), [], media_type)
+
+
+Result = tuple[dict[str, Any] | None, list[g.GraphQLError]]
+
+
+async def execute(prepared: Prepared, asked: GraphqlRequest, context: Context) -> Result:
+    """Return data and errors of a prepared document. Raises Refusal for wrong variables."""
+    inputs = asked.variables or {}
+    definitions = prepared.operation.variable_definitions or ()
+    variables = get_variable_values(CORE, definitions, inputs, ERRORS_MAX, hide_suggestions=True)
+    if isinstance(variables, list):
+        raise Refusal(422, "invalid_variables", *variables)
+    if prepared.plan is not None:
+        try:
+            return await prepared.plan.execute(variables, context), []
+        except NotPlain:
+            # Nothing of the first attempt is kept, so the answer is Strawberry's alone.
+            context = context.afresh()
+    return await execute_stock(asked, context)
+
+
+async def execute_stock(asked: GraphqlRequest, context: Context) -> Result:
+    """Return data and errors as Strawberry finds them."""
+    result = await SCHEMA.execute(
+        asked.query,
+        variable_values=asked.variables or {},
+        context_value=context,
+        operation_name=asked.operation_name,
+    )
+    return result.data, list(result.errors or ())
+
+
+def _told(error: g.GraphQLError, call: Call) -> dict[str, Any]:
+    """Return an execution error as the client may read it: ours in full, others masked."""
+    cause = error.original_error
+    if not isinstance(cause, ClinicError):
+        report(cause or error, call)
+        cause = InternalError()
+    call.guard.note_refusal(call, cause)
+    told = _formatted(error, cause.code)
+    told["message"] = cause.message
+    if isinstance(cause, InvalidInput) and cause.pointer:
+        told["extensions"]["pointer"] = cause.pointer.lstrip("/")
+    return told
+
+
+def _formatted(error: g.GraphQLError, code: str) -> dict[str, Any]:
+    told: dict[str, Any] = dict(error.formatted)
+    told["extensions"] = {"code": code}
+    return told
+
+
+def _endpoint(method: str, documents: Documents) -> Endpoint:
+    async def unused(call: Call) -> Reply:
+        raise AssertionError("the endpoint answers by itself")
+
+    # For everybody who is signed in; each field asks for the operation that it is.
+    declare = endpoint(
+        method,
+        PATH,
+        tag="GraphQL",
+        summary="Ask GraphQL",
+        answers=None,
+        needs=Operation.READ_CLINIC,
+        rate=RateClass.READ,
+    )
+    declared = declare(unused)
+    common = {each.name: getattr(declared, each.name) for each in fields(declared)}
+    return _GraphqlEndpoint(**common, documents=documents)

@@ -1,0 +1,135 @@
+"""How much one document may ask for; told before anything runs."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import graphql as g
+
+TOKENS_MAX = 1000
+DEPTH_MAX = 6
+ALIASES_MAX = 10
+COST_MAX = 10_000
+#: what a field of the root costs besides what it answers: it asks the database
+ROOT_COST = 100
+#: rows counted for a list that says `first`, by default and when a variable says how many; and for
+#: one that does not
+FIRST_DEFAULT, FIRST_MAX, LIST_ROWS = 20, 100, 500
+_HIDDEN = frozenset({"__schema", "__type"})
+
+
+class Limit(g.GraphQLError):
+    """A document beyond one of the limits; its code says which."""
+
+    def __init__(self, code: str, message: str, node: g.Node) -> None:
+        super().__init__(message, node)
+        self.code = code
+
+
+class Size(NamedTuple):
+    depth: int = 0
+    cost: int = 0
+
+
+def check_limits(
+    schema: g.GraphQLSchema,
+    document: g.DocumentNode,
+    operation: g.OperationDefinitionNode,
+    *,
+    introspection: bool,
+) -> None:
+    """Refuse a valid document that asks for too much. Raises Limit.
+
+    A field costs one for each object it is read from. A list with `first` has as many as that
+    says; a list at the root without it counts LIST_ROWS.
+    """
+    measure = _Measure(schema, document)
+    root = schema.get_root_type(operation.operation)
+    assert root is not None
+    size = measure.selections(operation.selection_set, root, is_root=True)
+    if len(measure.aliased) > ALIASES_MAX:
+        raise Limit(
+            "too_many_aliases", f"At most {ALIASES_MAX} aliases are allowed.", measure.aliased[-1]
+        )
+    if measure.hidden and not introspection:
+        raise Limit("introspection_off", "Introspection is switched off.", measure.hidden[0])
+    if size.depth > DEPTH_MAX:
+        raise Limit("too_deep", f"Fields may nest {DEPTH_MAX} deep, not {size.depth}.", operation)
+    if size.cost > COST_MAX:
+        raise Limit(
+            "too_costly",
+            f"This costs {size.cost:,} and may cost {COST_MAX:,}: ask for fewer rows or fields.",
+            operation,
+        )
+
+
+class _Measure:
+    """Measures selections; each fragment once, however often it is spread."""
+
+    def __init__(self, schema: g.GraphQLSchema, document: g.DocumentNode) -> None:
+        self._schema = schema
+        self._fragments = {
+            each.name.value: each
+            for each in document.definitions
+            if isinstance(each, g.FragmentDefinitionNode)
+        }
+        self._known: dict[str, Size] = {}
+        self.aliased: list[g.FieldNode] = []
+        self.hidden: list[g.FieldNode] = []
+
+    def selections(
+        self, selections: g.SelectionSetNode, parent: g.GraphQLNamedType, *, is_root: bool = False
+    ) -> Size:
+        return _sum(self._size(node, parent, is_root) for node in selections.selections)
+
+    def _size(self, node: g.SelectionNode, parent: g.GraphQLNamedType, is_root: bool) -> Size:
+        if isinstance(node, g.FieldNode):
+            return self._field(node, parent, is_root)
+        if isinstance(node, g.InlineFragmentNode):
+            condition = node.type_condition
+            inner = self._schema.type_map[condition.name.value] if condition else parent
+            return self.selections(node.selection_set, inner, is_root=is_root)
+        assert isinstance(node, g.FragmentSpreadNode)
+        name = node.name.value
+        if name not in self._known:
+            fragment = self._fragments[name]
+            inner = self._schema.type_map[fragment.type_condition.name.value]
+            self._known[name] = self.selections(fragment.selection_set, inner, is_root=is_root)
+        return self._known[name]
+
+    def _field(self, node: g.FieldNode, parent: g.GraphQLNamedType, is_root: bool) -> Size:
+        if node.alias is not None:
+            self.aliased.append(node)
+        if node.name.value in _HIDDEN:
+            # What is behind them is the schema, not the clinic's data.
+            self.hidden.append(node)
+            return Size(1, ROOT_COST)
+        fields: dict[str, g.GraphQLField] = getattr(parent, "fields", {})
+        field = fields.get(node.name.value)
+        if field is None:  # __typename
+            return Size(1, 1)
+        own = 1 + ROOT_COST * is_root
+        if node.selection_set is None:
+            return Size(1, own)
+        inside = self.selections(node.selection_set, g.get_named_type(field.type))
+        return Size(1 + inside.depth, own + _rows(field, node, is_root) * inside.cost)
+
+
+def _rows(field: g.GraphQLField, node: g.FieldNode, is_root: bool) -> int:
+    """Return how many objects are read for this field at the most."""
+    if "first" in field.args:
+        value: Any = next(
+            (each.value for each in node.arguments or () if each.name.value == "first"), None
+        )
+        if value is None or isinstance(value, g.NullValueNode):
+            return FIRST_DEFAULT
+        return min(int(value.value), FIRST_MAX) if isinstance(value, g.IntValueNode) else FIRST_MAX
+    # A list further inside is part of what was counted, or as short as a list of errors.
+    is_list = g.is_list_type(g.get_nullable_type(field.type))
+    return LIST_ROWS if is_root and is_list else 1
+
+
+def _sum(sizes: Iterable[Size]) -> Size:
+    depth, cost = 0, 0
+    for size in sizes:
+        depth, cost = max(depth, size.depth), cost + size.cost
+    return Size(depth, cost)

@@ -1,0 +1,302 @@
+"""What can be changed: the same use cases, keys and refusals as over REST.
+
+A refusal is part of the answer, in `errors`. What is answered to a key is kept whole, so that a
+repeated request may select other fields.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+import strawberry
+from msgspec import Struct
+
+from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.errors import ClinicError
+from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fingerprint
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.graphql.connections import given
+from clinic.entrypoints.http.graphql.context import Context, Info, allowed
+from clinic.entrypoints.http.graphql.types import (
+    AppointmentRecord,
+    AppointmentStatus,
+    Slot,
+    id_in,
+    required_id,
+)
+from clinic.entrypoints.http.problems import problem_answer
+from clinic.entrypoints.http.wire import (
+    AppointmentOut,
+    BookIn,
+    ChangeAppointmentIn,
+    SlotOut,
+    SwapIn,
+)
+from clinic.usecases.answer_once import Keyed, Outcome, answer_once
+from clinic.usecases.book import book_once
+from clinic.usecases.change_appointment import change_status, reschedule, swap
+from clinic.usecases.transactions import Transactions
+
+PATH = "/graphql"
+_encode = msgspec.json.Encoder(order="sorted").encode
+_read_appointments = msgspec.json.Decoder(list[AppointmentOut]).decode
+
+T = TypeVar("T")
+Pair = tuple[AppointmentView, AppointmentView]
+
+
+@strawberry.type(description="Why a change was refused; `code` is the one REST gives.")
+class MutationError:
+    code: str
+    message: str
+    pointer: str | None = strawberry.field(description="The argument that is at fault.")
+    nearest: list[Slot] | None = strawberry.field(
+        description="When the slot is taken: others that could be booked."
+    )
+    allowed: list[AppointmentStatus] | None = strawberry.field(
+        description="When the status cannot follow: those that can."
+    )
+
+
+@strawberry.type
+class AppointmentPayload:
+    appointment: AppointmentRecord | None
+    errors: list[MutationError]
+    replayed: bool = strawberry.field(
+        description="This key had been answered before; nothing was done this time."
+    )
+
+
+@strawberry.type
+class SwapPayload:
+    appointments: list[AppointmentRecord] | None
+    errors: list[MutationError]
+    replayed: bool
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation(description="Patients book for themselves, staff for the patient named.")
+    async def book_appointment(
+        self,
+        info: Info,
+        slot_id: strawberry.ID,
+        idempotency_key: str,
+        patient_id: strawberry.ID | None = strawberry.UNSET,
+        type: str | None = strawberry.UNSET,
+        reason: str | None = strawberry.UNSET,
+        override: bool | None = strawberry.UNSET,
+    ) -> AppointmentPayload:
+        async def work() -> Outcome:
+            context = allowed(info, Operation.BOOK)
+            services = context.services
+            asked = BookIn(
+                slot_id=required_id(slot_id, "slotId"),
+                patient_id=id_in(given(patient_id), "patientId"),
+                type=given(type),
+                reason=given(reason),
+                override=bool(given(override)),
+            )
+            request = _request(context, "bookAppointment", idempotency_key, asked)
+            return await book_once(
+                Keyed(request, _answer, _refusal_in(context)),
+                answers=services.store.answers,
+                sessions=services.store.sessions,
+                cache=services.cache,
+                desk=services.store.desk,
+                calendars=services.store.calendars,
+                clock=services.clock,
+                new_id=services.new_id,
+                actor=context.actor,
+                slot_id=asked.slot_id,
+                patient_id=asked.patient_id,
+                type=asked.type,
+                reason=asked.reason,
+                override=asked.override,
+            )
+
+        return _appointment_payload(await _settled(info.context, work))
+
+    @strawberry.mutation(
+        description="Confirm, arrive, complete, no-show or cancel; returns the whole appointment."
+    )
+    async def update_status(
+        self,
+        info: Info,
+        id: strawberry.ID,
+        status: AppointmentStatus,
+        reason: str | None = strawberry.UNSET,
+        expected_version: int | None = strawberry.UNSET,
+        idempotency_key: str | None = strawberry.UNSET,
+    ) -> AppointmentPayload:
+        async def work() -> Outcome:
+            context = allowed(info, Operation.CHANGE_APPOINTMENT)
+            services = context.services
+            appointment_id, to = required_id(id, "id"), Status(status.value)
+
+            async def act(transactions: Transactions) -> AppointmentView:
+                return await change_status(
+                    transactions=transactions,
+                    clock=services.clock,
+                    new_id=services.new_id,
+                    actor=context.actor,
+                    appointment_id=appointment_id,
+                    to=to,
+                    reason=given(reason),
+                    expected_version=given(expected_version),
+                )
+
+            asked = ChangeAppointmentIn(status=to, reason=given(reason))
+            field = f"updateStatus/{appointment_id}"
+            return await _once(context, field, given(idempotency_key), asked, act, _answer)
+
+        return _appointment_payload(await _settled(info.context, work))
+
+    @strawberry.mutation(description="Move an appointment to another slot; it keeps its id.")
+    async def reschedule_appointment(
+        self,
+        info: Info,
+        id: strawberry.ID,
+        slot_id: strawberry.ID,
+        reason: str | None = strawberry.UNSET,
+        override: bool | None = strawberry.UNSET,
+        expected_version: int | None = strawberry.UNSET,
+        idempotency_key: str | None = strawberry.UNSET,
+    ) -> AppointmentPayload:
+        async def work() -> Outcome:
+            context = allowed(info, Operation.CHANGE_APPOINTMENT)
+            services = context.services
+            appointment_id = required_id(id, "id")
+            into = required_id(slot_id, "slotId")
+
+            async def act(transactions: Transactions) -> AppointmentView:
+                return await reschedule(
+                    transactions=transactions,
+                    clock=services.clock,
+                    new_id=services.new_id,
+                    actor=context.actor,
+                    appointment_id=appointment_id,
+                    slot_id=into,
+                    reason=given(reason),
+                    override=bool(given(override)),
+                    expected_version=given(expected_version),
+                )
+
+            asked = ChangeAppointmentIn(
+                slot_id=into, reason=given(reason), override=bool(given(override))
+            )
+            field = f"rescheduleAppointment/{appointment_id}"
+            return await _once(context, field, given(idempotency_key), asked, act, _answer)
+
+        return _appointment_payload(await _settled(info.context, work))
+
+    @strawberry.mutation(description="Two appointments exchange their slots, both or neither.")
+    async def swap_appointments(
+        self,
+        info: Info,
+        ids: list[strawberry.ID],
+        idempotency_key: str,
+        reason: str | None = strawberry.UNSET,
+    ) -> SwapPayload:
+        async def work() -> Outcome:
+            context = allowed(info, Operation.SWAP_APPOINTMENTS)
+            services = context.services
+            # One more than can be right, so that too many are told as such.
+            named = tuple(required_id(each, "ids") for each in ids[:3])
+
+            async def act(transactions: Transactions) -> Pair:
+                return await swap(
+                    transactions=transactions,
+                    clock=services.clock,
+                    new_id=services.new_id,
+                    actor=context.actor,
+                    appointment_ids=named,
+                    reason=given(reason),
+                )
+
+            asked = SwapIn(appointment_ids=named, reason=given(reason))
+            return await _once(
+                context, "swapAppointments", idempotency_key, asked, act, _answer_two
+            )
+
+        records, errors, replayed = await _settled(info.context, work)
+        return SwapPayload(appointments=records, errors=errors, replayed=replayed)
+
+
+Settled = tuple[list[AppointmentRecord] | None, list[MutationError], bool]
+
+
+def _request(context: Context, field: str, key: str, asked: Struct) -> IdempotentRequest:
+    """Return the request bound to its clinic, principal, key, field and arguments."""
+    actor = context.actor
+    content = fingerprint("POST", f"{PATH}#{field}", _encode(asked))
+    return IdempotentRequest(actor.clinic_id, actor.user_id, checked_key(key), content)
+
+
+async def _once(
+    context: Context,
+    field: str,
+    key: str | None,
+    asked: Struct,
+    act: Callable[[Transactions], Awaitable[T]],
+    render: Callable[[T], Answer],
+) -> Outcome:
+    """Return what `act` leads to; with a key, what it led to the first time."""
+    services = context.services
+    if key is None:
+        return Outcome(render(await act(services.transactions)), replayed=False)
+    return await answer_once(
+        act,
+        Keyed(_request(context, field, key, asked), render, _refusal_in(context)),
+        transactions=services.transactions,
+        answers=services.store.answers,
+        cache=services.cache,
+        clock=services.clock,
+    )
+
+
+def _answer(view: AppointmentView) -> Answer:
+    return Answer(200, _encode([AppointmentOut.of(view)]))
+
+
+def _answer_two(views: Pair) -> Answer:
+    return Answer(200, _encode([AppointmentOut.of(view) for view in views]))
+
+
+def _refusal_in(context: Context) -> Callable[[ClinicError], Answer]:
+    request_id = context.call.request_id
+    return lambda error: problem_answer(error, instance=PATH, request_id=request_id)
+
+
+async def _settled(context: Context, work: Callable[[], Awaitable[Outcome]]) -> Settled:
+    """Return the appointments, or why there are none, and whether that was said before."""
+    try:
+        outcome = await work()
+    except ClinicError as error:
+        context.call.guard.note_refusal(context.call, error)
+        outcome = Outcome(_refusal_in(context)(error), replayed=False)
+    answer = outcome.answer
+    if answer.status >= 400:
+        return None, [_error_of(msgspec.json.decode(answer.body))], outcome.replayed
+    records = [AppointmentRecord.of(each) for each in _read_appointments(answer.body)]
+    return records, [], outcome.replayed
+
+
+def _appointment_payload(settled: Settled) -> AppointmentPayload:
+    records, errors, replayed = settled
+    appointment = records[0] if records else None
+    return AppointmentPayload(appointment=appointment, errors=errors, replayed=replayed)
+
+
+def _error_of(problem: dict[str, Any]) -> MutationError:
+    """Return a problem of REST as an error of the payload."""
+    faults = problem.get("errors") or [{}]
+    pointer = faults[0].get("pointer", faults[0].get("parameter"))
+    nearest, allowed = problem.get("nearest"), problem.get("allowed")
+    return MutationError(
+        code=problem["code"],
+        message=problem.get("detail", problem["title"]),
+        pointer=pointer.lstrip("/") if pointer else None,
+        nearest=nearest and [Slot.of(each) for each in msgspec.convert(nearest, list[SlotOut])],
+        allowed=None if allowed is None else [AppointmentStatus(each) for each in allowed],
+    )

@@ -1,0 +1,192 @@
+"""What can be asked: the published `getAppointments`, and the lists beside it."""
+
+import re
+from datetime import date as Date  # noqa: N812 - `date` is an argument of the published field
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import strawberry
+
+from clinic.domain.appointments import Status
+from clinic.domain.clinic import checked_date
+from clinic.domain.errors import InvalidInput
+from clinic.domain.paging import Keyset
+from clinic.domain.permissions import Operation
+from clinic.domain.slots import SlotState
+from clinic.entrypoints.http.graphql.connections import (
+    Cursors,
+    connection_of,
+    doctors_page,
+    given,
+    page_request,
+)
+from clinic.entrypoints.http.graphql.context import Context, Info, allowed
+from clinic.entrypoints.http.graphql.types import (
+    Appointment,
+    AppointmentRecord,
+    AppointmentStatus,
+    Connection,
+    DateTime,
+    Doctor,
+    Me,
+    Slot,
+    SlotFilter,
+    id_in,
+    schedule_rows,
+)
+from clinic.entrypoints.http.wire import SlotOut, UserOut
+from clinic.usecases.add_people import list_doctors, read_clinic, read_self
+from clinic.usecases.find_slots import find_slots
+from clinic.usecases.read_appointments import list_appointments
+from clinic.usecases.read_schedule import read_schedule
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def get_appointments(
+        self,
+        info: Info,
+        doctor: str | None = strawberry.UNSET,
+        date: str | None = strawberry.UNSET,
+    ) -> list[Appointment | None]:
+        context = allowed(info, Operation.READ_APPOINTMENTS)
+        schedule = await read_schedule(
+            appointments=context.services.store.appointments,
+            people=context.services.store.people,
+            clock=context.services.clock,
+            actor=context.actor,
+            doctor=given(doctor),
+            on_date=_date_in(given(date)),
+        )
+        rows = schedule_rows(schedule)
+        context.note_read(row.id for row in rows)
+        return list(rows)
+
+    @strawberry.field(description="The clinic's doctors by name.")
+    async def doctors(
+        self,
+        info: Info,
+        specialty: str | None = strawberry.UNSET,
+        first: int | None = strawberry.UNSET,
+        after: str | None = strawberry.UNSET,
+    ) -> Connection[Doctor]:
+        context = allowed(info, Operation.READ_CLINIC)
+        wanted = _text_in(given(specialty), "specialty")
+        found = await list_doctors(
+            people=context.services.store.people, actor=context.actor, specialty=wanted
+        )
+        cursors = Cursors(context, "doctors", specialty=wanted)
+        return doctors_page(found, cursors, given(first), given(after), Doctor.of)
+
+    @strawberry.field(description="Slots by start; unless told otherwise those to be booked now.")
+    async def slots(
+        self,
+        info: Info,
+        doctor_id: strawberry.ID | None = strawberry.UNSET,
+        specialty: str | None = strawberry.UNSET,
+        starts_from: Annotated[
+            DateTime | None, strawberry.argument(name="from")
+        ] = strawberry.UNSET,
+        to: DateTime | None = strawberry.UNSET,
+        status: SlotFilter | None = strawberry.UNSET,
+        first: int | None = strawberry.UNSET,
+        after: str | None = strawberry.UNSET,
+    ) -> Connection[Slot]:
+        context = allowed(info, Operation.READ_CLINIC)
+        services = context.services
+        doctor, wanted = (
+            id_in(given(doctor_id), "doctorId"),
+            _text_in(given(specialty), "specialty"),
+        )
+        which = given(status) or SlotFilter.OPEN
+        start, end = given(starts_from), given(to)
+        cursors = Cursors(context, "slots", d=doctor, s=wanted, f=start, t=end, w=which.value)
+        page = await find_slots(
+            calendars=services.store.calendars,
+            people=services.store.people,
+            clock=services.clock,
+            actor=context.actor,
+            doctor_id=doctor,
+            specialty=wanted,
+            starts_from=start,
+            starts_before=end,
+            free_only=which is SlotFilter.OPEN,
+            state=SlotState.BLOCKED if which is SlotFilter.BLOCKED else None,
+            page=page_request(cursors, given(first), given(after)),
+        )
+        zone = await _zone(context)
+        return connection_of(
+            page,
+            cursors,
+            lambda view: Keyset(view.slot.starts_at, view.slot.id),
+            lambda view: Slot.of(SlotOut.of(view, zone)),
+        )
+
+    @strawberry.field(description="Appointments by start, as far as the actor may see.")
+    async def appointments(
+        self,
+        info: Info,
+        doctor_id: strawberry.ID | None = strawberry.UNSET,
+        patient_id: strawberry.ID | None = strawberry.UNSET,
+        date: str | None = strawberry.UNSET,
+        status: list[AppointmentStatus] | None = strawberry.UNSET,
+        first: int | None = strawberry.UNSET,
+        after: str | None = strawberry.UNSET,
+    ) -> Connection[AppointmentRecord]:
+        context = allowed(info, Operation.READ_APPOINTMENTS)
+        doctor, patient = id_in(given(doctor_id), "doctorId"), id_in(given(patient_id), "patientId")
+        day = _date_in(given(date))
+        statuses = tuple(Status(each.value) for each in given(status) or ())
+        cursors = Cursors(context, "appointments", d=doctor, p=patient, on=day, s=statuses)
+        page = await list_appointments(
+            appointments=context.services.store.appointments,
+            people=context.services.store.people,
+            actor=context.actor,
+            doctor_id=doctor,
+            patient_id=patient,
+            on_date=day,
+            statuses=statuses,
+            page=page_request(cursors, given(first), given(after)),
+        )
+        context.note_read(str(view.appointment.id) for view in page.items)
+        return connection_of(
+            page,
+            cursors,
+            lambda view: Keyset(view.appointment.starts_at, view.appointment.id),
+            AppointmentRecord.of_view,
+        )
+
+    @strawberry.field(description="Who is signed in.")
+    async def me(self, info: Info) -> Me:
+        context = allowed(info, Operation.MANAGE_OWN_ACCOUNT)
+        actor = context.actor
+        user = await read_self(people=context.services.store.people, actor=actor)
+        return Me.of(UserOut.of(user, actor.role, actor.clinic_id))
+
+
+async def _zone(context: Context) -> ZoneInfo:
+    people = context.services.store.people
+    return (await read_clinic(people=people, actor=context.actor)).zone
+
+
+def _date_in(text: str | None) -> Date | None:
+    """Return the day that an argument names. Raises InvalidInput, DatetimeOutOfRange."""
+    if text is None:
+        return None
+    try:
+        # fromisoformat reads week dates and dates without hyphens too.
+        day = Date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise InvalidInput("Write a date as YYYY-MM-DD.", pointer="date")
+    return checked_date(day, "date")
+
+
+def _text_in(text: str | None, pointer: str) -> str | None:
+    if text is not None and "\0" in text:
+        raise InvalidInput("Text may not hold the character NUL.", pointer=pointer)
+    return text

@@ -1,0 +1,48 @@
+"""The schema, and Strawberry's execution of documents that have been checked already."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import graphql as g
+import strawberry
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import ExecutionContext
+
+from clinic.entrypoints.http.graphql.mutations import Mutation
+from clinic.entrypoints.http.graphql.queries import Query
+from clinic.entrypoints.http.graphql.types import SCALARS
+
+
+class _Checked(SchemaExtension):
+    """Takes the document as it was parsed, validated and limited: once, before it got here."""
+
+    def on_operation(self) -> Iterator[None]:
+        execution = self.execution_context
+        execution.graphql_document = execution.context.document
+        execution.validation_rules = ()
+        yield
+
+
+class _Schema(strawberry.Schema):
+    def process_errors(
+        self, errors: list[g.GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Log nothing here: messages may quote personal data; the handler reports faults."""
+
+
+SCHEMA = _Schema(
+    query=Query,
+    mutation=Mutation,
+    extensions=[_Checked],
+    config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
+)
+#: the same for graphql-core
+CORE: g.GraphQLSchema = SCHEMA._schema
+
+
+def attribute_of(field: g.GraphQLField) -> str | None:
+    """Return the attribute that a field merely reads; None when it has a resolver."""
+    known: Any = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+    return known.python_name if known.is_basic_field else None

@@ -1,0 +1,306 @@
+"""The types of the schema, and how the clinic's values become them.
+
+`Appointment` is the published type and stays as it is, to the letter; `AppointmentRecord` says the
+same of an appointment, under the same names, and everything else that REST says.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from enum import Enum
+from typing import Generic, NewType, TypeVar
+from uuid import UUID
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.errors import InvalidInput
+from clinic.domain.people import Doctor as ClinicDoctor
+from clinic.entrypoints.http.graphql.context import Info
+from clinic.entrypoints.http.wire import AppointmentOut, SlotOut, UserOut
+from clinic.usecases.read_schedule import Schedule
+
+Node = TypeVar("Node")
+
+#: what the seed's `status` says
+STATUS_TEXTS: Mapping[Status, str] = {
+    Status.HELD: "Held",
+    Status.BOOKED: "Scheduled",
+    Status.CONFIRMED: "Confirmed",
+    Status.ARRIVED: "Arrived",
+    Status.COMPLETED: "Completed",
+    Status.CANCELLED: "Cancelled",
+    Status.NO_SHOW: "No-show",
+    Status.EXPIRED: "Expired",
+}
+
+
+# --- scalars and enums
+
+
+def _instant_of(value: object) -> dt.datetime:
+    if not isinstance(value, str):
+        raise TypeError("A DateTime is a string.")
+    try:
+        return dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("A DateTime looks like 2026-11-23T09:00:00Z.") from None
+
+
+#: written as REST writes it
+DateTime = NewType("DateTime", str)
+SCALARS: dict[object, ScalarDefinition] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="An instant with its offset (RFC 3339), such as 2026-11-23T09:00:00Z.",
+        serialize=str,
+        parse_value=_instant_of,
+    )
+}
+
+
+@strawberry.enum
+class AppointmentStatus(Enum):
+    HELD = "HELD"
+    BOOKED = "BOOKED"
+    CONFIRMED = "CONFIRMED"
+    ARRIVED = "ARRIVED"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    NO_SHOW = "NO_SHOW"
+    EXPIRED = "EXPIRED"
+
+
+@strawberry.enum
+class SlotStatus(Enum):
+    OPEN = "OPEN"
+    BLOCKED = "BLOCKED"
+
+
+@strawberry.enum(description="Which slots: those that may be booked now; the others are for staff.")
+class SlotFilter(Enum):
+    OPEN = "OPEN"
+    BLOCKED = "BLOCKED"
+    ALL = "ALL"
+
+
+@strawberry.enum
+class UserRole(Enum):
+    PATIENT = "PATIENT"
+    DOCTOR = "DOCTOR"
+    RECEPTIONIST = "RECEPTIONIST"
+    ADMIN = "ADMIN"
+
+
+# --- objects
+
+
+@strawberry.type
+class Appointment:
+    id: strawberry.ID
+    patient_name: str
+    doctor_name: str
+    date: str
+    time: str
+    duration: int
+    type: str | None
+    status: str
+
+
+@strawberry.type
+class Doctor:
+    id: strawberry.ID
+    clinic_id: strawberry.ID
+    name: str
+    specialty: str
+
+    @classmethod
+    def of(cls, doctor: ClinicDoctor) -> "Doctor":
+        return cls(
+            id=_id(doctor.id),
+            clinic_id=_id(doctor.clinic_id),
+            name=doctor.name,
+            specialty=doctor.specialty,
+        )
+
+
+async def _doctor_of(info: Info, root: "Slot | AppointmentRecord") -> Doctor:
+    return Doctor.of(await info.context.doctors.load(UUID(root.doctor_id)))
+
+
+@strawberry.type
+class Slot:
+    id: strawberry.ID
+    doctor_id: strawberry.ID
+    doctor_name: str
+    specialty: str
+    starts_at: DateTime
+    ends_at: DateTime
+    date: str
+    time: str
+    duration: int
+    status: SlotStatus
+    taken: bool
+    doctor: Doctor = strawberry.field(resolver=_doctor_of)
+
+    @classmethod
+    def of(cls, slot: SlotOut) -> "Slot":
+        return cls(
+            id=_id(slot.id),
+            doctor_id=_id(slot.doctor_id),
+            doctor_name=slot.doctor_name,
+            specialty=slot.specialty,
+            starts_at=_written(slot.starts_at),
+            ends_at=_written(slot.ends_at),
+            date=slot.date,
+            time=slot.time,
+            duration=slot.duration,
+            status=SlotStatus(slot.status),
+            taken=slot.taken,
+        )
+
+
+@strawberry.type(
+    description="Everything of an appointment; what Appointment says too means the same."
+)
+class AppointmentRecord:
+    id: strawberry.ID
+    clinic_id: strawberry.ID
+    slot_id: strawberry.ID
+    doctor_id: strawberry.ID
+    doctor_name: str
+    patient_id: strawberry.ID
+    patient_name: str
+    starts_at: DateTime
+    ends_at: DateTime
+    date: str
+    time: str
+    duration: int
+    type: str | None
+    status: str
+    state: AppointmentStatus
+    version: int
+    doctor: Doctor = strawberry.field(resolver=_doctor_of)
+
+    @classmethod
+    def of(cls, out: AppointmentOut) -> "AppointmentRecord":
+        return cls(
+            id=_id(out.id),
+            clinic_id=_id(out.clinic_id),
+            slot_id=_id(out.slot_id),
+            doctor_id=_id(out.doctor_id),
+            doctor_name=out.doctor_name,
+            patient_id=_id(out.patient_id),
+            patient_name=out.patient_name,
+            starts_at=_written(out.starts_at),
+            ends_at=_written(out.ends_at),
+            date=out.date,
+            time=out.time,
+            duration=out.duration,
+            type=out.type,
+            status=STATUS_TEXTS[out.status],
+            state=AppointmentStatus(out.status.value),
+            version=out.version,
+        )
+
+    @classmethod
+    def of_view(cls, view: AppointmentView) -> "AppointmentRecord":
+        return cls.of(AppointmentOut.of(view))
+
+
+@strawberry.type(description="Who is signed in, in the role and at the clinic of the token.")
+class Me:
+    id: strawberry.ID
+    clinic_id: strawberry.ID
+    role: UserRole
+    name: str
+    email: str
+    phone: str | None
+
+    @classmethod
+    def of(cls, user: UserOut) -> "Me":
+        return cls(
+            id=_id(user.id),
+            clinic_id=_id(user.clinic_id),
+            role=UserRole(user.role.value),
+            name=user.name,
+            email=user.email,
+            phone=user.phone,
+        )
+
+
+@strawberry.type
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class Edge(Generic[Node]):
+    cursor: str
+    node: Node
+
+
+@strawberry.type
+class Connection(Generic[Node]):
+    edges: list[Edge[Node]]
+    page_info: PageInfo
+
+
+# --- values
+
+
+def schedule_rows(schedule: Schedule) -> list[Appointment]:
+    """Return the schedule as the published type says it, in the clinic's time."""
+    # Many start at the same times: each is worked out once.
+    local: dict[dt.datetime, tuple[str, str]] = {}
+    rows: list[Appointment] = []
+    minute = dt.timedelta(minutes=1)
+    for id, patient_name, doctor_name, starts_at, ends_at, kind, status in schedule.entries:
+        when = local.get(starts_at)
+        if when is None:
+            text = starts_at.astimezone(schedule.zone).isoformat()
+            when = local[starts_at] = text[:10], text[11:16]
+        rows.append(
+            Appointment(
+                id=_id(id),
+                patient_name=patient_name,
+                doctor_name=doctor_name,
+                date=when[0],
+                time=when[1],
+                duration=(ends_at - starts_at) // minute,
+                type=kind,
+                status=STATUS_TEXTS[status],
+            )
+        )
+    return rows
+
+
+def id_in(text: str | None, pointer: str) -> UUID | None:
+    """Return the id that an argument names. Raises InvalidInput for what cannot be one."""
+    if text is None:
+        return None
+    try:
+        found = UUID(text)
+    except ValueError:
+        raise InvalidInput("This is not an id.", pointer=pointer) from None
+    if str(found) != text.lower():
+        raise InvalidInput("This is not an id.", pointer=pointer)
+    return found
+
+
+def required_id(text: str, pointer: str) -> UUID:
+    """Return the id that an argument names. Raises InvalidInput for what cannot be one."""
+    found = id_in(text, pointer)
+    assert found is not None
+    return found
+
+
+def _id(id: UUID) -> strawberry.ID:
+    return strawberry.ID(str(id))
+
+
+def _written(instant: dt.datetime) -> DateTime:
+    return DateTime(instant.isoformat().replace("+00:00", "Z"))

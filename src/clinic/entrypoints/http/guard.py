@@ -1,0 +1,206 @@
+"""What stands before every endpoint: who asks, how often, whether they may, and what is kept of it.
+
+In this order: the proof of identity and its session row, forgery, the rate limit, the permission,
+the audit trail's health. docs/security.md says what each promises.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from clinic.bootstrap import Services
+from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.errors import (
+    ClinicError,
+    ForgedRequest,
+    NotFound,
+    NotSignedIn,
+    PermissionDenied,
+    QuotaExceeded,
+    TemporaryFailure,
+)
+from clinic.domain.people import Actor, Role
+from clinic.domain.permissions import PATIENT_DATA, permit
+from clinic.domain.rate_limits import FAIL_CLOSED, Limit, RateClass
+from clinic.domain.sessions import hash_of, is_csrf_token
+from clinic.entrypoints.http.actor import Authenticator
+from clinic.entrypoints.http.cookies import session_cookie
+from clinic.entrypoints.http.tokens import Tokens
+from clinic.settings import Settings
+from clinic.usecases.sign_in import NOBODY_ID, Origin, find_session
+
+if TYPE_CHECKING:
+    from clinic.entrypoints.http.call import Call
+    from clinic.entrypoints.http.endpoint import Endpoint
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LIMIT_SETTINGS = {
+    RateClass.SIGN_IN: "sign_in_limit",
+    RateClass.ACCOUNT: "account_limit",
+    RateClass.REGISTER: "register_limit",
+    RateClass.WRITE: "write_limit",
+    RateClass.READ: "read_limit",
+    RateClass.ANONYMOUS: "anonymous_limit",
+}
+
+
+def limits_of(settings: Settings) -> dict[RateClass, Limit]:
+    """Return the limits that the settings name."""
+    limits = {}
+    for kind, name in _LIMIT_SETTINGS.items():
+        quota, _, window_s = getattr(settings, name).partition("/")
+        limits[kind] = Limit(kind.value, int(quota), int(window_s))
+    return limits
+
+
+class Guard:
+    """Lets requests in, and notes what was refused and what was read."""
+
+    def __init__(self, services: Services, authenticator: Authenticator, tokens: Tokens) -> None:
+        self._services = services
+        self._authenticator = authenticator
+        self._tokens = tokens
+        self._secret = services.settings.secret
+        self._limits = limits_of(services.settings)
+
+    async def admit(self, call: "Call", endpoint: "Endpoint") -> None:
+        """Let the request in, its actor named where there is one.
+
+        Raises NotSignedIn, ForgedRequest, QuotaExceeded, PermissionDenied, AuditUnavailable;
+        TemporaryFailure where the database, or a counter that must not be missed, does not answer.
+        """
+        kind = endpoint.rate or _kind_of(call, endpoint)
+        public = endpoint.needs is None
+        if not public or (endpoint.knows_actor and _shows_identity(call)):
+            await self._identify(call, endpoint)
+        if endpoint.is_limited:
+            actor = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
+            await self.count(call, kind, str(actor.user_id) if actor else self._address(call))
+        if endpoint.needs is not None:
+            permit(call.actor, endpoint.needs)
+            if endpoint.needs in PATIENT_DATA:
+                self._services.audit.check()
+
+    async def count(self, call: "Call", kind: RateClass, key: str) -> None:
+        """Count the request under `key`. Raises QuotaExceeded, TemporaryFailure."""
+        try:
+            verdict = await self._services.limiter.hit(self._limits[kind], key)
+        except TemporaryFailure:
+            if kind in FAIL_CLOSED:
+                raise
+            return
+        call.rate_headers = [
+            (b"ratelimit-policy", verdict.limit.policy.encode()),
+            (b"ratelimit", verdict.header.encode()),
+        ]
+        if not verdict.allowed:
+            facts: dict[str, Any] = {"violated-policies": [verdict.limit.name]}
+            raise QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
+
+    def note_refusal(self, call: "Call", error: ClinicError) -> None:
+        """Keep a denial: no permission, a forged or unproven identity, somebody else's id."""
+        asked_for_one = isinstance(error, NotFound) and bool(call.scope.get("path_params"))
+        denied = isinstance(error, PermissionDenied) or asked_for_one
+        unproven = isinstance(error, NotSignedIn) and _shows_identity(call)
+        if denied or unproven:
+            event = self._event(call, call.method.lower(), outcome=error.code)
+            self._services.audit.add_denial(event)
+
+    def note_read(self, call: "Call", endpoint: "Endpoint") -> None:
+        """Keep what was read of patients. Raises AuditUnavailable: then it is not shown."""
+        reads = endpoint.needs in PATIENT_DATA and call.method in SAFE_METHODS
+        if reads or call.reads_patients:
+            self._services.audit.add(self._event(call, "read", outcome="done"))
+
+    def check_origin(self, call: "Call") -> None:
+        """Refuse a request that another site's page sent. Raises ForgedRequest."""
+        site = call.headers.get(b"sec-fetch-site")
+        if site is not None and site not in (b"same-origin", b"none"):
+            raise ForgedRequest()
+        origin = call.headers.get(b"origin")
+        host = call.headers.get(b"host", b"")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            raise ForgedRequest()
+
+    async def _identify(self, call: "Call", endpoint: "Endpoint") -> None:
+        try:
+            call.let_in(await self._actor_of(call, endpoint))
+        except NotSignedIn:
+            # Guessing tokens is counted too.
+            await self.count(call, RateClass.ANONYMOUS, self._address(call))
+            raise
+
+    async def _actor_of(self, call: "Call", endpoint: "Endpoint") -> Actor:
+        origin = Origin(call.request_id, self._authenticator.address_of(call))
+        sessions = self._services.store.sessions
+        if b"authorization" in call.headers:
+            claims = self._tokens.read(self._authenticator.bearer_of(call))
+            if endpoint.checks_session:
+                found = await sessions.find(claims.clinic_id, claims.session_id)
+                await find_session(found, sessions=sessions, clock=self._services.clock)
+            return _actor(claims.user_id, claims.role, claims.clinic_id, claims.session_id, origin)
+        clinic_id, reference = session_cookie(call)
+        found = await sessions.find_by_reference(clinic_id, hash_of(reference))
+        session = await find_session(found, sessions=sessions, clock=self._services.clock)
+        if call.method not in SAFE_METHODS:
+            self.check_origin(call)
+            token = call.headers.get(b"x-csrf-token", b"").decode("latin-1")
+            if not is_csrf_token(token, self._secret, session.id):
+                raise ForgedRequest()
+        call.by_cookie = True
+        return _actor(session.user_id, session.role, session.clinic_id, session.id, origin)
+
+    def _address(self, call: "Call") -> str:
+        return self._authenticator.address_of(call) or "unknown"
+
+    def _event(self, call: "Call", action: str, *, outcome: str) -> AuditEvent:
+        actor = call.known_actor or Actor(
+            NOBODY_ID,
+            Role.SYSTEM,
+            NOBODY_ID,
+            request_id=call.request_id,
+            ip=self._authenticator.address_of(call),
+        )
+        entity_id, patient_id = call.subject
+        event = event_by(
+            actor,
+            action,
+            call.route.split("/")[1] if call.route else "request",
+            entity_id or _path_id(call),
+            now=self._services.clock.now(),
+            event_id=self._services.new_id(),
+            detail={"route": call.route, **({"ids": call.read_ids} if call.read_ids else {})},
+        )
+        return replace(event, outcome=outcome, patient_id=patient_id)
+
+
+def _kind_of(call: "Call", endpoint: "Endpoint") -> RateClass:
+    if endpoint.needs is None:
+        return RateClass.ANONYMOUS
+    return RateClass.READ if call.method in SAFE_METHODS else RateClass.WRITE
+
+
+def _shows_identity(call: "Call") -> bool:
+    return b"authorization" in call.headers or b"cookie" in call.headers
+
+
+def _actor(user_id: UUID, role: Role, clinic_id: UUID, session_id: UUID, origin: Origin) -> Actor:
+    return Actor(
+        user_id,
+        role,
+        clinic_id,
+        request_id=origin.request_id,
+        ip=origin.ip,
+        session_id=session_id,
+    )
+
+
+def _path_id(call: "Call") -> UUID | None:
+    """Return the first id in the path that is one."""
+    for text in call.scope.get("path_params", {}).values():
+        try:
+            return UUID(text)
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,111 @@
+"""How to mend each problem, by its code; docs/errors.md is written from this."""
+
+from clinic.entrypoints.http.problems import answered_errors, status_of, title_of
+
+_AGAIN = "Nothing was changed. Send the same request again, after `Retry-After` if there is one."
+_LOOK = "Check the id; what belongs to somebody else or to another clinic looks the same."
+
+MEND: dict[str, str] = {
+    "already_exists": "Read what is there; change that instead.",
+    "appointment_not_found": _LOOK,
+    "audit_unavailable": _AGAIN,
+    "availability_not_found": _LOOK,
+    "availability_overlap": "Change or delete the hours named by `availabilityId` first, or choose"
+    " other times.",
+    "availability_remainder": "Move `endTime` or change `slotMinutes`; `remainderMin` says how many"
+    " minutes are left over.",
+    "bad_request": "Send valid HTTP: a proper Host, a percent-encoded UTF-8 query.",
+    "beyond_horizon": "Choose a slot within `horizonDays`, or ask the clinic.",
+    "body_too_large": "Send at most `maxBytes` bytes.",
+    "clinic_not_found": _LOOK,
+    "clinic_not_named": "Say which clinic is meant, with `?clinic=`.",
+    "datetime_out_of_range": "Use years 2000 to 2199.",
+    "doctor_not_found": _LOOK,
+    "email_in_use": "Find the person who has this address, or use another one.",
+    "end_before_start": "Give an end after the start.",
+    "exception_not_found": _LOOK,
+    "forged_request": "Send it from the clinic's own page, with its CSRF token.",
+    "idempotency_conflict": "Wait a second and send it again with the same key.",
+    "idempotency_key_malformed": "Send one key of 20 to 255 printable ASCII characters, such as a"
+    " UUID, with or without double quotes.",
+    "idempotency_key_missing": "Make a key for each thing you want done once (20 to 255 printable"
+    " ASCII characters, such as a UUID), send it as `Idempotency-Key`, and send it again with every"
+    " retry. Answers are kept for 24 hours or longer.",
+    "idempotency_key_reused": "Make a new key for a new request; repeat the old one word for word.",
+    "inside_cancel_notice": "Call the clinic; staff can still change it.",
+    "inside_notice": "Choose a slot that starts later; `noticeMin` says how many minutes ahead.",
+    "internal_error": "Tell the operators the `requestId`. A request with an Idempotency-Key may be"
+    " sent again.",
+    "invalid_cursor": "Start again without `cursor`; use a cursor only with the list and the"
+    " filters that it came from.",
+    "invalid_input": "Mend what `errors` points at.",
+    "invitation_invalid": "Ask the clinic for a new invitation.",
+    "link_invalid": "Take the link in the latest message, or call the clinic.",
+    "link_outdated": "Take the link in the latest message, or call the clinic.",
+    "malformed_json": "Send one JSON object in UTF-8, each name once.",
+    "method_not_allowed": "Use one of the methods in `Allow`.",
+    "naive_datetime": "Write the offset: 2026-11-23T09:00:00Z or 2026-11-23T10:00:00+01:00.",
+    "not_acceptable": "Accept one of the media types that the detail names.",
+    "not_found": "Check the address.",
+    "notification_not_found": _LOOK,
+    "not_signed_in": "Send `Authorization: Bearer` with a token that is valid and has not expired.",
+    "not_swappable": "Swap two BOOKED or CONFIRMED appointments that last equally long.",
+    "password_refused": "Choose another password, as the detail says.",
+    "patient_busy": "Choose another time, or move the patient's other appointment first.",
+    "patient_not_found": _LOOK,
+    "permission_denied": "Sign in with a role that may do this.",
+    "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018.",
+    "quota_exceeded": "Wait as long as `Retry-After` says.",
+    "same_slot": "Choose another slot, or leave it.",
+    "session_not_found": _LOOK,
+    "sign_in_failed": "Check email address and password.",
+    "slot_blocked": "Choose another slot, or have the clinic unblock it.",
+    "slot_in_past": "Choose a slot that has not started.",
+    "slot_not_found": _LOOK,
+    "slot_overlap": "Choose times that are clear of the doctor's other slots.",
+    "slot_taken": "Choose another slot; `nearest` names up to three that were open just now.",
+    "temporary_failure": _AGAIN,
+    "timeout": "It may or may not have been done. Send it again with the same Idempotency-Key, or"
+    " read what became of it.",
+    "too_early": "Send it when the time has come; `when` says when that is.",
+    "too_many_rows": "Ask for one doctor or one day.",
+    "transaction_aborted": _AGAIN,
+    "transition_not_allowed": "Choose a status that `allowed` names.",
+    "unknown_parameter": "Mend the parameter's name; the detail lists those there are.",
+    "unknown_time_zone": "Use a name of the IANA database, such as Europe/London.",
+    "unsupported_media_type": "Send `Content-Type: application/json`.",
+    "upcoming_appointments": "Cancel the patient's appointments first.",
+    "user_not_found": _LOOK,
+    "user_shared": "Have the administrators of the person's other clinics agree.",
+    "version_mismatch": "Read it again, look at what changed, and repeat the change with the new"
+    " ETag.",
+    "version_missing": "Send the ETag that you read as `If-Match`, or `*` to change it whatever it"
+    " is.",
+}
+
+_HEAD = """# Problems
+
+Every refusal is an RFC 9457 problem (`application/problem+json`) with a stable `code`. Its `type`
+is `/problems/<code>`, where the server says the same as this page; its `title` never changes, its
+`detail` tells what happened this time, and `requestId` is the response's `X-Request-Id`. Input that
+is not valid also has `errors`, each with a `detail` and either a JSON `pointer` into the body or
+the name of a `parameter` (or header). Further members are facts named in the last column.
+
+This page is written by `python -m clinic.entrypoints.http.mending`; a test compares the two.
+
+| Status | Code | Meaning | How to mend it |
+|---|---|---|---|
+"""
+
+
+def errors_page() -> str:
+    """Return docs/errors.md."""
+    rows = [
+        f"| {status_of(kind)} | `{kind.code}` | {title_of(kind)} | {MEND.get(kind.code, '')} |"
+        for kind in sorted(answered_errors(), key=lambda kind: (status_of(kind), kind.code))
+    ]
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(errors_page(), end="")  # noqa: T201 - that is what it is for

@@ -1,0 +1,183 @@
+"""Messages: what is on its way, what was sent or has failed, and what a person wants of them."""
+
+import datetime as dt
+from typing import Annotated, Literal, Self, cast
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from clinic.domain.clinic import checked_instant
+from clinic.domain.deliveries import OutboxState, Outcome, Preferences
+from clinic.domain.errors import AppointmentNotFound, EndBeforeStart
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import In, ItemsOut
+from clinic.ports.outbox import NotificationView
+from clinic.usecases.choose_notifications import choose_preferences, read_preferences
+from clinic.usecases.read_notifications import list_notifications, read_notifications
+
+_TAG = "Notifications"
+_encode = msgspec.json.Encoder().encode
+
+NotificationStatus = Literal["pending", "claimed", "sending", "dead", "SENT", "FAILED"]
+Kind = Annotated[str, Meta(max_length=50, pattern="^[a-z_]+$")]
+
+
+class NotificationOut(Struct, rename="camel", frozen=True, kw_only=True):
+    """A message, on its way (pending, claimed, sending, dead) or ended (SENT, FAILED)."""
+
+    id: UUID
+    appointment_id: UUID | None
+    user_id: UUID | None
+    kind: str
+    channel: str
+    #: the schedule version of the appointment that it was made for
+    schedule_version: int
+    status: NotificationStatus
+    scheduled_for: dt.datetime
+    #: when it is tried next, or was finished
+    at: dt.datetime
+    attempts: int
+    #: it may have been delivered twice, under the same message id
+    maybe_twice: bool
+    message_id: str | None
+    error: str | None
+
+    @classmethod
+    def of(cls, view: NotificationView) -> Self:
+        """Return the message as it looks on the wire."""
+        message = view.message
+        return cls(
+            id=message.id,
+            appointment_id=message.appointment_id,
+            user_id=message.user_id,
+            kind=message.kind,
+            channel=message.channel,
+            schedule_version=message.version,
+            status=cast(NotificationStatus, view.status.value),
+            scheduled_for=message.scheduled_for,
+            at=view.at,
+            attempts=view.attempts,
+            maybe_twice=view.maybe_twice,
+            message_id=view.message_id,
+            error=view.error,
+        )
+
+
+class PreferencesOut(Struct, rename="camel", frozen=True):
+    """What a person wants of messages."""
+
+    language: str
+    channel: str
+    #: optional kinds that are not wanted: reminder, day_sheet
+    opted_out: list[str]
+
+    @classmethod
+    def of(cls, preferences: Preferences) -> Self:
+        """Return the choice as it looks on the wire."""
+        return cls(preferences.language, preferences.channel, sorted(preferences.opted_out))
+
+
+class PreferencesIn(In):
+    language: Literal["en", "de"] = "en"
+    channel: Literal["email", "sms"] = "email"
+    opted_out: Annotated[tuple[Literal["reminder", "day_sheet"], ...], Meta(max_length=10)] = ()
+
+
+class NotificationsQuery(PageQuery, kw_only=True, frozen=True):
+    status: Annotated[
+        tuple[NotificationStatus, ...], Meta(max_length=6, description="one or more")
+    ] = ()
+    kind: Annotated[Kind | None, Meta(description="such as confirmation, reminder")] = None
+    from_: Annotated[dt.datetime | None, Meta(description="due from, with offset")] = None
+    to: Annotated[dt.datetime | None, Meta(description="due before, with offset")] = None
+
+
+@endpoint(
+    "GET",
+    "/appointments/{appointment_id}/notifications",
+    tag=_TAG,
+    summary="Read an appointment's messages",
+    answers=ItemsOut[NotificationOut],
+    needs=Operation.READ_TRAIL,
+    refuses=(AppointmentNotFound,),
+)
+async def get_of_appointment(call: Call, appointment_id: UUID) -> Reply:
+    """What is on its way and what was sent or has failed, by when it is due. For staff."""
+    store = call.services.store
+    found = await read_notifications(
+        outbox=store.outbox,
+        appointments=store.appointments,
+        actor=call.actor,
+        appointment_id=appointment_id,
+    )
+    return Reply(200, _encode(ItemsOut([NotificationOut.of(view) for view in found])))
+
+
+@endpoint(
+    "GET",
+    "/notifications",
+    tag=_TAG,
+    summary="List messages",
+    answers=ItemsOut[NotificationOut],
+    needs=Operation.READ_TRAIL,
+    headers=("Link",),
+    refuses=(EndBeforeStart,),
+)
+async def get_notifications(call: Call, query: NotificationsQuery) -> Reply:
+    """By when they are or were due, earliest first. For staff; doctors see what is about theirs."""
+    page = await list_notifications(
+        outbox=call.services.store.outbox,
+        actor=call.actor,
+        statuses=[_status(each) for each in query.status],
+        family=query.kind,
+        due_from=checked_instant(query.from_, "from") if query.from_ else None,
+        due_before=checked_instant(query.to, "to") if query.to else None,
+        page=page_request(call, query),
+    )
+    return page_reply(call, query, page, NotificationOut.of)
+
+
+@endpoint(
+    "GET",
+    "/users/me/notification-preferences",
+    tag=_TAG,
+    summary="Read what you want of messages",
+    answers=PreferencesOut,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+)
+async def get_preferences(call: Call) -> Reply:
+    """Language, channel, and which optional messages you do not want."""
+    chosen = await read_preferences(outbox=call.services.store.outbox, actor=call.actor)
+    return Reply(200, _encode(PreferencesOut.of(chosen)))
+
+
+@endpoint(
+    "PUT",
+    "/users/me/notification-preferences",
+    tag=_TAG,
+    summary="Choose what you want of messages",
+    answers=PreferencesOut,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+)
+async def put_preferences(call: Call, body: PreferencesIn) -> Reply:
+    """Confirmations, changes and cancellations are sent whatever you choose."""
+    chosen = await choose_preferences(
+        outbox=call.services.store.outbox,
+        actor=call.actor,
+        language=body.language,
+        channel=body.channel,
+        opted_out=body.opted_out,
+    )
+    return Reply(200, _encode(PreferencesOut.of(chosen)))
+
+
+def _status(name: str) -> OutboxState | Outcome:
+    return Outcome(name) if name in ("SENT", "FAILED") else OutboxState(name)
+
+
+ENDPOINTS = (get_of_appointment, get_notifications, get_preferences, put_preferences)

@@ -1,0 +1,129 @@
+"""Pages over HTTP: signed opaque cursors, and links to the pages around."""
+
+import hmac
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl, urlencode
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from clinic.domain.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, Page, PageRequest
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.problems import InvalidCursor
+from clinic.entrypoints.http.reply import Headers, Reply
+from clinic.entrypoints.http.wire import ItemsOut
+
+T = TypeVar("T")
+O = TypeVar("O")  # noqa: E741 - what goes out
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: microseconds since 1970, id, direction
+_PLACE = struct.Struct(">q16s?")
+_SIGNATURE_BYTES = 16
+_encode = msgspec.json.Encoder().encode
+
+Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="items on a page")]
+Cursor = Annotated[str, Meta(max_length=200, description="`next` of the page before")]
+
+
+class PageQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The parameters of every paged list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+def page_request(call: Call, query: PageQuery) -> PageRequest:
+    """Return the page that is asked for. Raises InvalidCursor."""
+    after = read_cursor(call, query.cursor) if query.cursor is not None else None
+    return PageRequest(query.limit, after)
+
+
+def write_cursor(call: Call, place: Keyset) -> str:
+    """Return a cursor for this place in this list with these filters."""
+    return seal(place_bytes(place), secret=call.services.settings.secret, bound=_bound(call))
+
+
+def read_cursor(call: Call, cursor: str) -> Keyset:
+    """Return the place that `cursor` names. Raises InvalidCursor unless made for this list."""
+    return place_of(unseal(cursor, secret=call.services.settings.secret, bound=_bound(call)))
+
+
+def place_bytes(place: Keyset) -> bytes:
+    """Return the place as a cursor holds it."""
+    at_us = (place.at - _EPOCH) // timedelta(microseconds=1)
+    return _PLACE.pack(at_us, place.id.bytes, place.backwards)
+
+
+def place_of(payload: bytes) -> Keyset:
+    """Return the place in an unsealed cursor. Raises InvalidCursor."""
+    try:
+        at_us, id_bytes, backwards = _PLACE.unpack(payload)
+    except struct.error:
+        raise InvalidCursor(pointer="cursor") from None
+    return Keyset(_EPOCH + timedelta(microseconds=at_us), UUID(bytes=id_bytes), backwards)
+
+
+def seal(payload: bytes, *, secret: str, bound: str) -> str:
+    """Return an opaque cursor for `payload`, good only for the list that `bound` describes."""
+    signature = _signature(payload, secret, bound)
+    return urlsafe_b64encode(signature + payload).rstrip(b"=").decode()
+
+
+def unseal(cursor: str, *, secret: str, bound: str) -> bytes:
+    """Return what was sealed. Raises InvalidCursor unless we made it for this list."""
+    try:
+        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        raise InvalidCursor(pointer="cursor") from None
+    signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, _signature(payload, secret, bound)):
+        raise InvalidCursor(pointer="cursor")
+    return payload
+
+
+def _signature(payload: bytes, secret: str, bound: str) -> bytes:
+    content = f"cursor\n{bound}\n".encode() + payload
+    return hmac.digest(secret.encode(), content, "sha256")[:_SIGNATURE_BYTES]
+
+
+def _bound(call: Call) -> str:
+    # The list and its filters are signed too: elsewhere the place means nothing.
+    return f"{call.path}\n{urlencode(sorted(_filters(call)))}"
+
+
+def _filters(call: Call) -> list[tuple[str, str]]:
+    query = call.scope["query_string"].decode("ascii")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return [pair for pair in pairs if pair[0] not in ("limit", "cursor")]
+
+
+def page_reply(call: Call, query: PageQuery, page: Page[T], render: Callable[[T], O]) -> Reply:
+    """Return the page as JSON with Link to the first, next and previous ones."""
+    following = write_cursor(call, page.next) if page.next else None
+    preceding = write_cursor(call, page.previous) if page.previous else None
+    body = _encode(ItemsOut([render(item) for item in page.items], following))
+    return Reply(200, body, _links(call, query, following, preceding))
+
+
+def _links(call: Call, query: PageQuery, following: str | None, preceding: str | None) -> Headers:
+    kept = _filters(call)
+    if query.limit != LIMIT_DEFAULT:
+        kept.append(("limit", str(query.limit)))
+    links = [_link(call, kept, "first")]
+    if following is not None:
+        links.append(_link(call, [*kept, ("cursor", following)], "next"))
+    if preceding is not None:
+        links.append(_link(call, [*kept, ("cursor", preceding)], "prev"))
+    return [(b"link", ", ".join(links).encode("ascii"))]
+
+
+def _link(call: Call, pairs: Iterable[tuple[str, str]], relation: str) -> str:
+    query = urlencode(list(pairs))
+    path = call.scope.get("root_path", "") + call.path
+    return f'<{path}{"?" if query else ""}{query}>; rel="{relation}"'

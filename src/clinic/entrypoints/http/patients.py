@@ -1,0 +1,99 @@
+"""Patients: who there is, and new ones."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from clinic.domain.errors import EmailInUse, PatientNotFound
+from clinic.domain.idempotency import Answer
+from clinic.domain.paging import Keyset, Page
+from clinic.domain.people import Patient, Role, User
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import Key, endpoint
+from clinic.entrypoints.http.idempotency import answer_keyed
+from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import ItemsOut, PatientIn, PatientOut
+from clinic.usecases.add_people import add_patient, list_patients, read_patient
+from clinic.usecases.transactions import Transactions
+
+_TAG = "Patients"
+_encode = msgspec.json.Encoder().encode
+# Patients are ordered by id alone, so their cursors bear a time that says nothing.
+_NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@endpoint(
+    "GET",
+    "/patients",
+    tag=_TAG,
+    summary="List patients",
+    answers=ItemsOut[PatientOut],
+    needs=Operation.LIST_PATIENTS,
+    headers=("Link",),
+)
+async def get_patients(call: Call, query: PageQuery) -> Reply:
+    """In the order they were added, forwards only. For staff."""
+    request = page_request(call, query)
+    patients, following = await list_patients(
+        people=call.services.store.people,
+        actor=call.actor,
+        after=request.after.id if request.after else None,
+        page=request,
+    )
+    place = Keyset(_NO_TIME, following) if following else None
+    return page_reply(call, query, Page(tuple(patients), next=place), PatientOut.of)
+
+
+@endpoint(
+    "GET",
+    "/patients/{patient_id}",
+    tag=_TAG,
+    summary="Read a patient",
+    answers=PatientOut,
+    needs=Operation.READ_PATIENT,
+    refuses=(PatientNotFound,),
+)
+async def get_patient(call: Call, patient_id: UUID) -> Reply:
+    """Staff read any of the clinic's, patients themselves."""
+    people = call.services.store.people
+    patient = await read_patient(people=people, actor=call.actor, patient_id=patient_id)
+    return Reply(200, _encode(PatientOut.of(patient)))
+
+
+@endpoint(
+    "POST",
+    "/patients",
+    tag=_TAG,
+    summary="Add a patient",
+    status=201,
+    answers=PatientOut,
+    needs=Operation.ADD_PATIENT,
+    key=Key.REQUIRED,
+    headers=("Location",),
+    refuses=(EmailInUse,),
+)
+async def post_patient(call: Call, body: PatientIn) -> Reply:
+    """Adds a person as a patient of the clinic. For the office."""
+    services = call.services
+    user = User(services.new_id(), body.name, body.email, Role.PATIENT, body.phone)
+
+    async def act(transactions: Transactions) -> Patient:
+        return await add_patient(
+            user,
+            transactions=transactions,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+        )
+
+    return await answer_keyed(call, body, act, _added)
+
+
+def _added(patient: Patient) -> Answer:
+    return Answer(201, _encode(PatientOut.of(patient)), f"/patients/{patient.id}")
+
+
+ENDPOINTS = (get_patients, get_patient, post_patient)

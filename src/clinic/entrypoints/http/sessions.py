@@ -1,0 +1,203 @@
+"""Sessions: sign in, see where one is signed in, sign out."""
+
+import hmac
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from clinic.domain.errors import (
+    ClinicNotNamed,
+    ForgedRequest,
+    QuotaExceeded,
+    SessionNotFound,
+    SignInFailed,
+    TemporaryFailure,
+    UserNotFound,
+)
+from clinic.domain.permissions import Operation
+from clinic.domain.rate_limits import RateClass
+from clinic.domain.sessions import SessionKind, csrf_token
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.cookies import clear_cookie, set_cookie
+from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.tokens import token_of
+from clinic.entrypoints.http.wire import ItemsOut
+from clinic.entrypoints.http.wire_accounts import SessionOut, SignedInOut, SignInIn
+from clinic.usecases.sign_in import (
+    NewSession,
+    Origin,
+    own_sessions,
+    revoke_sessions,
+    sign_in,
+    sign_out,
+)
+
+_TAG = "Sessions"
+_encode = msgspec.json.Encoder().encode
+
+
+@endpoint(
+    "POST",
+    "/sessions",
+    tag=_TAG,
+    summary="Sign in",
+    status=201,
+    answers=SignedInOut,
+    needs=None,
+    rate=RateClass.SIGN_IN,
+    headers=("Set-Cookie",),
+    refuses=(SignInFailed, ClinicNotNamed, ForgedRequest, QuotaExceeded, TemporaryFailure),
+)
+async def post_session(call: Call, body: SignInIn) -> Reply:
+    """Whatever is wrong with address or password, the answer is the same. With `cookie`, a browser
+    gets a cookie instead of a token, and sends `csrfToken` back as `X-CSRF-Token` when it changes
+    anything."""
+    services = call.services
+    if body.cookie:
+        call.guard.check_origin(call)
+    await call.guard.count(call, RateClass.ACCOUNT, _account_key(call, body.email))
+    made = await sign_in(
+        body.email,
+        body.password,
+        accounts=services.store.accounts,
+        hasher=services.hasher,
+        transactions=services.transactions,
+        audit=services.audit,
+        clock=services.clock,
+        new_id=services.new_id,
+        origin=Origin(call.request_id, call.address),
+        kind=SessionKind.COOKIE if body.cookie else SessionKind.BEARER,
+        clinic_id=body.clinic,
+        lifetime=timedelta(hours=services.settings.session_hours),
+    )
+    return signed_in_reply(call, made)
+
+
+def signed_in_reply(call: Call, made: NewSession) -> Reply:
+    """Return the new session: as a token, or as a cookie with its CSRF token."""
+    session, settings = made.session, call.services.settings
+    if session.kind is SessionKind.COOKIE:
+        cookie = set_cookie(
+            session.clinic_id, made.reference, session.expires_at, session.created_at
+        )
+        body = SignedInOut.of(made, None, csrf_token(settings.secret, session.id))
+        return Reply(201, _encode(body), [(b"set-cookie", cookie)])
+    token = token_of(made, settings)
+    return Reply(201, _encode(SignedInOut.of(made, token, None)))
+
+
+@endpoint(
+    "GET",
+    "/sessions",
+    tag=_TAG,
+    summary="List where one is signed in",
+    answers=ItemsOut[SessionOut],
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+)
+async def get_sessions(call: Call) -> Reply:
+    services = call.services
+    found = await own_sessions(
+        sessions=services.store.sessions, clock=services.clock, actor=call.actor
+    )
+    current = call.actor.session_id
+    return Reply(200, _encode(ItemsOut([SessionOut.of(one, current) for one in found])))
+
+
+@endpoint(
+    "DELETE",
+    "/sessions/current",
+    tag=_TAG,
+    summary="Sign out",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    refuses=(SessionNotFound,),
+)
+async def delete_current(call: Call) -> Reply:
+    """At once, on every server."""
+    await _sign_out(call)
+    return Reply(204, headers=[(b"set-cookie", clear_cookie())] if call.by_cookie else [])
+
+
+@endpoint(
+    "DELETE",
+    "/sessions",
+    tag=_TAG,
+    summary="Sign out everywhere",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+)
+async def delete_all(call: Call) -> Reply:
+    """This session ends too."""
+    await _sign_out(call, everywhere=True)
+    return Reply(204, headers=[(b"set-cookie", clear_cookie())] if call.by_cookie else [])
+
+
+@endpoint(
+    "DELETE",
+    "/sessions/{session_id}",
+    tag=_TAG,
+    summary="Sign out somewhere else",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    refuses=(SessionNotFound,),
+)
+async def delete_session(call: Call, session_id: UUID) -> Reply:
+    await _sign_out(call, session_id=session_id)
+    return Reply(204)
+
+
+@endpoint(
+    "DELETE",
+    "/users/{user_id}/sessions",
+    tag=_TAG,
+    summary="End somebody's sessions",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound,),
+)
+async def delete_users_sessions(call: Call, user_id: UUID) -> Reply:
+    services = call.services
+    await revoke_sessions(
+        user_id,
+        transactions=services.transactions,
+        clock=services.clock,
+        new_id=services.new_id,
+        actor=call.actor,
+    )
+    return Reply(204)
+
+
+async def _sign_out(
+    call: Call, *, session_id: UUID | None = None, everywhere: bool = False
+) -> None:
+    services = call.services
+    await sign_out(
+        transactions=services.transactions,
+        clock=services.clock,
+        new_id=services.new_id,
+        actor=call.actor,
+        session_id=session_id,
+        everywhere=everywhere,
+    )
+
+
+def _account_key(call: Call, email: str) -> str:
+    # Not the address itself: the store of counters holds no personal data.
+    message = b"account\n" + email.strip().lower().encode(errors="replace")
+    return hmac.digest(call.services.settings.secret.encode(), message, "sha256").hex()[:32]
+
+
+ENDPOINTS = (
+    post_session,
+    get_sessions,
+    delete_current,
+    delete_all,
+    delete_session,
+    delete_users_sessions,
+)

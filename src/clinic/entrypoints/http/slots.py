@@ -1,0 +1,242 @@
+"""Slots: find them, block and unblock them, open them from a doctor's hours."""
+
+import datetime as dt
+from typing import Annotated, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta
+
+from clinic.domain.errors import (
+    DoctorNotFound,
+    EndBeforeStart,
+    SlotNotFound,
+)
+from clinic.domain.idempotency import Answer
+from clinic.domain.permissions import Operation
+from clinic.domain.slots import SlotState
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import Key, endpoint
+from clinic.entrypoints.http.idempotency import answer_keyed
+from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import (
+    ItemsOut,
+    OpenSlotsIn,
+    SlotOut,
+    SlotsChangedOut,
+    SlotsOpenedOut,
+    SlotsStateIn,
+    SlotStateIn,
+    Text,
+)
+from clinic.usecases.add_people import read_clinic, read_doctor
+from clinic.usecases.block_slots import SlotsChanged, set_slot_state, set_slots_state
+from clinic.usecases.find_slots import find_slots, read_slot
+from clinic.usecases.open_slots import Opened, open_slots
+from clinic.usecases.transactions import Transactions
+
+_TAG = "Slots"
+_encode = msgspec.json.Encoder().encode
+
+
+class DoctorSlotsQuery(PageQuery, kw_only=True, frozen=True):
+    from_: Annotated[dt.datetime | None, Meta(description="earliest start, with offset")] = None
+    to: Annotated[dt.datetime | None, Meta(description="starts before, with offset")] = None
+    status: Annotated[
+        Literal["open", "blocked", "all"],
+        Meta(description="open: may be booked now; the others are for staff"),
+    ] = "open"
+
+
+class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
+    doctor: UUID | None = None
+    specialty: Text | None = None
+
+
+async def _zone(call: Call) -> ZoneInfo:
+    people = call.services.store.people
+    return (await read_clinic(people=people, actor=call.actor)).zone
+
+
+async def _list(
+    call: Call, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
+) -> Reply:
+    services = call.services
+    page = await find_slots(
+        calendars=services.store.calendars,
+        people=services.store.people,
+        clock=services.clock,
+        actor=call.actor,
+        doctor_id=doctor,
+        specialty=specialty,
+        starts_from=query.from_,
+        starts_before=query.to,
+        free_only=query.status == "open",
+        state=SlotState.BLOCKED if query.status == "blocked" else None,
+        page=page_request(call, query),
+    )
+    zone = await _zone(call)
+    return page_reply(call, query, page, lambda view: SlotOut.of(view, zone))
+
+
+@endpoint(
+    "GET",
+    "/slots",
+    tag=_TAG,
+    summary="Find slots by start",
+    answers=ItemsOut[SlotOut],
+    needs=Operation.READ_CLINIC,
+    headers=("Link",),
+    refuses=(DoctorNotFound, EndBeforeStart),
+)
+async def get_slots(call: Call, query: SlotsQuery) -> Reply:
+    """By default those that may be booked now, so that the first page is the next open slots, of
+    a specialty for example."""
+    return await _list(call, query, query.doctor, query.specialty)
+
+
+@endpoint(
+    "GET",
+    "/doctors/{doctor_id}/slots",
+    tag=_TAG,
+    summary="Find a doctor's slots by start",
+    answers=ItemsOut[SlotOut],
+    needs=Operation.READ_CLINIC,
+    headers=("Link",),
+    refuses=(DoctorNotFound, EndBeforeStart),
+)
+async def get_doctor_slots(call: Call, doctor_id: UUID, query: DoctorSlotsQuery) -> Reply:
+    """By default those that may be booked now."""
+    return await _list(call, query, doctor_id, None)
+
+
+@endpoint(
+    "GET",
+    "/slots/{slot_id}",
+    tag=_TAG,
+    summary="Read a slot",
+    answers=SlotOut,
+    needs=Operation.READ_CLINIC,
+    refuses=(SlotNotFound,),
+)
+async def get_slot(call: Call, slot_id: UUID) -> Reply:
+    """`taken` says that somebody has it, never who."""
+    calendars = call.services.store.calendars
+    view = await read_slot(calendars=calendars, actor=call.actor, slot_id=slot_id)
+    return Reply(200, _encode(SlotOut.of(view, await _zone(call))))
+
+
+@endpoint(
+    "PATCH",
+    "/slots/{slot_id}",
+    tag=_TAG,
+    summary="Block or unblock a slot",
+    answers=SlotsChangedOut,
+    needs=Operation.CHANGE_CALENDAR,
+    key=Key.OPTIONAL,
+    refuses=(SlotNotFound,),
+)
+async def patch_slot(call: Call, slot_id: UUID, body: SlotStateIn) -> Reply:
+    """The appointment in a slot that is blocked stays, and is told."""
+    services = call.services
+    view = await read_slot(calendars=services.store.calendars, actor=call.actor, slot_id=slot_id)
+    zone = await _zone(call)
+
+    async def act(transactions: Transactions) -> SlotsChanged:
+        return await set_slot_state(
+            SlotState(body.status),
+            transactions=transactions,
+            calendars=services.store.calendars,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+            slot_id=slot_id,
+            reason=body.reason,
+        )
+
+    def render(changed: SlotsChanged) -> Answer:
+        return Answer(200, _encode(SlotsChangedOut.of(changed, view.doctor_name, zone)))
+
+    return await answer_keyed(call, body, act, render, required=False)
+
+
+@endpoint(
+    "PATCH",
+    "/doctors/{doctor_id}/slots",
+    tag=_TAG,
+    summary="Block or unblock a stretch of a doctor's time",
+    answers=SlotsChangedOut,
+    needs=Operation.CHANGE_CALENDAR,
+    key=Key.OPTIONAL,
+    refuses=(DoctorNotFound, EndBeforeStart),
+)
+async def patch_doctor_slots(call: Call, doctor_id: UUID, body: SlotsStateIn) -> Reply:
+    """Changes every slot that overlaps `[from, to)`; answers with the slots that changed and the
+    appointments in blocked ones, which stay until somebody moves or cancels them."""
+    services = call.services
+    people = services.store.people
+    doctor = await read_doctor(people=people, actor=call.actor, doctor_id=doctor_id)
+    zone = await _zone(call)
+
+    async def act(transactions: Transactions) -> SlotsChanged:
+        return await set_slots_state(
+            SlotState(body.status),
+            transactions=transactions,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+            doctor_id=doctor_id,
+            starts_at=body.from_,
+            ends_at=body.to,
+            reason=body.reason,
+        )
+
+    def render(changed: SlotsChanged) -> Answer:
+        return Answer(200, _encode(SlotsChangedOut.of(changed, doctor.name, zone)))
+
+    return await answer_keyed(call, body, act, render, required=False)
+
+
+@endpoint(
+    "POST",
+    "/doctors/{doctor_id}/slots",
+    tag=_TAG,
+    summary="Open a doctor's slots from the hours",
+    answers=SlotsOpenedOut,
+    needs=Operation.CHANGE_CALENDAR,
+    key=Key.REQUIRED,
+    refuses=(DoctorNotFound,),
+)
+async def post_doctor_slots(call: Call, doctor_id: UUID, body: OpenSlotsIn) -> Reply:
+    """Opens from now until the day `until`, or the clinic's horizon. Opening twice adds nothing."""
+    services = call.services
+
+    async def act(transactions: Transactions) -> Opened:
+        return await open_slots(
+            transactions=transactions,
+            people=services.store.people,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=call.actor,
+            doctor_id=doctor_id,
+            until=body.until,
+            reason=body.reason,
+        )
+
+    return await answer_keyed(call, body, act, _opened)
+
+
+def _opened(opened: Opened) -> Answer:
+    return Answer(200, _encode(SlotsOpenedOut.of(opened)))
+
+
+ENDPOINTS = (
+    get_slots,
+    get_doctor_slots,
+    get_slot,
+    patch_slot,
+    patch_doctor_slots,
+    post_doctor_slots,
+)

@@ -1,0 +1,407 @@
+"""Users: register, invite, one's own data, and what administrators do about people."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from clinic.domain.errors import (
+    AlreadyExists,
+    ClinicNotFound,
+    ClinicNotNamed,
+    EmailInUse,
+    ForgedRequest,
+    InvalidInput,
+    InvitationInvalid,
+    PasswordRefused,
+    PermissionDenied,
+    PhoneNumberRefused,
+    QuotaExceeded,
+    TemporaryFailure,
+    UpcomingAppointments,
+    UserNotFound,
+    UserShared,
+)
+from clinic.domain.paging import LIMIT_DEFAULT, PageRequest
+from clinic.domain.people import Role, User
+from clinic.domain.permissions import Operation
+from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.paging import Limit
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import ItemsOut, UserOut
+from clinic.entrypoints.http.wire_accounts import (
+    AcceptInvitationIn,
+    AccountOut,
+    AddedUserOut,
+    AddUserIn,
+    ChangeOwnDataIn,
+    ChangePasswordIn,
+    ChangeUserIn,
+    ExportOut,
+    InvitationOut,
+    ReasonIn,
+)
+from clinic.usecases.add_people import read_self
+from clinic.usecases.manage_users import (
+    Invited,
+    accept_invitation,
+    add_membership,
+    add_user,
+    change_own_data,
+    change_password,
+    erase_user,
+    export_own_data,
+    invite,
+    list_users,
+    read_user,
+    register,
+    set_enabled,
+)
+
+_TAG = "Users"
+_encode = msgspec.json.Encoder().encode
+
+
+class AddUserQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    #: where to register, where there are several clinics
+    clinic: UUID | None = None
+
+
+class UsersQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    role: Role | None = None
+    #: the id after which to go on
+    after: UUID | None = None
+    limit: Limit = LIMIT_DEFAULT
+
+
+def _writing(call: Call) -> dict[str, Any]:
+    services = call.services
+    return {
+        "transactions": services.transactions,
+        "clock": services.clock,
+        "new_id": services.new_id,
+    }
+
+
+@endpoint(
+    "POST",
+    "/users",
+    tag=_TAG,
+    summary="Register as a patient, or add somebody",
+    status=201,
+    answers=AddedUserOut,
+    needs=None,
+    knows_actor=True,
+    rate=RateClass.REGISTER,
+    refuses=(
+        PasswordRefused,
+        PhoneNumberRefused,
+        ClinicNotFound,
+        ClinicNotNamed,
+        EmailInUse,
+        PermissionDenied,
+        ForgedRequest,
+        QuotaExceeded,
+        TemporaryFailure,
+    ),
+)
+async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
+    """Not signed in: registers a patient, with a password. Signed in as an administrator: adds a
+    person in a role, who gets `invitation` to set a password with."""
+    if call.known_actor is None:
+        return await _register(call, query, body)
+    if body.password is not None:
+        raise InvalidInput("People who are invited choose their own.", pointer="/password")
+    if body.role is None:
+        raise InvalidInput("Name the role.", pointer="/role")
+    services = call.services
+    user = User(services.new_id(), body.name, body.email, Role(body.role), body.phone)
+    invited = await add_user(
+        user,
+        specialty=body.specialty,
+        secret=services.settings.secret,
+        phones=services.phones,
+        actor=call.actor,
+        reason=body.reason,
+        **_writing(call),
+    )
+    return Reply(201, _encode(AddedUserOut.of(invited)))
+
+
+async def _register(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
+    if body.role not in (None, "PATIENT") or body.specialty is not None:
+        raise PermissionDenied("Only an administrator adds staff.")
+    if body.password is None:
+        raise InvalidInput("Choose a password.", pointer="/password")
+    services = call.services
+    user = await register(
+        body.name,
+        body.email,
+        body.password,
+        clinic_id=query.clinic or await _only_clinic(call),
+        phone=body.phone,
+        hasher=services.hasher,
+        phones=services.phones,
+        request_id=call.request_id,
+        ip=call.address,
+        **_writing(call),
+    )
+    out = AccountOut(user.id, user.role, user.name, user.email, user.phone, False, True)
+    return Reply(201, _encode(AddedUserOut(out, None)))
+
+
+async def _only_clinic(call: Call) -> UUID:
+    clinics = await call.services.store.people.clinics()
+    if not clinics:
+        raise ClinicNotFound("There is no clinic here yet.")
+    if len(clinics) > 1:
+        raise ClinicNotNamed(pointer="clinic")
+    return clinics[0].id
+
+
+@endpoint(
+    "GET",
+    "/users",
+    tag=_TAG,
+    summary="List the clinic's people by id",
+    answers=ItemsOut[AccountOut],
+    needs=Operation.MANAGE_USERS,
+)
+async def get_users(call: Call, query: UsersQuery) -> Reply:
+    """For administrators; `next` is the `after` of the next page."""
+    found, following = await list_users(
+        accounts=call.services.store.accounts,
+        actor=call.actor,
+        role=query.role,
+        after=query.after,
+        page=PageRequest(query.limit),
+    )
+    call.note_ids(account.user.id for account in found)
+    items = [AccountOut.of(account) for account in found]
+    return Reply(200, _encode(ItemsOut(items, str(following) if following else None)))
+
+
+@endpoint(
+    "GET",
+    "/users/me",
+    tag=_TAG,
+    summary="Read who is signed in",
+    answers=UserOut,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    refuses=(UserNotFound,),
+)
+async def get_me(call: Call) -> Reply:
+    actor = call.actor
+    user = await read_self(people=call.services.store.people, actor=actor)
+    return Reply(200, _encode(UserOut.of(user, actor.role, actor.clinic_id)))
+
+
+@endpoint(
+    "PATCH",
+    "/users/me",
+    tag=_TAG,
+    summary="Change one's own data",
+    answers=UserOut,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    refuses=(UserNotFound, EmailInUse, PhoneNumberRefused),
+)
+async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
+    actor = call.actor
+    account = await change_own_data(
+        name=body.name,
+        email=body.email,
+        phone=body.phone,
+        remove_phone=body.remove_phone,
+        phones=call.services.phones,
+        actor=actor,
+        **_writing(call),
+    )
+    return Reply(200, _encode(UserOut.of(account.user, actor.role, actor.clinic_id)))
+
+
+@endpoint(
+    "PUT",
+    "/users/me/password",
+    tag=_TAG,
+    summary="Change one's password",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    rate=RateClass.SIGN_IN,
+    refuses=(UserNotFound, PasswordRefused),
+)
+async def put_password(call: Call, body: ChangePasswordIn) -> Reply:
+    """Every other session ends."""
+    await call.guard.count(call, RateClass.ACCOUNT, str(call.actor.user_id))
+    await change_password(
+        body.current,
+        body.password,
+        hasher=call.services.hasher,
+        accounts=call.services.store.accounts,
+        actor=call.actor,
+        **_writing(call),
+    )
+    return Reply(204)
+
+
+@endpoint(
+    "GET",
+    "/users/me/export",
+    tag=_TAG,
+    summary="Export all that is kept about oneself",
+    answers=ExportOut,
+    needs=Operation.EXPORT_OWN_DATA,
+    refuses=(UserNotFound,),
+)
+async def get_export(call: Call) -> Reply:
+    services, actor = call.services, call.actor
+    export = await export_own_data(
+        accounts=services.store.accounts,
+        appointments=services.store.appointments,
+        sessions=services.store.sessions,
+        audit_log=services.store.audit_log,
+        clock=services.clock,
+        actor=actor,
+    )
+    call.note_patient(actor.user_id, actor.user_id)
+    return Reply(200, _encode(ExportOut.of(export, actor.clinic_id, actor.session_id)))
+
+
+@endpoint(
+    "GET",
+    "/users/{user_id}",
+    tag=_TAG,
+    summary="Read a person",
+    answers=AccountOut,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound,),
+)
+async def get_user(call: Call, user_id: UUID) -> Reply:
+    account = await read_user(
+        accounts=call.services.store.accounts, actor=call.actor, user_id=user_id
+    )
+    if account.user.role is Role.PATIENT:
+        call.note_patient(user_id, user_id)
+    return Reply(200, _encode(AccountOut.of(account)))
+
+
+@endpoint(
+    "PATCH",
+    "/users/{user_id}",
+    tag=_TAG,
+    summary="Disable or enable a person",
+    answers=AccountOut,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound, UserShared),
+)
+async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
+    """Disabling ends every session at once."""
+    account = await set_enabled(
+        user_id,
+        enabled=not body.disabled,
+        actor=call.actor,
+        reason=body.reason,
+        **_writing(call),
+    )
+    return Reply(200, _encode(AccountOut.of(account)))
+
+
+@endpoint(
+    "POST",
+    "/users/{user_id}/invitations",
+    tag=_TAG,
+    summary="Invite a person anew",
+    status=201,
+    answers=InvitationOut,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound, UserShared),
+)
+async def post_invitation(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
+    """The token sets the password once, within seven days; also for a forgotten one."""
+    invited: Invited = await invite(
+        user_id,
+        secret=call.services.settings.secret,
+        actor=call.actor,
+        reason=body.reason,
+        **_writing(call),
+    )
+    return Reply(201, _encode(InvitationOut(user_id, invited.token)))
+
+
+@endpoint(
+    "POST",
+    "/invitations/accepted",
+    tag=_TAG,
+    summary="Accept an invitation",
+    status=204,
+    answers=None,
+    needs=None,
+    rate=RateClass.REGISTER,
+    refuses=(InvitationInvalid, PasswordRefused, QuotaExceeded, TemporaryFailure),
+)
+async def post_accepted(call: Call, body: AcceptInvitationIn) -> Reply:
+    """Sets the password; then sign in with it."""
+    await accept_invitation(
+        body.token,
+        body.password,
+        secret=call.services.settings.secret,
+        hasher=call.services.hasher,
+        accounts=call.services.store.accounts,
+        request_id=call.request_id,
+        ip=call.address,
+        **_writing(call),
+    )
+    return Reply(204)
+
+
+@endpoint(
+    "PUT",
+    "/users/{user_id}/membership",
+    tag=_TAG,
+    summary="Let staff of another of one's clinics work here too",
+    answers=AccountOut,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound, AlreadyExists),
+)
+async def put_membership(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
+    account = await add_membership(user_id, actor=call.actor, reason=body.reason, **_writing(call))
+    return Reply(200, _encode(AccountOut.of(account)))
+
+
+@endpoint(
+    "POST",
+    "/users/{user_id}/erasure",
+    tag=_TAG,
+    summary="Erase a patient's name, address and number, for good",
+    answers=AccountOut,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound, UserShared, UpcomingAppointments),
+)
+async def post_erasure(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
+    """Appointments and the audit trail stay, under a pseudonym. Nothing brings the name back."""
+    account = await erase_user(
+        user_id,
+        appointments=call.services.store.appointments,
+        actor=call.actor,
+        reason=body.reason,
+        **_writing(call),
+    )
+    return Reply(200, _encode(AccountOut.of(account)))
+
+
+ENDPOINTS = (
+    post_user,
+    get_users,
+    get_me,
+    patch_me,
+    put_password,
+    get_export,
+    get_user,
+    patch_user,
+    post_invitation,
+    post_accepted,
+    put_membership,
+    post_erasure,
+)

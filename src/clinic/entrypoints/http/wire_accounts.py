@@ -1,0 +1,217 @@
+"""What goes over the wire about accounts, sessions and the audit log."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from msgspec import Meta
+
+from clinic.domain.audit import AuditEvent
+from clinic.domain.people import Role
+from clinic.domain.sessions import Session
+from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Text, UserOut
+from clinic.ports.accounts import Account
+from clinic.usecases.manage_users import Export, Invited
+from clinic.usecases.sign_in import NewSession
+
+Password = Annotated[
+    str, Meta(max_length=1024, description="8 to 128 characters", examples=["three blue herons"])
+]
+Email = Annotated[str, Meta(max_length=320, examples=["ada@example.org"])]
+InvitationToken = Annotated[str, Meta(max_length=200)]
+StaffRole = Literal["PATIENT", "DOCTOR", "RECEPTIONIST", "ADMIN"]
+
+
+class SignInIn(In):
+    email: Email
+    password: Password
+    #: needed by those who belong to several
+    clinic: UUID | None = None
+    #: sign a browser in: the proof comes as a cookie, not as a token
+    cookie: bool = False
+
+
+class AddUserIn(In):
+    name: Text
+    email: Email
+    phone: Phone | None = None
+    #: of somebody who registers; people who are invited choose theirs
+    password: Password | None = None
+    role: StaffRole | None = None
+    specialty: Text | None = None
+    reason: Text | None = None
+
+
+class ChangeOwnDataIn(In):
+    name: Text | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+    remove_phone: bool = False
+
+
+class ChangePasswordIn(In):
+    current: Password
+    password: Password
+
+
+class ChangeUserIn(In):
+    disabled: bool
+    reason: Text | None = None
+
+
+class ReasonIn(In):
+    reason: Text | None = None
+
+
+class AcceptInvitationIn(In):
+    token: InvitationToken
+    password: Password
+
+
+class SignedInOut(Out):
+    """A sign-in: a token for `Authorization: Bearer`, or a cookie and its CSRF token."""
+
+    id: UUID
+    token: str | None
+    csrf_token: str | None
+    expires_at: dt.datetime
+    user: UserOut
+
+    @classmethod
+    def of(cls, made: NewSession, token: str | None, csrf: str | None) -> Self:
+        session = made.session
+        user = UserOut.of(made.user, session.role, session.clinic_id)
+        return cls(session.id, token, csrf, session.expires_at, user)
+
+
+class SessionOut(Out):
+    id: UUID
+    clinic_id: UUID
+    kind: str
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    last_seen_at: dt.datetime
+    current: bool
+
+    @classmethod
+    def of(cls, session: Session, current: UUID | None) -> Self:
+        return cls(
+            session.id,
+            session.clinic_id,
+            session.kind.value,
+            session.created_at,
+            session.expires_at,
+            session.last_seen_at,
+            session.id == current,
+        )
+
+
+class AccountOut(Out):
+    """A person as the clinic's administrators see them."""
+
+    id: UUID
+    role: Role
+    name: str
+    email: str
+    phone: str | None
+    disabled: bool
+    has_password: bool
+
+    @classmethod
+    def of(cls, account: Account) -> Self:
+        user = account.user
+        return cls(
+            user.id,
+            user.role,
+            user.name,
+            user.email,
+            user.phone,
+            account.disabled_at is not None,
+            account.password_hash is not None,
+        )
+
+
+class AddedUserOut(Out):
+    """Somebody new; `invitation` lets an invited person set a password once."""
+
+    user: AccountOut
+    invitation: str | None
+
+    @classmethod
+    def of(cls, invited: Invited) -> Self:
+        return cls(AccountOut.of(invited.account), invited.token)
+
+
+class InvitationOut(Out):
+    user_id: UUID
+    invitation: str
+
+
+class EventOut(Out):
+    """One event of the audit log; ids only, no names."""
+
+    id: UUID
+    at: dt.datetime
+    actor_id: UUID
+    actor_role: Role
+    action: str
+    entity: str
+    entity_id: UUID | None
+    patient_id: UUID | None
+    outcome: str
+    reason: str
+    detail: dict[str, Any]
+    request_id: str | None
+    session_id: UUID | None
+    ip: str | None
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> Self:
+        return cls(
+            event.id,
+            event.at,
+            event.actor_id,
+            event.actor_role,
+            event.action,
+            event.entity,
+            event.entity_id,
+            event.patient_id,
+            event.outcome,
+            event.reason,
+            dict(event.detail),
+            event.request_id,
+            event.session_id,
+            event.ip,
+        )
+
+
+class AccessOut(Out):
+    """Who had to do with one's data: a role and a deed, no names."""
+
+    at: dt.datetime
+    role: Role
+    action: str
+    entity: str
+    outcome: str
+
+
+class ExportOut(Out):
+    """All that is kept about oneself at this clinic."""
+
+    user: UserOut
+    appointments: list[AppointmentOut]
+    sessions: list[SessionOut]
+    events: list[AccessOut]
+
+    @classmethod
+    def of(cls, export: Export, clinic_id: UUID, current: UUID | None) -> Self:
+        user = export.account.user
+        return cls(
+            UserOut.of(user, user.role, clinic_id),
+            [AppointmentOut.of(view) for view in export.appointments],
+            [SessionOut.of(session, current) for session in export.sessions],
+            [
+                AccessOut(event.at, event.actor_role, event.action, event.entity, event.outcome)
+                for event in export.events
+            ],
+        )

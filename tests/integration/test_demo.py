@@ -1,0 +1,247 @@
+"""`clinic demo`: what it shows, what it writes, and that it leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+DEMO = [sys.executable, "-m", "clinic.entrypoints.cli", "demo"]
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+
+TIMEOUT_S = 90
+END_TIMEOUT_S = 20
+RACE = "  1 booked, 199 told that the slot was just taken, 0 errors"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A folder with a space in its name, made by the first demo and used by all."""
+    return tmp_path_factory.mktemp("demo") / "the data"
+
+
+def environment() -> dict[str, str]:
+    # Settings of the caller's own must not reach the demo's web server.
+    return {**os.environ, "CLINIC_DATABASE_URL": "memory://", "PYTHONUNBUFFERED": "1"}
+
+
+def show(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DEMO, "--exit", "--data", str(data), *options],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env=environment(),
+    )
+
+
+class Running:
+    """A demo that serves until it is stopped."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.process = subprocess.Popen(
+            [*DEMO, "--port", "0", "--data", str(data)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert self.process.stdout is not None
+        self.lines: list[str] = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("ready "):
+                break
+        else:
+            pytest.fail("\n".join(self.lines))
+        self.url = self.lines[-1].removeprefix("ready ")
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+
+    def wait(self) -> int:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            return self.process.wait(END_TIMEOUT_S)
+
+    def survivors(self) -> list[str]:
+        """Return the command lines of its processes that are there after END_TIMEOUT_S."""
+        _, alive = psutil.wait_procs(self.family, END_TIMEOUT_S)
+        return [" ".join(each.cmdline()) for each in alive if each.status() != "zombie"]
+
+
+@pytest.fixture
+def running(data: Path) -> Iterator[Running]:
+    """A demo of one test's own, which ends it."""
+    demo = Running(data)
+    yield demo
+    if demo.process.poll() is None:
+        demo.process.kill()
+        demo.wait()
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory) -> Iterator[Running]:
+    """A demo that tests use and leave running; SIGTERM ends it in order."""
+    folder = tmp_path_factory.mktemp("serving") / "the data"
+    demo = Running(folder)
+    yield demo
+    demo.process.terminate()
+    assert demo.wait() == 0
+    assert demo.survivors() == []
+    assert processes_in(folder) == []
+    assert not answers(demo.url)
+
+
+def answers(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def processes_in(folder: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process.name())
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def get(url: str, token: str):
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_demo_shows_the_race_twice_on_one_folder(data):
+    first = show(data, "--port", "0")
+    second = show(data, "--port", "0")
+
+    for shown in (first, second):
+        assert (shown.returncode, shown.stderr) == (0, "")
+        lines = shown.stdout.splitlines()
+        assert RACE in lines
+        assert "  the same answer, and no second appointment" in lines
+        trail = [line.split() for line in lines if re.match(r"[123]  ", line)]
+        assert [[entry[0], *entry[2:6]] for entry in trail] == [
+            ["1", "PATIENT", "BOOK", "-", "BOOKED"],
+            ["2", "PATIENT", "RESCHEDULE", "BOOKED", "BOOKED"],
+            ["3", "RECEPTIONIST", "CHANGE_STATUS", "BOOKED", "CANCELLED"],
+        ]
+        assert not any(line.startswith(("ready", "WRONG")) for line in lines)
+    assert "Made the sample clinic" in first.stdout
+    assert "Found the sample clinic" in second.stdout
+    assert processes_in(data) == []
+
+
+def test_demo_writes_what_scripts_need(serving):
+    path = serving.data / "demo.json"
+    facts = json.loads(path.read_text())
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {"url", "tokens", "patientIds", "doctorIds"} <= set(facts)
+    assert facts["url"] == serving.url
+    assert len(facts["patientIds"]) == len(set(facts["patientIds"])) == 250
+    assert len(facts["doctorIds"]) == 3
+    who = {role: get(f"{serving.url}/users/me", token) for role, token in facts["tokens"].items()}
+    assert {role: me["role"] for role, me in who.items()} == {
+        "patient": "PATIENT",
+        "doctor": "DOCTOR",
+        "receptionist": "RECEPTIONIST",
+        "admin": "ADMIN",
+    }
+    assert who["patient"]["id"] == facts["patientIds"][0]
+    assert who["doctor"]["id"] == facts["doctorIds"][0]
+    assert stat.S_IMODE((serving.data / "clinic.toml").stat().st_mode) == 0o600
+
+
+def test_other_commands_work_on_the_demo(serving):
+    def clinic(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "clinic.entrypoints.cli", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("CLINIC_")},
+                "CLINIC_CONFIG": str(serving.data / "clinic.toml"),
+            },
+        )
+
+    listed = clinic("appointments", "list", "--limit", "200", "--json")
+    checked = clinic("check")
+
+    statuses = {each["status"] for each in json.loads(listed.stdout)}
+    assert {"BOOKED", "COMPLETED", "NO_SHOW", "CANCELLED"} <= statuses
+    assert (checked.returncode, checked.stdout) == (0, "All is well.\n")
+
+
+def test_demo_killed_leaves_no_process_and_starts_again(running, data):
+    running.process.kill()
+    running.wait()
+
+    assert running.survivors() == []
+    assert not answers(running.url)
+    again = Running(data)
+    again.process.send_signal(signal.SIGINT)
+    assert again.wait() == 130
+    assert again.survivors() == []
+    assert processes_in(data) == []
+
+
+def test_demo_on_a_port_in_use_is_refused(data):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        refused = show(data, "--port", str(port))
+
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"clinic: Port {port} is in use; choose another with --port. (cannot_start)\n",
+    )
+
+
+def test_demo_on_a_folder_in_use_is_refused(serving):
+    refused = show(serving.data, "--port", "0")
+
+    assert refused.returncode == 1
+    assert re.fullmatch(r"clinic: Process \d+ uses .*\. \(cannot_start\)\n", refused.stderr)
+
+
+def test_demo_whose_server_dies_says_so(running):
+    [web] = [each for each in running.family if "clinic.entrypoints.cli.demo.web" in each.cmdline()]
+    web.kill()
+
+    assert running.wait() == 1
+    assert running.survivors() == []
+
+
+def test_demo_that_is_stopped_while_it_starts_leaves_no_process(tmp_path):
+    began = subprocess.Popen(
+        [*DEMO, "--port", "0", "--data", str(tmp_path / "new")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert began.stdout is not None
+    began.stdout.readline()
+    time.sleep(1)
+    began.send_signal(signal.SIGTERM)
+
+    began.communicate(timeout=END_TIMEOUT_S)
+
+    assert began.returncode == 0
+    assert processes_in(tmp_path) == []

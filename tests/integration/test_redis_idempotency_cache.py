@@ -1,0 +1,135 @@
+"""The cache of answers when Redis forgets, is gone, hangs, or says something strange."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from clinic.adapters.redis import RedisIdempotencyCache
+from clinic.domain.idempotency import StoredAnswer
+from clinic.testing.builders import a_clinic, a_request, a_stored_answer, new_id
+
+pytestmark = pytest.mark.anyio
+
+#: the 50 ms that the cache allows itself, and room for a busy machine
+BRIEFLY_S = 0.3
+
+
+@pytest.fixture
+async def cache(valkey_url: str) -> AsyncIterator[RedisIdempotencyCache]:
+    cache = RedisIdempotencyCache(valkey_url)
+    yield cache
+    await cache.close()
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(valkey_url) as redis:
+        yield redis
+
+
+def _an_answer() -> StoredAnswer:
+    return a_stored_answer(a_request(a_clinic(), new_id()))
+
+
+async def test_answer_is_forgotten_after_a_day_and_named_by_a_hash(
+    cache: RedisIdempotencyCache, redis: Redis
+) -> None:
+    stored = _an_answer()
+
+    await cache.put(stored)
+
+    (name,) = await redis.keys()
+    assert stored.request.key.encode() not in name
+    assert stored.request.principal_id.hex.encode() not in name
+    assert 86_000 < await redis.ttl(name) <= 86_400
+
+
+async def test_flushed_cache_knows_nothing(cache: RedisIdempotencyCache, redis: Redis) -> None:
+    stored = _an_answer()
+    await cache.put(stored)
+
+    await redis.flushdb()
+
+    assert await cache.get(stored.request) is None
+
+
+async def test_garbage_in_the_cache_is_no_answer(
+    cache: RedisIdempotencyCache, redis: Redis
+) -> None:
+    stored = _an_answer()
+    await cache.put(stored)
+    (name,) = await redis.keys()
+
+    for garbage in (b"", b"garbage", b"\x93\x01\x02\x03"):
+        await redis.set(name, garbage)
+        assert await cache.get(stored.request) is None
+
+
+async def test_answer_of_somebody_else_is_not_handed_out(
+    cache: RedisIdempotencyCache, redis: Redis
+) -> None:
+    mine, theirs = _an_answer(), _an_answer()
+    await cache.put(mine)
+    (name,) = await redis.keys()
+    await cache.put(theirs)
+    (other,) = set(await redis.keys()) - {name}
+
+    await redis.rename(other, name)
+
+    assert await cache.get(mine.request) is None
+
+
+async def test_cache_without_a_server_knows_nothing_and_says_so_fast() -> None:
+    cache = RedisIdempotencyCache("redis://127.0.0.1:1/0")
+    stored = _an_answer()
+    began = time.monotonic()
+
+    await cache.put(stored)
+    found = await cache.get(stored.request)
+
+    assert found is None
+    assert time.monotonic() - began < BRIEFLY_S
+    await cache.close()
+
+
+async def test_server_that_hangs_costs_a_moment_once(valkey_url: str) -> None:
+    connections = []
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        cache = RedisIdempotencyCache(f"redis://127.0.0.1:{port}/0")
+        stored = _an_answer()
+        times_s = []
+        for _ in range(20):
+            began = time.monotonic()
+            assert await cache.get(stored.request) is None
+            times_s.append(time.monotonic() - began)
+        await cache.close()
+
+    assert times_s[0] < BRIEFLY_S
+    # Nobody asked again.
+    assert sum(times_s[1:]) < 0.02
+    assert len(connections) == 1
+
+
+async def test_cache_is_asked_again_after_a_pause(
+    cache: RedisIdempotencyCache, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = _an_answer()
+    await cache.put(stored)
+    await redis.client_pause(200)
+    assert await cache.get(stored.request) is None
+    await asyncio.sleep(0.3)
+
+    assert await cache.get(stored.request) is None
+    await asyncio.sleep(0.8)
+
+    assert await cache.get(stored.request) == stored

@@ -1,0 +1,251 @@
+"""Commands do what they say, on a clinic in memory."""
+
+import pytest
+
+from clinic.entrypoints.cli import run
+
+
+def slots(line, *arguments):
+    return line.json("slots", "list", "--limit", "200", *arguments)
+
+
+def book(line, ids, number, patient="one"):
+    slot = slots(line)[number]
+    return line.json("appointments", "book", slot["id"], ids[patient], "--type", "Check-up")
+
+
+def test_clinic_create_then_list_shows_it(line):
+    made = line.json("clinic", "create", "Harbour", "Europe/London", "--notice-min", "30")
+
+    assert line.json("clinic", "list") == [made]
+    assert made["name"] == "Harbour"
+    assert made["noticeMin"] == 30
+
+
+def test_clinic_create_with_an_unknown_zone_is_refused(line):
+    assert line.refused("clinic", "create", "Harbour", "Europe/Atlantis") == (
+        1,
+        "clinic: 'Europe/Atlantis' is not an IANA time zone; write one such as Europe/London."
+        " (unknown_time_zone)\n",
+    )
+
+
+def test_command_without_a_clinic_is_refused(line):
+    status, complaint = line.refused("doctor", "list")
+
+    assert status == 1
+    assert complaint.endswith("(clinic_not_found)\n")
+
+
+def test_command_with_two_clinics_asks_which(line, ids):
+    line("clinic", "create", "Second", "Europe/London")
+
+    status, complaint = line.refused("doctor", "list")
+
+    assert status == 1
+    assert complaint.endswith("(clinic_not_named)\n")
+    assert len(line.json("doctor", "list", "--clinic", ids["clinic"])) == 1
+
+
+def test_doctor_list_by_specialty(line, ids):
+    assert [each["id"] for each in line.json("doctor", "list", "--specialty", "time")] == [
+        ids["doctor"]
+    ]
+    assert line.json("doctor", "list", "--specialty", "Space") == []
+
+
+def test_patient_add_with_a_known_email_is_refused(line, ids):
+    status, complaint = line.refused("patient", "add", "Other", "P1@example.org")
+
+    assert (status, complaint) == (
+        1,
+        "clinic: Someone is registered with this email address. (email_in_use)\n",
+    )
+
+
+def test_patient_list_says_that_there_is_more(line, ids, capsys):
+    assert run(["patient", "list", "--limit", "1"]) == 0
+
+    answer = capsys.readouterr()
+    assert len(answer.out.splitlines()) == 2
+    assert "there is more" in answer.err
+
+
+def test_hours_add_opens_slots_and_delete_retires_them(line, ids):
+    [hours] = line.json("hours", "list")
+    found = slots(line, "--to", "2026-11-24")
+
+    deleted = line("hours", "delete", hours["id"], "--reason", "Leave")
+
+    # Inside the notice of an hour, 09:00 on Monday can still be booked at 08:00.
+    assert [slot["startsAt"][11:16] for slot in found] == ["09:00", "09:30", "10:00", "10:30"] * 2
+    assert hours["days"] == "mon,tue"
+    assert "retired" in deleted
+    assert slots(line) == []
+
+
+def test_hours_add_with_a_remainder_is_refused(line, ids):
+    status, complaint = line.refused(
+        "hours", "add", ids["doctor"], "12:00", "12:50", "--on", "2026-11-25"
+    )
+
+    assert status == 1
+    assert complaint.endswith("(availability_remainder)\n")
+
+
+@pytest.mark.parametrize("given", [[], ["--weekdays", "mon", "--on", "2026-11-25"]])
+def test_hours_add_needs_weekdays_or_a_date(line, ids, given):
+    assert line.refused("hours", "add", ids["doctor"], "12:00", "13:00", *given) == (
+        1,
+        "clinic: Give either --weekdays or --on. (invalid_input)\n",
+    )
+
+
+def test_slots_open_twice_adds_nothing(line, ids):
+    first = line("slots", "open", "--until", "2027-03-31")
+    second = line("slots", "open", "--until", "2027-03-31")
+
+    assert not first.startswith("0 slots")
+    assert second == "0 slots added, 0 retired.\n"
+
+
+def test_slots_block_tells_the_appointments_and_unblock_opens(line, ids):
+    made = book(line, ids, 0)
+
+    blocked = line("slots", "block", ids["doctor"], "--from", "2026-11-23", "--to", "2026-11-23")
+    free = slots(line, "--to", "2026-11-23")
+    opened = line("slots", "unblock", ids["doctor"], "--from", "2026-11-23", "--to", "2026-11-23")
+
+    assert blocked.startswith("4 slots blocked.\n1 appointments are in blocked slots")
+    assert made["id"] in blocked
+    assert free == []
+    assert opened == "4 slots opened.\n"
+
+
+def test_appointment_books_moves_confirms_cancels_and_is_audited(line, ids):
+    made = book(line, ids, 0)
+    target = slots(line)[2]["id"]
+
+    moved = line.json("appointments", "move", made["id"], target, "--reason", "Rain")
+    confirmed = line.json("appointments", "status", made["id"], "CONFIRMED", "--as", ids["one"])
+    cancelled = line.json("appointments", "cancel", made["id"], "--reason", "Better")
+    trail = line.json("appointments", "audit", made["id"])
+
+    assert (made["status"], made["version"], made["type"]) == ("BOOKED", 1, "Check-up")
+    assert (moved["slotId"], moved["version"]) == (target, 2)
+    assert (confirmed["status"], confirmed["version"]) == ("CONFIRMED", 3)
+    assert (cancelled["status"], cancelled["version"]) == ("CANCELLED", 4)
+    assert [(entry["action"], entry["by"], entry["reason"]) for entry in trail] == [
+        ("BOOK", "SYSTEM", "No reason given"),
+        ("RESCHEDULE", "SYSTEM", "Rain"),
+        ("CHANGE_STATUS", "PATIENT", "No reason given"),
+        ("CHANGE_STATUS", "SYSTEM", "Better"),
+    ]
+
+
+def test_appointment_in_a_taken_slot_is_refused(line, ids):
+    taken = slots(line)[0]["id"]
+    book(line, ids, 0)
+
+    assert line.refused("appointments", "book", taken, ids["two"]) == (
+        1,
+        "clinic: Sorry, this slot was just taken. (slot_taken)\n",
+    )
+
+
+def test_appointments_swap(line, ids):
+    one = book(line, ids, 0)
+    two = book(line, ids, 0, "two")
+
+    swapped = line.json("appointments", "swap", one["id"], two["id"])
+
+    assert [each["slotId"] for each in swapped] == [two["slotId"], one["slotId"]]
+
+
+def test_appointments_list_filters(line, ids):
+    one = book(line, ids, 0)
+    two = book(line, ids, 0, "two")
+    line("appointments", "cancel", two["id"])
+
+    def listed(*arguments):
+        return [each["id"] for each in line.json("appointments", "list", *arguments)]
+
+    assert listed() == [one["id"], two["id"]]
+    assert listed("--status", "CANCELLED") == [two["id"]]
+    assert listed("--patient", ids["one"]) == [one["id"]]
+    assert listed("--on", "2026-11-24") == []
+    assert line.json("appointments", "show", one["id"]) == one
+
+
+def test_list_as_plain_text_is_aligned(line, ids):
+    book(line, ids, 0)
+
+    [head, row] = line("appointments", "list").splitlines()
+
+    assert head.index("status") == row.index("BOOKED")
+    assert "Mon 2026-11-23 09:00" in row
+
+
+def test_act_as_an_unknown_user_is_refused(line, ids):
+    status, complaint = line.refused("slots", "open", "--as", ids["clinic"])
+
+    assert (status, complaint) == (1, f"clinic: There is no user {ids['clinic']}. (not_found)\n")
+
+
+def test_act_as_a_patient_who_may_not_is_refused(line, ids):
+    status, complaint = line.refused("slots", "open", "--as", ids["one"])
+
+    assert (status, complaint) == (1, "clinic: Your role may not do this. (permission_denied)\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["slots", "nonsense"],
+        ["slots", "block"],
+        ["doctor", "list", "--clinic", "not-an-id"],
+        ["slots", "list", "--limit", "many"],
+        ["doctor", "list", "--colour", "red"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2_and_one_line(line, arguments):
+    status, complaint = line.refused(*arguments)
+
+    assert status == 2
+    assert complaint.startswith("clinic: ")
+    assert complaint.count("\n") == 1
+
+
+def test_limit_that_is_too_high_is_refused(line, ids):
+    assert line.refused("slots", "list", "--limit", "201") == (
+        1,
+        "clinic: limit is from 1 to 200. (invalid_input)\n",
+    )
+
+
+def test_unknown_setting_is_told_without_a_traceback(line, monkeypatch):
+    monkeypatch.setenv("CLINIC_COLOUR", "red")
+
+    assert line.refused("doctor", "list") == (
+        1,
+        "clinic: CLINIC_COLOUR: there is no such setting; unset it or mend its name. (settings)\n",
+    )
+
+
+def test_migrate_without_a_database_is_refused(line):
+    status, complaint = line.refused("migrate")
+
+    assert status == 1
+    assert complaint.startswith("clinic: CLINIC_DATABASE_URL: ")
+
+
+def test_token_names_the_users_role(line, ids):
+    from clinic.entrypoints.http.tokens import Tokens
+
+    issued = line("token", ids["one"]).strip()
+
+    claims = Tokens(line.services.settings, line.clock.now).read(issued.encode())
+    assert (str(claims.user_id), claims.role) == (ids["one"], "PATIENT")
+    assert str(claims.clinic_id) == ids["clinic"]

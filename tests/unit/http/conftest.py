@@ -1,0 +1,130 @@
+"""The whole HTTP application on the memory store, with a clinic in it and a clock that stands."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from clinic.bootstrap import Services, in_memory
+from clinic.domain.people import Role, User
+from clinic.entrypoints.http.app import create_app
+from clinic.entrypoints.http.tokens import issue_token
+from clinic.settings import Settings
+from clinic.testing import FixedClock, World, a_user, seed_world
+from clinic.testing.builders import NOW, a_session
+
+_keys = count(1)
+
+
+def a_key() -> str:
+    return f"key-of-this-test-{next(_keys):08}"
+
+
+@dataclass
+class Api:
+    """Sends requests as somebody of the clinic."""
+
+    client: httpx.AsyncClient
+    services: Services
+    clock: FixedClock
+    world: World
+    receptionist: User
+    admin: User
+
+    def token(self, user_id: UUID, role: Role, **more: Any) -> str:
+        given = {
+            "clinic_id": self.world.clinic.id,
+            "now": self.clock.now(),
+            "lifetime_s": 3600,
+            "session_id": user_id,
+        }
+        return issue_token(self.services.settings, user_id=user_id, role=role, **{**given, **more})
+
+    def bearer(self, who: str) -> dict[str, str]:
+        people = {
+            "patient": (self.world.patients[0].id, Role.PATIENT),
+            "other": (self.world.patients[1].id, Role.PATIENT),
+            "third": (self.world.patients[2].id, Role.PATIENT),
+            "doctor": (self.world.doctor.id, Role.DOCTOR),
+            "colleague": (self.world.colleague.id, Role.DOCTOR),
+            "receptionist": (self.receptionist.id, Role.RECEPTIONIST),
+            "admin": (self.admin.id, Role.ADMIN),
+        }
+        return {"authorization": f"Bearer {self.token(*people[who])}"}
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        who: str | None = "patient",
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """Send it as `who`; every POST bears a key of its own unless one is given."""
+        sent = dict(self.bearer(who)) if who else {}
+        if key is not None or method == "POST":
+            sent["idempotency-key"] = key or a_key()
+        sent |= headers or {}
+        if content is not None:
+            sent.setdefault("content-type", "application/json")
+            return await self.client.request(method, path, content=content, headers=sent)
+        return await self.client.request(method, path, json=body, headers=sent)
+
+    async def book(self, slot: int = 0, **more: Any) -> dict[str, Any]:
+        """Book the doctor's slot of this number for the first patient."""
+        slot_id = str(self.world.slots[slot].id)
+        answer = await self.send("POST", "/appointments", {"slotId": slot_id}, **more)
+        assert answer.status_code == 201, answer.text
+        booked: dict[str, Any] = answer.json()
+        return booked
+
+    async def everything(self) -> list[Any]:
+        """Return all that a refused request might have changed."""
+        paths = (
+            "/appointments?limit=200",
+            "/slots?status=all&limit=200",
+            "/availabilities",
+            "/availability-exceptions",
+            "/doctors",
+            "/patients",
+            "/clinics/current",
+        )
+        return [(await self.send("GET", path, who="admin")).json() for path in paths]
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(log_level="error")
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    clock = FixedClock(NOW)
+    services = in_memory(clock=clock, settings=settings)
+    app = create_app(services)
+    async with app.lifespan():
+        world = await seed_world(services.store)
+        receptionist = a_user(Role.RECEPTIONIST, name="Robin Reed")
+        admin = a_user(Role.ADMIN, name="Alex Adair")
+        async with services.store.begin() as unit:
+            await unit.people.add_user(receptionist)
+            await unit.people.add_user(admin)
+            await unit.accounts.add_staff(world.clinic.id, receptionist.id)
+            await unit.accounts.add_staff(world.clinic.id, admin.id)
+            for user in (receptionist, admin):
+                await unit.sessions.add(a_session(world.clinic, user.id, user.role))
+            for doctor in (world.doctor, world.colleague):
+                await unit.sessions.add(a_session(world.clinic, doctor.id, Role.DOCTOR))
+            for patient in world.patients:
+                await unit.sessions.add(a_session(world.clinic, patient.id, Role.PATIENT))
+            await unit.commit()
+        transport = httpx.ASGITransport(app, raise_app_exceptions=True)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            yield Api(client, services, clock, world, receptionist, admin)

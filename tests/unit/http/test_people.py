@@ -1,0 +1,113 @@
+"""Doctors, patients, the clinic, and who one is."""
+
+
+async def test_a_new_doctor_is_listed_and_read(api):
+    answer = await api.send(
+        "POST",
+        "/doctors",
+        {
+            "name": "  Dr  Amina Okafor ",
+            "email": "amina@example.org",
+            "specialty": "Cardiology",
+            "phone": "+44 20 7946 0018",
+        },
+        who="admin",
+    )
+
+    doctor = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/doctors/{doctor['id']}"
+    assert doctor == {
+        "id": doctor["id"],
+        "clinicId": str(api.world.clinic.id),
+        "name": "Dr Amina Okafor",
+        "specialty": "Cardiology",
+    }
+    listed = await api.send("GET", "/doctors?specialty=cardiology")
+    assert listed.json() == {"items": [doctor], "next": None}
+    assert (await api.send("GET", f"/doctors/{doctor['id']}")).json() == doctor
+    assert len((await api.send("GET", "/doctors")).json()["items"]) == 3
+
+
+async def test_a_new_patient_is_read_by_staff_and_books(api):
+    answer = await api.send(
+        "POST",
+        "/patients",
+        {"name": "Ines Alvarez", "email": "ines@example.org"},
+        who="receptionist",
+    )
+
+    patient = answer.json()
+    assert answer.status_code == 201
+    assert patient == {
+        "id": patient["id"],
+        "clinicId": str(api.world.clinic.id),
+        "name": "Ines Alvarez",
+        "email": "ines@example.org",
+        "phone": None,
+    }
+    assert (await api.send("GET", answer.headers["location"], who="doctor")).json() == patient
+    body = {"slotId": str(api.world.slots[0].id), "patientId": patient["id"]}
+    booked = await api.send("POST", "/appointments", body, who="receptionist")
+    assert booked.json()["patientName"] == "Ines Alvarez"
+
+
+async def test_an_email_address_is_used_once(api):
+    body = {"name": "Ines Alvarez", "email": "ines@example.org"}
+    await api.send("POST", "/patients", body, who="receptionist")
+
+    again = await api.send(
+        "POST", "/patients", {**body, "email": "INES@example.org"}, who="receptionist"
+    )
+
+    assert (again.status_code, again.json()["code"]) == (409, "email_in_use")
+
+
+async def test_patients_read_themselves(api):
+    patient = api.world.patients[0]
+
+    answer = await api.send("GET", f"/patients/{patient.id}")
+
+    assert answer.json()["email"] == patient.email
+
+
+async def test_everybody_reads_who_they_are(api):
+    me = (await api.send("GET", "/users/me", who="doctor")).json()
+
+    assert (me["id"], me["role"], me["name"]) == (
+        str(api.world.doctor.id),
+        "DOCTOR",
+        "Dr Grace Hill",
+    )
+    assert me["clinicId"] == str(api.world.clinic.id)
+
+
+async def test_the_clinic_is_changed_in_part(api):
+    before = (await api.send("GET", "/clinics/current")).json()
+
+    answer = await api.send(
+        "PATCH",
+        "/clinics/current",
+        {"policy": {"noticeMin": 5, "reminderLeadsMin": []}, "reason": "Walk-ins"},
+        who="admin",
+    )
+
+    after = answer.json()
+    policy = {**before["policy"], "noticeMin": 5, "reminderLeadsMin": []}
+    assert answer.status_code == 200
+    assert after == {**before, "policy": policy}
+    assert (await api.send("GET", "/clinics/current")).json() == after
+
+
+async def test_a_new_clinic_has_the_default_policy_where_none_is_given(api):
+    answer = await api.send(
+        "POST",
+        "/clinics",
+        {"name": "Hillside", "timeZone": "Asia/Kathmandu", "policy": {"horizonDays": 30}},
+        who="admin",
+    )
+
+    clinic = answer.json()
+    assert answer.status_code == 201
+    assert (clinic["name"], clinic["timeZone"]) == ("Hillside", "Asia/Kathmandu")
+    assert (clinic["policy"]["horizonDays"], clinic["policy"]["noticeMin"]) == (30, 60)

@@ -1,0 +1,226 @@
+"""Who is let in: what a token must be, and where a request says it comes from."""
+
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import jwt
+import pytest
+
+from clinic.domain.people import Role
+from clinic.entrypoints.http.actor import trusted_networks
+from clinic.entrypoints.http.tokens import CACHED_MAX, Tokens, issue_token
+from clinic.settings import Settings, SettingsError
+from clinic.testing import FixedClock
+from clinic.testing.builders import NOW
+
+SETTINGS = Settings(secret="s" * 64)
+
+
+def claims(**changed):
+    whole = {
+        "iss": "clinic",
+        "aud": "clinic",
+        "sub": str(uuid4()),
+        "role": "PATIENT",
+        "cid": str(uuid4()),
+        "iat": int(NOW.timestamp()),
+        "exp": int(NOW.timestamp()) + 60,
+        "sid": str(uuid4()),
+        **changed,
+    }
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def signed(payload, *, secret=None, algorithm="HS256", typ="at+jwt"):
+    key = (secret or SETTINGS.secret) if algorithm != "none" else None
+    return jwt.encode(payload, key, algorithm, headers={"typ": typ})
+
+
+async def me(api, token):
+    return await api.client.get("/users/me", headers={"authorization": f"Bearer {token}"})
+
+
+BAD_CLAIMS = [
+    {"iss": "other"},
+    {"aud": "other"},
+    {"iss": None},
+    {"aud": None},
+    {"sub": None},
+    {"exp": None},
+    {"role": None},
+    {"cid": None},
+    {"iat": None},
+    {"sub": "x"},
+    {"sub": 7},
+    {"cid": "x"},
+    {"cid": 5},
+    {"role": "SYSTEM"},
+    {"role": "KING"},
+    {"role": ["ADMIN"]},
+    {"exp": "soon"},
+    {"exp": 1e999},
+    {"exp": int(NOW.timestamp())},
+    {"sid": None},
+    {"sid": "x"},
+    {"sid": 5},
+]
+
+
+#: how one gets in; each is counted by address
+PUBLIC = {("post", "/sessions"), ("post", "/users"), ("post", "/invitations/accepted")}
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(secret=SETTINGS.secret, log_level="error")
+
+
+@pytest.mark.parametrize("changed", BAD_CLAIMS, ids=str)
+async def test_a_token_with_a_wrong_claim_lets_nobody_in(api, changed):
+    wrong = signed(claims(**{"sub": str(api.world.doctor.id), **changed}))
+    answer = await me(api, wrong)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="clinic"'
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        signed(claims(), secret="t" * 64),
+        signed(claims(), algorithm="none"),
+        signed(claims(), algorithm="HS512"),
+        signed(claims(), typ="JWT"),
+        signed(claims())[:-2],
+        "",
+        "x",
+        "é",
+        "a.b.c",
+        "x" * 5000,
+        "[" * 3000 + "." + "[" * 500 + ".x",
+    ],
+    ids=["secret", "none", "algorithm", "type", "cut", "empty", "x", "é", "dots", "long", "deep"],
+)
+async def test_a_token_that_we_did_not_sign_lets_nobody_in(api, token):
+    header = b"Bearer " + token.encode("latin-1")
+
+    answer = await api.client.get("/users/me", headers=[(b"authorization", header)])
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "bearer", "BEARER", "Bearer  "])
+async def test_the_scheme_is_bearer_in_any_case(api, scheme):
+    token = api.bearer("doctor")["authorization"].removeprefix("Bearer ")
+
+    answer = await api.client.get("/users/me", headers={"authorization": f"{scheme} {token}"})
+
+    assert answer.status_code == (401 if scheme == "Basic" else 200)
+
+
+async def test_a_token_is_good_until_it_expires_also_when_it_is_remembered(api):
+    headers = api.bearer("doctor")
+    good = await api.client.get("/users/me", headers=headers)
+
+    api.clock.advance(timedelta(seconds=3599))
+    still = await api.client.get("/users/me", headers=headers)
+    api.clock.advance(timedelta(seconds=1))
+    expired = await api.client.get("/users/me", headers=headers)
+
+    assert (good.status_code, still.status_code, expired.status_code) == (200, 200, 401)
+    assert "expired" in expired.json()["detail"]
+
+
+async def test_whatever_is_not_documented_as_public_wants_a_token(api):
+    document = (await api.client.get("/schema/openapi.json")).json()
+
+    public = set()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            filled = path.replace("{", "").replace("}", "")
+            answer = await api.client.request(method.upper(), filled)
+
+            wants_token = answer.status_code == 401
+            assert wants_token == bool(operation["security"]), (method, path)
+            if not wants_token:
+                public.add(path)
+
+    core = "/appointments /swaps /slots /availabilities /availability-exceptions /doctors /patients"
+    assert not any(path.startswith((*core.split(), "/clinics", "/users/me")) for path in public)
+
+
+def test_a_token_tells_all_that_it_was_issued_for():
+    user_id, clinic_id, session_id = uuid4(), uuid4(), uuid4()
+    token = issue_token(
+        SETTINGS,
+        user_id=user_id,
+        role=Role.RECEPTIONIST,
+        clinic_id=clinic_id,
+        now=NOW,
+        lifetime_s=60,
+        session_id=session_id,
+    )
+
+    read = Tokens(SETTINGS, FixedClock(NOW).now).read(token.encode())
+
+    assert (read.user_id, read.role, read.clinic_id) == (user_id, Role.RECEPTIONIST, clinic_id)
+    assert (read.session_id, read.expires_at_s) == (session_id, int(NOW.timestamp()) + 60)
+
+
+def test_few_tokens_are_remembered():
+    tokens = Tokens(SETTINGS, FixedClock(NOW).now)
+    for _ in range(CACHED_MAX + 10):
+        tokens.read(signed(claims()).encode())
+
+    assert len(tokens._verified) == CACHED_MAX
+
+
+def test_a_remembered_token_costs_next_to_nothing():
+    tokens = Tokens(SETTINGS, FixedClock(NOW).now)
+    token = signed(claims()).encode()
+    tokens.read(token)
+
+    started = time.perf_counter()
+    for _ in range(1000):
+        tokens.read(token)
+
+    assert time.perf_counter() - started < 0.05
+
+
+def test_a_proxy_that_is_no_address_is_told():
+    with pytest.raises(SettingsError, match="CLINIC_TRUSTED_PROXIES"):
+        trusted_networks("10.0.0.0/8, nonsense")
+
+
+async def trail_ip(api, forwarded):
+    booked = await api.book(headers={"x-forwarded-for": forwarded})
+    trail = await api.send("GET", f"/appointments/{booked['id']}/audit", who="receptionist")
+    return trail.json()["items"][0]["ip"]
+
+
+async def test_nobody_is_believed_about_addresses_by_default(api):
+    assert await trail_ip(api, "203.0.113.9") == "127.0.0.1"
+
+
+class TestBehindProxies:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(trusted_proxies="127.0.0.1, 10.0.0.0/8", log_level="error")
+
+    @pytest.mark.parametrize(
+        ("forwarded", "address"),
+        [
+            ("203.0.113.9", "203.0.113.9"),
+            ("1.2.3.4, 203.0.113.9, 10.1.2.3", "203.0.113.9"),
+            ("10.9.9.9, 10.1.2.3", "10.9.9.9"),
+            ("nonsense", "127.0.0.1"),
+            ("203.0.113.9, nonsense", "127.0.0.1"),
+            ("2001:db8::7", "2001:db8::7"),
+            (", ".join(["10.0.0.1"] * 500), "10.0.0.1"),
+        ],
+    )
+    async def test_the_last_address_that_is_no_trusted_proxy_is_the_clients(
+        self, api, forwarded, address
+    ):
+        assert await trail_ip(api, forwarded) == address
