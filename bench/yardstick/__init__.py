@@ -1,0 +1,1 @@
+"""The yardstick: the booking endpoint as an ordinary team would write it."""

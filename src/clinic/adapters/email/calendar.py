@@ -1,0 +1,51 @@
+"""The calendar part of a message: one appointment, in UTC, without a word of what it is for."""
+
+from datetime import UTC, datetime
+
+from icalendar import Calendar, Event, vCalAddress, vText
+
+from clinic.domain.appointments import Appointment
+
+PRODUCT = "-//Clinic//Appointments//EN"
+REQUEST, CANCEL = "REQUEST", "CANCEL"
+
+
+def calendar_part(
+    appointment: Appointment,
+    *,
+    method: str,
+    summary: str,
+    made_at: datetime,
+    organizer: str,
+    organizer_name: str,
+    attendee: str,
+    page: str,
+) -> str:
+    """Return the iCalendar text. Its UID stays with the appointment for life, its SEQUENCE rises
+    with every move and with the cancellation. `organizer` and `attendee` are email addresses."""
+    event = Event()
+    event.add("uid", f"{appointment.id}@clinic")
+    event.add("sequence", appointment.schedule_version)
+    event.add("dtstamp", made_at.astimezone(UTC))
+    event.add("dtstart", appointment.starts_at.astimezone(UTC))
+    event.add("dtend", appointment.ends_at.astimezone(UTC))
+    event.add("summary", summary)
+    event.add("class", "PRIVATE")
+    event.add("url", page)
+    organizer_address = vCalAddress(f"mailto:{organizer}")
+    organizer_address.params["CN"] = vText(organizer_name)
+    event.add("organizer", organizer_address)
+    attendee_address = vCalAddress(f"mailto:{attendee}")
+    # The answer goes through the links: nobody reads what a calendar would send back.
+    attendee_address.params["RSVP"] = vText("FALSE")
+    attendee_address.params["PARTSTAT"] = vText("ACCEPTED")
+    attendee_address.params["ROLE"] = vText("REQ-PARTICIPANT")
+    event.add("attendee", attendee_address)
+    event.add("status", "CANCELLED" if method == CANCEL else "CONFIRMED")
+    calendar = Calendar()
+    calendar.add("prodid", PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("method", method)
+    calendar.add_component(event)
+    text: bytes = calendar.to_ical()
+    return text.decode()

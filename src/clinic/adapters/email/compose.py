@@ -1,0 +1,139 @@
+"""Writes a letter out as an email: text, HTML and a calendar part, from templates."""
+
+from collections.abc import Mapping
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+
+from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
+from clinic.adapters.email.language import LANGUAGES, Language, zone_name
+from clinic.domain.appointments import Appointment
+from clinic.domain.deliveries import Letter
+from clinic.domain.notifications import (
+    CANCELLATION,
+    CONFIRMATION,
+    OPTIONAL,
+    REMINDER,
+    RESCHEDULE,
+)
+from clinic.domain.status import Status
+
+#: family → template; the name says which clock a time by itself follows
+TEMPLATES = {REMINDER: "reminder_elapsed_time", "day_sheet": "day_sheet_wall_time"}
+#: families that carry a calendar part
+_CALENDAR = {
+    CONFIRMATION: REQUEST,
+    RESCHEDULE: REQUEST,
+    REMINDER: REQUEST,
+    CANCELLATION: CANCEL,
+}
+
+
+class Composer:
+    """Writes letters as emails from one sender; `overrides` is a folder of templates that stand in
+    for the built-in ones of the same name."""
+
+    def __init__(self, sender: str, *, overrides: Path | None = None) -> None:
+        name, address = parseaddr(sender)
+        self.sender_name, self.sender_address = name, address
+        loaders = [PackageLoader("clinic.adapters.email", "templates")]
+        folders = [FileSystemLoader(overrides)] if overrides else []
+        self._templates = Environment(  # noqa: S701 - texts and subjects are no HTML
+            loader=ChoiceLoader([*folders, *loaders]),
+            autoescape=lambda name: name is not None and name.endswith(".html"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+
+    def compose(self, letter: Letter) -> EmailMessage:
+        """Return the email. Two calls for one letter write the same."""
+        language = letter.addressee.preferences.language
+        language = language if language in LANGUAGES else "en"
+        facts = _facts(letter, LANGUAGES[language], language)
+        words = self._module(f"{language}/words.jinja", facts)
+        name = TEMPLATES.get(letter.message.family, letter.message.family)
+        page = self._module(f"{language}/{name}.jinja", facts)
+        facts.update(words=words, page=page)
+        email = EmailMessage(policy=SMTP)
+        self._head(email, letter, subject=str(page.subject))
+        email.set_content(self._templates.get_template("layout.txt").render(facts))
+        html = self._templates.get_template("layout.html").render(facts)
+        email.add_alternative(html, subtype="html")
+        method = _CALENDAR.get(letter.message.family)
+        if method is not None and letter.appointment is not None:
+            email.add_alternative(
+                self._calendar(letter, letter.appointment, method, str(words.summary)),
+                subtype="calendar",
+                params={"method": method},
+                cte="quoted-printable",
+            )
+        return email
+
+    def _module(self, name: str, facts: Mapping[str, Any]) -> Any:
+        return self._templates.get_template(name).make_module(dict(facts))
+
+    def _head(self, email: EmailMessage, letter: Letter, *, subject: str) -> None:
+        clinic = _one_line(letter.clinic.name)
+        email["From"] = Address(clinic or self.sender_name, addr_spec=self.sender_address)
+        # The address alone: whoever sees the envelope need not learn a patient's name.
+        email["To"] = Address(addr_spec=letter.addressee.email)
+        email["Subject"] = _one_line(subject)
+        email["Date"] = format_datetime(letter.message.scheduled_for)
+        email["Message-ID"] = letter.message_id
+        email["Auto-Submitted"] = "auto-generated"
+        if letter.message.family in OPTIONAL and letter.links.unsubscribe:
+            email["List-Unsubscribe"] = f"<{letter.links.unsubscribe}>"
+            email["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+
+    def _calendar(self, letter: Letter, appointment: Appointment, method: str, summary: str) -> str:
+        return calendar_part(
+            appointment,
+            method=method,
+            summary=_one_line(summary),
+            made_at=letter.message.scheduled_for,
+            organizer=self.sender_address,
+            organizer_name=_one_line(letter.clinic.name),
+            attendee=letter.addressee.email,
+            page=letter.links.home,
+        )
+
+
+def _facts(letter: Letter, language: Language, code: str) -> dict[str, Any]:
+    """Return what templates may use; a name or an ailment is not among it."""
+    zone, appointment = letter.clinic.zone, letter.appointment
+    facts: dict[str, Any] = {
+        "clinic": letter.clinic.name,
+        "language": code,
+        "links": letter.links,
+        "family": letter.message.family,
+        "date": None,
+        "times": None,
+        "zone": None,
+        "cancelled": False,
+        "sheet": [],
+        "sheet_date": None,
+        "hours_ahead": None,
+    }
+    if appointment is not None:
+        facts["date"] = language.date(appointment.starts_at, zone)
+        facts["times"] = language.times(appointment.starts_at, appointment.ends_at, zone)
+        facts["zone"] = zone_name(appointment.starts_at, zone)
+        facts["cancelled"] = appointment.status is Status.CANCELLED
+        ahead = appointment.starts_at - letter.message.scheduled_for
+        facts["hours_ahead"] = round(ahead.total_seconds() / 3600)
+    if letter.day:
+        facts["sheet"] = [language.times(start, end, zone) for start, end in letter.day]
+        facts["sheet_date"] = language.date(letter.day[0][0], zone)
+        facts["zone"] = zone_name(letter.day[0][0], zone)
+    return facts
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())

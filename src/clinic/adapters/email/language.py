@@ -1,0 +1,87 @@
+"""How a language writes days and times; its words are in templates/<language>/."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Names of days and months, and the order in which a date is written."""
+
+    weekdays: tuple[str, ...]
+    months: tuple[str, ...]
+    day: str
+    #: a time from and until
+    span: str
+
+    def date(self, instant: datetime, zone: ZoneInfo) -> str:
+        """Return the day of `instant` in words."""
+        local = instant.astimezone(zone)
+        return self.day.format(
+            weekday=self.weekdays[local.weekday()],
+            day=local.day,
+            month=self.months[local.month - 1],
+            year=local.year,
+        )
+
+    def times(self, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
+        """Return from when until when, by the clinic's clock."""
+        start, end = starts_at.astimezone(zone), ends_at.astimezone(zone)
+        return self.span.format(start=f"{start:%H:%M}", end=f"{end:%H:%M}")
+
+
+def zone_name(instant: datetime, zone: ZoneInfo) -> str:
+    """Return the zone's name and its offset at `instant`, which tells a repeated hour apart."""
+    offset = instant.astimezone(zone).strftime("%z")
+    return f"{zone.key}, UTC{offset[:3]}:{offset[3:]}"
+
+
+LANGUAGES = {
+    "en": Language(
+        weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+        months=(
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ),
+        day="{weekday}, {day} {month} {year}",
+        span="{start} to {end}",
+    ),
+    "de": Language(
+        weekdays=(
+            "Montag",
+            "Dienstag",
+            "Mittwoch",
+            "Donnerstag",
+            "Freitag",
+            "Samstag",
+            "Sonntag",
+        ),
+        months=(
+            "Januar",
+            "Februar",
+            "März",
+            "April",
+            "Mai",
+            "Juni",
+            "Juli",
+            "August",
+            "September",
+            "Oktober",
+            "November",
+            "Dezember",
+        ),
+        day="{weekday}, {day}. {month} {year}",
+        span="{start} bis {end} Uhr",
+    ),
+}

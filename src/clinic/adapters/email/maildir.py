@@ -1,0 +1,52 @@
+"""Puts emails into a folder in the Maildir format: for demos, and wherever no mail may leave."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from clinic.adapters.email.compose import Composer
+from clinic.domain.deliveries import Letter
+from clinic.ports.notifier import TransportError
+
+
+class MaildirNotifier:
+    """Writes each letter as one file in `folder`/new, named by its message: a second copy takes the
+    place of the first."""
+
+    def __init__(self, folder: Path, composer: Composer) -> None:
+        self._folder = folder
+        self._composer = composer
+
+    async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
+        data = self._composer.compose(letter).as_bytes()
+        written = await asyncio.to_thread(self._write, _name(letter.message_id), data)
+        if not await may_send():
+            written.unlink(missing_ok=True)
+            return False
+        await asyncio.to_thread(os.replace, written, self._folder / "new" / written.name)
+        return True
+
+    async def took(self, message_id: str) -> bool | None:
+        name = _name(message_id)
+        return any((self._folder / part / name).exists() for part in ("new", "cur"))
+
+    async def close(self) -> None:
+        """Do nothing: every file is closed already."""
+
+    def _write(self, name: str, data: bytes) -> Path:
+        try:
+            for part in ("tmp", "new", "cur"):
+                (self._folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self._folder / "tmp" / name
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise TransportError(f"{type(error).__name__}: {error}", permanent=False) from error
+        return path
+
+
+def _name(message_id: str) -> str:
+    return message_id.strip("<>").replace("/", "_") + ".eml"

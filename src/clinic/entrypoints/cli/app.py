@@ -1,0 +1,72 @@
+"""Parses a command with cyclopts, runs it, and puts what went wrong into one line."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from clinic.bootstrap import CannotStart
+from clinic.domain.errors import ClinicError
+from clinic.entrypoints.cli.commands import COMMANDS, GROUPS
+from clinic.settings import SettingsError
+
+PACKAGE = "clinic.entrypoints.cli"
+REFUSED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+def make_app() -> App:
+    """Return the parser of every command; none of their modules is imported yet."""
+    app = App(
+        name="clinic",
+        help="A clinic's appointments.",
+        version=lambda: version("clinic"),
+        help_format="plaintext",
+        print_error=False,
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for name, target, text in COMMANDS:
+        app.command(f"{PACKAGE}.{target}", name=name, help=text)
+    for group, text, commands in GROUPS:
+        child = App(name=group, help=text)
+        for name, target, line in commands:
+            child.command(f"{PACKAGE}.{target}", name=name, help=line)
+        app.command(child)
+    return app
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status, the errors that are expected told in a line."""
+    try:
+        status = make_app()(list(arguments))
+    except CycloptsError as error:
+        words = [word for word in arguments[:2] if not word.startswith("-")]
+        complain(f"{_sentence(error)} Try: clinic {' '.join([*words[:1], '--help'])}")
+        return MISUSED
+    except ClinicError as error:
+        complain(f"{error.message} ({error.code})")
+        return REFUSED
+    except SettingsError as error:
+        complain(f"{error} (settings)")
+        return REFUSED
+    except CannotStart as error:
+        complain(f"{error} (cannot_start)")
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough.
+        sys.stdout = None
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def complain(message: str) -> None:
+    """Print one line on standard error."""
+    print(f"clinic: {message}", file=sys.stderr)
+
+
+def _sentence(error: CycloptsError) -> str:
+    return " ".join(str(error).split())

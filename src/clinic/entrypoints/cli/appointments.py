@@ -1,0 +1,236 @@
+"""`clinic appointments …`: everything that may be done with an appointment."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.audit import AuditEntry
+from clinic.domain.paging import PageRequest
+from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
+from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.entrypoints.cli.told import APPOINTMENT_COLUMNS, appointment_row
+from clinic.usecases.book import book
+from clinic.usecases.change_appointment import change_status, reschedule, swap
+from clinic.usecases.read_appointments import list_appointments, read_appointment, read_trail
+
+AUDIT_COLUMNS = ("version", "at", "action", "from", "to", "by", "reason")
+NOBODY, HERE = Acting(), Where()
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+async def list_all(
+    *,
+    doctor: UUID | None = None,
+    patient: UUID | None = None,
+    on: date | None = None,
+    status: Annotated[list[Status] | None, Parameter(negative="")] = None,
+    limit: int = 50,
+    where: Where = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """List appointments, earliest first.
+
+    Parameters
+    ----------
+    doctor
+        Only those of this doctor.
+    patient
+        Only those of this patient.
+    on
+        Only those of this day, such as 2026-11-23.
+    status
+        Only those in this status; may be given several times.
+    limit
+        At most so many, up to 200.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        page = await list_appointments(
+            appointments=at.services.store.appointments,
+            people=at.services.store.people,
+            actor=at.actor,
+            doctor_id=doctor,
+            patient_id=patient,
+            on_date=on,
+            statuses=status or (),
+            page=PageRequest(limit),
+        )
+    rows = [appointment_row(view) for view in page.items]
+    print_rows(rows, APPOINTMENT_COLUMNS, as_json=as_json, more=page.next is not None)
+
+
+async def show(appointment: UUID, /, *, where: Where = HERE, as_json: AsJson = False) -> None:
+    """Show one appointment.
+
+    Parameters
+    ----------
+    appointment
+        Its id.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        view = await read_appointment(
+            appointments=at.services.store.appointments, actor=at.actor, appointment_id=appointment
+        )
+    print_row(appointment_row(view), as_json=as_json)
+
+
+async def book_slot(
+    slot: UUID,
+    patient: UUID,
+    /,
+    *,
+    type: str | None = None,
+    override: Flag = False,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Book a slot for a patient.
+
+    Parameters
+    ----------
+    slot
+        Id of the slot.
+    patient
+        Id of the patient.
+    type
+        Such as Consultation.
+    override
+        Also inside the clinic's notice or beyond its horizon.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        view = await book(
+            desk=at.services.store.desk,
+            calendars=at.services.store.calendars,
+            clock=at.services.clock,
+            new_id=at.services.new_id,
+            actor=at.actor,
+            slot_id=slot,
+            patient_id=patient,
+            type=type,
+            reason=at.reason,
+            override=override,
+        )
+    print_row(appointment_row(view), as_json=as_json)
+
+
+async def move(
+    appointment: UUID,
+    slot: UUID,
+    /,
+    *,
+    override: Flag = False,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Move an appointment to another slot; it keeps its id.
+
+    Parameters
+    ----------
+    appointment
+        Id of the appointment.
+    slot
+        Id of the slot to move to.
+    override
+        Also inside the clinic's notice or beyond its horizon.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        view = await reschedule(
+            appointment_id=appointment, slot_id=slot, override=override, **at.writing
+        )
+    print_row(appointment_row(view), as_json=as_json)
+
+
+async def cancel(appointment: UUID, /, *, acting: Acting = NOBODY, as_json: AsJson = False) -> None:
+    """Cancel an appointment; its slot is free again.
+
+    Parameters
+    ----------
+    appointment
+        Id of the appointment.
+    as_json
+        Print JSON.
+    """
+    await status(appointment, Status.CANCELLED, acting=acting, as_json=as_json)
+
+
+async def status(
+    appointment: UUID, to: Status, /, *, acting: Acting = NOBODY, as_json: AsJson = False
+) -> None:
+    """Bring an appointment into another status, as far as its present one allows.
+
+    Parameters
+    ----------
+    appointment
+        Id of the appointment.
+    to
+        The status.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        view = await change_status(appointment_id=appointment, to=to, **at.writing)
+    print_row(appointment_row(view), as_json=as_json)
+
+
+async def swap_two(
+    one: UUID, two: UUID, /, *, acting: Acting = NOBODY, as_json: AsJson = False
+) -> None:
+    """Exchange the slots of two appointments.
+
+    Parameters
+    ----------
+    one
+        Id of the first appointment.
+    two
+        Id of the second appointment.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        views: Sequence[AppointmentView] = await swap(appointment_ids=[one, two], **at.writing)
+    print_rows([appointment_row(view) for view in views], APPOINTMENT_COLUMNS, as_json=as_json)
+
+
+async def audit(appointment: UUID, /, *, where: Where = HERE, as_json: AsJson = False) -> None:
+    """Print everything that happened to an appointment, oldest first.
+
+    Parameters
+    ----------
+    appointment
+        Id of the appointment.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        trail = await read_trail(
+            appointments=at.services.store.appointments, actor=at.actor, appointment_id=appointment
+        )
+    print_rows([_entry(entry, at) for entry in trail], AUDIT_COLUMNS, as_json=as_json)
+
+
+def _entry(entry: AuditEntry, at: Session) -> Row:
+    return {
+        "version": entry.version,
+        "at": local(entry.at, at.clinic.zone),
+        "action": entry.action,
+        "from": entry.from_status,
+        "to": entry.to_status,
+        "fromSlotId": entry.from_slot_id,
+        "toSlotId": entry.to_slot_id,
+        "by": entry.actor_role,
+        "actorId": entry.actor_id,
+        "reason": entry.reason,
+        "requestId": entry.request_id,
+        "ip": entry.ip,
+    }

@@ -1,0 +1,107 @@
+"""`clinic audit …`: seal the audit trail, verify it, and keep its seals elsewhere."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from clinic import bootstrap
+from clinic.domain.errors import InvalidInput, TemporaryFailure
+from clinic.entrypoints.cli.app import complain
+from clinic.ports.audit import SealBook
+from clinic.settings import Settings, settings_from_environment
+from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
+
+SEALS_FILE = "seals.jsonl"
+EVERY_MAX_S = 3600.0
+DIFFERS = 1
+
+
+@asynccontextmanager
+async def _book() -> AsyncIterator[SealBook]:
+    book = bootstrap.seal_book(settings_from_environment())
+    try:
+        yield book
+    finally:
+        await book.close()
+
+
+async def seal(*, every: float | None = None) -> None:
+    """Seal what is finished of the audit trail.
+
+    Parameters
+    ----------
+    every
+        Go on sealing, every so many seconds, until stopped.
+    """
+    if every is not None and not 0 < every <= EVERY_MAX_S:
+        raise InvalidInput(f"Seal every 1 to {EVERY_MAX_S:.0f} seconds.")
+    if every is not None:
+        await keep_sealing(settings_from_environment(), every)
+    async with _book() as book:
+        rows = await seal_audit(book=book, clock=bootstrap.system_clock())
+        print(f"Sealed {rows} rows.")
+
+
+async def keep_sealing(settings: Settings, every_s: float) -> None:
+    """Seal every so many seconds until cancelled; a database that is away is waited for."""
+    book, clock = bootstrap.seal_book(settings), bootstrap.system_clock()
+    try:
+        while True:
+            try:
+                await seal_audit(book=book, clock=clock)
+            except TemporaryFailure as error:
+                complain(f"{error.message} ({error.code})")
+            await asyncio.sleep(every_s)
+    finally:
+        await book.close()
+
+
+async def verify(*, exports: Path | None = None) -> int:
+    """Say whether the audit trail is what was sealed, and where it is not; status 1 then.
+
+    Parameters
+    ----------
+    exports
+        Folder that `clinic audit export` wrote; tells seals that were rewritten.
+    """
+    known = _exported(exports / SEALS_FILE) if exports else []
+    async with _book() as book:
+        found = await verify_audit(book=book, exports=known)
+    for finding in found.findings:
+        print(finding)
+    print(f"{found.seals} seals, {found.rows} rows, {len(found.findings)} differences.")
+    return DIFFERS if found.findings else 0
+
+
+async def export(folder: Path, /) -> None:
+    """Write the seals that are new to a folder elsewhere; the database cannot rewrite those.
+
+    Parameters
+    ----------
+    folder
+        Where to keep them: best on another machine, or on write-once storage.
+    """
+    file = folder / SEALS_FILE
+    known = _exported(file)
+    async with _book() as book:
+        new = await export_seals(book=book, after_seq=int(known[-1]["seq"]) if known else 0)
+    _append(file, new)
+    print(f"Wrote {len(new)} seals to {file}.")
+
+
+def _append(file: Path, seals: Iterable[Mapping[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as out:
+        out.writelines(json.dumps(one, sort_keys=True) + "\n" for one in seals)
+
+
+def _exported(file: Path) -> list[dict[str, Any]]:
+    if not file.exists():
+        return []
+    try:
+        return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"{file}: not what clinic audit export writes: {error}.") from error

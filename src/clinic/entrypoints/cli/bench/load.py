@@ -1,0 +1,143 @@
+"""The load client, a process of its own: sends prepared requests over connections kept alive.
+
+Reads a file of requests and prints one line of JSON. It parses no more of a response than its
+status and length, so that it takes little of the processors it shares with the server. Nothing
+but the standard library is imported: `python load.py SPEC`.
+"""
+
+import json
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+READ_BYTES = 1 << 18
+STALLED_S = 60.0
+NO_ANSWER = 0
+_LENGTH = struct.Struct(">I")
+
+
+def pack(requests: Iterable[bytes]) -> bytes:
+    """Return the requests as the client reads them."""
+    return b"".join(_LENGTH.pack(len(request)) + request for request in requests)
+
+
+def unpack(packed: bytes) -> Iterator[bytes]:
+    """Yield the requests of `pack`."""
+    at = 0
+    while at < len(packed):
+        (length,) = _LENGTH.unpack_from(packed, at)
+        at += _LENGTH.size
+        yield packed[at : at + length]
+        at += length
+
+
+class Connection:
+    """One connection with at most one request on its way."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.socket = socket.create_connection((host, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        self.received = b""
+        self.sent_at = 0.0
+
+    def send(self, request: bytes) -> None:
+        self.sent_at = time.perf_counter()
+        sent = self.socket.send(request)
+        while sent < len(request):  # rare: the socket's buffer holds many requests
+            self.socket.setblocking(True)
+            sent += self.socket.send(request[sent:])
+            self.socket.setblocking(False)
+
+    def receive(self) -> int | None:
+        """Return the status once the response is whole. Raises ConnectionError."""
+        chunk = self.socket.recv(READ_BYTES)
+        if not chunk:
+            raise ConnectionError("the server closed the connection")
+        data = self.received + chunk if self.received else chunk
+        end = data.find(b"\r\n\r\n")
+        if end >= 0 and len(data) - end - 4 >= _length(data[:end]):
+            self.received = b""
+            return int(data[9:12])
+        self.received = data
+        return None
+
+
+def _length(head: bytes) -> int:
+    at = head.lower().find(b"\r\ncontent-length:")
+    return 0 if at < 0 else int(head[at + 17 :].split(b"\r\n", 1)[0])
+
+
+def run(
+    requests: Iterator[bytes], host: str, port: int, connections: int, duration_s: float
+) -> dict[str, Any]:
+    """Send until the requests or the time are over; return counts and latencies."""
+    selector = selectors.DefaultSelector()
+    statuses: Counter[int] = Counter()
+    latencies_s: list[float] = []
+    first = [request for _, request in zip(range(connections), requests, strict=False)]
+    opened = [Connection(host, port) for _ in first]
+    # Nobody is sent before all are connected: a rush begins at one instant.
+    started = time.perf_counter()
+    deadline = started + duration_s
+    for connection, request in zip(opened, first, strict=True):
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+        connection.send(request)
+    busy = len(opened)
+    while busy:
+        ready = selector.select(STALLED_S)
+        if not ready:
+            raise TimeoutError(f"no answer for {STALLED_S} s")
+        for key, _ in ready:
+            try:
+                status = key.data.receive()
+            except ConnectionError:
+                # Counted as an answer of its own kind; the caller says whether that may be.
+                status = NO_ANSWER
+            if status is None:
+                continue
+            now = time.perf_counter()
+            statuses[status] += 1
+            latencies_s.append(now - key.data.sent_at)
+            is_over = now >= deadline or status == NO_ANSWER
+            following = None if is_over else next(requests, None)
+            if following is None:
+                busy -= 1
+                selector.unregister(key.data.socket)
+                key.data.socket.close()
+            else:
+                key.data.send(following)
+    elapsed_s = time.perf_counter() - started
+    latencies_s.sort()
+    return {
+        "elapsed_s": elapsed_s,
+        "statuses": {str(status): number for status, number in sorted(statuses.items())},
+        "p50_ms": _percentile(latencies_s, 0.50) * 1000,
+        "p99_ms": _percentile(latencies_s, 0.99) * 1000,
+        "max_ms": latencies_s[-1] * 1000 if latencies_s else 0.0,
+    }
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def main() -> None:
+    """Do what the file named on the command line says."""
+    spec = json.loads(Path(sys.argv[1]).read_text())
+    requests = list(unpack(Path(spec["requests"]).read_bytes()))
+    limit = spec["limit"] or len(requests)
+    # Round and round, where there are fewer requests than are to be sent.
+    cycle = (requests[number % len(requests)] for number in range(limit))
+    result = run(cycle, spec["host"], spec["port"], spec["connections"], spec["duration_s"])
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The requests that are sent, as bytes, made before anything is measured."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from clinic.domain.people import Role
+from clinic.entrypoints.cli.bench.world import (
+    CLINIC_ID,
+    DOCTOR_IDS,
+    OFFICE_ID,
+    PATIENT_IDS,
+    SESSION_IDS,
+    SLOT_IDS,
+    World,
+    numbered,
+)
+from clinic.entrypoints.http.tokens import issue_token
+from clinic.settings import Settings
+
+TOKEN_LIFETIME_S = 6 * 3600
+LISTING_DAYS = 14
+
+
+class Tokens:
+    """A token for each patient and one for the office, signed once."""
+
+    def __init__(self, settings: Settings, now: datetime) -> None:
+        self._settings = settings
+        self._now = now
+        self._made: dict[int, str] = {}
+
+    def of_patient(self, patient: int) -> str:
+        if patient not in self._made:
+            self._made[patient] = self._issue(
+                numbered(PATIENT_IDS, patient), Role.PATIENT, numbered(SESSION_IDS, patient)
+            )
+        return self._made[patient]
+
+    def of_office(self) -> str:
+        return self._issue(OFFICE_ID, Role.RECEPTIONIST, OFFICE_ID)
+
+    def _issue(self, user_id: UUID, role: Role, session_id: UUID) -> str:
+        return issue_token(
+            self._settings,
+            user_id=user_id,
+            role=role,
+            clinic_id=CLINIC_ID,
+            now=self._now,
+            lifetime_s=TOKEN_LIFETIME_S,
+            session_id=session_id,
+        )
+
+
+def bookings(
+    world: World, first: int, number: int, *, tokens: Tokens | None = None
+) -> Iterator[bytes]:
+    """Yield `number` booking requests: as signed-in patients, or bare ones naming the patient."""
+    for booking in range(first, first + number):
+        slot = world.slot_of(booking)
+        patient = world.patient_of(slot)
+        yield booking_of(slot, patient, tokens.of_patient(patient) if tokens else None)
+
+
+def booking_of(slot: int, patient: int, token: str | None) -> bytes:
+    """Return the request of one patient for one slot."""
+    slot_id = numbered(SLOT_IDS, slot)
+    whose = "" if token else f'"patientId":"{numbered(PATIENT_IDS, patient)}",'
+    body = f'{{"slotId":"{slot_id}",{whose}"type":"Consultation","reason":"Bench"}}'
+    return request("POST", "/appointments", token, body, key=f"bench-{uuid4()}")
+
+
+def listings(world: World, tokens: Tokens | None, number: int) -> Iterator[bytes]:
+    """Yield requests for the open slots of one doctor after another, for 14 days."""
+    start = world.first_day
+    end = start.replace(hour=0) + timedelta(days=LISTING_DAYS)
+    span = f"from={quote(start.isoformat())}&to={quote(end.isoformat())}&limit=200"
+    for each in range(number):
+        path = f"/doctors/{numbered(DOCTOR_IDS, each % world.doctors)}/slots?{span}"
+        token = tokens.of_patient(each % world.patients) if tokens else None
+        yield request("GET", path, token)
+
+
+def days(dates: list[date], limit: int, token: str | None, number: int) -> Iterator[bytes]:
+    """Yield requests for the first appointments of one day after another."""
+    for each in range(number):
+        path = f"/appointments?date={dates[each % len(dates)]}&limit={limit}"
+        yield request("GET", path, token)
+
+
+def sign_ins(world: World, tokens: Tokens) -> Iterator[bytes]:
+    """Yield one read by every patient: whoever books has looked at something before."""
+    path = f"/doctors/{numbered(DOCTOR_IDS, 0)}"
+    for patient in range(world.patients):
+        yield request("GET", path, tokens.of_patient(patient))
+
+
+def request(
+    method: str, path: str, token: str | None, body: str = "", *, key: str | None = None
+) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench", "Accept: application/json"]
+    if token is not None:
+        lines.append(f"Authorization: Bearer {token}")
+    if key is not None:
+        lines.append(f"Idempotency-Key: {key}")
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", body]).encode()

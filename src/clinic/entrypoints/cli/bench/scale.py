@@ -1,0 +1,214 @@
+"""What a question costs the database at one size and at another, and against an anti-join.
+
+The questions are asked through the use cases, so it is the application's own statements that are
+measured: by the processor time of the database's processes that serve them.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from clinic.bootstrap import Services, build
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Actor, Role
+from clinic.entrypoints.cli.bench.bench import Bench, Filled
+from clinic.entrypoints.cli.bench.database import book_days
+from clinic.entrypoints.cli.bench.reads import listing_span
+from clinic.entrypoints.cli.bench.world import (
+    CLINIC_ID,
+    DOCTOR_IDS,
+    OFFICE_ID,
+    PATIENT_IDS,
+    SLOT_IDS,
+    numbered,
+    specialty_of,
+)
+from clinic.settings import Settings
+from clinic.usecases.book import book
+from clinic.usecases.find_slots import find_slots
+
+Question = Callable[[int], Awaitable[object]]
+
+OFFICE = Actor(OFFICE_ID, Role.RECEPTIONIST, CLINIC_ID)
+FIRST_OPEN, LISTED = 20, 200
+WARM_UP = 50
+#: of the 14 days' slots: a calendar in use
+TAKEN_ONE_IN = 2
+
+# How a calendar without the flag would ask: the same columns, an index that covers them, and the
+# appointments that occupy a slot from the index that keeps them single.
+_ANTIJOIN_INDEX = """
+CREATE INDEX bench_antijoin_idx ON slots (clinic_id, doctor_id, starts_at, id)
+INCLUDE (ends_at, specialty) WHERE state = 'OPEN'
+"""
+_ANTIJOIN = """
+SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, u.name
+FROM slots s JOIN users u ON u.id = s.doctor_id
+WHERE s.clinic_id = $1 AND s.state = 'OPEN' AND s.starts_at >= $2 AND s.starts_at < $3
+  AND s.doctor_id = $5
+  AND NOT EXISTS (
+      SELECT FROM appointments a
+      WHERE a.clinic_id = s.clinic_id AND a.slot_id = s.id
+        AND a.status IN ('HELD', 'BOOKED', 'CONFIRMED', 'ARRIVED', 'COMPLETED', 'NO_SHOW')
+  )
+ORDER BY s.starts_at, s.id LIMIT $4
+"""
+
+
+def measure_scale(bench: Bench) -> None:
+    """Note what first open slots, a listing and a booking cost at each size."""
+    sizes = dict.fromkeys(["10k", bench.effort.small, bench.effort.large])
+    filled = {size: bench.database(size, "_scale") for size in sizes}
+    for _ in range(bench.effort.rounds):
+        for size, one in filled.items():
+            asyncio.run(_ask_all(bench, one, size))
+
+
+async def _ask_all(bench: Bench, filled: Filled, size: str) -> None:
+    async with _services(filled) as services:
+        span_s = bench.effort.round_s / 2
+        for name, question in (
+            ("first_open", first_open(services, filled)),
+            ("listing", listing(services, filled)),
+            ("one_booking", one_booking(services, filled)),
+        ):
+            await _note_time(bench, filled, question, f"{name}_{size}", span_s)
+
+
+def measure_listing(bench: Bench) -> None:
+    """Note what a 14-day listing costs the database, and what the anti-join would cost."""
+    filled = bench.database(bench.effort.small, "_listing")
+    start, end = listing_span(filled.world.first_day)
+    book_days(filled.owner_url, start, end + timedelta(days=30), one_in=TAKEN_ONE_IN)
+    with psycopg.connect(filled.owner_url, autocommit=True) as owner:
+        owner.execute(_ANTIJOIN_INDEX)
+        owner.execute("VACUUM ANALYZE slots")
+    for _ in range(bench.effort.rounds):
+        asyncio.run(_compare(bench, filled))
+
+
+async def _compare(bench: Bench, filled: Filled) -> None:
+    span_s = bench.effort.round_s / 2
+    async with _services(filled) as services:
+        await _note_time(bench, filled, listing(services, filled), "listing_db_time", span_s)
+    start, end = listing_span(filled.world.first_day)
+    async with await psycopg.AsyncConnection.connect(
+        filled.app_url, autocommit=True, cursor_factory=psycopg.AsyncRawCursor
+    ) as connection:
+
+        async def antijoin(number: int) -> object:
+            doctor = numbered(DOCTOR_IDS, number % filled.world.doctors)
+            asked = (CLINIC_ID, start, end, LISTED + 1, doctor)
+            cursor = await connection.execute(_ANTIJOIN, asked, prepare=True, binary=True)
+            return await cursor.fetchall()
+
+        await _note_time(bench, filled, antijoin, "antijoin_db_time", span_s)
+
+
+def first_open(services: Services, filled: Filled) -> Question:
+    """Return the question for the first open slots of a specialty, anywhere."""
+
+    async def ask(number: int) -> object:
+        return await find_slots(
+            calendars=services.store.calendars,
+            people=services.store.people,
+            clock=services.clock,
+            actor=OFFICE,
+            specialty=specialty_of(number % filled.world.doctors),
+            page=PageRequest(FIRST_OPEN),
+        )
+
+    return ask
+
+
+def listing(services: Services, filled: Filled) -> Question:
+    """Return the question for a doctor's open slots in 14 days."""
+    start, end = listing_span(filled.world.first_day)
+
+    async def ask(number: int) -> object:
+        return await find_slots(
+            calendars=services.store.calendars,
+            people=services.store.people,
+            clock=services.clock,
+            actor=OFFICE,
+            doctor_id=numbered(DOCTOR_IDS, number % filled.world.doctors),
+            starts_from=start,
+            starts_before=end,
+            page=PageRequest(LISTED),
+        )
+
+    return ask
+
+
+def one_booking(services: Services, filled: Filled) -> Question:
+    """Return what books one slot after another."""
+
+    async def ask(number: int) -> object:
+        slot = filled.world.slot_of(filled.take(1))
+        patient_id = numbered(PATIENT_IDS, filled.world.patient_of(slot))
+        return await book(
+            desk=services.store.desk,
+            calendars=services.store.calendars,
+            clock=services.clock,
+            new_id=services.new_id,
+            actor=Actor(patient_id, Role.PATIENT, CLINIC_ID),
+            slot_id=numbered(SLOT_IDS, slot),
+        )
+
+    return ask
+
+
+async def _note_time(
+    bench: Bench, filled: Filled, question: Question, name: str, span_s: float
+) -> None:
+    """Note the database's processor time for one question, from as many as fit into `span_s`."""
+    for number in range(WARM_UP):
+        await question(number)
+    backends = _backends(bench.servers.superuser_url, filled.app_url)
+    before = sum(cpu_ns(pid) for pid in backends)
+    asked, deadline = 0, time.perf_counter() + span_s
+    while time.perf_counter() < deadline:
+        await question(asked)
+        asked += 1
+    spent_ns = sum(cpu_ns(pid) for pid in backends) - before
+    bench.record.add(name, spent_ns / asked / 1000, "µs of database time")
+
+
+class _services:
+    """Services with one connection, open as long as the block runs."""
+
+    def __init__(self, filled: Filled) -> None:
+        self._services = build(Settings(database_url=filled.app_url, pool_size=1))
+
+    async def __aenter__(self) -> Services:
+        await self._services.store.open()
+        return self._services
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._services.store.close()
+
+
+def _backends(superuser_url: str, url: str) -> Sequence[int]:
+    """Return the database's processes that serve this database's clients."""
+    database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    with psycopg.connect(superuser_url) as db:
+        found = db.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = %s",
+            [database, "client backend"],
+        ).fetchall()
+    return [pid for (pid,) in found]
+
+
+def cpu_ns(pid: int) -> int:
+    """Return the processor time of a process so far; to 10 ms where the system tells no better."""
+    exact = Path(f"/proc/{pid}/schedstat")
+    if exact.exists():
+        return int(exact.read_text().split()[0])
+    import psutil
+
+    used = psutil.Process(pid).cpu_times()
+    return int((used.user + used.system) * 1e9)

@@ -1,0 +1,89 @@
+"""The world that is measured: doctors, patients and slots, all from plain numbers.
+
+A slot's number says its doctor and its time, and a booking's number says which slot and which
+patient, so that pgbench, the load client and the yardstick each compute what to book, and never
+meet: no booking is refused, and none is made twice.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
+from math import gcd
+from uuid import UUID
+
+CLINIC_ID = UUID("00000000-0000-7000-8000-00000000c111")
+#: who lists everybody's appointments
+OFFICE_ID = UUID("00000000-0000-7000-8000-00000000ade0")
+ZONE = "Europe/London"
+#: 14 days of a doctor are 196 slots, which is one page
+SLOTS_A_DAY, SLOT_MIN = 14, 30
+FIRST_START = time(9)
+SPECIALTIES = 20
+HORIZON_DAYS = 730
+#: what ids of slots, doctors, patients and sessions begin with
+SLOT_IDS, DOCTOR_IDS, PATIENT_IDS, SESSION_IDS = (
+    f"00000000-0000-700{kind}-8000-" for kind in range(4)
+)
+_NEAR_GOLDEN = 0.6180339887
+
+
+@dataclass(frozen=True)
+class World:
+    """So many doctors with slots on so many days from tomorrow, and patients."""
+
+    name: str
+    doctors: int
+    days: int
+    patients: int
+    first_day: datetime
+
+    @property
+    def times(self) -> int:
+        """How many slots each doctor has."""
+        return self.days * SLOTS_A_DAY
+
+    @property
+    def slots(self) -> int:
+        return self.doctors * self.times
+
+    @cached_property
+    def stride(self) -> int:
+        """The step from one booking's slot to the next one's: all over the table, never twice."""
+        step = int(self.slots * _NEAR_GOLDEN)
+        while gcd(step, self.slots) != 1:
+            step += 1
+        return step
+
+    def slot_of(self, booking: int) -> int:
+        """Return the number of the slot that this booking takes."""
+        return booking * self.stride % self.slots
+
+    def patient_of(self, slot: int) -> int:
+        """Return who takes it: of the slots at one time, each is another patient's."""
+        doctor, at = divmod(slot, self.times)
+        return (doctor + at * self.doctors) % self.patients
+
+    def start_of(self, slot: int) -> datetime:
+        day, place = divmod(slot % self.times, SLOTS_A_DAY)
+        return self.first_day + timedelta(days=day, minutes=place * SLOT_MIN)
+
+
+#: patients are at least as many as doctors, or two slots of one time would be one patient's
+_SIZES = {"10k": (10, 72), "100k": (100, 72), "1m": (100, 715), "10m": (1000, 715)}
+PATIENTS = 10_000
+
+
+def world(name: str, now: datetime, *, patients: int = PATIENTS) -> World:
+    """Return the world of so many slots (10k, 100k, 1m, 10m), its first day the one after next."""
+    doctors, days = _SIZES[name]
+    first = datetime.combine(now.astimezone(UTC).date() + timedelta(days=2), FIRST_START, UTC)
+    return World(name, doctors, days, patients, first)
+
+
+def numbered(prefix: str, number: int) -> UUID:
+    """Return the id of the slot, doctor, patient or session with this number."""
+    return UUID(f"{prefix}{number:012x}")
+
+
+def specialty_of(doctor: int) -> str:
+    return f"Specialty {doctor % SPECIALTIES}"

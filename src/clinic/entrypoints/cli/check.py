@@ -1,0 +1,120 @@
+"""`clinic check`: what is misconfigured or inconsistent, and how to mend it."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clinic import bootstrap
+from clinic.bootstrap import Services
+from clinic.domain.errors import TemporaryFailure
+from clinic.entrypoints.cli.session import builder
+from clinic.settings import (
+    DEFAULT_SECRET,
+    Settings,
+    SettingsError,
+    check_production,
+    settings_from_environment,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong, and how to mend it; a mere `hint` is all right in development."""
+
+    problem: str
+    remedy: str
+    hint: bool = False
+
+
+def check() -> int:
+    """Say what is misconfigured, which variable, and how to mend it.
+
+    Ends with status 1 when something is wrong. Changes nothing.
+    """
+    wrong = 0
+    for fault in _faults():
+        print(f"{'hint' if fault.hint else 'WRONG'}: {fault.problem}")
+        if fault.remedy:
+            print(f"       {fault.remedy}")
+        wrong += not fault.hint
+    print(f"{wrong} things are wrong." if wrong else "All is well.")
+    return 1 if wrong else 0
+
+
+def _faults() -> Iterator[Fault]:
+    """Yield what is wrong; what cannot be looked at, for want of something else, is left out."""
+    try:
+        settings = settings_from_environment()
+    except SettingsError as error:
+        yield Fault(str(error), "clinic.toml or the environment sets it")
+        return
+    try:
+        check_production(settings)
+    except SettingsError as error:
+        yield Fault(str(error), "")
+    yield from _hints(settings)
+    yield from _broker(settings)
+    yield from _database(settings)
+
+
+def _hints(settings: Settings) -> Iterator[Fault]:
+    if settings.environment == "production":
+        return
+    if settings.secret == DEFAULT_SECRET:
+        yield Fault(
+            "CLINIC_SECRET is the default, which everybody knows",
+            "production refuses it; make one of your own",
+            hint=True,
+        )
+    if settings.database_url.startswith("memory:"):
+        yield Fault(
+            "CLINIC_DATABASE_URL is memory://, which forgets everything at exit",
+            "set postgresql://user:password@host/name",
+            hint=True,
+        )
+
+
+def _broker(settings: Settings) -> Iterator[Fault]:
+    reason = bootstrap.why_broker_unreachable(settings)
+    if reason is not None:
+        yield Fault(
+            f"CLINIC_BROKER_URL: Redis does not answer: {reason}",
+            "start it, or mend the address or password; bookings go on without it, more slowly",
+        )
+
+
+def _database(settings: Settings) -> Iterator[Fault]:
+    variable = "CLINIC_DATABASE_URL"
+    try:
+        services = builder.get()(settings)
+        asyncio.run(_check_ready(services))
+        found = bootstrap.database_faults(settings, services.clock.now())
+    except SettingsError as error:
+        yield Fault(str(error), "")
+    except TemporaryFailure as error:
+        unreachable = error.message == TemporaryFailure().message
+        if unreachable:
+            yield Fault(
+                f"{variable}: the database cannot be reached: {_reason(error)}",
+                "start it, or mend host, user or password",
+            )
+        else:
+            yield Fault(f"{variable}: {error.message}", "")
+    else:
+        yield from (Fault(problem, remedy) for problem, remedy in found)
+
+
+async def _check_ready(services: Services) -> None:
+    try:
+        await services.open()
+        await services.store.check_ready()
+    finally:
+        await services.close()
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what is at the bottom of `error`."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

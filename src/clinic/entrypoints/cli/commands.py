@@ -1,0 +1,133 @@
+"""Every command of `clinic`: its name, where it lives, what it does.
+
+Plain data without imports, so that `clinic --help` answers at once.
+"""
+
+#: name, "module:function" below this package, one line of help
+Command = tuple[str, str, str]
+
+COMMANDS: tuple[Command, ...] = (
+    ("demo", "demo.command:demo", "Run everything here with a sample clinic, and show a race."),
+    ("serve", "serve:serve", "Serve HTTP."),
+    ("worker", "worker:worker", "Deliver messages; a process of its own."),
+    ("migrate", "migrate:migrate", "Bring the database's schema up to date."),
+    ("check", "check:check", "Say what is misconfigured, and how to mend it."),
+    ("bench", "bench.command:bench", "Measure how near booking comes to the database's limit."),
+    ("token", "tokens:token", "Print a bearer token for a user (for development)."),
+)
+
+#: name, one line of help, its commands
+GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
+    (
+        "clinic",
+        "Clinics.",
+        (
+            ("create", "clinics:create", "Create a clinic."),
+            ("list", "clinics:list_clinics", "List all clinics."),
+        ),
+    ),
+    (
+        "doctor",
+        "Doctors of a clinic.",
+        (
+            ("add", "people:add_doctor", "Add a person as a doctor."),
+            ("list", "people:list_doctors", "List the clinic's doctors."),
+        ),
+    ),
+    (
+        "patient",
+        "Patients of a clinic.",
+        (
+            ("add", "people:add_patient", "Add a person as a patient."),
+            ("list", "people:list_patients", "List the clinic's patients."),
+        ),
+    ),
+    (
+        "hours",
+        "Doctors' hours; their slots follow at once.",
+        (
+            ("add", "hours:add", "Add hours on weekdays or on one date, and open their slots."),
+            ("list", "hours:list_hours", "List hours and exceptions."),
+            ("delete", "hours:delete", "Delete hours, and retire their free slots."),
+        ),
+    ),
+    (
+        "slots",
+        "Slots that patients book.",
+        (
+            ("open", "slots:open_hours", "Open slots from the hours; twice adds nothing."),
+            ("list", "slots:list_slots", "List slots that are free, or all of them."),
+            ("block", "slots:block", "Block a doctor's slots in a stretch of time."),
+            ("unblock", "slots:unblock", "Open blocked slots again."),
+        ),
+    ),
+    (
+        "notifications",
+        "Messages to patients and doctors.",
+        (
+            ("list", "notifications:list_all", "List messages by when they are due."),
+            ("show", "notifications:show", "Show one message."),
+            ("dead", "notifications:dead", "List dead letters."),
+            ("retry", "notifications:retry", "Send a dead letter on its way again."),
+            ("drop", "notifications:drop", "Log a dead letter as failed for good."),
+        ),
+    ),
+    (
+        "appointments",
+        "Appointments.",
+        (
+            ("list", "appointments:list_all", "List appointments, earliest first."),
+            ("show", "appointments:show", "Show one appointment."),
+            ("book", "appointments:book_slot", "Book a slot for a patient."),
+            ("move", "appointments:move", "Move an appointment to another slot."),
+            ("cancel", "appointments:cancel", "Cancel an appointment; its slot is free again."),
+            ("status", "appointments:status", "Confirm, arrive, complete, or mark a no-show."),
+            ("swap", "appointments:swap_two", "Exchange the slots of two appointments."),
+            ("audit", "appointments:audit", "Print everything that happened to an appointment."),
+        ),
+    ),
+    (
+        "user",
+        "People who sign in.",
+        (
+            ("add", "users:add", "Add a person in a role, and print an invitation."),
+            ("list", "users:list_people", "List the clinic's people."),
+            ("invite", "users:invite_again", "Print a new invitation; also for lost passwords."),
+            ("disable", "users:disable", "Disable a person; every session ends."),
+            ("enable", "users:enable", "Enable a person again."),
+        ),
+    ),
+    (
+        "audit",
+        "The audit trail.",
+        (
+            ("seal", "audit:seal", "Seal what is finished; --every 5 goes on."),
+            ("verify", "audit:verify", "Say whether anything sealed was changed, and what."),
+            ("export", "audit:export", "Write new seals to a folder elsewhere."),
+        ),
+    ),
+)
+
+
+def overview() -> str:
+    """Return what `clinic --help` prints."""
+    rows = [(name, text) for name, _, text in COMMANDS]
+    rows += [
+        (f"{name} {'|'.join(command for command, _, _ in commands)}", text)
+        for name, text, commands in GROUPS
+    ]
+    width = max(len(name) for name, _ in rows if len(name) <= NAME_WIDTH)
+    lines = ["Usage: clinic COMMAND [OPTIONS]", "", "A clinic's appointments.", ""]
+    for name, text in rows:
+        # A long list of commands stands on a line of its own.
+        lines += [f"  {name}", f"  {'':{width}}  {text}"] if len(name) > width else []
+        lines += [f"  {name:{width}}  {text}"] if len(name) <= width else []
+    lines += [
+        "",
+        "clinic COMMAND --help tells a command's options; clinic --version prints the version.",
+        "Settings are CLINIC_* variables or clinic.toml; clinic check tells what is wrong.",
+    ]
+    return "\n".join(lines)
+
+
+NAME_WIDTH = 30

@@ -1,0 +1,1 @@
+"""`clinic demo`: the whole system on this machine, with a sample clinic, shown at work."""

@@ -1,0 +1,139 @@
+"""`clinic hours …`: a doctor's hours, from which slots are made."""
+
+from datetime import date
+from uuid import UUID
+
+from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.errors import InvalidInput
+from clinic.entrypoints.cli.moments import WEEKDAYS, iso_weekdays, wall_time
+from clinic.entrypoints.cli.output import AsJson, Row, print_rows
+from clinic.entrypoints.cli.session import Acting, Where, session
+from clinic.entrypoints.cli.told import tell_opened
+from clinic.usecases import change_hours
+
+COLUMNS = ("id", "doctorId", "kind", "days", "startTime", "endTime", "slotMinutes", "valid")
+NOBODY, HERE = Acting(), Where()
+
+
+async def add(
+    doctor: UUID,
+    start: str,
+    end: str,
+    /,
+    *,
+    weekdays: str | None = None,
+    on: date | None = None,
+    slot_minutes: int = 30,
+    valid_from: date | None = None,
+    valid_until: date | None = None,
+    acting: Acting = NOBODY,
+) -> None:
+    """Add hours on weekdays or on one date, and open their slots.
+
+    Parameters
+    ----------
+    doctor
+        Id of the doctor.
+    start
+        First minute on the clinic's clock, such as 09:00.
+    end
+        End on the clinic's clock, such as 12:30.
+    weekdays
+        Such as mon-fri or mon,wed.
+    on
+        One date, such as 2026-11-23, instead of weekdays.
+    slot_minutes
+        Length of a slot; the hours must be a whole number of slots.
+    valid_from
+        First day on which they hold.
+    valid_until
+        Last day on which they hold.
+    """
+    if (weekdays is None) == (on is None):
+        raise InvalidInput("Give either --weekdays or --on.")
+    async with session(acting) as at:
+        hours = Availability(
+            at.services.new_id(),
+            at.clinic.id,
+            doctor,
+            wall_time(start, "start"),
+            wall_time(end, "end"),
+            slot_minutes,
+            weekdays=iso_weekdays(weekdays) if weekdays else (),
+            on_date=on,
+            valid_from=valid_from,
+            valid_until=valid_until,
+        )
+        changed = await change_hours.add_availability(hours, **at.writing)
+    print(f"Added hours {hours.id}.")
+    tell_opened(changed.opened)
+
+
+async def list_hours(
+    *, doctor: UUID | None = None, where: Where = HERE, as_json: AsJson = False
+) -> None:
+    """List hours and exceptions.
+
+    Parameters
+    ----------
+    doctor
+        Only those of this doctor.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        hours, exceptions = await change_hours.list_availabilities(
+            calendars=at.services.store.calendars,
+            people=at.services.store.people,
+            actor=at.actor,
+            doctor_id=doctor,
+        )
+    rows = [_hours(each) for each in hours] + [_exception(each) for each in exceptions]
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+async def delete(hours: UUID, /, *, acting: Acting = NOBODY) -> None:
+    """Delete hours: free slots go, taken ones keep their appointment and are blocked.
+
+    Parameters
+    ----------
+    hours
+        Id of the hours.
+    """
+    async with session(acting) as at:
+        changed = await change_hours.delete_availability(
+            hours, calendars=at.services.store.calendars, **at.writing
+        )
+    print(f"Deleted hours {hours}.")
+    tell_opened(changed.opened)
+
+
+def _hours(hours: Availability) -> Row:
+    days = ",".join(WEEKDAYS[day - 1] for day in hours.weekdays) or str(hours.on_date)
+    bounds = hours.valid_from, hours.valid_until
+    valid = " to ".join(str(day) if day else "…" for day in bounds) if any(bounds) else "always"
+    values = (
+        hours.id,
+        hours.doctor_id,
+        "DATE" if hours.on_date else "WEEKLY",
+        days,
+        f"{hours.start:%H:%M}",
+        f"{hours.end:%H:%M}",
+        hours.slot_min,
+        valid,
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _exception(exception: AvailabilityException) -> Row:
+    values = (
+        exception.id,
+        exception.doctor_id,
+        exception.kind,
+        exception.on_date,
+        f"{exception.start:%H:%M}" if exception.start else None,
+        f"{exception.end:%H:%M}" if exception.end else None,
+        exception.slot_min,
+        "always",
+    )
+    return dict(zip(COLUMNS, values, strict=True))

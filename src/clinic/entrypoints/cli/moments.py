@@ -1,0 +1,58 @@
+"""Reads times as people type them at the command line."""
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from clinic.domain.errors import InvalidInput
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def instant(text: str | None, zone: ZoneInfo, name: str, *, end: bool = False) -> datetime | None:
+    """Return the instant that `text` names: 2026-11-23, 2026-11-23T09:00 on the clinic's clock, or
+    with an offset. A date is its midnight; as an `end`, that of the next day.
+
+    Raises InvalidInput.
+    """
+    if text is None:
+        return None
+    try:
+        if len(text) == len("2026-11-23"):
+            day = date.fromisoformat(text) + timedelta(days=end)
+            return datetime.combine(day, time(), zone)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{name}: write 2026-11-23 or 2026-11-23T09:00, not {text!r}.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def needed_instant(text: str, zone: ZoneInfo, name: str, *, end: bool = False) -> datetime:
+    """Return the instant that `text` names. Raises InvalidInput."""
+    found = instant(text, zone, name, end=end)
+    assert found is not None
+    return found
+
+
+def wall_time(text: str, name: str) -> time:
+    """Return a time on the wall clock, such as 09:00. Raises InvalidInput."""
+    try:
+        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a wall time has no zone
+    except ValueError:
+        raise InvalidInput(f"{name}: write a time such as 09:00, not {text!r}.") from None
+
+
+def iso_weekdays(text: str) -> tuple[int, ...]:
+    """Return the ISO numbers of weekdays such as mon,wed or mon-fri. Raises InvalidInput."""
+    try:
+        return tuple(day for part in text.lower().split(",") for day in _span(part.strip()))
+    except ValueError:
+        raise InvalidInput(f"--weekdays: write mon,wed or mon-fri, not {text!r}.") from None
+
+
+def _span(part: str) -> range:
+    """Return the days of `mon` or `mon-fri`. Raises ValueError."""
+    first, dash, last = part.partition("-")
+    begin, end = WEEKDAYS.index(first), WEEKDAYS.index(last if dash else first)
+    if end < begin:
+        raise ValueError(part)
+    return range(begin + 1, end + 2)

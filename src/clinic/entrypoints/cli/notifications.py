@@ -1,0 +1,153 @@
+"""`clinic notifications …`: messages under way, sent and failed; dead letters."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from clinic.domain.deliveries import OutboxState, Outcome
+from clinic.domain.errors import InvalidInput
+from clinic.domain.paging import PageRequest
+from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
+from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.ports.outbox import NotificationView
+from clinic.usecases.read_notifications import (
+    drop_notification,
+    list_notifications,
+    read_notification,
+    retry_notification,
+)
+
+COLUMNS = ("id", "status", "kind", "due", "attempts", "twice", "error")
+NOBODY, HERE = Acting(), Where()
+
+
+async def list_all(
+    *,
+    status: Annotated[list[str] | None, Parameter(negative="")] = None,
+    kind: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 50,
+    where: Where = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """List messages by when they are or were due.
+
+    Parameters
+    ----------
+    status
+        Only pending, claimed, sending, dead, SENT or FAILED; may be given several times.
+    kind
+        Only this kind, such as confirmation or reminder.
+    since
+        Only those due from then on, with offset.
+    until
+        Only those due before, with offset.
+    limit
+        At most so many, up to 200.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        page = await list_notifications(
+            outbox=at.services.store.outbox,
+            actor=at.actor,
+            statuses=[_status(each) for each in status or ()],
+            family=kind,
+            due_from=since,
+            due_before=until,
+            page=PageRequest(limit),
+        )
+        rows = [_row(view, at) for view in page.items]
+    print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
+
+
+async def dead(*, limit: int = 50, where: Where = HERE, as_json: AsJson = False) -> None:
+    """List dead letters: messages that were given up until somebody retries or drops them.
+
+    Parameters
+    ----------
+    limit
+        At most so many, up to 200.
+    as_json
+        Print JSON.
+    """
+    await list_all(status=["dead"], limit=limit, where=where, as_json=as_json)
+
+
+async def show(notification: UUID, /, *, where: Where = HERE, as_json: AsJson = False) -> None:
+    """Show one message.
+
+    Parameters
+    ----------
+    notification
+        Its id.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        view = await read_notification(
+            outbox=at.services.store.outbox, actor=at.actor, notification_id=notification
+        )
+        row = {
+            **_row(view, at),
+            "appointment": view.message.appointment_id,
+            "user": view.message.user_id,
+            "channel": view.message.channel,
+            "messageId": view.message_id,
+        }
+    print_row(row, as_json=as_json)
+
+
+async def retry(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
+    """Send a dead letter on its way again.
+
+    Parameters
+    ----------
+    notification
+        Its id.
+    """
+    async with session(acting) as at:
+        await retry_notification(
+            outbox=at.services.store.outbox, notification_id=notification, **at.writing
+        )
+    print(f"{notification} is on its way again.")
+
+
+async def drop(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
+    """Log a dead letter as failed for good.
+
+    Parameters
+    ----------
+    notification
+        Its id.
+    """
+    async with session(acting) as at:
+        await drop_notification(
+            outbox=at.services.store.outbox, notification_id=notification, **at.writing
+        )
+    print(f"{notification} is logged as failed.")
+
+
+def _row(view: NotificationView, at: Session) -> Row:
+    message = view.message
+    return {
+        "id": message.id,
+        "status": view.status.value,
+        "kind": message.kind,
+        "due": local(view.due_at, at.clinic.zone),
+        "attempts": view.attempts,
+        "twice": view.maybe_twice,
+        "error": view.error,
+    }
+
+
+def _status(name: str) -> OutboxState | Outcome:
+    known: dict[str, OutboxState | Outcome] = {
+        each.value: each for each in (*OutboxState, *Outcome)
+    }
+    if name not in known:
+        raise InvalidInput(f"--status is one of: {', '.join(known)}.")
+    return known[name]

@@ -1,0 +1,130 @@
+"""`clinic doctor …` and `clinic patient …`: add people, and list them."""
+
+from uuid import UUID
+
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Doctor, Patient, Role, User
+from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
+from clinic.entrypoints.cli.session import Acting, Where, session
+from clinic.usecases import add_people
+
+DOCTOR_COLUMNS = ("id", "name", "specialty")
+PATIENT_COLUMNS = ("id", "name", "email", "phone")
+NOBODY, HERE = Acting(), Where()
+
+
+async def add_doctor(
+    name: str,
+    email: str,
+    specialty: str,
+    /,
+    *,
+    phone: str | None = None,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Add a person as a doctor.
+
+    Parameters
+    ----------
+    name
+        Full name.
+    email
+        Email address, by which the person is known.
+    specialty
+        Such as Cardiology.
+    phone
+        Phone number.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        user = User(at.services.new_id(), name, email, Role.DOCTOR, phone)
+        doctor = await add_people.add_doctor(user, specialty, **at.writing)
+    print_row(_doctor(doctor), as_json=as_json)
+
+
+async def add_patient(
+    name: str,
+    email: str,
+    /,
+    *,
+    phone: str | None = None,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Add a person as a patient.
+
+    Parameters
+    ----------
+    name
+        Full name.
+    email
+        Email address, by which the person is known.
+    phone
+        Phone number.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        user = User(at.services.new_id(), name, email, Role.PATIENT, phone)
+        patient = await add_people.add_patient(user, **at.writing)
+    print_row(_patient(patient), as_json=as_json)
+
+
+async def list_doctors(
+    *, specialty: str | None = None, where: Where = HERE, as_json: AsJson = False
+) -> None:
+    """List the clinic's doctors.
+
+    Parameters
+    ----------
+    specialty
+        Only those of this specialty.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        doctors = await add_people.list_doctors(
+            people=at.services.store.people, actor=at.actor, specialty=specialty
+        )
+    print_rows([_doctor(each) for each in doctors], DOCTOR_COLUMNS, as_json=as_json)
+
+
+async def list_patients(
+    *,
+    limit: int = 50,
+    after: UUID | None = None,
+    where: Where = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """List the clinic's patients.
+
+    Parameters
+    ----------
+    limit
+        At most so many, up to 200.
+    after
+        Only those after this id, to go on where the last list ended.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        patients, following = await add_people.list_patients(
+            people=at.services.store.people, actor=at.actor, after=after, page=PageRequest(limit)
+        )
+    rows = [_patient(each) for each in patients]
+    print_rows(rows, PATIENT_COLUMNS, as_json=as_json, more=following is not None)
+
+
+def _doctor(doctor: Doctor) -> Row:
+    return {"id": doctor.id, "name": doctor.name, "specialty": doctor.specialty}
+
+
+def _patient(patient: Patient) -> Row:
+    return {
+        "id": patient.id,
+        "name": patient.name,
+        "email": patient.email,
+        "phone": patient.phone,
+    }

@@ -1,0 +1,117 @@
+"""What a command works with: the services that the settings name, and whom it acts as."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from clinic import bootstrap
+from clinic.bootstrap import Services
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import ClinicNotFound, ClinicNotNamed, NotFound
+from clinic.domain.people import Actor, Role
+from clinic.settings import Settings, settings_from_environment
+
+#: the actor_id of what the service itself does; nobody has this id
+SYSTEM_ID = UUID(int=0)
+
+#: how a command gets its services; a test puts its own here
+builder: ContextVar[Callable[[Settings], Services]] = ContextVar("builder", default=bootstrap.build)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Which clinic a command is about."""
+
+    clinic: UUID | None = None
+    """Id of the clinic; needed where there are several."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Acting(Where):
+    """Who acts at which clinic, and why."""
+
+    reason: str | None = None
+    """Why; kept in the audit trail."""
+    as_user: Annotated[UUID | None, Parameter(name="--as")] = None
+    """Id of the user to act as, in that user's role; otherwise the service itself acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Open services, the clinic, and the actor of a command."""
+
+    services: Services
+    clinic: Clinic
+    actor: Actor
+    reason: str | None = None
+
+    @property
+    def writing(self) -> dict[str, Any]:
+        """Return what every use case that changes something is given."""
+        return {
+            "transactions": self.services.transactions,
+            "clock": self.services.clock,
+            "new_id": self.services.new_id,
+            "actor": self.actor,
+            "reason": self.reason,
+        }
+
+
+@asynccontextmanager
+async def open_services() -> AsyncIterator[Services]:
+    """Connect what the settings of this process name. Raises SettingsError, TemporaryFailure."""
+    services = builder.get()(settings_from_environment())
+    await services.open()
+    try:
+        yield services
+    finally:
+        await services.close()
+
+
+@asynccontextmanager
+async def session(where: Where) -> AsyncIterator[Session]:
+    """Connect, find the clinic and the actor.
+
+    Raises ClinicNotFound, ClinicNotNamed, NotFound for a user who is not there.
+    """
+    async with open_services() as services:
+        clinic = await _clinic(services, where.clinic)
+        acting = where if isinstance(where, Acting) else Acting()
+        actor = await _actor(services, clinic.id, acting.as_user)
+        yield Session(services, clinic, actor, acting.reason)
+
+
+def system_actor(clinic_id: UUID) -> Actor:
+    """Return the service itself as an actor of the clinic."""
+    return Actor(SYSTEM_ID, Role.SYSTEM, clinic_id)
+
+
+async def _clinic(services: Services, clinic_id: UUID | None) -> Clinic:
+    if clinic_id is not None:
+        clinic = await services.store.people.clinic(clinic_id)
+        if clinic is None:
+            raise ClinicNotFound()
+        return clinic
+    clinics = await services.store.people.clinics()
+    if not clinics:
+        raise ClinicNotFound("There is no clinic yet; make one with: clinic clinic create.")
+    if len(clinics) > 1:
+        names = ", ".join(f"{clinic.id} ({clinic.name})" for clinic in clinics)
+        raise ClinicNotNamed(f"There are several clinics; name one with --clinic: {names}.")
+    return clinics[0]
+
+
+async def _actor(services: Services, clinic_id: UUID, user_id: UUID | None) -> Actor:
+    if user_id is None:
+        return system_actor(clinic_id)
+    user = await services.store.people.user(user_id)
+    if user is None:
+        raise NotFound(f"There is no user {user_id}.")
+    return Actor(user.id, user.role, clinic_id)

@@ -1,0 +1,152 @@
+"""`clinic slots …`: open, list, block and unblock the slots that patients book."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from clinic.domain.paging import PageRequest
+from clinic.domain.slots import SlotState
+from clinic.entrypoints.cli.moments import instant, needed_instant
+from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows
+from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.entrypoints.cli.told import tell_hit, tell_opened
+from clinic.ports.calendars import SlotView
+from clinic.usecases.block_slots import set_slots_state
+from clinic.usecases.find_slots import find_slots
+from clinic.usecases.open_slots import open_slots
+
+COLUMNS = ("id", "startsAt", "endsAt", "doctor", "specialty", "state", "taken")
+NOBODY, HERE = Acting(), Where()
+
+From = Annotated[str, Parameter(name="--from")]
+To = Annotated[str, Parameter(name="--to")]
+
+
+async def open_hours(
+    *, doctor: UUID | None = None, until: date | None = None, acting: Acting = NOBODY
+) -> None:
+    """Open slots from the hours, as they are, up to the clinic's horizon; twice adds nothing.
+
+    Parameters
+    ----------
+    doctor
+        Only those of this doctor.
+    until
+        Last day to open, such as 2026-12-31.
+    """
+    async with session(acting) as at:
+        opened = await open_slots(
+            people=at.services.store.people, doctor_id=doctor, until=until, **at.writing
+        )
+    tell_opened(opened)
+
+
+async def list_slots(
+    *,
+    doctor: UUID | None = None,
+    specialty: str | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    limit: int = 50,
+    where: Where = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """List slots that can be booked now, or all of them.
+
+    Parameters
+    ----------
+    doctor
+        Only those of this doctor.
+    specialty
+        Only those of this specialty.
+    from_
+        First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
+    to
+        Last day, or the time before which they start.
+    every
+        Taken and blocked ones too.
+    limit
+        At most so many, up to 200.
+    as_json
+        Print JSON.
+    """
+    async with session(where) as at:
+        zone = at.clinic.zone
+        page = await find_slots(
+            calendars=at.services.store.calendars,
+            people=at.services.store.people,
+            clock=at.services.clock,
+            actor=at.actor,
+            doctor_id=doctor,
+            specialty=specialty,
+            starts_from=instant(from_, zone, "--from"),
+            starts_before=instant(to, zone, "--to", end=True),
+            free_only=not every,
+            page=PageRequest(limit),
+        )
+    rows = [_row(view, at) for view in page.items]
+    print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
+
+
+async def block(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
+    """Block a doctor's slots; appointments in them are listed, not cancelled.
+
+    Parameters
+    ----------
+    doctor
+        Id of the doctor.
+    from_
+        First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
+    to
+        Last day, or the time at which it ends.
+    """
+    await _set_state(SlotState.BLOCKED, doctor, from_, to, acting)
+
+
+async def unblock(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
+    """Open a doctor's blocked slots again.
+
+    Parameters
+    ----------
+    doctor
+        Id of the doctor.
+    from_
+        First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
+    to
+        Last day, or the time at which it ends.
+    """
+    await _set_state(SlotState.OPEN, doctor, from_, to, acting)
+
+
+WORDS: Mapping[SlotState, str] = {SlotState.BLOCKED: "blocked", SlotState.OPEN: "opened"}
+
+
+async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, acting: Acting) -> None:
+    async with session(acting) as at:
+        changed = await set_slots_state(
+            state,
+            doctor_id=doctor,
+            starts_at=needed_instant(start, at.clinic.zone, "--from"),
+            ends_at=needed_instant(end, at.clinic.zone, "--to", end=True),
+            **at.writing,
+        )
+    print(f"{len(changed.slots)} slots {WORDS[state]}.")
+    tell_hit(changed.appointments, "in blocked slots; move or cancel them")
+
+
+def _row(view: SlotView, at: Session) -> Row:
+    slot = view.slot
+    return {
+        "id": slot.id,
+        "startsAt": local(slot.starts_at, at.clinic.zone),
+        "endsAt": local(slot.ends_at, at.clinic.zone),
+        "doctor": view.doctor_name,
+        "doctorId": slot.doctor_id,
+        "specialty": slot.specialty,
+        "state": slot.state,
+        "taken": slot.taken,
+    }

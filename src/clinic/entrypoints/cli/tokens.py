@@ -1,0 +1,37 @@
+"""`clinic token`: a bearer token for a user, so that curl can be tried without a sign-in."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from clinic.domain.errors import InvalidInput
+from clinic.entrypoints.cli.session import Where, session
+from clinic.entrypoints.http.tokens import token_of
+from clinic.usecases.sign_in import sign_in_as
+
+HERE = Where()
+MAX_HOURS = 24 * 31
+
+
+async def token(user: UUID, /, *, hours: int = 8, where: Where = HERE) -> None:
+    """Print a bearer token for a user.
+
+    Parameters
+    ----------
+    user
+        Id of the user, who acts in the role that the user has.
+    hours
+        How long it is valid, up to 744.
+    """
+    if not 1 <= hours <= MAX_HOURS:
+        raise InvalidInput(f"A token is valid for 1 to {MAX_HOURS} hours.")
+    async with session(where) as at:
+        (made,) = await sign_in_as(
+            [user],
+            accounts=at.services.store.accounts,
+            transactions=at.services.transactions,
+            clock=at.services.clock,
+            new_id=at.services.new_id,
+            actor=at.actor,
+            lifetime=timedelta(hours=hours),
+        )
+        print(token_of(made, at.services.settings))

@@ -1,0 +1,42 @@
+"""Words for what a change of calendars or appointments did."""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from clinic.domain.appointments import AppointmentView
+from clinic.entrypoints.cli.output import Row, local, print_rows
+from clinic.usecases.open_slots import Opened
+
+APPOINTMENT_COLUMNS = ("id", "startsAt", "doctor", "patient", "type", "status", "version")
+
+
+def tell_opened(opened: Opened) -> None:
+    """Print how the slots followed, and whose appointments lost their hours."""
+    print(f"{opened.added} slots added, {opened.retired} retired.")
+    tell_hit(opened.stranded, "outside the hours now; call these patients")
+
+
+def tell_hit(views: Sequence[AppointmentView], what: str) -> None:
+    """Print the appointments that a change of slots hits, if there are any."""
+    if views:
+        print(f"{len(views)} appointments are {what}:")
+        print_rows([appointment_row(view) for view in views], APPOINTMENT_COLUMNS)
+
+
+def appointment_row(view: AppointmentView) -> Row:
+    """Return an appointment as the command line prints it, on the clinic's clock."""
+    appointment = view.appointment
+    zone: ZoneInfo = view.zone
+    return {
+        "id": appointment.id,
+        "startsAt": local(appointment.starts_at, zone),
+        "endsAt": local(appointment.ends_at, zone),
+        "doctor": view.doctor_name,
+        "doctorId": appointment.doctor_id,
+        "patient": view.patient_name,
+        "patientId": appointment.patient_id,
+        "slotId": appointment.slot_id,
+        "type": appointment.type,
+        "status": appointment.status,
+        "version": appointment.version,
+    }

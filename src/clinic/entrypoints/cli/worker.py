@@ -1,0 +1,41 @@
+"""`clinic worker`: deliver messages until stopped."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from clinic.entrypoints.worker.supervisor import Supervisor
+from clinic.settings import Settings, SettingsError, check_production, settings_from_environment
+
+
+def worker(*, processes: int = 1, role: Literal["all", "relay", "deliver"] = "all") -> int | None:
+    """Deliver messages until stopped: those being handed over are finished first.
+
+    Parameters
+    ----------
+    processes
+        Worker processes; each delivers CLINIC_WORKER_THREADS messages at a time.
+    role
+        relay tells the queue what waits in the outbox, deliver sends; all does both.
+    """
+    settings = settings_from_environment()
+    check_production(settings)
+    check_worker(settings)
+    return Supervisor(
+        count=max(1, processes),
+        roles=[] if role == "all" else [role],
+        stop_timeout_s=settings.shutdown_timeout_s,
+    ).run()
+
+
+def check_worker(settings: Settings) -> None:
+    """Raise SettingsError where a process of its own could not see what the web servers write."""
+    if urlsplit(settings.database_url).scheme == "memory":
+        raise SettingsError(
+            "CLINIC_DATABASE_URL: a worker is a process of its own and cannot see memory://; set"
+            " postgresql://…"
+        )
+    if urlsplit(settings.scheduling_url).scheme == "memory":
+        raise SettingsError(
+            "CLINIC_QUEUE_URL: a worker needs Redis or Valkey; set it or CLINIC_BROKER_URL to"
+            " redis://…"
+        )

@@ -1,0 +1,1 @@
+"""The notification worker: a process of its own, whose failure never touches the web servers."""

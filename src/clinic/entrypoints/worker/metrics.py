@@ -1,0 +1,105 @@
+"""What a worker counts, in Prometheus' terms. No label or value names a person."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from clinic.ports.job_queue import QueueCounts
+from clinic.ports.outbox import OutboxCounts
+from clinic.usecases.deliver_notification import Delivery
+from clinic.usecases.relay_outbox import Rescued
+
+LATENESS_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)
+
+
+class Metrics:
+    """Counters and gauges of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._delivered = Counter(
+            "clinic_notifications",
+            "Attempts at messages, by what became of them.",
+            ["result"],
+            registry=registry,
+        )
+        self._maybe_twice = Counter(
+            "clinic_notifications_maybe_twice",
+            "Messages sent although an earlier attempt may have been delivered.",
+            registry=registry,
+        )
+        self._lateness = Histogram(
+            "clinic_notification_lateness_seconds",
+            "How long after its time a message was sent.",
+            buckets=LATENESS_BUCKETS_S,
+            registry=registry,
+        )
+        self._published = Counter(
+            "clinic_outbox_published", "Messages handed to the queue.", registry=registry
+        )
+        self._rescued = Counter(
+            "clinic_outbox_rescued",
+            "Messages that the reconciler found lost, by how. Alert on any.",
+            ["how"],
+            registry=registry,
+        )
+        self._resynced = Counter(
+            "clinic_queue_resyncs", "Times the queue was told everything anew.", registry=registry
+        )
+        self._failures = Counter(
+            "clinic_worker_failures",
+            "Rounds of a loop that failed, such as while the database is away.",
+            ["loop"],
+            registry=registry,
+        )
+        self._queue = Gauge(
+            "clinic_queue_depth", "Jobs in the queue, by where.", ["where"], registry=registry
+        )
+        self._outbox = Gauge(
+            "clinic_outbox_depth", "Messages in the outbox.", ["where"], registry=registry
+        )
+        self._oldest = Gauge(
+            "clinic_outbox_oldest_due_seconds",
+            "How late the message is that has been due for longest.",
+            registry=registry,
+        )
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Count what became of an attempt."""
+        self._delivered.labels(delivery.result.value).inc()
+        if delivery.late_s is not None:
+            self._lateness.observe(max(delivery.late_s, 0.0))
+        if delivery.maybe_twice and delivery.late_s is not None:
+            self._maybe_twice.inc()
+
+    def broke(self) -> None:
+        """Count an attempt that ended without a result: the database was away."""
+        self._delivered.labels("database_away").inc()
+
+    def published(self, count: int) -> None:
+        """Count messages that the relay handed to the queue."""
+        self._published.inc(count)
+
+    def rescued(self, found: Rescued) -> None:
+        """Count what a sweep found."""
+        self._rescued.labels("overdue").inc(found.overdue)
+        self._rescued.labels("stranded").inc(found.stranded)
+        self._rescued.labels("expired").inc(found.expired)
+
+    def resynced(self) -> None:
+        """Count a complete resync."""
+        self._resynced.inc()
+
+    def failed(self, loop: str) -> None:
+        """Count a round of a loop that failed."""
+        self._failures.labels(loop).inc()
+
+    def depths(self, queue: QueueCounts, outbox: OutboxCounts) -> None:
+        """Take note of how much is where."""
+        for where in ("scheduled", "ready", "running", "poison"):
+            self._queue.labels(where).set(getattr(queue, where))
+        for where in ("due", "unpublished", "in_flight", "dead"):
+            self._outbox.labels(where).set(getattr(outbox, where))
+        self._oldest.set(outbox.oldest_due_s)
+
+    def text(self) -> bytes:
+        """Return everything as Prometheus reads it."""
+        return generate_latest(self.registry)

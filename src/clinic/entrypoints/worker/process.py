@@ -1,0 +1,231 @@
+"""One worker process: relay, promoter and reconciler as loops, and the threads that deliver.
+
+Run as a program by the supervisor, whose end it notices by its standard input.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+from clinic.bootstrap import WorkerServices, build_worker
+from clinic.domain.errors import ClinicError, TemporaryFailure
+from clinic.entrypoints.worker.metrics import Metrics
+from clinic.entrypoints.worker.status import serve_status
+from clinic.ports.job_queue import Job, QueueUnavailable
+from clinic.settings import Settings, settings_from_environment
+from clinic.usecases.deliver_notification import deliver_notification
+from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
+
+logger = logging.getLogger(__name__)
+
+#: seconds between two rounds of each loop
+RELAY_S, PROMOTE_S, RESYNC_S, SWEEP_S, COUNT_S, WATCH_S = 0.2, 0.2, 1.0, 2.0, 5.0, 2.0
+PROMOTE_LIMIT = 500
+#: a loop that keeps failing waits up to this long
+PAUSE_MAX_S = 5.0
+#: a message is looked at again so long after the database was away
+AWAY_PAUSE_S = 2.0
+READY_TIMEOUT_S = 1.0
+
+RELAY, DELIVER = "relay", "deliver"
+ROLES = (RELAY, DELIVER)
+
+
+class Worker:
+    """Delivers messages until it is stopped. `roles`: relay (outbox to queue) and deliver."""
+
+    def __init__(self, services: WorkerServices, roles: Sequence[str] = ROLES) -> None:
+        self._services = services
+        self._roles = roles
+        self.metrics = Metrics()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._status: asyncio.Server | None = None
+        #: whether it ended because something in it died
+        self.broken = False
+
+    @property
+    def port(self) -> int:
+        """Where metrics and health are told."""
+        assert self._status is not None
+        port: int = self._status.sockets[0].getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Start every loop; a database or queue that is away is waited for."""
+        services = self._services
+        self._status = await serve_status(
+            services.settings.worker_port, self.metrics, self._what_is_wrong
+        )
+        loops: list[tuple[str, Callable[[], Awaitable[bool]], float]] = []
+        if RELAY in self._roles:
+            loops += [
+                ("relay", self._relay, RELAY_S),
+                ("resync", self._resync, RESYNC_S),
+                ("sweep", self._sweep, SWEEP_S),
+                ("count", self._count, COUNT_S),
+            ]
+        if DELIVER in self._roles:
+            loops.append(("promote", self._promote, PROMOTE_S))
+            threads = services.settings.worker_threads
+            await services.queue.start(self._deliver, threads=threads)
+            loops.append(("watch", self._watch, WATCH_S))
+        self._tasks = [asyncio.create_task(self._loop(*each), name=each[0]) for each in loops]
+
+    async def run(self) -> None:
+        """Stay until `request_stop`, then finish what has begun."""
+        await self._stop.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(QueueUnavailable):
+            await self._services.queue.stop(timeout_s=self._services.settings.shutdown_timeout_s)
+        if self._status is not None:
+            self._status.close()
+        await self._services.close()
+
+    def request_stop(self) -> None:
+        """Let `run` finish."""
+        self._stop.set()
+
+    async def _loop(self, name: str, round_: Callable[[], Awaitable[bool]], pause_s: float) -> None:
+        """Run rounds for ever: at once again while there is more, slower while they fail."""
+        failures = 0
+        while True:
+            try:
+                more = await round_()
+                failures = 0
+            except (ClinicError, QueueUnavailable, OSError) as error:
+                more, failures = False, failures + 1
+                self.metrics.failed(name)
+                logger.warning("%s failed: %s", name, type(error).__name__)
+            except Exception:
+                more, failures = False, failures + 1
+                self.metrics.failed(name)
+                logger.exception("%s broke", name)
+            if not more:
+                wait = min(pause_s * 2**failures, max(PAUSE_MAX_S, pause_s))
+                # A little chance keeps several workers from asking all at once.
+                await asyncio.sleep(wait * random.uniform(0.75, 1.0))  # noqa: S311
+
+    async def _relay(self) -> bool:
+        services = self._services
+        count = await relay_outbox(outbox=services.store.outbox, queue=services.queue)
+        self.metrics.published(count)
+        return count > 0
+
+    async def _promote(self) -> bool:
+        return await self._services.queue.promote(limit=PROMOTE_LIMIT) == PROMOTE_LIMIT
+
+    async def _resync(self) -> bool:
+        services = self._services
+        count = await resync_queue(outbox=services.store.outbox, queue=services.queue)
+        if count is not None:
+            self.metrics.resynced()
+            logger.warning("the queue was told %d messages anew", count)
+        return False
+
+    async def _sweep(self) -> bool:
+        services = self._services
+        found = await sweep_outbox(outbox=services.store.outbox, queue=services.queue)
+        self.metrics.rescued(found)
+        if found.overdue or found.stranded:
+            logger.warning("lost and found: %s", found)
+        return False
+
+    async def _count(self) -> bool:
+        services = self._services
+        queue = await services.queue.counts()
+        self.metrics.depths(queue, await services.store.outbox.counts())
+        return False
+
+    async def _watch(self) -> bool:
+        if not self._services.queue.is_working():
+            logger.error("a thread of the queue died; this worker ends so that it is restarted")
+            self.broken = True
+            self.request_stop()
+        return False
+
+    async def _deliver(self, clinic_id: UUID, message_id: UUID) -> None:
+        services = self._services
+        try:
+            delivery = await deliver_notification(
+                services.courier, clinic_id=clinic_id, message_id=message_id
+            )
+        except TemporaryFailure:
+            self.metrics.broke()
+            clock = services.courier.clock
+            again = clock.now() + timedelta(seconds=AWAY_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311
+            with suppress(QueueUnavailable):
+                await services.queue.schedule([Job(clinic_id, message_id, again)])
+            return
+        self.metrics.delivered(delivery)
+
+    async def _what_is_wrong(self) -> str | None:
+        if self._stop.is_set():
+            return "stopping"
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self._services.store.check_ready()
+                await self._services.queue.counts()
+        except (ClinicError, QueueUnavailable, TimeoutError) as error:
+            return type(error).__name__
+        if DELIVER in self._roles and not self._services.queue.is_working():
+            return "the queue's threads are not running"
+        return None
+
+
+async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[..., None]) -> int:
+    """Run a worker until SIGTERM, SIGINT or the end of standard input; return its exit status.
+
+    `on_end` is given what to call when the supervisor is gone.
+    """
+    services = build_worker(settings)
+    worker = Worker(services, roles)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.request_stop)
+    with suppress(TemporaryFailure):
+        # The pool keeps trying; what waits in the outbox waits until then.
+        await services.store.open()
+    await worker.start()
+    on_end(lambda: loop.call_soon_threadsafe(worker.request_stop))
+    print(f"worker ready http://127.0.0.1:{worker.port}/metrics", flush=True)  # noqa: T201
+    await worker.run()
+    return 1 if worker.broken else 0
+
+
+def main() -> int:
+    """Run the worker that the supervisor asked for."""
+    settings = settings_from_environment()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("dramatiq").setLevel(logging.ERROR)
+    roles = [role for role in sys.argv[1:] if role in ROLES] or list(ROLES)
+    return asyncio.run(run_worker(settings, roles, _when_stdin_ends))
+
+
+def _when_stdin_ends(stop: Callable[[], None]) -> None:
+    """Stop when the supervisor has ended, however it did; it holds the other end of the pipe."""
+
+    def wait() -> None:
+        with suppress(OSError, ValueError):
+            while os.read(0, 1024):
+                pass
+        stop()
+
+    if "--supervised" in sys.argv:
+        threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

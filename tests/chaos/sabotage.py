@@ -1,0 +1,59 @@
+"""Takes one guard out, to see that the harness goes red without it."""
+
+import asyncio
+import os
+from dataclasses import replace
+from typing import Any
+
+from clinic.bootstrap import Services
+
+SABOTAGES = ("outbox", "look-up", "resync")
+
+
+def apply() -> None:
+    """Take out what CHAOS_WITHOUT names, in this worker process."""
+    name = os.environ.get("CHAOS_WITHOUT", "")
+    if name == "look-up":
+        _without_look_up()
+    if name == "resync":
+        _without_resync()
+
+
+def _without_look_up() -> None:
+    """Send whatever is due, without asking the database again."""
+    import clinic.adapters.postgres.outbox as outbox
+    import clinic.usecases.deliver_notification as delivery
+    from clinic.domain.deliveries import Fit
+
+    delivery.judged = lambda claim, now: Fit.SEND  # type: ignore[attr-defined]
+    outbox.fitting_statuses = lambda kind: None  # type: ignore[attr-defined]
+
+
+def _without_resync() -> None:
+    """Trust the queue to hold what it was told once."""
+    import clinic.entrypoints.worker.process as process
+    from clinic.usecases.relay_outbox import Rescued
+
+    async def nothing(**_: Any) -> None:
+        return None
+
+    async def found_nothing(**_: Any) -> Rescued:
+        return Rescued(0, 0, 0)
+
+    process.resync_queue = nothing  # type: ignore[attr-defined]
+    process.sweep_outbox = found_nothing  # type: ignore[attr-defined]
+
+
+def without_outbox(services: Services) -> None:
+    """Write messages after the change has committed instead of with it, in the web's process."""
+    desk, store = services.store.desk, services.store
+    take = desk.take
+
+    async def take_then_tell(booking: Any) -> None:
+        await take(replace(booking, messages=()))
+        await asyncio.sleep(0.005)
+        async with store.begin() as unit:
+            await unit.messages.add(booking.messages)
+            await unit.commit()
+
+    desk.take = take_then_tell  # type: ignore[method-assign]

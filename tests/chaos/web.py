@@ -1,0 +1,117 @@
+"""The web's part under load: books, moves and cancels, and says what has been committed.
+
+Run: python web.py SEED CLINIC RATE. Each line on standard output is a change that is committed:
+appointment, schedule_version, status, and a time after the commit. Killed at any moment, what it did
+not say may have happened all the same.
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from uuid import UUID
+
+from clinic.bootstrap import build
+from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.errors import ClinicError, TemporaryFailure
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Actor, Role
+from clinic.ports.calendars import SlotQuery
+from clinic.settings import settings_from_environment
+from clinic.usecases.book import book
+from clinic.usecases.change_appointment import change_status, reschedule
+
+TASKS = 6
+
+
+async def main() -> None:
+    seed, clinic_id, rate = int(sys.argv[1]), UUID(sys.argv[2]), float(sys.argv[3])
+    chance = random.Random(seed)
+    services = build(settings_from_environment())
+    if os.environ.get("CHAOS_WITHOUT_OUTBOX"):
+        from sabotage import without_outbox
+
+        without_outbox(services)
+    while True:
+        try:
+            await services.store.open()
+            break
+        except TemporaryFailure:
+            await asyncio.sleep(0.2)
+    actor = Actor(UUID(int=0), Role.ADMIN, clinic_id)
+    patients = await services.store.people.patients(clinic_id, limit=10_000)
+    free: list[UUID] = []
+    mine: list[UUID] = []
+    refused: Counter[str] = Counter()
+
+    async def free_slot() -> UUID | None:
+        if not free:
+            now = services.clock.now()
+            query = SlotQuery(clinic_id, now, now.replace(year=now.year + 1))
+            found = await services.store.calendars.list_slots(query, PageRequest(200))
+            free.extend(view.slot.id for view in found)
+            chance.shuffle(free)
+        return free.pop() if free else None
+
+    def say(view: AppointmentView) -> None:
+        one = view.appointment
+        line = {
+            "appointment": str(one.id),
+            "version": one.schedule_version,
+            "status": one.status.value,
+            "committed": time.time(),
+        }
+        print(json.dumps(line), flush=True)
+
+    common = {"clock": services.clock, "new_id": services.new_id, "actor": actor}
+
+    async def step() -> None:
+        slot_id = await free_slot()
+        what = chance.random()
+        if (what < 0.55 or not mine) and slot_id is not None:
+            view = await book(
+                desk=services.store.desk,
+                calendars=services.store.calendars,
+                slot_id=slot_id,
+                patient_id=chance.choice(patients).id,
+                override=True,
+                **common,
+            )
+            mine.append(view.appointment.id)
+        elif what < 0.75 and slot_id is not None:
+            view = await reschedule(
+                transactions=services.transactions,
+                appointment_id=chance.choice(mine),
+                slot_id=slot_id,
+                override=True,
+                **common,
+            )
+        else:
+            view = await change_status(
+                transactions=services.transactions,
+                appointment_id=mine.pop(chance.randrange(len(mine))),
+                to=Status.CANCELLED,
+                **common,
+            )
+        say(view)
+
+    async def task() -> None:
+        while True:
+            try:
+                await step()
+            except TemporaryFailure:
+                await asyncio.sleep(0.2)
+            except ClinicError as error:
+                refused[error.code] += 1
+                if refused[error.code] == 1 and os.environ.get("CHAOS_VERBOSE"):
+                    print(f"refused: {error!r}", file=sys.stderr, flush=True)
+            await asyncio.sleep(chance.expovariate(rate / TASKS))
+
+    await asyncio.gather(*(task() for _ in range(TASKS)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
