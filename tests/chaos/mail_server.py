@@ -14,6 +14,14 @@ from pathlib import Path
 from aiosmtpd.controller import UnthreadedController
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+#: an attribute of a session
+DATA_BEGAN = "clinic_data_began"
+
+
+def _hang_up(server: SMTP) -> None:
+    assert isinstance(server.transport, asyncio.Transport)
+    server.transport.abort()
+
 
 class Handler:
     """Appends one line for each message: when DATA began, when it was taken, and its Message-ID."""
@@ -28,7 +36,7 @@ class Handler:
         except OSError:
             return "ok"
 
-    async def handle_MAIL(
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         mode = self.mode()
@@ -39,7 +47,7 @@ class Handler:
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.mode() == "reject":
@@ -47,16 +55,18 @@ class Handler:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         content = envelope.content
         assert isinstance(content, bytes)
         mode = self.mode()
         if mode == "die":
-            server.transport.abort()
+            _hang_up(server)
             return "451 never sent"
         head = content.split(b"\r\n\r\n", 1)[0].decode()
         found = next(line for line in head.splitlines() if line.lower().startswith("message-id:"))
-        began = getattr(session, "data_began", None) or time.time()
+        began = getattr(session, DATA_BEGAN, None) or time.time()
         line = json.dumps(
             {
                 "id": found.partition(":")[2].strip(),
@@ -68,16 +78,16 @@ class Handler:
         os.write(self.file, line.encode() + b"\n")
         if mode == "lose":
             # Taken, and the answer never arrives.
-            server.transport.abort()
+            _hang_up(server)
         return "250 taken"
 
 
 class Server(SMTP):
     """Notes when the DATA command arrived: what is sent later than a cancel is told by it."""
 
-    async def smtp_DATA(self, arg: str) -> None:
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         assert self.session is not None
-        self.session.data_began = time.time()
+        setattr(self.session, DATA_BEGAN, time.time())
         await super().smtp_DATA(arg)
 
 

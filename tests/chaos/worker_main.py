@@ -2,7 +2,7 @@
 
 import sys
 
-import sabotage
+import sabotage  # type: ignore[import-not-found]
 
 from clinic.entrypoints.worker.process import main
 

@@ -51,7 +51,7 @@ class Recorder:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    async def handle_DATA(self, server, session, envelope) -> str:
+    async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802 - its name
         head = envelope.content.split(b"\r\n\r\n", 1)[0].decode()
         line = next(each for each in head.splitlines() if each.startswith("Message-ID:"))
         self.ids.append(line.partition(":")[2].strip())

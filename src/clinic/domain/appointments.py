@@ -36,6 +36,7 @@ from clinic.domain.notifications import (
     messages_for_schedule,
 )
 from clinic.domain.people import STAFF, Actor, Patient, Role
+from clinic.domain.permissions import Operation, permit, reach_of
 from clinic.domain.slots import Slot, SlotState
 from clinic.domain.status import OCCUPYING as OCCUPYING
 from clinic.domain.status import Status as Status
@@ -225,8 +226,7 @@ def patient_to_book_for(actor: Actor, patient_id: UUID | None) -> UUID:
         if patient_id not in (None, actor.user_id):
             raise PatientNotFound()
         return actor.user_id
-    if not actor.is_staff:
-        raise PermissionDenied()
+    permit(actor, Operation.BOOK)
     if patient_id is None:
         raise InvalidInput("Name the patient to book for.", pointer="/patientId")
     return patient_id
@@ -255,10 +255,8 @@ def decide_booking(
         raise SlotNotFound()
     if patient is None:
         raise PatientNotFound()
-    if actor.role is Role.DOCTOR:
-        actor.require_calendar_of(slot.doctor_id)
-    if override and not actor.is_staff:
-        raise PermissionDenied("Only staff may override the clinic's policy.")
+    permit(actor, Operation.BOOK, doctor_id=slot.doctor_id)
+    _check_override(actor, override)
     facts.clinic.policy.check_bookable(slot.starts_at, now, override=override)
     check_free(slot)
     appointment = Appointment(
@@ -289,6 +287,11 @@ def decide_booking(
     )
     to_doctor = _messages_for_doctors(None, appointment, facts.clinic, now, new_id)
     return Booking(appointment, entry, messages + to_doctor)
+
+
+def _check_override(actor: Actor, override: bool) -> None:
+    if override and not reach_of(actor.role, Operation.OVERRIDE_POLICY):
+        raise PermissionDenied("Only staff may override the clinic's policy.")
 
 
 def check_free(slot: Slot) -> None:
@@ -399,10 +402,8 @@ def decide_move(
     reason = checked_reason(reason)
     if slot is None or slot.state is SlotState.RETIRED:
         raise SlotNotFound()
-    if actor.role is Role.DOCTOR:
-        actor.require_calendar_of(slot.doctor_id)
-    if override and not actor.is_staff:
-        raise PermissionDenied("Only staff may override the clinic's policy.")
+    permit(actor, Operation.CHANGE_APPOINTMENT, doctor_id=slot.doctor_id)
+    _check_override(actor, override)
     if before.status not in MOVABLE:
         raise TransitionNotAllowed(
             f"An appointment that is {before.status} cannot move; only BOOKED and CONFIRMED can.",
@@ -490,8 +491,7 @@ def decide_swap(
     """
     reason = checked_reason(reason)
     (a, slot_a), (b, slot_b) = one, two
-    if not actor.is_staff:
-        raise PermissionDenied("Only staff may swap appointments.")
+    permit(actor, Operation.SWAP_APPOINTMENTS)
     if a.id == b.id:
         raise InvalidInput("Name two different appointments.", pointer="/appointmentIds")
     for appointment in (a, b):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from clinic.domain.clinic import checked_name
-from clinic.domain.errors import InvalidInput, PermissionDenied
+from clinic.domain.errors import InvalidInput
 
 EMAIL_MAX_CHARS = 254
 SPECIALTY_MAX_CHARS = 80
@@ -41,17 +41,6 @@ class Actor:
     @property
     def is_staff(self) -> bool:
         return self.role in STAFF
-
-    def require(self, *roles: Role) -> None:
-        """Refuse an actor whose role is none of `roles`. Raises PermissionDenied."""
-        if self.role not in roles:
-            raise PermissionDenied()
-
-    def require_calendar_of(self, doctor_id: UUID) -> None:
-        """Refuse an actor who may not change this doctor's calendar. Raises PermissionDenied."""
-        if self.role in OFFICE or (self.role is Role.DOCTOR and self.user_id == doctor_id):
-            return
-        raise PermissionDenied()
 
 
 @dataclass(frozen=True, slots=True)

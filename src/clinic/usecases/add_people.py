@@ -7,7 +7,8 @@ from clinic.domain.audit import event_by
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import OFFICE, STAFF, Actor, Doctor, Patient, Role, User, scope_of
+from clinic.domain.people import Actor, Doctor, Patient, User, scope_of
+from clinic.domain.permissions import Operation, permit
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
@@ -24,10 +25,13 @@ async def create_clinic(
     reason: str | None = None,
 ) -> Clinic:
     """Return the clinic, added. Raises PermissionDenied."""
-    actor.require(Role.ADMIN, Role.SYSTEM)
+    permit(actor, Operation.CHANGE_CLINIC)
 
     async def work(unit: UnitOfWork) -> Clinic:
         await unit.people.add_clinic(clinic)
+        if await unit.accounts.account(actor.user_id) is not None:
+            # Somebody must be able to sign in there, and invite the others.
+            await unit.accounts.add_staff(clinic.id, actor.user_id)
         await unit.events.add(
             event_by(
                 actor,
@@ -58,7 +62,7 @@ async def change_clinic(
 
     Raises PermissionDenied, ClinicNotFound.
     """
-    actor.require(Role.ADMIN, Role.SYSTEM)
+    permit(actor, Operation.CHANGE_CLINIC)
     if clinic.id != actor.clinic_id:
         raise ClinicNotFound()
 
@@ -91,7 +95,7 @@ async def add_doctor(
     reason: str | None = None,
 ) -> Doctor:
     """Return a new person as a doctor of this clinic. Raises PermissionDenied, EmailInUse."""
-    actor.require(Role.ADMIN, Role.SYSTEM)
+    permit(actor, Operation.CHANGE_CLINIC)
     doctor = Doctor(actor.clinic_id, user.id, user.name, specialty)
 
     async def work(unit: UnitOfWork) -> Doctor:
@@ -126,7 +130,7 @@ async def add_patient(
 
     Raises PermissionDenied, EmailInUse.
     """
-    actor.require(*OFFICE)
+    permit(actor, Operation.ADD_PATIENT)
 
     async def work(unit: UnitOfWork) -> Patient:
         await unit.people.add_user(user)
@@ -194,7 +198,7 @@ async def list_patients(
 
     Raises PermissionDenied.
     """
-    actor.require(*STAFF)
+    permit(actor, Operation.LIST_PATIENTS)
     found = await people.patients(actor.clinic_id, after=after, limit=page.one_more)
     items = found[: page.limit]
     return items, items[-1].id if len(found) > page.limit else None

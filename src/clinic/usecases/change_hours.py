@@ -19,7 +19,8 @@ from clinic.domain.errors import (
     ExceptionNotFound,
     PermissionDenied,
 )
-from clinic.domain.people import OFFICE, Actor, Role
+from clinic.domain.people import Actor, Role
+from clinic.domain.permissions import Operation, permit
 from clinic.ports.calendars import CalendarReader
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
@@ -201,7 +202,7 @@ async def list_availabilities(
 
     Raises PermissionDenied, DoctorNotFound.
     """
-    actor.require(*OFFICE, Role.DOCTOR)
+    permit(actor, Operation.CHANGE_CALENDAR)
     if actor.role is Role.DOCTOR:
         if doctor_id not in (None, actor.user_id):
             raise PermissionDenied()
@@ -250,7 +251,7 @@ async def _change(
 async def _availability(
     calendars: CalendarReader, actor: Actor, availability_id: UUID
 ) -> Availability:
-    actor.require(*OFFICE, Role.DOCTOR)
+    permit(actor, Operation.CHANGE_CALENDAR)
     return _named(await calendars.availabilities(actor.clinic_id), availability_id)
 
 

@@ -13,6 +13,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Actor
+from clinic.domain.permissions import Operation, reach_of
 from clinic.domain.slots import SlotState
 from clinic.ports.calendars import CalendarReader, SlotQuery, SlotView
 from clinic.ports.clock import Clock
@@ -39,7 +40,7 @@ async def find_slots(
 
     Everything else is for staff. Raises EndBeforeStart, DoctorNotFound, PermissionDenied.
     """
-    if not free_only and not actor.is_staff:
+    if not free_only and not reach_of(actor.role, Operation.READ_CALENDAR):
         raise PermissionDenied("Patients see open slots only.")
     clinic = await people.clinic(actor.clinic_id)
     if clinic is None:

@@ -11,7 +11,8 @@ from clinic.domain.availability import RANGE_MAX_DAYS, day_interval, plan_range
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput
 from clinic.domain.notifications import day_sheets
-from clinic.domain.people import OFFICE, Actor, Doctor, Role
+from clinic.domain.people import Actor, Doctor, Role
+from clinic.domain.permissions import Operation, permit
 from clinic.domain.slots import Slot, SlotState, plan_slots
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
@@ -46,10 +47,10 @@ async def open_slots(
     Raises PermissionDenied, DoctorNotFound, InvalidInput.
     """
     if doctor_id is None:
-        actor.require(*OFFICE)
+        permit(actor, Operation.OPEN_ALL_CALENDARS)
         doctors = [doctor.id for doctor in await people.doctors(actor.clinic_id)]
     else:
-        actor.require_calendar_of(doctor_id)
+        permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
         doctors = [doctor_id]
     opened = [
         await _open_one(transactions, clock, new_id, actor, each, until=until, reason=reason)
@@ -104,11 +105,11 @@ async def lock_calendar(unit: UnitOfWork, actor: Actor, doctor_id: UUID) -> tupl
     if clinic is None:
         raise ClinicNotFound()
     if actor.role is Role.PATIENT:
-        actor.require_calendar_of(doctor_id)
+        permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
     doctor = await unit.calendars.lock_doctor(actor.clinic_id, doctor_id)
     if doctor is None:
         raise DoctorNotFound()
-    actor.require_calendar_of(doctor_id)
+    permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
     return clinic, doctor
 
 

@@ -15,7 +15,8 @@ from clinic.domain.errors import (
     PatientNotFound,
 )
 from clinic.domain.paging import Keyset, Page, PageRequest
-from clinic.domain.people import STAFF, Actor, scope_of
+from clinic.domain.people import Actor, scope_of
+from clinic.domain.permissions import Operation, permit
 from clinic.ports.appointments import AppointmentQuery, AppointmentReader
 from clinic.ports.people import PeopleReader
 from clinic.usecases.pages import page_of
@@ -95,7 +96,7 @@ async def read_trail(
 
     Raises PermissionDenied to patients, AppointmentNotFound.
     """
-    actor.require(*STAFF)
+    permit(actor, Operation.READ_TRAIL)
     trail = await appointments.trail(scope_of(actor), appointment_id)
     if not trail:
         raise AppointmentNotFound()

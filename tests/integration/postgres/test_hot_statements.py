@@ -50,6 +50,12 @@ def test_booking_writes_every_column_that_has_no_default() -> None:
     assert {table for table in written if not written[table] <= known[table]} == set()
 
 
+def test_booking_takes_a_slot_only_while_it_is_open_and_free() -> None:
+    for statement in (hot.TAKE, hot.TAKE_AND_ANSWER):
+        assert "UPDATE slots SET taken = true" in statement
+        assert "AND state = 'OPEN' AND NOT taken" in statement
+
+
 def test_booking_keeps_to_what_every_engine_understands() -> None:
     for statement in hot.PREPARED:
         assert "ON CONFLICT" not in statement

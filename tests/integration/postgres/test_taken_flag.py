@@ -53,6 +53,19 @@ async def test_flag_that_lies_is_found(store: PostgresStore, postgres_urls, flag
     assert problems == [f"slots.taken differs from the appointments of {wrong.id}"]
 
 
+async def test_flag_alone_refuses_a_second_booking(store: PostgresStore, postgres_urls) -> None:
+    world = await seed_world(store, slots=1)
+    (slot,) = world.slots
+    await seed_booking(store, world.clinic, slot, world.patients[0])
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("DROP INDEX appointments_occupied_slot_key")
+
+    with pytest.raises(SlotTaken) as refused:
+        await store.desk.take(a_booking(world.clinic, slot, world.patients[1]))
+
+    assert refused.value.__cause__ is None
+
+
 async def test_backstop_refuses_where_the_flag_lies(store: PostgresStore, postgres_urls) -> None:
     world = await seed_world(store, slots=1)
     (slot,) = world.slots

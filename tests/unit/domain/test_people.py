@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from clinic.domain.errors import InvalidInput, PermissionDenied
+from clinic.domain.errors import InvalidInput
 from clinic.domain.people import Actor, Doctor, Role, Scope, User, normalised_email, scope_of
 
 CLINIC_ID, USER_ID = uuid4(), uuid4()
@@ -26,31 +26,6 @@ def actor(role: Role) -> Actor:
 )
 def test_scope_of_each_role(role: Role, scope: Scope) -> None:
     assert scope_of(actor(role)) == scope
-
-
-@pytest.mark.parametrize(
-    ("role", "doctor_id", "allowed"),
-    [
-        (Role.PATIENT, USER_ID, False),
-        (Role.DOCTOR, USER_ID, True),
-        (Role.DOCTOR, uuid4(), False),
-        (Role.RECEPTIONIST, uuid4(), True),
-        (Role.ADMIN, uuid4(), True),
-        (Role.SYSTEM, uuid4(), True),
-    ],
-)
-def test_require_calendar_of(role: Role, doctor_id, allowed: bool) -> None:
-    if allowed:
-        actor(role).require_calendar_of(doctor_id)
-    else:
-        with pytest.raises(PermissionDenied):
-            actor(role).require_calendar_of(doctor_id)
-
-
-def test_require_refuses_other_roles() -> None:
-    actor(Role.ADMIN).require(Role.ADMIN, Role.SYSTEM)
-    with pytest.raises(PermissionDenied):
-        actor(Role.RECEPTIONIST).require(Role.ADMIN, Role.SYSTEM)
 
 
 @pytest.mark.parametrize("email", ["ada@example.org", " Ada.B+c@Example.ORG ", "o'neil@x.y"])

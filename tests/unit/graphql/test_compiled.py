@@ -18,7 +18,8 @@ SCHEMA = g.build_schema(
     type Query { thing(n: Int, text: String = "x", on: Boolean): Thing things(n: Int!): [Thing]!
       sure: Thing! matrix: [[Int!]]! later: [Thing!] }
     type Thing { id: ID! name: String size: Int! small: Int flag: Boolean! ratio: Float kind: Kind
-      tags: [String!] part: Thing parts: [Thing!]! lazy: Thing lazyName: String! echo(n: Int, w: In): String }
+      tags: [String!] part: Thing parts: [Thing!]! lazy: Thing lazyName: String!
+      echo(n: Int, w: In): String }
     enum Kind { A B }
     input In { a: Int = 3, b: [String!] }
     """
@@ -38,6 +39,10 @@ SCALARS: dict[str, Any] = {
 
 class Thing:
     """Attributes of any kind, right ones and wrong ones."""
+
+    kind: Any
+    part: Any
+    size: Any
 
     def __init__(self, **attributes: Any) -> None:
         self.__dict__.update(attributes)
@@ -67,7 +72,7 @@ def _read(name: str) -> Any:
 
 
 def _later(name: str) -> Any:
-    async def resolve(source: Any, info: g.GraphQLResolveInfo, **_: Any) -> Any:
+    async def resolve(source: Any, info: Any, **_: Any) -> Any:
         await asyncio.sleep(0)
         value = getattr(source, name)
         if isinstance(value, str) and value == "A":
@@ -92,7 +97,7 @@ def _furnish() -> None:
     query.fields["things"].resolve = lambda _, info, n: [info.context, None][:n] * (n % 3)
     query.fields["matrix"].resolve = lambda _, info: [[1, 2], None, []]
 
-    async def later(_: Any, info: g.GraphQLResolveInfo) -> list[Any]:
+    async def later(_: Any, info: Any) -> list[Any]:
         await asyncio.sleep(0)
         return [info.context] * 2
 

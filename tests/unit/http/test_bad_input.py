@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from clinic.domain.errors import SlotNotFound
+from clinic.entrypoints.http.problems import problem_body
 from clinic.settings import Settings
 
 
@@ -434,3 +436,19 @@ async def test_a_host_that_cannot_be_one_is_a_bad_request(api):
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_length_that_is_too_large_is_refused_before_the_body_is_read(api):
+    answer = await api.send(
+        "POST", "/appointments", content=b"{}", headers={"content-length": "999999999"}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_facts_never_stand_in_the_place_of_what_every_problem_has():
+    error = SlotNotFound(status="gone", code="x", shelf=7)
+
+    problem = json.loads(problem_body(error, instance="/slots", request_id="r"))
+
+    assert (problem["status"], problem["code"], problem["shelf"]) == (404, "slot_not_found", 7)

@@ -1,6 +1,8 @@
 """Dramatiq's Redis broker, with poison messages set aside instead of stranding their batch."""
 
+import json
 import logging
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -66,8 +68,25 @@ class _Consumer(_RedisConsumer):
             except redis.TimeoutError as error:
                 raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
+    def close(self) -> None:
+        """Give back what was fetched and not handed on, for others to fetch at once."""
+        held, self.message_cache = self.message_cache, []
+        ids = [found for data in held if (found := _id_of(data)) is not None]
+        if ids:
+            with suppress(redis.RedisError):
+                self.broker.do_requeue(self.queue_name, *ids)
+
     def ack(self, message: Any) -> None:
         try:
             super().ack(message)  # type: ignore[no-untyped-call]
         except redis.TimeoutError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+
+
+def _id_of(data: bytes | None) -> str | None:
+    """Return the id that dramatiq keeps a message under, None when it cannot be read."""
+    try:
+        found: str = json.loads(data or b"")["options"]["redis_message_id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found

@@ -8,7 +8,14 @@ from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    select_autoescape,
+)
 
 from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
 from clinic.adapters.email.language import LANGUAGES, Language, zone_name
@@ -43,9 +50,10 @@ class Composer:
         self.sender_name, self.sender_address = name, address
         loaders = [PackageLoader("clinic.adapters.email", "templates")]
         folders = [FileSystemLoader(overrides)] if overrides else []
-        self._templates = Environment(  # noqa: S701 - texts and subjects are no HTML
+        self._templates = Environment(
             loader=ChoiceLoader([*folders, *loaders]),
-            autoescape=lambda name: name is not None and name.endswith(".html"),
+            # Texts and subjects are no HTML.
+            autoescape=select_autoescape(["html"], default_for_string=True),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

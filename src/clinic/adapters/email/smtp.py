@@ -194,9 +194,8 @@ class SmtpNotifier:
             if code != 354:
                 raise smtplib.SMTPDataError(code, answer)
             smtp.send(data)
-            if _is_old(asked_at):
-                # Without its end the server forgets it.
-                raise TransportError("this process stood still while sending", permanent=False)
+            # Without its end the server forgets it.
+            _check_not_old(asked_at)
             # From here on the server may take it, whether or not its answer arrives.
             ended = True
             _check(smtp.docmd("."), "the message")
@@ -234,6 +233,11 @@ def _is_old(asked_at: float) -> bool:
     """Say whether so long has passed, such as in a process that was stopped, that the appointment
     must be looked at again before the message goes out."""
     return time.monotonic() - asked_at > PERMISSION_MAX_S
+
+
+def _check_not_old(asked_at: float) -> None:
+    if _is_old(asked_at):
+        raise TransportError("this process stood still while sending", permanent=False)
 
 
 def _check(answer: tuple[int, bytes], step: str, *, lasting: bool = True) -> None:

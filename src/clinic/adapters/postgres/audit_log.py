@@ -1,12 +1,10 @@
 """The audit log: both trails as one list, and events that belong to no change."""
 
+import json
 from collections.abc import Sequence
-
-from sqlalchemy import insert
 
 from clinic.adapters.postgres.answers import event_values
 from clinic.adapters.postgres.sessions import PooledSession, Row
-from clinic.adapters.postgres.tables import audit_event
 from clinic.domain.audit import AuditEvent
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Role
@@ -26,8 +24,33 @@ FROM audit_appointment t
 LEFT JOIN appointments a ON a.clinic_id = t.clinic_id AND a.id = t.appointment_id
 WHERE t.clinic_id = $1{filters}
 """
-#: how events are written: a row for each, in one statement and one transaction
-BATCH_MAX = 1000
+#: columns and their types
+_COLUMNS = {
+    "id": "uuid",
+    "clinic_id": "uuid",
+    "at": "timestamptz",
+    "actor_id": "uuid",
+    "actor_role": "text",
+    "action": "text",
+    "entity": "text",
+    "entity_id": "uuid",
+    "patient_id": "uuid",
+    "reason": "text",
+    "outcome": "text",
+    "detail": "jsonb",
+    "request_id": "text",
+    "ip": "text",
+    "session_id": "uuid",
+}
+_RECORD = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+# One statement that is prepared once, however many events there are; $1 is a JSON array of rows.
+_APPEND = f"""
+WITH written AS (
+    INSERT INTO audit_event ({", ".join(_COLUMNS)})
+    SELECT {", ".join(_COLUMNS)} FROM jsonb_to_recordset($1::jsonb) AS e ({_RECORD}) RETURNING 1
+)
+SELECT count(*) FROM written
+"""
 
 
 class PostgresAuditLog:
@@ -41,27 +64,21 @@ class PostgresAuditLog:
         parameters: list[object] = [query.clinic_id]
         backwards = page.after is not None and page.after.backwards
         events = _EVENTS.format(filters=_filters(query, page, parameters, prefix=""))
-        parts = [events]
-        if query.outcome in (None, "done"):
-            changes_parameters: list[object] = [query.clinic_id]
-            changes = _filters(query, page, changes_parameters, prefix="t.")
-            assert changes_parameters == parameters
-            parts.append(_CHANGES.format(filters=changes))
+        # The same filters with the same numbers.
+        changes = _CHANGES.format(filters=_filters(query, page, [query.clinic_id], prefix="t."))
         direction = "" if backwards else " DESC"
         parameters.append(page.one_more)
         order = f"ORDER BY at{direction}, id{direction} LIMIT ${len(parameters)}"
         # Each part by itself, so that each reads no more of its index than a page.
-        union = " UNION ALL ".join(f"({part} {order})" for part in parts)
-        rows = await self._session.fetch(f"{union} {order}", parameters)
+        union = " UNION ALL ".join(f"({part} {order})" for part in (events, changes))
+        rows = await self._session.fetch(f"SELECT * FROM ({union}) found {order}", parameters)
         found = [_event_of(row) for row in rows]
         return found[::-1] if backwards else found
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
         """Append events, all or none. Raises TemporaryFailure."""
-        for start in range(0, len(events), BATCH_MAX):
-            batch = [event_values(event) for event in events[start : start + BATCH_MAX]]
-            async with self._session.connection() as connection:
-                await connection.execute(insert(audit_event), batch)
+        rows = json.dumps([event_values(event) for event in events], default=str)
+        await self._session.fetch(_APPEND, (rows,))
 
 
 def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:
@@ -79,8 +96,8 @@ def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, 
         (f"{prefix}at >=", query.at_from, "timestamptz"),
         (f"{prefix}at <", query.at_before, "timestamptz"),
     ]
-    if own:
-        conditions.append(("outcome =", query.outcome, "text"))
+    # A change of an appointment is there because it was done.
+    conditions.append(("outcome =" if own else "'done' =", query.outcome, "text"))
     made = ""
     for left, value, kind in conditions:
         if value is not None:

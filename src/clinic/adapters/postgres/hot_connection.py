@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import pq
+from psycopg import abc, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
@@ -32,7 +32,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
     def __init__(self, pgconn: "pq.abc.PGconn", row_factory: Any = psycopg.rows.tuple_row) -> None:
         super().__init__(pgconn, row_factory)
         self._names: dict[str, bytes] = {}
-        self._transformer: Transformer | None = None
+        self._transformer: abc.Transformer | None = None
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a statement in PostgreSQL's own words ($1). Raises psycopg.Error."""

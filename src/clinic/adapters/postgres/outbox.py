@@ -37,7 +37,7 @@ from clinic.adapters.postgres.outbox_sql import (
     listing,
 )
 from clinic.adapters.postgres.rows import clinic_of, message_values
-from clinic.adapters.postgres.sessions import PooledSession, Row, Session, driver_of
+from clinic.adapters.postgres.sessions import PooledSession, Session, driver_of
 from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
 from clinic.domain.appointments import Appointment
 from clinic.domain.availability import day_interval
@@ -56,6 +56,8 @@ from clinic.domain.paging import PageRequest
 from clinic.domain.status import Status
 from clinic.ports.job_queue import Job
 from clinic.ports.outbox import HandOver, NotificationQuery, NotificationView, OutboxCounts
+
+Row = Sequence[Any]
 
 NIL = UUID(int=0)
 _STATES = frozenset(state.value for state in OutboxState)

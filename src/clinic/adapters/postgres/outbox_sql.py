@@ -1,6 +1,7 @@
 """The outbox's statements, in PostgreSQL's own words.
 
-now() is the time of the statement's transaction, by the database's clock.
+Each that writes returns a row for each row that it wrote. now() is the time of the statement's
+transaction, by the database's clock.
 """
 
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
@@ -95,6 +96,7 @@ ORDER BY starts_at LIMIT 500
 BEGIN_SENDING = """
 UPDATE notification_outbox SET state = 'sending', lease_until = now() + $4::interval
 WHERE clinic_id = $1 AND id = $2 AND claim_token = $3 AND state IN ('claimed', 'sending')
+RETURNING 1
 """
 
 #: and $5 the statuses in which the message is right
@@ -105,6 +107,7 @@ WHERE o.clinic_id = $1 AND o.id = $2 AND o.claim_token = $3
   AND o.state IN ('claimed', 'sending')
   AND a.clinic_id = $1 AND a.id = o.appointment_id AND a.schedule_version = o.version
   AND a.status = ANY ($5::text[])
+RETURNING 1
 """
 
 _LOG = """
@@ -124,10 +127,12 @@ WITH o AS (
 SELECT o.clinic_id, o.id, o.appointment_id, o.user_id, o.kind, $5, o.version, o.scheduled_for,
        $4, $6, $7, $8, $9, now()
 FROM o
+RETURNING 1
 """
 
 DISCARD = """
 DELETE FROM notification_outbox WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+RETURNING 1
 """
 
 #: $4 after, $5 error, $6 ambiguous
@@ -145,12 +150,14 @@ UPDATE notification_outbox
 SET state = 'dead', claim_token = NULL, lease_until = NULL, last_error = $4,
     ambiguous = ambiguous OR $5
 WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+RETURNING 1
 """
 
 REVIVE = """
 UPDATE notification_outbox SET state = 'pending', next_at = now(), attempts = 0,
     published_at = NULL
 WHERE clinic_id = $1 AND id = $2 AND state = 'dead'
+RETURNING 1
 """
 
 _DEAD_INTO_LOG = f"""
@@ -158,6 +165,7 @@ _DEAD_INTO_LOG = f"""
 SELECT o.clinic_id, o.id, o.appointment_id, o.user_id, o.kind, o.channel, o.version,
        o.scheduled_for, 'FAILED', o.attempts, o.ambiguous, NULL, {{error}}, now()
 FROM o
+RETURNING 1
 """
 
 #: $3 reason

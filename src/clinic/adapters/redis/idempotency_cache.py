@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from clinic.adapters.redis.batched import Batched
 from clinic.domain.idempotency import PROMISED, Answer, IdempotentRequest, StoredAnswer
 
 TIMEOUT_S = 0.05
@@ -57,12 +58,13 @@ class RedisIdempotencyCache:
             max_connections=CONNECTIONS_MAX,
             protocol=2,
         )
+        self._batched = Batched(self._redis)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Copy)
 
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
         """Return the copy of what this principal's key was answered with, or None."""
-        found = await self._ask(lambda: self._redis.get(_name(request)))
+        found = await self._ask("GET", _name(request))
         if not isinstance(found, bytes):
             return None
         try:
@@ -95,7 +97,7 @@ class RedisIdempotencyCache:
             stored.created_at,
         )
         encoded = self._encoder.encode(copy)
-        await self._ask(lambda: self._redis.set(_name(request), encoded, ex=TTL_S))
+        await self._ask("SET", _name(request), encoded, "EX", TTL_S)
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -104,14 +106,14 @@ class RedisIdempotencyCache:
         except (RedisError, OSError):
             return
 
-    async def _ask(self, command: Callable[[], Awaitable[object]]) -> object:
+    async def _ask(self, *command: Any) -> object:
         """Return what Redis answers, or None when it does not in time."""
         if time.monotonic() < self._paused_until:
             return None
         try:
             # The socket's timeouts bound each step, this all of them together.
             async with asyncio.timeout(self._timeout_s):
-                return await command()
+                return await self._batched.ask(*command)
         except (RedisError, OSError, TimeoutError):
             self._paused_until = time.monotonic() + PAUSE_S
             return None

@@ -1,13 +1,15 @@
 """Counting requests across every server, in one script that nothing runs beside."""
 
 import time
+from hashlib import sha1
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
+from clinic.adapters.redis.batched import Batched
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.rate_limits import Limit, Verdict
 
@@ -39,6 +41,7 @@ if count < quota then
 end
 return {allowed, quota - count, (first or now) + window - now}
 """
+_SCRIPT_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisRateLimiter:
@@ -52,22 +55,27 @@ class RedisRateLimiter:
             socket_connect_timeout=TIMEOUT_S,
         )
         self._down_until_s = 0.0
-        self._script: Any = self._redis.register_script(_SCRIPT)
+        self._batched = Batched(self._redis)
 
     async def hit(self, limit: Limit, key: str) -> Verdict:
         """Count one request of `key`. Raises TemporaryFailure when the store is gone."""
         if time.monotonic() < self._down_until_s:
             raise TemporaryFailure()
         try:
-            allowed, remaining, reset_ms = await self._script(
-                keys=[f"clinic:rate:{limit.name}:{key}"],
-                args=[limit.quota, limit.window_s * 1000],
-            )
+            allowed, remaining, reset_ms = await self._count(limit, key)
         except (RedisError, OSError) as error:
             # Not asked again at once: every request would wait for the store to time out.
             self._down_until_s = time.monotonic() + PAUSE_S
             raise TemporaryFailure() from error
         return Verdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
+
+    async def _count(self, limit: Limit, key: str) -> Any:
+        counting = (1, f"clinic:rate:{limit.name}:{key}", limit.quota, limit.window_s * 1000)
+        try:
+            return await self._batched.ask("EVALSHA", _SCRIPT_SHA, *counting)
+        except NoScriptError:
+            # A store that has just started; this one call tells it the script.
+            return await self._batched.ask("EVAL", _SCRIPT, *counting)
 
     async def close(self) -> None:
         """Give back every connection."""

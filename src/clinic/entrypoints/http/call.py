@@ -2,18 +2,35 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 from uuid import UUID
 
 from clinic.bootstrap import Services
-from clinic.domain.errors import NotFound
+from clinic.domain.errors import ClinicError, NotFound
 from clinic.domain.people import Actor
+from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.problems import BodyTooLarge, UnsupportedMediaType
 from clinic.entrypoints.http.reply import Headers, Receive, Scope
 
-if TYPE_CHECKING:
-    from clinic.entrypoints.http.actor import Authenticator
-    from clinic.entrypoints.http.guard import Guard
+
+class Addresses(Protocol):
+    """Tells where requests come from."""
+
+    def address_of(self, call: "Call") -> str | None: ...
+
+
+class Doorkeeper(Protocol):
+    """Lets requests in, counts them, and notes what was refused and what was read."""
+
+    async def admit(self, call: "Call", endpoint: Any) -> None: ...
+
+    async def count(self, call: "Call", kind: RateClass, key: str) -> None: ...
+
+    def check_origin(self, call: "Call") -> None: ...
+
+    def note_refusal(self, call: "Call", error: ClinicError) -> None: ...
+
+    def note_read(self, call: "Call", endpoint: Any) -> None: ...
 
 
 class ClientGone(Exception):
@@ -27,8 +44,8 @@ class Call:
     scope: Scope
     receive: Receive
     services: Services
-    authenticator: "Authenticator"
-    guard: "Guard"
+    authenticator: Addresses
+    guard: Doorkeeper
     request_id: str
     headers: dict[bytes, bytes]
     #: the route's template, for logs

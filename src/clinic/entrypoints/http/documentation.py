@@ -144,11 +144,3 @@ def _problem_pages() -> dict[str, bytes]:
         )
         for kind in answered_errors()
     }
-
-
-if __name__ == "__main__":
-    import json
-
-    from clinic.entrypoints.http.app import ENDPOINTS
-
-    print(json.dumps(documented(ENDPOINTS), indent=1, ensure_ascii=False))  # noqa: T201

@@ -91,7 +91,7 @@ is `/problems/<code>`, where the server says the same as this page; its `title` 
 is not valid also has `errors`, each with a `detail` and either a JSON `pointer` into the body or
 the name of a `parameter` (or header). Further members are facts named in the last column.
 
-This page is written by `python -m clinic.entrypoints.http.mending`; a test compares the two.
+This page is written by `python -m clinic.entrypoints.http.write_docs docs`; a test compares them.
 
 | Status | Code | Meaning | How to mend it |
 |---|---|---|---|
@@ -105,7 +105,3 @@ def errors_page() -> str:
         for kind in sorted(answered_errors(), key=lambda kind: (status_of(kind), kind.code))
     ]
     return _HEAD + "\n".join(rows) + "\n"
-
-
-if __name__ == "__main__":
-    print(errors_page(), end="")  # noqa: T201 - that is what it is for

@@ -1,7 +1,6 @@
 """The one map from errors to RFC 9457 problems; the domain itself knows no HTTP."""
 
 from collections.abc import Mapping
-from functools import cache
 from inspect import cleandoc
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 from clinic.domain.errors import (
     ClinicError,
     Conflict,
+    IdempotencyConflict,
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
     InvalidInput,
@@ -127,21 +127,30 @@ def answered_errors() -> tuple[type[ClinicError], ...]:
     return tuple(by_code[code] for code in sorted(by_code))
 
 
-@cache
+#: statuses and titles that were asked for before; a lost race needs both at once
+_known: dict[type[ClinicError], tuple[int, str]] = {}
+
+
 def status_of(kind: type[ClinicError]) -> int:
     """Return the HTTP status that errors of this kind are answered with."""
-    return next(STATUS_OF[base] for base in kind.__mro__ if base in STATUS_OF)
+    return _status_and_title(kind)[0]
+
+
+def title_of(kind: type[ClinicError]) -> str:
+    """Return the words that are the same for every problem of this kind."""
+    return _status_and_title(kind)[1]
 
 
 def type_of(kind: type[ClinicError]) -> str:
-    """Return the problem's type: our own page about it, or the registered one."""
+    """Return the URI that names problems of this kind."""
     return REGISTERED_TYPES.get(kind.code, PROBLEMS_PATH + kind.code)
 
 
-@cache
-def title_of(kind: type[ClinicError]) -> str:
-    """Return the words that are the same for every problem of this kind."""
-    return cleandoc(kind.__doc__ or "")
+def _status_and_title(kind: type[ClinicError]) -> tuple[int, str]:
+    if kind not in _known:
+        status = next(STATUS_OF[base] for base in kind.__mro__ if base in STATUS_OF)
+        _known[kind] = status, cleandoc(kind.__doc__ or "")
+    return _known[kind]
 
 
 class ManyFaults(InvalidInput):
@@ -192,7 +201,7 @@ def problem_reply(error: ClinicError, *, instance: str, request_id: str) -> Repl
 def _headers(error: ClinicError) -> Headers:
     if isinstance(error, NotSignedIn):
         return [(b"www-authenticate", b'Bearer realm="clinic"')]
-    if isinstance(error, TemporaryFailure):
+    if isinstance(error, TemporaryFailure | IdempotencyConflict):
         return [(b"retry-after", b"1")]
     if isinstance(error, QuotaExceeded):
         return [(b"retry-after", b"%d" % error.facts["retryAfterS"])]

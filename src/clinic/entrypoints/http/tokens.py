@@ -18,7 +18,7 @@ ISSUER = AUDIENCE = "clinic"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
 LIFETIME_MAX_S = 366 * 24 * 3600
 TOKEN_MAX_BYTES = 4096
-CACHED_MAX = 4096
+CACHED_MAX = 16_384
 #: what reading claims of the wrong kind raises
 _MALFORMED = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
 

@@ -3,8 +3,7 @@
 import pytest
 
 _CONTRACTS = (
-    "appointments calendars idempotency interleavings job_queue notifier outbox people"
-    " unit_of_work"
+    "appointments calendars idempotency interleavings job_queue notifier outbox people unit_of_work"
 )
 
 # So that a contract that is broken shows the values that differ, as a test of one's own does.

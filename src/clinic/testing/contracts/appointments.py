@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import anyio
 import pytest
@@ -397,6 +398,26 @@ class AppointmentsContract(Contract, contract=True):
             outcomes = [await each.outcome() for each in tries]
 
         assert outcomes == [None, None]
+
+    async def test_lock_takes_slots_by_id_whatever_their_order(self, store: Store) -> None:
+        """Who waits for the first slot does not hold the second one yet."""
+        world = await seed_world(store)
+        first, second = sorted(slot.id for slot in world.slots[:2])
+
+        async def lock(*slot_ids: UUID) -> None:
+            async with store.begin() as unit:
+                await unit.appointments.lock(_scope(world), [], slot_ids)
+
+        async with anyio.create_task_group() as group:
+            async with store.begin() as unit:
+                await unit.appointments.lock(_scope(world), [], [first])
+                waiting = await attempt(group, lambda: lock(second, first), self.settle_s)
+                waited = not waiting.has_ended
+                with anyio.fail_after(5):
+                    await lock(second)
+            await waiting.outcome()
+
+        assert waited
 
     async def test_lock_on_a_slot_orders_a_lock_on_its_appointment(self, store: Store) -> None:
         """Slots come first: who holds the slot cannot meet one who holds the appointment."""

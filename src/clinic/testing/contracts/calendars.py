@@ -608,6 +608,25 @@ class CalendarsContract(Contract, contract=True):
 
         assert outcomes == [None, None]
 
+    async def test_set_slot_state_locks_by_id_whatever_the_order(self, store: Store) -> None:
+        """Who waits for the first slot does not hold the second one yet."""
+        world = await seed_world(store, slots=2)
+        one, two = sorted(world.slots, key=lambda slot: slot.id)
+
+        async with anyio.create_task_group() as group:
+            async with store.begin() as unit:
+                await unit.calendars.set_slot_state(world.clinic.id, [one.id], SlotState.BLOCKED)
+                waiting = await attempt(
+                    group, lambda: seed_state(store, SlotState.BLOCKED, two, one), self.settle_s
+                )
+                waited = not waiting.has_ended
+                with anyio.fail_after(5):
+                    await seed_state(store, SlotState.RETIRED, two)
+                await unit.commit()
+            outcome = await waiting.outcome()
+
+        assert (waited, outcome) == (True, None)
+
     async def test_unit_reads_the_slots_it_has_written(self, store: Store) -> None:
         world = await seed_world(store, slots=2)
         new = a_slot(world.doctor, world.slots[1].ends_at)

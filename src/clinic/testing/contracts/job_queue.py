@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from clinic.ports.job_queue import Job, JobQueue
 from clinic.testing.contracts.contract import Contract
 
-PATIENCE_S = 10.0
+PATIENCE_S, PAUSE_S = 10.0, 0.01
 Lose = Callable[[], Awaitable[None]]
 
 
@@ -146,6 +146,7 @@ class JobQueueContract(Contract, contract=True):
 
     @staticmethod
     async def _until(condition: Callable[[], bool]) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        while not condition() and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        for _ in range(int(PATIENCE_S / PAUSE_S)):
+            if condition():
+                return
+            await asyncio.sleep(PAUSE_S)

@@ -42,7 +42,7 @@ SELECT {sql_id(PATIENT_IDS, "n")}, 'Patient Number ' || n, 'patient' || n || '@e
 FROM generate_series(0, %(patients)s - 1) n;
 INSERT INTO patients_profiles (clinic_id, user_id)
 SELECT '{CLINIC_ID}', {sql_id(PATIENT_IDS, "n")} FROM generate_series(0, %(patients)s - 1) n;
-"""  # noqa: S608 - every part is a constant
+"""
 
 _OFFICE = f"""
 WITH u AS (
@@ -64,7 +64,7 @@ SELECT '{CLINIC_ID}', {sql_id(SLOT_IDS, "d * %(times)s + t")}, {sql_id(DOCTOR_ID
 FROM generate_series(0, %(doctors)s - 1) d, generate_series(0, %(times)s - 1) t,
      LATERAL (SELECT %(first)s::timestamptz + t / {SLOTS_A_DAY} * interval '1 day'
                      + t %% {SLOTS_A_DAY} * interval '{SLOT_MIN} minutes') AS x (at)
-"""  # noqa: S608 - every part is a constant
+"""
 
 # What is slower to keep up row by row than to make at the end, with what depends on it.
 _CONSTRAINTS = """
@@ -138,7 +138,7 @@ def _fill_sessions(db: psycopg.Connection, world: World) -> None:
     }
     used = {name: value for name, value in columns.items() if name in there}
     db.execute(
-        f"INSERT INTO sessions ({', '.join(used)}) SELECT {', '.join(used.values())}"  # noqa: S608
+        f"INSERT INTO sessions ({', '.join(used)}) SELECT {', '.join(used.values())}"
         f" FROM generate_series(0::bigint, {world.patients - 1}) n"
     )
 
@@ -158,7 +158,7 @@ INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_
 SELECT clinic_id, uuidv7(), id, doctor_id, {sql_id(PATIENT_IDS, "n")}, starts_at, ends_at,
        'Consultation', 'BOOKED', 1, 0, '{OFFICE_ID}', now(), now()
 FROM numbered
-"""  # noqa: S608 - every part is a constant
+"""
 
 
 def book_days(owner_url: str, start: datetime, end: datetime, *, one_in: int = 1) -> None:
@@ -177,7 +177,7 @@ def checkpoint(superuser_url: str) -> None:
 def count(url: str, table: str) -> int:
     """Return how many rows a table has."""
     with psycopg.connect(url) as db:
-        found = db.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+        found = db.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert found is not None
     return int(found[0])
 

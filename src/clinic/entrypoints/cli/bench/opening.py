@@ -23,7 +23,7 @@ _HOURS = f"""
 INSERT INTO availabilities (clinic_id, id, doctor_id, start_time, end_time, slot_min, weekdays)
 SELECT '{CLINIC_ID}', uuidv7(), user_id, '09:00', '19:00', 30, '{{1,2,3,4,5,6,7}}'
 FROM doctors_profiles
-"""  # noqa: S608 - a constant
+"""
 
 
 def measure_opening(bench: Bench) -> None:
@@ -78,7 +78,7 @@ def _open(bench: Bench, filled: Filled) -> tuple[float, float]:
 def _rows(owner_url: str) -> Iterator[bytes]:
     """Yield the slots as COPY writes them."""
     with psycopg.connect(owner_url) as owner, owner.cursor() as cursor:
-        query = f"COPY (SELECT {COLUMNS} FROM slots) TO STDOUT (FORMAT BINARY)"  # noqa: S608
+        query = f"COPY (SELECT {COLUMNS} FROM slots) TO STDOUT (FORMAT BINARY)"
         with cursor.copy(query) as copy:
             for chunk in copy:
                 yield bytes(chunk)
@@ -87,7 +87,11 @@ def _rows(owner_url: str) -> Iterator[bytes]:
 def _copy(url: str, rows: Sequence[bytes]) -> None:
     """Write the rows as fast as COPY can, in one transaction."""
     data = b"".join(rows)
-    with psycopg.connect(url) as app, app.cursor() as cursor:
-        with cursor.copy(f"COPY slots ({COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy:
-            for at in range(0, len(data), COPY_BYTES):
-                copy.write(data[at : at + COPY_BYTES])
+    statement = f"COPY slots ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with (
+        psycopg.connect(url) as app,
+        app.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        for at in range(0, len(data), COPY_BYTES):
+            copy.write(data[at : at + COPY_BYTES])

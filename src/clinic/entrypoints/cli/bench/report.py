@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from clinic.entrypoints.cli.bench.figures import Record, RatioOf
+from clinic.entrypoints.cli.bench.figures import RatioOf, Record
 
 RATIO_COLUMNS = ("ratio", "value", "goal", "met", "meaning")
 FIGURE_COLUMNS = ("figure", "median", "lowest", "highest", "unit")
@@ -12,7 +12,7 @@ def ratio_rows(
     record: Record, ratios: Mapping[str, RatioOf], parts: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
     """Return a row for each ratio; for one that is missing, the reason instead of its meaning."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, of in ratios.items():
         value = record.ratio(of)
         goal = f"{of.goal.sense} {of.goal.value:g}" if of.goal else "-"

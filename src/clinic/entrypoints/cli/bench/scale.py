@@ -69,7 +69,7 @@ def measure_scale(bench: Bench) -> None:
 
 
 async def _ask_all(bench: Bench, filled: Filled, size: str) -> None:
-    async with _services(filled) as services:
+    async with _OneConnection(filled) as services:
         span_s = bench.effort.round_s / 2
         for name, question in (
             ("first_open", first_open(services, filled)),
@@ -93,7 +93,7 @@ def measure_listing(bench: Bench) -> None:
 
 async def _compare(bench: Bench, filled: Filled) -> None:
     span_s = bench.effort.round_s / 2
-    async with _services(filled) as services:
+    async with _OneConnection(filled) as services:
         await _note_time(bench, filled, listing(services, filled), "listing_db_time", span_s)
     start, end = listing_span(filled.world.first_day)
     async with await psycopg.AsyncConnection.connect(
@@ -178,18 +178,18 @@ async def _note_time(
     bench.record.add(name, spent_ns / asked / 1000, "µs of database time")
 
 
-class _services:
+class _OneConnection:
     """Services with one connection, open as long as the block runs."""
 
     def __init__(self, filled: Filled) -> None:
-        self._services = build(Settings(database_url=filled.app_url, pool_size=1))
+        self._OneConnection = build(Settings(database_url=filled.app_url, pool_size=1))
 
     async def __aenter__(self) -> Services:
-        await self._services.store.open()
-        return self._services
+        await self._OneConnection.store.open()
+        return self._OneConnection
 
     async def __aexit__(self, *_: object) -> None:
-        await self._services.store.close()
+        await self._OneConnection.store.close()
 
 
 def _backends(superuser_url: str, url: str) -> Sequence[int]:

@@ -11,11 +11,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clinic.bootstrap import CannotStart
 from clinic.entrypoints.cli.bench import load
 from clinic.entrypoints.cli.bench.load import pack
 from clinic.settings import PREFIX
+
+if TYPE_CHECKING:
+    # Of the extra `embedded`, and slow to import.
+    import psutil
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0

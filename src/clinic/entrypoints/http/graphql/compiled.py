@@ -22,7 +22,7 @@ Complete: TypeAlias = Callable[[Any, Run], Any]
 Field: TypeAlias = tuple[str, Any, Complete, Any]
 
 _AS_IS = {"ID": str, "String": str, "Boolean": bool, "Int": int}
-_INTS, _SHAPES_MAX = range(-(2**31), 2**31), 64
+_INT_MAX, _SHAPES_MAX = 2**31 - 1, 64
 
 
 class NotPlain(Exception):
@@ -131,7 +131,7 @@ def _object(blank: dict[str, Any], leaves: list[Field], calls: list[Field]) -> C
     def complete_object(source: Any, run: Run) -> dict[str, Any]:
         out, values = blank.copy(), read(source)
         shape = tuple(map(type, values))
-        if shape in known and all(values[at] in _INTS for at in ints):
+        if shape in known and all(abs(values[at] or 0) <= _INT_MAX for at in ints):
             out.update(zip(keys, values, strict=False))
         else:
             for (key, _, complete, _), value in zip(leaves, values, strict=False):

@@ -1,0 +1,20 @@
+"""Writes docs/openapi.json and docs/errors.md anew; tests compare them with the code."""
+
+import json
+import sys
+from pathlib import Path
+
+from clinic.entrypoints.http.app import ENDPOINTS
+from clinic.entrypoints.http.documentation import documented
+from clinic.entrypoints.http.mending import errors_page
+
+
+def write_docs(folder: Path) -> None:
+    """Write both into `folder`."""
+    document = json.dumps(documented(ENDPOINTS), indent=1, ensure_ascii=False)
+    (folder / "openapi.json").write_text(document + "\n")
+    (folder / "errors.md").write_text(errors_page())
+
+
+if __name__ == "__main__":
+    write_docs(Path(sys.argv[1]))

@@ -1,0 +1,33 @@
+"""`clinic bench` from end to end on tiny rounds: what it reports, never how fast it was."""
+
+from pathlib import Path
+
+import pytest
+
+from clinic.entrypoints.cli.bench.bench import TINY
+from clinic.entrypoints.cli.bench.command import measure
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+MEASURED = ("booking", "reads", "scale", "listing", "flash")
+
+
+def test_bench_measures_and_says_what_it_could_not(tmp_path: Path) -> None:
+    report = measure(TINY, [*MEASURED, "yardstick"], workers=1, yardstick=tmp_path)
+
+    assert {name: why for name, why in report["reasons"].items() if name in MEASURED} == {}
+    for name in (
+        "booking_full_of_floor",
+        "booking_bare_of_floor",
+        "slots_full_of_bare",
+        "day_full_of_bare",
+        "listing_of_antijoin_db_time",
+    ):
+        assert report[name] > 0
+    assert report["booking_full_of_yardstick"] is None
+    assert "yardstick" in report["reasons"]["booking_full_of_yardstick"]
+    assert report["copy_of_raw_copy"] is None
+    assert report["first_open_10m_of_1m"] is None
+    assert report["figures"]["booking_full_server_cpu"]["unit"] == "µs"
+    assert report["conditions"]["postgresql"]["fsync"] == "on"
+    assert report["conditions"]["postgresql"]["synchronous_commit"] == "on"

@@ -1,0 +1,27 @@
+"""The fault harness in short: `make chaos` runs all of it, and for longer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("fault", ["everything"])
+def test_nothing_is_lost_or_sent_after_a_change_while_parts_die(fault) -> None:
+    from harness import run_once  # type: ignore[import-not-found]
+
+    report = run_once(fault, seed=11, seconds=8, rate=25)
+
+    assert report.is_clean, report.line()
+
+
+def test_harness_sees_what_the_queue_loses_without_a_resync() -> None:
+    from harness import run_once
+
+    report = run_once("redis-wipe", seed=12, seconds=5, rate=25, without="resync", drain_max_s=5)
+
+    assert report.lost

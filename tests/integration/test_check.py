@@ -1,0 +1,109 @@
+"""`clinic check` on a real database: quiet when all is well, and plain about each thing wrong."""
+
+import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+SECRET = "of-these-tests-alone-0123456789abcdef"
+
+
+@pytest.fixture
+def environ(postgres_urls, valkey_url):
+    return {
+        "CLINIC_DATABASE_URL": postgres_urls.app_url,
+        "CLINIC_OWNER_URL": postgres_urls.owner_url,
+        "CLINIC_BROKER_URL": valkey_url,
+        "CLINIC_SECRET": SECRET,
+    }
+
+
+def check(environ, tmp_path, **changes):
+    """Return the status, and what was printed, of a check with these settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "clinic.entrypoints.cli", "check"],
+        env={**kept, **environ, **changes},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""
+    return ran.returncode, ran.stdout
+
+
+def execute(url, statement):
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def test_check_when_all_is_well(environ, tmp_path):
+    assert check(environ, tmp_path) == (0, "All is well.\n")
+
+
+def test_check_of_a_setting_that_does_not_exist(environ, tmp_path):
+    status, told = check(environ, tmp_path, CLINIC_COLOUR="red")
+
+    assert status == 1
+    assert told.startswith("WRONG: CLINIC_COLOUR: there is no such setting")
+
+
+def test_check_of_an_unreachable_database(environ, tmp_path):
+    status, told = check(environ, tmp_path, CLINIC_DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
+
+    assert status == 1
+    assert told.startswith("WRONG: CLINIC_DATABASE_URL: the database cannot be reached")
+
+
+def test_check_of_an_unreachable_redis(environ, tmp_path):
+    status, told = check(environ, tmp_path, CLINIC_BROKER_URL="redis://127.0.0.1:1/0")
+
+    assert status == 1
+    assert told.startswith("WRONG: CLINIC_BROKER_URL: Redis does not answer")
+
+
+def test_check_of_a_database_without_migrations(environ, empty_postgres_urls, tmp_path):
+    status, told = check(environ, tmp_path, CLINIC_DATABASE_URL=empty_postgres_urls.owner_url)
+
+    assert status == 1
+    assert "WRONG: CLINIC_DATABASE_URL: The database's schema is missing" in told
+    assert "run clinic migrate" in told
+
+
+def test_check_in_production_with_defaults(tmp_path):
+    status, told = check({"CLINIC_ENVIRONMENT": "production"}, tmp_path)
+
+    assert status == 1
+    assert told.startswith("WRONG: CLINIC_SECRET: production needs a secret of its own")
+
+
+def test_check_in_production_as_the_owner(environ, postgres_urls, tmp_path):
+    production = {"CLINIC_ENVIRONMENT": "production"}
+
+    as_owner = check(environ, tmp_path, **production, CLINIC_DATABASE_URL=postgres_urls.owner_url)
+    as_app = check(environ, tmp_path, **production)
+
+    assert as_owner[0] == 1
+    assert "the service signs in as clinic_owner, who owns the tables" in as_owner[1]
+    assert "who owns the tables" not in as_app[1]
+
+
+def test_check_of_a_guard_that_is_gone(environ, postgres_urls, tmp_path):
+    execute(postgres_urls.owner_url, "DROP INDEX appointments_occupied_slot_key")
+
+    status, told = check(environ, tmp_path)
+
+    assert status == 1
+    assert "WRONG: appointments_occupied_slot_key on appointments is missing" in told
+
+
+def test_check_in_development_hints_at_defaults(tmp_path):
+    status, told = check({}, tmp_path)
+
+    assert status == 0
+    assert "hint: CLINIC_SECRET is the default" in told
+    assert "hint: CLINIC_DATABASE_URL is memory://" in told
+    assert told.endswith("All is well.\n")

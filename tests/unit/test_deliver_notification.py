@@ -1,0 +1,359 @@
+"""Delivering one message: what is looked at, what is logged, and what happens in doubt."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from clinic.adapters.memory.job_queue import MemoryQueue
+from clinic.adapters.memory.notifier import MemoryNotifier
+from clinic.adapters.memory.store import MemoryStore
+from clinic.domain.deliveries import ATTEMPTS_MAX, AmbiguousMail, OutboxState, Outcome, Preferences
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.links import LinkSigner
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Scope
+from clinic.domain.status import Status
+from clinic.ports.notifier import TransportError
+from clinic.ports.outbox import NotificationQuery, NotificationView
+from clinic.testing import FixedClock
+from clinic.testing.builders import a_move, a_status_change, new_id, seed_change
+from clinic.testing.contracts.outbox import Sent, seed_message
+from clinic.usecases.deliver_notification import Courier, Delivered, deliver_notification
+from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
+
+pytestmark = pytest.mark.anyio
+
+BUSY = TransportError("451 later", permanent=False)
+REFUSED = TransportError("550 no such mailbox", permanent=True)
+LOST = TransportError("the answer was lost", permanent=False, ambiguous=True)
+
+
+@dataclass
+class Office:
+    store: MemoryStore
+    queue: MemoryQueue
+    mail: MemoryNotifier
+    clock: FixedClock
+    courier: Courier
+
+    async def deliver(self, sent: Sent) -> Delivered:
+        delivery = await deliver_notification(
+            self.courier, clinic_id=sent.message.clinic_id, message_id=sent.message.id
+        )
+        return delivery.result
+
+    async def view(self, sent: Sent) -> NotificationView | None:
+        return await self.store.outbox.get(*sent.key)
+
+    async def work(self) -> None:
+        """Relay, promote and deliver what is due."""
+        await relay_outbox(outbox=self.store.outbox, queue=self.queue)
+        await self.queue.promote(limit=100)
+        await self.queue.run_ready(self._handle)
+
+    async def _handle(self, clinic_id, message_id) -> None:
+        await deliver_notification(self.courier, clinic_id=clinic_id, message_id=message_id)
+
+
+@pytest.fixture
+def office() -> Office:
+    clock = FixedClock(datetime.now(UTC))
+    store, queue, mail = MemoryStore(), MemoryQueue(clock), MemoryNotifier()
+    store.outbox.now = clock.now
+    courier = Courier(
+        outbox=store.outbox,
+        queue=queue,
+        notifiers={"email": mail},
+        signer=LinkSigner("s" * 32),
+        secret="s" * 32,
+        clock=clock,
+        new_id=new_id,
+        public_url="https://clinic.example",
+        mail_domain="clinic.example",
+    )
+    return Office(store, queue, mail, clock, courier)
+
+
+async def test_message_is_sent_and_logged(office) -> None:
+    sent = await seed_message(office.store)
+
+    await office.work()
+
+    (letter,) = office.mail.sent
+    assert letter.message_id == f"<{sent.message.id}@clinic.example>"
+    assert letter.links.confirm.startswith("https://clinic.example/m/")
+    view = await office.view(sent)
+    assert (view.status, view.attempts, view.maybe_twice) == (Outcome.SENT, 1, False)
+
+
+async def test_message_of_a_cancelled_appointment_is_discarded(office) -> None:
+    sent = await seed_message(office.store)
+    await seed_change(
+        office.store, a_status_change(sent.world.clinic, sent.appointment, Status.CANCELLED)
+    )
+
+    assert await office.deliver(sent) is Delivered.DISCARDED
+
+    assert office.mail.sent == []
+    assert await office.view(sent) is None
+
+
+async def test_message_of_a_moved_appointment_is_discarded(office) -> None:
+    sent = await seed_message(office.store)
+    move = a_move(sent.world.clinic, sent.appointment, sent.world.slots[3])
+    await seed_change(office.store, replace(move, messages=()))
+
+    assert await office.deliver(sent) is Delivered.DISCARDED
+
+    assert office.mail.sent == []
+
+
+async def test_confirming_does_not_drop_messages(office) -> None:
+    sent = await seed_message(office.store)
+    await seed_change(
+        office.store, a_status_change(sent.world.clinic, sent.appointment, Status.CONFIRMED)
+    )
+
+    assert await office.deliver(sent) is Delivered.SENT
+
+
+async def test_cancellation_between_look_up_and_hand_over_stops_the_message(office) -> None:
+    sent = await seed_message(office.store)
+    deliver = office.mail.deliver
+
+    async def cancelled_meanwhile(letter, may_send):
+        await seed_change(
+            office.store, a_status_change(sent.world.clinic, sent.appointment, Status.CANCELLED)
+        )
+        return await deliver(letter, may_send)
+
+    office.mail.deliver = cancelled_meanwhile
+
+    assert await office.deliver(sent) is Delivered.RETRIED
+    assert office.mail.sent == []
+    assert await office.deliver(sent) is Delivered.DISCARDED
+
+
+async def test_unwanted_reminder_is_discarded_and_a_confirmation_is_not(office) -> None:
+    reminder, confirmation = await seed_message(office.store), None
+    confirmation = await seed_message(office.store, place=1, world=reminder.world)
+    key = (reminder.message.clinic_id, reminder.message.id)
+    office.store._database.tables.messages.put(
+        reminder.message.id, replace(reminder.message, kind="reminder_120m")
+    )
+    nothing = Preferences(opted_out=frozenset({"reminder"}))
+    for sent in (reminder, confirmation):
+        await office.store.outbox.choose(key[0], sent.appointment.patient_id, nothing)
+
+    assert await office.deliver(reminder) is Delivered.DISCARDED
+    assert await office.deliver(confirmation) is Delivered.SENT
+
+
+async def test_message_past_its_use_is_logged_as_failed(office) -> None:
+    sent = await seed_message(office.store, due=timedelta(days=-2))
+
+    assert await office.deliver(sent) is Delivered.FAILED
+
+    view = await office.view(sent)
+    assert (view.status, view.error) == (Outcome.FAILED, "too late to be of use")
+
+
+async def test_refusal_for_now_is_tried_again_later(office) -> None:
+    office.mail.refusals = [BUSY]
+    sent = await seed_message(office.store)
+
+    assert await office.deliver(sent) is Delivered.RETRIED
+    assert await office.deliver(sent) is Delivered.SKIPPED
+    office.clock.advance(seconds=2)
+
+    await office.queue.promote(limit=10)
+    await office.queue.run_ready(office._handle)
+    view = await office.view(sent)
+    assert (view.status, view.attempts, view.maybe_twice) == (Outcome.SENT, 2, False)
+
+
+async def test_refusal_for_good_is_logged(office) -> None:
+    office.mail.refusals = [REFUSED]
+    sent = await seed_message(office.store)
+
+    assert await office.deliver(sent) is Delivered.FAILED
+
+    view = await office.view(sent)
+    assert (view.status, view.error) == (Outcome.FAILED, "550 no such mailbox")
+
+
+async def test_message_tried_too_often_becomes_a_dead_letter(office) -> None:
+    office.mail.refusals = [BUSY] * ATTEMPTS_MAX
+    sent = await seed_message(office.store)
+
+    results = []
+    for _ in range(ATTEMPTS_MAX):
+        results.append(await office.deliver(sent))
+        office.clock.advance(minutes=15)
+
+    assert set(results[:-1]) == {Delivered.RETRIED}
+    assert results[-1] is Delivered.DEAD
+    view = await office.view(sent)
+    assert (view.status, view.error) == (OutboxState.DEAD, "451 later")
+
+
+async def test_message_that_cannot_be_written_does_not_stop_the_others(office) -> None:
+    broken = await seed_message(office.store)
+    other = await seed_message(office.store, place=1, world=broken.world)
+    deliver = office.mail.deliver
+
+    async def choke(letter, may_send):
+        if letter.message.id == broken.message.id:
+            raise KeyError("template")
+        return await deliver(letter, may_send)
+
+    office.mail.deliver = choke
+    await office.work()
+
+    assert [letter.message.id for letter in office.mail.sent] == [other.message.id]
+    view = await office.view(broken)
+    assert (view.status, view.error) == (OutboxState.PENDING, "KeyError: 'template'")
+
+
+async def test_log_is_insisted_on_while_the_database_is_away(office, monkeypatch) -> None:
+    monkeypatch.setattr("clinic.usecases.deliver_notification.LOG_PAUSE_S", 0.0)
+    sent = await seed_message(office.store)
+    finish, failures = office.store.outbox.finish, [TemporaryFailure()] * 3
+
+    async def away(claim, record):
+        if failures:
+            raise failures.pop()
+        return await finish(claim, record)
+
+    office.store.outbox.finish = away
+
+    assert await office.deliver(sent) is Delivered.SENT
+    assert (await office.view(sent)).status is Outcome.SENT
+
+
+# --- in doubt
+
+
+def deciding(office: Office, policy: AmbiguousMail) -> Office:
+    return replace(office, courier=replace(office.courier, on_ambiguous=policy))
+
+
+async def test_lost_answer_is_sent_again_and_flagged(office) -> None:
+    office.mail.refusals = [LOST]
+    sent = await seed_message(office.store)
+
+    assert await office.deliver(sent) is Delivered.RETRIED
+    office.clock.advance(seconds=2)
+    assert await office.deliver(sent) is Delivered.SENT
+
+    view = await office.view(sent)
+    assert len({letter.message_id for letter in office.mail.sent}) == 1
+    assert (len(office.mail.sent), view.maybe_twice) == (2, True)
+
+
+async def test_lost_answer_is_held_where_nothing_may_come_twice(office) -> None:
+    office = deciding(office, AmbiguousMail.HOLD)
+    office.mail.refusals = [LOST]
+    sent = await seed_message(office.store)
+
+    assert await office.deliver(sent) is Delivered.DEAD
+
+    assert len(office.mail.sent) == 1
+    assert (await office.view(sent)).status is OutboxState.DEAD
+
+
+async def test_lost_answer_is_asked_for_where_the_provider_can_tell(office) -> None:
+    office = deciding(office, AmbiguousMail.ASK)
+    office.mail.refusals = [LOST]
+    sent = await seed_message(office.store)
+
+    assert await office.deliver(sent) is Delivered.SENT
+    assert len(office.mail.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "result", "copies"),
+    [
+        (AmbiguousMail.RESEND, Delivered.SENT, 1),
+        (AmbiguousMail.HOLD, Delivered.DEAD, 0),
+        (AmbiguousMail.ASK, Delivered.SENT, 1),
+    ],
+)
+async def test_worker_that_died_while_sending(office, policy, result, copies) -> None:
+    office = deciding(office, policy)
+    sent = await seed_message(office.store)
+    claim = await office.store.outbox.claim(*sent.key, token=new_id(), lease=timedelta(seconds=1))
+    await office.store.outbox.begin_sending(claim, lease=timedelta(seconds=1))
+    office.clock.advance(seconds=2)
+
+    assert await office.deliver(sent) is result
+
+    assert len(office.mail.sent) == copies
+    assert (await office.view(sent)).maybe_twice
+
+
+async def test_doubtful_message_of_a_cancelled_appointment_is_logged_not_sent(office) -> None:
+    office.mail.refusals = [LOST]
+    sent = await seed_message(office.store)
+    await office.deliver(sent)
+    await seed_change(
+        office.store, a_status_change(sent.world.clinic, sent.appointment, Status.CANCELLED)
+    )
+    office.clock.advance(seconds=2)
+
+    assert await office.deliver(sent) is Delivered.FAILED
+    assert len(office.mail.sent) == 1
+    assert (await office.view(sent)).maybe_twice
+
+
+# --- a queue that forgets
+
+
+async def test_queue_that_lost_everything_is_told_anew(office) -> None:
+    sent = await seed_message(office.store)
+    await relay_outbox(outbox=office.store.outbox, queue=office.queue)
+    assert await resync_queue(outbox=office.store.outbox, queue=office.queue) == 1
+    assert await resync_queue(outbox=office.store.outbox, queue=office.queue) is None
+
+    office.queue.forget()
+    await office.work()
+    assert office.mail.sent == []
+    assert await resync_queue(outbox=office.store.outbox, queue=office.queue) == 1
+    await office.work()
+
+    assert (await office.view(sent)).status is Outcome.SENT
+
+
+async def test_sweep_finds_what_the_queue_does_not_know(office) -> None:
+    await seed_message(office.store)
+    await relay_outbox(outbox=office.store.outbox, queue=office.queue)
+    office.clock.advance(minutes=1)
+
+    waiting = await sweep_outbox(outbox=office.store.outbox, queue=office.queue)
+    office.queue.forget()
+    office.clock.advance(minutes=1)
+    lost = await sweep_outbox(outbox=office.store.outbox, queue=office.queue)
+
+    assert (waiting.overdue, lost.overdue) == (0, 1)
+
+
+async def test_queue_that_is_away_keeps_messages_in_the_outbox(office) -> None:
+    sent = await seed_message(office.store)
+    office.queue.away = True
+    with pytest.raises(Exception, match="away"):
+        await relay_outbox(outbox=office.store.outbox, queue=office.queue)
+
+    office.queue.away = False
+    await office.work()
+
+    assert (await office.view(sent)).status is Outcome.SENT
+
+
+async def test_waiting_messages_are_listed_for_their_patient(office) -> None:
+    sent = await seed_message(office.store)
+    query = NotificationQuery(Scope(sent.world.clinic.id, patient_id=sent.appointment.patient_id))
+
+    (view,) = await office.store.outbox.list(query, PageRequest())
+
+    assert view.message.id == sent.message.id

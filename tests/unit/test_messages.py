@@ -1,0 +1,369 @@
+"""Which messages are made, whether they still fit, and how an email looks."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from icalendar import Calendar
+
+from clinic.adapters.email.compose import Composer
+from clinic.domain.clinic import Policy
+from clinic.domain.deliveries import (
+    BACKOFF_MAX_S,
+    Fit,
+    Preferences,
+    backoff,
+    fits,
+)
+from clinic.domain.errors import LinkInvalid
+from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.notifications import (
+    CANCELLATION,
+    CONFIRMATION,
+    DAY_SHEET,
+    DOCTOR_CHANGE,
+    DOCTOR_LEFT,
+    EMAIL_VERIFICATION,
+    INVITATION,
+    PASSWORD_RESET,
+    RECIPIENTS,
+    REMINDER,
+    RESCHEDULE,
+    day_sheet_due,
+    day_sheets,
+    messages_for_doctors,
+    messages_for_schedule,
+    reminder_kind,
+)
+from clinic.domain.status import Status
+from clinic.testing import a_clinic
+from clinic.testing.contracts.notifier import a_letter
+
+LONDON = ZoneInfo("Europe/London")
+NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)
+ZONES = ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
+
+
+def kinds_for(starts_at: datetime, *, now: datetime, leads: tuple[int, ...] = (1440, 120)):
+    made = messages_for_schedule(
+        kind=CONFIRMATION,
+        clinic_id=uuid4(),
+        appointment_id=uuid4(),
+        version=0,
+        starts_at=starts_at,
+        policy=Policy(reminder_leads_min=leads),
+        now=now,
+        new_id=uuid4,
+    )
+    return [(one.kind, one.scheduled_for, one.expires_at) for one in made]
+
+
+def test_reminder_is_elapsed_time_whatever_the_clocks_do() -> None:
+    # Clocks in London go forward in the night between the reminder and the appointment.
+    starts_at = datetime(2026, 3, 29, 14, tzinfo=LONDON).astimezone(UTC)
+
+    made = kinds_for(starts_at, now=NOW)
+
+    assert made == [
+        (CONFIRMATION, NOW, starts_at),
+        ("reminder_1440m", starts_at - timedelta(hours=24), starts_at - timedelta(hours=2)),
+        ("reminder_120m", starts_at - timedelta(hours=2), starts_at),
+    ]
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1)),  # noqa: DTZ001
+    st.integers(min_value=3, max_value=80 * 24),
+)
+def test_reminders_are_ahead_and_expire_in_their_order(zone, local, hours) -> None:
+    now = local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    starts_at = now + timedelta(hours=hours)
+
+    reminders = kinds_for(starts_at, now=now)[1:]
+
+    assert all(now < due < expires <= starts_at for _, due, expires in reminders)
+    assert [due for _, due, _ in reminders] == sorted(due for _, due, _ in reminders)
+    assert all(
+        (starts_at - due) in (timedelta(days=1), timedelta(hours=2)) for _, due, _ in reminders
+    )
+
+
+def test_reminder_already_past_is_not_made() -> None:
+    made = kinds_for(NOW + timedelta(hours=3), now=NOW)
+
+    assert [kind for kind, _, _ in made] == [CONFIRMATION, "reminder_120m"]
+
+
+def test_day_sheet_is_wall_time_and_made_only_while_it_is_ahead() -> None:
+    days = [date(2026, 3, 28), date(2026, 3, 29), date(2026, 3, 30), date(2026, 3, 30)]
+
+    made = day_sheets(
+        clinic_id=uuid4(), doctor_id=uuid4(), days=days, zone=LONDON, now=NOW, new_id=uuid4
+    )
+
+    assert [each.scheduled_for for each in made] == [
+        datetime(2026, 3, 28, 18, tzinfo=UTC),
+        datetime(2026, 3, 29, 17, tzinfo=UTC),
+    ]
+    assert day_sheet_due(date(2026, 3, 30), LONDON) == datetime(2026, 3, 29, 17, tzinfo=UTC)
+
+
+def doctors_told(before, after, *, now=NOW):
+    made = messages_for_doctors(
+        clinic_id=uuid4(),
+        appointment_id=uuid4(),
+        version=1,
+        zone=LONDON,
+        before=before,
+        after=after,
+        now=now,
+        new_id=uuid4,
+    )
+    return [(one.kind, one.user_id) for one in made]
+
+
+def test_doctor_hears_only_of_changes_after_the_day_sheet() -> None:
+    one, two = uuid4(), uuid4()
+    soon, later = NOW + timedelta(hours=3), NOW + timedelta(days=3)
+
+    assert doctors_told(None, (one, later)) == []
+    assert doctors_told(None, (one, soon)) == [(DOCTOR_CHANGE, None)]
+    assert doctors_told((one, soon), (one, later)) == [(DOCTOR_CHANGE, None)]
+    assert doctors_told((one, soon), (two, later)) == [(DOCTOR_LEFT, one)]
+    assert doctors_told((one, later), (two, soon)) == [(DOCTOR_CHANGE, None)]
+    assert doctors_told((one, later), (two, later)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent_in"),
+    [
+        (CONFIRMATION, {Status.BOOKED, Status.CONFIRMED}),
+        (RESCHEDULE, {Status.BOOKED, Status.CONFIRMED}),
+        (reminder_kind(120), {Status.BOOKED, Status.CONFIRMED}),
+        (CANCELLATION, {Status.CANCELLED}),
+        (DOCTOR_CHANGE, {Status.BOOKED, Status.CONFIRMED, Status.ARRIVED, Status.CANCELLED}),
+    ],
+)
+def test_kind_fits_only_its_statuses_and_its_version(kind, sent_in) -> None:
+    def fit(status: Status, version: int = 2) -> Fit:
+        return fits(
+            kind,
+            status=status,
+            message_version=2,
+            schedule_version=version,
+            expires_at=NOW,
+            now=NOW - timedelta(seconds=1),
+        )
+
+    assert {status for status in Status if fit(status) is Fit.SEND} == sent_in
+    assert all(fit(status, 3) is Fit.STALE for status in Status)
+
+
+def test_late_message_that_still_fits_is_expired() -> None:
+    fit = fits(
+        CONFIRMATION,
+        status=Status.BOOKED,
+        message_version=0,
+        schedule_version=0,
+        expires_at=NOW,
+        now=NOW,
+    )
+
+    assert fit is Fit.EXPIRED
+
+
+def test_backoff_grows_to_its_bound() -> None:
+    longest = [backoff(n, chance=lambda: 1.0).total_seconds() for n in range(1, 20)]
+
+    assert longest[:4] == [2, 4, 8, 16]
+    assert longest == sorted(longest)
+    assert longest[-1] == BACKOFF_MAX_S
+    assert backoff(3, chance=lambda: 0.0).total_seconds() == 4
+
+
+def test_only_optional_messages_can_be_turned_off() -> None:
+    none = Preferences(opted_out=frozenset({REMINDER, DAY_SHEET, CONFIRMATION}))
+
+    wanted = {kind for kind in RECIPIENTS if none.wants(kind)}
+
+    assert wanted == RECIPIENTS.keys() - {REMINDER, DAY_SHEET}
+    assert not none.wants(reminder_kind(120))
+
+
+# --- links
+
+
+def a_link(**changes) -> Link:
+    link = Link(Purpose.CANCEL, uuid4(), uuid4(), 3, datetime(2026, 4, 1, tzinfo=UTC))
+    return replace(link, **changes)
+
+
+def test_link_is_read_as_it_was_signed() -> None:
+    signer, link = LinkSigner("s" * 32), a_link()
+
+    assert signer.read(signer.sign(link), now=NOW) == link
+
+
+def test_link_of_another_service_or_past_its_time_is_refused() -> None:
+    token = LinkSigner("s" * 32).sign(a_link())
+
+    with pytest.raises(LinkInvalid):
+        LinkSigner("t" * 32).read(token, now=NOW)
+    with pytest.raises(LinkInvalid):
+        LinkSigner("s" * 32).read(token, now=datetime(2026, 4, 1, tzinfo=UTC))
+
+
+@given(st.data())
+def test_link_with_any_character_changed_is_refused(data) -> None:
+    token = LinkSigner("s" * 32).sign(a_link())
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters().filter(lambda char: char != token[place]))
+
+    with pytest.raises(LinkInvalid):
+        LinkSigner("s" * 32).read(token[:place] + other + token[place + 1 :], now=NOW)
+
+
+@given(st.text(max_size=200))
+def test_text_that_is_no_link_is_refused(text) -> None:
+    with pytest.raises(LinkInvalid):
+        LinkSigner("s" * 32).read(text, now=NOW)
+
+
+# --- emails
+
+
+def parts_of(letter):
+    email = Composer("Clinic <no-reply@clinic.example>").compose(letter)
+    parsed = message_from_bytes(email.as_bytes(), policy=default)
+    return parsed, {part.get_content_type(): part for part in parsed.walk()}
+
+
+EVERY_KIND = [
+    CONFIRMATION,
+    RESCHEDULE,
+    CANCELLATION,
+    reminder_kind(1440),
+    DOCTOR_CHANGE,
+    DOCTOR_LEFT,
+    DAY_SHEET,
+    INVITATION,
+    EMAIL_VERIFICATION,
+    PASSWORD_RESET,
+]
+
+
+def a_letter_of(kind: str, language: str = "en"):
+    letter = a_letter(kind, language=language)
+    if kind == DAY_SHEET:
+        assert letter.appointment is not None
+        day = ((letter.appointment.starts_at, letter.appointment.ends_at),)
+        return replace(letter, appointment=None, day=day)
+    if kind in (INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET):
+        links = replace(letter.links, account="https://clinic.example/invitations/token")
+        return replace(letter, appointment=None, links=links)
+    return letter
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_every_kind_is_written_in_every_language(kind, language) -> None:
+    email, parts = parts_of(a_letter_of(kind, language))
+
+    text = parts["text/plain"].get_content()
+    html = parts["text/html"].get_content()
+    assert f'<html lang="{language}">' in html
+    assert email["Subject"]
+    assert text.splitlines()[0] in html
+    for hidden in ("Ada", "Grace", "Hill", "Cardiology", "Consultation"):
+        assert hidden not in str(email["Subject"]) + str(email["To"]) + text + html
+    assert email["Auto-Submitted"] == "auto-generated"
+
+
+def test_message_to_a_patient_says_when_by_the_clinics_clock() -> None:
+    letter = a_letter(clinic=a_clinic(time_zone="Asia/Kathmandu"))
+
+    _, parts = parts_of(letter)
+
+    text = parts["text/plain"].get_content()
+    assert "Tuesday, 24 November 2026" in text
+    assert "14:45 to 15:15" in text
+    assert "(Asia/Kathmandu, UTC+05:45)" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "status"),
+    [
+        (CONFIRMATION, "REQUEST", "CONFIRMED"),
+        (RESCHEDULE, "REQUEST", "CONFIRMED"),
+        (reminder_kind(120), "REQUEST", "CONFIRMED"),
+        (CANCELLATION, "CANCEL", "CANCELLED"),
+    ],
+)
+def test_calendar_part_says_what_rfc_5546_asks_for(kind, method, status) -> None:
+    letter = a_letter(kind)
+    assert letter.appointment is not None
+    moved = replace(letter, appointment=replace(letter.appointment, schedule_version=4))
+
+    _, parts = parts_of(moved)
+
+    part = parts["text/calendar"]
+    calendar = Calendar.from_ical(part.get_content())
+    (event,) = calendar.walk("VEVENT")
+    assert part.get_param("method") == method == calendar["METHOD"]
+    assert event["UID"] == f"{letter.appointment.id}@clinic"
+    assert (event["SEQUENCE"], event["STATUS"]) == (4, status)
+    assert event.decoded("DTSTART") == letter.appointment.starts_at
+    assert event["ATTENDEE"] == "mailto:ada@example.org"
+    assert event["ORGANIZER"] == "mailto:no-reply@clinic.example"
+    assert (event["SUMMARY"], "LOCATION" in event, "DESCRIPTION" in event) == (
+        "Appointment",
+        False,
+        False,
+    )
+
+
+def test_only_optional_mail_can_be_unsubscribed_from() -> None:
+    reminder, _ = parts_of(a_letter(reminder_kind(120)))
+    confirmation, _ = parts_of(a_letter(CONFIRMATION))
+
+    assert reminder["List-Unsubscribe"] == "<https://clinic.example/unsubscribe/token>"
+    assert reminder["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert confirmation["List-Unsubscribe"] is None
+
+
+def test_letter_written_twice_has_one_message_id() -> None:
+    letter = a_letter()
+
+    assert parts_of(letter)[0]["Message-ID"] == parts_of(letter)[0]["Message-ID"]
+
+
+def test_names_cannot_break_out_of_headers_or_html() -> None:
+    evil = "Clinic <b>bold</b>"
+    letter = a_letter(clinic=a_clinic(name=evil))
+    broken = replace(letter.clinic)
+    object.__setattr__(broken, "name", "Riverside\r\nBcc: all@example.org")
+
+    _, parts = parts_of(letter)
+    email, _ = parts_of(replace(letter, clinic=broken))
+
+    assert "<b>bold</b>" not in parts["text/html"].get_content()
+    assert email["Bcc"] is None
+
+
+def test_template_in_a_folder_stands_in_for_the_built_in_one(tmp_path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "confirmation.jinja").write_text(
+        '{% set subject = "See you soon" %}{% set title = "See you soon" %}'
+        '{% set lines = ["At " ~ clinic] %}{% set actions = [] %}'
+    )
+    composer = Composer("no-reply@clinic.example", overrides=tmp_path)
+
+    assert composer.compose(a_letter())["Subject"] == "See you soon"
+    assert composer.compose(a_letter(CANCELLATION))["Subject"] == "Your appointment is cancelled"
