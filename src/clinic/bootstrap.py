@@ -162,7 +162,7 @@ def seal_book(settings: Settings) -> SealBook:
 
     Raises SettingsError for a database that keeps none.
     """
-    if urlsplit(settings.sealing_url).scheme != "postgresql":
+    if _scheme(settings.sealing_url) != "postgresql":
         raise SettingsError("CLINIC_DATABASE_URL: only postgresql:// has a trail to seal.")
     from clinic.adapters.postgres.seal_book import PostgresSealBook
 
@@ -175,10 +175,12 @@ def migrate(settings: Settings) -> None:
     Raises SettingsError for a database without a schema, TemporaryFailure when it cannot be
     reached.
     """
-    if urlsplit(settings.migration_url).scheme != "postgresql":
+    if _scheme(settings.migration_url) != "postgresql":
         raise SettingsError("CLINIC_DATABASE_URL: only postgresql:// has a schema to migrate.")
     from clinic.adapters.postgres.migrations import migrate as migrate_postgres
 
+    variable = "CLINIC_OWNER_URL" if settings.owner_url else "CLINIC_DATABASE_URL"
+    _check_postgres_url(variable, settings.migration_url)
     migrate_postgres(settings.migration_url)
 
 
@@ -264,7 +266,7 @@ def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
 
     Raises TemporaryFailure when it cannot be reached.
     """
-    if urlsplit(settings.database_url).scheme != "postgresql":
+    if _scheme(settings.database_url) != "postgresql":
         return []
     from clinic.adapters.postgres.app_role import check_app_role
     from clinic.adapters.postgres.consistency import check_consistency
@@ -277,7 +279,7 @@ def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
 
 def why_broker_unreachable(settings: Settings) -> str | None:
     """Return why Redis does not answer, or None when it does or none is configured."""
-    if urlsplit(settings.broker_url).scheme not in ("redis", "rediss", "unix"):
+    if _scheme(settings.broker_url) not in ("redis", "rediss", "unix"):
         return None
     from clinic.adapters.redis.reachable import why_unreachable
 
@@ -285,13 +287,39 @@ def why_broker_unreachable(settings: Settings) -> str | None:
 
 
 def _adapter(kind: str, variable: str, url: str, settings: Settings) -> Any:
-    """Return the adapter of this kind for the scheme of `url`."""
-    scheme = urlsplit(url).scheme
+    """Return the adapter of this kind for the scheme of `url`. Raises SettingsError."""
+    scheme = _scheme(url)
     factory = _BUILT_IN.get((kind, scheme)) or _from_entry_points(kind, scheme)
     if factory is None:
         known = ", ".join(sorted(s for k, s in _BUILT_IN if k == kind))
         raise SettingsError(f"{variable}: no adapter for {scheme}://; use one of: {known}.")
-    return factory(url, settings)
+    try:
+        return factory(url, settings)
+    except ValueError:
+        raise _malformed(variable) from None
+
+
+def _malformed(variable: str) -> SettingsError:
+    # What is wrong with the URL may hold its password, so it is not told.
+    return SettingsError(
+        f"{variable}: this is not a URL; write scheme://user:password@host:port/name, with %-signs"
+        " for special characters in the password."
+    )
+
+
+def _check_postgres_url(variable: str, url: str) -> None:
+    """Raise SettingsError for a URL that libpq cannot read."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        raise _malformed(variable) from None
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
 
 
 def _from_entry_points(kind: str, scheme: str) -> Callable[[str, Settings], Any] | None:
@@ -313,6 +341,7 @@ def _memory_store(url: str, settings: Settings) -> Store:
 def _postgres_store(url: str, settings: Settings) -> Store:
     from clinic.adapters.postgres.store import PostgresStore
 
+    _check_postgres_url("CLINIC_DATABASE_URL", url)
     return PostgresStore(url, pool_size=settings.pool_size)
 
 

@@ -115,7 +115,7 @@ def main() -> int:
             valkey,
             fault="none",
             seed=1,
-            seconds=options.seconds + 90,
+            seconds=options.seconds + 400,
             rate=options.rate,
         )
         run.pending = options.pending

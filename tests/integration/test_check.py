@@ -58,6 +58,30 @@ def test_check_of_an_unreachable_database(environ, tmp_path):
     assert told.startswith("WRONG: CLINIC_DATABASE_URL: the database cannot be reached")
 
 
+@pytest.mark.parametrize("command", [["doctor", "list"], ["serve"]], ids=" ".join)
+def test_command_without_a_database_or_schema_says_so_in_one_line(
+    environ, empty_postgres_urls, tmp_path, command
+):
+    def complaint(url):
+        ran = subprocess.run(
+            [sys.executable, "-m", "clinic.entrypoints.cli", *command],
+            env={**os.environ, **environ, "CLINIC_DATABASE_URL": url},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout) == (1, "")
+        return ran.stderr
+
+    unreachable = complaint("postgresql://a:b@127.0.0.1:1/c")
+    empty = complaint(empty_postgres_urls.owner_url)
+
+    assert unreachable.startswith("clinic: The service cannot answer right now")
+    assert empty.startswith("clinic: The database's schema is missing")
+    assert unreachable.count("\n") == empty.count("\n") == 1
+
+
 def test_check_of_an_unreachable_redis(environ, tmp_path):
     status, told = check(environ, tmp_path, CLINIC_BROKER_URL="redis://127.0.0.1:1/0")
 

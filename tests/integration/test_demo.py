@@ -27,7 +27,8 @@ RACE = "  1 booked, 199 told that the slot was just taken, 0 errors"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     """A folder with a space in its name, made by the first demo and used by all."""
-    return tmp_path_factory.mktemp("demo") / "the data"
+    folder: Path = tmp_path_factory.mktemp("demo") / "the data"
+    return folder
 
 
 def environment() -> dict[str, str]:

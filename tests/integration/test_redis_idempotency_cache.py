@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
@@ -118,6 +119,26 @@ async def test_server_that_hangs_costs_a_moment_once(valkey_url: str) -> None:
     # Nobody asked again.
     assert sum(times_s[1:]) < 0.02
     assert len(connections) == 1
+
+
+async def test_server_that_drips_is_not_waited_for() -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            for _ in range(60):
+                # Each byte comes within the socket's own timeout.
+                writer.write(b"+")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        cache = RedisIdempotencyCache(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+        began = time.monotonic()
+
+        assert await cache.get(_an_answer().request) is None
+
+        assert time.monotonic() - began < BRIEFLY_S
+        await cache.close()
 
 
 async def test_cache_is_asked_again_after_a_pause(

@@ -18,7 +18,7 @@ def test_postgres_answers_as_memory_does(module_postgres_urls, empty_database) -
     run_state_machine_as_test(
         PostgresComparison,
         settings=settings(
-            max_examples=15,
+            max_examples=10,
             stateful_step_count=30,
             deadline=None,
             # Shrinking takes minutes on a database: add Phase.shrink where a failure is long.

@@ -29,7 +29,8 @@ class AppointmentQuery:
 class ScheduleEntry(NamedTuple):
     """An appointment as a calendar shows it, and nothing else: thousands are read at once."""
 
-    id: UUID
+    #: as text, because it is only shown
+    id: str
     patient_name: str
     doctor_name: str
     starts_at: datetime

@@ -6,7 +6,7 @@ from datetime import timedelta
 from clinic.ports.job_queue import JobQueue
 from clinic.ports.outbox import Outbox
 
-BATCH = 1000
+BATCH = 5000
 #: how late a message must be before it is taken for lost
 OVERDUE = timedelta(seconds=5)
 
@@ -47,7 +47,7 @@ async def resync_queue(*, outbox: Outbox, queue: JobQueue) -> int | None:
         return None
     total, after = 0, None
     while True:
-        jobs = await outbox.published(after=after, limit=10 * BATCH)
+        jobs = await outbox.published(after=after, limit=2 * BATCH)
         if not jobs:
             break
         await queue.schedule(jobs)

@@ -4,6 +4,8 @@ import ast
 import logging
 import multiprocessing
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres.connecting import connect_blocking
 from clinic.adapters.postgres.migrations import (
     APP_ROLE,
+    MIGRATION_LOCK,
     current_revision,
     ensure_partitions,
     head_revision,
@@ -94,6 +97,29 @@ def test_three_migrators_at_once_all_succeed(empty_postgres_urls) -> None:
         pool.map(migrate, [empty_postgres_urls.owner_url] * 3, chunksize=1)
 
     assert current_revision(empty_postgres_urls.app_url) == head_revision()
+
+
+def test_migrator_that_waits_holds_up_no_index(postgres_urls) -> None:
+    """Given somebody who holds the migration lock, and a migrator that waits for it
+    When an index is built CONCURRENTLY
+    Then it does not wait for the one that waits for its builder."""
+    with (
+        ThreadPoolExecutor(1) as threads,
+        psycopg.connect(postgres_urls.owner_url, autocommit=True) as builder,
+    ):
+        builder.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        waiting = threads.submit(migrate, postgres_urls.owner_url)
+        time.sleep(0.5)
+        # So that snapshots taken until now are older than the index.
+        builder.execute("CREATE TABLE late (id int); SELECT pg_current_xact_id()")
+        builder.execute("SET lock_timeout = '2s'")
+        try:
+            builder.execute("CREATE INDEX CONCURRENTLY late_idx ON late (id)")
+            assert not waiting.done()
+        finally:
+            builder.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+            builder.execute("DROP TABLE late")
+        waiting.result(timeout=30)
 
 
 def test_migrating_again_changes_nothing(postgres_urls) -> None:

@@ -234,6 +234,35 @@ def test_unknown_setting_is_told_without_a_traceback(line, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("CLINIC_DATABASE_URL", "postgresql://[bad"),
+        ("CLINIC_DATABASE_URL", "postgresql://me:p@ss/word@host/name?nonsense=1"),
+        ("CLINIC_BROKER_URL", "redis://[bad"),
+        ("CLINIC_BROKER_URL", "redis://me:secret@host:port/0"),
+    ],
+)
+def test_malformed_url_is_told_without_its_password(monkeypatch, capsys, variable, url):
+    monkeypatch.setenv(variable, url)
+
+    assert run(["doctor", "list"]) == 1
+
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(f"clinic: {variable}: this is not a URL")
+    assert url not in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_migrate_with_a_malformed_url_is_refused(monkeypatch, line):
+    monkeypatch.setenv("CLINIC_OWNER_URL", "postgresql://[bad")
+
+    status, complaint = line.refused("migrate")
+
+    assert status == 1
+    assert complaint.startswith("clinic: CLINIC_OWNER_URL: this is not a URL")
+
+
 def test_migrate_without_a_database_is_refused(line):
     status, complaint = line.refused("migrate")
 

@@ -19,6 +19,7 @@ from clinic.entrypoints.cli.demo.sample import make_hours, make_people
 from clinic.entrypoints.cli.demo.seed import MARKER, seed
 from clinic.entrypoints.cli.demo.stage import RACERS, set_stage
 from clinic.ports.appointments import AppointmentQuery
+from clinic.settings import Settings
 from clinic.usecases.block_slots import set_slots_state
 
 #: a Wednesday, mid-morning in London
@@ -32,7 +33,7 @@ CLOCKS_GO_BACK = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 @pytest.fixture
 def services():
-    return in_memory(clock=SetClock(NOW))
+    return in_memory(clock=SetClock(NOW), settings=Settings(fast_passwords=True))
 
 
 async def appointments(services, clinic):
@@ -70,7 +71,7 @@ async def test_seed_makes_appointments_in_every_status(services, tmp_path):
 
 @pytest.mark.parametrize("now", [SUNDAY_NIGHT, EARLY_MONDAY, CLOCKS_GO_BACK])
 async def test_seed_at_odd_hours_makes_every_status_and_nothing_later(now, tmp_path):
-    services = in_memory(clock=SetClock(now))
+    services = in_memory(clock=SetClock(now), settings=Settings(fast_passwords=True))
 
     sample, _ = await seed(services, tmp_path)
 

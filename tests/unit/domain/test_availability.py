@@ -282,14 +282,16 @@ def test_plan_range_across_a_clock_change_never_overlaps(
 
 
 def test_plan_range_where_a_day_runs_into_the_next() -> None:
-    # Cairo's clocks skip midnight to one: 23:00 to 23:59 of the eve is before, 00:00 is 01:00.
-    cairo = zone_named("Africa/Cairo")
-    first = date(2026, 4, 23)
+    # In Nuuk, 23:00 on the 28th is followed by midnight: 23:30 would be half past midnight.
+    nuuk = zone_named("America/Nuuk")
+    eve = date(2026, 3, 28)
+    template = every_day("00:00", "23:30")
 
-    planned = plan_range(first, first + timedelta(days=1), [every_day("00:00", "23:30")], [], cairo)
+    days = [plan_day(day, [template], [], nuuk) for day in (eve, eve + timedelta(days=1))]
+    planned = plan_range(eve, eve + timedelta(days=1), [template], [], nuuk)
 
-    assert all(one.ends_at <= two.starts_at for one, two in pairwise(planned))
-    assert len(planned) == 47 + 45
+    assert days[0][-1] == days[1][0]
+    assert planned == days[0] + days[1][1:]
 
 
 # --- what hours may be ---

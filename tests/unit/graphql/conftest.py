@@ -1,14 +1,16 @@
 """The HTTP application on the memory store, asked over GraphQL by somebody of the clinic."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 from uuid import UUID
 
+import graphql as g
 import httpx
 import pytest
+from hypothesis import strategies as st
 
 from clinic.bootstrap import Services, in_memory
 from clinic.domain.people import Role
@@ -134,3 +136,28 @@ async def gql(settings: Settings) -> AsyncIterator[Gql]:
 def canonical(value: Any) -> bytes:
     """Return the value as JSON with its keys in order."""
     return json.dumps(value, sort_keys=True).encode()
+
+
+def selections(
+    type_: g.GraphQLObjectType, depth: int, arguments: Callable[[g.GraphQLField], list[str]]
+) -> st.SearchStrategy[str]:
+    """Return selections of the type: fields, aliases, arguments, `__typename`."""
+    choices: list[st.SearchStrategy[str]] = [st.just("__typename"), st.just("t:__typename")]
+    for name, field in type_.fields.items():
+        inner = g.get_named_type(field.type)
+        if isinstance(inner, g.GraphQLObjectType):
+            if depth == 0:
+                continue
+            below = selections(inner, depth - 1, arguments).map(lambda text: f"{{{text}}}")
+        else:
+            below = st.just("")
+        choices.append(
+            st.builds(
+                "{}{}{}{}".format,
+                st.sampled_from(["", f"{name}1:", f"{name}2:"]),
+                st.just(name),
+                st.sampled_from(arguments(field)),
+                below,
+            )
+        )
+    return st.lists(st.one_of(choices), min_size=1, max_size=5).map(" ".join)

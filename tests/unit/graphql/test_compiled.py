@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clinic.entrypoints.http.graphql.compiled import NotPlain, Plan
 
-from .conftest import canonical
+from .conftest import canonical, selections
 
 SCHEMA = g.build_schema(
     """
@@ -113,29 +113,6 @@ def attribute_of(field: g.GraphQLField) -> str | None:
     return next((name for name in SCALARS if thing.fields[name] is field), None)
 
 
-def _selections(type_: g.GraphQLObjectType, depth: int) -> st.SearchStrategy[str]:
-    """Return selections of the type: fields, aliases, arguments, `__typename`."""
-    choices: list[st.SearchStrategy[str]] = [st.just("__typename"), st.just("t:__typename")]
-    for name, field in type_.fields.items():
-        inner = g.get_named_type(field.type)
-        if isinstance(inner, g.GraphQLObjectType):
-            if depth == 0:
-                continue
-            below = _selections(inner, depth - 1).map(lambda text: f"{{{text}}}")
-        else:
-            below = st.just("")
-        choices.append(
-            st.builds(
-                "{}{}{}{}".format,
-                st.sampled_from(["", f"{name}1:", f"{name}2:"]),
-                st.just(name),
-                st.sampled_from(_arguments(field)),
-                below,
-            )
-        )
-    return st.lists(st.one_of(choices), min_size=1, max_size=5).map(" ".join)
-
-
 def _arguments(field: g.GraphQLField) -> list[str]:
     if "w" in field.args:
         return ["", "(n:1)", "(n:$n)", '(w:{b:["x",$s]})', "(w:$w n:null)", "(w:{a:$n})"]
@@ -147,7 +124,7 @@ def _arguments(field: g.GraphQLField) -> list[str]:
 def documents() -> st.SearchStrategy[str]:
     head = 'query($n:Int $m:Int!=4 $s:String!="z" $b:Boolean $w:In)'
     assert SCHEMA.query_type is not None
-    return _selections(SCHEMA.query_type, 3).map(lambda text: f"{head}{{{text}}}")
+    return selections(SCHEMA.query_type, 3, _arguments).map(lambda text: f"{head}{{{text}}}")
 
 
 VARIABLES = st.fixed_dictionaries(

@@ -221,6 +221,18 @@ async def test_a_change_on_the_right_version_is_made(api, tags):
     assert (answer.status_code, answer.json()["status"]) == (200, "CANCELLED")
 
 
+async def test_one_of_several_tags_is_enough(api):
+    booked = await api.book()
+    path = f"/appointments/{booked['id']}"
+    await api.send("PATCH", path, {"status": "CONFIRMED"}, headers={"if-match": '"1"'})
+
+    answer = await api.send(
+        "PATCH", path, {"status": "CANCELLED"}, headers={"if-match": '"1", "2", "3"'}
+    )
+
+    assert (answer.status_code, answer.headers["etag"]) == (200, '"3"')
+
+
 async def test_asking_again_for_the_status_one_has_set_changes_nothing(api):
     booked = await api.book()
     path = f"/appointments/{booked['id']}"

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import dramatiq
 import redis.asyncio
+from dramatiq import worker as dramatiq_worker
 from dramatiq.worker import Worker
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -38,6 +39,8 @@ STRANDED_MS = 90_000
 #: how long a resync that says nothing is taken to be running
 RESYNC_TTL_S = 30
 WORKER_TIMEOUT_MS = 200
+#: how soon a consumer is started anew that lost Redis; dramatiq's own 3 s are lateness
+RESTART_S = 0.5
 
 
 def _reaching(
@@ -160,6 +163,7 @@ class DramatiqQueue(JobQueue):
 
         # Without the Retries middleware nothing is ever tried twice from here: max_retries is 0.
         dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=QUEUE)(deliver)
+        dramatiq_worker.CONSUMER_RESTART_DELAY_SECS = RESTART_S
         worker = Worker(broker, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=threads)
         await asyncio.to_thread(worker.start)
         self._broker, self._worker = broker, worker

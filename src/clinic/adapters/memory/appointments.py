@@ -70,7 +70,7 @@ class MemoryAppointmentReader:
     def _entry(self, appointment: Appointment) -> ScheduleEntry:
         view = self._view(appointment)
         return ScheduleEntry(
-            appointment.id,
+            str(appointment.id),
             view.patient_name,
             view.doctor_name,
             appointment.starts_at,

@@ -124,9 +124,8 @@ def _parameters(booking: Booking) -> tuple[object, ...]:
 
 
 def _array(texts: Iterable[str]) -> str:
-    """Return PostgreSQL's text of an array; the driver takes three times as long over a list."""
-    return "{" + ",".join([f'"{_escaped(text)}"' for text in texts]) + "}"
+    """Return PostgreSQL's text of an array of words without spaces: ids, numbers, instants, kinds.
 
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    The driver takes three times as long over a list.
+    """
+    return "{" + ",".join(texts) + "}"

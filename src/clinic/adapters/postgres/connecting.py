@@ -12,6 +12,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from clinic.adapters.postgres.hot_connection import HotConnection
+from clinic.adapters.postgres.hot_pool import HotPool
 
 CONNECT_TIMEOUT_S = 5
 APPLICATION_NAME = "clinic"
@@ -63,16 +64,16 @@ def connect_blocking(url: str, **limits: int) -> psycopg.Connection:
     return psycopg.connect(conninfo(url, **limits))
 
 
-def hot_pool(url: str, size: int, limits: Limits) -> AsyncConnectionPool[HotConnection]:
+def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
     """Return a pool, closed yet, whose connections commit each statement by itself."""
 
-    async def check(connection: psycopg.AsyncConnection) -> None:
-        if is_stale(connection):
+    async def check(connection: HotConnection) -> None:
+        if connection.is_stale():
             # The others of the pool have most likely lost the same server.
-            await pool.drain()
+            await opener.drain()
             raise psycopg.OperationalError("the server closed the connection")
 
-    pool = AsyncConnectionPool(
+    opener = AsyncConnectionPool(
         _limited(url, limits),
         connection_class=HotConnection,
         kwargs={"autocommit": True},
@@ -86,7 +87,7 @@ def hot_pool(url: str, size: int, limits: Limits) -> AsyncConnectionPool[HotConn
         # pauses between attempts double for minutes.
         reconnect_timeout=1.0,
     )
-    return pool
+    return HotPool(opener, size=size, timeout_s=limits.pool_timeout_s)
 
 
 def transaction_engine(url: str, size: int, limits: Limits) -> AsyncEngine:

@@ -146,7 +146,7 @@ def schedule(conditions: Iterable[str]) -> str:
     conditions (on `a`) number their parameters from $3."""
     # Cut to the limit before the names are looked up, whatever the planner thinks of the sizes.
     return f"""
-SELECT a.id, pu.name, du.name, a.starts_at, a.ends_at, a.type, a.status
+SELECT a.id::text, pu.name, du.name, a.starts_at, a.ends_at, a.type, a.status
 FROM (
     SELECT a.id, a.patient_id, a.doctor_id, a.starts_at, a.ends_at, a.type, a.status
     FROM appointments a
@@ -158,6 +158,12 @@ JOIN users pu ON pu.id = a.patient_id
 ORDER BY a.starts_at, a.id
 """
 
+
+#: $1 clinic; nearly every request asks for its zone or its policy
+CLINIC = """
+SELECT name, time_zone, notice_min, horizon_days, cancel_notice_min, hold_min, reminder_leads_min
+FROM clinics WHERE id = $1
+"""
 
 FIND_ANSWER = """
 SELECT fingerprint, status, body, location, etag, created_at FROM idempotency_keys
@@ -193,6 +199,7 @@ PREPARED = (
     TAKE_AND_ANSWER,
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
+    CLINIC,
     FIND_ANSWER,
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,

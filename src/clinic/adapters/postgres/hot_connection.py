@@ -7,8 +7,10 @@ statement, the event loop says when the answer is there, and psycopg's loaders r
 """
 
 import asyncio
-from collections.abc import Sequence
+import select
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,8 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 Row = tuple[Any, ...]
+#: what writes each parameter, and its format
+Plan = tuple[list[Callable[[Any], bytes | None]], list[int]]
 
 _TEXT, _BINARY = int(pq.Format.TEXT), int(pq.Format.BINARY)
 _DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
@@ -32,7 +36,22 @@ class HotConnection(psycopg.AsyncConnection[Row]):
     def __init__(self, pgconn: "pq.abc.PGconn", row_factory: Any = psycopg.rows.tuple_row) -> None:
         super().__init__(pgconn, row_factory)
         self._names: dict[str, bytes] = {}
+        self._watched: select.poll | None = None
+        self._plans: dict[tuple[object, ...], Plan] = {}
         self._transformer: abc.Transformer | None = None
+
+    def is_stale(self) -> bool:
+        """Say whether the server has ended this idle connection, without asking it.
+
+        Nothing comes from the server on an idle connection but the word that it is over, so a look
+        at the socket replaces a round trip.
+        """
+        if self.pgconn.status != pq.ConnStatus.OK:
+            return True
+        if self._watched is None:
+            self._watched = select.poll()
+            self._watched.register(self.pgconn.socket, select.POLLIN)
+        return bool(self._watched.poll(0))
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a statement in PostgreSQL's own words ($1). Raises psycopg.Error."""
@@ -54,18 +73,14 @@ class HotConnection(psycopg.AsyncConnection[Row]):
             self.pgconn.send_prepare(name, query.encode())
             await self._answer()
             self._names[query] = name
-        values, formats = [], []
-        for parameter in parameters:
-            # PostgreSQL knows each parameter's type from the statement.
-            if parameter is None or isinstance(parameter, bytes):
-                values.append(parameter)
-                formats.append(_BINARY)
-            elif isinstance(parameter, UUID):
-                values.append(parameter.bytes)
-                formats.append(_BINARY)
-            else:
-                values.append(_text(parameter))
-                formats.append(_TEXT)
+        # PostgreSQL knows each parameter's type from the statement. How the parameters of these
+        # Python types are written is looked up once.
+        kinds = (query, *map(type, parameters))
+        plan = self._plans.get(kinds)
+        if plan is None:
+            plan = self._plans[kinds] = _plan(parameters)
+        writers, formats = plan
+        values = [write(parameter) for write, parameter in zip(writers, parameters, strict=True)]
         self.pgconn.send_query_prepared(name, values, formats, result_format=_BINARY)
         return await self._answer()
 
@@ -120,18 +135,42 @@ async def _until_writable(loop: asyncio.AbstractEventLoop, socket: int) -> None:
         loop.remove_writer(socket)
 
 
-def _text(parameter: object) -> bytes:
-    """Return PostgreSQL's text of a parameter. Raises psycopg.DataError for a NUL character."""
-    if isinstance(parameter, str):
-        if "\0" in parameter:
-            raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-        return parameter.encode()
-    if isinstance(parameter, datetime):
-        return parameter.isoformat().encode()
-    if isinstance(parameter, list):
-        return b"{" + b",".join([b'"%s"' % _escaped(each) for each in parameter]) + b"}"
+def _plan(parameters: Sequence[object]) -> Plan:
+    """Return how parameters of these types are written, and in which of the two formats."""
+    return (
+        [_writer(type(parameter)) for parameter in parameters],
+        [_BINARY if type(parameter) in (UUID, bytes) else _TEXT for parameter in parameters],
+    )
+
+
+def _writer(kind: type) -> Callable[[Any], bytes | None]:
+    for known, write in _WRITERS.items():
+        if issubclass(kind, known):
+            return write
+    return _other
+
+
+def _string(parameter: str) -> bytes:
+    if "\0" in parameter:
+        # libpq would take what is before it for the whole.
+        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    return parameter.encode()
+
+
+def _list(parameter: list[object]) -> bytes:
+    items = (_string(str(item)).replace(b"\\", b"\\\\") for item in parameter)
+    return b"{" + b",".join([b'"%s"' % item.replace(b'"', b'\\"') for item in items]) + b"}"
+
+
+def _other(parameter: object) -> bytes:
     return str(parameter).encode()
 
 
-def _escaped(item: object) -> bytes:
-    return _text(str(item)).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+_WRITERS: Mapping[type, Callable[[Any], bytes | None]] = {
+    NoneType: lambda parameter: None,
+    bytes: lambda parameter: parameter,
+    UUID: lambda parameter: parameter.int.to_bytes(16),
+    str: _string,
+    datetime: lambda parameter: parameter.isoformat().encode(),
+    list: _list,
+}

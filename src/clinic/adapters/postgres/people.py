@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import collate, func, insert, select, update
 
+from clinic.adapters.postgres.hot import CLINIC
 from clinic.adapters.postgres.rows import Query, SqlRow, clinic_of, clinic_values
 from clinic.adapters.postgres.sessions import Session
 from clinic.adapters.postgres.tables import clinics, doctors_profiles, patients_profiles, users
@@ -51,8 +52,8 @@ class PostgresPeopleReader:
 
     async def clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, or None."""
-        rows = await self._all(_CLINICS.where(clinics.c.id == clinic_id))
-        return clinic_of(clinic_id, rows[0][1:]) if rows else None
+        rows = await self._session.fetch(CLINIC, (clinic_id,))
+        return clinic_of(clinic_id, rows[0]) if rows else None
 
     async def user(self, user_id: UUID) -> User | None:
         """Return the person, or None."""

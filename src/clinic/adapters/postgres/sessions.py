@@ -5,14 +5,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from clinic.adapters.postgres.errors import translated
-from clinic.adapters.postgres.hot_connection import HotConnection, Row
+from clinic.adapters.postgres.hot_connection import Row as Row
+from clinic.adapters.postgres.hot_pool import HotPool
 from clinic.domain.errors import ClinicError, TransactionAborted
-
-HotPool = AsyncConnectionPool[HotConnection]
 
 
 class Session(Protocol):
@@ -39,9 +37,7 @@ class PooledSession:
         """Connect; may be tried again. Raises TemporaryFailure."""
         try:
             with translated():
-                await self._pool.open()
-                async with self._pool.connection(timeout_s):
-                    return
+                await self._pool.open(timeout_s)
         except BaseException:
             await self.close()
             raise
@@ -62,22 +58,21 @@ class PooledSession:
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         with translated():
             pool = self._pool
-            # Not pool.connection(): nothing is to be committed, and a booking feels the difference.
-            connection = await pool.getconn()
+            connection = await pool.take()
             try:
                 return await connection.fetch(query, parameters)
             finally:
-                await pool.putconn(connection)
+                await pool.give_back(connection)
 
     async def execute(self, query: str, parameters: Sequence[object]) -> int:
         """Run a statement in PostgreSQL's own words; return how many rows it gave."""
         with translated():
             pool = self._pool
-            connection = await pool.getconn()
+            connection = await pool.take()
             try:
                 return await connection.count(query, parameters)
             finally:
-                await pool.putconn(connection)
+                await pool.give_back(connection)
 
 
 class TransactionSession:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from clinic.bootstrap import CannotStart
-from clinic.domain.errors import ClinicError
+from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.entrypoints.cli.commands import COMMANDS, GROUPS
 from clinic.settings import SettingsError
 
@@ -45,6 +45,9 @@ def run_command(arguments: Sequence[str]) -> int:
         words = [word for word in arguments[:2] if not word.startswith("-")]
         complain(f"{_sentence(error)} Try: clinic {' '.join([*words[:1], '--help'])}")
         return MISUSED
+    except TemporaryFailure as error:
+        complain(f"{error.message} ({error.code}) clinic check tells what is wrong.")
+        return REFUSED
     except ClinicError as error:
         complain(f"{error.message} ({error.code})")
         return REFUSED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clinic import bootstrap
 from clinic.bootstrap import Services
 from clinic.domain.errors import TemporaryFailure
-from clinic.entrypoints.cli.session import builder
+from clinic.entrypoints.cli.session import builder, connected
 from clinic.settings import (
     DEFAULT_SECRET,
     Settings,
@@ -105,11 +105,8 @@ def _database(settings: Settings) -> Iterator[Fault]:
 
 
 async def _check_ready(services: Services) -> None:
-    try:
-        await services.open()
-        await services.store.check_ready()
-    finally:
-        await services.close()
+    async with connected(services):
+        pass
 
 
 def _reason(error: BaseException) -> str:

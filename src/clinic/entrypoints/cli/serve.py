@@ -4,6 +4,7 @@ import asyncio
 import math
 
 from clinic import bootstrap
+from clinic.entrypoints.cli.session import connected
 from clinic.settings import Settings, check_production, settings_from_environment
 
 APPLICATION = "clinic.entrypoints.http.asgi:make_app"
@@ -63,9 +64,5 @@ def listen(
 
 async def _check_ready(settings: Settings) -> None:
     """Raise before anything listens, in words, where the database cannot be used."""
-    services = bootstrap.build(settings)
-    await services.open()
-    try:
-        await services.store.check_ready()
-    finally:
-        await services.close()
+    async with connected(bootstrap.build(settings)):
+        pass

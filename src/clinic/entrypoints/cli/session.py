@@ -1,5 +1,6 @@
 """What a command works with: the services that the settings name, and whom it acts as."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -68,11 +69,25 @@ class Session:
 async def open_services() -> AsyncIterator[Services]:
     """Connect what the settings of this process name. Raises SettingsError, TemporaryFailure."""
     services = builder.get()(settings_from_environment())
-    await services.open()
-    try:
+    async with connected(services):
         yield services
+
+
+@asynccontextmanager
+async def connected(services: Services) -> AsyncIterator[None]:
+    """Connect, and see that the schema is there. Raises TemporaryFailure.
+
+    The pool tells standard error of every attempt that failed; the error alone is to be told.
+    """
+    log, silence = logging.getLogger("psycopg"), logging.NullHandler()
+    log.addHandler(silence)
+    try:
+        await services.open()
+        await services.store.check_ready()
+        yield
     finally:
         await services.close()
+        log.removeHandler(silence)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import UUID
 
 import msgspec
 
@@ -62,7 +63,7 @@ class AccessLog:
             level=level.lower(),
             event="request",
             method=call.method,
-            path=call.scope["path"],
+            path=_telling(call),
             route=call.route,
             status=status,
             duration_ms=round(duration_s * 1000, 3),
@@ -95,6 +96,21 @@ def report(error: Exception, call: Call) -> None:
     """
     frames = "".join(traceback.format_tb(error.__traceback__))
     _logger.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
+
+
+def _telling(call: Call) -> str:
+    """Return the path when there is nothing but ids in it: links in messages hold tokens, and what
+    no route takes may hold anything."""
+    parts = call.scope.get("path_params", {}).values()
+    return call.path if call.route and all(map(_is_id, parts)) else call.route
+
+
+def _is_id(part: str) -> bool:
+    try:
+        UUID(part)
+    except ValueError:
+        return False
+    return True
 
 
 def _level(call: Call, status: int) -> str:

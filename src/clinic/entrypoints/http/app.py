@@ -75,15 +75,16 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
             log.flush()
             await services.close()
 
+    endpoints = (
+        *ENDPOINTS,
+        *documentation.endpoints(ENDPOINTS),
+        *graphql_endpoints(services),
+        *links.ENDPOINTS,
+        *(mailbox.ENDPOINTS if settings.mailbox else ()),
+    )
     app = Litestar(
         mount(
-            (
-                *ENDPOINTS,
-                *documentation.endpoints(ENDPOINTS),
-                *graphql_endpoints(services),
-                *links.ENDPOINTS,
-                *(mailbox.ENDPOINTS if settings.mailbox else ()),
-            ),
+            endpoints,
             timeout_s=settings.request_timeout_s,
             report=report,
         ),
@@ -94,6 +95,8 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         logging_config=None,
     )
     app.state.draining = False
+    # All that is mounted, for whoever looks through it.
+    app.state.endpoints = endpoints
     authenticator = Authenticator(settings)
     guard = Guard(services, authenticator, Tokens(settings, services.clock.now))
     # Around everything, so that requests that no route takes are answered in the same way.

@@ -144,6 +144,7 @@ async def get_appointments(call: Call, query: AppointmentsQuery) -> Reply:
         statuses=query.status,
         page=page_request(call, query),
     )
+    call.note_ids(view.appointment.id for view in page.items)
     return page_reply(call, query, page, AppointmentOut.of)
 
 
@@ -165,6 +166,7 @@ async def get_appointment(call: Call, appointment_id: UUID) -> Reply:
         actor=call.actor,
         appointment_id=appointment_id,
     )
+    call.note_patient(appointment_id, view.appointment.patient_id)
     answer = appointment_answer(view)
     headers = [(b"etag", (answer.etag or "").encode())]
     if is_unchanged(call, view.appointment.version):

@@ -48,6 +48,11 @@ from clinic.entrypoints.http.wire_accounts import (
     SignedInOut,
     SignInIn,
 )
+from clinic.entrypoints.http.wire_notifications import (
+    NotificationOut,
+    PreferencesIn,
+    PreferencesOut,
+)
 
 _CLINIC = "0199f0a0-0000-7000-8000-000000000001"
 _DOCTOR = "0199f0a0-0000-7000-8000-000000000002"
@@ -265,6 +270,23 @@ EXAMPLES: dict[type, Any] = {
         "sessionId": _SESSION,
         "ip": "192.0.2.7",
     },
+    NotificationOut: {
+        "id": _ENTRY,
+        "appointmentId": _APPOINTMENT,
+        "userId": None,
+        "kind": "reminder_1440m",
+        "channel": "email",
+        "scheduleVersion": 0,
+        "status": "SENT",
+        "scheduledFor": "2026-11-22T09:00:00Z",
+        "at": "2026-11-22T09:00:00.412000Z",
+        "attempts": 1,
+        "maybeTwice": False,
+        "messageId": f"<{_ENTRY}@clinic.example>",
+        "error": None,
+    },
+    PreferencesIn: {"language": "de", "optedOut": ["reminder"]},
+    PreferencesOut: {"language": "de", "channel": "email", "optedOut": ["reminder"]},
     HealthOut: {"status": "ready"},
     ProblemPageOut: {
         "type": "/problems/slot_taken",

@@ -1,91 +1,33 @@
 """Messages: what is on its way, what was sent or has failed, and what a person wants of them."""
 
 import datetime as dt
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from clinic.domain.clinic import checked_instant
-from clinic.domain.deliveries import OutboxState, Outcome, Preferences
+from clinic.domain.deliveries import OutboxState, Outcome
 from clinic.domain.errors import AppointmentNotFound, EndBeforeStart
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.reply import Reply
-from clinic.entrypoints.http.wire import In, ItemsOut
-from clinic.ports.outbox import NotificationView
+from clinic.entrypoints.http.wire import ItemsOut
+from clinic.entrypoints.http.wire_notifications import (
+    Kind,
+    NotificationOut,
+    NotificationStatus,
+    PreferencesIn,
+    PreferencesOut,
+)
 from clinic.usecases.choose_notifications import choose_preferences, read_preferences
 from clinic.usecases.read_notifications import list_notifications, read_notifications
 
 _TAG = "Notifications"
 _encode = msgspec.json.Encoder().encode
-
-NotificationStatus = Literal["pending", "claimed", "sending", "dead", "SENT", "FAILED"]
-Kind = Annotated[str, Meta(max_length=50, pattern="^[a-z_]+$")]
-
-
-class NotificationOut(Struct, rename="camel", frozen=True, kw_only=True):
-    """A message, on its way (pending, claimed, sending, dead) or ended (SENT, FAILED)."""
-
-    id: UUID
-    appointment_id: UUID | None
-    user_id: UUID | None
-    kind: str
-    channel: str
-    #: the schedule version of the appointment that it was made for
-    schedule_version: int
-    status: NotificationStatus
-    scheduled_for: dt.datetime
-    #: when it is tried next, or was finished
-    at: dt.datetime
-    attempts: int
-    #: it may have been delivered twice, under the same message id
-    maybe_twice: bool
-    message_id: str | None
-    error: str | None
-
-    @classmethod
-    def of(cls, view: NotificationView) -> Self:
-        """Return the message as it looks on the wire."""
-        message = view.message
-        return cls(
-            id=message.id,
-            appointment_id=message.appointment_id,
-            user_id=message.user_id,
-            kind=message.kind,
-            channel=message.channel,
-            schedule_version=message.version,
-            status=cast(NotificationStatus, view.status.value),
-            scheduled_for=message.scheduled_for,
-            at=view.at,
-            attempts=view.attempts,
-            maybe_twice=view.maybe_twice,
-            message_id=view.message_id,
-            error=view.error,
-        )
-
-
-class PreferencesOut(Struct, rename="camel", frozen=True):
-    """What a person wants of messages."""
-
-    language: str
-    channel: str
-    #: optional kinds that are not wanted: reminder, day_sheet
-    opted_out: list[str]
-
-    @classmethod
-    def of(cls, preferences: Preferences) -> Self:
-        """Return the choice as it looks on the wire."""
-        return cls(preferences.language, preferences.channel, sorted(preferences.opted_out))
-
-
-class PreferencesIn(In):
-    language: Literal["en", "de"] = "en"
-    channel: Literal["email", "sms"] = "email"
-    opted_out: Annotated[tuple[Literal["reminder", "day_sheet"], ...], Meta(max_length=10)] = ()
 
 
 class NotificationsQuery(PageQuery, kw_only=True, frozen=True):

@@ -43,6 +43,7 @@ async def get_patients(call: Call, query: PageQuery) -> Reply:
         after=request.after.id if request.after else None,
         page=request,
     )
+    call.note_ids(patient.id for patient in patients)
     place = Keyset(_NO_TIME, following) if following else None
     return page_reply(call, query, Page(tuple(patients), next=place), PatientOut.of)
 
@@ -60,6 +61,7 @@ async def get_patient(call: Call, patient_id: UUID) -> Reply:
     """Staff read any of the clinic's, patients themselves."""
     people = call.services.store.people
     patient = await read_patient(people=people, actor=call.actor, patient_id=patient_id)
+    call.note_patient(patient_id, patient_id)
     return Reply(200, _encode(PatientOut.of(patient)))
 
 

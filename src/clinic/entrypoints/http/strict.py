@@ -35,6 +35,11 @@ def _decoder(kind: type[S]) -> msgspec.json.Decoder[S]:
 
 
 @lru_cache(maxsize=128)
+def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+@lru_cache(maxsize=128)
 def _quoted_names(kind: type[Struct]) -> tuple[bytes, ...]:
     return tuple(f'"{field.encode_name}"'.encode() for field in msgspec.structs.fields(kind))
 
@@ -160,7 +165,7 @@ def read_query(query: bytes, kind: type[S]) -> S:
         )
     except ValueError:
         raise BadRequest("The query is not percent-encoded UTF-8.") from None
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     values: dict[str, Any] = {}
     for name, text in pairs:
         field = fields.get(name)

@@ -5,6 +5,7 @@ Field names are camelCase there. Requests may hold nothing that is not named her
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -462,6 +463,8 @@ def appointments_out(views: Iterable[AppointmentView]) -> ItemsOut[AppointmentOu
     return ItemsOut([AppointmentOut.of(view) for view in views])
 
 
+# Many doctors' slots, and every page of them, begin at the same few times.
+@lru_cache(maxsize=16_384)
 def _local(
     starts_at: dt.datetime, ends_at: dt.datetime, zone: ZoneInfo
 ) -> tuple[dt.datetime, dt.datetime, str, str, int]:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 RELAY_S, PROMOTE_S, RESYNC_S, SWEEP_S, COUNT_S, WATCH_S = 0.2, 0.2, 1.0, 2.0, 5.0, 2.0
 PROMOTE_LIMIT = 500
 #: a loop that keeps failing waits up to this long
-PAUSE_MAX_S = 5.0
+PAUSE_MAX_S = 2.0
 #: a message is looked at again so long after the database was away
 AWAY_PAUSE_S = 2.0
 READY_TIMEOUT_S = 1.0

@@ -236,7 +236,7 @@ class AppointmentsContract(Contract, contract=True):
 
             assert list(await store.appointments.schedule(query, 50)) == [
                 ScheduleEntry(
-                    view.appointment.id,
+                    str(view.appointment.id),
                     view.patient_name,
                     view.doctor_name,
                     view.appointment.starts_at,
@@ -253,7 +253,7 @@ class AppointmentsContract(Contract, contract=True):
 
         found = await store.appointments.schedule(AppointmentQuery(_scope(world)), 2)
 
-        assert [entry.id for entry in found] == [one.id for one in booked[:2]]
+        assert [entry.id for entry in found] == [str(one.id) for one in booked[:2]]
 
     async def test_trail_goes_by_version(self, store: Store) -> None:
         world = await seed_world(store)
@@ -400,9 +400,9 @@ class AppointmentsContract(Contract, contract=True):
         assert outcomes == [None, None]
 
     async def test_lock_takes_slots_by_id_whatever_their_order(self, store: Store) -> None:
-        """Who waits for the first slot does not hold the second one yet."""
-        world = await seed_world(store)
-        first, second = sorted(slot.id for slot in world.slots[:2])
+        """Who waits for the first slot does not hold the others yet."""
+        world = await seed_world(store, slots=8)
+        first, *others = sorted(slot.id for slot in world.slots)
 
         async def lock(*slot_ids: UUID) -> None:
             async with store.begin() as unit:
@@ -411,10 +411,10 @@ class AppointmentsContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.appointments.lock(_scope(world), [], [first])
-                waiting = await attempt(group, lambda: lock(second, first), self.settle_s)
+                waiting = await attempt(group, lambda: lock(*others, first), self.settle_s)
                 waited = not waiting.has_ended
                 with anyio.fail_after(5):
-                    await lock(second)
+                    await lock(*others)
             await waiting.outcome()
 
         assert waited

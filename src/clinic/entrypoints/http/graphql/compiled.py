@@ -82,18 +82,16 @@ class Plan:
         leaves: list[Field] = []
         calls: list[Field] = []
         for key, nodes in grouped.items():
-            name = nodes[0].name.value
+            field = parent.fields.get(name := nodes[0].name.value)
+            as_is = field and _AS_IS.get(str(g.get_nullable_type(field.type)))
             if name == "__typename":
                 blank[key] = parent.name
-                continue
-            field = parent.fields.get(name)
-            if field is None or field.resolve is None:  # introspection; graphql-core's own resolver
+            elif field is None or field.resolve is None:  # introspection; the resolver by default
                 raise NotPlain
-            complete, attribute = self._value(field.type, nodes), self._attribute_of(field)
-            as_is = _AS_IS.get(str(g.get_nullable_type(field.type)))
-            if attribute is not None and as_is is not None:
-                leaves.append((key, attribute, complete, (as_is, type(None))))
+            elif as_is and (attribute := self._attribute_of(field)):
+                leaves.append((key, attribute, self._value(field.type, nodes), (as_is, type(None))))
             else:
+                complete = self._value(field.type, nodes)
                 calls.append((key, field.resolve, complete, len(self._calls)))
                 self._calls.append((parent, field, nodes))
         return _object(blank, leaves, calls)
@@ -124,15 +122,17 @@ class Plan:
 def _object(blank: dict[str, Any], leaves: list[Field], calls: list[Field]) -> Complete:
     # Every object has a class: with it this reads a tuple, however few attributes are asked for.
     read = attrgetter(*(leaf[1] for leaf in leaves), "__class__", "__class__")
-    keys = [leaf[0] for leaf in leaves]
+    keys, known = [leaf[0] for leaf in leaves], set[tuple[type, ...]]()
     ints = [at for at, leaf in enumerate(leaves) if int in leaf[3]]
-    known: set[tuple[type, ...]] = set()
 
     def complete_object(source: Any, run: Run) -> dict[str, Any]:
         out, values = blank.copy(), read(source)
         shape = tuple(map(type, values))
-        if shape in known and all(abs(values[at] or 0) <= _INT_MAX for at in ints):
-            out.update(zip(keys, values, strict=False))
+        plain = shape in known
+        for at in ints:
+            plain = plain and abs(values[at] or 0) <= _INT_MAX
+        if plain:
+            out.update(zip(keys, values))  # noqa: B905 - `read` gives two more than there are keys
         else:
             for (key, _, complete, _), value in zip(leaves, values, strict=False):
                 out[key] = complete(value, run)

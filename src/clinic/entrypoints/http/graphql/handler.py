@@ -72,7 +72,7 @@ class _GraphqlEndpoint(Endpoint):
             return Reply(refusal.status, _encode(body), [], GRAPHQL_TYPE)
         if not errors:
             return Reply(200, _encode({"data": data}), [], media_type)
-        body = {"errors": [_told(error, call) for error in errors], "data": data}
+        body = {"errors": [told(error, call) for error in errors], "data": data}
         return Reply(200 if media_type == JSON_TYPE else PARTIAL, _encode(body), [], media_type)
 
 
@@ -106,7 +106,7 @@ async def execute_stock(asked: GraphqlRequest, context: Context) -> Result:
     return result.data, list(result.errors or ())
 
 
-def _told(error: g.GraphQLError, call: Call) -> dict[str, Any]:
+def told(error: g.GraphQLError, call: Call) -> dict[str, Any]:
     """Return an execution error as the client may read it: ours in full, others masked."""
     cause = error.original_error
     if not isinstance(cause, ClinicError):

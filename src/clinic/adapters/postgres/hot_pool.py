@@ -1,0 +1,97 @@
+"""Connections at hand: psycopg's pool opens and replaces them, and they are kept here between uses.
+
+Its own lending is made for every case, and costs as much as a short statement does.
+"""
+
+import asyncio
+from collections import deque
+
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from clinic.adapters.postgres.hot_connection import HotConnection
+
+
+class HotPool:
+    """At most `size` connections of `opener`; who finds none waits its turn, up to `timeout_s`."""
+
+    def __init__(
+        self, opener: AsyncConnectionPool[HotConnection], *, size: int, timeout_s: float
+    ) -> None:
+        self._opener = opener
+        self._timeout_s = timeout_s
+        self._free: list[HotConnection] = []
+        #: how many more may be lent
+        self._left = size
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    async def open(self, timeout_s: float) -> None:
+        """Connect; once. Raises psycopg.Error."""
+        await self._opener.open()
+        async with self._opener.connection(timeout_s):
+            return
+
+    async def close(self) -> None:
+        """Close every connection, those that are lent when they come back."""
+        self._closed = True
+        while self._free:
+            await self._opener.putconn(self._free.pop())
+        await self._opener.close()
+
+    async def take(self) -> HotConnection:
+        """Return a connection that is up, to be given back. Raises psycopg.Error."""
+        if self._left and not self._queue:
+            self._left -= 1
+        else:
+            await self._turn()
+        try:
+            while self._free:
+                connection = self._free.pop()
+                if not connection.is_stale():
+                    return connection
+                await self._replace(connection)
+            return await self._opener.getconn()
+        except BaseException:
+            self._next()
+            raise
+
+    async def give_back(self, connection: HotConnection) -> None:
+        """Take a connection back, whatever has become of it."""
+        try:
+            if self._closed or connection.closed:
+                await self._replace(connection)
+            else:
+                self._free.append(connection)
+        finally:
+            self._next()
+
+    async def _replace(self, connection: HotConnection) -> None:
+        """Let the opener put a new connection in place of this one."""
+        await connection.close()
+        await self._opener.putconn(connection)
+
+    async def _turn(self) -> None:
+        """Return when a connection may be taken, which is then counted. Raises PoolTimeout."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                # It was this one's turn, just too late.
+                self._next()
+            elif turn in self._queue:
+                self._queue.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise PoolTimeout(f"no connection within {self._timeout_s} s") from None
+            raise
+
+    def _next(self) -> None:
+        """Pass on what may be lent again: to whoever waits longest, else to anybody."""
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._left += 1

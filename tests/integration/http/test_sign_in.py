@@ -1,0 +1,172 @@
+"""Signing in on real servers: revocation everywhere at once, guesses over three processes, time."""
+
+import asyncio
+import socket
+import statistics
+import time
+from collections import Counter
+
+import httpx
+import msgspec
+import pytest
+
+from clinic.bootstrap import build
+from clinic.entrypoints.cli.demo.client import Request, send_together
+from clinic.entrypoints.cli.session import system_actor
+from clinic.entrypoints.http.app import create_app
+from clinic.usecases.manage_users import invite
+
+PASSWORD = "seven quiet otters"
+ADA = {"name": "Ada Lovett", "email": "ada@example.org", "password": PASSWORD}
+GUESSES = 100
+
+
+async def register(api):
+    answer = await api.client.post("/users", json=ADA)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["user"]["id"]
+
+
+async def sign_in(client, email=ADA["email"], password=PASSWORD, **more):
+    return await client.post("/sessions", json={"email": email, "password": password, **more})
+
+
+@pytest.fixture
+async def other_server(api):
+    """A second server on the same database and counters, which the first knows nothing of."""
+    services = build(api.services.settings)
+    app = create_app(services)
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            yield client
+
+
+@pytest.fixture
+def make_server(server, tmp_path):
+    """Return a function that starts one more `clinic serve` like the first."""
+    started = []
+
+    def make():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = msgspec.structs.replace(server.settings, port=port)
+        started.append(type(server)(settings, tmp_path / f"serve-{port}.log"))
+        started[-1].start()
+        return started[-1]
+
+    yield make
+    for one in started:
+        one.stop()
+
+
+async def test_signing_out_on_one_server_ends_the_session_on_another_at_once(api, other_server):
+    await register(api)
+    headers = {"authorization": f"Bearer {(await sign_in(api.client)).json()['token']}"}
+    cookie = (await sign_in(api.client, cookie=True)).headers["set-cookie"].split(";")[0]
+    booking = {**headers, "idempotency-key": "k" * 20}
+    body = {"slotId": str(api.slots[0].id)}
+    api.client.cookies.clear()
+    before = [
+        await other_server.get("/users/me", headers=headers),
+        await other_server.get("/users/me", headers={"cookie": cookie}),
+    ]
+
+    await api.client.delete("/sessions", headers=headers)
+
+    after = [
+        await other_server.get("/users/me", headers=headers),
+        await other_server.get("/users/me", headers={"cookie": cookie}),
+        await other_server.post("/appointments", json=body, headers=booking),
+    ]
+    assert [answer.status_code for answer in before] == [200, 200]
+    assert [answer.status_code for answer in after] == [401, 401, 401]
+
+
+async def test_disabling_shuts_every_server_at_once(api, other_server):
+    user_id = await register(api)
+    headers = {"authorization": f"Bearer {(await sign_in(api.client)).json()['token']}"}
+    assert (await other_server.get("/users/me", headers=headers)).status_code == 200
+    async with api.services.store.begin() as unit:
+        await unit.accounts.set_disabled_at(user_id, api.services.clock.now())
+        await unit.commit()
+
+    booking = {**headers, "idempotency-key": "k" * 20}
+    body = {"slotId": str(api.slots[0].id)}
+
+    assert (await other_server.get("/users/me", headers=headers)).status_code == 401
+    answer = await other_server.post("/appointments", json=body, headers=booking)
+    assert answer.status_code == 401
+
+
+async def test_of_two_who_accept_one_invitation_one_does(api, other_server):
+    services = api.services
+    invited = await invite(
+        api.receptionist.id,
+        secret=services.settings.secret,
+        transactions=services.transactions,
+        clock=services.clock,
+        new_id=services.new_id,
+        actor=system_actor(api.clinic_id),
+    )
+    bodies = [
+        {"token": invited.token, "password": f"{word} quiet otters"} for word in ("ten", "six")
+    ]
+
+    answers = await asyncio.gather(
+        *(
+            client.post("/invitations/accepted", json=body)
+            for client, body in zip((api.client, other_server), bodies, strict=True)
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [204, 401]
+
+
+@pytest.mark.slow
+async def test_guesses_over_three_processes_never_exceed_the_limit(server, make_server, make_town):
+    """At once, from one address at one account: as many as the account's limit are looked at."""
+    await make_town(slots=1, patients=1)
+    servers = [server, make_server(), make_server()]
+    body = {"email": "somebody@example.org", "password": "a wrong password"}
+    requests = [Request("POST", "/sessions", "", body) for _ in range(GUESSES // 3 + 1)]
+
+    answers = [
+        answer
+        for sent in await asyncio.gather(
+            *(send_together(each.settings.host, each.settings.port, requests) for each in servers)
+        )
+        for answer in sent
+    ]
+
+    statuses = Counter(answer.status for answer in answers)
+    assert set(statuses) == {401, 429}
+    assert statuses[401] == 10
+
+
+@pytest.mark.slow
+async def test_a_known_and_an_unknown_address_take_the_same_time(api):
+    """Interleaved, with the real cost of a hash; the two cannot be told apart by their times."""
+    settings = msgspec.structs.replace(
+        api.services.settings, sign_in_limit="1000/60", account_limit="1000/60"
+    )
+    services = build(settings)
+    app = create_app(services)
+    times: dict[str, list[float]] = {"ada@example.org": [], "nobody@example.org": []}
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            await client.post("/users", json=ADA)
+            for _ in range(15):
+                for email, taken in times.items():
+                    began = time.perf_counter()
+                    answer = await sign_in(client, email, "a wrong password")
+                    taken.append(time.perf_counter() - began)
+                    assert answer.status_code == 401
+
+    known, unknown = times.values()
+    assert min(known) < max(unknown)
+    assert min(unknown) < max(known)
+    ratio = statistics.median(known) / statistics.median(unknown)
+    assert 0.7 < ratio < 1.4, times

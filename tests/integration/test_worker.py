@@ -1,0 +1,135 @@
+"""`clinic worker` as a process: it delivers, is restarted, sets poison aside, and leaves nobody."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from clinic.adapters.postgres.store import PostgresStore
+from clinic.testing.builders import World
+from clinic.testing.contracts.outbox import seed_message
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+PATIENCE_S = 60
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+@dataclass
+class Worker:
+    supervisor: subprocess.Popen[str]
+    log: Path
+    mail: Path
+
+    @property
+    def child(self) -> psutil.Process:
+        until(lambda: bool(psutil.Process(self.supervisor.pid).children()))
+        return psutil.Process(self.supervisor.pid).children()[0]
+
+    def url(self) -> str:
+        """Return where the worker that was started last tells its health."""
+        until(lambda: "worker ready" in self.log.read_text())
+        found: str = re.findall(r"worker ready (http\S+)/metrics", self.log.read_text())[-1]
+        return found
+
+    def ask(self, path: str) -> str:
+        with urllib.request.urlopen(self.url() + path) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def delivered(self) -> int:
+        return len(list((self.mail / "new").glob("*.eml")))
+
+
+@pytest.fixture
+def worker(postgres_urls, valkey_url, tmp_path) -> Iterator[Worker]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
+    log = tmp_path / "worker.log"
+    with log.open("w") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "clinic.entrypoints.cli", "worker"],
+            stdout=output,
+            stderr=output,
+            text=True,
+            cwd=tmp_path,
+            env={
+                **kept,
+                "CLINIC_DATABASE_URL": postgres_urls.app_url,
+                "CLINIC_QUEUE_URL": valkey_url,
+                "CLINIC_MAIL_URL": f"maildir://{tmp_path / 'mail'}",
+                "CLINIC_WORKER_PORT": "0",
+            },
+        )
+    yield Worker(supervisor, log, tmp_path / "mail")
+    supervisor.terminate()
+    supervisor.wait(PATIENCE_S)
+
+
+async def seed(url: str, *, place: int = 0, world: World | None = None) -> World:
+    store = PostgresStore(url)
+    await store.open()
+    sent = await seed_message(store, place=place, world=world)
+    await store.close()
+    return sent.world
+
+
+async def test_worker_delivers_is_restarted_and_ends_in_order(worker, postgres_urls) -> None:
+    world = await seed(postgres_urls.app_url)
+    until(lambda: worker.delivered() == 1)
+
+    assert worker.ask("/health/live") == "alive\n"
+    assert worker.ask("/health/ready") == "ready\n"
+    assert 'clinic_notifications_total{result="sent"} 1.0' in worker.ask("/metrics")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        worker.ask("/elsewhere")
+
+    first = worker.child
+    first.kill()
+    await seed(postgres_urls.app_url, place=1, world=world)
+    until(lambda: worker.delivered() == 2)
+    second = worker.child
+    assert second.pid != first.pid
+
+    worker.supervisor.send_signal(signal.SIGTERM)
+    assert worker.supervisor.wait(PATIENCE_S) == 0
+    assert not second.is_running()
+
+
+async def test_worker_ends_with_a_supervisor_that_is_killed(worker, postgres_urls) -> None:
+    worker.url()
+    child = worker.child
+
+    worker.supervisor.kill()
+
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_poison_is_set_aside_and_stops_nobody(worker, postgres_urls, valkey_url) -> None:
+    worker.url()
+    with redis.Redis.from_url(valkey_url) as client:
+        client.hset("clinic:dramatiq:notifications.msgs", "poison", b"\xff no message")
+        client.rpush("clinic:dramatiq:notifications", "poison")
+        client.zadd("clinic:scheduled", {'"no job': 0})
+
+        await seed(postgres_urls.app_url)
+        until(lambda: worker.delivered() == 1)
+
+        until(lambda: client.llen("clinic:poison") == 2)
+        until(lambda: client.hlen("clinic:dramatiq:notifications.msgs") == 0)

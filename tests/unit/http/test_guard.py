@@ -1,0 +1,258 @@
+"""Limits on requests, and the audit trail of what is refused and what is read."""
+
+from dataclasses import replace
+
+import pytest
+
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.paging import PageRequest
+from clinic.ports.audit import EventQuery
+from clinic.settings import Settings
+from clinic.usecases.audit_buffer import REFUSE_AFTER_S
+from clinic.usecases.sign_in import NOBODY_ID
+
+PASSWORD = "seven quiet otters"
+WRONG = {"email": "nobody@example.org", "password": "wrong password"}
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        log_level="error",
+        fast_passwords=True,
+        sign_in_limit="5/60",
+        account_limit="3/60",
+        register_limit="4/60",
+        read_limit="6/60",
+        write_limit="3/60",
+        anonymous_limit="8/60",
+    )
+
+
+class DeadCounter:
+    async def hit(self, limit, key):
+        raise TemporaryFailure
+
+    async def close(self):
+        """Do nothing."""
+
+
+def put(services, **changed):
+    """Put other parts in the place of the services'."""
+    for name, value in changed.items():
+        object.__setattr__(services, name, value)
+
+
+async def events(api, **filters):
+    await api.services.audit.flush()
+    query = replace(EventQuery(api.world.clinic.id), **filters)
+    return list(await api.services.store.audit_log.events(query, PageRequest(200)))
+
+
+# --- limits
+
+
+async def test_reads_tell_what_is_left_and_the_one_beyond_is_refused(api):
+    answers = [await api.send("GET", "/users/me") for _ in range(7)]
+
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429]
+    assert answers[0].headers["ratelimit-policy"] == '"read";q=6;w=60'
+    assert answers[0].headers["ratelimit"].startswith('"read";r=5;t=')
+    refused = answers[-1]
+    problem = refused.json()
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert problem["type"] == "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    assert problem["violated-policies"] == ["read"]
+    assert problem["code"] == "quota_exceeded"
+    wait_s = int(refused.headers["retry-after"])
+    assert 0 < wait_s <= 60
+    assert refused.headers["ratelimit"] == f'"read";r=0;t={wait_s}'
+
+
+async def test_one_users_requests_are_counted_apart_from_anothers_and_reads_from_writes(api):
+    for _ in range(7):
+        await api.send("GET", "/users/me")
+
+    assert (await api.send("GET", "/users/me")).status_code == 429
+    assert (await api.send("GET", "/users/me", who="doctor")).status_code == 200
+    assert (await api.send("PATCH", "/users/me", {"name": "New"})).status_code == 200
+
+
+async def test_writes_are_limited_and_change_nothing_beyond(api):
+    names = ["One", "Two", "Three", "Four"]
+    answers = [await api.send("PATCH", "/users/me", {"name": name}) for name in names]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert (await api.send("GET", "/users/me")).json()["name"] == "Three"
+
+
+async def test_sign_ins_are_limited_by_address(api):
+    codes = [
+        (
+            await api.client.post("/sessions", json={**WRONG, "email": f"n{number}@example.org"})
+        ).status_code
+        for number in range(7)
+    ]
+
+    assert codes == [401] * 5 + [429] * 2
+
+
+async def test_sign_ins_to_one_account_are_limited_wherever_they_come_from(api):
+    emails = [
+        "nobody@example.org",
+        "Nobody@Example.org",
+        " nobody@example.org",
+        "nobodY@example.org",
+    ]
+    answers = [
+        await api.client.post("/sessions", json={**WRONG, "email": email}) for email in emails
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[-1].json()["violated-policies"] == ["account"]
+
+
+async def test_registering_is_limited_by_address(api):
+    body = {"name": "A", "password": PASSWORD}
+    codes = [
+        (
+            await api.send("POST", "/users", {**body, "email": f"a{number}@x.org"}, who=None)
+        ).status_code
+        for number in range(5)
+    ]
+
+    assert codes == [201] * 4 + [429]
+
+
+async def test_guesses_at_tokens_are_limited_by_address(api):
+    headers = {"authorization": "Bearer x.y.z"}
+    codes = [(await api.client.get("/users/me", headers=headers)).status_code for _ in range(10)]
+
+    assert codes == [401] * 8 + [429] * 2
+    assert (await api.send("GET", "/users/me")).status_code == 200
+
+
+async def test_health_is_not_limited(api):
+    codes = {(await api.client.get("/health/live")).status_code for _ in range(50)}
+
+    assert codes == {200}
+
+
+async def test_without_the_counter_reads_and_bookings_go_on_and_sign_ins_do_not(api):
+    put(api.services, limiter=DeadCounter())
+
+    assert (await api.send("GET", "/users/me")).status_code == 200
+    await api.book()
+    shut = [
+        await api.client.post("/sessions", json=WRONG),
+        await api.send(
+            "POST", "/users", {"name": "A", "email": "a@x.org", "password": PASSWORD}, who=None
+        ),
+    ]
+    for answer in shut:
+        assert (answer.status_code, answer.json()["code"]) == (503, "temporary_failure")
+        assert answer.headers["retry-after"]
+
+
+# --- audit
+
+
+async def test_reads_of_patients_are_kept_by_id_and_nothing_else(api):
+    booked = await api.book()
+    patient_id = booked["patientId"]
+    await api.send("GET", f"/patients/{patient_id}", who="doctor", headers={"x-request-id": "one"})
+    await api.send("GET", f"/appointments/{booked['id']}", who="receptionist")
+    await api.send("GET", "/patients", who="receptionist")
+    await api.send("GET", "/doctors", who="receptionist")
+
+    listed, appointment, patient = await events(api, action="read")
+
+    assert (patient.actor_id, patient.actor_role) == (api.world.doctor.id, "DOCTOR")
+    assert (patient.entity, str(patient.patient_id)) == ("patients", patient_id)
+    assert patient.detail == {"route": "/patients/{patient_id}"}
+    assert (patient.request_id, patient.outcome) == ("one", "done")
+    assert patient.session_id == api.world.doctor.id
+    assert (appointment.entity, str(appointment.entity_id)) == ("appointments", booked["id"])
+    assert str(appointment.patient_id) == patient_id
+    assert set(listed.detail["ids"]) == {str(each.id) for each in api.world.patients}
+    assert "Patient A" not in repr([listed, appointment, patient])
+
+
+async def test_denials_are_kept(api):
+    other = api.world.patients[1]
+    await api.send("GET", "/patients", who="patient")
+    await api.send("GET", f"/patients/{other.id}", who="patient")
+    await api.client.get("/users/me", headers={"authorization": "Bearer x"})
+
+    found = [
+        *await events(api, outcome="permission_denied"),
+        *await events(api, outcome="patient_not_found"),
+        *await events(api, clinic_id=NOBODY_ID),
+    ]
+
+    assert [event.action for event in found] == ["get", "get", "get"]
+    assert found[0].actor_id == api.world.patients[0].id
+    assert found[1].entity_id == other.id
+    assert found[2].outcome == "not_signed_in"
+
+
+async def test_sign_ins_and_their_failures_are_kept_without_the_address(api):
+    body = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+    user_id = (await api.send("POST", "/users", body, who=None)).json()["user"]["id"]
+    await api.client.post("/sessions", json={"email": body["email"], "password": "wrong one"})
+    made = await api.client.post("/sessions", json={"email": body["email"], "password": PASSWORD})
+    token = made.json()["token"]
+    await api.client.delete("/sessions/current", headers={"authorization": f"Bearer {token}"})
+
+    out, in_, failed, registered = await events(api, actor_id=None)
+
+    assert [each.action for each in (out, in_, failed, registered)] == [
+        "sign_out",
+        "sign_in",
+        "sign_in",
+        "register",
+    ]
+    assert (failed.outcome, str(failed.entity_id)) == ("denied", user_id)
+    assert str(in_.session_id) == made.json()["id"]
+    assert "ada@" not in repr((out, in_, failed, registered))
+
+
+async def test_reads_are_refused_while_nothing_can_be_kept_and_writes_are_not(api):
+    booked = await api.book()
+    clock = [0.0]
+    audit = api.services.audit
+    audit._now_s = lambda: clock[0]
+
+    async def fail(events):
+        raise TemporaryFailure
+
+    audit._log = type("Dead", (), {"append": staticmethod(fail)})()
+    shown = await api.send("GET", f"/appointments/{booked['id']}")
+    with pytest.raises(TemporaryFailure):
+        await audit.flush()
+    clock[0] = REFUSE_AFTER_S + 1
+    refused = await api.send("GET", f"/appointments/{booked['id']}")
+
+    assert shown.status_code == 200
+    assert (refused.status_code, refused.json()["code"]) == (503, "audit_unavailable")
+    assert (await api.send("GET", "/doctors")).status_code == 200
+    audit._log = api.services.store.audit_log
+    await audit.flush()
+    assert (await api.send("GET", f"/appointments/{booked['id']}")).status_code == 200
+    assert len(await events(api, action="read")) == 2
+
+
+async def test_the_log_is_read_in_pages_by_the_office_alone(api, settings):
+    for _ in range(3):
+        await api.send("GET", "/patients", who="doctor")
+    await api.services.audit.flush()
+
+    first = await api.send("GET", "/audit?limit=2&action=read", who="receptionist")
+    second = await api.send(
+        "GET", f"/audit?limit=2&action=read&cursor={first.json()['next']}", who="receptionist"
+    )
+
+    assert [len(page.json()["items"]) for page in (first, second)] == [2, 1]
+    event = first.json()["items"][0]
+    assert (event["actorId"], event["action"]) == (str(api.world.doctor.id), "read")
+    assert (await api.send("GET", "/audit", who="patient")).status_code == 403

@@ -1,0 +1,359 @@
+"""Who may do what: every route × every role × what is one's own, another's, another clinic's.
+
+The routes are the application's own list, so that a new one without a line here fails. Each is
+asked for another clinic's thing first, then another person's, then one's own: what is refused
+changes nothing, and the next answers would tell.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from clinic.bootstrap import Services, in_memory
+from clinic.domain.people import Role
+from clinic.domain.sessions import hash_of
+from clinic.entrypoints.http.app import create_app
+from clinic.entrypoints.http.tokens import issue_token
+from clinic.settings import Settings
+from clinic.testing import FixedClock, World, a_user, an_availability, seed_booking, seed_world
+from clinic.testing.builders import NOW, a_session, an_exception, new_id
+
+ROLES = ("patient", "doctor", "receptionist", "admin")
+#: answers to what is one's own, another's here, another clinic's; one for those without an id
+Answers = tuple[int, ...]
+
+PUBLIC = {
+    "POST /sessions",
+    "POST /users",
+    "POST /invitations/accepted",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /schema",
+    "GET /schema/swagger",
+    "GET /schema/static/{name}",
+    "GET /schema/openapi.json",
+    "GET /problems/{code}",
+    # Whoever has the link may follow it; it is signed, and for one appointment.
+    "GET /m/{token}",
+    "POST /m/{token}",
+    "GET /unsubscribe/{token}",
+    "POST /unsubscribe/{token}",
+}
+_EVERYONE = dict.fromkeys(ROLES, (200,))
+_STAFF = {**_EVERYONE, "patient": (403,)}
+_OFFICE = {**_STAFF, "doctor": (403,)}
+_ADMIN = {**_OFFICE, "receptionist": (403,)}
+
+
+def _made(row: dict[str, Answers]) -> dict[str, Answers]:
+    return {role: (201,) if answer == (200,) else answer for role, answer in row.items()}
+
+
+def _gone(row: dict[str, Answers]) -> dict[str, Answers]:
+    return {role: (204,) if answer == (200,) else answer for role, answer in row.items()}
+
+
+def _calendar(done: int) -> dict[str, Answers]:
+    return {
+        "patient": (403, 403, 403),
+        "doctor": (done, 403, 404),
+        "receptionist": (done, done, 404),
+        "admin": (done, done, 404),
+    }
+
+
+_HERE = dict.fromkeys(ROLES, (200, 200, 404))
+_OWN = {"patient": (200, 404, 404), "doctor": (200, 404, 404)}
+_OFFICE_ALL = {"receptionist": (200, 200, 404), "admin": (200, 200, 404)}
+_ADMIN_ALL = dict.fromkeys(ROLES[:3], (403, 403, 403))
+
+#: method and path → role → answers
+MATRIX: dict[str, dict[str, Answers]] = {
+    "POST /appointments": {
+        "patient": (201, 404, 404),
+        "doctor": (201, 403, 404),
+        "receptionist": (201, 201, 404),
+        "admin": (201, 201, 404),
+    },
+    "GET /appointments": _EVERYONE,
+    "GET /appointments/{appointment_id}": {**_OWN, **_OFFICE_ALL},
+    "PATCH /appointments/{appointment_id}": {**_OWN, **_OFFICE_ALL},
+    "GET /appointments/{appointment_id}/audit": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
+    "GET /appointments/{appointment_id}/notifications": {
+        **_OWN,
+        **_OFFICE_ALL,
+        "patient": (403,) * 3,
+    },
+    "POST /swaps": {
+        "patient": (403,) * 3,
+        "doctor": (200, 404, 404),
+        **_OFFICE_ALL,
+    },
+    "GET /slots": _EVERYONE,
+    "GET /slots/{slot_id}": _HERE,
+    "PATCH /slots/{slot_id}": _calendar(200),
+    "GET /doctors/{doctor_id}/slots": _HERE,
+    "PATCH /doctors/{doctor_id}/slots": _calendar(200),
+    "POST /doctors/{doctor_id}/slots": _calendar(200) | {"doctor": (200, 403, 403)},
+    "GET /availabilities": _STAFF,
+    "POST /availabilities": _calendar(201),
+    "GET /availabilities/{availability_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
+    "PATCH /availabilities/{availability_id}": _calendar(200),
+    "DELETE /availabilities/{availability_id}": _calendar(200),
+    "GET /availability-exceptions": _STAFF,
+    "POST /availability-exceptions": _calendar(201),
+    "GET /availability-exceptions/{exception_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
+    "DELETE /availability-exceptions/{exception_id}": _calendar(200),
+    "GET /doctors": _EVERYONE,
+    "POST /doctors": _made(_ADMIN),
+    "GET /doctors/{doctor_id}": _HERE,
+    "GET /patients": _STAFF,
+    "POST /patients": _made(_OFFICE),
+    "GET /patients/{patient_id}": {**_HERE, "patient": (200, 404, 404)},
+    "GET /clinics/current": _EVERYONE,
+    "PATCH /clinics/current": _ADMIN,
+    "POST /clinics": _made(_ADMIN),
+    "GET /sessions": _EVERYONE,
+    "DELETE /sessions": _gone(_EVERYONE),
+    "DELETE /sessions/current": _gone(_EVERYONE),
+    "DELETE /sessions/{session_id}": dict.fromkeys(ROLES, (204, 404, 404)),
+    "DELETE /users/{user_id}/sessions": _ADMIN_ALL | {"admin": (204, 204, 404)},
+    "GET /users": _ADMIN,
+    "GET /users/me": _EVERYONE,
+    "PATCH /users/me": _EVERYONE,
+    "PUT /users/me/password": dict.fromkeys(ROLES, (403,)),
+    "GET /users/me/export": _EVERYONE,
+    "GET /users/me/notification-preferences": _EVERYONE,
+    "PUT /users/me/notification-preferences": _EVERYONE,
+    "GET /users/{user_id}": _ADMIN_ALL | {"admin": (200, 200, 404)},
+    "PATCH /users/{user_id}": _ADMIN_ALL | {"admin": (200, 200, 404)},
+    "POST /users/{user_id}/invitations": _ADMIN_ALL | {"admin": (201, 201, 404)},
+    # Those of this clinic are members of it already, and nobody here is staff of another.
+    "PUT /users/{user_id}/membership": _ADMIN_ALL | {"admin": (400, 400, 404)},
+    "POST /users/{user_id}/erasure": _ADMIN_ALL | {"admin": (200, 200, 404)},
+    "GET /notifications": _STAFF,
+    "GET /audit": _OFFICE,
+    "GET /graphql": _EVERYONE,
+    "POST /graphql": _EVERYONE,
+}
+
+
+@dataclass
+class Town:
+    """Two clinics with the same things in both, and a way to ask."""
+
+    client: httpx.AsyncClient
+    services: Services
+    here: World
+    there: World
+    ids: dict[str, tuple[dict[str, UUID], dict[str, UUID], dict[str, UUID]]]
+    tokens: dict[str, str]
+
+    async def ask(
+        self, method: str, path: str, who: str | None, target: int, body: Any
+    ) -> httpx.Response:
+        ids = self.ids[who or "patient"][target]
+        headers = {"idempotency-key": str(new_id()), "if-match": "*"}
+        if who is not None:
+            headers["authorization"] = f"Bearer {self.tokens[who]}"
+        where = path.format_map({**ids, "name": "x.js", "code": "slot_taken", "token": "x"})
+        query = "?query={me{id}}" if (method, path) == ("GET", "/graphql") else ""
+        return await self.client.request(method, where + query, json=body, headers=headers)
+
+
+@pytest.fixture
+async def town():
+    clock = FixedClock(NOW)
+    services = in_memory(clock=clock, settings=Settings(log_level="error", fast_passwords=True))
+    app = create_app(services)
+    async with app.lifespan():
+        here = await seed_world(services.store, patients="ABCD")
+        there = await seed_world(services.store, patients="ABCD")
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            yield await _settle(client, services, here, there)
+
+
+async def _settle(client: httpx.AsyncClient, services: Services, here: World, there: World) -> Town:
+    ids: dict[str, Any] = {role: [] for role in ROLES}
+    staff = {Role.RECEPTIONIST: a_user(Role.RECEPTIONIST), Role.ADMIN: a_user(Role.ADMIN)}
+    own_users = {
+        "patient": here.patients[0].id,
+        "doctor": here.doctor.id,
+        "receptionist": staff[Role.RECEPTIONIST].id,
+        "admin": staff[Role.ADMIN].id,
+    }
+    roles = dict(zip(ROLES, (Role.PATIENT, Role.DOCTOR, *staff), strict=True))
+    mine, others = await _things(services, here)
+    foreign, _ = await _things(services, there)
+    async with services.store.begin() as unit:
+        for user in staff.values():
+            await unit.people.add_user(user)
+            await unit.accounts.add_staff(here.clinic.id, user.id)
+        for role, user_id in own_users.items():
+            await unit.sessions.add(a_session(here.clinic, user_id, roles[role]))
+            ids[role] = new_id()
+            spare = replace(
+                a_session(here.clinic, user_id, roles[role]),
+                id=ids[role],
+                token_hash=hash_of(str(ids[role])),
+            )
+            await unit.sessions.add(spare)
+        other = a_session(here.clinic, here.patients[1].id, Role.PATIENT)
+        far = a_session(there.clinic, there.patients[0].id, Role.PATIENT)
+        await unit.sessions.add(other)
+        await unit.sessions.add(far)
+        await unit.commit()
+    settings = services.settings
+    return Town(
+        client,
+        services,
+        here,
+        there,
+        {
+            role: (
+                {**mine, "session_id": ids[role]},
+                {**others, "session_id": other.id},
+                {**foreign, "session_id": far.id},
+            )
+            for role in ROLES
+        },
+        {
+            role: issue_token(
+                settings,
+                user_id=own_users[role],
+                role=roles[role],
+                clinic_id=here.clinic.id,
+                now=NOW,
+                lifetime_s=3600,
+                session_id=own_users[role],
+            )
+            for role in ROLES
+        },
+    )
+
+
+async def _things(services: Services, world: World) -> tuple[dict[str, UUID], dict[str, UUID]]:
+    """Make two of everything: the doctor's with the first patient, the colleague's with the
+    second."""
+    made = []
+    for doctor, slots, patient in (
+        (world.doctor, world.slots, world.patients[0]),
+        (world.colleague, world.colleague_slots, world.patients[1]),
+    ):
+        booked = await seed_booking(services.store, world.clinic, slots[0], patient)
+        third = world.patients[2 if doctor is world.doctor else 3]
+        second = await seed_booking(services.store, world.clinic, slots[1], third)
+        hours, day_off = an_availability(doctor), an_exception(doctor)
+        async with services.store.begin() as unit:
+            await unit.calendars.add_availability(hours)
+            await unit.calendars.add_exception(day_off)
+            await unit.commit()
+        made.append(
+            {
+                "appointment_id": booked.id,
+                "second_id": second.id,
+                "slot_id": slots[2].id,
+                "doctor_id": doctor.id,
+                "patient_id": patient.id,
+                "user_id": patient.id,
+                "availability_id": hours.id,
+                "exception_id": day_off.id,
+            }
+        )
+    return made[0], made[1]
+
+
+def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
+    """Return a body that is right for whoever may."""
+    given = {name: str(value) for name, value in ids.items()}
+    person = {"name": "New Person", "email": f"new{number}@example.org"}
+    late = {"date": f"2027-01-{number + 4:02}", "startTime": "07:00", "endTime": "08:00"}
+    bodies: dict[str, Any] = {
+        "POST /appointments": {
+            "slotId": given["slot_id"],
+            "patientId": given["patient_id"],
+            "override": who != "patient",
+        },
+        "PATCH /appointments/{appointment_id}": {"status": "CONFIRMED"},
+        "POST /swaps": {"appointmentIds": [given["appointment_id"], given["second_id"]]},
+        "PATCH /slots/{slot_id}": {"status": "BLOCKED"},
+        "PATCH /doctors/{doctor_id}/slots": {
+            "from": "2026-11-24T00:00:00Z",
+            "to": "2026-11-25T00:00:00Z",
+            "status": "BLOCKED",
+        },
+        "POST /doctors/{doctor_id}/slots": {},
+        "POST /availabilities": {"doctorId": given["doctor_id"], "slotMinutes": 30, **late},
+        "PATCH /availabilities/{availability_id}": {"reason": "new"},
+        "POST /availability-exceptions": {
+            "doctorId": given["doctor_id"],
+            "kind": "remove",
+            "date": late["date"],
+        },
+        "POST /doctors": {**person, "specialty": "General"},
+        "POST /patients": person,
+        "PATCH /clinics/current": {"name": "Renamed"},
+        "POST /clinics": {"name": "Another", "timeZone": "UTC"},
+        "PATCH /users/me": {"name": "Myself"},
+        "PUT /users/me/password": {"current": "wrong", "password": "seven quiet otters"},
+        "PUT /users/me/notification-preferences": {},
+        "PATCH /users/{user_id}": {"disabled": True},
+        "POST /users/{user_id}/invitations": {},
+        "PUT /users/{user_id}/membership": {},
+        "POST /users/{user_id}/erasure": {},
+        "POST /graphql": {"query": "{me{id}}"},
+    }
+    return bodies.get(operation)
+
+
+def operations() -> list[str]:
+    app = create_app(in_memory())
+    return [f"{one.method} {one.path}" for one in app.state.endpoints]
+
+
+def test_every_route_of_the_application_has_its_line() -> None:
+    app = create_app(in_memory())
+    listed = {one.path for one in app.state.endpoints}
+
+    assert {route.path.replace(":str}", "}") for route in app.routes} == listed
+    assert set(operations()) == set(MATRIX) | PUBLIC
+    public = {f"{one.method} {one.path}" for one in app.state.endpoints if one.needs is None}
+    assert public == PUBLIC
+
+
+@pytest.mark.parametrize("who", ROLES)
+@pytest.mark.parametrize("operation", MATRIX)
+async def test_matrix(town, operation, who):
+    method, path = operation.split(" ")
+    expected = MATRIX[operation][who]
+    if path == "/users/{user_id}/erasure":
+        await _cancel_all(town)
+
+    answers = []
+    for target in reversed(range(len(expected))):
+        body = body_of(operation, town.ids[who][target], who, target)
+        answers.insert(0, await town.ask(method, path, who, target, body))
+
+    assert [answer.status_code for answer in answers] == list(expected), answers[0].text
+    assert [answer.text for answer in answers if "internal" in answer.text] == []
+
+
+@pytest.mark.parametrize("operation", MATRIX)
+async def test_nobody_passes_without_signing_in(town, operation):
+    method, path = operation.split(" ")
+
+    answer = await town.ask(method, path, None, 0, body_of(operation, town.ids["admin"][0], "", 1))
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
+
+
+async def _cancel_all(town: Town) -> None:
+    for target in (0, 1):
+        for name in ("appointment_id", "second_id"):
+            path = f"/appointments/{town.ids['admin'][target][name]}"
+            answer = await town.ask("PATCH", path, "admin", target, {"status": "CANCELLED"})
+            assert answer.status_code == 200

@@ -1,0 +1,287 @@
+"""A patient's data: shown to nobody else, exported, erased, and never in a log."""
+
+import asyncio
+import json
+import logging
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from clinic.bootstrap import in_memory
+from clinic.domain.people import Role, User
+from clinic.entrypoints.http.access_log import FLUSH_AFTER_S
+from clinic.entrypoints.http.app import create_app
+from clinic.entrypoints.http.tokens import issue_token
+from clinic.settings import Settings
+from clinic.testing import FixedClock, seed_booking, seed_world
+from clinic.testing.builders import NOW, a_session
+
+PASSWORD = "seven quiet otters"
+BEN = {
+    "name": "Benedikta Quellenreuther",
+    "email": "benedikta@secret.example.org",
+    "phone": "+442079460958",
+    "password": "eight loud badgers",
+}
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(log_level="debug", fast_passwords=True)
+
+
+@pytest.fixture
+async def ben(api):
+    """Somebody with an appointment; the token is theirs."""
+    await api.send("POST", "/users", BEN, who=None)
+    body = {"email": BEN["email"], "password": BEN["password"]}
+    signed_in = (await api.client.post("/sessions", json=body)).json()
+    headers = {"authorization": f"Bearer {signed_in['token']}", "idempotency-key": "k" * 20}
+    booked = await api.client.post(
+        "/appointments",
+        json={"slotId": str(api.world.slots[0].id), "reason": "a rash nobody must know of"},
+        headers=headers,
+    )
+    assert booked.status_code == 201
+    return {
+        "id": signed_in["user"]["id"],
+        "token": signed_in["token"],
+        "headers": headers,
+        "appointment": booked.json()["id"],
+    }
+
+
+async def test_nothing_of_a_patient_stands_in_the_log(api, ben, caplog, capfd, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    # The test's own client tells whom it asks.
+    for client in ("httpx", "httpcore"):
+        caplog.set_level(logging.WARNING, client)
+    bad = {"name": BEN["name"], "email": BEN["email"], "password": "x", "nonsense": BEN["phone"]}
+
+    await api.client.get("/users/me", headers=ben["headers"])
+    await api.client.get("/users/me/export", headers=ben["headers"])
+    await api.client.patch("/users/me", json={"phone": BEN["phone"]}, headers=ben["headers"])
+    await api.client.post("/sessions", json={"email": BEN["email"], "password": "wrong"})
+    await api.client.post("/users", json=bad)
+    await api.client.post("/users", json={**BEN, "email": BEN["email"].upper()})
+    await api.client.get(f"/users/{BEN['email']}", headers=ben["headers"])
+    await api.client.get(f"/nowhere/{BEN['email']}?name={BEN['name']}", headers=ben["headers"])
+    await api.client.get(f"/m/{ben['token']}")
+    await api.client.get("/patients", headers={"authorization": f"Bearer {ben['token']}x"})
+    await api.send("GET", f"/patients/{ben['id']}", who="receptionist")
+    await api.send("POST", f"/users/{ben['id']}/erasure", {}, who="admin")
+    broken = api.services.store.people
+
+    async def fail(*_, **__):
+        raise RuntimeError(f"{BEN['name']} broke it")
+
+    monkeypatch.setattr(type(broken), "user", fail)
+    assert (await api.client.get("/users/me", headers=ben["headers"])).status_code == 500
+
+    await asyncio.sleep(FLUSH_AFTER_S + 0.1)
+    out, err = capfd.readouterr()
+    written = out + err + caplog.text
+    assert written.count('"event":"request"') >= 12
+    assert "RuntimeError" in written
+    secrets = [
+        *BEN.values(),
+        *BEN["name"].split(),
+        ben["token"],
+        ben["token"].rpartition(".")[2],
+        "a rash nobody must know of",
+    ]
+    assert [secret for secret in secrets if secret.lower() in written.lower()] == []
+
+
+async def test_one_exports_all_that_is_kept_about_oneself_and_nothing_of_others(api, ben):
+    await api.send("GET", f"/patients/{ben['id']}", who="receptionist")
+    await api.services.audit.flush()
+
+    answer = await api.client.get("/users/me/export", headers=ben["headers"])
+
+    export = answer.json()
+    assert export["user"]["email"] == BEN["email"]
+    assert [each["id"] for each in export["appointments"]] == [ben["appointment"]]
+    assert [each["current"] for each in export["sessions"]] == [True]
+    seen = {(each["role"], each["action"]) for each in export["events"]}
+    assert {("RECEPTIONIST", "read"), ("PATIENT", "BOOK")} <= seen
+    assert str(api.receptionist.id) not in answer.text
+
+
+async def test_an_erased_patient_is_a_pseudonym_and_cannot_sign_in(api, ben):
+    refused = await api.send("POST", f"/users/{ben['id']}/erasure", {}, who="admin")
+    path = f"/appointments/{ben['appointment']}"
+    trail = (await api.send("GET", f"{path}/audit", who="admin")).json()
+    await api.send("PATCH", path, {"status": "CANCELLED"}, who="admin", headers={"if-match": "*"})
+
+    erased = await api.send("POST", f"/users/{ben['id']}/erasure", {}, who="admin")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "upcoming_appointments")
+    assert erased.status_code == 200
+    assert erased.json()["disabled"]
+    assert (await api.client.get("/users/me", headers=ben["headers"])).status_code == 401
+    body = {"email": BEN["email"], "password": BEN["password"]}
+    assert (await api.client.post("/sessions", json=body)).status_code == 401
+    everything = json.dumps(await api.everything())
+    assert BEN["name"] not in everything
+    assert BEN["email"] not in everything
+    assert "Erased patient" in everything
+    after = (await api.send("GET", f"{path}/audit", who="admin")).json()
+    assert after["items"][: len(trail["items"])] == trail["items"]
+    # The address is free again.
+    assert (await api.send("POST", "/users", BEN, who=None)).status_code == 201
+
+
+async def test_staff_are_not_erased_and_nobody_disables_themselves(api):
+    staff = await api.send("POST", f"/users/{api.receptionist.id}/erasure", {}, who="admin")
+    oneself = await api.send("PATCH", f"/users/{api.admin.id}", {"disabled": True}, who="admin")
+
+    assert staff.status_code == 400
+    assert oneself.status_code == 400
+
+
+async def test_who_also_belongs_to_a_clinic_of_others_is_managed_by_nobody_alone(api):
+    clinic = await seed_world(api.services.store)
+    async with api.services.store.begin() as unit:
+        await unit.accounts.add_staff(clinic.clinic.id, api.receptionist.id)
+        await unit.commit()
+    user = f"/users/{api.receptionist.id}"
+
+    answers = [
+        await api.send("PATCH", user, {"disabled": True}, who="admin"),
+        await api.send("POST", f"{user}/invitations", {}, who="admin"),
+        await api.send("DELETE", f"{user}/sessions", who="admin"),
+    ]
+
+    assert {answer.json()["code"] for answer in answers} == {"user_shared"}
+
+
+# --- no byte of anybody else's
+
+#: what is Ben's alone, in every form in which it could be shown
+CANARIES = ("Canary Quellenreuther", "canary@secret.example.org", "+442079460999", "canary-type")
+_PATHS = [
+    ("GET", "/appointments"),
+    ("GET", "/appointments?patient={ben}"),
+    ("GET", "/appointments?doctor={doctor}&status=CANCELLED"),
+    ("GET", "/appointments?limit=1"),
+    ("GET", "/appointments/{appointment}"),
+    ("GET", "/appointments/{mine}"),
+    ("GET", "/appointments/{appointment}/audit"),
+    ("GET", "/appointments/{mine}/notifications"),
+    ("GET", "/patients"),
+    ("GET", "/patients/{ben}"),
+    ("GET", "/users"),
+    ("GET", "/users/{ben}"),
+    ("GET", "/users/me/export"),
+    ("GET", "/slots?status=all"),
+    ("GET", "/slots/{slot}"),
+    ("GET", "/doctors/{doctor}/slots"),
+    ("GET", "/doctors/{doctor}"),
+    ("GET", "/audit?patient={ben}"),
+    ("GET", "/sessions"),
+    ("POST", "/appointments"),
+    ("POST", "/swaps"),
+    ("PATCH", "/appointments/{appointment}"),
+    ("PATCH", "/appointments/{mine}"),
+    ("PATCH", "/slots/{slot}"),
+    ("PATCH", "/users/{ben}"),
+    ("PATCH", "/users/me"),
+    ("DELETE", "/sessions/{ben}"),
+    ("POST", "/users/{ben}/invitations"),
+    ("POST", "/users"),
+    ("POST", "/graphql"),
+]
+_BODIES = [
+    None,
+    {},
+    {"slotId": "{slot}"},
+    {"slotId": "{free}", "type": "Check"},
+    {"slotId": "{free}", "patientId": "{ben}"},
+    {"slotId": "{slot}", "patientId": "{mine}", "override": True},
+    {"status": "CANCELLED"},
+    {"status": "CONFIRMED", "reason": "why"},
+    {"appointmentIds": ["{mine}", "{appointment}"]},
+    {"disabled": False},
+    {"email": "CANARY@secret.example.org"},
+    {"name": "X", "email": "canary@secret.example.org", "password": PASSWORD},
+    {"query": "{getAppointments{id patientName doctorName date time duration type status}}"},
+    {"query": '{getAppointments(doctor: "Dr Grace Hill"){patientName type}}'},
+    {"query": "{appointments{edges{node{id patientName}}}}"},
+    {"query": '{appointments(patientId: "{ben}"){edges{node{id patientName}}}}'},
+    {"query": "{me{id name email}}"},
+]
+_REQUESTS = st.tuples(
+    st.sampled_from(_PATHS), st.sampled_from(_BODIES), st.sampled_from(["*", '"1"', '"2"', None])
+)
+
+
+def _filled(value, ids):
+    text = json.dumps(value)
+    for name, each in ids.items():
+        text = text.replace("{" + name + "}", each)
+    return json.loads(text)
+
+
+async def _ask_all(requests):
+    services = in_memory(
+        clock=FixedClock(NOW), settings=Settings(log_level="error", fast_passwords=True)
+    )
+    app = create_app(services)
+    async with app.lifespan():
+        world = await seed_world(services.store, patients="AB")
+        ada, canary = world.patients
+        async with services.store.begin() as unit:
+            await unit.accounts.replace_user(
+                User(canary.id, CANARIES[0], CANARIES[1], Role.PATIENT, CANARIES[2])
+            )
+            await unit.sessions.add(a_session(world.clinic, ada.id, Role.PATIENT))
+            await unit.sessions.add(a_session(world.clinic, canary.id, Role.PATIENT))
+            await unit.commit()
+        theirs = await seed_booking(services.store, world.clinic, world.slots[0], canary)
+        mine = await seed_booking(services.store, world.clinic, world.slots[1], ada)
+        ids = {
+            "ben": str(canary.id),
+            "appointment": str(theirs.id),
+            "mine": str(mine.id),
+            "slot": str(world.slots[0].id),
+            "free": str(world.slots[2].id),
+            "doctor": str(world.doctor.id),
+        }
+        token = issue_token(
+            services.settings,
+            user_id=ada.id,
+            role=Role.PATIENT,
+            clinic_id=world.clinic.id,
+            now=NOW,
+            lifetime_s=3600,
+            session_id=ada.id,
+        )
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            for number, ((method, path), body, match) in enumerate(requests):
+                headers = {"authorization": f"Bearer {token}", "idempotency-key": f"k{number:020}"}
+                if match:
+                    headers["if-match"] = match
+                answer = await client.request(
+                    method, _filled(path, ids), json=_filled(body, ids), headers=headers
+                )
+                told = answer.text + repr(answer.headers)
+                sent = json.dumps(body)
+                for secret in (*CANARIES, str(theirs.id), str(canary.id)):
+                    echoed = (
+                        secret in _filled(path, ids) or secret.lower() in _filled(sent, ids).lower()
+                    )
+                    assert echoed or secret not in told, (method, path, body, told)
+                assert answer.status_code < 500
+                assert CANARIES[0] not in told
+                assert CANARIES[2] not in told
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(_REQUESTS, min_size=1, max_size=12))
+def test_no_sequence_of_a_patients_requests_shows_a_byte_of_another(requests):
+    asyncio.run(_ask_all(requests))
