@@ -1,5 +1,6 @@
 """Random days lived on the memory adapter and on PostgreSQL side by side."""
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -7,6 +8,8 @@ from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing import StoreComparison
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_postgres_answers_as_memory_does(module_postgres_urls, empty_database) -> None:
     class PostgresComparison(StoreComparison):
         async def open_store(self) -> PostgresStore:

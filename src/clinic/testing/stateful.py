@@ -522,6 +522,19 @@ class StoreComparison(RuleBasedStateMachine):
                 return
             page = PageRequest(limit, found.next)
 
+    @precondition(lambda self: self.slots)
+    @rule(pick=PICK, limit=st.integers(1, 5))
+    def read_the_nearest(self, pick: int, limit: int) -> None:
+        """Ask what is free close to some slot."""
+        slot, now = self._slot(pick), self.clock.now()
+        self.both(
+            lambda side: _listed(
+                side.store.calendars.nearest_free(
+                    slot, starts_from=now, starts_before=now + timedelta(days=5), limit=limit
+                )
+            )
+        )
+
     @rule(role=ROLES, pick=PICK, limit=st.integers(1, 5))
     def read_appointments(self, role: Role, pick: int, limit: int) -> None:
         """List what somebody may see."""

@@ -16,6 +16,7 @@ from clinic.domain.errors import (
     UserNotFound,
     UserShared,
 )
+from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.passwords import checked_password
 from clinic.domain.people import Actor, Role, Scope, User, checked_specialty
@@ -132,6 +133,7 @@ async def add_user(
             _event(actor, "add_user", user.id, clock, new_id, reason, role=user.role.value)
         )
         account = Account(user, None, None, (clinic_id,))
+        await unit.messages.add([_invitation_mail(account, actor, clock, new_id)])
         return Invited(account, _invitation(account, secret, clock))
 
     return await transactions.run(work)
@@ -156,6 +158,7 @@ async def invite(
     async def work(unit: UnitOfWork) -> Invited:
         account = await managed_account(unit.accounts, actor, user_id)
         await unit.events.add(_event(actor, "invite", user_id, clock, new_id, reason))
+        await unit.messages.add([_invitation_mail(account, actor, clock, new_id)])
         return Invited(account, _invitation(account, secret, clock))
 
     return await transactions.run(work)
@@ -460,6 +463,20 @@ async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Ac
         if mine is None or not set(account.clinics) <= set(mine.clinics):
             raise UserShared()
     return account
+
+
+def _invitation_mail(
+    account: Account, actor: Actor, clock: Clock, new_id: IdSource
+) -> Message:
+    """Return the mail with the invitation, which its sender signs when it goes out."""
+    return account_mail(
+        INVITATION if account.password_hash is None else PASSWORD_RESET,
+        clinic_id=actor.clinic_id,
+        user_id=account.user.id,
+        valid_for=INVITATION_LASTS,
+        now=clock.now(),
+        new_id=new_id,
+    )
 
 
 def _invitation(account: Account, secret: str, clock: Clock) -> str:

@@ -3,7 +3,6 @@
 import importlib
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,7 +11,6 @@ from clinic.entrypoints.cli.app import PACKAGE
 from clinic.entrypoints.cli.commands import COMMANDS, GROUPS, overview
 
 ALL = [*COMMANDS, *(command for _, _, commands in GROUPS for command in commands)]
-HELP_MAX_S = 0.15
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -61,18 +59,3 @@ def test_help_imports_no_library():
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
-def test_help_answers_at_once():
-    took_s = []
-    for _ in range(5):
-        began_at = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "clinic.entrypoints.cli", "--help"],
-            check=True,
-            capture_output=True,
-        )
-        took_s.append(time.perf_counter() - began_at)
-
-    # The best of five: the others tell what else this machine is doing.
-    assert min(took_s) < HELP_MAX_S

@@ -37,6 +37,8 @@ PUBLIC = {
     "GET /schema/openapi.json",
     "GET /problems/{code}",
     # Whoever has the link may follow it; it is signed, and for one appointment.
+    "GET /invitations/{token}",
+    "POST /invitations/{token}",
     "GET /m/{token}",
     "POST /m/{token}",
     "GET /unsubscribe/{token}",

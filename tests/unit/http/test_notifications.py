@@ -189,3 +189,29 @@ async def test_unsubscribe_asks_first_and_a_mail_program_need_not(api, family) -
     assert (asked.status_code, before) == (200, [])
     assert one_click.status_code == 200
     assert (await api.send("GET", path)).json()["optedOut"] == [family]
+
+
+async def test_invitation_goes_out_by_mail_and_its_page_sets_the_password_once(api) -> None:
+    person = {"name": "Nina New", "email": "nina@example.org", "role": "PATIENT"}
+    added = await api.send("POST", "/users", person, who="admin")
+    assert added.status_code == 201, added.text
+    waiting = await api.send("GET", "/notifications?kind=invitation", who="admin")
+    (mail,) = waiting.json()["items"]
+    assert mail["userId"] == added.json()["user"]["id"]
+    path = f"/invitations/{added.json()['invitation']}"
+
+    opened = await page(api, "GET", path)
+    short = await api.client.post(path, data={"password": "short"})
+    first = await api.client.post(path, data={"password": "seven green herons"})
+    second = await api.client.post(path, data={"password": "eight green herons"})
+
+    assert "<form" in opened.text
+    assert short.status_code == 400
+    assert (first.status_code, second.status_code) == (200, 401)
+    assert "<form" not in first.text
+    signed_in = await api.client.post(
+        "/sessions",
+        json={"email": "nina@example.org", "password": "seven green herons"},
+        headers={"idempotency-key": "sign-in-of-this-test-1"},
+    )
+    assert signed_in.status_code == 201

@@ -192,37 +192,48 @@ async def test_a_trailing_slash_makes_no_difference(api):
     assert (await api.send("GET", "/doctors/")).status_code == 200
 
 
-async def test_a_client_that_hangs_up_gets_no_answer(api):
+async def exchange(api, method, path, message, **headers):
+    """Return what the application sends when it receives `message`, as the server sees it."""
     sent = []
 
     async def receive():
-        return {"type": "http.disconnect"}
+        return message
 
-    async def send(message):
-        sent.append(message)
+    async def send(part):
+        sent.append(part)
 
-    headers = {**api.bearer("patient"), "idempotency-key": "k" * 20, "content-length": "5"}
-    app = api.client._transport.app
-    await app(
-        {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/appointments",
-            "raw_path": b"/appointments",
-            "root_path": "",
-            "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 80),
-        },
-        receive,
-        send,
-    )
+    given = {**api.bearer("patient"), **headers}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    await api.client._transport.app(scope, receive, send)
+    return sent
+
+
+async def test_a_client_that_hangs_up_gets_no_answer(api):
+    key = {"idempotency-key": "k" * 20, "content-length": "5"}
+
+    sent = await exchange(api, "POST", "/appointments", {"type": "http.disconnect"}, **key)
 
     assert sent == []
+
+
+@pytest.mark.parametrize("path", ["/doctors", "/doctors/x"])
+async def test_no_body_is_sent_in_answer_to_head(api, path):
+    sent = await exchange(api, "HEAD", path, {"type": "http.request", "body": b""})
+
+    assert [part.get("body") for part in sent] == [None, b""]
 
 
 class TestLog:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.outbox_sql import (
+    BY_INDEX,
     BEGIN_SENDING,
     BEGIN_SENDING_APPOINTMENT,
     CLAIM,
@@ -75,6 +76,7 @@ class PostgresOutbox:
             async with self._engine.begin() as connection:
                 driver = await driver_of(connection)
                 async with psycopg.AsyncRawCursor(driver) as cursor:
+                    await cursor.execute(BY_INDEX)
                     await cursor.execute(PUBLISH, (limit,), binary=True)
                     jobs = [Job(*row) for row in await cursor.fetchall()]
                 if jobs:

@@ -40,9 +40,17 @@ async def seal(*, every: float | None = None) -> None:
         raise InvalidInput(f"Seal every 1 to {EVERY_MAX_S:.0f} seconds.")
     if every is not None:
         await keep_sealing(settings_from_environment(), every)
-    async with _book() as book:
-        rows = await seal_audit(book=book, clock=bootstrap.system_clock())
-        print(f"Sealed {rows} rows.")
+    rows = await seal_once(settings_from_environment())
+    print(f"Sealed {rows} rows.")
+
+
+async def seal_once(settings: Settings) -> int:
+    """Seal what is finished and return how many rows that were. Raises TemporaryFailure."""
+    book = bootstrap.seal_book(settings)
+    try:
+        return await seal_audit(book=book, clock=bootstrap.system_clock())
+    finally:
+        await book.close()
 
 
 async def keep_sealing(settings: Settings, every_s: float) -> None:

@@ -32,7 +32,7 @@ from clinic.entrypoints.http.endpoint import CALL, Endpoint, mount
 from clinic.entrypoints.http.envelope import Envelope
 from clinic.entrypoints.http.graphql import graphql_endpoints
 from clinic.entrypoints.http.guard import Guard
-from clinic.entrypoints.http.pages import links, mailbox
+from clinic.entrypoints.http.pages import invitations, links, mailbox
 from clinic.entrypoints.http.problems import (
     BadRequest,
     InternalError,
@@ -80,6 +80,7 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         *documentation.endpoints(ENDPOINTS),
         *graphql_endpoints(services),
         *links.ENDPOINTS,
+        *invitations.ENDPOINTS,
         *(mailbox.ENDPOINTS if settings.mailbox else ()),
     )
     app = Litestar(

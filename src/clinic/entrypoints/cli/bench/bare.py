@@ -48,7 +48,7 @@ def make_app() -> Litestar:
     return Litestar(
         [
             asgi("/appointments", copy_scope=False)(_appointments(services)),
-            asgi("/doctors/{doctor_id:str}/slots", copy_scope=False)(_slots(services)),
+            asgi("/slots", copy_scope=False)(_slots(services)),
             asgi("/health/live", copy_scope=False)(_live),
         ],
         on_startup=[open_store],
@@ -107,7 +107,7 @@ def _slots(services: Services) -> Any:
             CLINIC_ID,
             dt.datetime.fromisoformat(asked["from"]),
             dt.datetime.fromisoformat(asked["to"]),
-            doctor_id=UUID(scope["path_params"]["doctor_id"]),
+            doctor_id=UUID(asked["doctor"]),
         )
         views = await services.store.calendars.list_slots(query, PageRequest(int(asked["limit"])))
         await _answer(send, 200, _encode(ItemsOut([SlotOut.of(view, _ZONE) for view in views])))

@@ -77,7 +77,9 @@ def listings(world: World, tokens: Tokens | None, number: int) -> Iterator[bytes
     end = start.replace(hour=0) + timedelta(days=LISTING_DAYS)
     span = f"from={quote(start.isoformat())}&to={quote(end.isoformat())}&limit=200"
     for each in range(number):
-        path = f"/doctors/{numbered(DOCTOR_IDS, each % world.doctors)}/slots?{span}"
+        doctor = numbered(DOCTOR_IDS, each % world.doctors)
+        # The bare application's routes have no parts.
+        path = f"/doctors/{doctor}/slots?{span}" if tokens else f"/slots?doctor={doctor}&{span}"
         token = tokens.of_patient(each % world.patients) if tokens else None
         yield request("GET", path, token)
 

@@ -19,6 +19,7 @@ from cyclopts import Parameter
 
 from clinic import bootstrap
 from clinic.bootstrap import CannotStart, Servers
+from clinic.entrypoints.cli.demo.sealer import audit_sealer
 from clinic.entrypoints.cli.demo.seed import seed
 from clinic.entrypoints.cli.demo.show import play
 from clinic.entrypoints.cli.demo.stage import Stage, set_stage
@@ -69,6 +70,7 @@ def _demo(port: int, data: Path, exit_after: bool, began_at: float) -> int:
         stage, is_new = asyncio.run(_prepare(settings, folder))
         _tell_clinic(stage, is_new)
         with (
+            audit_sealer(settings),
             notification_worker(config, folder / "worker.log"),
             web_server(settings, config, folder / "web.log") as web,
         ):

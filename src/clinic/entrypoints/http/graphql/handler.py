@@ -50,7 +50,7 @@ class _GraphqlEndpoint(Endpoint):
     async def _handle(self, call: Call) -> Reply:
         media_type = answer_type(call.headers.get(b"accept"))
         if media_type is None:
-            raise NotAcceptable()
+            raise NotAcceptable(f"Accept {GRAPHQL_TYPE.decode()} or {JSON_TYPE.decode()}.")
         try:
             asked = (
                 read_body(await call.read_body())

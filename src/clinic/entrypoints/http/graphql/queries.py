@@ -61,9 +61,8 @@ class Query:
             doctor=given(doctor),
             on_date=_date_in(given(date)),
         )
-        rows = schedule_rows(schedule)
-        context.note_read(row.id for row in rows)
-        return list(rows)
+        context.note_read([entry.id for entry in schedule.entries])
+        return schedule_rows(schedule)
 
     @strawberry.field(description="The clinic's doctors by name.")
     async def doctors(

@@ -1,0 +1,90 @@
+"""`clinic audit …` and `clinic user …` on a real database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+
+from clinic.entrypoints.cli.app import run_command
+
+SECRET = "of-these-tests-alone-0123456789abcdef"
+
+
+@pytest.fixture
+def environment(postgres_urls, monkeypatch, tmp_path):
+    """The settings of commands as variables."""
+    monkeypatch.chdir(tmp_path)
+    values = {
+        "CLINIC_DATABASE_URL": postgres_urls.app_url,
+        "CLINIC_OWNER_URL": postgres_urls.owner_url,
+        "CLINIC_SEALER_URL": postgres_urls.sealer_url,
+        "CLINIC_SECRET": SECRET,
+        "CLINIC_FAST_PASSWORDS": "true",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return values
+
+
+@pytest.fixture
+def clinic(environment, postgres_urls, capsys):
+    """A clinic with something in its trail."""
+    assert run_command(["clinic", "create", "Riverside", "Europe/London"]) == 0
+    assert run_command(["user", "add", "Alex Adair", "alex@example.org", "admin"]) == 0
+    capsys.readouterr()
+
+
+def test_a_sealed_trail_verifies_and_a_changed_row_is_named(
+    clinic, postgres_server, postgres_urls, capsys, tmp_path
+):
+    sealed = run_command(["audit", "seal"])
+    exported = run_command(["audit", "export", str(tmp_path / "elsewhere")])
+    again = run_command(["audit", "export", str(tmp_path / "elsewhere")])
+    good = run_command(["audit", "verify", "--exports", str(tmp_path / "elsewhere")])
+    told = capsys.readouterr().out
+    with psycopg.connect(postgres_server.url(postgres_urls.name, "superuser")) as connection:
+        connection.execute("SET session_replication_role = replica")
+        (victim,) = connection.execute(
+            "UPDATE audit_event SET reason = 'nothing happened' WHERE action = 'add_user'"
+            " RETURNING id"
+        ).fetchone()
+    bad = run_command(["audit", "verify"])
+
+    assert (sealed, exported, again, good, bad) == (0, 0, 0, 0, 1)
+    assert "Sealed 2 rows." in told
+    assert "1 seals, 2 rows, 0 differences." in told
+    lines = (tmp_path / "elsewhere" / "seals.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [1]
+    assert f"changed: audit_event {victim} in seal 1" in capsys.readouterr().out
+
+
+def test_sealing_goes_on_until_it_is_stopped(clinic, environment, postgres_urls, tmp_path):
+    sealer = subprocess.Popen(
+        [sys.executable, "-m", "clinic.entrypoints.cli", "audit", "seal", "--every", "0.2"],
+        env={**os.environ, **environment},
+        cwd=tmp_path,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        with psycopg.connect(postgres_urls.sealer_url, autocommit=True) as connection:
+            while time.monotonic() < deadline:
+                if connection.execute("SELECT sum(row_count) FROM audit_seals").fetchone()[0] == 2:
+                    break
+                time.sleep(0.05)
+            else:
+                pytest.fail("nothing was sealed")
+    finally:
+        sealer.send_signal(signal.SIGTERM)
+        sealer.wait(20)
+
+
+def test_memory_has_no_trail_to_seal(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert run_command(["audit", "verify"]) == 1
+    assert "CLINIC_DATABASE_URL" in capsys.readouterr().err
