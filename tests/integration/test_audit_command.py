@@ -49,10 +49,12 @@ def test_a_sealed_trail_verifies_and_a_changed_row_is_named(
     told = capsys.readouterr().out
     with psycopg.connect(postgres_server.url(postgres_urls.name, "superuser")) as connection:
         connection.execute("SET session_replication_role = replica")
-        (victim,) = connection.execute(
+        changed = connection.execute(
             "UPDATE audit_event SET reason = 'nothing happened' WHERE action = 'add_user'"
             " RETURNING id"
         ).fetchone()
+    assert changed is not None
+    victim = changed[0]
     bad = run_command(["audit", "verify"])
 
     assert (sealed, exported, again, good, bad) == (0, 0, 0, 0, 1)
@@ -73,7 +75,8 @@ def test_sealing_goes_on_until_it_is_stopped(clinic, environment, postgres_urls,
         deadline = time.monotonic() + 60
         with psycopg.connect(postgres_urls.sealer_url, autocommit=True) as connection:
             while time.monotonic() < deadline:
-                if connection.execute("SELECT sum(row_count) FROM audit_seals").fetchone()[0] == 2:
+                sealed = connection.execute("SELECT sum(row_count) FROM audit_seals").fetchone()
+                if sealed == (2,):
                     break
                 time.sleep(0.05)
             else:

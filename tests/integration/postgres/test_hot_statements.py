@@ -19,7 +19,7 @@ LISTINGS = [
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
 
 
-@pytest.mark.parametrize("statement", [*hot.PREPARED, *LISTINGS])
+@pytest.mark.parametrize("statement", [*hot.PREPARED, hot.KEEP_ANSWER, *LISTINGS])
 def test_statement_names_columns_that_exist(owner: psycopg.Connection, statement: str) -> None:
     owner.execute(f"PREPARE hot AS {statement}".encode())
     owner.execute("DEALLOCATE hot")

@@ -44,21 +44,28 @@ PUBLIC = {
     "GET /unsubscribe/{token}",
     "POST /unsubscribe/{token}",
 }
-_EVERYONE = dict.fromkeys(ROLES, (200,))
-_STAFF = {**_EVERYONE, "patient": (403,)}
-_OFFICE = {**_STAFF, "doctor": (403,)}
-_ADMIN = {**_OFFICE, "receptionist": (403,)}
+Row = dict[str, Answers]
 
 
-def _made(row: dict[str, Answers]) -> dict[str, Answers]:
+def _row(*answers: int) -> Row:
+    return dict.fromkeys(ROLES, answers)
+
+
+_EVERYONE = _row(200)
+_STAFF: Row = {**_EVERYONE, "patient": (403,)}
+_OFFICE: Row = {**_STAFF, "doctor": (403,)}
+_ADMIN: Row = {**_OFFICE, "receptionist": (403,)}
+
+
+def _made(row: Row) -> Row:
     return {role: (201,) if answer == (200,) else answer for role, answer in row.items()}
 
 
-def _gone(row: dict[str, Answers]) -> dict[str, Answers]:
+def _gone(row: Row) -> Row:
     return {role: (204,) if answer == (200,) else answer for role, answer in row.items()}
 
 
-def _calendar(done: int) -> dict[str, Answers]:
+def _calendar(done: int) -> Row:
     return {
         "patient": (403, 403, 403),
         "doctor": (done, 403, 404),
@@ -67,13 +74,13 @@ def _calendar(done: int) -> dict[str, Answers]:
     }
 
 
-_HERE = dict.fromkeys(ROLES, (200, 200, 404))
-_OWN = {"patient": (200, 404, 404), "doctor": (200, 404, 404)}
-_OFFICE_ALL = {"receptionist": (200, 200, 404), "admin": (200, 200, 404)}
-_ADMIN_ALL = dict.fromkeys(ROLES[:3], (403, 403, 403))
+_HERE = _row(200, 200, 404)
+_OWN: Row = {"patient": (200, 404, 404), "doctor": (200, 404, 404)}
+_OFFICE_ALL: Row = {"receptionist": (200, 200, 404), "admin": (200, 200, 404)}
+_ADMIN_ALL = _row(403, 403, 403)
 
 #: method and path → role → answers
-MATRIX: dict[str, dict[str, Answers]] = {
+MATRIX: dict[str, Row] = {
     "POST /appointments": {
         "patient": (201, 404, 404),
         "doctor": (201, 403, 404),
@@ -99,7 +106,7 @@ MATRIX: dict[str, dict[str, Answers]] = {
     "PATCH /slots/{slot_id}": _calendar(200),
     "GET /doctors/{doctor_id}/slots": _HERE,
     "PATCH /doctors/{doctor_id}/slots": _calendar(200),
-    "POST /doctors/{doctor_id}/slots": _calendar(200) | {"doctor": (200, 403, 403)},
+    "POST /doctors/{doctor_id}/slots": {**_calendar(200), "doctor": (200, 403, 403)},
     "GET /availabilities": _STAFF,
     "POST /availabilities": _calendar(201),
     "GET /availabilities/{availability_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
@@ -121,21 +128,21 @@ MATRIX: dict[str, dict[str, Answers]] = {
     "GET /sessions": _EVERYONE,
     "DELETE /sessions": _gone(_EVERYONE),
     "DELETE /sessions/current": _gone(_EVERYONE),
-    "DELETE /sessions/{session_id}": dict.fromkeys(ROLES, (204, 404, 404)),
-    "DELETE /users/{user_id}/sessions": _ADMIN_ALL | {"admin": (204, 204, 404)},
+    "DELETE /sessions/{session_id}": _row(204, 404, 404),
+    "DELETE /users/{user_id}/sessions": {**_ADMIN_ALL, "admin": (204, 204, 404)},
     "GET /users": _ADMIN,
     "GET /users/me": _EVERYONE,
     "PATCH /users/me": _EVERYONE,
-    "PUT /users/me/password": dict.fromkeys(ROLES, (403,)),
+    "PUT /users/me/password": _row(403),
     "GET /users/me/export": _EVERYONE,
     "GET /users/me/notification-preferences": _EVERYONE,
     "PUT /users/me/notification-preferences": _EVERYONE,
-    "GET /users/{user_id}": _ADMIN_ALL | {"admin": (200, 200, 404)},
-    "PATCH /users/{user_id}": _ADMIN_ALL | {"admin": (200, 200, 404)},
-    "POST /users/{user_id}/invitations": _ADMIN_ALL | {"admin": (201, 201, 404)},
+    "GET /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
+    "PATCH /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
+    "POST /users/{user_id}/invitations": {**_ADMIN_ALL, "admin": (201, 201, 404)},
     # Those of this clinic are members of it already, and nobody here is staff of another.
-    "PUT /users/{user_id}/membership": _ADMIN_ALL | {"admin": (400, 400, 404)},
-    "POST /users/{user_id}/erasure": _ADMIN_ALL | {"admin": (200, 200, 404)},
+    "PUT /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (400, 400, 404)},
+    "POST /users/{user_id}/erasure": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "GET /notifications": _STAFF,
     "GET /audit": _OFFICE,
     "GET /graphql": _EVERYONE,
@@ -335,7 +342,7 @@ async def test_matrix(town, operation, who):
     if path == "/users/{user_id}/erasure":
         await _cancel_all(town)
 
-    answers = []
+    answers: list[httpx.Response] = []
     for target in reversed(range(len(expected))):
         body = body_of(operation, town.ids[who][target], who, target)
         answers.insert(0, await town.ask(method, path, who, target, body))

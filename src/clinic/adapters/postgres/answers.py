@@ -3,9 +3,8 @@
 import json
 
 from sqlalchemy import insert
-from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 
-from clinic.adapters.postgres.hot import FIND_ANSWER
+from clinic.adapters.postgres.hot import FIND_ANSWER, KEEP_ANSWER
 from clinic.adapters.postgres.rows import Values, answer_of, answer_values
 from clinic.adapters.postgres.sessions import PooledSession, Session
 from clinic.adapters.postgres.tables import audit_event, idempotency_keys
@@ -36,15 +35,10 @@ class PostgresAnswerBook:
         Waits for a twin request that is being written. Raises IdempotencyConflict while the key is
         worked on.
         """
-        query = (
-            insert_or_keep(idempotency_keys)
-            .values(answer_values(stored))
-            .on_conflict_do_nothing(constraint="idempotency_keys_pkey")
-        )
+        values = tuple(answer_values(stored).values())
         for _ in range(KEEP_ATTEMPTS):
-            async with self._session.connection() as connection:
-                if (await connection.execute(query)).rowcount == 1:
-                    return stored
+            if await self._session.execute(KEEP_ANSWER, values):
+                return stored
             found = await self.find(stored.request)
             if found is not None:
                 return found

@@ -96,7 +96,7 @@ class PostgresAppointmentReader:
         statement = hot_schedule(text.format(at) for at, (text, _) in enumerate(given, 3))
         values = [query.scope.clinic_id, limit, *(value for _, value in given)]
         rows = await self._session.fetch(statement, values)
-        return [ScheduleEntry(*row[:6], _STATUSES[row[6]]) for row in rows]
+        return [ScheduleEntry._make((*row[:6], _STATUSES[row[6]])) for row in rows]
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
         """Return the appointment's audit entries by version; empty when it is not in `scope`."""

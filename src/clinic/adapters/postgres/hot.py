@@ -170,6 +170,14 @@ SELECT fingerprint, status, body, location, etag, created_at FROM idempotency_ke
 WHERE clinic_id = $1 AND principal_id = $2 AND key = $3 AND recovery_point = 'finished'
 """
 
+#: one row unless the key has an answer already, whose writing it waits for
+KEEP_ANSWER = """
+INSERT INTO idempotency_keys (clinic_id, principal_id, key, fingerprint, status, body, location,
+                              etag, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO NOTHING RETURNING 1
+"""
+
 _VIEW = """
 SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
        a.version, a.schedule_version, a.status_by, a.created_at, du.name, pu.name, c.time_zone

@@ -13,13 +13,13 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import insert, text
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.outbox_sql import (
-    BY_INDEX,
     BEGIN_SENDING,
     BEGIN_SENDING_APPOINTMENT,
+    BY_INDEX,
     CLAIM,
     COUNTS,
     DAY,
@@ -74,11 +74,7 @@ class PostgresOutbox:
     async def publish(self, hand_over: HandOver, *, limit: int) -> int:
         with translated():
             async with self._engine.begin() as connection:
-                driver = await driver_of(connection)
-                async with psycopg.AsyncRawCursor(driver) as cursor:
-                    await cursor.execute(BY_INDEX)
-                    await cursor.execute(PUBLISH, (limit,), binary=True)
-                    jobs = [Job(*row) for row in await cursor.fetchall()]
+                jobs = await _jobs_by_index(connection, PUBLISH, (limit,))
                 if jobs:
                     # Before the commit: a crash in between hands them over once more.
                     await hand_over(jobs)
@@ -86,7 +82,9 @@ class PostgresOutbox:
 
     async def published(self, *, after: Job | None, limit: int) -> Sequence[Job]:
         place = (after.clinic_id, after.message_id) if after else (NIL, NIL)
-        return [Job(*row) for row in await self._session.fetch(PUBLISHED, (*place, limit))]
+        with translated():
+            async with self._engine.begin() as connection:
+                return await _jobs_by_index(connection, PUBLISHED, (*place, limit))
 
     async def rescue(self, *, overdue: timedelta, limit: int) -> Sequence[Job]:
         return [Job(*row) for row in await self._session.fetch(RESCUE, (overdue, limit))]
@@ -211,6 +209,17 @@ class PostgresOutbox:
             await connection.execute(
                 row.on_conflict_do_update(constraint="notification_preferences_pkey", set_=chosen)
             )
+
+
+async def _jobs_by_index(
+    connection: AsyncConnection, query: str, parameters: Sequence[object]
+) -> list[Job]:
+    """Return the jobs of a query that is to go by indexes, whatever the statistics say."""
+    driver = await driver_of(connection)
+    async with psycopg.AsyncRawCursor(driver) as cursor:
+        await cursor.execute(BY_INDEX)
+        await cursor.execute(query, parameters, binary=True)
+        return [Job(*row) for row in await cursor.fetchall()]
 
 
 def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim:

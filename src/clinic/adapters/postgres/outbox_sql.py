@@ -7,7 +7,9 @@ transaction, by the database's clock.
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
 
 #: Statistics that are a backlog old make the planner read the whole table for each batch.
-BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off"
+BY_INDEX = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_sort = off"
+)
 
 #: $1 limit. Oldest first; what another relay is handing over is skipped.
 PUBLISH = """

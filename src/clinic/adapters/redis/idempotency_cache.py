@@ -1,19 +1,14 @@
 """Copies of stored answers in Redis, so that a repeated request need not ask the database."""
 
-import asyncio
 import time
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from clinic.adapters.redis.batched import Batched
+from clinic.adapters.redis.line import Line
 from clinic.domain.idempotency import PROMISED, Answer, IdempotentRequest, StoredAnswer
 
 TIMEOUT_S = 0.05
@@ -22,7 +17,6 @@ PAUSE_S = 1.0
 TTL_S = int(PROMISED.total_seconds())
 #: larger answers are left to the database
 BODY_MAX_BYTES = 64 * 1024
-CONNECTIONS_MAX = 16
 
 
 class _Copy(msgspec.Struct, array_like=True):
@@ -47,18 +41,8 @@ class RedisIdempotencyCache:
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
         self._paused_until = 0.0
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            # The client would retry three times by itself.
-            retry=Retry(NoBackoff(), 0),
-            max_connections=CONNECTIONS_MAX,
-            protocol=2,
-        )
-        self._batched = Batched(self._redis)
+        self._line = Line(url, timeout_s=timeout_s)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Copy)
 
@@ -101,20 +85,15 @@ class RedisIdempotencyCache:
 
     async def close(self) -> None:
         """Give back every connection."""
-        try:
-            await self._redis.aclose()
-        except (RedisError, OSError):
-            return
+        await self._line.close()
 
-    async def _ask(self, *command: Any) -> object:
+    async def _ask(self, *command: str | bytes | int) -> object:
         """Return what Redis answers, or None when it does not in time."""
         if time.monotonic() < self._paused_until:
             return None
         try:
-            # The socket's timeouts bound each step, this all of them together.
-            async with asyncio.timeout(self._timeout_s):
-                return await self._batched.ask(*command)
-        except (RedisError, OSError, TimeoutError):
+            return await self._line.ask(*command)
+        except (RedisError, OSError):
             self._paused_until = time.monotonic() + PAUSE_S
             return None
 

@@ -4,12 +4,9 @@ import time
 from hashlib import sha1
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from clinic.adapters.redis.batched import Batched
+from clinic.adapters.redis.line import Line
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.rate_limits import Limit, Verdict
 
@@ -48,14 +45,8 @@ class RedisRateLimiter:
     """Counts in the store at `url`: redis://, rediss:// or unix://."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-        )
+        self._line = Line(url, timeout_s=TIMEOUT_S)
         self._down_until_s = 0.0
-        self._batched = Batched(self._redis)
 
     async def hit(self, limit: Limit, key: str) -> Verdict:
         """Count one request of `key`. Raises TemporaryFailure when the store is gone."""
@@ -72,11 +63,13 @@ class RedisRateLimiter:
     async def _count(self, limit: Limit, key: str) -> Any:
         counting = (1, f"clinic:rate:{limit.name}:{key}", limit.quota, limit.window_s * 1000)
         try:
-            return await self._batched.ask("EVALSHA", _SCRIPT_SHA, *counting)
-        except NoScriptError:
+            return await self._line.ask("EVALSHA", _SCRIPT_SHA, *counting)
+        except ResponseError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
             # A store that has just started; this one call tells it the script.
-            return await self._batched.ask("EVAL", _SCRIPT, *counting)
+            return await self._line.ask("EVAL", _SCRIPT, *counting)
 
     async def close(self) -> None:
         """Give back every connection."""
-        await self._redis.aclose()
+        await self._line.close()

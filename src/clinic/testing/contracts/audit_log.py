@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from clinic.domain.audit import AuditEvent
 from clinic.domain.clinic import Clinic
@@ -83,7 +84,7 @@ class AuditLogContract(Contract, contract=True):
         denied = replace(denied, outcome="permission_denied", action="patch")
         await store.audit_log.append([plain, mine, about, denied])
 
-        async def listed(**filters: object) -> list[AuditEvent]:
+        async def listed(**filters: Any) -> list[AuditEvent]:
             query = replace(EventQuery(clinic.id), **filters)
             return list(await store.audit_log.events(query, EVERYTHING))
 

@@ -56,8 +56,8 @@ _one_per_process = Lock()
 def migrate(owner_url: str, *, app_role: str = APP_ROLE, sealer_role: str = SEALER_ROLE) -> None:
     """Bring the database to `head_revision()`, grant both roles' rights, make coming partitions.
 
-    Run it as often as you like, from several places at once. The roles are made when they are missing
-    and the owner may make roles, otherwise a notice says what is left to do. Raises
+    Run it as often as you like, from several places at once. The roles are made when they are
+    missing and the owner may make roles, otherwise a notice says what is left to do. Raises
     TemporaryFailure when the database cannot be reached or another migration does not end.
     """
     with _one_per_process, translated(), _owner_connection(owner_url) as connection:

@@ -1,0 +1,153 @@
+"""One connection to Redis on which many ask at once, each answered in turn.
+
+redis-py lends a connection to one caller at a time and takes 50 µs of Python for a command; here it
+opens the connection, and hiredis packs and reads what goes over it. What is asked in one turn of
+the event loop leaves in one piece (docs/performance.md has the figures).
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, cast
+
+import hiredis
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+class Line:
+    """A connection to the server at `url` (redis://, rediss:// or unix://), opened when needed.
+
+    Whoever waits longer than `timeout_s` for an answer is told so, with all who wait behind: the
+    connection is given up then, and the next question opens a new one.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            # The client would retry three times by itself.
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        self._conversation: _Conversation | None = None
+        self._opening: asyncio.Task[_Conversation] | None = None
+
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Return the answer to a command. Raises RedisError, OSError."""
+        conversation = self._conversation
+        if conversation is None or conversation.is_over:
+            conversation = await self._open()
+        answer = await conversation.ask(command)
+        if isinstance(answer, hiredis.ReplyError):
+            raise ResponseError(str(answer))
+        return answer
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._conversation is not None:
+            self._conversation.hang_up(RedisConnectionError("closed"))
+        await self._redis.aclose()
+
+    async def _open(self) -> "_Conversation":
+        """Return a new conversation; those who come meanwhile share it."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._connect(), name="redis connect")
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        finally:
+            if opening.done() and self._opening is opening:
+                self._opening = None
+
+    async def _connect(self) -> "_Conversation":
+        pool: Any = self._redis.connection_pool
+        connection = pool.make_connection()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await connection.connect()
+        except TimeoutError as error:
+            await connection.disconnect(nowait=True)
+            raise RedisTimeoutError("Redis does not answer") from error
+        # It has signed in and chosen the database. From here on the bytes are ours, since its own
+        # reading serves one caller at a time; and so is the end, which it would make when it goes.
+        writer = connection._writer
+        connection._reader = connection._writer = None
+        self._conversation = _Conversation(writer, self._timeout_s)
+        return self._conversation
+
+
+class _Conversation(asyncio.Protocol):
+    """Questions and answers on one open connection."""
+
+    def __init__(self, writer: asyncio.StreamWriter, timeout_s: float) -> None:
+        # Kept, because it closes its transport when it goes.
+        self._writer = writer
+        self._transport = writer.transport
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._outgoing: list[bytes] = []
+        #: who waits, in the order of the answers, and until when
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self.is_over = False
+        self._transport.set_protocol(self)
+
+    def ask(self, command: tuple[str | bytes | int, ...]) -> "asyncio.Future[Any]":
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        deadline = self._loop.time() + self._timeout_s
+        self._waiting.append((answer, deadline))
+        if not self._outgoing:
+            self._loop.call_soon(self._send)
+        self._outgoing.append(hiredis.pack_command(cast(Any, command)))
+        if self._watch is None:
+            self._watch = self._loop.call_at(deadline, self._look)
+        return answer
+
+    def _send(self) -> None:
+        if self._outgoing and not self.is_over:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing = []
+
+    def _look(self) -> None:
+        """Hang up when the first one has waited too long, else look again when that would be."""
+        self._watch = None
+        if not self._waiting:
+            return
+        deadline = self._waiting[0][1]
+        if deadline <= self._loop.time():
+            self.hang_up(RedisTimeoutError("Redis does not answer"))
+        else:
+            self._watch = self._loop.call_at(deadline, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while self._waiting and (answer := self._reader.gets()) is not False:
+                waiter, _ = self._waiting.popleft()
+                # Who stopped waiting has cancelled it.
+                if not waiter.done():
+                    waiter.set_result(answer)
+        except hiredis.HiredisError as error:
+            self.hang_up(RedisConnectionError(str(error)))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.hang_up(RedisConnectionError(str(error or "Redis closed the connection")))
+
+    def hang_up(self, reason: RedisError) -> None:
+        """End it; whoever still waits is told why."""
+        self.is_over = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        waiting, self._waiting = self._waiting, deque()
+        for waiter, _ in waiting:
+            if not waiter.done():
+                waiter.set_exception(reason)
+        self._transport.abort()
