@@ -54,8 +54,8 @@ LEASE_S = 4.0
 FENCE_TOLERANCE_S = 2.0
 DRAIN_MAX_S = 90.0
 WARM_UP_MAX_S = 40.0
-#: seconds in which more slots start than the run lasts, for the warm-up
-MARGIN_S = 12
+#: slots start for so many seconds longer than the run lasts
+MARGIN_S = 4
 DOCTORS, PATIENTS = 60, 400
 SECRET = "chaos-" * 8
 
@@ -127,6 +127,10 @@ class Child:
                 stderr=None if os.environ.get("CHAOS_VERBOSE") else subprocess.DEVNULL,
             )
             self.process.wait()
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            if self._output:
+                output.close()
             if self._wanted:
                 time.sleep(0.2)
 
@@ -208,20 +212,35 @@ class Chaos:
                 user = User(new_id(), f"Patient {number}", f"p{number}@chaos.test", Role.PATIENT)
                 await unit.people.add_user(user)
                 await unit.people.add_patient(self.clinic.id, user.id)
-            start = datetime.now(UTC) + timedelta(minutes=LEAD_MIN, seconds=4)
-            slots = [
-                Slot(
-                    new_id(),
-                    self.clinic.id,
-                    doctor,
-                    "Medicine",
-                    start + timedelta(seconds=second),
-                    start + timedelta(seconds=second + 1),
-                )
-                for doctor in doctors
-                for second in range(int(self.seconds) + MARGIN_S)
-            ]
-            await unit.calendars.add_slots(slots)
+            self.doctors = doctors
+            await unit.calendars.add_slots(self._slots(new_id, 1))
+            await unit.commit()
+        await services.close()
+
+    def _slots(self, new_id: Callable[[], UUID], seconds: int) -> list[Slot]:
+        """Return slots of a second for each doctor, whose reminders come due from 4 s from now."""
+        start = datetime.now(UTC) + timedelta(minutes=LEAD_MIN, seconds=4)
+        return [
+            Slot(
+                new_id(),
+                self.clinic.id,
+                doctor,
+                "Medicine",
+                start + timedelta(seconds=second),
+                start + timedelta(seconds=second + 1),
+            )
+            for doctor in self.doctors
+            for second in range(seconds)
+        ]
+
+    async def _add_slots(self) -> None:
+        """Open the slots of the run itself; the first ones were for the warm-up."""
+        services = build(Settings(database_url=self.app_url))
+        await services.store.open()
+        async with services.store.begin() as unit:
+            await unit.calendars.add_slots(
+                self._slots(services.new_id, int(self.seconds) + MARGIN_S)
+            )
             await unit.commit()
         await services.close()
 
@@ -358,6 +377,8 @@ class Chaos:
         self.start()
         try:
             self._warm_up()
+            asyncio.run(self._add_slots())
+            time.sleep(1.0)
             self.inject(time.monotonic() + self.seconds)
             self.children["web"].stop()
             self.drain()

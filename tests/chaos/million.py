@@ -137,6 +137,7 @@ def main() -> int:
         run.start()
         try:
             run._warm_up()
+            asyncio.run(run._add_slots())
             time.sleep(2)
             pids = {name: run.children[name].process.pid for name in ("relay", "worker-1")}
             before = {name: rss_mib(pid) for name, pid in pids.items()}

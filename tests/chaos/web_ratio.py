@@ -108,6 +108,7 @@ def main() -> int:
         run.prepare()
         run.start()
         run._warm_up()
+        asyncio.run(run._add_slots())
         run.children["web"].stop()
         run.children["worker-2"].stop()
         env = {**run._env, "CLINIC_PORT": str(PORT), "CLINIC_WRITE_LIMIT": "999999/60"}

@@ -1,6 +1,6 @@
 """Bring a doctor's slots in line with the hours: the one place where slots are made and retired."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
@@ -18,6 +18,9 @@ from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.transactions import Transactions
+
+#: is told how many doctors are done, of how many, and how many slots the last one got
+Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,11 @@ async def open_slots(
     doctor_id: UUID | None = None,
     until: date | None = None,
     reason: str | None = None,
+    on_progress: Progress | None = None,
 ) -> Opened:
     """Open the slots of one doctor, or of all, from now until the day `until` (included; default
-    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own.
+    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own, and
+    after each `on_progress` is told.
 
     Raises PermissionDenied, DoctorNotFound, InvalidInput.
     """
@@ -52,10 +57,13 @@ async def open_slots(
     else:
         permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
         doctors = [doctor_id]
-    opened = [
-        await _open_one(transactions, clock, new_id, actor, each, until=until, reason=reason)
-        for each in doctors
-    ]
+    opened: list[Opened] = []
+    for each in doctors:
+        opened.append(
+            await _open_one(transactions, clock, new_id, actor, each, until=until, reason=reason)
+        )
+        if on_progress is not None:
+            on_progress(len(opened), len(doctors), opened[-1].added)
     return Opened(
         sum(one.added for one in opened),
         sum(one.retired for one in opened),

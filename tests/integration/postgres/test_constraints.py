@@ -464,12 +464,12 @@ def _top_name(connection: psycopg.Connection, error: psycopg.Error) -> str:
     connection.rollback()
     found = connection.execute(
         """
-        WITH RECURSIVE up (oid) AS (
-            SELECT to_regclass(%s)::oid
+        WITH RECURSIVE up (oid, height) AS (
+            SELECT to_regclass(%s)::oid, 0
             UNION ALL
-            SELECT inhparent FROM pg_inherits JOIN up ON inhrelid = up.oid
+            SELECT inhparent, height + 1 FROM pg_inherits JOIN up ON inhrelid = up.oid
         )
-        SELECT c.relname FROM up JOIN pg_class c USING (oid)
+        SELECT c.relname FROM up JOIN pg_class c USING (oid) ORDER BY height
         """,
         [name],
     ).fetchall()

@@ -15,6 +15,7 @@ from clinic.testing.builders import NOW, an_event
 from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
 
 CLOCK = FixedClock(NOW)
+SETTLES_S = 60
 
 
 @pytest.fixture
@@ -33,12 +34,37 @@ async def book(postgres_urls):
 
 
 @pytest.fixture
-async def sealed(store, book):
+async def settled(postgres_urls):
+    """Waits until whatever is committed now can be sealed.
+
+    A seal stops at the oldest transaction of the whole server, and other tests share the server.
+    """
+    connection = await psycopg.AsyncConnection.connect(postgres_urls.owner_url, autocommit=True)
+
+    async def wait():
+        cursor = await connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())")
+        (now,) = await cursor.fetchone()
+        async with asyncio.timeout(SETTLES_S):
+            while True:
+                cursor = await connection.execute(
+                    "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8", [str(now)]
+                )
+                if (await cursor.fetchone())[0]:
+                    return
+                await asyncio.sleep(0.02)
+
+    yield wait
+    await connection.close()
+
+
+@pytest.fixture
+async def sealed(store, book, settled):
     """Three seals of four rows each: events, a booking, events."""
     world = await seed_world(store)
     for number in range(3):
         await store.audit_log.append([an_event(world.clinic) for _ in range(3)])
         await seed_booking(store, world.clinic, world.slots[number], world.patients[number])
+        await settled()
         assert await seal_audit(book=book, clock=CLOCK) == 4
     return world
 
@@ -177,13 +203,14 @@ async def test_a_removed_seal_is_named(book, sealed, intruder):
 
 
 async def test_a_trail_sealed_anew_from_the_start_is_told_by_what_was_exported(
-    book, sealed, intruder
+    book, sealed, intruder, settled
 ):
     exported = json.loads(json.dumps(await export_seals(book=book)))
     victim = intruder.rows("audit_event")[0]
 
     intruder("UPDATE audit_event SET reason = 'nicer' WHERE id = %s", [victim])
     intruder("DELETE FROM audit_seals")
+    await settled()
     await seal_audit(book=book, clock=CLOCK)
 
     assert await findings(book) == []
@@ -193,7 +220,7 @@ async def test_a_trail_sealed_anew_from_the_start_is_told_by_what_was_exported(
 
 
 async def test_a_transaction_that_commits_late_is_sealed_and_not_taken_for_an_intruder(
-    store, book, sealed
+    store, book, sealed, settled
 ):
     slow, quick = an_event(sealed.clinic), an_event(sealed.clinic)
     async with store.begin() as unit:
@@ -202,15 +229,17 @@ async def test_a_transaction_that_commits_late_is_sealed_and_not_taken_for_an_in
 
         before = await seal_audit(book=book, clock=CLOCK)
         await unit.commit()
+    await settled()
     after = await seal_audit(book=book, clock=CLOCK)
 
     assert (before, after) == (0, 2)
     assert await findings(book) == []
 
 
-async def test_large_trails_are_sealed_piece_by_piece(store, book, sealed):
+async def test_large_trails_are_sealed_piece_by_piece(store, book, sealed, settled):
     for _ in range(10):
         await store.audit_log.append([an_event(sealed.clinic) for _ in range(3)])
+    await settled()
 
     assert await seal_audit(book=book, clock=CLOCK, rows_max=7) == 30
 
@@ -219,8 +248,11 @@ async def test_large_trails_are_sealed_piece_by_piece(store, book, sealed):
     assert found.seals > 5
 
 
-async def test_of_two_sealers_at_once_each_row_is_sealed_once(postgres_urls, store, book, sealed):
+async def test_of_two_sealers_at_once_each_row_is_sealed_once(
+    postgres_urls, store, book, sealed, settled
+):
     await store.audit_log.append([an_event(sealed.clinic) for _ in range(5)])
+    await settled()
     other = PostgresSealBook(postgres_urls.sealer_url)
 
     counts = await asyncio.gather(

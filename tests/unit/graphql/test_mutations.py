@@ -300,3 +300,44 @@ async def test_change_is_audited_like_any_other(gql: Gql) -> None:
     assert [(entry["action"], entry["reason"]) for entry in trail[1:]] == [
         ("CHANGE_STATUS", "by telephone")
     ]
+
+
+WHO = ("admin", "receptionist", "doctor", "colleague", "patient", "other")
+
+
+@pytest.mark.parametrize("who", WHO)
+async def test_every_role_is_refused_as_over_rest(gql: Gql, who: str) -> None:
+    booked, other = await gql.book(0), await gql.book(2, who="other")
+    one, two, slot = booked["id"], other["id"], str(gql.world.colleague_slots[4].id)
+    patient = str(gql.world.patients[0].id)
+    elsewhere = str(new_id())
+    compared = [
+        (BOOK, {"s": slot, "p": patient}, "POST", "", {"slotId": slot, "patientId": patient}),
+        (STATUS, {"i": one, "s": "COMPLETED"}, "PATCH", f"/{one}", {"status": "COMPLETED"}),
+        (STATUS, {"i": elsewhere, "s": "BOOKED"}, "PATCH", f"/{elsewhere}", {"status": "BOOKED"}),
+        (MOVE, {"i": one, "s": slot}, "PATCH", f"/{one}", {"slotId": slot}),
+        (SWAP, {"i": [one, two]}, "POST", "swaps", {"appointmentIds": [one, two]}),
+    ]
+
+    for mutation, asked, method, path, body in compared:
+        state = await _everything(gql)
+        rest = await gql.send(
+            method,
+            who=who,
+            path="/swaps" if path == "swaps" else f"/appointments{path}",
+            headers={"idempotency-key": a_key(), "if-match": "*"},
+            json=body,
+        )
+        if rest.status_code < 400:
+            # It is done and cannot be done again; that GraphQL may do it is tested above.
+            continue
+        payload = await _do(gql, mutation, who=who, k=a_key(), **asked)
+
+        assert _codes(payload) == [rest.json()["code"]]
+        assert await _everything(gql) == state
+
+
+async def _everything(gql: Gql) -> Any:
+    return await gql.rest("/appointments", who="admin"), await gql.rest(
+        "/slots?status=all", who="admin"
+    )

@@ -378,6 +378,16 @@ async def test_what_is_read_of_patients_is_noted(gql: Gql) -> None:
     ]
 
 
+async def test_what_is_read_twice_for_one_answer_is_noted_once(gql: Gql) -> None:
+    booked = await gql.book(0)
+    await gql.errors('{getAppointments{id} other:getAppointments(date:"x"){id}}')
+    await gql.services.audit.flush()
+
+    events = [e for e in gql.services.store.events if e.detail.get("route") == "/graphql"]  # type: ignore[attr-defined]
+
+    assert [e.detail["ids"] for e in events] == [[booked["id"]]]
+
+
 async def test_denial_is_noted(gql: Gql) -> None:
     await gql.errors("{slots(status:ALL){edges{cursor}}}", who="patient")
     await gql.services.audit.flush()

@@ -249,6 +249,24 @@ async def test_a_cookie_that_is_not_ours_lets_nobody_in(api, cookie):
     assert (await me(api, {"cookie": cookie})).status_code == 401
 
 
+async def test_an_old_or_a_foreign_cookie_does_not_keep_anybody_from_registering(api, ada):
+    reading, changing = await browser(api)
+    await api.client.delete("/sessions", headers=changing)
+    cookies = [reading["cookie"], "theme=dark", f"{NAME}=x"]
+
+    answers = [
+        await api.client.post(
+            "/users", json=ada_in(email=f"ada{number}@x.org"), headers={"cookie": cookie}
+        )
+        for number, cookie in enumerate(cookies)
+    ]
+    bearer_ = {"authorization": "Bearer x"}
+    proven = await api.client.post("/users", json=ada_in(email="a@x.org"), headers=bearer_)
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert proven.status_code == 401
+
+
 async def test_a_bearer_session_is_not_opened_by_a_cookie(api, ada):
     made = (await sign_in(api)).json()
     cookie = f"{NAME}={api.world.clinic.id.hex}.{made['id']}"

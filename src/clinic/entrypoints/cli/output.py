@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -67,3 +68,31 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+@contextmanager
+def progress(what: str, of: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Give what draws a bar on a terminal when told how many are done, of how many, and how many
+    slots came with the last one; elsewhere it draws nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, added: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.completed}} of {{task.total}} {of}, {{task.fields[added]:,}} slots"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, added=0)
+        slots = 0
+
+        def tell(done: int, total: int, added: int) -> None:
+            nonlocal slots
+            slots += added
+            bar.update(task, completed=done, total=total, added=slots)
+
+        yield tell

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from clinic.domain.paging import PageRequest
 from clinic.domain.slots import SlotState
 from clinic.entrypoints.cli.moments import instant, needed_instant
-from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows
+from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.entrypoints.cli.told import tell_hit, tell_opened
 from clinic.ports.calendars import SlotView
@@ -38,9 +38,14 @@ async def open_hours(
         Last day to open, such as 2026-12-31.
     """
     async with session(acting) as at:
-        opened = await open_slots(
-            people=at.services.store.people, doctor_id=doctor, until=until, **at.writing
-        )
+        with progress("Opening slots", "doctors") as on_progress:
+            opened = await open_slots(
+                people=at.services.store.people,
+                doctor_id=doctor,
+                until=until,
+                on_progress=on_progress,
+                **at.writing,
+            )
     tell_opened(opened)
 
 

@@ -4,6 +4,7 @@ In this order: the proof of identity and its session row, forgery, the rate limi
 the audit trail's health. docs/security.md says what each promises.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -72,8 +73,12 @@ class Guard:
         """
         kind = endpoint.rate or _kind_of(call, endpoint)
         public = endpoint.needs is None
-        if not public or (endpoint.knows_actor and _shows_identity(call)):
+        if not public or (endpoint.knows_actor and b"authorization" in call.headers):
             await self._identify(call, endpoint)
+        elif endpoint.knows_actor and b"cookie" in call.headers:
+            # A browser sends along what it has: an old cookie, or somebody else's altogether.
+            with suppress(NotSignedIn):
+                call.let_in(await self._actor_of(call, endpoint))
         if endpoint.is_limited:
             actor = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
             await self.count(call, kind, str(actor.user_id) if actor else self._address(call))

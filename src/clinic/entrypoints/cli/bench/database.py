@@ -144,11 +144,17 @@ def _fill_sessions(db: psycopg.Connection, world: World) -> None:
 
 
 _BOOKED_DAYS = f"""
-WITH taken AS (
+WITH wanted AS (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY starts_at::date ORDER BY starts_at, id) AS place
+        FROM slots
+        WHERE clinic_id = '{CLINIC_ID}' AND starts_at >= %(start)s AND starts_at < %(end)s
+          AND ('x' || right(id::text, 6))::bit(24)::int %% %(one_in)s = 0
+    ) placed WHERE place <= %(a_day)s
+),
+taken AS (
     UPDATE slots SET taken = true
-    WHERE clinic_id = '{CLINIC_ID}' AND starts_at >= %(start)s AND starts_at < %(end)s
-      AND ('x' || right(id::text, 6))::bit(24)::int %% %(one_in)s = 0
-    RETURNING *
+    WHERE clinic_id = '{CLINIC_ID}' AND id IN (SELECT id FROM wanted) RETURNING *
 ),
 numbered AS (
     SELECT *, row_number() OVER (PARTITION BY starts_at ORDER BY id) - 1 AS n FROM taken
@@ -161,10 +167,12 @@ FROM numbered
 """
 
 
-def book_days(owner_url: str, start: datetime, end: datetime, *, one_in: int = 1) -> None:
-    """Take one in so many slots from `start` to `end`."""
+def book_days(
+    owner_url: str, start: datetime, end: datetime, *, one_in: int = 1, a_day: int = 1_000_000
+) -> None:
+    """Take one in so many slots from `start` to `end`, at most `a_day` on each day."""
     with psycopg.connect(owner_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as db:
-        db.execute(_BOOKED_DAYS, {"start": start, "end": end, "one_in": one_in})
+        db.execute(_BOOKED_DAYS, {"start": start, "end": end, "one_in": one_in, "a_day": a_day})
         db.execute("VACUUM ANALYZE slots, appointments")
 
 

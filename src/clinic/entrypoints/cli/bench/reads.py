@@ -10,27 +10,29 @@ from clinic.entrypoints.cli.bench.requests import LISTING_DAYS, days, listings
 from clinic.entrypoints.cli.bench.servers import Server, run_load
 
 SIZE = "100k"
-#: the days that are full, and how many of a day's appointments a page shows
-FULL_FROM_DAY, FULL_DAYS, SHOWN = 30, 14, 30
+#: how many appointments a quiet and a busy day have, and from which day on there are such days
+QUIET, BUSY = 30, 1_000
+QUIET_FROM_DAY, BUSY_FROM_DAY, DAYS = 30, 50, 10
 REQUESTS = 500
 SENT_A_S = 40_000
 SECONDS_SHARE = 0.5
 
 
-def full_days(filled: Filled) -> list[date]:
-    """Return the days of this world on which every slot is taken."""
-    start = filled.world.first_day + timedelta(days=FULL_FROM_DAY)
-    return [start.date() + timedelta(days=each) for each in range(FULL_DAYS)]
+def days_with(filled: Filled, number: int) -> list[date]:
+    """Return the days of this world that have so many appointments: QUIET or BUSY."""
+    first = {QUIET: QUIET_FROM_DAY, BUSY: BUSY_FROM_DAY}[number]
+    start = filled.world.first_day + timedelta(days=first)
+    return [start.date() + timedelta(days=each) for each in range(DAYS)]
 
 
 def reading_database(bench: Bench) -> Filled:
-    """Return a database with open days, and days on which every slot is taken."""
+    """Return a database with open days, quiet days and busy ones."""
     known = bench.knows(SIZE, "_reads")
     filled = bench.database(SIZE, "_reads")
     if not known:
-        start = filled.world.first_day + timedelta(days=FULL_FROM_DAY)
-        start = start.replace(hour=0)
-        book_days(filled.owner_url, start, start + timedelta(days=FULL_DAYS))
+        for number, first in ((QUIET, QUIET_FROM_DAY), (BUSY, BUSY_FROM_DAY)):
+            start = filled.world.first_day.replace(hour=0) + timedelta(days=first)
+            book_days(filled.owner_url, start, start + timedelta(days=DAYS), a_day=number)
     return filled
 
 
@@ -38,7 +40,7 @@ def measure_reads(bench: Bench) -> None:
     """Note reads a second of the full and the bare application; what a cache gives included."""
     filled = reading_database(bench)
     tokens = bench.tokens()
-    office, dates = tokens.of_office(), full_days(filled)
+    office, dates = tokens.of_office(), days_with(filled, QUIET)
     with bench.full(filled) as full, bench.bare(filled) as bare:
         for _ in range(bench.effort.rounds):
             for name, server, slots, appointments in (
@@ -46,7 +48,7 @@ def measure_reads(bench: Bench) -> None:
                 ("bare", bare, listings(filled.world, None, REQUESTS), None),
             ):
                 _read(bench, server, slots, f"read_slots_{name}")
-                chosen = days(dates, SHOWN, appointments, REQUESTS)
+                chosen = days(dates, QUIET, appointments, REQUESTS)
                 _read(bench, server, chosen, f"read_day_{name}")
 
 

@@ -9,7 +9,7 @@ from clinic.entrypoints.http.graphql.compiled import NotPlain, Plan
 from clinic.entrypoints.http.graphql.limits import TOKENS_MAX, Limit, check_limits
 from clinic.entrypoints.http.graphql.schema import CORE, attribute_of
 
-CACHED_MAX = 128
+CACHED_MAX = 64
 ERRORS_MAX = 10
 
 
