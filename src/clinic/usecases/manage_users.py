@@ -465,9 +465,7 @@ async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Ac
     return account
 
 
-def _invitation_mail(
-    account: Account, actor: Actor, clock: Clock, new_id: IdSource
-) -> Message:
+def _invitation_mail(account: Account, actor: Actor, clock: Clock, new_id: IdSource) -> Message:
     """Return the mail with the invitation, which its sender signs when it goes out."""
     return account_mail(
         INVITATION if account.password_hash is None else PASSWORD_RESET,
