@@ -42,14 +42,14 @@ async def settled(postgres_urls):
     connection = await psycopg.AsyncConnection.connect(postgres_urls.owner_url, autocommit=True)
 
     async def wait():
-        cursor = await connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())")
-        (now,) = await cursor.fetchone()
+        cursor = await connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+        [(now,)] = await cursor.fetchall()
         async with asyncio.timeout(SETTLES_S):
             while True:
                 cursor = await connection.execute(
-                    "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8", [str(now)]
+                    "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8", [now]
                 )
-                if (await cursor.fetchone())[0]:
+                if await cursor.fetchall() == [(True,)]:
                     return
                 await asyncio.sleep(0.02)
 
