@@ -33,10 +33,22 @@ def environment(postgres_urls, monkeypatch, tmp_path):
 
 @pytest.fixture
 def clinic(environment, postgres_urls, capsys):
-    """A clinic with something in its trail."""
+    """A clinic with something in its trail, which nothing keeps from being sealed."""
     assert run_command(["clinic", "create", "Riverside", "Europe/London"]) == 0
     assert run_command(["user", "add", "Alex Adair", "alex@example.org", "admin"]) == 0
+    _wait_until_settled(postgres_urls.owner_url)
     capsys.readouterr()
+
+
+def _wait_until_settled(url: str) -> None:
+    """A seal stops at the oldest transaction of the whole server, which other tests share."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        now = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+        past = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::text::xid8"
+        deadline = time.monotonic() + 60
+        while connection.execute(past, now).fetchone() != (True,):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_a_sealed_trail_verifies_and_a_changed_row_is_named(

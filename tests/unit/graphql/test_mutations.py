@@ -87,6 +87,19 @@ async def test_key_for_another_request_is_refused(gql: Gql) -> None:
         assert _codes(await _do(gql, BOOK, **asked, k=key)) == ["idempotency_key_reused"]
 
 
+async def test_key_for_another_appointment_is_refused(gql: Gql) -> None:
+    one, two, key = await gql.book(0), await gql.book(1), a_key()
+    await _do(gql, STATUS, i=one["id"], s="CONFIRMED", k=key)
+
+    assert _codes(await _do(gql, STATUS, i=two["id"], s="CONFIRMED", k=key)) == [
+        "idempotency_key_reused"
+    ]
+
+
+async def test_permission_is_looked_at_before_the_key(gql: Gql) -> None:
+    assert _codes(await _do(gql, SWAP, i=[], k="short")) == ["permission_denied"]
+
+
 async def test_key_of_rest_is_another_request(gql: Gql) -> None:
     key, slot_id = a_key(), await _slot_id(gql, 0)
     await gql.send(

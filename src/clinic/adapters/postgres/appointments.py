@@ -54,45 +54,26 @@ class PostgresAppointmentReader:
 
     async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`."""
-        found = select(*_APPOINTMENT).where(*_within(query.scope))
-        if query.doctor_id is not None:
-            found = found.where(appointments.c.doctor_id == query.doctor_id)
-        if query.patient_id is not None:
-            found = found.where(appointments.c.patient_id == query.patient_id)
-        if query.starts_from is not None:
-            found = found.where(appointments.c.starts_at >= query.starts_from)
-        if query.starts_before is not None:
-            found = found.where(appointments.c.starts_at < query.starts_before)
-        if query.statuses:
-            wanted = [status.value for status in query.statuses]
-            found = found.where(appointments.c.status == func.any(wanted))
-        # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
-        on_page = paged(found, appointments, page).subquery("on_page")
-        named = (
-            select(on_page, _doctor.c.name, _patient.c.name, clinics.c.time_zone)
-            .join(clinics, clinics.c.id == on_page.c.clinic_id)
-            .join(_doctor, _doctor.c.id == on_page.c.doctor_id)
-            .join(_patient, _patient.c.id == on_page.c.patient_id)
-        )
-        async with self._session.connection() as connection:
-            rows = (await connection.execute(paged(named, on_page, page))).all()
-        views = [view_of(query.scope.clinic_id, row[1:]) for row in rows]
-        if page.after is not None and page.after.backwards:
+        place = page.after
+        backwards = place is not None and place.backwards
+        given = _filters(query)
+        if place is not None:
+            sign = "<" if backwards else ">"
+            given.append((f"(a.starts_at, a.id) {sign} (${{}}::timestamptz, ", place.at))
+        conditions = [text.format(at) for at, (text, _) in enumerate(given, 3)]
+        values = [query.scope.clinic_id, page.one_more, *(value for _, value in given)]
+        if place is not None:
+            conditions[-1] += f"${len(values) + 1}::uuid)"
+            values.append(place.id)
+        rows = await self._session.fetch(listing(conditions, backwards=backwards), values)
+        views = [view_of(query.scope.clinic_id, row) for row in rows]
+        if backwards:
             views.reverse()
         return views
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
         """Return at most `limit` appointments by (starts_at, id), with names and nothing else."""
-        filters: list[tuple[str, object]] = [
-            ("a.doctor_id = ${}", query.scope.doctor_id),
-            ("a.doctor_id = ${}", query.doctor_id),
-            ("a.patient_id = ${}", query.scope.patient_id),
-            ("a.patient_id = ${}", query.patient_id),
-            ("a.starts_at >= ${}", query.starts_from),
-            ("a.starts_at < ${}", query.starts_before),
-            ("a.status = ANY (${}::text[])", [each.value for each in query.statuses] or None),
-        ]
-        given = [each for each in filters if each[1] is not None]
+        given = _filters(query)
         statement = hot_schedule(text.format(at) for at, (text, _) in enumerate(given, 3))
         values = [query.scope.clinic_id, limit, *(value for _, value in given)]
         rows = await self._session.fetch(statement, values)
@@ -185,6 +166,20 @@ class PostgresAppointments(PostgresAppointmentReader):
             if messages:
                 rows = [message_values(message) for message in messages]
                 await connection.execute(insert(notification_outbox), rows)
+
+
+def _filters(query: AppointmentQuery) -> list[tuple[str, object]]:
+    """Return the conditions on `a` that the query makes, and the value of each."""
+    filters: list[tuple[str, object]] = [
+        ("a.doctor_id = ${}", query.scope.doctor_id),
+        ("a.doctor_id = ${}", query.doctor_id),
+        ("a.patient_id = ${}", query.scope.patient_id),
+        ("a.patient_id = ${}", query.patient_id),
+        ("a.starts_at >= ${}", query.starts_from),
+        ("a.starts_at < ${}", query.starts_before),
+        ("a.status = ANY (${}::text[])", [each.value for each in query.statuses] or None),
+    ]
+    return [each for each in filters if each[1] is not None]
 
 
 def _within(scope: Scope) -> list[ColumnElement[bool]]:

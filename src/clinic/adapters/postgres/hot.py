@@ -111,7 +111,11 @@ NEAREST_OF_SPECIALTY = _NEAREST.format(slot=_SLOT, whose=_OF_SPECIALTY)
 
 def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -> str:
     """Return the listing of free slots; its parameters are, in this order and as far as asked for:
-    clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from."""
+    clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from.
+
+    It gives id, start, end, the doctor's name and specialty, and the doctor unless that is asked
+    for.
+    """
     number = 4
     conditions = []
     if doctor:
@@ -128,14 +132,22 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     direction = " DESC" if backwards else ""
     order = f"ORDER BY s.starts_at{direction}, s.id{direction}"
     # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
-    return f"""
-SELECT s.*, u.name
-FROM (
-    SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM slots s
+    cut = f"""
     WHERE s.clinic_id = $1 AND s.state = 'OPEN' AND NOT s.taken
       AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
     {order} LIMIT $4
-) s
+"""
+    if doctor:
+        # What is the same in every row is looked up once, and the rows are read from the index
+        # alone. Sorting them again would cost more than all of that: the caller sees to it.
+        return f"""
+SELECT s.id, s.starts_at, s.ends_at, u.name, p.specialty
+FROM users u, doctors_profiles p, LATERAL (SELECT s.id, s.starts_at, s.ends_at FROM slots s {cut}) s
+WHERE p.clinic_id = $1 AND p.user_id = $5 AND u.id = $5
+"""
+    return f"""
+SELECT s.id, s.starts_at, s.ends_at, u.name, s.specialty, s.doctor_id
+FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM slots s {cut}) s
 JOIN users u ON u.id = s.doctor_id
 {order}
 """
@@ -186,6 +198,21 @@ JOIN clinics c ON c.id = a.clinic_id
 JOIN users du ON du.id = a.doctor_id
 JOIN users pu ON pu.id = a.patient_id
 """
+
+
+def listing(conditions: Iterable[str], *, backwards: bool) -> str:
+    """Return a page of appointments with names; $1 is the clinic, $2 how many, and the conditions
+    (on `a`) number their parameters from $3."""
+    direction = " DESC" if backwards else ""
+    order = f"ORDER BY a.starts_at{direction}, a.id{direction}"
+    # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+    cut = f"""(
+    SELECT a.* FROM appointments a
+    WHERE a.clinic_id = $1{"".join(f" AND {condition}" for condition in conditions)}
+    {order} LIMIT $2
+) a"""
+    return f"{_VIEW.replace('appointments a', cut)}{order}"
+
 
 #: $1 clinic, $2 appointment, $3 and $4 the patient and the doctor that may see it (NULL: anyone)
 APPOINTMENT = f"""{_VIEW}
