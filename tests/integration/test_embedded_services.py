@@ -259,6 +259,7 @@ def test_postgres_roles_have_no_power_beyond_the_database(postgres_server):
     assert roles == [
         ("clinic_app", True, False, False, False, False),
         ("clinic_owner", True, False, False, False, False),
+        ("clinic_sealer", True, False, False, False, False),
     ]
 
 
@@ -313,6 +314,7 @@ def test_postgres_folder_is_closed_to_others(postgres):
         "data": "0o700",
         "app.password": "0o600",
         "owner.password": "0o600",
+        "sealer.password": "0o600",
         "superuser.password": "0o600",
     }
 
@@ -356,7 +358,7 @@ def test_arguments_tell_no_password(postgres, data_dir):
     arguments = " ".join(psutil.Process(postgres.pid).cmdline())
     secrets = [path.read_text() for path in data_dir.glob("*.password")]
 
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     assert not any(secret in arguments for secret in secrets)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from clinic.domain.errors import ClinicError, InvalidInput, SlotTaken, every_error
 
-ERRORS = every_error()
+# Entrypoints hang errors of their own into the tree; which are there depends on what is imported.
+ERRORS = [error for error in every_error() if error.__module__ == ClinicError.__module__]
 
 
 def test_every_error_has_a_code_of_its_own() -> None:
