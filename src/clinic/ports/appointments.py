@@ -16,7 +16,8 @@ from clinic.domain.slots import Slot
 @dataclass(frozen=True, slots=True)
 class AppointmentQuery:
     """Which appointments to list; None does not filter. `starts_from`, `starts_before` are the
-    half-open range in which they start."""
+    half-open range in which they start; none starts after the clinic's booking horizon, counted
+    from `horizon_from`."""
 
     scope: Scope
     doctor_id: UUID | None = None
@@ -24,6 +25,7 @@ class AppointmentQuery:
     starts_from: datetime | None = None
     starts_before: datetime | None = None
     statuses: tuple[Status, ...] = ()
+    horizon_from: datetime | None = None
 
 
 class ScheduleEntry(NamedTuple):
@@ -37,6 +39,8 @@ class ScheduleEntry(NamedTuple):
     ends_at: datetime
     type: str | None
     status: Status
+    #: the clinic's, an IANA name
+    time_zone: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -424,8 +424,6 @@ class StoreComparison(RuleBasedStateMachine):
         return await book_once(
             Keyed(keyed.request, _render, _refuse),
             answers=side.store.answers,
-            sessions=side.store.sessions,
-            cache=side.cache,
             actor=keyed.actor,
             slot_id=keyed.slot_id,
             patient_id=keyed.patient_id,

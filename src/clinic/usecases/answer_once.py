@@ -73,7 +73,7 @@ async def keep_refusal(
     keyed: Keyed[T],
     *,
     answers: AnswerBook,
-    cache: IdempotencyCache,
+    cache: IdempotencyCache | None = None,
     clock: Clock,
 ) -> Outcome:
     """Store a final refusal and return it, or the answer that a twin request stored first.
@@ -84,7 +84,8 @@ async def keep_refusal(
         raise error
     mine = StoredAnswer(keyed.request, keyed.refuse(error), clock.now())
     stands = await answers.keep(mine)
-    await cache.put(stands)
+    if cache is not None:
+        await cache.put(stands)
     answer = answer_to_repeat(stands, keyed.request)
     assert answer is not None
     return Outcome(answer, replayed=stands is not mine and stands != mine)

@@ -20,11 +20,10 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
 from clinic.domain.people import Actor
-from clinic.ports.answers import AnswerBook, IdempotencyCache
+from clinic.ports.answers import AnswerBook
 from clinic.ports.booking_desk import BookingDesk
 from clinic.ports.calendars import CalendarReader
 from clinic.ports.clock import Clock, IdSource
-from clinic.ports.sessions import SessionReader
 from clinic.usecases.answer_once import Keyed, Outcome, keep_refusal
 
 
@@ -75,8 +74,6 @@ async def book_once(
     keyed: Keyed[AppointmentView],
     *,
     answers: AnswerBook,
-    sessions: SessionReader,
-    cache: IdempotencyCache,
     desk: BookingDesk,
     calendars: CalendarReader,
     clock: Clock,
@@ -90,34 +87,20 @@ async def book_once(
 ) -> Outcome:
     """Return the answer to a booking request that bears a key, doing it only the first time.
 
-    Raises as `book`, except that final refusals come back as answers.
+    An earlier answer comes with what booking reads anyway, so no cache is asked: that would cost
+    every first request to spare the rare repeated one. Raises as `book`, except that final refusals
+    come back as answers.
     """
-    cached = await cache.get(keyed.request)
-    repeat = answer_to_repeat(cached, keyed.request)
-    if repeat is not None:
-        # The cache knows answers, not sessions: one that has ended is told nothing.
-        await _check_session(actor, sessions, clock)
-        return Outcome(repeat, replayed=True)
     try:
         patient_id = patient_to_book_for(actor, patient_id)
         order = _Order(actor, slot_id, patient_id, type, reason, override)
         result = await _take(order, keyed, desk, calendars, clock, new_id)
     except ClinicError as error:
-        return await keep_refusal(error, keyed, answers=answers, cache=cache, clock=clock)
+        return await keep_refusal(error, keyed, answers=answers, clock=clock)
     if isinstance(result, Outcome):
         return result
     assert isinstance(result, StoredAnswer)
-    await cache.put(result)
     return Outcome(result.answer, replayed=False)
-
-
-async def _check_session(actor: Actor, sessions: SessionReader, clock: Clock) -> None:
-    if actor.session_id is None:
-        return
-    found = await sessions.find(actor.clinic_id, actor.session_id)
-    if found is None:
-        raise NotSignedIn()
-    found.check(clock.now())
 
 
 async def _take(

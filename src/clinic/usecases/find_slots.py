@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from clinic.domain.clinic import checked_instant
+from clinic.domain.clinic import Clinic, checked_instant
 from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
@@ -34,15 +34,17 @@ async def find_slots(
     free_only: bool = True,
     state: SlotState | None = None,
     page: PageRequest,
+    clinic: Clinic | None = None,
 ) -> Page[SlotView]:
     """Return a page of slots by start. `free_only`: those that may be booked now, within the
     clinic's notice and horizon; the first page is the next open slots, of a specialty for example.
 
-    Everything else is for staff. Raises EndBeforeStart, DoctorNotFound, PermissionDenied.
+    Everything else is for staff. `clinic` is the actor's, where the caller has just read it. Raises
+    EndBeforeStart, DoctorNotFound, PermissionDenied.
     """
     if not free_only and not reach_of(actor.role, Operation.READ_CALENDAR):
         raise PermissionDenied("Patients see open slots only.")
-    clinic = await people.clinic(actor.clinic_id)
+    clinic = clinic or await people.clinic(actor.clinic_id)
     if clinic is None:
         raise ClinicNotFound()
     now = clock.now()

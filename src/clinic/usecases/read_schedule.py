@@ -1,13 +1,13 @@
 """Read the schedule: every appointment of a day, or of the days around today, at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from clinic.domain.availability import day_interval
-from clinic.domain.clinic import checked_date
+from clinic.domain.clinic import checked_date, zone_named
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput, TooManyRows
 from clinic.domain.people import Actor, scope_of
 from clinic.domain.permissions import Operation, permit
@@ -43,30 +43,31 @@ async def read_schedule(
     several doctors bear the name, TooManyRows above 5,000.
     """
     permit(actor, Operation.READ_APPOINTMENTS)
-    clinic = await people.clinic(actor.clinic_id)
-    if clinic is None:
-        raise ClinicNotFound()
-    if on_date is not None:
-        day = day_interval(checked_date(on_date, "date"), clinic.zone)
-        start, end = day.starts_at, day.ends_at
-    else:
-        now = clock.now()
-        _, horizon = clinic.policy.bookable_window(now)
-        # What starts exactly at the horizon can be booked, so it belongs to the answer.
-        start, end = now - timedelta(days=DAYS_BACK), horizon + timedelta(microseconds=1)
     query = AppointmentQuery(
         scope_of(actor),
         doctor_id=None if doctor is None else await _doctor_id(people, actor, doctor),
-        starts_from=start,
-        starts_before=end,
     )
+    if on_date is None:
+        # The reader knows the horizon: without a date this is one look at the database.
+        now = clock.now()
+        query = replace(query, starts_from=now - timedelta(days=DAYS_BACK), horizon_from=now)
+    else:
+        day = day_interval(checked_date(on_date, "date"), await _zone(people, actor))
+        query = replace(query, starts_from=day.starts_at, starts_before=day.ends_at)
     found = await appointments.schedule(query, ROWS_MAX + 1)
     if len(found) > ROWS_MAX:
         raise TooManyRows(
             f"There are more than {ROWS_MAX:,} appointments; ask for one doctor or one date.",
             rowsMax=ROWS_MAX,
         )
-    return Schedule(found, clinic.zone)
+    return Schedule(found, zone_named(found[0].time_zone if found else "UTC"))
+
+
+async def _zone(people: PeopleReader, actor: Actor) -> ZoneInfo:
+    clinic = await people.clinic(actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    return clinic.zone
 
 
 async def _doctor_id(people: PeopleReader, actor: Actor, id_or_name: str) -> UUID:

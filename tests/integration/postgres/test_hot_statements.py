@@ -16,6 +16,7 @@ LISTINGS = [
     hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
     for doctor, specialty, after, backwards in product((False, True), repeat=4)
 ]
+LISTINGS.append(hot.schedule(["a.doctor_id = $3", hot.WITHIN_HORIZON.format(4)]))
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
 
 

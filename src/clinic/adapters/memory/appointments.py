@@ -33,12 +33,10 @@ class MemoryAppointmentReader:
         return self._view(found) if found is not None and _is_in(found, scope) else None
 
     async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
-        found = (one for one in self._candidates(query) if _is_asked_for(one, query))
-        return [self._view(one) for one in page_of(found, page, _place)]
+        return [self._view(one) for one in page_of(self._asked_for(query), page, _place)]
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
-        found = (one for one in self._candidates(query) if _is_asked_for(one, query))
-        return [self._entry(one) for one in sorted(found, key=_place)[:limit]]
+        return [self._entry(one) for one in sorted(self._asked_for(query), key=_place)[:limit]]
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
         if await self.get(scope, appointment_id) is None:
@@ -56,6 +54,17 @@ class MemoryAppointmentReader:
             if one.status.occupies
         ]
         return [self._view(one) for one in sorted(found, key=_place)]
+
+    def _asked_for(self, query: AppointmentQuery) -> Iterable[Appointment]:
+        clinic = self._tables.clinics.get(query.scope.clinic_id)
+        last = None
+        if query.horizon_from is not None and clinic is not None:
+            _, last = clinic.policy.bookable_window(query.horizon_from)
+        return (
+            one
+            for one in self._candidates(query)
+            if _is_asked_for(one, query) and (last is None or one.starts_at <= last)
+        )
 
     def _candidates(self, query: AppointmentQuery) -> Iterable[Appointment]:
         clinic_id = query.scope.clinic_id
@@ -77,6 +86,7 @@ class MemoryAppointmentReader:
             appointment.ends_at,
             appointment.type,
             appointment.status,
+            view.zone.key,
         )
 
     def _view(self, appointment: Appointment) -> AppointmentView:

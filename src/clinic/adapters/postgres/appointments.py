@@ -6,8 +6,12 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clinic.adapters.postgres.calendars import paged
-from clinic.adapters.postgres.hot import APPOINTMENT, OCCUPYING_APPOINTMENTS
+from clinic.adapters.postgres.hot import (
+    APPOINTMENT,
+    OCCUPYING_APPOINTMENTS,
+    WITHIN_HORIZON,
+    listing,
+)
 from clinic.adapters.postgres.hot import schedule as hot_schedule
 from clinic.adapters.postgres.rows import (
     appointment_of,
@@ -21,10 +25,8 @@ from clinic.adapters.postgres.sessions import Session
 from clinic.adapters.postgres.tables import (
     appointments,
     audit_appointment,
-    clinics,
     notification_outbox,
     slots,
-    users,
 )
 from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
 from clinic.domain.audit import AuditEntry
@@ -34,7 +36,6 @@ from clinic.domain.people import Scope
 from clinic.domain.slots import SlotState
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
-_doctor, _patient = users.alias("doctor"), users.alias("patient")
 _STATUSES = {status.value: status for status in Status}
 _APPOINTMENT = tuple(column for column in appointments.c if column.name != "updated_at")
 
@@ -77,7 +78,7 @@ class PostgresAppointmentReader:
         statement = hot_schedule(text.format(at) for at, (text, _) in enumerate(given, 3))
         values = [query.scope.clinic_id, limit, *(value for _, value in given)]
         rows = await self._session.fetch(statement, values)
-        return [ScheduleEntry._make((*row[:6], _STATUSES[row[6]])) for row in rows]
+        return [ScheduleEntry._make((*row[:6], _STATUSES[row[6]], row[7])) for row in rows]
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
         """Return the appointment's audit entries by version; empty when it is not in `scope`."""
@@ -177,6 +178,7 @@ def _filters(query: AppointmentQuery) -> list[tuple[str, object]]:
         ("a.patient_id = ${}", query.patient_id),
         ("a.starts_at >= ${}", query.starts_from),
         ("a.starts_at < ${}", query.starts_before),
+        (WITHIN_HORIZON, query.horizon_from),
         ("a.status = ANY (${}::text[])", [each.value for each in query.statuses] or None),
     ]
     return [each for each in filters if each[1] is not None]

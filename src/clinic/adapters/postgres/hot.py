@@ -153,18 +153,27 @@ JOIN users u ON u.id = s.doctor_id
 """
 
 
+#: a condition of appointments: an instant from which the booking horizon is counted. In hours,
+#: because a day of PostgreSQL's is as long as the session's zone says.
+WITHIN_HORIZON = (
+    "a.starts_at <= ${}::timestamptz"
+    " + (SELECT horizon_days FROM clinics WHERE id = $1) * interval '24 hours'"
+)
+
+
 def schedule(conditions: Iterable[str]) -> str:
     """Return the listing of appointments with names; $1 is the clinic, $2 how many, and the
     conditions (on `a`) number their parameters from $3."""
     # Cut to the limit before the names are looked up, whatever the planner thinks of the sizes.
     return f"""
-SELECT a.id::text, pu.name, du.name, a.starts_at, a.ends_at, a.type, a.status
+SELECT a.id::text, pu.name, du.name, a.starts_at, a.ends_at, a.type, a.status, c.time_zone
 FROM (
     SELECT a.id, a.patient_id, a.doctor_id, a.starts_at, a.ends_at, a.type, a.status
     FROM appointments a
     WHERE a.clinic_id = $1{"".join(f" AND {condition}" for condition in conditions)}
     ORDER BY a.starts_at, a.id LIMIT $2
 ) a
+JOIN clinics c ON c.id = $1
 JOIN users du ON du.id = a.doctor_id
 JOIN users pu ON pu.id = a.patient_id
 ORDER BY a.starts_at, a.id

@@ -104,8 +104,6 @@ async def book_appointment(call: Call, body: BookIn) -> Reply:
     outcome = await book_once(
         keyed_by(key, call, body, _booked),
         answers=services.store.answers,
-        sessions=services.store.sessions,
-        cache=services.cache,
         desk=services.store.desk,
         calendars=services.store.calendars,
         clock=services.clock,

@@ -64,6 +64,7 @@ async def _list(
     call: Call, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
     services = call.services
+    clinic = await read_clinic(people=services.store.people, actor=call.actor)
     page = await find_slots(
         calendars=services.store.calendars,
         people=services.store.people,
@@ -76,9 +77,9 @@ async def _list(
         free_only=query.status == "open",
         state=SlotState.BLOCKED if query.status == "blocked" else None,
         page=page_request(call, query),
+        clinic=clinic,
     )
-    zone = await _zone(call)
-    return page_reply(call, query, page, lambda view: SlotOut.of(view, zone))
+    return page_reply(call, query, page, lambda view: SlotOut.of(view, clinic.zone))
 
 
 @endpoint(

@@ -243,9 +243,23 @@ class AppointmentsContract(Contract, contract=True):
                     view.appointment.ends_at,
                     view.appointment.type,
                     view.appointment.status,
+                    world.clinic.time_zone,
                 )
                 for view in views
             ]
+
+    async def test_nothing_after_the_booking_horizon_is_found(self, store: Store) -> None:
+        world = await seed_world(store)
+        booked = await self._booked_all(store, world)
+        horizon = timedelta(days=world.clinic.policy.horizon_days)
+
+        for last in (booked[0], booked[2]):
+            query = AppointmentQuery(_scope(world), horizon_from=last.starts_at - horizon)
+            expected = [one for one in booked if one.starts_at <= last.starts_at]
+
+            assert await _list(store, query) == expected
+            found = await store.appointments.schedule(query, 50)
+            assert [entry.id for entry in found] == [str(one.id) for one in expected]
 
     async def test_schedule_gives_no_more_than_the_limit(self, store: Store) -> None:
         world = await seed_world(store)

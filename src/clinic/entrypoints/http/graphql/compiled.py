@@ -59,8 +59,9 @@ class Plan:
             data: dict[str, Any] = self._complete(None, run)
             while batch := awaited[:]:
                 awaited.clear()
-                # When one fails, the others end before anything else is tried.
-                values = await gather(*(each[0] for each in batch), return_exceptions=True)
+                # When one fails, the others end before anything else is tried; one needs no task.
+                due = [each[0] for each in batch]
+                values = await gather(*due, return_exceptions=True) if due[1:] else [await due[0]]
                 for (_, out, key, complete), value in zip(batch, values, strict=True):
                     out[key] = complete(value, run)
         except Exception as error:
@@ -79,8 +80,7 @@ class Plan:
                 raise NotPlain
             grouped.setdefault((node.alias or node.name).value, []).append(node)
         blank: dict[str, Any] = dict.fromkeys(grouped)
-        leaves: list[Field] = []
-        calls: list[Field] = []
+        leaves, calls = list[Field](), list[Field]()
         for key, nodes in grouped.items():
             field = parent.fields.get(name := nodes[0].name.value)
             as_is = field and _AS_IS.get(str(g.get_nullable_type(field.type)))

@@ -101,8 +101,6 @@ class Mutation:
             return await book_once(
                 Keyed(request, _answer, _refusal_in(context)),
                 answers=services.store.answers,
-                sessions=services.store.sessions,
-                cache=services.cache,
                 desk=services.store.desk,
                 calendars=services.store.calendars,
                 clock=services.clock,

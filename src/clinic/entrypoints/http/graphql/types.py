@@ -272,7 +272,7 @@ def schedule_rows(schedule: Schedule) -> list[Appointment | None]:
     rows = []
     # What _Row() does, without its call in between.
     minute, make = dt.timedelta(minutes=1), tuple.__new__
-    for id, patient, doctor, starts_at, ends_at, kind, status in schedule.entries:
+    for id, patient, doctor, starts_at, ends_at, kind, status, _ in schedule.entries:
         when = local.get(starts_at)
         if when is None:
             text = starts_at.astimezone(schedule.zone).isoformat()
