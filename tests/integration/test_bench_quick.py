@@ -9,7 +9,7 @@ from clinic.entrypoints.cli.bench.command import measure
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MEASURED = ("booking", "reads", "scale", "listing", "flash")
+MEASURED = ("booking", "reads", "listing")
 
 
 def test_bench_measures_and_says_what_it_could_not(tmp_path: Path) -> None:

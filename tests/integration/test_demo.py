@@ -26,7 +26,7 @@ RACE = "  1 booked, 199 told that the slot was just taken, 0 errors"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A folder with a space in its name, made by the first demo and used by all."""
+    """A folder with a space in its name, made by the first demo that uses it."""
     folder: Path = tmp_path_factory.mktemp("demo") / "the data"
     return folder
 
@@ -126,7 +126,8 @@ def get(url: str, token: str):
         return json.load(answer)
 
 
-def test_demo_shows_the_race_twice_on_one_folder(data):
+def test_demo_shows_the_race_twice_on_one_folder(tmp_path):
+    data = tmp_path / "the data"
     first = show(data, "--port", "0")
     second = show(data, "--port", "0")
 

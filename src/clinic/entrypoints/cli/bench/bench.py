@@ -12,7 +12,7 @@ from clinic.entrypoints.cli.bench.database import fill
 from clinic.entrypoints.cli.bench.figures import Record
 from clinic.entrypoints.cli.bench.requests import Tokens
 from clinic.entrypoints.cli.bench.servers import Server, free_port, running
-from clinic.entrypoints.cli.bench.world import World, world
+from clinic.entrypoints.cli.bench.world import PATIENTS, World, world
 from clinic.settings import Settings
 
 BARE_APP = "clinic.entrypoints.cli.bench.bare:make_app"
@@ -31,10 +31,7 @@ class Effort:
     large: str
     booking: str
     is_quick: bool
-
-    @property
-    def growth_from(self) -> str:
-        return "10k"
+    patients: int = PATIENTS
 
 
 THOROUGH = Effort(5, 4.0, "1m", "10m", "1m", is_quick=False)
@@ -84,7 +81,7 @@ class Bench:
         """Return the database of this size, filled at the first call for each purpose."""
         name = f"bench_{size}{purpose}"
         if name not in self._filled:
-            found = world(size, self.now)
+            found = world(size, self.now, patients=self.effort.patients)
             owner_url, app_url = self.servers.make_database(name)
             fill(owner_url, found)
             self._filled[name] = Filled(found, owner_url, app_url)

@@ -1,0 +1,153 @@
+"""Lending of hot connections: in turn, bounded, and never the same one twice at a time."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from psycopg_pool import PoolTimeout
+
+from clinic.adapters.postgres.hot_pool import HotPool
+
+pytestmark = pytest.mark.anyio
+
+
+class Connection:
+    """Up until it is said to be stale."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.stale = False
+
+    def is_stale(self) -> bool:
+        return self.closed or self.stale
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Opener:
+    """What opens connections and takes broken ones back."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.returned: list[Connection] = []
+
+    async def getconn(self) -> Connection:
+        self.opened += 1
+        return Connection()
+
+    async def putconn(self, connection: Connection) -> None:
+        self.returned.append(connection)
+
+    async def close(self) -> None: ...
+
+
+def a_pool(opener: Opener, *, size: int = 1, timeout_s: float = 5) -> HotPool:
+    return HotPool(cast(Any, opener), size=size, timeout_s=timeout_s)
+
+
+async def test_connection_given_back_is_lent_again() -> None:
+    opener = Opener()
+    pool = a_pool(opener, size=2)
+
+    for _ in range(5):
+        await pool.give_back(await pool.take())
+
+    assert opener.opened == 1
+
+
+async def test_who_finds_none_waits_first_come_first() -> None:
+    pool = a_pool(Opener())
+    lent = await pool.take()
+    served: list[int] = []
+
+    async def use(number: int) -> None:
+        connection = await pool.take()
+        served.append(number)
+        await asyncio.sleep(0)
+        await pool.give_back(connection)
+
+    users = [asyncio.create_task(use(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    assert served == []
+    await pool.give_back(lent)
+    await asyncio.gather(*users)
+
+    assert served == [0, 1, 2, 3]
+
+
+async def test_never_more_are_lent_than_there_may_be() -> None:
+    opener, in_use, most = Opener(), 0, 0
+    pool = a_pool(opener, size=3)
+
+    async def use() -> None:
+        nonlocal in_use, most
+        connection = await pool.take()
+        in_use += 1
+        most = max(most, in_use)
+        await asyncio.sleep(0)
+        in_use -= 1
+        await pool.give_back(connection)
+
+    await asyncio.gather(*(use() for _ in range(50)))
+
+    assert (most, opener.opened) == (3, 3)
+
+
+async def test_waiting_too_long_is_told_and_leaves_the_queue() -> None:
+    pool = a_pool(Opener(), timeout_s=0.01)
+    lent = await pool.take()
+
+    with pytest.raises(PoolTimeout):
+        await pool.take()
+    await pool.give_back(lent)
+
+    assert await pool.take() is lent
+
+
+async def test_waiter_that_is_cancelled_passes_its_turn_on() -> None:
+    pool = a_pool(Opener())
+    lent = await pool.take()
+    gone, next_one = asyncio.create_task(pool.take()), asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+
+    # Its turn comes in the same moment in which it is cancelled.
+    await pool.give_back(lent)
+    gone.cancel()
+
+    assert await next_one is lent
+    assert gone.cancelled()
+
+
+async def test_stale_connection_is_replaced() -> None:
+    opener = Opener()
+    pool = a_pool(opener)
+    first: Any = await pool.take()
+    await pool.give_back(first)
+    first.stale = True
+
+    second = await pool.take()
+
+    assert second is not first
+    assert (opener.returned, first.closed) == ([first], True)
+
+
+async def test_connection_that_broke_while_lent_is_not_kept() -> None:
+    opener = Opener()
+    pool = a_pool(opener)
+    broken = await pool.take()
+    await broken.close()
+    await pool.give_back(broken)
+
+    assert await pool.take() is not broken
+
+
+async def test_connection_that_comes_back_to_a_closed_pool_is_closed() -> None:
+    opener = Opener()
+    pool = a_pool(opener)
+    lent: Any = await pool.take()
+
+    await pool.close()
+    await pool.give_back(lent)
+
+    assert (lent.closed, opener.returned) == (True, [lent])
