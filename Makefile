@@ -15,7 +15,8 @@ RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
 BENCH := $(VENV)/bench.stamp
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python \
+# Compiled here, since a newcomer's environment may forbid Python to do it at the first import.
+INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python \
 	--constraint constraints.txt --build-constraint constraints.txt
 
 # A checkout that was moved or copied with its .venv gets a new one: scripts hold the old path.

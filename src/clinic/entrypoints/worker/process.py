@@ -97,9 +97,10 @@ class Worker:
         self._stop.set()
 
     async def _loop(self, name: str, round_: Callable[[], Awaitable[bool]], pause_s: float) -> None:
-        """Run rounds for ever: at once again while there is more, slower while they fail."""
+        """Run rounds until the stop: at once again while there is more, slower while they fail."""
         failures = 0
-        while True:
+        # A cancellation alone would not do: clients of a server that is just going swallow it.
+        while not self._stop.is_set():
             try:
                 more = await round_()
                 failures = 0
