@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     MOVE = 3
     UNSUBSCRIBE = 4
     EMAIL_VERIFICATION = 5
+    PASSWORD_RESET = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Link:
     purpose: Purpose
     clinic_id: UUID
     subject_id: UUID
-    #: the appointment's schedule_version; of an account the second the link was made in
+    #: the appointment's schedule_version, or the account's link_version
     version: int
     expires_at: datetime
 
@@ -48,8 +49,11 @@ class LinkSigner:
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), b"clinic message links v1", sha256)
 
-    def sign(self, link: Link) -> str:
-        """Return the token for `link`, fit for a URL."""
+    def sign(self, link: Link, *, bound_to: str = "") -> str:
+        """Return the token for `link`, fit for a URL.
+
+        `bound_to` is what the link falls with: no part of the token, yet signed with it.
+        """
         packed = _FIELDS.pack(
             link.purpose,
             link.clinic_id.bytes,
@@ -57,31 +61,50 @@ class LinkSigner:
             link.version,
             int(link.expires_at.timestamp()),
         )
-        return urlsafe_b64encode(packed + self._tag(packed)).rstrip(b"=").decode()
+        return urlsafe_b64encode(packed + self._tag(packed, bound_to)).rstrip(b"=").decode()
 
-    def read(self, token: str, *, now: datetime) -> Link:
-        """Return what a token says. Raises LinkInvalid when it is not ours or has expired."""
-        if len(token) > TOKEN_CHARS:
+    def read(self, token: str, *, now: datetime, bound_to: str = "") -> Link:
+        """Return what a token says. Raises LinkInvalid when it is not ours, is bound to something
+        else, or has expired."""
+        packed, tag = _parts(token)
+        if not hmac.compare_digest(tag, self._tag(packed, bound_to)):
             raise LinkInvalid()
-        try:
-            raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-            packed, tag = raw[:-_TAG_BYTES], raw[-_TAG_BYTES:]
-            purpose, clinic, subject, version, expires = _FIELDS.unpack(packed)
-        except (ValueError, struct.error):
-            raise LinkInvalid() from None
-        # One spelling only: base64 ignores what it does not know and spare bits at the end.
-        respelt = urlsafe_b64encode(raw).rstrip(b"=").decode() == token
-        if not (respelt and hmac.compare_digest(tag, self._tag(packed))):
-            raise LinkInvalid()
-        if now.timestamp() >= expires:
+        link = _unpacked(packed)
+        if now >= link.expires_at:
             raise LinkInvalid("This link has expired; call the clinic.")
-        return Link(
-            Purpose(purpose),
-            UUID(bytes=clinic),
-            UUID(bytes=subject),
-            version,
-            datetime.fromtimestamp(expires, UTC),
-        )
+        return link
 
-    def _tag(self, packed: bytes) -> bytes:
-        return hmac.digest(self._key, packed, sha256)[:_TAG_BYTES]
+    def _tag(self, packed: bytes, bound_to: str) -> bytes:
+        # What is packed has one length, so that nothing can move between the two.
+        return hmac.digest(self._key, packed + bound_to.encode(), sha256)[:_TAG_BYTES]
+
+
+def claimed(token: str) -> Link:
+    """Return what a token claims to say; unproven, to look up what it is bound to.
+
+    Raises LinkInvalid.
+    """
+    return _unpacked(_parts(token)[0])
+
+
+def _parts(token: str) -> tuple[bytes, bytes]:
+    if len(token) > TOKEN_CHARS:
+        raise LinkInvalid()
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except ValueError:
+        raise LinkInvalid() from None
+    # One spelling only: base64 ignores what it does not know and spare bits at the end.
+    respelt = urlsafe_b64encode(raw).rstrip(b"=").decode() == token
+    if not respelt or len(raw) != _FIELDS.size + _TAG_BYTES:
+        raise LinkInvalid()
+    return raw[: _FIELDS.size], raw[_FIELDS.size :]
+
+
+def _unpacked(packed: bytes) -> Link:
+    purpose, clinic, subject, version, expires = _FIELDS.unpack(packed)
+    try:
+        expires_at = datetime.fromtimestamp(expires, UTC)
+        return Link(Purpose(purpose), UUID(bytes=clinic), UUID(bytes=subject), version, expires_at)
+    except (ValueError, OverflowError, OSError):
+        raise LinkInvalid() from None

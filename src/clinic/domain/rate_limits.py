@@ -12,6 +12,9 @@ class RateClass(StrEnum):
     #: guesses of one account's password, from wherever
     ACCOUNT = "account"
     REGISTER = "register"
+    #: account mail asked for, by address of the client and by mailbox
+    MAIL = "mail"
+    MAILBOX = "mailbox"
     WRITE = "write"
     READ = "read"
     #: requests of nobody in particular, by address
@@ -19,7 +22,15 @@ class RateClass(StrEnum):
 
 
 #: counted or refused: without the counter nobody could tell a guess from the thousandth
-FAIL_CLOSED = frozenset({RateClass.SIGN_IN, RateClass.ACCOUNT, RateClass.REGISTER})
+FAIL_CLOSED = frozenset(
+    {
+        RateClass.SIGN_IN,
+        RateClass.ACCOUNT,
+        RateClass.REGISTER,
+        RateClass.MAIL,
+        RateClass.MAILBOX,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ class Account:
     password_hash: str | None
     disabled_at: datetime | None
     clinics: tuple[UUID, ...]
+    #: since when the email address is known to be the user's
+    email_verified_at: datetime | None = None
+    #: links that were mailed for an earlier version do not work
+    link_version: int = 0
 
 
 class AccountReader(Protocol):
@@ -56,9 +60,14 @@ class Accounts(AccountReader, Protocol):
         ...
 
     async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
-        """Disable or enable the user. Raises UserNotFound."""
+        """Disable or enable the user, and raise link_version. Raises UserNotFound."""
+        ...
+
+    async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
+        """Note that the email address is the user's. Raises UserNotFound."""
         ...
 
     async def replace_user(self, user: User) -> None:
-        """Write name, email and phone anew. Raises UserNotFound, EmailInUse."""
+        """Write name, email and phone anew. Another email address, compared without case, is not
+        verified and raises link_version. Raises UserNotFound, EmailInUse."""
         ...

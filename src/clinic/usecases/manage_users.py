@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from clinic.domain.account_links import verification_mail
 from clinic.domain.appointments import OCCUPYING, AppointmentView
 from clinic.domain.audit import AuditEvent, event_by
 from clinic.domain.errors import (
@@ -75,7 +76,8 @@ async def register(
     request_id: str | None = None,
     ip: str | None = None,
 ) -> User:
-    """Return a new patient of the clinic, who may sign in at once.
+    """Return a new patient of the clinic, who may sign in at once; a message asks whether the email
+    address is theirs.
 
     Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
     """
@@ -89,6 +91,7 @@ async def register(
         await unit.people.add_user(user)
         await unit.people.add_patient(clinic_id, user.id)
         await unit.accounts.set_password_hash(user.id, password_hash)
+        await unit.messages.add([_verification_mail(actor, clock, new_id)])
         await unit.events.add(_event(actor, "register", user.id, clock, new_id))
         return user
 
@@ -223,8 +226,7 @@ async def change_password(
     known = await accounts.account(actor.user_id)
     if known is None:
         raise UserNotFound()
-    if not (await hasher.verify(known.password_hash, current[:1024])).is_right:
-        raise PermissionDenied("The current password is wrong.")
+    await _check_password(known, current, hasher)
     if new == current:
         raise PasswordRefused("The new password is the old one.", pointer="/password")
     checked_password(new, email=known.user.email, name=known.user.name)
@@ -337,6 +339,9 @@ async def change_own_data(
     email: str | None = None,
     phone: str | None = None,
     remove_phone: bool = False,
+    current: str | None = None,
+    hasher: PasswordHasher,
+    accounts: AccountReader,
     phones: PhoneNumbers,
     transactions: Transactions,
     clock: Clock,
@@ -345,10 +350,18 @@ async def change_own_data(
 ) -> Account:
     """Return the actor's account with what was given changed.
 
-    Raises InvalidInput, PhoneNumberRefused, EmailInUse.
+    Another email address needs the current password, since a forgotten one is reset by email, and
+    a message asks whether it is theirs. Raises InvalidInput, PermissionDenied, PhoneNumberRefused,
+    EmailInUse.
     """
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
     new_phone = phones.checked(phone) if phone else None
+    known = await accounts.account(actor.user_id)
+    if known is not None and email is not None and current is not None:
+        await _check_password(known, current, hasher)
+        proven = known.password_hash
+    else:
+        proven = None
 
     async def work(unit: UnitOfWork) -> Account:
         account = await unit.accounts.lock(actor.user_id)
@@ -366,12 +379,18 @@ async def change_own_data(
             for field in ("name", "email", "phone")
             if getattr(before, field) != getattr(after, field)
         ]
-        if changed:
-            await unit.accounts.replace_user(after)
-            await unit.events.add(
-                _event(actor, "change_own_data", before.id, clock, new_id, fields=changed)
-            )
-        return replace(account, user=after)
+        if not changed:
+            return account
+        moves = after.email.lower() != before.email.lower()
+        if moves and account.password_hash not in (None, proven):
+            raise PermissionDenied("Another email address needs the current password.")
+        await unit.accounts.replace_user(after)
+        await unit.events.add(
+            _event(actor, "change_own_data", before.id, clock, new_id, fields=changed)
+        )
+        if moves:
+            await unit.messages.add([_verification_mail(actor, clock, new_id)])
+        return await unit.accounts.account(before.id) or account
 
     return await transactions.run(work)
 
@@ -463,6 +482,17 @@ async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Ac
         if mine is None or not set(account.clinics) <= set(mine.clinics):
             raise UserShared()
     return account
+
+
+async def _check_password(account: Account, current: str, hasher: PasswordHasher) -> None:
+    if not (await hasher.verify(account.password_hash, current[:1024])).is_right:
+        raise PermissionDenied("The current password is wrong.")
+
+
+def _verification_mail(actor: Actor, clock: Clock, new_id: IdSource) -> Message:
+    return verification_mail(
+        clinic_id=actor.clinic_id, user_id=actor.user_id, now=clock.now(), new_id=new_id
+    )
 
 
 def _invitation_mail(account: Account, actor: Actor, clock: Clock, new_id: IdSource) -> Message:

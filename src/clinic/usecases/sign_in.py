@@ -104,7 +104,9 @@ async def sign_in(
     async def work(unit: UnitOfWork) -> NewSession:
         # Read again under a lock: a password that changed meanwhile must not let anybody in.
         locked = await unit.accounts.lock(account.user.id)
-        if locked is None or locked != account:
+        # An address that was verified meanwhile keeps nobody out.
+        known = replace(account, email_verified_at=locked.email_verified_at if locked else None)
+        if locked != known:
             raise SignInFailed()
         if new_hash is not None:
             await unit.accounts.set_password_hash(account.user.id, new_hash)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from clinic.adapters.memory.constraints import check_clinic
@@ -86,14 +87,15 @@ class MemoryAccounts(MemoryAccountReader):
 
     async def set_password_hash(self, user_id: UUID, password_hash: str | None) -> None:
         await self._locked(user_id)
-        credentials = self._tables.credentials.get(user_id) or Credentials()
-        changed = replace(credentials, password_hash=password_hash)
-        self._tables.credentials.put(user_id, changed)
+        self._change(user_id, password_hash=password_hash)
 
     async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
         await self._locked(user_id)
-        credentials = self._tables.credentials.get(user_id) or Credentials()
-        self._tables.credentials.put(user_id, replace(credentials, disabled_at=disabled_at))
+        self._change(user_id, disabled_at=disabled_at, outdates_links=True)
+
+    async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
+        await self._locked(user_id)
+        self._change(user_id, email_verified_at=verified_at)
 
     async def replace_user(self, user: User) -> None:
         before = await self._locked(user.id)
@@ -103,6 +105,14 @@ class MemoryAccounts(MemoryAccountReader):
         if any(other.id != user.id for other in self._tables.users.where("email", email)):
             self._transaction.fail(EmailInUse())
         self._tables.users.put(user.id, replace(user, role=before.role))
+        if email != before.email.lower():
+            self._change(user.id, email_verified_at=None, outdates_links=True)
+
+    def _change(self, user_id: UUID, *, outdates_links: bool = False, **values: Any) -> None:
+        credentials = self._tables.credentials.get(user_id) or Credentials()
+        version = credentials.link_version + outdates_links
+        changed = replace(credentials, link_version=version, **values)
+        self._tables.credentials.put(user_id, changed)
 
     async def _locked(self, user_id: UUID) -> User:
         await self._transaction.lock(("user", user_id))
@@ -121,4 +131,11 @@ def account_of(tables: Tables, user: User) -> Account:
         clinics = [profile.clinic_id for profile in tables.patients.where("user", user.id)]
     else:
         clinics = [profile.clinic_id for profile in tables.staff.where("user", user.id)]
-    return Account(user, credentials.password_hash, credentials.disabled_at, tuple(sorted(clinics)))
+    return Account(
+        user,
+        credentials.password_hash,
+        credentials.disabled_at,
+        tuple(sorted(clinics)),
+        credentials.email_verified_at,
+        credentials.link_version,
+    )

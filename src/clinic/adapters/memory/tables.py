@@ -48,6 +48,8 @@ class Credentials:
 
     password_hash: str | None = None
     disabled_at: datetime | None = None
+    email_verified_at: datetime | None = None
+    link_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

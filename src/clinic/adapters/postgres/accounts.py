@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import case, func, insert, update
 
 from clinic.adapters.postgres.sessions import Row, Session
 from clinic.adapters.postgres.tables import staff_profiles, users
@@ -15,6 +15,7 @@ from clinic.ports.accounts import Account
 # Only the profile that fits the role opens a clinic.
 _ACCOUNT = """
 SELECT u.id, u.name, u.email, u.role, u.phone, u.password_hash, u.disabled_at,
+       u.email_verified_at, u.link_version,
        ARRAY(
            SELECT clinic_id FROM doctors_profiles WHERE user_id = u.id AND u.role = 'DOCTOR'
            UNION ALL
@@ -94,12 +95,26 @@ class PostgresAccounts(PostgresAccountReader):
         await self._change(user_id, password_hash=password_hash)
 
     async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
-        """Disable or enable the user. Raises UserNotFound."""
-        await self._change(user_id, disabled_at=disabled_at)
+        """Disable or enable the user, and raise link_version. Raises UserNotFound."""
+        version = users.c.link_version + 1
+        await self._change(user_id, disabled_at=disabled_at, link_version=version)
+
+    async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
+        """Note that the email address is the user's. Raises UserNotFound."""
+        await self._change(user_id, email_verified_at=verified_at)
 
     async def replace_user(self, user: User) -> None:
-        """Write name, email and phone anew. Raises UserNotFound, EmailInUse."""
-        await self._change(user.id, name=user.name, email=user.email, phone=user.phone)
+        """Write name, email and phone anew. Another email address, compared without case, is not
+        verified and raises link_version. Raises UserNotFound, EmailInUse."""
+        stays = func.lower(users.c.email) == func.lower(user.email)
+        await self._change(
+            user.id,
+            name=user.name,
+            email=user.email,
+            phone=user.phone,
+            email_verified_at=case((stays, users.c.email_verified_at)),
+            link_version=users.c.link_version + case((stays, 0), else_=1),
+        )
 
     async def _change(self, user_id: UUID, **values: object) -> None:
         change = update(users).where(users.c.id == user_id).values(values)
@@ -109,6 +124,9 @@ class PostgresAccounts(PostgresAccountReader):
 
 
 def _account_of(row: Row) -> Account:
-    user_id, name, email, role, phone, password_hash, disabled_at, clinics = row
+    user_id, name, email, role, phone, *standing = row
+    password_hash, disabled_at, email_verified_at, link_version, clinics = standing
     user = User(user_id, name, email, Role(role), phone)
-    return Account(user, password_hash, disabled_at, tuple(clinics))
+    return Account(
+        user, password_hash, disabled_at, tuple(clinics), email_verified_at, link_version
+    )

@@ -137,6 +137,8 @@ users = Table(
     _text("password_hash", nullable=True),
     _made_at(),
     _instant("disabled_at", nullable=True),
+    _instant("email_verified_at", nullable=True),
+    _int("link_version", default=text("0")),
     _key("users_pkey", "id"),
     _check("users_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),
     _check("users_email_length", f"char_length(email) BETWEEN 3 AND {EMAIL_MAX_CHARS}"),

@@ -33,6 +33,7 @@ from clinic.entrypoints.http.wire import (
     UserOut,
 )
 from clinic.entrypoints.http.wire_accounts import (
+    AcceptedOut,
     AcceptInvitationIn,
     AccountOut,
     AddedUserOut,
@@ -43,6 +44,8 @@ from clinic.entrypoints.http.wire_accounts import (
     EventOut,
     ExportOut,
     InvitationOut,
+    OwnDataOut,
+    PasswordResetIn,
     ReasonIn,
     SessionOut,
     SignedInOut,
@@ -71,6 +74,7 @@ _account = {
     "phone": "+442079460018",
     "disabled": False,
     "hasPassword": True,
+    "emailVerified": True,
 }
 _POLICY = {
     "noticeMin": 60,
@@ -188,6 +192,12 @@ EXAMPLES: dict[type, Any] = {
     },
     PatientOut: _patient,
     UserOut: {**_patient, "role": "PATIENT"},
+    OwnDataOut: {**_patient, "role": "PATIENT", "emailVerified": True},
+    PasswordResetIn: {"email": "ada@example.org"},
+    AcceptedOut: {
+        "detail": "If somebody with a password has this address, a message with a link is on its"
+        " way."
+    },
     ClinicOut: {
         "id": _CLINIC,
         "name": "Riverside",
@@ -241,7 +251,7 @@ EXAMPLES: dict[type, Any] = {
     InvitationOut: {"userId": _PATIENT, "invitation": "AZnwoAAA.c2lnbmF0dXJl"},
     AcceptInvitationIn: {"token": "AZnwoAAA.c2lnbmF0dXJl", "password": "three blue herons"},
     ExportOut: {
-        "user": {**_patient, "role": "PATIENT"},
+        "user": {**_patient, "role": "PATIENT", "emailVerified": True},
         "appointments": [_appointment],
         "sessions": [],
         "events": [

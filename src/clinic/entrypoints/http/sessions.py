@@ -57,7 +57,7 @@ async def post_session(call: Call, body: SignInIn) -> Reply:
     services = call.services
     if body.cookie:
         call.guard.check_origin(call)
-    await call.guard.count(call, RateClass.ACCOUNT, _account_key(call, body.email))
+    await call.guard.count(call, RateClass.ACCOUNT, account_key(call, body.email))
     made = await sign_in(
         body.email,
         body.password,
@@ -187,7 +187,8 @@ async def _sign_out(
     )
 
 
-def _account_key(call: Call, email: str) -> str:
+def account_key(call: Call, email: str) -> str:
+    """Return what requests about an address are counted under."""
     # Not the address itself: the store of counters holds no personal data.
     message = b"account\n" + email.strip().lower().encode(errors="replace")
     return hmac.digest(call.services.settings.secret.encode(), message, "sha256").hex()[:32]

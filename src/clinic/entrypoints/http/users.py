@@ -30,7 +30,7 @@ from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.paging import Limit
 from clinic.entrypoints.http.reply import Reply
-from clinic.entrypoints.http.wire import ItemsOut, UserOut
+from clinic.entrypoints.http.wire import ItemsOut
 from clinic.entrypoints.http.wire_accounts import (
     AcceptInvitationIn,
     AccountOut,
@@ -41,9 +41,9 @@ from clinic.entrypoints.http.wire_accounts import (
     ChangeUserIn,
     ExportOut,
     InvitationOut,
+    OwnDataOut,
     ReasonIn,
 )
-from clinic.usecases.add_people import read_self
 from clinic.usecases.manage_users import (
     Invited,
     accept_invitation,
@@ -108,8 +108,9 @@ def _writing(call: Call) -> dict[str, Any]:
     ),
 )
 async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
-    """Not signed in: registers a patient, with a password. Signed in as an administrator: adds a
-    person in a role, who gets `invitation` to set a password with."""
+    """Not signed in: registers a patient, with a password; a message with a link asks whether the
+    email address is theirs, and they may sign in and book before they have answered. Signed in as
+    an administrator: adds a person in a role, who gets `invitation` to set a password with."""
     if call.known_actor is None:
         return await _register(call, query, body)
     if body.password is not None:
@@ -148,7 +149,9 @@ async def _register(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         ip=call.address,
         **_writing(call),
     )
-    out = AccountOut(user.id, user.role, user.name, user.email, user.phone, False, True)
+    out = AccountOut(
+        user.id, user.role, user.name, user.email, user.phone, False, True, email_verified=False
+    )
     return Reply(201, _encode(AddedUserOut(out, None)))
 
 
@@ -188,14 +191,15 @@ async def get_users(call: Call, query: UsersQuery) -> Reply:
     "/users/me",
     tag=_TAG,
     summary="Read who is signed in",
-    answers=UserOut,
+    answers=OwnDataOut,
     needs=Operation.MANAGE_OWN_ACCOUNT,
     refuses=(UserNotFound,),
 )
 async def get_me(call: Call) -> Reply:
     actor = call.actor
-    user = await read_self(people=call.services.store.people, actor=actor)
-    return Reply(200, _encode(UserOut.of(user, actor.role, actor.clinic_id)))
+    accounts = call.services.store.accounts
+    account = await read_user(accounts=accounts, actor=actor, user_id=actor.user_id)
+    return Reply(200, _encode(OwnDataOut.of_account(account, actor.role, actor.clinic_id)))
 
 
 @endpoint(
@@ -203,22 +207,29 @@ async def get_me(call: Call) -> Reply:
     "/users/me",
     tag=_TAG,
     summary="Change one's own data",
-    answers=UserOut,
+    answers=OwnDataOut,
     needs=Operation.MANAGE_OWN_ACCOUNT,
     refuses=(UserNotFound, EmailInUse, PhoneNumberRefused),
 )
 async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
+    """Another email address needs the `current` password, and is not verified until the link that
+    is sent to it is used."""
     actor = call.actor
+    if body.current is not None:
+        await call.guard.count(call, RateClass.ACCOUNT, str(actor.user_id))
     account = await change_own_data(
         name=body.name,
         email=body.email,
         phone=body.phone,
         remove_phone=body.remove_phone,
+        current=body.current,
+        hasher=call.services.hasher,
+        accounts=call.services.store.accounts,
         phones=call.services.phones,
         actor=actor,
         **_writing(call),
     )
-    return Reply(200, _encode(UserOut.of(account.user, actor.role, actor.clinic_id)))
+    return Reply(200, _encode(OwnDataOut.of_account(account, actor.role, actor.clinic_id)))
 
 
 @endpoint(

@@ -47,6 +47,8 @@ class ChangeOwnDataIn(In):
     email: Email | None = None
     phone: Phone | None = None
     remove_phone: bool = False
+    #: the password, which another email address needs
+    current: Password | None = None
 
 
 class ChangePasswordIn(In):
@@ -66,6 +68,28 @@ class ReasonIn(In):
 class AcceptInvitationIn(In):
     token: InvitationToken
     password: Password
+
+
+class PasswordResetIn(In):
+    email: Email
+
+
+class AcceptedOut(Out):
+    """What will be done; whether there is anybody to do it for stays unsaid."""
+
+    detail: str
+
+
+class OwnDataOut(UserOut):
+    """Who is signed in, and whether the email address is proven."""
+
+    email_verified: bool
+
+    @classmethod
+    def of_account(cls, account: Account, role: Role, clinic_id: UUID) -> Self:
+        user = account.user
+        verified = account.email_verified_at is not None
+        return cls(user.id, clinic_id, role, user.name, user.email, user.phone, verified)
 
 
 class SignedInOut(Out):
@@ -116,6 +140,7 @@ class AccountOut(Out):
     phone: str | None
     disabled: bool
     has_password: bool
+    email_verified: bool
 
     @classmethod
     def of(cls, account: Account) -> Self:
@@ -128,6 +153,7 @@ class AccountOut(Out):
             user.phone,
             account.disabled_at is not None,
             account.password_hash is not None,
+            account.email_verified_at is not None,
         )
 
 
@@ -198,16 +224,16 @@ class AccessOut(Out):
 class ExportOut(Out):
     """All that is kept about oneself at this clinic."""
 
-    user: UserOut
+    user: OwnDataOut
     appointments: list[AppointmentOut]
     sessions: list[SessionOut]
     events: list[AccessOut]
 
     @classmethod
     def of(cls, export: Export, clinic_id: UUID, current: UUID | None) -> Self:
-        user = export.account.user
+        account = export.account
         return cls(
-            UserOut.of(user, user.role, clinic_id),
+            OwnDataOut.of_account(account, account.user.role, clinic_id),
             [AppointmentOut.of(view) for view in export.appointments],
             [SessionOut.of(session, current) for session in export.sessions],
             [

@@ -1,20 +1,19 @@
 """The page behind an invitation's link: choose a password."""
 
-from urllib.parse import parse_qs
-
 from clinic.domain.errors import ClinicError, InvitationInvalid, PasswordRefused
 from clinic.domain.rate_limits import RateClass
-from clinic.entrypoints.http.call import Call, ClientGone
+from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.pages.forms import read_form
 from clinic.entrypoints.http.pages.rendering import page_reply
-from clinic.entrypoints.http.problems import BodyTooLarge, status_of
+from clinic.entrypoints.http.problems import status_of
 from clinic.entrypoints.http.reply import Reply
 from clinic.usecases.manage_users import accept_invitation
 
 _TAG = "Pages"
-FORM_MAX_BYTES = 4096
 
 CHOOSE = "Choose a password · Passwort wählen"
+LABEL = "Password · Passwort"
 BUTTON = "Keep it · Übernehmen"
 DONE = "Your password is set. · Ihr Passwort ist gesetzt."
 INVALID = (
@@ -41,11 +40,11 @@ async def get_invitation(call: Call, token: str) -> Reply:
 async def post_invitation(call: Call, token: str) -> Reply:
     """Set the password, once."""
     services = call.services
-    form = parse_qs((await _read_form(call)).decode(errors="replace"), max_num_fields=5)
+    form = await read_form(call)
     try:
         await accept_invitation(
             token,
-            form.get("password", [""])[0],
+            form.get("password", ""),
             secret=services.settings.secret,
             hasher=services.hasher,
             accounts=services.store.accounts,
@@ -74,23 +73,11 @@ def _page(
 ) -> Reply:
     facts: dict[str, object] = {
         "language": "en",
+        "clinic": "",
         "title": title,
+        "label": LABEL,
         "lines": lines,
         "action": f"/invitations/{token}" if token else None,
         "button": BUTTON,
     }
     return page_reply(status, "password.html", facts)
-
-
-async def _read_form(call: Call) -> bytes:
-    """Return a form's body. Raises BodyTooLarge, ClientGone."""
-    body = bytearray()
-    while True:
-        message = await call.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message.get("body", b"")
-        if len(body) > FORM_MAX_BYTES:
-            raise BodyTooLarge(maxBytes=FORM_MAX_BYTES)
-        if not message.get("more_body", False):
-            return bytes(body)

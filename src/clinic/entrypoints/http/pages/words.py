@@ -20,6 +20,19 @@ WORDS = {
         "unsubscribe_line": "You still hear of bookings, changes and cancellations.",
         "unsubscribe_button": "Stop them",
         "unsubscribe_done": "These messages have stopped.",
+        "email_verification": "Is this your email address?",
+        "email_verification_line": "You came here by the link that we sent to it.",
+        "email_verification_button": "Yes, this is my address",
+        "email_verification_done": "Thank you. Your email address is confirmed.",
+        "email_verification_invalid": "This link is not valid, or no longer: perhaps your address"
+        " is confirmed already, or has changed. Sign in to see, and to ask for a new link.",
+        "password_reset": "Choose a new password",
+        "password_reset_line": "8 characters or more. You will be signed out everywhere.",
+        "password_reset_label": "New password",
+        "password_reset_button": "Set the password",
+        "password_reset_done": "Your new password is set. You can sign in with it now.",
+        "password_reset_invalid": "This link is not valid, or no longer. It works once, for a short"
+        " time. Ask for a new one where you sign in.",
         "failed": "This did not work",
         "call": "If you need help, please call the clinic.",
         "invalid": "This link is not valid, or no longer. Take the one in the latest message, or"
@@ -45,6 +58,20 @@ WORDS = {
         "unsubscribe_line": "Von Buchungen, Änderungen und Absagen hören Sie weiterhin.",
         "unsubscribe_button": "Abbestellen",
         "unsubscribe_done": "Diese Nachrichten sind abbestellt.",
+        "email_verification": "Ist das Ihre E-Mail-Adresse?",
+        "email_verification_line": "Sie kommen über den Link, den wir dorthin geschickt haben.",
+        "email_verification_button": "Ja, das ist meine Adresse",
+        "email_verification_done": "Danke. Ihre E-Mail-Adresse ist bestätigt.",
+        "email_verification_invalid": "Dieser Link gilt nicht oder nicht mehr: vielleicht ist Ihre"
+        " Adresse schon bestätigt oder hat sich geändert. Melden Sie sich an, um nachzusehen oder"
+        " einen neuen Link zu verlangen.",
+        "password_reset": "Neues Passwort wählen",
+        "password_reset_line": "8 Zeichen oder mehr. Sie werden überall abgemeldet.",
+        "password_reset_label": "Neues Passwort",
+        "password_reset_button": "Passwort setzen",
+        "password_reset_done": "Ihr neues Passwort ist gesetzt. Sie können sich damit anmelden.",
+        "password_reset_invalid": "Dieser Link gilt nicht oder nicht mehr. Er gilt einmal und nur"
+        " kurze Zeit. Verlangen Sie dort, wo Sie sich anmelden, einen neuen.",
         "failed": "Das hat nicht geklappt",
         "call": "Wenn Sie Hilfe brauchen, rufen Sie bitte an.",
         "invalid": "Dieser Link gilt nicht oder nicht mehr. Nehmen Sie den aus der neuesten"

@@ -1,0 +1,177 @@
+"""The pages behind the links of account mail. GET shows, only POST acts."""
+
+from clinic.domain.errors import LinkInvalid, PasswordRefused
+from clinic.domain.links import LinkSigner, Purpose
+from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.pages.forms import read_form
+from clinic.entrypoints.http.pages.rendering import page_reply
+from clinic.entrypoints.http.pages.words import WORDS
+from clinic.entrypoints.http.problems import status_of
+from clinic.entrypoints.http.reply import Reply
+from clinic.usecases.open_account_link import AccountPage
+from clinic.usecases.reset_password import open_password_reset, reset_password
+from clinic.usecases.sign_in import Origin
+from clinic.usecases.verify_email import open_verification, verify_email
+
+_TAG = "Pages"
+_VERIFICATION = Purpose.EMAIL_VERIFICATION.name.lower()
+_RESET = Purpose.PASSWORD_RESET.name.lower()
+
+
+@endpoint(
+    "GET",
+    "/email-verifications/{token}",
+    tag=_TAG,
+    summary="Is this your address?",
+    answers=None,
+    needs=None,
+)
+async def get_verification(call: Call, token: str) -> Reply:
+    """Ask; opening the link verifies nothing."""
+    services = call.services
+    try:
+        page = await open_verification(
+            token, store=services.store, signer=_signer(call), clock=services.clock
+        )
+    except LinkInvalid as error:
+        return _refused(error, _VERIFICATION)
+    return _asked(page, token)
+
+
+@endpoint(
+    "POST",
+    "/email-verifications/{token}",
+    tag=_TAG,
+    summary="It is",
+    answers=None,
+    needs=None,
+)
+async def post_verification(call: Call, token: str) -> Reply:
+    """Note that the address is verified, once."""
+    services = call.services
+    try:
+        page = await verify_email(
+            token,
+            store=services.store,
+            transactions=services.transactions,
+            signer=_signer(call),
+            clock=services.clock,
+            new_id=services.new_id,
+            origin=Origin(call.request_id, call.address),
+        )
+    except LinkInvalid as error:
+        return _refused(error, _VERIFICATION)
+    return _done(page, _VERIFICATION)
+
+
+@endpoint(
+    "GET",
+    "/password-resets/{token}",
+    tag=_TAG,
+    summary="A new password?",
+    answers=None,
+    needs=None,
+)
+async def get_reset(call: Call, token: str) -> Reply:
+    """A form for the password; opening the link spends nothing."""
+    services = call.services
+    try:
+        page = await open_password_reset(
+            token, store=services.store, signer=_signer(call), clock=services.clock
+        )
+    except LinkInvalid as error:
+        return _refused(error, _RESET)
+    return _form(200, page, token)
+
+
+@endpoint(
+    "POST",
+    "/password-resets/{token}",
+    tag=_TAG,
+    summary="Set the password",
+    answers=None,
+    needs=None,
+    rate=RateClass.REGISTER,
+)
+async def post_reset(call: Call, token: str) -> Reply:
+    """Set the password, once, and end every session."""
+    services, signer = call.services, _signer(call)
+    form = await read_form(call)
+    try:
+        page = await reset_password(
+            token,
+            form.get("password", ""),
+            store=services.store,
+            hasher=services.hasher,
+            transactions=services.transactions,
+            signer=signer,
+            clock=services.clock,
+            new_id=services.new_id,
+            origin=Origin(call.request_id, call.address),
+        )
+    except LinkInvalid as error:
+        return _refused(error, _RESET)
+    except PasswordRefused as error:
+        page = await open_password_reset(
+            token, store=services.store, signer=signer, clock=services.clock
+        )
+        return _form(status_of(type(error)), page, token, error.message)
+    return _done(page, _RESET)
+
+
+ENDPOINTS = (get_verification, post_verification, get_reset, post_reset)
+
+
+def _signer(call: Call) -> LinkSigner:
+    return LinkSigner(call.services.settings.secret)
+
+
+def _asked(page: AccountPage, token: str) -> Reply:
+    words = _words(page)
+    facts = {
+        **_facts(page, words[_VERIFICATION], words[f"{_VERIFICATION}_line"]),
+        "button": words[f"{_VERIFICATION}_button"],
+        "action": f"/email-verifications/{token}",
+    }
+    return page_reply(200, "link.html", facts)
+
+
+def _form(status: int, page: AccountPage, token: str, refusal: str | None = None) -> Reply:
+    words = _words(page)
+    facts = {
+        **_facts(page, words[_RESET], refusal or words[f"{_RESET}_line"]),
+        "label": words[f"{_RESET}_label"],
+        "button": words[f"{_RESET}_button"],
+        "action": f"/password-resets/{token}",
+    }
+    return page_reply(status, "password.html", facts)
+
+
+def _done(page: AccountPage, name: str) -> Reply:
+    return page_reply(200, "link.html", _facts(page, _words(page)[f"{name}_done"]))
+
+
+def _refused(error: LinkInvalid, name: str) -> Reply:
+    # Whose link it was is not known, so the language is not either.
+    lines = [words[f"{name}_invalid"] for words in WORDS.values()]
+    facts = _facts(AccountPage(), WORDS["en"]["failed"], *lines)
+    return page_reply(status_of(type(error)), "link.html", facts)
+
+
+def _words(page: AccountPage) -> dict[str, str]:
+    return WORDS.get(page.language, WORDS["en"])
+
+
+def _facts(page: AccountPage, title: str, *lines: str) -> dict[str, object]:
+    return {
+        "language": page.language,
+        "clinic": page.clinic_name,
+        "title": title,
+        "date": None,
+        "lines": lines,
+        "button": None,
+        "action": None,
+        "choices": [],
+    }

@@ -1,0 +1,54 @@
+"""What stands behind a link of account mail: the account, if the link still holds for it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from clinic.domain.account_links import read_account_link
+from clinic.domain.deliveries import LANGUAGES
+from clinic.domain.errors import LinkInvalid
+from clinic.domain.links import Link, LinkSigner, Purpose, claimed
+from clinic.ports.accounts import Account
+from clinic.ports.clock import Clock
+from clinic.ports.unit_of_work import Store
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """What the page of a link of account mail shows; it names nobody."""
+
+    clinic_name: str = ""
+    language: str = LANGUAGES[0]
+
+
+async def open_account_link(
+    token: str, purpose: Purpose, *, store: Store, signer: LinkSigner, clock: Clock
+) -> tuple[Link, Account, AccountPage]:
+    """Return the link, whose it is, and its page; changes nothing. Raises LinkInvalid."""
+    user_id = claimed(token).subject_id
+    account = await store.accounts.account(user_id)
+    link = check_account_link(token, purpose, account, signer=signer, now=clock.now())
+    assert account is not None
+    clinic = await store.people.clinic(link.clinic_id)
+    if clinic is None:
+        raise LinkInvalid()
+    chosen = await store.outbox.preferences(link.clinic_id, user_id)
+    return link, account, AccountPage(clinic.name, chosen.language)
+
+
+def check_account_link(
+    token: str, purpose: Purpose, account: Account | None, *, signer: LinkSigner, now: datetime
+) -> Link:
+    """Return the link if it holds for the account as it is read. Raises LinkInvalid."""
+    if account is None or account.disabled_at is not None:
+        raise LinkInvalid()
+    if purpose is Purpose.EMAIL_VERIFICATION and account.email_verified_at is not None:
+        raise LinkInvalid()
+    return read_account_link(
+        signer,
+        token,
+        purpose,
+        email=account.user.email,
+        password_hash=account.password_hash,
+        link_version=account.link_version,
+        now=now,
+    )

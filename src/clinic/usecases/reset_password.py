@@ -1,0 +1,114 @@
+"""A forgotten password: ask for a link by email, and choose a new password on its page."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from clinic.domain.account_links import reset_mail
+from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.links import LinkSigner, Purpose
+from clinic.domain.passwords import checked_password
+from clinic.domain.people import Actor, Role
+from clinic.ports.accounts import Account, AccountReader
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.unit_of_work import Store, UnitOfWork
+from clinic.usecases.audit_buffer import AuditBuffer
+from clinic.usecases.open_account_link import AccountPage, check_account_link, open_account_link
+from clinic.usecases.sign_in import NOBODY_ID, Origin
+from clinic.usecases.transactions import Transactions
+
+_PURPOSE = Purpose.PASSWORD_RESET
+
+
+async def request_password_reset(
+    email: str,
+    *,
+    accounts: AccountReader,
+    transactions: Transactions,
+    audit: AuditBuffer,
+    clock: Clock,
+    new_id: IdSource,
+    origin: Origin,
+) -> None:
+    """Send a link to the person with this email address, if there is one who has a password.
+
+    Whoever asks is told nothing; only the time that the writing takes could tell them apart.
+    """
+    account = await accounts.by_email(email.strip())
+    clinic_id = account.clinics[0] if account and account.clinics else NOBODY_ID
+    event = _request_event(account, clinic_id, origin, clock, new_id)
+    # Whoever was invited and has no password yet has an invitation, which the clinic renews.
+    usable = account and account.password_hash and account.disabled_at is None and account.clinics
+    if account is None or not usable:
+        audit.add_denial(replace(event, outcome="denied"))
+        return
+    mail = reset_mail(clinic_id=clinic_id, user_id=account.user.id, now=clock.now(), new_id=new_id)
+
+    async def work(unit: UnitOfWork) -> None:
+        await unit.messages.add([mail])
+        await unit.events.add(event)
+
+    await transactions.run(work)
+
+
+async def open_password_reset(
+    token: str, *, store: Store, signer: LinkSigner, clock: Clock
+) -> AccountPage:
+    """Return what the link's page shows; changes nothing. Raises LinkInvalid."""
+    _, _, page = await open_account_link(token, _PURPOSE, store=store, signer=signer, clock=clock)
+    return page
+
+
+async def reset_password(
+    token: str,
+    password: str,
+    *,
+    store: Store,
+    hasher: PasswordHasher,
+    transactions: Transactions,
+    signer: LinkSigner,
+    clock: Clock,
+    new_id: IdSource,
+    origin: Origin,
+) -> AccountPage:
+    """Set the password, once; every session ends, and the address counts as verified.
+
+    Raises LinkInvalid, PasswordRefused.
+    """
+    link, known, page = await open_account_link(
+        token, _PURPOSE, store=store, signer=signer, clock=clock
+    )
+    checked_password(password, email=known.user.email, name=known.user.name)
+    password_hash = await hasher.hash(password)
+    user_id = link.subject_id
+    actor = Actor(user_id, known.user.role, link.clinic_id, origin.request_id, origin.ip)
+
+    async def work(unit: UnitOfWork) -> None:
+        account = await unit.accounts.lock(user_id)
+        # Again under the lock: of two who use links at once, one finds the password changed.
+        check_account_link(token, _PURPOSE, account, signer=signer, now=clock.now())
+        now = clock.now()
+        await unit.accounts.set_password_hash(user_id, password_hash)
+        if account is not None and account.email_verified_at is None:
+            await unit.accounts.set_email_verified_at(user_id, now)
+        await unit.sessions.revoke(user_id, now)
+        await unit.events.add(
+            event_by(actor, "reset_password", "user", user_id, now=now, event_id=new_id())
+        )
+
+    await transactions.run(work)
+    return page
+
+
+def _request_event(
+    account: Account | None, clinic_id: UUID, origin: Origin, clock: Clock, new_id: IdSource
+) -> AuditEvent:
+    nobody = Actor(NOBODY_ID, Role.SYSTEM, clinic_id, origin.request_id, origin.ip)
+    return event_by(
+        nobody,
+        "request_password_reset",
+        "user",
+        account.user.id if account else None,
+        now=clock.now(),
+        event_id=new_id(),
+    )
