@@ -1,8 +1,8 @@
-"""Books, moves and cancels under load while parts are killed, then compares what the mail server
-took with what the database says it should have.
+"""Books, moves, confirms, cancels and checks in under load while parts are killed and clocks jump,
+then compares what the mail server took with what the database says it should have.
 
 Run: python tests/chaos/harness.py --seconds 30 --fault worker, or --all for every fault. Exits with
-0 only if nothing was lost, nothing sent after a cancel, no second copy unflagged.
+0 only if nothing was lost, nothing sent early or after a cancel, no second copy unflagged.
 """
 
 import argparse
@@ -38,12 +38,14 @@ from clinic.domain.notifications import (
     CANCELLATION,
     CONFIRMATION,
     DOCTOR_CHANGE,
+    DOCTOR_LEFT,
     RESCHEDULE,
     is_last_minute,
     reminder_kind,
 )
 from clinic.domain.people import Role, User
 from clinic.domain.slots import Slot
+from clinic.domain.status import Status
 from clinic.settings import Settings
 
 HERE = Path(__file__).parent
@@ -52,6 +54,8 @@ LEASE_S = 4.0
 #: what may lie between the last look at the database and the first word of DATA: smtp.py's
 #: PERMISSION_MAX_S
 FENCE_TOLERANCE_S = 2.0
+#: PostgreSQL's clock and the mail server's are read one after the other
+EARLY_TOLERANCE_S = 0.01
 DRAIN_MAX_S = 90.0
 WARM_UP_MAX_S = 40.0
 #: slots start for so many seconds longer than the run lasts
@@ -72,6 +76,7 @@ class Report:
     injected: int = 0
     lost: list[str] = field(default_factory=list)
     after_change: list[str] = field(default_factory=list)
+    early: list[str] = field(default_factory=list)
     duplicates: int = 0
     unflagged: list[str] = field(default_factory=list)
     unlogged: list[str] = field(default_factory=list)
@@ -86,7 +91,12 @@ class Report:
     def is_clean(self) -> bool:
         # A run in which nothing was to be sent proves nothing.
         return self.expected > 0 and not (
-            self.lost or self.after_change or self.unflagged or self.unlogged or self.stuck
+            self.lost
+            or self.after_change
+            or self.early
+            or self.unflagged
+            or self.unlogged
+            or self.stuck
         )
 
     def line(self) -> str:
@@ -95,7 +105,7 @@ class Report:
             f"{verdict} {self.fault:<22} seed {self.seed} injected {self.injected:>3}"
             f" changes {self.changes:>5} expected {self.expected:>5} received {self.received:>5}"
             f" lost {len(self.lost)} after-change {len(self.after_change)}"
-            f" (latest {self.worst_after_s * 1000:.0f} ms)"
+            f" (latest {self.worst_after_s * 1000:.0f} ms) early {len(self.early)}"
             f" duplicates {self.duplicates} unflagged {len(self.unflagged)}"
             f" unlogged {len(self.unlogged)} stuck {self.stuck} dead {self.dead}"
             f" late p50 {self.lateness_p50_s:.2f} p99 {self.lateness_p99_s:.2f}"
@@ -297,6 +307,7 @@ class Chaos:
             "mail-kill": self._kill("mail"),
             "worker-stop": self._terminate,
             "worker-freeze": self._freeze,
+            "clock-jump": self._clock_jump,
             "redis-kill": self._redis_kill,
             "redis-wipe": self._redis_wipe,
             "redis-flushall": self._redis_flush,
@@ -320,6 +331,10 @@ class Chaos:
         child.send(signal.SIGSTOP)
         time.sleep(LEASE_S + 2)
         child.send(signal.SIGCONT)
+
+    def _clock_jump(self) -> None:
+        for name in ("relay", "worker-1", "worker-2"):
+            self.children[name].send(signal.SIGUSR1)
 
     def _redis_kill(self) -> None:
         self.valkey.kill9()
@@ -418,10 +433,12 @@ class Chaos:
     def judge(self) -> None:
         report = self.report
         received = [json.loads(line) for line in _lines(self.mail_log)]
-        commits = {
-            (said["appointment"], said["version"]): said["committed"]
-            for said in map(json.loads, _lines(self.said))
-        }
+        commits, arrivals = {}, {}
+        for said in map(json.loads, _lines(self.said)):
+            if said["status"] == Status.ARRIVED:
+                arrivals[said["appointment"]] = said["committed"]
+            elif said["status"] != Status.CONFIRMED:
+                commits[said["appointment"], said["version"]] = said["committed"]
         with psycopg.connect(self.owner_url) as connection:
             appointments = connection.execute(
                 "SELECT id, status, schedule_version, starts_at FROM appointments"
@@ -442,7 +459,7 @@ class Chaos:
         by_id = {str(row[0]): row for row in log}
         self._judge_losses(taken, log, set(held), appointments, changes)
         self._judge_copies(taken, by_id)
-        self._judge_times(received, by_id, commits)
+        self._judge_times(received, by_id, commits, arrivals)
 
     def _judge_losses(
         self,
@@ -476,7 +493,11 @@ class Chaos:
                     self.report.unflagged.append(message_id)
 
     def _judge_times(
-        self, received: list[Any], by_id: dict[str, Any], commits: dict[tuple[str, int], float]
+        self,
+        received: list[Any],
+        by_id: dict[str, Any],
+        commits: dict[tuple[str, int], float],
+        arrivals: dict[str, float],
     ) -> None:
         """Nothing was begun after a change had been committed that made it wrong."""
         report, late = self.report, []
@@ -485,7 +506,12 @@ class Chaos:
             if row is None:
                 continue
             late.append(line["taken"] - row[6].timestamp())
+            if line["began"] < row[6].timestamp() - EARLY_TOLERANCE_S:
+                report.early.append(str(row[0]))
             committed = commits.get((str(row[1]), row[3] + 1))
+            if committed is None and row[2] not in (CANCELLATION, DOCTOR_CHANGE, DOCTOR_LEFT):
+                # Who has arrived needs no word to come.
+                committed = arrivals.get(str(row[1]))
             if committed is not None and line["began"] > committed:
                 report.worst_after_s = max(report.worst_after_s, line["began"] - committed)
                 if line["began"] - committed > FENCE_TOLERANCE_S:
@@ -511,6 +537,9 @@ class Chaos:
                 yield appointment, DOCTOR_CHANGE, version
             if status == "CANCELLED":
                 yield appointment, CANCELLATION, version
+                continue
+            if status == "ARRIVED":
+                # What was due before is sent, and what was late is not: both are right.
                 continue
             yield appointment, CONFIRMATION if version == 0 else RESCHEDULE, version
             if starts_at - timedelta(minutes=LEAD_MIN) > at:
@@ -564,6 +593,7 @@ FAULTS = (
     "web-kill",
     "worker-stop",
     "worker-freeze",
+    "clock-jump",
     "redis-kill",
     "redis-wipe",
     "redis-flushall",
@@ -626,7 +656,7 @@ def main() -> int:
             policy=options.policy,
         )
         print(report.line(), flush=True)
-        for name in ("lost", "after_change", "unflagged", "unlogged"):
+        for name in ("lost", "after_change", "early", "unflagged", "unlogged"):
             found = getattr(report, name)
             if found:
                 print(f"    {name}: {', '.join(found[:3])}", flush=True)

@@ -25,7 +25,7 @@ def _without_look_up() -> None:
     import clinic.usecases.deliver_notification as delivery
     from clinic.domain.deliveries import Fit
 
-    delivery.judged = lambda claim, now: Fit.SEND  # type: ignore[attr-defined]
+    delivery.judged = lambda claim: Fit.SEND  # type: ignore[attr-defined]
     outbox.fitting_statuses = lambda kind: None  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,5 @@
-"""The web's part under load: books, moves and cancels, and says what has been committed.
+"""The web's part under load: books, moves, confirms, cancels and checks in, and says what has been
+committed.
 
 Run: python web.py SEED CLINIC RATE. Each line on standard output is a change that is committed:
 appointment, schedule_version, status, and a time after the commit. Killed at any moment, what it
@@ -91,10 +92,13 @@ async def main() -> None:  # noqa: C901 - three things to do, each in its branch
                 **common,
             )
         else:
+            to = chance.choice([Status.CANCELLED, Status.CONFIRMED, Status.ARRIVED])
+            place = chance.randrange(len(mine))
             view = await change_status(
                 transactions=services.transactions,
-                appointment_id=mine.pop(chance.randrange(len(mine))),
-                to=Status.CANCELLED,
+                # Who has confirmed may still move, cancel or arrive.
+                appointment_id=mine[place] if to is Status.CONFIRMED else mine.pop(place),
+                to=to,
                 **common,
             )
         say(view)

@@ -12,12 +12,13 @@ SECRET = "of-these-tests-alone-0123456789abcdef"
 
 
 @pytest.fixture
-def environ(postgres_urls, valkey_url):
+def environ(postgres_urls, valkey_url, tmp_path):
     return {
         "CLINIC_DATABASE_URL": postgres_urls.app_url,
         "CLINIC_OWNER_URL": postgres_urls.owner_url,
         "CLINIC_BROKER_URL": valkey_url,
         "CLINIC_SECRET": SECRET,
+        "CLINIC_MAIL_URL": f"maildir://{tmp_path}",
     }
 
 

@@ -67,7 +67,6 @@ def office() -> Office:
         notifiers={"email": mail},
         signer=LinkSigner("s" * 32),
         secret="s" * 32,
-        clock=clock,
         new_id=new_id,
         public_url="https://clinic.example",
         mail_domain="clinic.example",
@@ -357,3 +356,27 @@ async def test_waiting_messages_are_listed_for_their_patient(office) -> None:
     (view,) = await office.store.outbox.list(query, PageRequest())
 
     assert view.message.id == sent.message.id
+
+
+async def test_channel_that_cannot_be_used_uses_no_message_up(office) -> None:
+    away = TransportError("535 wrong password", permanent=False, of_channel=True)
+    sent = await seed_message(office.store)
+    for _ in range(2 * ATTEMPTS_MAX):
+        office.mail.refusals = [away]
+        assert await office.deliver(sent) is Delivered.RETRIED
+        office.clock.advance(minutes=15)
+
+    assert (await office.view(sent)).error == "535 wrong password"
+    assert await office.deliver(sent) is Delivered.SENT
+
+
+async def test_channel_that_cannot_be_used_until_the_message_expires_fails_it(office) -> None:
+    away = TransportError("535 wrong password", permanent=False, of_channel=True)
+    sent = await seed_message(office.store)
+    office.mail.refusals = [away]
+    await office.deliver(sent)
+
+    office.clock.advance(days=2)
+
+    assert await office.deliver(sent) is Delivered.FAILED
+    assert (await office.view(sent)).status is Outcome.FAILED

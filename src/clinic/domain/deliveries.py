@@ -20,6 +20,7 @@ from clinic.domain.notifications import (
     DOCTOR_CHANGE,
     DOCTOR_LEFT,
     EMAIL,
+    EMAIL_VERIFICATION,
     OPTIONAL,
     REMINDER,
     RESCHEDULE,
@@ -134,8 +135,11 @@ class Addressee:
     email: str
     phone: str | None = None
     preferences: Preferences = field(default_factory=Preferences)
-    #: what an invitation is bound to, so that it works once
+    #: what the links of account mail are bound to, so that they work once
     password_hash: str | None = field(default=None, repr=False)
+    link_version: int = 0
+    #: the address is proven, so that nobody need be asked about it
+    is_verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,8 @@ class Claim:
     #: the attempt before this one ended without a word while it was handed over
     interrupted: bool
     look: Look
+    #: by the database's clock, which alone says what is due and what is too late
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +218,7 @@ class Letter:
         return self.clinic.zone
 
 
-def judged(claim: Claim, now: datetime) -> Fit:
+def judged(claim: Claim) -> Fit:
     """Say what to do with a claimed message."""
     message, look = claim.message, claim.look
     appointment = look.appointment
@@ -222,11 +228,13 @@ def judged(claim: Claim, now: datetime) -> Fit:
         message_version=message.version,
         schedule_version=appointment.schedule_version if appointment else None,
         expires_at=message.expires_at,
-        now=now,
+        now=claim.claimed_at,
     )
     if fit is not Fit.SEND:
         return fit
     if look.addressee is None or not look.addressee.preferences.wants(message.kind):
+        return Fit.STALE
+    if message.kind == EMAIL_VERIFICATION and look.addressee.is_verified:
         return Fit.STALE
     no_day = message.appointment_id is None and message.family == DAY_SHEET and not look.day
     return Fit.STALE if no_day else Fit.SEND

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -59,8 +59,13 @@ class JobQueue(Protocol):
         """Make jobs ready again that were begun long ago and never ended; return how many."""
         ...
 
-    async def missing(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Return those of `jobs` that are neither scheduled nor ready nor begun."""
+    async def postpone(self, clinic_id: UUID, message_id: UUID, *, wait: timedelta) -> None:
+        """Let the job be ready once `wait` has passed, by the queue's own clock."""
+        ...
+
+    async def hasten(self, jobs: Sequence[Job]) -> int:
+        """Let those of `jobs` be ready next that are neither due here nor ready nor begun; return
+        how many. Whatever the queue's own clock says, it is their time."""
         ...
 
     async def begin_resync(self) -> str | None:

@@ -10,12 +10,21 @@ class TransportError(Exception):
     """A message could not be handed over.
 
     `permanent`: trying again will not help. `ambiguous`: the other side may have taken it.
+    `of_channel`: it says nothing of this message, as every other would have fared the same.
     """
 
-    def __init__(self, message: str, *, permanent: bool, ambiguous: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        ambiguous: bool = False,
+        of_channel: bool = False,
+    ) -> None:
         self.message = message
         self.permanent = permanent
         self.ambiguous = ambiguous
+        self.of_channel = of_channel
         super().__init__(message)
 
 

@@ -70,7 +70,8 @@ class Outbox(Protocol):
         """Hand over up to `limit` messages never handed over, oldest first; return how many.
 
         They count as published once `hand_over` has returned; when it raises, none does. Two
-        callers never hand over the same one at the same time.
+        callers never hand over the same one at the same time. What was due at once is due now,
+        whatever the clock said that wrote it.
         """
         ...
 
@@ -83,17 +84,17 @@ class Outbox(Protocol):
         """Return up to `limit` published messages that nobody works on and that should have gone:
         due for longer than `overdue`, or their lease ran out. They are due now.
 
-        A message is returned again only after another `overdue`.
+        A message is returned again only after another `overdue`, or when the clock was set back.
         """
         ...
 
     async def claim(
         self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
-    ) -> Claim | Job | None:
+    ) -> Claim | timedelta | None:
         """Return the message to the one worker that may send it until the lease runs out.
 
-        Only one that is pending and due, or whose lease ran out. Returns a Job when it is not due
-        yet, None when it is gone, dead or somebody else's.
+        Only one that is pending and due, or whose lease ran out. Returns how long it is until then
+        when it is not due yet, None when it is gone, dead or somebody else's.
         """
         ...
 
@@ -116,9 +117,18 @@ class Outbox(Protocol):
         ...
 
     async def retry_later(
-        self, claim: Claim, *, after: timedelta, error: str, ambiguous: bool
-    ) -> Job | None:
-        """Give the message back, due `after` from now; None as False in `finish`."""
+        self,
+        claim: Claim,
+        *,
+        after: timedelta,
+        error: str,
+        ambiguous: bool,
+        attempts: int | None = None,
+    ) -> bool:
+        """Give the message back, due `after` from now; False as in `finish`.
+
+        It counts as tried `attempts` times, as often as the claim says when None.
+        """
         ...
 
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:

@@ -21,6 +21,10 @@ CAPACITY, BATCH = 10_000, 500
 #: how long writing may fail before reads are refused
 REFUSE_AFTER_S = 5.0
 
+#: how long one batch may take, and all that waits when the process ends: a database that says
+#: nothing must not keep it
+APPEND_MAX_S, CLOSE_MAX_S = 12.0, 10.0
+
 log = logging.getLogger("clinic.audit")
 
 
@@ -69,10 +73,13 @@ class AuditBuffer:
             while self._waiting:
                 batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
                 try:
-                    await self._log.append(batch)
-                except TemporaryFailure:
+                    async with asyncio.timeout(APPEND_MAX_S):
+                        await self._log.append(batch)
+                except (TemporaryFailure, TimeoutError) as error:
                     if self._failing_since_s is None:
                         self._failing_since_s = self._now_s()
+                    if isinstance(error, TimeoutError):
+                        raise TemporaryFailure() from error
                     raise
                 self._failing_since_s = None
                 for _ in batch:
@@ -90,8 +97,9 @@ class AuditBuffer:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        with suppress(TemporaryFailure):
-            await self.flush()
+        with suppress(TemporaryFailure, TimeoutError):
+            async with asyncio.timeout(CLOSE_MAX_S):
+                await self.flush()
         if self._waiting:
             log.error("%d audit events could not be written", len(self._waiting))
 

@@ -7,12 +7,13 @@ leaves the message where the next attempt finds it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
+from clinic.domain.account_links import bound_to
 from clinic.domain.deliveries import (
     ATTEMPTS_MAX,
     AmbiguousMail,
@@ -41,8 +42,8 @@ from clinic.domain.notifications import (
     PASSWORD_RESET,
 )
 from clinic.domain.sessions import invitation
-from clinic.ports.clock import Clock, IdSource
-from clinic.ports.job_queue import Job, JobQueue, QueueUnavailable
+from clinic.ports.clock import IdSource
+from clinic.ports.job_queue import JobQueue, QueueUnavailable
 from clinic.ports.notifier import Notifier, TransportError
 from clinic.ports.outbox import Outbox
 
@@ -61,8 +62,12 @@ UNSUBSCRIBE_FOR = timedelta(days=365)
 #: pages that the links of account mail open
 _ACCOUNT_PATHS = {
     INVITATION: "invitations",
-    PASSWORD_RESET: "invitations",
+    PASSWORD_RESET: "password-resets",
     EMAIL_VERIFICATION: "email-verifications",
+}
+_ACCOUNT_PURPOSES = {
+    PASSWORD_RESET: Purpose.PASSWORD_RESET,
+    EMAIL_VERIFICATION: Purpose.EMAIL_VERIFICATION,
 }
 
 
@@ -100,7 +105,6 @@ class Courier:
     signer: LinkSigner
     #: the service's own, that invitations are signed with
     secret: str = field(repr=False)
-    clock: Clock
     new_id: IdSource
     #: where the links of messages lead, without a slash at the end
     public_url: str
@@ -116,23 +120,29 @@ async def deliver_notification(courier: Courier, *, clinic_id: UUID, message_id:
     claim = await courier.outbox.claim(
         clinic_id, message_id, token=courier.new_id(), lease=courier.lease
     )
-    if isinstance(claim, Job):
-        await _schedule(courier, claim)
+    if isinstance(claim, timedelta):
+        await _postpone(courier, clinic_id, message_id, claim)
         return Delivery(Delivered.SKIPPED)
     if claim is None:
         return Delivery(Delivered.SKIPPED)
+    loop = asyncio.get_running_loop()
+    claimed_s = loop.time()
     try:
-        return await _deliver(courier, claim)
+        delivery = await _deliver(courier, claim)
     except (TemporaryFailure, asyncio.CancelledError):
         raise
     except Exception as error:
         # A message that cannot be written out must not come back at once, and not for ever.
         logger.exception("message %s of kind %s broke", message_id, claim.message.kind)
         return await _again(courier, claim, f"{type(error).__name__}: {error}", ambiguous=False)
+    if delivery.result is not Delivered.SENT:
+        return delivery
+    late = (claim.claimed_at - claim.message.scheduled_for).total_seconds()
+    return replace(delivery, late_s=late + loop.time() - claimed_s)
 
 
 async def _deliver(courier: Courier, claim: Claim) -> Delivery:
-    fit = judged(claim, courier.clock.now())
+    fit = judged(claim)
     if fit is Fit.STALE and not claim.ambiguous:
         return await _ended(courier.outbox.discard(claim), Delivered.DISCARDED)
     if claim.ambiguous:
@@ -190,7 +200,13 @@ async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
             )
         if error.ambiguous and courier.on_ambiguous is not AmbiguousMail.RESEND:
             return await _settle_lost_answer(courier, claim, notifier, letter, channel, error)
-        return await _again(courier, claim, error.message, ambiguous=error.ambiguous)
+        return await _again(
+            courier,
+            claim,
+            error.message,
+            ambiguous=error.ambiguous,
+            of_channel=error.of_channel,
+        )
     if not handed_over:
         # Somebody else's by now, or no longer right: the row tells the next one who looks.
         return await _after_withdrawal(courier, claim)
@@ -222,13 +238,11 @@ async def _settle_lost_answer(
 
 async def _after_withdrawal(courier: Courier, claim: Claim) -> Delivery:
     """A fence that refuses means a change: the message is judged anew at once, by a new claim."""
-    job = await courier.outbox.retry_later(
-        claim, after=timedelta(0), error="changed while it was being sent", ambiguous=False
+    at_once = timedelta(0)
+    given_back = await courier.outbox.retry_later(
+        claim, after=at_once, error="changed while it was being sent", ambiguous=False
     )
-    if job is None:
-        return Delivery(Delivered.SKIPPED)
-    await _schedule(courier, job)
-    return Delivery(Delivered.RETRIED)
+    return await _given_back(courier, claim, given_back, at_once)
 
 
 def _notifier(courier: Courier, claim: Claim) -> tuple[Notifier, str]:
@@ -258,7 +272,7 @@ def _links(courier: Courier, claim: Claim) -> Links:
     assert look.addressee is not None
 
     def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:
-        expires_at = max(message.scheduled_for, courier.clock.now()) + until
+        expires_at = max(message.scheduled_for, claim.claimed_at) + until
         token = courier.signer.sign(Link(purpose, message.clinic_id, subject, version, expires_at))
         return f"{courier.public_url}/{path}/{token}"
 
@@ -282,7 +296,7 @@ def _links(courier: Courier, claim: Claim) -> Links:
         DAY_SHEET,
     ):
         return Links(unsubscribe=unsubscribe, home=home)
-    left = appointment.starts_at - courier.clock.now()
+    left = appointment.starts_at - claim.claimed_at
     version = appointment.schedule_version
     return Links(
         confirm=url("m", Purpose.CONFIRM, appointment.id, version, left),
@@ -296,40 +310,52 @@ def _links(courier: Courier, claim: Claim) -> Links:
 def _account_token(courier: Courier, claim: Claim) -> str:
     message, addressee = claim.message, claim.look.addressee
     assert addressee is not None
-    if message.family != EMAIL_VERIFICATION:
+    password_hash = addressee.password_hash
+    if message.family == INVITATION:
         # Bound to the password as it is now, so that setting one spends it.
-        return invitation(
-            courier.secret, addressee.user_id, message.expires_at, addressee.password_hash
-        )
+        return invitation(courier.secret, addressee.user_id, message.expires_at, password_hash)
+    purpose = _ACCOUNT_PURPOSES[message.family]
     return courier.signer.sign(
         Link(
-            Purpose.EMAIL_VERIFICATION,
+            purpose,
             message.clinic_id,
             addressee.user_id,
-            int(message.created_at.timestamp()),
+            addressee.link_version,
             message.expires_at,
-        )
+        ),
+        bound_to=bound_to(purpose, email=addressee.email, password_hash=password_hash),
     )
 
 
-async def _again(courier: Courier, claim: Claim, error: str, *, ambiguous: bool) -> Delivery:
-    """Give the message back for another attempt, or set it aside when it has had enough."""
+async def _again(
+    courier: Courier, claim: Claim, error: str, *, ambiguous: bool, of_channel: bool = False
+) -> Delivery:
+    """Give the message back for another attempt, or set it aside when it has had enough.
+
+    While the channel itself cannot be used no message has had enough: it is tried until it expires.
+    """
     error = shortened(error)
     ambiguous = ambiguous or claim.ambiguous
-    if claim.attempts >= ATTEMPTS_MAX:
+    attempts = min(claim.attempts, ATTEMPTS_MAX - 1) if of_channel else claim.attempts
+    if attempts >= ATTEMPTS_MAX:
         aside = courier.outbox.set_aside(claim, error=error, ambiguous=ambiguous)
         return await _ended(aside, Delivered.DEAD)
-    after = backoff(claim.attempts)
+    after = backoff(attempts)
 
-    async def give_back() -> Job | None:
+    async def give_back() -> bool:
         return await courier.outbox.retry_later(
-            claim, after=after, error=error, ambiguous=ambiguous
+            claim, after=after, error=error, ambiguous=ambiguous, attempts=attempts
         )
 
-    job = await _insisting(give_back)
-    if job is None:
+    return await _given_back(courier, claim, await _insisting(give_back), after)
+
+
+async def _given_back(
+    courier: Courier, claim: Claim, given_back: bool, after: timedelta
+) -> Delivery:
+    if not given_back:
         return Delivery(Delivered.SKIPPED)
-    await _schedule(courier, job)
+    await _postpone(courier, claim.message.clinic_id, claim.message.id, after)
     return Delivery(Delivered.RETRIED)
 
 
@@ -358,8 +384,7 @@ async def _log(
     await _insisting(write)
     if status is Outcome.FAILED:
         return Delivery(Delivered.FAILED)
-    late = (courier.clock.now() - claim.message.scheduled_for).total_seconds()
-    return Delivery(Delivered.SENT, late, record.maybe_twice)
+    return Delivery(Delivered.SENT, maybe_twice=record.maybe_twice)
 
 
 async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
@@ -380,9 +405,9 @@ async def _ended(write: Awaitable[bool], result: Delivered) -> Delivery:
     return Delivery(result if await write else Delivered.SKIPPED)
 
 
-async def _schedule(courier: Courier, job: Job) -> None:
+async def _postpone(courier: Courier, clinic_id: UUID, message_id: UUID, wait: timedelta) -> None:
     try:
-        await courier.queue.schedule([job])
+        await courier.queue.postpone(clinic_id, message_id, wait=wait)
     except QueueUnavailable:
         # The sweep finds it when it is overdue, the resync when the queue is back.
-        logger.warning("the queue is away; message %s is left to the sweep", job.message_id)
+        logger.warning("the queue is away; message %s is left to the sweep", message_id)

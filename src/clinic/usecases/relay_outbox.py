@@ -15,7 +15,7 @@ OVERDUE = timedelta(seconds=5)
 class Rescued:
     """What a sweep found; in a healthy system all of it is 0."""
 
-    #: due, and the queue knew nothing of it
+    #: due, and the queue knew nothing of it, or held it for later
     overdue: int
     #: begun by a worker that died
     stranded: int
@@ -63,9 +63,8 @@ async def sweep_outbox(*, outbox: Outbox, queue: JobQueue, overdue: timedelta = 
     """
     stranded = await queue.recover()
     late = await outbox.rescue(overdue=overdue, limit=BATCH)
-    # Those in a long line are late too, but not lost.
-    lost = await queue.missing(late) if late else ()
-    if lost:
-        await queue.schedule(lost)
+    # Those in a long line are late too, but not lost. Those that the queue holds for later are: its
+    # clock is behind the database's.
+    lost = await queue.hasten(late) if late else 0
     expired = await outbox.drop_expired(limit=BATCH)
-    return Rescued(len(lost), stranded, expired)
+    return Rescued(lost, stranded, expired)

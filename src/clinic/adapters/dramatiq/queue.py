@@ -7,8 +7,10 @@ dramatiq's list when due, and is worked on by dramatiq's threads in the worker's
 import asyncio
 import json
 import logging
+import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID, uuid4
@@ -22,7 +24,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from clinic.adapters.dramatiq.broker import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, Broker
-from clinic.adapters.dramatiq.scripts import END_RESYNC, PROMOTE, RECOVER
+from clinic.adapters.dramatiq.scripts import END_RESYNC, HASTEN, POSTPONE, PROMOTE, RECOVER
 from clinic.ports.job_queue import Handler, Job, JobQueue, QueueCounts, QueueUnavailable
 
 logger = logging.getLogger(__name__)
@@ -78,6 +80,8 @@ class DramatiqQueue(JobQueue):
         self._ready = f"{self._dramatiq}:{QUEUE}"
         self._bodies = f"{self._ready}.msgs"
         self._promote = self._client.register_script(PROMOTE)
+        self._postpone = self._client.register_script(POSTPONE)
+        self._hasten = self._client.register_script(HASTEN)
         self._recover = self._client.register_script(RECOVER)
         self._end_resync = self._client.register_script(END_RESYNC)
         #: one for this object's life, so that it can take up a resync that it broke off
@@ -92,7 +96,10 @@ class DramatiqQueue(JobQueue):
         async with self._client.pipeline(transaction=False) as pipe:
             for start in range(0, len(jobs), 1000):
                 chunk = jobs[start : start + 1000]
-                times = {spelt(job): int(job.due_at.timestamp() * 1000) for job in chunk}
+                times = {
+                    spelt(job.clinic_id, job.message_id): int(job.due_at.timestamp() * 1000)
+                    for job in chunk
+                }
                 pipe.zadd(self._scheduled, times)
             if self._resync_run is not None:
                 pipe.expire(self._syncing, RESYNC_TTL_S)
@@ -109,17 +116,17 @@ class DramatiqQueue(JobQueue):
         return int(await self._recover(keys=[self._ready, self._bodies], args=[STRANDED_MS]))
 
     @_reaching
-    async def missing(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.zscore(self._scheduled, spelt(job))
-                pipe.hexists(self._bodies, spelt(job))
-            found = await pipe.execute()
-        return [
-            job
-            for job, score, begun in zip(jobs, found[::2], found[1::2], strict=True)
-            if score is None and not begun
-        ]
+    async def postpone(self, clinic_id: UUID, message_id: UUID, *, wait: timedelta) -> None:
+        wait_ms = max(math.ceil(wait.total_seconds() * 1000), 0)
+        await self._postpone(keys=[self._scheduled], args=[wait_ms, spelt(clinic_id, message_id)])
+
+    @_reaching
+    async def hasten(self, jobs: Sequence[Job]) -> int:
+        hastened = 0
+        for start in range(0, len(jobs), 1000):
+            keys = [spelt(job.clinic_id, job.message_id) for job in jobs[start : start + 1000]]
+            hastened += int(await self._hasten(keys=[self._scheduled, self._bodies], args=keys))
+        return hastened
 
     @_reaching
     async def begin_resync(self) -> str | None:
@@ -189,9 +196,9 @@ async def _run(handler: Handler, clinic_id: UUID, message_id: UUID) -> None:
     await handler(clinic_id, message_id)
 
 
-def spelt(job: Job) -> str:
-    """Return the job's key as Redis holds it: 43 characters."""
-    raw = job.clinic_id.bytes + job.message_id.bytes
+def spelt(clinic_id: UUID, message_id: UUID) -> str:
+    """Return a job's key as Redis holds it: 43 characters."""
+    raw = clinic_id.bytes + message_id.bytes
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

@@ -28,6 +28,28 @@ end
 return promoted
 """
 
+#: KEYS scheduled · ARGV wait_ms, id
+POSTPONE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2])
+"""
+
+#: KEYS scheduled, bodies · ARGV ids. What is due here already waits for its turn.
+HASTEN = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local hastened = 0
+for _, id in ipairs(ARGV) do
+  local due = redis.call('ZSCORE', KEYS[1], id)
+  if redis.call('HEXISTS', KEYS[2], id) == 0 and (not due or tonumber(due) > now) then
+    redis.call('ZADD', KEYS[1], now, id)
+    hastened = hastened + 1
+  end
+end
+return hastened
+"""
+
 #: KEYS ready, bodies · ARGV age_ms. With nothing ready, an old body belongs to a job that is being
 #: worked on for very long or that somebody lost; to work on it twice does no harm.
 RECOVER = """
@@ -41,7 +63,7 @@ for i = 1, #bodies, 2 do
   if made == nil then
     made = 0
   end
-  if now - made > tonumber(ARGV[1]) then
+  if math.abs(now - made) > tonumber(ARGV[1]) then
     if made > 0 then
       local fresh = string.gsub(bodies[i + 1], '"message_timestamp":%d+',
         '"message_timestamp":' .. now)

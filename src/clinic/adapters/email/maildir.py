@@ -44,7 +44,9 @@ class MaildirNotifier:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise TransportError(f"{type(error).__name__}: {error}", permanent=False) from error
+            raise TransportError(
+                f"{type(error).__name__}: {error}", permanent=False, of_channel=True
+            ) from error
         return path
 
 

@@ -50,7 +50,15 @@ class MailServer:
     @classmethod
     def from_url(cls, url: str) -> "MailServer":
         """Return the server that `url` names. Raises ValueError."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            # What it complains of may be the half of a password.
+            raise ValueError(
+                "this is not a URL; write smtp://user:password@host:587, with %-signs for special"
+                " characters in the password"
+            ) from None
         if not parts.hostname:
             raise ValueError("name the mail server: smtp://user:password@host:587")
         options = parse_qs(parts.query)
@@ -58,15 +66,31 @@ class MailServer:
         if tls not in ("on", "off") or options.keys() - {"tls", "ca"}:
             raise ValueError("the options of a mail URL are tls=on or off, and ca=FILE")
         at_once = parts.scheme == "smtps"
+        if at_once and tls == "off" and "tls" in options:
+            raise ValueError("smtps:// is TLS from the start; ?tls=off goes with smtp://")
         return cls(
             host=parts.hostname,
-            port=parts.port or (465 if at_once else 587),
+            port=port or (465 if at_once else 587),
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             tls_at_once=at_once,
             starttls=not at_once and tls == "on",
             ca_file=options.get("ca", [None])[0],
         )
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.host in _LOOPBACK
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return what certificates are held against, None without TLS. Raises OSError.
+
+        The system's authorities, or those of SSL_CERT_FILE, unless the URL names one.
+        """
+        if not (self.tls_at_once or self.starttls):
+            return None
+        return ssl.create_default_context(cafile=self.ca_file)
 
 
 @dataclass(slots=True)
@@ -156,32 +180,13 @@ class SmtpNotifier:
         return None
 
     def _connect(self) -> _Connection:
-        server = self._server
-        context = ssl.create_default_context(cafile=server.ca_file)
-        smtp: smtplib.SMTP | None = None
         try:
-            if server.tls_at_once:
-                smtp = smtplib.SMTP_SSL(
-                    server.host, server.port, timeout=CONNECT_TIMEOUT_S, context=context
-                )
-            else:
-                smtp = smtplib.SMTP(server.host, server.port, timeout=CONNECT_TIMEOUT_S)
-            if smtp.sock is not None:
-                smtp.sock.settimeout(ANSWER_TIMEOUT_S)
-            smtp.timeout = ANSWER_TIMEOUT_S
-            smtp.ehlo_or_helo_if_needed()
-            if server.starttls:
-                smtp.starttls(context=context)
-            if server.user is not None:
-                smtp.login(server.user, server.password or "")
+            return _Connection(connect(self._server))
         except (smtplib.SMTPException, OSError) as error:
-            if smtp is not None:
-                smtp.close()
             # Whatever it says now, it says of us and not of the message.
             raise TransportError(
-                f"cannot use the mail server: {_said(error)}", permanent=False
+                f"cannot use the mail server: {said(error)}", permanent=False, of_channel=True
             ) from error
-        return _Connection(smtp)
 
     def _send(self, connection: _Connection, data: bytes, asked_at: float) -> bool:
         """Hand the message over; False, and nothing done, when the permission has grown old."""
@@ -206,7 +211,7 @@ class SmtpNotifier:
             self._drop(connection)
             answered = isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0
             if ended and not answered:
-                message = f"the server's answer was lost: {_said(error)}"
+                message = f"the server's answer was lost: {said(error)}"
                 raise TransportError(message, permanent=False, ambiguous=True) from error
             _raise(error)
         self._keep(connection)
@@ -229,6 +234,37 @@ class SmtpNotifier:
             connection.smtp.close()
 
 
+def connect(server: MailServer) -> smtplib.SMTP:
+    """Return a connection that is encrypted and signed in, as far as `server` asks for it.
+
+    Raises SMTPException, OSError.
+    """
+    context = server.tls_context()
+    smtp: smtplib.SMTP | None = None
+    try:
+        if server.tls_at_once:
+            smtp = smtplib.SMTP_SSL(
+                server.host, server.port, timeout=CONNECT_TIMEOUT_S, context=context
+            )
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, timeout=CONNECT_TIMEOUT_S)
+        if smtp.sock is not None:
+            smtp.sock.settimeout(ANSWER_TIMEOUT_S)
+        smtp.timeout = ANSWER_TIMEOUT_S
+        smtp.ehlo_or_helo_if_needed()
+        if server.starttls:
+            smtp.starttls(context=context)
+            # What was said in clear is forgotten, by both.
+            smtp.ehlo()
+        if server.user is not None:
+            smtp.login(server.user, server.password or "")
+    except (smtplib.SMTPException, OSError):
+        if smtp is not None:
+            smtp.close()
+        raise
+    return smtp
+
+
 def _is_old(asked_at: float) -> bool:
     """Say whether so long has passed, such as in a process that was stopped, that the appointment
     must be looked at again before the message goes out."""
@@ -245,20 +281,23 @@ def _check(answer: tuple[int, bytes], step: str, *, lasting: bool = True) -> Non
     code, text = answer
     if 200 <= code < 300:
         return
-    said = f"{step}: {code} {text.decode(errors='replace')}"
-    raise TransportError(said, permanent=lasting and 500 <= code < 600)
+    refusal = f"{step}: {code} {text.decode(errors='replace')}"
+    # A sender that is refused is refused for every message.
+    permanent = lasting and 500 <= code < 600
+    raise TransportError(refusal, permanent=permanent, of_channel=not lasting)
 
 
 def _raise(error: Exception) -> NoReturn:
     if isinstance(error, TransportError):
         raise error
     lasting = isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
-    raise TransportError(_said(error), permanent=lasting) from error
+    raise TransportError(said(error), permanent=lasting) from error
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """Return what the server, or the way to it, says."""
     if isinstance(error, smtplib.SMTPResponseException):
         text = error.smtp_error
-        said = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-        return f"{error.smtp_code} {said}"
+        words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        return f"{error.smtp_code} {words}"
     return f"{type(error).__name__}: {error}"

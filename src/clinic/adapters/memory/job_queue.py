@@ -71,10 +71,21 @@ class MemoryQueue(JobQueue):
         self._reach()
         return 0
 
-    async def missing(self, jobs: Sequence[Job]) -> Sequence[Job]:
+    async def postpone(self, clinic_id: UUID, message_id: UUID, *, wait: timedelta) -> None:
         self._reach()
-        known = self._due.keys() | self._running | set(self._ready)
-        return [job for job in jobs if (job.clinic_id, job.message_id) not in known]
+        self._put((clinic_id, message_id), self._clock.now() + wait)
+
+    async def hasten(self, jobs: Sequence[Job]) -> int:
+        self._reach()
+        now, hastened = self._clock.now(), 0
+        for job in jobs:
+            key = (job.clinic_id, job.message_id)
+            begun = key in self._running or key in self._ready
+            if begun or (key in self._due and self._due[key] <= now):
+                continue
+            self._put(key, now)
+            hastened += 1
+        return hastened
 
     async def begin_resync(self) -> str | None:
         self._reach()

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from clinic.adapters.memory.paging import page_of
-from clinic.adapters.memory.tables import Tables
+from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.availability import day_interval
 from clinic.domain.deliveries import (
@@ -68,8 +68,11 @@ class MemoryOutbox:
         waiting.sort(key=lambda row: (row.message.created_at, row.message.id))
         batch = waiting[:limit]
         if batch:
+            now = self.now()
             for row in batch:
-                row.published_at = self.now()
+                row.published_at = now
+                if row.message.scheduled_for <= row.message.created_at:
+                    row.next_at = min(row.next_at, now)
             try:
                 await hand_over([row.job for row in batch])
             except BaseException:
@@ -95,7 +98,7 @@ class MemoryOutbox:
             row
             for row in self._all()
             if row.published_at is not None
-            and row.published_at < now - overdue
+            and not now - overdue <= row.published_at <= now
             and (
                 (row.state is OutboxState.PENDING and row.next_at < now - overdue)
                 or (row.lease_until is not None and row.lease_until < now)
@@ -107,14 +110,14 @@ class MemoryOutbox:
 
     async def claim(
         self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
-    ) -> Claim | Job | None:
+    ) -> Claim | timedelta | None:
         self._all()
         row, now = self._rows.get((clinic_id, message_id)), self.now()
         if row is None or row.state is OutboxState.DEAD:
             return None
         if row.state is OutboxState.PENDING:
             if row.next_at > now:
-                return row.job
+                return row.next_at - now
         elif row.lease_until is None or row.lease_until > now:
             return None
         interrupted = row.state is OutboxState.SENDING
@@ -122,7 +125,7 @@ class MemoryOutbox:
         row.attempts += 1
         row.ambiguous = row.ambiguous or interrupted
         look = self._look(row.message)
-        return Claim(row.message, token, row.attempts, row.ambiguous, interrupted, look)
+        return Claim(row.message, token, row.attempts, row.ambiguous, interrupted, look, now)
 
     async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
         row = self._mine(claim)
@@ -155,14 +158,21 @@ class MemoryOutbox:
         return True
 
     async def retry_later(
-        self, claim: Claim, *, after: timedelta, error: str, ambiguous: bool
-    ) -> Job | None:
+        self,
+        claim: Claim,
+        *,
+        after: timedelta,
+        error: str,
+        ambiguous: bool,
+        attempts: int | None = None,
+    ) -> bool:
         row = self._mine(claim)
         if row is None:
-            return None
+            return False
         row.state, row.next_at = OutboxState.PENDING, self.now() + after
+        row.attempts = claim.attempts if attempts is None else attempts
         self._let_go(row, error, ambiguous=ambiguous)
-        return row.job
+        return True
 
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
         row = self._mine(claim)
@@ -275,8 +285,8 @@ class MemoryOutbox:
         user = self._tables.users.get(user_id) if user_id else None
         if user is None:
             return None
-        credentials = self._tables.credentials.get(user.id)
-        if credentials is not None and credentials.disabled_at is not None:
+        credentials = self._tables.credentials.get(user.id) or Credentials()
+        if credentials.disabled_at is not None:
             return None
         return Addressee(
             user.id,
@@ -284,7 +294,9 @@ class MemoryOutbox:
             user.email,
             user.phone,
             self._chosen.get((clinic_id, user.id), Preferences()),
-            credentials.password_hash if credentials else None,
+            credentials.password_hash,
+            credentials.link_version,
+            credentials.email_verified_at is not None,
         )
 
     def _day(self, message: Message) -> tuple[tuple[datetime, datetime], ...]:

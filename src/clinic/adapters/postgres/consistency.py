@@ -1,5 +1,6 @@
 """Looks for what no constraint can refuse: guards that are gone, flags that lie, months to come."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from clinic.domain.appointments import OCCUPYING
 #: partitions that must be there beyond this month
 MONTHS_AHEAD = 2
 SLOTS_NAMED_MAX = 10
+CLOCKS_APART_MAX_S = 5.0
 STATEMENT_TIMEOUT_MS = 60_000
 
 
@@ -43,7 +45,21 @@ def check_consistency(url: str, now: datetime) -> list[Finding]:
             *_trails_open(connection),
             *_unindexed_keys(connection),
             *_months_missing(connection, now),
+            *_clock_apart(connection),
         ]
+
+
+def _clock_apart(connection: psycopg.Connection) -> Iterator[Finding]:
+    """The web servers' clock says what may be booked, the database's when a message is due."""
+    row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
+    assert row is not None
+    ahead_s = float(row[0]) - time.time()
+    if abs(ahead_s) > CLOCKS_APART_MAX_S:
+        yield Finding(
+            f"the database's clock is {ahead_s:+.0f} s from this machine's: bookings and messages"
+            " go by different times",
+            "let NTP set both clocks",
+        )
 
 
 def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ from clinic.adapters.postgres.outbox_sql import (
     SET_ASIDE,
     listing,
 )
+from clinic.adapters.postgres.patience import PatientSession, within
 from clinic.adapters.postgres.rows import clinic_of, message_values
 from clinic.adapters.postgres.sessions import PooledSession, Session, driver_of
 from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
@@ -67,13 +68,17 @@ _STATES = frozenset(state.value for state in OutboxState)
 class PostgresOutbox:
     """Messages on their way and the log of those that ended."""
 
-    def __init__(self, session: PooledSession, engine: AsyncEngine) -> None:
-        self._session = session
+    def __init__(
+        self, session: PooledSession, engine: AsyncEngine, *, answer_timeout_s: float
+    ) -> None:
+        self._pool = session
+        self._session = PatientSession(session, answer_timeout_s)
         self._engine = engine
+        self._timeout_s = answer_timeout_s
 
     async def publish(self, hand_over: HandOver, *, limit: int) -> int:
         with translated():
-            async with self._engine.begin() as connection:
+            async with within(self._timeout_s), self._engine.begin() as connection:
                 jobs = await _jobs_by_index(connection, PUBLISH, (limit,))
                 if jobs:
                     # Before the commit: a crash in between hands them over once more.
@@ -83,7 +88,7 @@ class PostgresOutbox:
     async def published(self, *, after: Job | None, limit: int) -> Sequence[Job]:
         place = (after.clinic_id, after.message_id) if after else (NIL, NIL)
         with translated():
-            async with self._engine.begin() as connection:
+            async with within(self._timeout_s), self._engine.begin() as connection:
                 return await _jobs_by_index(connection, PUBLISHED, (*place, limit))
 
     async def rescue(self, *, overdue: timedelta, limit: int) -> Sequence[Job]:
@@ -91,11 +96,11 @@ class PostgresOutbox:
 
     async def claim(
         self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
-    ) -> Claim | Job | None:
+    ) -> Claim | timedelta | None:
         rows = await self._session.fetch(CLAIM, (clinic_id, message_id, token, lease))
         if not rows:
             later = await self._session.fetch(NOT_DUE, (clinic_id, message_id))
-            return Job(clinic_id, message_id, later[0][0]) if later else None
+            return later[0][0] if later else None
         claim = _claim_of(clinic_id, message_id, token, rows[0])
         if claim.message.kind != DAY_SHEET:
             return claim
@@ -141,13 +146,19 @@ class PostgresOutbox:
         return bool(await self._session.execute(DISCARD, key))
 
     async def retry_later(
-        self, claim: Claim, *, after: timedelta, error: str, ambiguous: bool
-    ) -> Job | None:
+        self,
+        claim: Claim,
+        *,
+        after: timedelta,
+        error: str,
+        ambiguous: bool,
+        attempts: int | None = None,
+    ) -> bool:
         message = claim.message
-        rows = await self._session.fetch(
-            RETRY_LATER, (message.clinic_id, message.id, claim.token, after, error, ambiguous)
-        )
-        return Job(message.clinic_id, message.id, rows[0][0]) if rows else None
+        tried = claim.attempts if attempts is None else attempts
+        key = (message.clinic_id, message.id, claim.token)
+        parameters = (*key, after, error, ambiguous, tried)
+        return bool(await self._session.execute(RETRY_LATER, parameters))
 
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
         message = claim.message
@@ -205,7 +216,7 @@ class PostgresOutbox:
         row = insert_or_keep(notification_preferences).values(
             clinic_id=clinic_id, user_id=user_id, **chosen
         )
-        async with self._session.connection() as connection:
+        async with self._pool.connection() as connection:
             await connection.execute(
                 row.on_conflict_do_update(constraint="notification_preferences_pkey", set_=chosen)
             )
@@ -238,8 +249,8 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         user_id,
     )
     clinic = clinic_of(clinic_id, row[11:18])
-    look = Look(clinic, _addressee(row[29:38]), _appointment(clinic_id, message, row[18:29]))
-    return Claim(message, token, attempts, ambiguous, interrupted, look)
+    look = Look(clinic, _addressee(row[29:40]), _appointment(clinic_id, message, row[18:29]))
+    return Claim(message, token, attempts, ambiguous, interrupted, look, claimed_at=row[-1])
 
 
 def _appointment(clinic_id: UUID, message: Message, row: Row) -> Appointment | None:
@@ -265,11 +276,14 @@ def _appointment(clinic_id: UUID, message: Message, row: Row) -> Appointment | N
 
 
 def _addressee(row: Row) -> Addressee | None:
-    user_id, name, email, phone, disabled, password_hash, language, channel, opted_out = row
+    user_id, name, email, phone, disabled, password_hash, link_version, verified = row[:8]
+    language, channel, opted_out = row[8:]
     if user_id is None or disabled:
         return None
     chosen = _preferences(language, channel, opted_out) if language else Preferences()
-    return Addressee(user_id, name, email, phone, chosen, password_hash)
+    return Addressee(
+        user_id, name, email, phone, chosen, password_hash, link_version, is_verified=verified
+    )
 
 
 def _preferences(language: str, channel: str, opted_out: Sequence[str]) -> Preferences:

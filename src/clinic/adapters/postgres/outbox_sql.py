@@ -11,13 +11,17 @@ BY_INDEX = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_sort = off"
 )
 
-#: $1 limit. Oldest first; what another relay is handing over is skipped.
+#: $1 limit. Oldest first; what another relay is handing over is skipped. What was due at once when
+#: it was written is due now, also where the clock of the machine that wrote it is fast.
 PUBLISH = """
 WITH batch AS (
     SELECT clinic_id, id FROM notification_outbox WHERE published_at IS NULL
     ORDER BY created_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-UPDATE notification_outbox o SET published_at = now()
+UPDATE notification_outbox o
+SET published_at = now(),
+    next_at = CASE WHEN o.scheduled_for <= o.created_at THEN least(o.next_at, now())
+                   ELSE o.next_at END
 FROM batch b WHERE o.clinic_id = b.clinic_id AND o.id = b.id
 RETURNING o.clinic_id, o.id, o.next_at
 """
@@ -30,17 +34,19 @@ WHERE (clinic_id, id) > ($1, $2) AND published_at IS NOT NULL AND state <> 'dead
 ORDER BY clinic_id, id LIMIT $3
 """
 
-#: $1 how long overdue, $2 limit. Looked at again only after as long again.
+#: $1 how long overdue, $2 limit. Looked at again only after as long again; a time of publishing
+#: that is yet to come is from before the clock was set back.
 RESCUE = """
 WITH late AS (
     SELECT clinic_id, id FROM notification_outbox
     WHERE state = 'pending' AND next_at < now() - $1::interval
-      AND published_at < now() - $1::interval
+      AND published_at NOT BETWEEN now() - $1::interval AND now()
     ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 lapsed AS (
     SELECT clinic_id, id FROM notification_outbox
-    WHERE state <> 'pending' AND lease_until < now() AND published_at < now() - $1::interval
+    WHERE state <> 'pending' AND lease_until < now()
+      AND published_at NOT BETWEEN now() - $1::interval AND now()
     ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 found AS (SELECT * FROM late UNION ALL SELECT * FROM lapsed LIMIT $2)
@@ -72,7 +78,9 @@ SELECT o.*,
        a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
        a.version, a.schedule_version, a.status_by, a.created_at,
        u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,
-       p.language, p.channel, p.opted_out
+       u.link_version, u.email_verified_at IS NOT NULL,
+       p.language, p.channel, p.opted_out,
+       now()
 FROM o
 JOIN clinics c ON c.id = $1
 LEFT JOIN appointments a ON a.clinic_id = $1 AND a.id = o.appointment_id
@@ -85,7 +93,7 @@ LEFT JOIN notification_preferences p ON p.clinic_id = $1 AND p.user_id = u.id
 
 #: $1 clinic, $2 message
 NOT_DUE = """
-SELECT next_at FROM notification_outbox
+SELECT next_at - now() FROM notification_outbox
 WHERE clinic_id = $1 AND id = $2 AND state = 'pending' AND next_at > now()
 """
 
@@ -140,13 +148,13 @@ DELETE FROM notification_outbox WHERE clinic_id = $1 AND id = $2 AND claim_token
 RETURNING 1
 """
 
-#: $4 after, $5 error, $6 ambiguous
+#: $4 after, $5 error, $6 ambiguous, $7 attempts
 RETRY_LATER = """
 UPDATE notification_outbox
 SET state = 'pending', next_at = now() + $4::interval, claim_token = NULL, lease_until = NULL,
-    last_error = $5, ambiguous = ambiguous OR $6
+    last_error = $5, ambiguous = ambiguous OR $6, attempts = $7
 WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
-RETURNING next_at
+RETURNING 1
 """
 
 #: $4 error, $5 ambiguous

@@ -10,11 +10,14 @@ from sqlalchemy import Table
 
 from clinic.adapters.postgres.connecting import conninfo
 from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.patience import within
 from clinic.adapters.postgres.tables import audit_appointment, audit_event, audit_seals
 from clinic.domain.audit_seal import Seal, Trail, TrailRow
 from clinic.domain.errors import AuditUnavailable
 
 STATEMENT_TIMEOUT_MS = 60_000
+#: longer than the server's own, which may be what stands still
+ANSWER_TIMEOUT_S = 75.0
 _TABLES: dict[Trail, Table] = {
     Trail.APPOINTMENT: audit_appointment,
     Trail.EVENT: audit_event,
@@ -118,8 +121,9 @@ class PostgresSealBook:
                     self._connection = await psycopg.AsyncConnection.connect(
                         self._conninfo, autocommit=True, row_factory=dict_row
                     )
-                cursor = await self._connection.execute(query.encode(), parameters)
-                return await cursor.fetchall()
+                async with within(ANSWER_TIMEOUT_S):
+                    cursor = await self._connection.execute(query.encode(), parameters)
+                    return await cursor.fetchall()
 
 
 def _seal_of(row: dict[str, Any]) -> Seal:

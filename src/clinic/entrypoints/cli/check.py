@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from clinic import bootstrap
 from clinic.bootstrap import Services
 from clinic.domain.errors import TemporaryFailure
+from clinic.entrypoints.cli.check_messages import mail, queue, waiting
+from clinic.entrypoints.cli.fault import Fault
 from clinic.entrypoints.cli.session import builder, connected
+from clinic.ports.outbox import OutboxCounts
 from clinic.settings import (
     DEFAULT_SECRET,
     Settings,
@@ -15,15 +17,6 @@ from clinic.settings import (
     check_production,
     settings_from_environment,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong, and how to mend it; a mere `hint` is all right in development."""
-
-    problem: str
-    remedy: str
-    hint: bool = False
 
 
 def check() -> int:
@@ -53,7 +46,11 @@ def _faults() -> Iterator[Fault]:
     except SettingsError as error:
         yield Fault(str(error), "")
     yield from _hints(settings)
-    yield from _broker(settings)
+    unreachable = list(_broker(settings))
+    yield from unreachable
+    if settings.queue_url or not unreachable:
+        yield from queue(settings)
+    yield from mail(settings)
     yield from _database(settings)
 
 
@@ -87,7 +84,7 @@ def _database(settings: Settings) -> Iterator[Fault]:
     variable = "CLINIC_DATABASE_URL"
     try:
         services = builder.get()(settings)
-        asyncio.run(_check_ready(services))
+        counts = asyncio.run(_counts(services))
         found = bootstrap.database_faults(settings, services.clock.now())
     except SettingsError as error:
         yield Fault(str(error), "")
@@ -102,11 +99,12 @@ def _database(settings: Settings) -> Iterator[Fault]:
             yield Fault(f"{variable}: {error.message}", "")
     else:
         yield from (Fault(problem, remedy) for problem, remedy in found)
+        yield from waiting(counts)
 
 
-async def _check_ready(services: Services) -> None:
+async def _counts(services: Services) -> OutboxCounts:
     async with connected(services):
-        pass
+        return await services.store.outbox.counts()
 
 
 def _reason(error: BaseException) -> str:

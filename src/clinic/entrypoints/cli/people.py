@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from clinic.domain.paging import PageRequest
+from clinic.domain.paging import PageRequest, place_by_id
 from clinic.domain.people import Doctor, Patient, Role, User
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Where, session
@@ -110,11 +110,13 @@ async def list_patients(
         Print JSON.
     """
     async with session(where) as at:
-        patients, following = await add_people.list_patients(
-            people=at.services.store.people, actor=at.actor, after=after, page=PageRequest(limit)
+        page = await add_people.list_patients(
+            people=at.services.store.people,
+            actor=at.actor,
+            page=PageRequest(limit, place_by_id(after) if after else None),
         )
-    rows = [_patient(each) for each in patients]
-    print_rows(rows, PATIENT_COLUMNS, as_json=as_json, more=following is not None)
+    rows = [_patient(each) for each in page.items]
+    print_rows(rows, PATIENT_COLUMNS, as_json=as_json, more=page.next is not None)
 
 
 def _doctor(doctor: Doctor) -> Row:

@@ -28,7 +28,8 @@ def worker(*, processes: int = 1, role: Literal["all", "relay", "deliver"] = "al
 
 
 def check_worker(settings: Settings) -> None:
-    """Raise SettingsError where a process of its own could not see what the web servers write."""
+    """Raise SettingsError where a process of its own could not see what the web servers write, or
+    where what it sends reaches nobody."""
     if urlsplit(settings.database_url).scheme == "memory":
         raise SettingsError(
             "CLINIC_DATABASE_URL: a worker is a process of its own and cannot see memory://; set"
@@ -38,4 +39,9 @@ def check_worker(settings: Settings) -> None:
         raise SettingsError(
             "CLINIC_QUEUE_URL: a worker needs Redis or Valkey; set it or CLINIC_BROKER_URL to"
             " redis://…"
+        )
+    if settings.environment == "production" and urlsplit(settings.mail_url).scheme == "memory":
+        raise SettingsError(
+            "CLINIC_MAIL_URL: with memory:// messages would count as sent and reach nobody; set"
+            " smtp://… or smtps://…"
         )

@@ -19,7 +19,7 @@ from clinic.bootstrap import WorkerServices, build_worker
 from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.entrypoints.worker.metrics import Metrics
 from clinic.entrypoints.worker.status import serve_status
-from clinic.ports.job_queue import Job, QueueUnavailable
+from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
@@ -34,6 +34,8 @@ PAUSE_MAX_S = 2.0
 #: a message is looked at again so long after the database was away
 AWAY_PAUSE_S = 2.0
 READY_TIMEOUT_S = 1.0
+#: how often a loop is told to end, and how long it is given each time
+CANCELLATIONS_MAX, CANCELLATION_S = 6, 1.0
 
 RELAY, DELIVER = "relay", "deliver"
 ROLES = (RELAY, DELIVER)
@@ -83,14 +85,24 @@ class Worker:
     async def run(self) -> None:
         """Stay until `request_stop`, then finish what has begun."""
         await self._stop.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_loops()
         with suppress(QueueUnavailable):
             await self._services.queue.stop(timeout_s=self._services.settings.shutdown_timeout_s)
         if self._status is not None:
             self._status.close()
         await self._services.close()
+
+    async def _end_loops(self) -> None:
+        """Cancel every loop, again and again: one cancellation may be swallowed by a client. One
+        that will not hear is left behind, and ends with the process."""
+        running = set(self._tasks)
+        for _ in range(CANCELLATIONS_MAX):
+            for task in running:
+                task.cancel()
+            if not running:
+                return
+            _, running = await asyncio.wait(running, timeout=CANCELLATION_S)
+        logger.error("left behind: %s", ", ".join(task.get_name() for task in running))
 
     def request_stop(self) -> None:
         """Let `run` finish."""
@@ -163,10 +175,9 @@ class Worker:
             )
         except TemporaryFailure:
             self.metrics.broke()
-            clock = services.courier.clock
-            again = clock.now() + timedelta(seconds=AWAY_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311
+            wait = timedelta(seconds=AWAY_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311
             with suppress(QueueUnavailable):
-                await services.queue.schedule([Job(clinic_id, message_id, again)])
+                await services.queue.postpone(clinic_id, message_id, wait=wait)
             return
         self.metrics.delivered(delivery)
 

@@ -54,12 +54,37 @@ class JobQueueContract(Contract, contract=True):
         assert await queue.promote(limit=10) == 0
         assert (await queue.counts()).ready == 1
 
-    async def test_missing_names_what_the_queue_does_not_hold(self, queue: JobQueue) -> None:
-        scheduled, ready, unknown = a_job(due=timedelta(hours=1)), a_job(), a_job()
-        await queue.schedule([scheduled, ready])
+    async def test_hasten_brings_what_is_unknown_or_held_for_later(self, queue: JobQueue) -> None:
+        later, ready, unknown = a_job(due=timedelta(hours=1)), a_job(), a_job()
+        await queue.schedule([later, ready])
         await queue.promote(limit=10)
 
-        assert await queue.missing([scheduled, ready, unknown]) == [unknown]
+        assert await queue.hasten([later, ready, unknown]) == 2
+
+        assert await queue.promote(limit=10) == 2
+        counts = await queue.counts()
+        assert (counts.scheduled, counts.ready) == (0, 3)
+
+    async def test_hasten_leaves_what_is_due_in_its_place(self, queue: JobQueue) -> None:
+        first, second = a_job(due=-timedelta(hours=2)), a_job(due=-timedelta(hours=1))
+        await queue.schedule([first, second])
+
+        assert await queue.hasten([first]) == 0
+
+        assert await queue.promote(limit=1) == 1
+        assert await queue.hasten([first, second]) == 0
+
+    async def test_postpone_lets_a_job_wait_by_the_queue_s_clock(self, queue: JobQueue) -> None:
+        long, short, none = a_job(), a_job(), a_job()
+
+        await queue.postpone(long.clinic_id, long.message_id, wait=timedelta(hours=1))
+        await queue.postpone(short.clinic_id, short.message_id, wait=timedelta(seconds=0.2))
+        await queue.postpone(none.clinic_id, none.message_id, wait=timedelta(0))
+
+        assert await queue.promote(limit=10) == 1
+        await asyncio.sleep(0.25)
+        assert await queue.promote(limit=10) == 1
+        assert (await queue.counts()).scheduled == 1
 
     async def test_resync_is_asked_for_once(self, queue: JobQueue) -> None:
         token = await queue.begin_resync()

@@ -49,9 +49,14 @@ class Sent:
 
 
 async def seed_message(
-    store: Store, *, due: timedelta = -AGO, place: int = 0, world: World | None = None
+    store: Store,
+    *,
+    due: timedelta = -AGO,
+    written: timedelta = timedelta(0),
+    place: int = 0,
+    world: World | None = None,
 ) -> Sent:
-    """Book a slot with a confirmation due `due` from now."""
+    """Book a slot with a confirmation due `due` from now, by a clock that is `written` fast."""
     world = world or await seed_world(store)
     booking = a_booking(world.clinic, world.slots[place], world.patients[place])
     now = datetime.now(UTC)
@@ -59,7 +64,7 @@ async def seed_message(
         booking.messages[0],
         scheduled_for=now + due,
         expires_at=now + due + timedelta(days=1),
-        created_at=now,
+        created_at=now + written,
     )
     await store.desk.take(replace(booking, messages=(message,)))
     return Sent(world, booking.appointment, message)
@@ -132,6 +137,19 @@ class OutboxContract(Contract, contract=True):
         assert await store.outbox.publish(hand_over, limit=1) == 1
         assert [job.message_id for job in handed] == [one.message.id]
 
+    async def test_publish_makes_due_what_a_fast_clock_wrote_as_due_at_once(
+        self, store: Store
+    ) -> None:
+        hour = timedelta(hours=1)
+        at_once = await seed_message(store, due=hour, written=hour)
+        await seed_message(store, due=hour, place=1, world=at_once.world)
+
+        due = {job.message_id: job.due_at for job in await publish(store)}
+
+        assert due[at_once.message.id] < datetime.now(UTC) + timedelta(minutes=1)
+        assert len([at for at in due.values() if at > datetime.now(UTC) + hour / 2]) == 1
+        await claimed(store, at_once)
+
     async def test_published_lists_what_waits_by_key(self, store: Store) -> None:
         one = await seed_message(store)
         two = await seed_message(store, place=1, world=one.world)
@@ -203,13 +221,20 @@ class OutboxContract(Contract, contract=True):
 
         assert sum(isinstance(claim, Claim) for claim in claims) == 1
 
-    async def test_claim_before_its_time_gets_the_time(self, store: Store) -> None:
+    async def test_claim_before_its_time_gets_the_wait(self, store: Store) -> None:
         sent = await seed_message(store, due=timedelta(hours=1))
 
-        job = await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE)
+        wait = await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE)
 
-        assert isinstance(job, Job)
-        assert abs(job.due_at - sent.message.scheduled_for) < timedelta(milliseconds=1)
+        assert isinstance(wait, timedelta)
+        assert timedelta(minutes=59) < wait <= timedelta(hours=1)
+
+    async def test_claim_tells_the_time(self, store: Store) -> None:
+        sent = await seed_message(store)
+
+        claim = await claimed(store, sent)
+
+        assert abs(claim.claimed_at - datetime.now(UTC)) < timedelta(minutes=1)
 
     async def test_claim_of_what_is_not_there_gets_nothing(self, store: Store) -> None:
         sent = await seed_message(store)
@@ -301,12 +326,14 @@ class OutboxContract(Contract, contract=True):
         sent = await seed_message(store)
         claim = await claimed(store, sent)
 
-        job = await store.outbox.retry_later(
+        assert await store.outbox.retry_later(
             claim, after=timedelta(hours=1), error="busy", ambiguous=False
         )
 
-        assert isinstance(job, Job)
-        assert isinstance(await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE), Job)
+        wait = await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE)
+        assert isinstance(wait, timedelta)
+        assert timedelta(minutes=59) < wait <= timedelta(hours=1)
+        assert not await store.outbox.retry_later(claim, after=AGO, error="busy", ambiguous=False)
         (view,) = await views_of(store, sent)
         assert (view.status, view.attempts, view.error) == (OutboxState.PENDING, 1, "busy")
 
@@ -426,6 +453,21 @@ class OutboxContract(Contract, contract=True):
         claim = await claimed(store, sent)
         assert claim.look.addressee is not None
         assert claim.look.addressee.preferences == chosen
+
+    async def test_claim_tells_what_links_of_account_mail_are_bound_to(self, store: Store) -> None:
+        sent = await seed_message(store)
+        patient = sent.appointment.patient_id
+        async with store.begin() as unit:
+            await unit.accounts.set_password_hash(patient, "hash")
+            await unit.accounts.set_disabled_at(patient, None)
+            await unit.accounts.set_email_verified_at(patient, datetime.now(UTC))
+            await unit.commit()
+
+        addressee = (await claimed(store, sent)).look.addressee
+
+        assert addressee is not None
+        bound_to = (addressee.password_hash, addressee.link_version, addressee.is_verified)
+        assert bound_to == ("hash", 1, True)
 
     async def test_day_sheet_is_added_once_and_tells_the_day(self, store: Store) -> None:
         sent = await seed_message(store)

@@ -10,6 +10,7 @@ from clinic.entrypoints.cli.bench.world import (
     DOCTOR_IDS,
     HORIZON_DAYS,
     OFFICE_ID,
+    OFFICES,
     PATIENT_IDS,
     SESSION_IDS,
     SLOT_IDS,
@@ -18,6 +19,7 @@ from clinic.entrypoints.cli.bench.world import (
     SPECIALTIES,
     ZONE,
     World,
+    office_id,
 )
 
 
@@ -47,13 +49,14 @@ SELECT '{CLINIC_ID}', {sql_id(PATIENT_IDS, "n")} FROM generate_series(0, %(patie
 _OFFICE = f"""
 WITH u AS (
     INSERT INTO users (id, name, email, role)
-    VALUES (%(id)s, 'Front Desk', 'office@example.org', 'RECEPTIONIST') RETURNING id
+    SELECT id, 'Front Desk', 'office' || n || '@example.org', 'RECEPTIONIST'
+    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS one (id, n) RETURNING id
 ),
 p AS (INSERT INTO staff_profiles (clinic_id, user_id) SELECT '{CLINIC_ID}', id FROM u)
 INSERT INTO sessions (clinic_id, id, user_id, role, token_hash, created_at, expires_at,
                       last_seen_at)
-SELECT '{CLINIC_ID}', id, id, 'RECEPTIONIST', sha256('office'), now(), now() + interval '12 hours',
-       now()
+SELECT '{CLINIC_ID}', id, id, 'RECEPTIONIST', sha256(uuid_send(id)), now(),
+       now() + interval '12 hours', now()
 FROM u
 """
 
@@ -91,7 +94,7 @@ def fill(owner_url: str, world: World) -> None:
         }
         db.execute(_PEOPLE, numbers)
         _fill_sessions(db, world)
-        db.execute(_OFFICE, {"id": OFFICE_ID})
+        db.execute(_OFFICE, {"ids": [office_id(number) for number in range(OFFICES)]})
         constraints = db.execute(_CONSTRAINTS).fetchall()
         for name, table, _, _ in constraints:
             db.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')

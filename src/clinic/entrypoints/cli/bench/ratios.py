@@ -43,6 +43,18 @@ FIXED: Mapping[str, Mapping[str, RatioOf]] = {
             Goal(AT_LEAST, 0.6),
             "a doctor's open slots for 14 days, of the bare handler",
         ),
+        "slots_again_of_bare": RatioOf(
+            "read_slots_again",
+            "read_slots_bare",
+            None,
+            "the same slots asked for again, of the bare handler's first time",
+        ),
+        "slots_cached_of_bare": RatioOf(
+            "read_slots_unchanged",
+            "read_slots_bare",
+            Goal(AT_LEAST, 5),
+            "slots that the client has already (304), of the bare handler",
+        ),
         "day_full_of_bare": RatioOf(
             "read_day_full",
             "read_day_bare",

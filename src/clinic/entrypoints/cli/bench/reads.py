@@ -1,13 +1,15 @@
 """Reads over HTTP, beside a bare handler that answers the same bytes from the same query."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from http.client import HTTPResponse
 
 from clinic.entrypoints.cli.bench.bench import Bench, Filled
 from clinic.entrypoints.cli.bench.booking import note
 from clinic.entrypoints.cli.bench.database import book_days
-from clinic.entrypoints.cli.bench.requests import LISTING_DAYS, days, listings
-from clinic.entrypoints.cli.bench.servers import Server, run_load
+from clinic.entrypoints.cli.bench.requests import LISTING_DAYS, days, known, listings
+from clinic.entrypoints.cli.bench.servers import HOST, Server, run_load
 
 SIZE = "100k"
 #: how many appointments a quiet and a busy day have, and from which day on there are such days
@@ -40,27 +42,45 @@ def measure_reads(bench: Bench) -> None:
     """Note reads a second of the full and the bare application; what a cache gives included."""
     filled = reading_database(bench)
     tokens = bench.tokens()
-    office, dates = tokens.of_office(), days_with(filled, QUIET)
+    offices, dates = tokens.of_offices(), days_with(filled, QUIET)
     with bench.full(filled) as full, bench.bare(filled) as bare:
+        again = list(listings(filled.world, tokens, filled.world.doctors, differ=False))
+        unchanged = list(known(again, [_tag_of(full, each) for each in again]))
         for _ in range(bench.effort.rounds):
             for name, server, slots, appointments in (
-                ("full", full, listings(filled.world, tokens, REQUESTS), office),
-                ("bare", bare, listings(filled.world, None, REQUESTS), None),
+                ("full", full, listings(filled.world, tokens, REQUESTS), offices),
+                ("bare", bare, listings(filled.world, None, REQUESTS), []),
             ):
                 _read(bench, server, slots, f"read_slots_{name}")
                 chosen = days(dates, QUIET, appointments, REQUESTS)
                 _read(bench, server, chosen, f"read_day_{name}")
+            _read(bench, full, again, "read_slots_again")
+            _read(bench, full, unchanged, "read_slots_unchanged", status=304)
 
 
-def _read(bench: Bench, server: Server, requests: Iterator[bytes], name: str) -> None:
+def _read(
+    bench: Bench, server: Server, requests: Iterable[bytes], name: str, *, status: int = 200
+) -> None:
     duration_s = bench.effort.round_s * SECONDS_SHARE
     made = list(requests)
-    run_load(server, made, bench.folder).require(200)
+    run_load(server, made, bench.folder).require(status)
     ran = run_load(
         server, made, bench.folder, duration_s=duration_s, limit=int(SENT_A_S * duration_s) + 1
     )
-    ran.require(200)
+    ran.require(status)
     note(bench, name, ran)
+
+
+def _tag_of(server: Server, asked: bytes) -> bytes:
+    """Return the entity tag of the answer to this request."""
+    with socket.create_connection((HOST, server.port)) as connection:
+        connection.sendall(asked)
+        response = HTTPResponse(connection)
+        response.begin()
+        response.read()
+    tag = response.getheader("etag")
+    assert tag is not None
+    return tag.encode()
 
 
 def listing_span(first_day: datetime) -> tuple[datetime, datetime]:

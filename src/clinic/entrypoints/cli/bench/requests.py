@@ -1,6 +1,6 @@
 """The requests that are sent, as bytes, made before anything is measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -9,12 +9,13 @@ from clinic.domain.people import Role
 from clinic.entrypoints.cli.bench.world import (
     CLINIC_ID,
     DOCTOR_IDS,
-    OFFICE_ID,
+    OFFICES,
     PATIENT_IDS,
     SESSION_IDS,
     SLOT_IDS,
     World,
     numbered,
+    office_id,
 )
 from clinic.entrypoints.http.tokens import issue_token
 from clinic.settings import Settings
@@ -38,8 +39,10 @@ class Tokens:
             )
         return self._made[patient]
 
-    def of_office(self) -> str:
-        return self._issue(OFFICE_ID, Role.RECEPTIONIST, OFFICE_ID)
+    def of_offices(self) -> list[str]:
+        """Return the tokens of everybody who may list all appointments."""
+        ids = [office_id(number) for number in range(OFFICES)]
+        return [self._issue(each, Role.RECEPTIONIST, each) for each in ids]
 
     def _issue(self, user_id: UUID, role: Role, session_id: UUID) -> str:
         return issue_token(
@@ -71,24 +74,36 @@ def booking_of(slot: int, patient: int, token: str | None) -> bytes:
     return request("POST", "/appointments", token, body, key=f"bench-{uuid4()}")
 
 
-def listings(world: World, tokens: Tokens | None, number: int) -> Iterator[bytes]:
-    """Yield requests for the open slots of one doctor after another, for 14 days."""
+def listings(
+    world: World, tokens: Tokens | None, number: int, *, differ: bool = True
+) -> Iterator[bytes]:
+    """Yield requests for the open slots of one doctor after another, for 14 days.
+
+    Where they differ, each ends at another instant of the same night, so that the same slots are
+    asked for in words that no server can have seen before.
+    """
     start = world.first_day
     end = start.replace(hour=0) + timedelta(days=LISTING_DAYS)
-    span = f"from={quote(start.isoformat())}&to={quote(end.isoformat())}&limit=200"
     for each in range(number):
         doctor = numbered(DOCTOR_IDS, each % world.doctors)
-        # The bare application's routes have no parts.
-        path = f"/doctors/{doctor}/slots?{span}" if tokens else f"/slots?doctor={doctor}&{span}"
+        until = end + timedelta(microseconds=each if differ else 0)
+        span = f"from={quote(start.isoformat())}&to={quote(until.isoformat())}&limit=200"
         token = tokens.of_patient(each % world.patients) if tokens else None
-        yield request("GET", path, token)
+        yield request("GET", f"/slots?doctor={doctor}&{span}", token)
 
 
-def days(dates: list[date], limit: int, token: str | None, number: int) -> Iterator[bytes]:
-    """Yield requests for the first appointments of one day after another."""
+def known(requests: Iterable[bytes], tags: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the requests of a client that has the answers with these entity tags."""
+    for asked, tag in zip(requests, tags, strict=True):
+        yield asked.replace(b"\r\n", b"\r\nIf-None-Match: %s\r\n" % tag, 1)
+
+
+def days(dates: list[date], limit: int, tokens: list[str], number: int) -> Iterator[bytes]:
+    """Yield requests for the first appointments of one day after another; without a token where
+    there are none."""
     for each in range(number):
         path = f"/appointments?date={dates[each % len(dates)]}&limit={limit}"
-        yield request("GET", path, token)
+        yield request("GET", path, tokens[each % len(tokens)] if tokens else None)
 
 
 def sign_ins(world: World, tokens: Tokens) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 
@@ -27,7 +28,7 @@ from clinic.entrypoints.cli.bench.world import (
     numbered,
     specialty_of,
 )
-from clinic.ports.calendars import SlotQuery
+from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.settings import Settings
 from clinic.usecases.book import book
 from clinic.usecases.find_slots import find_slots
@@ -102,6 +103,7 @@ async def _compare(bench: Bench, filled: Filled) -> None:
             query = SlotQuery(CLINIC_ID, start, end, doctor_id=doctor_id)
             return await services.store.calendars.list_slots(query, PageRequest(LISTED))
 
+        listed = [str(view.slot.id) for view in cast("Sequence[SlotView]", await ours(0))]
         await _note_time(bench, filled, ours, "listing_db_time", span_s)
     async with await psycopg.AsyncConnection.connect(
         filled.app_url, autocommit=True, cursor_factory=psycopg.AsyncRawCursor
@@ -113,6 +115,9 @@ async def _compare(bench: Bench, filled: Filled) -> None:
             cursor = await connection.execute(_ANTIJOIN, asked, prepare=True, binary=True)
             return await cursor.fetchall()
 
+        found = [str(row[0]) for row in cast("Sequence[tuple[Any, ...]]", await antijoin(0))]
+        if found != listed:
+            raise RuntimeError(f"the anti-join finds {len(found)} slots, we list {len(listed)}")
         await _note_time(bench, filled, antijoin, "antijoin_db_time", span_s)
 
 

@@ -12,8 +12,10 @@ from math import gcd
 from uuid import UUID
 
 CLINIC_ID = UUID("00000000-0000-7000-8000-00000000c111")
-#: who lists everybody's appointments
+#: who lists everybody's appointments, and how many more there are like that: each may ask only so
+#: often
 OFFICE_ID = UUID("00000000-0000-7000-8000-00000000ade0")
+OFFICES = 16
 ZONE = "Europe/London"
 #: 14 days of a doctor are 196 slots, which is one page
 SLOTS_A_DAY, SLOT_MIN = 14, 30
@@ -83,6 +85,11 @@ def world(name: str, now: datetime, *, patients: int = PATIENTS) -> World:
 def numbered(prefix: str, number: int) -> UUID:
     """Return the id of the slot, doctor, patient or session with this number."""
     return UUID(f"{prefix}{number:012x}")
+
+
+def office_id(number: int) -> UUID:
+    """Return the id of one of the OFFICES, and of its session."""
+    return UUID(int=OFFICE_ID.int + number)
 
 
 def specialty_of(doctor: int) -> str:

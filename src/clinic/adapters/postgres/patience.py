@@ -1,0 +1,40 @@
+"""Gives up on a server that is connected and says nothing, where no request's own limit does.
+
+PostgreSQL's statement_timeout is kept by the server, which may be what stands still.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from clinic.adapters.postgres.hot_connection import Row
+from clinic.adapters.postgres.sessions import PooledSession
+from clinic.domain.errors import TemporaryFailure
+
+
+@asynccontextmanager
+async def within(timeout_s: float) -> AsyncIterator[None]:
+    """Raise TemporaryFailure when what is inside takes longer."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise TemporaryFailure() from error
+
+
+class PatientSession:
+    """Statements of `session`, each of which ends after `timeout_s` at the latest."""
+
+    def __init__(self, session: PooledSession, timeout_s: float) -> None:
+        self._session = session
+        self._timeout_s = timeout_s
+
+    async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
+        """Return the rows of a statement in PostgreSQL's own words ($1)."""
+        async with within(self._timeout_s):
+            return await self._session.fetch(query, parameters)
+
+    async def execute(self, query: str, parameters: Sequence[object]) -> int:
+        """Run a statement in PostgreSQL's own words; return how many rows it gave."""
+        async with within(self._timeout_s):
+            return await self._session.execute(query, parameters)
