@@ -117,6 +117,8 @@ def event_by(
     reason: str | None = None,
     clinic_id: UUID | None = None,
     detail: Mapping[str, Any] | None = None,
+    outcome: str = "done",
+    patient_id: UUID | None = None,
 ) -> AuditEvent:
     """Return the event to append for what `actor` did. Raises InvalidInput for a bad reason."""
     return AuditEvent(
@@ -130,6 +132,8 @@ def event_by(
         entity_id=entity_id,
         reason=checked_reason(reason),
         detail=detail or {},
+        outcome=outcome,
+        patient_id=patient_id,
         request_id=actor.request_id,
         ip=actor.ip,
         session_id=actor.session_id,

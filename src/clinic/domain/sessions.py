@@ -6,12 +6,13 @@ the hash is kept. Both end when their row says so, on every server at once.
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from uuid import UUID
 
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import InvitationInvalid, NotSignedIn
 from clinic.domain.people import STAFF, Role
 
@@ -65,6 +66,8 @@ class SignedIn:
     session: Session
     #: the user was disabled or has another role by now
     withdrawn: bool = False
+    #: the session's clinic, read with it: most requests need its zone or its policy
+    clinic: Clinic | None = field(default=None, compare=False)
 
     def check(self, now: datetime) -> Session:
         """Return the session. Raises NotSignedIn when it no longer counts."""

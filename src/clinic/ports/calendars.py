@@ -1,6 +1,6 @@
 """Doctors' hours and slots: reading them, and changing them inside a unit of work."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -36,12 +36,27 @@ class SlotView:
     doctor_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A doctor's free slots as they were committed when they were read."""
+
+    #: two glances of one doctor with the same state show the same slots
+    state: tuple[Hashable, ...]
+    #: makes the slots of what was read
+    slots: Callable[[], Sequence[SlotView]]
+
+
 class CalendarReader(Protocol):
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
         """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`.
 
         Always earliest first. Never makes slots.
         """
+        ...
+
+    async def glance(self, query: SlotQuery, page: PageRequest) -> Glance | None:
+        """Return what `list_slots` would, made into slots only when they are wanted; None when the
+        doctor does not exist. For the first page of one doctor's free slots."""
         ...
 
     async def nearest_free(

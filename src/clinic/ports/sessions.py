@@ -11,7 +11,7 @@ from clinic.domain.sessions import Session, SignedIn
 class SessionReader(Protocol):
     async def find(self, clinic_id: UUID, session_id: UUID) -> SignedIn | None:
         """Return the session as it is committed now; `withdrawn` when its user is disabled or has
-        another role by now."""
+        another role by now, with its clinic as it is now."""
         ...
 
     async def find_by_reference(self, clinic_id: UUID, token_hash: bytes) -> SignedIn | None:

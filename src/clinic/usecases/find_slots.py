@@ -1,5 +1,7 @@
 """Find slots: the free ones that may be booked, or a calendar as staff see it."""
 
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -19,6 +21,14 @@ from clinic.ports.calendars import CalendarReader, SlotQuery, SlotView
 from clinic.ports.clock import Clock
 from clinic.ports.people import PeopleReader
 from clinic.usecases.pages import page_of
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSlots:
+    """A page of slots, made when it is wanted; the same as any other one with the same state."""
+
+    state: tuple[Hashable, ...]
+    page: Callable[[], Page[SlotView]]
 
 
 async def find_slots(
@@ -47,14 +57,7 @@ async def find_slots(
     clinic = clinic or await people.clinic(actor.clinic_id)
     if clinic is None:
         raise ClinicNotFound()
-    now = clock.now()
-    earliest, latest = clinic.policy.bookable_window(now)
-    start = checked_instant(starts_from, "from") if starts_from else now
-    end = checked_instant(starts_before, "to") if starts_before else latest
-    if starts_from and starts_before and end <= start:
-        raise EndBeforeStart("to must be after from.", pointer="to")
-    if free_only:
-        start, end = max(start, earliest), min(end, latest)
+    start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=free_only)
     found = await calendars.list_slots(
         SlotQuery(
             actor.clinic_id,
@@ -70,6 +73,43 @@ async def find_slots(
     if not found:
         await _check_filters(people, actor.clinic_id, doctor_id, specialty)
     return page_of(found, page, _place)
+
+
+async def glance_at_slots(
+    *,
+    calendars: CalendarReader,
+    clock: Clock,
+    clinic: Clinic,
+    doctor_id: UUID,
+    starts_from: datetime | None = None,
+    starts_before: datetime | None = None,
+    page: PageRequest,
+) -> FoundSlots:
+    """Return the first page of a doctor's slots that may be booked now, as find_slots would, with
+    what tells whether it is still the same. Raises EndBeforeStart, DoctorNotFound."""
+    start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=True)
+    query = SlotQuery(clinic.id, start, end, doctor_id=doctor_id)
+    found = await calendars.glance(query, page)
+    if found is None:
+        raise DoctorNotFound()
+    return FoundSlots(found.state, lambda: page_of(found.slots(), page, _place))
+
+
+def _span(
+    clinic: Clinic,
+    now: datetime,
+    starts_from: datetime | None,
+    starts_before: datetime | None,
+    *,
+    free_only: bool,
+) -> tuple[datetime, datetime]:
+    """Return from when and before when slots start that are asked for. Raises EndBeforeStart."""
+    earliest, latest = clinic.policy.bookable_window(now)
+    start = checked_instant(starts_from, "from") if starts_from else now
+    end = checked_instant(starts_before, "to") if starts_before else latest
+    if starts_from and starts_before and end <= start:
+        raise EndBeforeStart("to must be after from.", pointer="to")
+    return (max(start, earliest), min(end, latest)) if free_only else (start, end)
 
 
 async def read_slot(*, calendars: CalendarReader, actor: Actor, slot_id: UUID) -> SlotView:

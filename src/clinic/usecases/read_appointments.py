@@ -7,6 +7,7 @@ from uuid import UUID
 from clinic.domain.appointments import AppointmentView, Status
 from clinic.domain.audit import AuditEntry
 from clinic.domain.availability import day_interval
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     AppointmentNotFound,
     ClinicNotFound,
@@ -34,13 +35,15 @@ async def list_appointments(
     starts_before: datetime | None = None,
     statuses: Sequence[Status] = (),
     page: PageRequest,
+    clinic: Clinic | None = None,
 ) -> Page[AppointmentView]:
     """Return a page of appointments by start; `on_date` is a day at the clinic.
 
-    Raises DoctorNotFound or PatientNotFound for a filter that names nobody, EndBeforeStart.
+    `clinic` is the actor's, where the caller has just read it. Raises DoctorNotFound or
+    PatientNotFound for a filter that names nobody, EndBeforeStart.
     """
     if on_date is not None:
-        clinic = await people.clinic(actor.clinic_id)
+        clinic = clinic or await people.clinic(actor.clinic_id)
         if clinic is None:
             raise ClinicNotFound()
         day = day_interval(on_date, clinic.zone)

@@ -22,7 +22,7 @@ from clinic.domain.errors import (
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Doctor
 from clinic.domain.slots import Slot, SlotState
-from clinic.ports.calendars import SlotQuery, SlotView
+from clinic.ports.calendars import Glance, SlotQuery, SlotView
 
 
 class MemoryCalendarReader:
@@ -42,6 +42,13 @@ class MemoryCalendarReader:
             rows = self._tables.slots.where("doctor", (query.clinic_id, query.doctor_id))
         found = (slot for slot in rows if _is_asked_for(slot, query))
         return [self._view(slot) for slot in page_of(found, page, _place)]
+
+    async def glance(self, query: SlotQuery, page: PageRequest) -> Glance | None:
+        assert query.doctor_id is not None
+        if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
+            return None
+        views = tuple(await self.list_slots(query, page))
+        return Glance(views, lambda: views)
 
     async def nearest_free(
         self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int

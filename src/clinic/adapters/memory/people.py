@@ -46,14 +46,15 @@ class MemoryPeopleReader:
         return patient_of(self._tables, clinic_id, patient_id)
 
     async def patients(
-        self, clinic_id: UUID, *, after: UUID | None = None, limit: int
+        self, clinic_id: UUID, *, after: UUID | None = None, backwards: bool = False, limit: int
     ) -> Sequence[Patient]:
         ids = sorted(
             profile.user_id
             for profile in self._tables.patients.where("clinic", clinic_id)
-            if after is None or profile.user_id > after
+            if after is None or (profile.user_id < after if backwards else profile.user_id > after)
         )
-        found = (patient_of(self._tables, clinic_id, each) for each in ids[:limit])
+        chosen = ids[-limit:] if backwards else ids[:limit]
+        found = (patient_of(self._tables, clinic_id, each) for each in chosen)
         return [patient for patient in found if patient is not None]
 
 
@@ -73,6 +74,10 @@ class MemoryPeople(MemoryPeopleReader):
         if self._tables.clinics.get(clinic.id) is not None:
             self._transaction.fail(AlreadyExists())
         self._tables.clinics.put(clinic.id, clinic)
+
+    async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
+        await self._transaction.lock(("clinic", clinic_id))
+        return self._tables.clinics.get(clinic_id)
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         await self._transaction.lock(("clinic", clinic.id))

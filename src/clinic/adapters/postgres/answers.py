@@ -71,6 +71,16 @@ class PostgresEventLog:
 
 def event_values(event: AuditEvent) -> Values:
     """Return the event's row."""
+    return {**event_facts(event), "detail": json.loads(detail_text(event))}
+
+
+def detail_text(event: AuditEvent) -> str:
+    """Return the details as JSON; ids and times among them are written as text."""
+    return json.dumps(dict(event.detail), default=str)
+
+
+def event_facts(event: AuditEvent) -> Values:
+    """Return the event's row without its details."""
     return {
         "id": event.id,
         "clinic_id": event.clinic_id,
@@ -83,8 +93,6 @@ def event_values(event: AuditEvent) -> Values:
         "patient_id": event.patient_id,
         "reason": event.reason,
         "outcome": event.outcome,
-        # Ids and times among the details are written as text.
-        "detail": json.loads(json.dumps(dict(event.detail), default=str)),
         "request_id": event.request_id,
         "ip": event.ip,
         "session_id": event.session_id,

@@ -1,9 +1,11 @@
 """The audit log: both trails as one list, and events that belong to no change."""
 
-import json
 from collections.abc import Sequence
 
-from clinic.adapters.postgres.answers import event_values
+import msgspec
+from msgspec import Raw
+
+from clinic.adapters.postgres.answers import detail_text, event_facts
 from clinic.adapters.postgres.sessions import PooledSession, Row
 from clinic.domain.audit import AuditEvent
 from clinic.domain.paging import PageRequest
@@ -77,8 +79,8 @@ class PostgresAuditLog:
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
         """Append events, all or none. Raises TemporaryFailure."""
-        rows = json.dumps([event_values(event) for event in events], default=str)
-        await self._session.fetch(_APPEND, (rows,))
+        rows = [{**event_facts(each), "detail": Raw(detail_text(each).encode())} for each in events]
+        await self._session.fetch(_APPEND, (msgspec.json.encode(rows).decode(),))
 
 
 def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:

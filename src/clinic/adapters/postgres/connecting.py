@@ -16,6 +16,13 @@ from clinic.adapters.postgres.hot_pool import HotPool
 
 CONNECT_TIMEOUT_S = 5
 APPLICATION_NAME = "clinic"
+#: A server whose machine is gone says nothing, and TCP alone would wait for hours.
+DEAD_PEER = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Limits:
     statement_timeout_ms: int = 10_000
     lock_timeout_ms: int = 3_000
     idle_in_transaction_timeout_ms: int = 15_000
+    #: how long a worker waits for an answer, a connection included; longer than the server's own
+    answer_timeout_s: float = 20.0
 
 
 def conninfo(
@@ -54,6 +63,7 @@ def conninfo(
     defaults: dict[str, Any] = {
         "connect_timeout": connect_timeout_s,
         "application_name": APPLICATION_NAME,
+        **DEAD_PEER,
     }
     given["options"] = f"{options} {given.get('options', '')}".strip()
     return make_conninfo("", **{**defaults, **given})

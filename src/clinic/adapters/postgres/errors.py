@@ -1,7 +1,7 @@
 """What the database refuses, said in the clinic's words: by SQLSTATE and by constraint name."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -17,6 +17,7 @@ from clinic.domain.errors import (
     IdempotencyConflict,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     PatientBusy,
     PatientNotFound,
     SlotNotFound,
@@ -54,7 +55,12 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
 _GAVE_WAY = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
 #: what the server says when it is going, coming, full, or only a copy
 _OUTAGE_SQLSTATES = re.compile(r"08...|53...|57P0.|57014|25P03|25P04|25006|58...")
+#: the connection broke, or the server ended it
+_LOST_SQLSTATES = re.compile(r"08...|57P0[12]")
 _PLACEMENT_SUFFIX = re.compile(r"_\d+$")
+
+
+Meaning = Callable[[psycopg.Error], ClinicError | None]
 
 
 def meaning_of(error: psycopg.Error) -> ClinicError | None:
@@ -80,8 +86,21 @@ def meaning_of(error: psycopg.Error) -> ClinicError | None:
     return InvalidInput() if isinstance(error, psycopg.DataError) else None
 
 
+def meaning_at_commit(error: psycopg.Error) -> ClinicError | None:
+    """Return the domain's error for what a commit raised, or a statement that commits by itself.
+
+    Whoever loses the connection then cannot know whether the server had done it.
+    """
+    sqlstate = error.sqlstate
+    if sqlstate is None and isinstance(error, psycopg.OperationalError):
+        return OutcomeUnknown()
+    if sqlstate is not None and _LOST_SQLSTATES.fullmatch(sqlstate):
+        return OutcomeUnknown()
+    return meaning_of(error)
+
+
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(meaning: Meaning = meaning_of) -> Iterator[None]:
     """Raise what the driver or a pool raises inside as the domain's error.
 
     Faults of our own, such as wrong SQL, come through as they are.
@@ -89,15 +108,15 @@ def translated() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        meaning = meaning_of(error)
-        if meaning is None:
+        told = meaning(error)
+        if told is None:
             raise
-        raise meaning from error
+        raise told from error
     except sa.DBAPIError as error:
-        meaning = meaning_of(error.orig) if isinstance(error.orig, psycopg.Error) else None
-        if meaning is None:
+        told = meaning(error.orig) if isinstance(error.orig, psycopg.Error) else None
+        if told is None:
             raise
-        raise meaning from error
+        raise told from error
     except (sa.TimeoutError, sa.DisconnectionError) as error:
         raise TemporaryFailure() from error
     except UnicodeEncodeError as error:

@@ -113,8 +113,8 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     """Return the listing of free slots; its parameters are, in this order and as far as asked for:
     clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from.
 
-    It gives id, start, end, the doctor's name and specialty, and the doctor unless that is asked
-    for.
+    It gives id, start, end, the doctor's name and specialty, and the doctor; when the doctor is
+    asked for, name and specialty stand in a row of their own, which has no start.
     """
     number = 4
     conditions = []
@@ -138,18 +138,43 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     {order} LIMIT $4
 """
     if doctor:
-        # What is the same in every row is looked up once, and the rows are read from the index
+        # What is the same in every row is a row of its own, and the others are read from the index
         # alone. Sorting them again would cost more than all of that: the caller sees to it.
         return f"""
-SELECT s.id, s.starts_at, s.ends_at, u.name, p.specialty
-FROM users u, doctors_profiles p, LATERAL (SELECT s.id, s.starts_at, s.ends_at FROM slots s {cut}) s
+SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, u.name, p.specialty
+FROM users u, doctors_profiles p
 WHERE p.clinic_id = $1 AND p.user_id = $5 AND u.id = $5
+UNION ALL
+(SELECT s.id, s.starts_at, s.ends_at, NULL, NULL FROM slots s {cut})
 """
     return f"""
 SELECT s.id, s.starts_at, s.ends_at, u.name, s.specialty, s.doctor_id
 FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM slots s {cut}) s
 JOIN users u ON u.id = s.doctor_id
 {order}
+"""
+
+
+#: the same for many doctors at once, as Gathering asks: clinics, doctors, from, before, limits. All
+#: of a doctor's slots are one row, whose bytes say whether anything has changed; each array is as
+#: array_send writes it.
+GLANCE = """
+SELECT asked.number, u.name, p.specialty, free.*
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[])
+         WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many, number)
+JOIN doctors_profiles p ON p.clinic_id = asked.clinic_id AND p.user_id = asked.doctor_id
+JOIN users u ON u.id = p.user_id,
+     LATERAL (
+         SELECT array_send(array_agg(s.id)), array_send(array_agg(s.starts_at)),
+                array_send(array_agg(s.ends_at))
+         FROM (
+             SELECT s.id, s.starts_at, s.ends_at FROM slots s
+             WHERE s.clinic_id = asked.clinic_id AND s.state = 'OPEN' AND NOT s.taken
+               AND s.starts_at >= asked.starts_from AND s.starts_at < asked.starts_before
+               AND s.doctor_id = asked.doctor_id
+             ORDER BY s.starts_at, s.id LIMIT asked.many
+         ) s
+     ) free
 """
 
 
@@ -243,6 +268,7 @@ PREPARED = (
     TAKE_AND_ANSWER,
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
+    GLANCE,
     CLINIC,
     FIND_ANSWER,
     APPOINTMENT,

@@ -36,6 +36,11 @@ class HotConnection(psycopg.AsyncConnection[Row]):
     def __init__(self, pgconn: "pq.abc.PGconn", row_factory: Any = psycopg.rows.tuple_row) -> None:
         super().__init__(pgconn, row_factory)
         self._names: dict[str, bytes] = {}
+        #: the loop that tells when something can be read, and who waits for it
+        self._watching: asyncio.AbstractEventLoop | None = None
+        self._answered: asyncio.Future[pq.abc.PGresult] | None = None
+        self._is_lost = False
+        self._socket = -1
         self._watched: select.poll | None = None
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._transformer: abc.Transformer | None = None
@@ -46,7 +51,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         Nothing comes from the server on an idle connection but the word that it is over, so a look
         at the socket replaces a round trip.
         """
-        if self.pgconn.status != pq.ConnStatus.OK:
+        if self._is_lost or self.pgconn.status != pq.ConnStatus.OK:
             return True
         if self._watched is None:
             self._watched = select.poll()
@@ -84,46 +89,73 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         self.pgconn.send_query_prepared(name, values, formats, result_format=_BINARY)
         return await self._answer()
 
+    async def close(self) -> None:
+        self._unwatch()
+        await super().close()
+
+    async def wait(self, *args: Any, **options: Any) -> Any:
+        # psycopg watches the socket in its own way.
+        self._unwatch()
+        return await super().wait(*args, **options)
+
     async def _answer(self) -> "pq.abc.PGresult":
         """Return the result of what was sent. Raises psycopg.Error."""
-        pgconn, loop = self.pgconn, asyncio.get_running_loop()
-        socket = pgconn.socket
+        loop = asyncio.get_running_loop()
+        if self._watching is None:
+            # For good, since watching anew costs two system calls for each statement.
+            self._socket = self.pgconn.socket
+            loop.add_reader(self._socket, self._read)
+            self._watching = loop
         answered: asyncio.Future[pq.abc.PGresult] = loop.create_future()
-
-        def read() -> None:
-            if answered.done():
-                return
-            try:
-                pgconn.consume_input()
-                if pgconn.is_busy():
-                    return
-                last = result = pgconn.get_result()
-                while result is not None:
-                    last = result
-                    result = pgconn.get_result()
-            except psycopg.Error as error:
-                answered.set_exception(error)
-                return
-            if last is None:
-                answered.set_exception(psycopg.OperationalError("the server sent no answer"))
-            else:
-                answered.set_result(last)
-
-        loop.add_reader(socket, read)
+        self._answered = answered
         try:
-            while pgconn.flush():
+            while self.pgconn.flush():
                 # The socket's buffer is full, which only a very large parameter does.
-                await _until_writable(loop, socket)
+                await _until_writable(loop, self.pgconn.socket)
             result = await answered
         except BaseException:
             # Whatever was under way may still come: nobody else may read it as their answer.
-            loop.remove_reader(socket)
-            pgconn.finish()
+            self._unwatch()
+            self.pgconn.finish()
             raise
-        loop.remove_reader(socket)
+        finally:
+            self._answered = None
         if result.status not in _DONE:
             raise error_from_result(result, encoding="utf-8")
         return result
+
+    def _read(self) -> None:
+        answered, pgconn = self._answered, self.pgconn
+        if answered is None:
+            # Nobody has asked anything: this is the end of the connection.
+            self._is_lost = True
+            self._unwatch()
+            return
+        if answered.done():
+            return
+        try:
+            pgconn.consume_input()
+            if pgconn.is_busy():
+                return
+            last = result = pgconn.get_result()
+            while result is not None:
+                last = result
+                result = pgconn.get_result()
+        except psycopg.Error as error:
+            # libpq has closed the socket.
+            self._unwatch()
+            answered.set_exception(error)
+            return
+        if last is None:
+            answered.set_exception(psycopg.OperationalError("the server sent no answer"))
+        else:
+            answered.set_result(last)
+
+    def _unwatch(self) -> None:
+        """Leave the socket alone; before it is closed, since another may get its number then."""
+        if self._watching is not None:
+            self._watching.remove_reader(self._socket)
+            self._watching = None
 
 
 async def _until_writable(loop: asyncio.AbstractEventLoop, socket: int) -> None:

@@ -37,6 +37,7 @@ _PATIENTS = select(
     users.c.email,
     users.c.phone,
 ).join_from(patients_profiles, users, users.c.id == patients_profiles.c.user_id)
+_PATIENT_ID = patients_profiles.c.user_id
 
 
 class PostgresPeopleReader:
@@ -92,14 +93,16 @@ class PostgresPeopleReader:
         return Patient(*rows[0]) if rows else None
 
     async def patients(
-        self, clinic_id: UUID, *, after: UUID | None = None, limit: int
+        self, clinic_id: UUID, *, after: UUID | None = None, backwards: bool = False, limit: int
     ) -> Sequence[Patient]:
-        """Return at most `limit` patients of the clinic by id, beyond `after`."""
-        query = _PATIENTS.where(patients_profiles.c.clinic_id == clinic_id)
+        """Return at most `limit` patients of the clinic by id: the first ones beyond `after`, or
+        `backwards` the last ones before it."""
+        query, id = _PATIENTS.where(patients_profiles.c.clinic_id == clinic_id), _PATIENT_ID
         if after is not None:
-            query = query.where(patients_profiles.c.user_id > after)
-        rows = await self._all(query.order_by(patients_profiles.c.user_id).limit(limit))
-        return [Patient(*row) for row in rows]
+            query = query.where(id < after if backwards else id > after)
+        rows = await self._all(query.order_by(id.desc() if backwards else id).limit(limit))
+        found = [Patient(*row) for row in rows]
+        return found[::-1] if backwards else found
 
     async def _all(self, query: Query) -> Sequence[SqlRow]:
         async with self._session.connection() as connection:
@@ -113,6 +116,12 @@ class PostgresPeople(PostgresPeopleReader):
         """Add the clinic. Raises AlreadyExists."""
         async with self._session.connection() as connection:
             await connection.execute(insert(clinics), clinic_values(clinic))
+
+    async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
+        """Return the clinic, kept from changing until this unit ends, or None."""
+        # What refers to the clinic, such as a booking, does not wait for this lock.
+        rows = await self._session.fetch(f"{CLINIC} FOR NO KEY UPDATE", (clinic_id,))
+        return clinic_of(clinic_id, rows[0]) if rows else None
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Write the clinic with this id anew. Raises ClinicNotFound."""

@@ -1,6 +1,7 @@
 """Rows as the domain's values, and values as rows."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +21,27 @@ Values = dict[str, Any]
 SqlRow = Row[*tuple[Any, ...]]
 Query = Select[*tuple[Any, ...]]
 AnyRow = SqlRow | Sequence[Any]
+_STATUSES = {status.value: status for status in Status}
 
 
 def clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
     """Return the clinic from name, zone, the policy's four numbers and its reminder leads."""
-    name, zone, notice_min, horizon_days, cancel_notice_min, hold_min, leads = row
-    policy = Policy(notice_min, horizon_days, cancel_notice_min, hold_min, tuple(leads))
+    return _clinic(clinic_id, *row[:-1], tuple(row[-1]))
+
+
+# Nearly every request makes one, of the few that there are.
+@lru_cache(maxsize=256)
+def _clinic(
+    clinic_id: UUID,
+    name: str,
+    zone: str,
+    notice_min: int,
+    horizon_days: int,
+    cancel_notice_min: int,
+    hold_min: int,
+    leads: tuple[int, ...],
+) -> Clinic:
+    policy = Policy(notice_min, horizon_days, cancel_notice_min, hold_min, leads)
     return Clinic(clinic_id, name, zone, policy)
 
 
@@ -97,7 +113,7 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
         starts_at=starts_at,
         ends_at=ends_at,
         type=kind,
-        status=Status(status),
+        status=_STATUSES[status],
         version=version,
         schedule_version=schedule_version,
         status_by=status_by,

@@ -7,7 +7,8 @@ from typing import Protocol
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.errors import meaning_at_commit, translated
+from clinic.adapters.postgres.gathering import Gathering
 from clinic.adapters.postgres.hot_connection import Row as Row
 from clinic.adapters.postgres.hot_pool import HotPool
 from clinic.domain.errors import ClinicError, TransactionAborted
@@ -24,6 +25,10 @@ class Session(Protocol):
         """Return the rows of a query in PostgreSQL's own words ($1), prepared once."""
         ...
 
+    async def ask(self, query: str, question: Sequence[object]) -> Row | None:
+        """Return the row for one question of a query that takes many, as Gathering says."""
+        ...
+
 
 class PooledSession:
     """Each statement by itself, on any connection; sees what is committed."""
@@ -32,6 +37,7 @@ class PooledSession:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._make_pool = make_pool
         self._pool = make_pool()
+        self._gatherings: dict[str, Gathering] = {}
 
     async def open(self, timeout_s: float) -> None:
         """Connect; may be tried again. Raises TemporaryFailure."""
@@ -64,13 +70,29 @@ class PooledSession:
             finally:
                 await pool.give_back(connection)
 
+    async def ask(self, query: str, question: Sequence[object]) -> Row | None:
+        """Return the row for one question, asked together with other callers' questions."""
+        gathering = self._gatherings.get(query)
+        if gathering is None:
+            gathering = self._gatherings[query] = Gathering(self.fetch, query)
+        return await gathering.ask(question)
+
     async def execute(self, query: str, parameters: Sequence[object]) -> int:
-        """Run a statement in PostgreSQL's own words; return how many rows it gave."""
+        """Run a statement in PostgreSQL's own words; return how many rows it gave.
+
+        Raises OutcomeUnknown when the connection is lost meanwhile.
+        """
         with translated():
             pool = self._pool
             connection = await pool.take()
             try:
                 return await connection.count(query, parameters)
+            except psycopg.Error as error:
+                # The statement commits by itself.
+                meaning = meaning_at_commit(error)
+                if meaning is None:
+                    raise
+                raise meaning from error
             finally:
                 await pool.give_back(connection)
 
@@ -106,12 +128,19 @@ class TransactionSession:
                 await cursor.execute(query, parameters, binary=True)
                 return await cursor.fetchall()
 
+    async def ask(self, query: str, question: Sequence[object]) -> Row | None:
+        """Return the row for one question, from inside the transaction."""
+        rows = await self.fetch(query, [[each] for each in question])
+        return rows[0][1:] if rows else None
+
     async def commit(self) -> None:
-        """Make every change last. Raises TransactionAborted after an error, and as the writes."""
+        """Make every change last. Raises TransactionAborted after an error, OutcomeUnknown when the
+        connection is lost meanwhile, and as the writes."""
         self._check_usable()
         if self._connection is not None:
             async with self.connection() as connection:
-                await connection.commit()
+                with translated(meaning_at_commit):
+                    await connection.commit()
         self._over = True
 
     async def end(self) -> None:

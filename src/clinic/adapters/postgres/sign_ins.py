@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from clinic.adapters.postgres import sessions as running
+from clinic.adapters.postgres.rows import clinic_of
 from clinic.adapters.postgres.tables import sessions
 from clinic.domain.people import Role
 from clinic.domain.sessions import Session, SessionKind, SignedIn
@@ -15,12 +16,26 @@ _SESSION = (
     "x.id, x.clinic_id, x.user_id, x.role, x.kind, x.created_at, x.expires_at, x.last_seen_at,"
     " x.token_hash, x.revoked_at"
 )
-_FIND = f"""
-SELECT {_SESSION}, u.disabled_at IS NOT NULL OR u.role <> x.role
-FROM sessions x JOIN users u ON u.id = x.user_id
-WHERE x.clinic_id = $1 AND """
-_BY_ID = f"{_FIND} x.id = $2"
-_BY_REFERENCE = f"{_FIND} x.token_hash = $2 AND x.kind = 'cookie'"
+_SIGNED_IN = f"""{_SESSION}, u.disabled_at IS NOT NULL OR u.role <> x.role,
+       c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
+       c.reminder_leads_min"""
+# Each by its key, whatever the planner thinks of the sizes.
+_BY_ID = f"""
+SELECT asked.number, found.*
+FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS asked (clinic_id, id, number),
+     LATERAL (
+         SELECT {_SIGNED_IN}
+         FROM sessions x JOIN users u ON u.id = x.user_id JOIN clinics c ON c.id = x.clinic_id
+         WHERE x.clinic_id = asked.clinic_id AND x.id = asked.id LIMIT 1
+     ) found
+"""
+_BY_REFERENCE = f"""
+SELECT {_SIGNED_IN}
+FROM sessions x JOIN users u ON u.id = x.user_id JOIN clinics c ON c.id = x.clinic_id
+WHERE x.clinic_id = $1 AND x.token_hash = $2 AND x.kind = 'cookie'
+"""
+#: where the session ends and the clinic begins
+_CLINIC_AT = 11
 _LIVE = f"""
 SELECT {_SESSION} FROM sessions x
 WHERE x.user_id = $1 AND x.revoked_at IS NULL AND x.expires_at > $2 ORDER BY x.id
@@ -35,11 +50,13 @@ class PostgresSessionReader:
 
     async def find(self, clinic_id: UUID, session_id: UUID) -> SignedIn | None:
         """Return the session as it is committed now, or None."""
-        return await self._find(_BY_ID, clinic_id, session_id)
+        row = await self._session.ask(_BY_ID, (clinic_id, session_id))
+        return _signed_in(row) if row else None
 
     async def find_by_reference(self, clinic_id: UUID, token_hash: bytes) -> SignedIn | None:
         """Return the cookie session whose reference has this hash, or None."""
-        return await self._find(_BY_REFERENCE, clinic_id, token_hash)
+        rows = await self._session.fetch(_BY_REFERENCE, (clinic_id, token_hash))
+        return _signed_in(rows[0]) if rows else None
 
     async def live(self, user_id: UUID, now: datetime) -> Sequence[Session]:
         """Return the user's sessions that are neither revoked nor expired, by id."""
@@ -56,10 +73,6 @@ class PostgresSessionReader:
         )
         async with self._session.connection() as connection:
             await connection.execute(seen)
-
-    async def _find(self, query: str, clinic_id: UUID, key: object) -> SignedIn | None:
-        rows = await self._session.fetch(query, (clinic_id, key))
-        return SignedIn(_session_of(rows[0][:-1]), rows[0][-1]) if rows else None
 
 
 class PostgresSessions(PostgresSessionReader):
@@ -108,6 +121,11 @@ class PostgresSessions(PostgresSessionReader):
                 end = update(sessions).where(sessions.c.id.in_(ids)).values(revoked_at=now)
                 await connection.execute(end.where(sessions.c.user_id == user_id))
         return ids
+
+
+def _signed_in(row: running.Row) -> SignedIn:
+    session = _session_of(row[: _CLINIC_AT - 1])
+    return SignedIn(session, row[_CLINIC_AT - 1], clinic_of(session.clinic_id, row[_CLINIC_AT:]))
 
 
 def _session_of(row: running.Row) -> Session:

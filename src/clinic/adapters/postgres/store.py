@@ -20,7 +20,7 @@ from clinic.domain.errors import TemporaryFailure
 
 #: the oldest schema that this version runs on, and every later one: migrations run beside the
 #: previous release
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 _REVISION = re.compile(r"\d{4}")
 
 
@@ -50,7 +50,9 @@ class PostgresStore:
         self.calendars = PostgresCalendarReader(session)
         self.people = PostgresPeopleReader(session)
         self.answers = PostgresAnswerBook(session)
-        self.outbox = PostgresOutbox(session, self._engine)
+        self.outbox = PostgresOutbox(
+            session, self._engine, answer_timeout_s=limits.answer_timeout_s
+        )
         self.accounts = PostgresAccountReader(session)
         self.sessions = PostgresSessionReader(session)
         self.audit_log = PostgresAuditLog(session)

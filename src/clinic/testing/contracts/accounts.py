@@ -138,6 +138,9 @@ class AccountsContract(Contract, contract=True):
                 await unit.accounts.set_disabled_at(stranger.id, NOW)
         async with store.begin() as unit:
             with pytest.raises(UserNotFound):
+                await unit.accounts.set_email_verified_at(stranger.id, NOW)
+        async with store.begin() as unit:
+            with pytest.raises(UserNotFound):
                 await unit.accounts.replace_user(stranger)
 
     async def test_name_email_and_phone_are_replaced_and_the_role_is_not(
@@ -170,6 +173,53 @@ class AccountsContract(Contract, contract=True):
             await unit.commit()
 
         assert await store.people.user(user.id) == changed
+
+    async def test_new_account_is_not_verified(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        account = await store.accounts.account(user.id)
+
+        assert account is not None
+        assert (account.email_verified_at, account.link_version) == (None, 0)
+
+    async def test_verified_email_stays_so_in_another_case(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        async with store.begin() as unit:
+            await unit.accounts.set_email_verified_at(user.id, NOW)
+            await unit.accounts.replace_user(replace(user, name="New", email=user.email.upper()))
+            await unit.commit()
+        account = await store.accounts.account(user.id)
+
+        assert account is not None
+        assert (account.email_verified_at, account.link_version) == (NOW, 0)
+
+    async def test_another_email_is_not_verified_and_outdates_links(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        async with store.begin() as unit:
+            await unit.accounts.set_email_verified_at(user.id, NOW)
+            await unit.accounts.replace_user(replace(user, email="other@example.org"))
+            await unit.accounts.replace_user(user)
+            await unit.commit()
+        account = await store.accounts.by_email(user.email)
+
+        assert account is not None
+        assert (account.user, account.email_verified_at) == (user, None)
+        assert account.link_version == 2
+
+    async def test_disabling_and_enabling_outdate_links(self, store: Store) -> None:
+        user = await _staff(store, await seed_clinic(store))
+
+        async with store.begin() as unit:
+            await unit.accounts.set_email_verified_at(user.id, NOW)
+            await unit.accounts.set_disabled_at(user.id, NOW)
+            await unit.accounts.set_disabled_at(user.id, None)
+            await unit.commit()
+        account = await store.accounts.account(user.id)
+
+        assert account is not None
+        assert (account.email_verified_at, account.link_version) == (NOW, 2)
 
     async def test_staff_of_a_clinic_once(self, store: Store) -> None:
         clinic = await seed_clinic(store)
@@ -294,6 +344,42 @@ class AccountsContract(Contract, contract=True):
 
         found = await store.sessions.find(clinic.id, session.id)
         assert found == SignedIn(replace(session, last_seen_at=later))
+
+    async def test_a_session_comes_with_its_clinic_as_it_is_now(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        session = await _session(store, clinic, user)
+        cookie = await _session(store, clinic, user, kind=SessionKind.COOKIE)
+        by_reference = store.sessions.find_by_reference
+
+        async def seen() -> list[Clinic | None]:
+            found = [
+                await store.sessions.find(clinic.id, session.id),
+                await by_reference(clinic.id, cookie.token_hash),
+            ]
+            async with store.begin() as unit:
+                found.append(await unit.sessions.find(clinic.id, session.id))
+            return [one.clinic if one else None for one in found]
+
+        assert await seen() == [clinic] * 3
+        moved = replace(clinic, time_zone="Pacific/Apia")
+        async with store.begin() as unit:
+            await unit.people.replace_clinic(moved)
+            await unit.commit()
+
+        assert await seen() == [moved] * 3
+
+    async def test_many_sessions_looked_up_at_once_are_each_found(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        users = [await _staff(store, clinic) for _ in range(4)]
+        sessions = [await _session(store, clinic, user) for user in users] * 10
+
+        found = await asyncio.gather(
+            *(store.sessions.find(clinic.id, session.id) for session in sessions),
+            store.sessions.find(clinic.id, new_id()),
+        )
+
+        assert found == [*map(SignedIn, sessions), None]
 
     async def test_a_session_that_is_not_committed_lets_nobody_in(self, store: Store) -> None:
         clinic = await seed_clinic(store)

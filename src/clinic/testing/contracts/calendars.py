@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import anyio
 import pytest
 
+from clinic.domain.appointments import Status
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.errors import (
     AvailabilityNotFound,
@@ -26,10 +27,12 @@ from clinic.testing.builders import (
     NOW,
     World,
     a_slot,
+    a_status_change,
     an_availability,
     an_exception,
     new_id,
     seed_booking,
+    seed_change,
     seed_clinic,
     seed_doctor,
     seed_slots,
@@ -175,6 +178,103 @@ class CalendarsContract(Contract, contract=True):
         await self._add_hours(store, an_availability(world.doctor))
 
         assert await _list(store, _query(world)) == []
+
+    # --- glances ---
+
+    async def test_a_glance_shows_what_the_list_shows(self, store: Store) -> None:
+        world = await seed_world(store, slots=4)
+        await seed_booking(store, world.clinic, world.slots[1], world.patients[0])
+
+        for page in (PageRequest(), PageRequest(2)):
+            found = await store.calendars.glance(_query(world), page)
+            listed = await store.calendars.list_slots(_query(world), page)
+
+            assert found is not None
+            assert list(found.slots()) == list(listed) != []
+
+    async def test_a_glance_at_nothing_free_is_empty_and_at_nobody_is_none(
+        self, store: Store
+    ) -> None:
+        world, other = await seed_world(store, slots=0), await seed_world(store)
+
+        empty = await store.calendars.glance(_query(world), PageRequest())
+        nobody = await store.calendars.glance(_query(world, doctor_id=new_id()), PageRequest())
+        elsewhere = _query(world, doctor_id=other.doctor.id)
+
+        assert empty is not None
+        assert list(empty.slots()) == []
+        assert nobody is None
+        assert await store.calendars.glance(elsewhere, PageRequest()) is None
+
+    async def test_glances_differ_whenever_what_they_show_differs(self, store: Store) -> None:
+        world = await seed_world(store, slots=4)
+        first, *_, last = world.slots
+        seen: list[tuple[object, ...]] = []
+
+        async def look(query: SlotQuery, page: PageRequest | None = None) -> None:
+            found = await store.calendars.glance(query, page or PageRequest())
+            assert found is not None
+            seen.append(found.state)
+
+        await look(_query(world))
+        await look(_query(world), PageRequest(1))
+        await look(_query(world, starts_from=last.starts_at))
+        await look(_query(world, doctor_id=world.colleague.id))
+        booked = await seed_booking(store, world.clinic, first, world.patients[0])
+        await look(_query(world))
+        await seed_state(store, SlotState.BLOCKED, last)
+        await look(_query(world))
+        await seed_slots(store, a_slot(world.doctor, last.ends_at))
+        await look(_query(world))
+        await seed_change(store, a_status_change(world.clinic, booked, Status.CANCELLED))
+        await look(_query(world))
+        async with store.begin() as unit:
+            user = await unit.people.user(world.doctor.id)
+            assert user is not None
+            await unit.accounts.replace_user(replace(user, name="Dr Grace Hall"))
+            await unit.commit()
+        await look(_query(world))
+
+        assert len(set(seen)) == len(seen) == 9
+
+    async def test_glances_at_the_same_are_the_same(self, store: Store) -> None:
+        world = await seed_world(store, slots=3)
+        slot = world.slots[0]
+
+        async def state() -> tuple[object, ...]:
+            found = await store.calendars.glance(_query(world), PageRequest())
+            assert found is not None
+            return found.state
+
+        before = await state()
+        again = await state()
+        await seed_state(store, SlotState.BLOCKED, slot)
+        blocked = await state()
+        await seed_state(store, SlotState.OPEN, slot)
+
+        assert before == again == await state() != blocked
+
+    async def test_many_glances_at_once_are_each_answered(self, store: Store) -> None:
+        world, other = await seed_world(store, slots=2), await seed_world(store, slots=3)
+        asked = [
+            replace(_query(each), doctor_id=doctor.id, starts_from=start)
+            for each in (world, other)
+            for doctor in (each.doctor, each.colleague)
+            for start in (each.slots[0].starts_at, each.slots[1].starts_at)
+        ] * 6
+        found: dict[int, list[SlotView]] = {}
+
+        async def look(number: int) -> None:
+            glance = await store.calendars.glance(asked[number], PageRequest())
+            assert glance is not None
+            found[number] = list(glance.slots())
+
+        async with anyio.create_task_group() as group:
+            for number in range(len(asked)):
+                group.start_soon(look, number)
+
+        for number, query in enumerate(asked):
+            assert found[number] == list(await store.calendars.list_slots(query, PageRequest()))
 
     async def test_nearest_free_prefers_the_same_doctor(self, store: Store) -> None:
         world = await seed_world(store)

@@ -1,11 +1,12 @@
 """The contract of People and PeopleReader."""
 
+import asyncio
 from dataclasses import replace
 
 import anyio
 import pytest
 
-from clinic.domain.clinic import Policy
+from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, NotFound
 from clinic.domain.people import Doctor, Patient, Role, User
 from clinic.ports.unit_of_work import Store
@@ -67,6 +68,44 @@ class PeopleContract(Contract, contract=True):
 
         assert await store.people.clinic(clinic.id) == new
         assert await store.people.clinic(other.id) == other
+
+    async def test_lock_clinic_waits_for_a_change_and_returns_what_it_wrote(
+        self, store: Store
+    ) -> None:
+        clinic = await seed_clinic(store)
+        new = replace(clinic, name="Hillside")
+
+        async def lock() -> Clinic | None:
+            async with store.begin() as unit:
+                return await unit.people.lock_clinic(clinic.id)
+
+        async with store.begin() as unit:
+            await unit.people.replace_clinic(new)
+            waiting = asyncio.create_task(lock())
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+            await unit.commit()
+
+        assert await waiting == new
+
+    async def test_lock_clinic_keeps_it_from_changing(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+
+        async def change() -> None:
+            async with store.begin() as unit:
+                await unit.people.replace_clinic(replace(clinic, name="Hillside"))
+                await unit.commit()
+
+        async with store.begin() as unit:
+            assert await unit.people.lock_clinic(clinic.id) == clinic
+            waiting = asyncio.create_task(change())
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+        await waiting
+
+    async def test_lock_clinic_unknown_is_none(self, store: Store) -> None:
+        async with store.begin() as unit:
+            assert await unit.people.lock_clinic(new_id()) is None
 
     async def test_replace_clinic_unknown_raises(self, store: Store) -> None:
         async with store.begin() as unit:
@@ -203,3 +242,12 @@ class PeopleContract(Contract, contract=True):
         rest = list(await store.people.patients(clinic.id, after=by_id[1].id, limit=2))
 
         assert (first, rest) == (by_id[:2], by_id[2:])
+
+    async def test_patients_come_backwards_by_id_too(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        added = [await seed_patient(store, clinic) for _ in range(4)]
+        by_id = sorted(added, key=lambda patient: patient.id)
+
+        found = await store.people.patients(clinic.id, after=by_id[3].id, backwards=True, limit=2)
+
+        assert list(found) == by_id[1:3]

@@ -1,0 +1,164 @@
+"""A list of a doctor's free slots has an entity tag, which stands for what it shows."""
+
+from datetime import timedelta
+
+import pytest
+
+from clinic.testing.builders import MORNING
+
+pytestmark = pytest.mark.anyio
+
+
+def _path(api, **filters) -> str:
+    more = "".join(f"&{name}={value}" for name, value in filters.items())
+    return f"/slots?doctor={api.world.doctor.id}{more}"
+
+
+async def _read(api, path=None, tag=None, **more):
+    headers = {"if-none-match": tag} if tag else {}
+    return await api.send("GET", path or _path(api), headers=headers, **more)
+
+
+async def test_the_same_slots_are_answered_by_304(api):
+    first = await _read(api)
+
+    again = await _read(api, tag=first.headers["etag"])
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["cache-control"] == first.headers["cache-control"] == "private, no-cache"
+    assert "ratelimit" in again.headers
+
+
+async def test_the_answer_from_memory_is_the_first_one_word_for_word(api):
+    path = _path(api, limit=2)
+    first = await _read(api, path)
+
+    again = await _read(api, path)
+
+    volatile = ("x-request-id", "ratelimit")
+    headers = [
+        {name: text for name, text in each.headers.items() if name not in volatile}
+        for each in (first, again)
+    ]
+    assert (again.content, headers[1]) == (first.content, headers[0])
+    assert "next" in again.links
+
+
+async def test_a_booking_changes_the_tag_and_the_slots(api):
+    first = await _read(api)
+    booked = await api.book(1)
+
+    again = await _read(api, tag=first.headers["etag"])
+
+    assert again.status_code == 200
+    shown = {each["id"] for each in again.json()["items"]}
+    assert {each["id"] for each in first.json()["items"]} - shown == {booked["slotId"]}
+
+
+async def test_cancelling_brings_the_first_tag_back(api):
+    first = await _read(api)
+    booked = await api.book(1)
+    await api.send(
+        "PATCH",
+        f"/appointments/{booked['id']}",
+        {"status": "CANCELLED"},
+        headers={"if-match": '"1"'},
+    )
+
+    again = await _read(api, tag=first.headers["etag"])
+
+    assert again.status_code == 304
+
+
+async def test_time_alone_takes_slots_away(api):
+    """Given the first slot is just outside the clinic's notice
+    When a minute has passed
+    Then it is inside, and the tag no longer holds."""
+    notice = timedelta(minutes=api.world.clinic.policy.notice_min)
+    api.clock.set(MORNING - notice)
+    first = await _read(api)
+
+    api.clock.set(MORNING - notice + timedelta(minutes=1))
+    again = await _read(api, tag=first.headers["etag"])
+
+    assert again.status_code == 200
+    assert [each["id"] for each in first.json()["items"]][1:] == [
+        each["id"] for each in again.json()["items"]
+    ]
+
+
+async def test_other_words_for_the_same_slots_share_neither_cursor_nor_link(api):
+    start = MORNING.isoformat().replace("+00:00", "Z")
+    plain, filtered = _path(api, limit=2), _path(api, limit=2, **{"from": start})
+    one, other = await _read(api, plain), await _read(api, filtered)
+
+    assert one.json()["items"] == other.json()["items"]
+    assert one.json()["next"] != other.json()["next"]
+    assert one.headers["link"] != other.headers["link"]
+
+
+async def test_a_new_zone_or_policy_is_seen_at_once(api):
+    first = await _read(api)
+
+    zone = {"timeZone": "Pacific/Apia"}
+    any_version = {"if-match": "*"}
+    path = "/clinics/current"
+    changed = await api.send("PATCH", path, zone, who="admin", headers=any_version)
+    again = await _read(api, tag=first.headers["etag"])
+
+    assert changed.status_code == 200, changed.text
+    assert again.status_code == 200
+    [before, after] = [each.json()["items"][0]["startsAt"] for each in (first, again)]
+    assert before[-6:] != after[-6:]
+
+    horizon = {"policy": {"horizonDays": 1, "noticeMin": 20_000}}
+    changed = await api.send("PATCH", path, horizon, who="admin", headers=any_version)
+    assert changed.status_code == 200, changed.text
+    assert (await _read(api)).json()["items"] == []
+
+
+async def test_304_is_for_those_who_may_read(api):
+    tag = (await _read(api)).headers["etag"]
+    nobody = await _read(api, tag=tag, who=None)
+    await api.send("DELETE", "/sessions")
+    signed_out = await _read(api, tag=tag)
+
+    assert (nobody.status_code, signed_out.status_code) == (401, 401)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"), [("*", 304), ('"other"', 200), ('W/"other", "more"', 200), ("odd", 400)]
+)
+async def test_if_none_match_is_read_as_it_is_written(api, header, status):
+    await _read(api)
+
+    assert (await _read(api, tag=header)).status_code == status
+
+
+async def test_a_weak_copy_of_the_tag_counts(api):
+    tag = (await _read(api)).headers["etag"]
+
+    assert (await _read(api, tag=f'"other", W/{tag}')).status_code == 304
+
+
+async def test_head_has_the_tag_and_no_body(api):
+    tag = (await _read(api)).headers["etag"]
+
+    head = await api.send("HEAD", _path(api))
+
+    assert (head.status_code, head.headers["etag"], head.content) == (200, tag, b"")
+
+
+async def test_both_addresses_of_a_doctors_slots_are_tagged(api):
+    path = f"/doctors/{api.world.doctor.id}/slots"
+    first = await _read(api, path)
+
+    assert (await _read(api, path, tag=first.headers["etag"])).status_code == 304
+
+
+async def test_what_only_staff_see_has_no_tag(api):
+    answer = await _read(api, _path(api, status="all"), who="receptionist")
+
+    assert "etag" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
