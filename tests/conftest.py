@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.leaks import watch
 
 from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 
@@ -69,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[session_key] = ServiceSession(Path(worker["services_folder"]))
+        watch(config, config.stash[session_key].folder)
         return
     all_sessions = _sessions_folder()
     _remove_dead_sessions(all_sessions)
@@ -76,6 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[lock_key] = os.open(folder / "session.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(config.stash[lock_key], fcntl.LOCK_EX)
     config.stash[session_key] = ServiceSession(folder)
+    watch(config, folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from clinic.domain.appointments import Booking
@@ -26,6 +26,9 @@ from clinic.settings import Settings, SettingsError
 from clinic.usecases.audit_buffer import AuditBuffer
 from clinic.usecases.deliver_notification import Courier
 from clinic.usecases.transactions import Transactions
+
+if TYPE_CHECKING:
+    from clinic.adapters.email.smtp import MailServer
 
 #: entry points of third-party adapters, named <kind>.<scheme>, such as store.mysql; each is a
 #: callable that takes (url, settings) and returns the adapter
@@ -114,17 +117,13 @@ class WorkerServices:
         await self.store.close()
 
 
-def build_worker(
-    settings: Settings, *, clock: Clock | None = None, store: Store | None = None
-) -> WorkerServices:
+def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerServices:
     """Return what a worker needs, on `store` or on the one that `settings` name.
 
     Raises SettingsError.
     """
-    from clinic.adapters.system.clock import SystemClock
     from clinic.adapters.system.ids import uuid7
 
-    clock = clock or SystemClock()
     if store is None:
         store = _adapter("store", "CLINIC_DATABASE_URL", settings.database_url, settings)
     queue: JobQueue = _adapter("queue", "CLINIC_QUEUE_URL", settings.scheduling_url, settings)
@@ -135,7 +134,6 @@ def build_worker(
         notifiers={EMAIL: notifier},
         signer=LinkSigner(settings.secret),
         secret=settings.secret,
-        clock=clock,
         new_id=uuid7,
         public_url=settings.public_url,
         mail_domain=settings.mail_domain,
@@ -286,6 +284,46 @@ def why_broker_unreachable(settings: Settings) -> str | None:
     return why_unreachable(settings.broker_url)
 
 
+def mail_fault(settings: Settings) -> tuple[str, str] | None:
+    """Return why mail could not be handed over now, and how to mend it; None if it could.
+
+    Sends nothing. Raises SettingsError.
+    """
+    scheme, url = _scheme(settings.mail_url), settings.mail_url
+    if scheme == "maildir":
+        from clinic.adapters.email.trial import try_folder
+
+        return try_folder(_folder(url))
+    if scheme not in ("smtp", "smtps"):
+        # An adapter of somebody else's is at least there.
+        _adapter("notifier", "CLINIC_MAIL_URL", url, settings)
+        return None
+    from clinic.adapters.email.trial import try_mail_server
+
+    return try_mail_server(_mail_server(url), _composer(settings).sender_address)
+
+
+def is_mail_password_in_clear(settings: Settings) -> bool:
+    """Say whether the mail server's password would cross a network unencrypted.
+
+    Raises SettingsError.
+    """
+    if _scheme(settings.mail_url) != "smtp":
+        return False
+    from clinic.adapters.email.trial import is_password_in_clear
+
+    return is_password_in_clear(_mail_server(settings.mail_url))
+
+
+def queue_faults(settings: Settings) -> Iterator[tuple[str, str, bool]]:
+    """Yield what is wrong with the queue, how to mend it, and whether that is a mere hint."""
+    if _scheme(settings.scheduling_url) in ("redis", "rediss", "unix"):
+        from clinic.adapters.dramatiq.trial import queue_server_faults
+
+        production = settings.environment == "production"
+        yield from queue_server_faults(settings.scheduling_url, has_workers=production)
+
+
 def _adapter(kind: str, variable: str, url: str, settings: Settings) -> Any:
     """Return the adapter of this kind for the scheme of `url`. Raises SettingsError."""
     scheme = _scheme(url)
@@ -391,17 +429,32 @@ def _memory_notifier(url: str, settings: Settings) -> Notifier:
 def _maildir_notifier(url: str, settings: Settings) -> Notifier:
     from clinic.adapters.email.maildir import MaildirNotifier
 
-    return MaildirNotifier(Path(unquote(urlsplit(url).path)), _composer(settings))
+    return MaildirNotifier(_folder(url), _composer(settings))
 
 
 def _smtp_notifier(url: str, settings: Settings) -> Notifier:
-    from clinic.adapters.email.smtp import MailServer, SmtpNotifier
+    from clinic.adapters.email.smtp import SmtpNotifier
+
+    return SmtpNotifier(_mail_server(url), _composer(settings), threads=settings.worker_threads)
+
+
+def _folder(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))
+
+
+def _mail_server(url: str) -> "MailServer":
+    from clinic.adapters.email.smtp import MailServer
 
     try:
         server = MailServer.from_url(url)
+        server.tls_context()
     except ValueError as error:
-        raise SettingsError(f"CLINIC_MAIL_URL: {error}") from error
-    return SmtpNotifier(server, _composer(settings), threads=settings.worker_threads)
+        raise SettingsError(f"CLINIC_MAIL_URL: {error}.") from error
+    except OSError as error:
+        raise SettingsError(
+            f"CLINIC_MAIL_URL: cannot read certificates from {server.ca_file}: {error.strerror}."
+        ) from error
+    return server
 
 
 def _composer(settings: Settings) -> Any:

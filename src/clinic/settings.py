@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 15.0
     #: how long running requests are given after SIGTERM
     shutdown_timeout_s: Annotated[float, Meta(ge=0, le=300)] = 25.0
+    #: how long after SIGTERM requests are still taken, while /health/ready says 503
+    drain_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
     #: proxies whose X-Forwarded-For is believed, separated by commas
     trusted_proxies: str = ""
     #: how long a sign-in lasts at most
@@ -64,12 +66,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     account_limit: Rate = "10/60"
     #: registrations and accepted invitations from one address
     register_limit: Rate = "20/600"
+    #: password resets and email verifications asked for from one address
+    mail_limit: Rate = "10/3600"
+    #: password resets, and email verifications, asked for to one mailbox
+    mailbox_limit: Rate = "3/3600"
     #: changes by one signed-in user
     write_limit: Rate = "3000/60"
     #: reads by one signed-in user
     read_limit: Rate = "12000/60"
     #: requests of nobody known, from one address
     anonymous_limit: Rate = "1200/60"
+    #: whether GraphQL tells its schema: on, off, or auto, which is off in production only
+    graphql_introspection: Annotated[str, Meta(pattern="^(auto|on|off)$")] = "auto"
     #: Redis or Valkey for the queue alone (noeviction, AOF); broker_url when empty
     queue_url: str = ""
     #: where mail goes: smtp://user:password@host:587 (STARTTLS), smtps://…, maildir:///folder, or
@@ -96,6 +104,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def migration_url(self) -> str:
         return self.owner_url or self.database_url
+
+    @property
+    def introspects(self) -> bool:
+        """Whether GraphQL tells its schema."""
+        if self.graphql_introspection == "auto":
+            return self.environment != "production"
+        return self.graphql_introspection == "on"
 
     @property
     def mail_domain(self) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from clinic.adapters.email.compose import Composer
+from clinic.domain.account_links import bound_to, read_account_link
 from clinic.domain.clinic import Policy
 from clinic.domain.deliveries import (
     BACKOFF_MAX_S,
@@ -22,7 +23,7 @@ from clinic.domain.deliveries import (
     fits,
 )
 from clinic.domain.errors import LinkInvalid
-from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.links import Link, LinkSigner, Purpose, claimed
 from clinic.domain.notifications import (
     CANCELLATION,
     CONFIRMATION,
@@ -209,6 +210,51 @@ def test_link_is_read_as_it_was_signed() -> None:
     signer, link = LinkSigner("s" * 32), a_link()
 
     assert signer.read(signer.sign(link), now=NOW) == link
+
+
+def test_link_bound_to_something_falls_with_it() -> None:
+    signer, link = LinkSigner("s" * 32), a_link()
+    token = signer.sign(link, bound_to="as it is")
+
+    assert signer.read(token, now=NOW, bound_to="as it is") == claimed(token) == link
+    for other in ("", "as it was"):
+        with pytest.raises(LinkInvalid):
+            signer.read(token, now=NOW, bound_to=other)
+
+
+@given(
+    email=st.emails(),
+    password_hash=st.none() | st.text(max_size=20),
+    link_version=st.integers(0, 2**31 - 1),
+    data=st.data(),
+)
+def test_link_of_account_mail_falls_with_all_it_is_about(
+    email, password_hash, link_version, data
+) -> None:
+    signer = LinkSigner("s" * 32)
+    account = {"email": email, "password_hash": password_hash, "link_version": link_version}
+    purpose = data.draw(st.sampled_from([Purpose.EMAIL_VERIFICATION, Purpose.PASSWORD_RESET]))
+    bound = bound_to(purpose, email=email, password_hash=password_hash)
+    link = a_link(purpose=purpose, version=link_version)
+    token = signer.sign(link, bound_to=bound)
+    binding = ["email", "link_version"]
+    if purpose is Purpose.PASSWORD_RESET:
+        binding.append("password_hash")
+    others = {
+        "email": f"x{email}",
+        "link_version": link_version + 1,
+        "password_hash": "another one",
+    }
+    changed = data.draw(st.sampled_from(binding))
+
+    assert read_account_link(signer, token, purpose, **account, now=NOW) == link
+    with pytest.raises(LinkInvalid):
+        read_account_link(signer, token, purpose, **{**account, changed: others[changed]}, now=NOW)
+    (other,) = {Purpose.EMAIL_VERIFICATION, Purpose.PASSWORD_RESET} - {purpose}
+    to_cancel = signer.sign(a_link(version=link_version), bound_to=bound)
+    for foreign, asked in ((token, other), (to_cancel, purpose)):
+        with pytest.raises(LinkInvalid):
+            read_account_link(signer, foreign, asked, **account, now=NOW)
 
 
 def test_link_of_another_service_or_past_its_time_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from clinic.bootstrap import WorkerServices
+from clinic.entrypoints.worker import process
 from clinic.entrypoints.worker.process import Worker
 
 pytestmark = pytest.mark.anyio
@@ -34,3 +35,26 @@ async def test_round_that_swallows_a_cancellation_does_not_keep_the_worker():
     loop.cancel()
     assert loop in ended
     assert not running
+
+
+async def test_loop_that_swallows_several_cancellations_does_not_keep_the_worker(monkeypatch):
+    monkeypatch.setattr(process, "CANCELLATION_S", 0.01)
+    worker = Worker(services=cast("WorkerServices", None))
+    begun = asyncio.Event()
+
+    async def deaf() -> bool:
+        begun.set()
+        for _ in range(3):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                continue
+        return True
+
+    worker._tasks = [asyncio.create_task(worker._loop("deaf", deaf, 0.0))]
+    await begun.wait()
+    worker.request_stop()
+
+    async with asyncio.timeout(5):
+        await worker._end_loops()
+    assert worker._tasks[0].done()

@@ -13,9 +13,14 @@ class ClinicError(Exception):
     """The clinic refused the request."""
 
     code: ClassVar[str] = "clinic_error"
+    #: the docstring, made ready once: a lost race is raised often
+    meaning: ClassVar[str] = cleandoc(__doc__)
+
+    def __init_subclass__(cls) -> None:
+        cls.meaning = cleandoc(cls.__doc__ or "")
 
     def __init__(self, message: str | None = None, **facts: Any) -> None:
-        self.message: str = message or cleandoc(type(self).__doc__ or "")
+        self.message: str = message or self.meaning
         self.facts: Mapping[str, Any] = facts
         super().__init__(self.message)
 
@@ -366,13 +371,19 @@ class VersionMismatch(ClinicError):
     code = "version_mismatch"
 
 
-# --- outside failures: nothing was changed, the same request may be sent again
+# --- outside failures: the same request may be sent again; unless said otherwise, nothing changed
 
 
 class TemporaryFailure(ClinicError):
     """The service cannot answer right now; nothing was changed, send it again."""
 
     code = "temporary_failure"
+
+
+class OutcomeUnknown(TemporaryFailure):
+    """This may or may not be done; send it again with the same key, or look first."""
+
+    code = "outcome_unknown"
 
 
 class TransactionAborted(TemporaryFailure):

@@ -1,7 +1,7 @@
 """A page of a list ordered by (time, id), and where the next one starts."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -19,6 +19,11 @@ class Keyset:
     at: datetime
     id: UUID
     backwards: bool = False
+
+
+def place_by_id(id: UUID) -> Keyset:
+    """Return a place in a list that is ordered by id alone; its time says nothing."""
+    return Keyset(datetime(2000, 1, 1, tzinfo=UTC), id)
 
 
 @dataclass(frozen=True, slots=True)

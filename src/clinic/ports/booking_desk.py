@@ -33,6 +33,7 @@ class BookingDesk(Protocol):
         at once, even while it is being freed. Raises SlotTaken when the slot is no longer open
         and free, whatever the reason; PatientBusy when the patient has another occupying
         appointment that overlaps; IdempotencyConflict when the key has an answer already;
-        TransactionAborted when the write gave way to another one.
+        TransactionAborted when the write gave way to another one; OutcomeUnknown when the database
+        is lost before it has said that it is done.
         """
         ...

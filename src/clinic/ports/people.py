@@ -27,9 +27,10 @@ class PeopleReader(Protocol):
     async def patient(self, clinic_id: UUID, patient_id: UUID) -> Patient | None: ...
 
     async def patients(
-        self, clinic_id: UUID, *, after: UUID | None = None, limit: int
+        self, clinic_id: UUID, *, after: UUID | None = None, backwards: bool = False, limit: int
     ) -> Sequence[Patient]:
-        """Return at most `limit` patients of the clinic by id, beyond `after`."""
+        """Return at most `limit` patients of the clinic by id: the first ones beyond `after`, or
+        `backwards` the last ones before it."""
         ...
 
 
@@ -37,6 +38,13 @@ class People(PeopleReader, Protocol):
     """Clinics and people inside a unit of work; what is read includes what it has written."""
 
     async def add_clinic(self, clinic: Clinic) -> None: ...
+
+    async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
+        """Return the clinic as it is committed, kept from changing until this unit ends.
+
+        Waits for a change under way.
+        """
+        ...
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Write the clinic with this id anew. Raises ClinicNotFound."""

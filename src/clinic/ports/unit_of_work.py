@@ -55,7 +55,8 @@ class UnitOfWork(Protocol):
     ) -> None: ...
 
     async def commit(self) -> None:
-        """Make every change last, at once. Raises as the writes do for what only shows here."""
+        """Make every change last, at once. Raises as the writes do for what only shows here, and
+        OutcomeUnknown when the database is lost before it has said that it is done."""
         ...
 
 
@@ -92,5 +93,6 @@ class Store(Protocol):
         ...
 
     async def check_ready(self) -> None:
-        """Raise TemporaryFailure unless the database answers and its schema is this version's."""
+        """Raise TemporaryFailure unless the database answers and its schema is this version's or a
+        later one's, which migrations keep fit for the version before."""
         ...

@@ -1,24 +1,25 @@
 """Add clinics, doctors and patients, change a clinic's settings, and read who there is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from clinic.domain.audit import event_by
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
-from clinic.domain.paging import PageRequest
+from clinic.domain.paging import Page, PageRequest, place_by_id
 from clinic.domain.people import Actor, Doctor, Patient, User, scope_of
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.pages import page_of
+from clinic.usecases.transactions import Commits
 
 
 async def create_clinic(
     clinic: Clinic,
     *,
-    transactions: Transactions,
+    transactions: Commits[Clinic],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -50,23 +51,26 @@ async def create_clinic(
 
 
 async def change_clinic(
-    clinic: Clinic,
+    change: Callable[[Clinic], Clinic],
     *,
-    transactions: Transactions,
+    transactions: Commits[Clinic],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
     reason: str | None = None,
 ) -> Clinic:
-    """Return the actor's clinic with its new name, zone and policy.
+    """Return the actor's clinic as `change` makes it: its new name, zone and policy.
 
-    Raises PermissionDenied, ClinicNotFound.
+    `change` is given the clinic as it is, which nobody else changes meanwhile, and may refuse.
+    Raises PermissionDenied, ClinicNotFound, and what `change` raises.
     """
     permit(actor, Operation.CHANGE_CLINIC)
-    if clinic.id != actor.clinic_id:
-        raise ClinicNotFound()
 
     async def work(unit: UnitOfWork) -> Clinic:
+        before = await unit.people.lock_clinic(actor.clinic_id)
+        if before is None:
+            raise ClinicNotFound()
+        clinic = change(before)
         await unit.people.replace_clinic(clinic)
         await unit.events.add(
             event_by(
@@ -88,7 +92,7 @@ async def add_doctor(
     user: User,
     specialty: str,
     *,
-    transactions: Transactions,
+    transactions: Commits[Doctor],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -120,7 +124,7 @@ async def add_doctor(
 async def add_patient(
     user: User,
     *,
-    transactions: Transactions,
+    transactions: Commits[Patient],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -191,14 +195,14 @@ async def read_patient(*, people: PeopleReader, actor: Actor, patient_id: UUID) 
     return patient
 
 
-async def list_patients(
-    *, people: PeopleReader, actor: Actor, after: UUID | None = None, page: PageRequest
-) -> tuple[Sequence[Patient], UUID | None]:
-    """Return patients of the clinic by id, and where the next page starts.
-
-    Raises PermissionDenied.
-    """
+async def list_patients(*, people: PeopleReader, actor: Actor, page: PageRequest) -> Page[Patient]:
+    """Return a page of the clinic's patients by id. Raises PermissionDenied."""
     permit(actor, Operation.LIST_PATIENTS)
-    found = await people.patients(actor.clinic_id, after=after, limit=page.one_more)
-    items = found[: page.limit]
-    return items, items[-1].id if len(found) > page.limit else None
+    after = page.after
+    found = await people.patients(
+        actor.clinic_id,
+        after=after.id if after else None,
+        backwards=after is not None and after.backwards,
+        limit=page.one_more,
+    )
+    return page_of(found, page, lambda patient: place_by_id(patient.id))

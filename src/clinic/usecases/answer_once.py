@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from clinic.domain.errors import ClinicError, IdempotencyConflict
+from clinic.domain.errors import ClinicError, IdempotencyConflict, TemporaryFailure
 from clinic.domain.idempotency import (
     Answer,
     IdempotentRequest,
@@ -15,10 +15,9 @@ from clinic.domain.idempotency import (
 from clinic.ports.answers import AnswerBook, IdempotencyCache
 from clinic.ports.clock import Clock
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Transactions, Work
+from clinic.usecases.transactions import Commits, Work
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,17 @@ class Outcome:
     replayed: bool
 
 
-class _Answering(Transactions):
+class _Answering(Generic[T]):
     """Writes the answer in the same transaction as what it answers for."""
 
-    def __init__(self, inner: Transactions, keyed: Keyed[T], clock: Clock) -> None:
+    def __init__(self, inner: Commits[T], keyed: Keyed[T], clock: Clock) -> None:
         self._inner, self._keyed, self._clock = inner, keyed, clock
         self.stored: StoredAnswer | None = None
 
-    async def run(self, work: Work[R]) -> R:
-        async def work_and_answer(unit: UnitOfWork) -> R:
+    async def run(self, work: Work[T]) -> T:
+        async def work_and_answer(unit: UnitOfWork) -> T:
             result = await work(unit)
-            answer = self._keyed.render(result)  # type: ignore[arg-type]
+            answer = self._keyed.render(result)
             self.stored = StoredAnswer(self._keyed.request, answer, self._clock.now())
             await unit.answers.add(self.stored)
             return result
@@ -92,18 +91,19 @@ async def keep_refusal(
 
 
 async def answer_once(
-    act: Callable[[Transactions], Awaitable[T]],
+    act: Callable[[Commits[T]], Awaitable[T]],
     keyed: Keyed[T],
     *,
-    transactions: Transactions,
+    transactions: Commits[T],
     answers: AnswerBook,
     cache: IdempotencyCache,
     clock: Clock,
 ) -> Outcome:
     """Return the answer to `keyed`, running `act` only when the key is new.
 
-    `act` is given the transactions to run in, once. Whatever refuses it, the key is read again
-    first: a twin may have been answered meanwhile. Raises what `act` raises when that is not final.
+    `act` runs its change in what it is given, once, and returns its result. Whatever refuses it,
+    the key is read again first: a twin may have been answered meanwhile, or it itself, where the
+    connection was lost at the commit. Raises what `act` raises when that is not final.
     """
     request = keyed.request
     earlier = await find_answer(request, answers=answers, cache=cache)
@@ -113,7 +113,11 @@ async def answer_once(
     try:
         await act(answering)
     except ClinicError as error:
-        twin = await find_answer(request, answers=answers, cache=cache)
+        try:
+            twin = await find_answer(request, answers=answers, cache=cache)
+        except TemporaryFailure:
+            # What was lost before says more: "nothing was changed" may not be true.
+            raise error from None
         if twin is not None:
             return twin
         if isinstance(error, IdempotencyConflict):

@@ -15,7 +15,7 @@ from clinic.ports.calendars import CalendarReader
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.open_slots import lock_calendar
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class SlotsChanged:
 async def set_slots_state(
     state: SlotState,
     *,
-    transactions: Transactions,
+    transactions: Commits[SlotsChanged],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -59,7 +59,7 @@ async def set_slots_state(
 async def set_slot_state(
     state: SlotState,
     *,
-    transactions: Transactions,
+    transactions: Commits[SlotsChanged],
     calendars: CalendarReader,
     clock: Clock,
     new_id: IdSource,

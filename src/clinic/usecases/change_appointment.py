@@ -19,14 +19,14 @@ from clinic.domain.people import Actor, Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 NEAREST = 3
 
 
 async def change_status(
     *,
-    transactions: Transactions,
+    transactions: Commits[AppointmentView],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -67,7 +67,7 @@ async def change_status(
 
 async def reschedule(
     *,
-    transactions: Transactions,
+    transactions: Commits[AppointmentView],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -117,7 +117,7 @@ async def reschedule(
 
 async def swap(
     *,
-    transactions: Transactions,
+    transactions: Commits[tuple[AppointmentView, AppointmentView]],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,

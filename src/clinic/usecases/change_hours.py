@@ -26,7 +26,7 @@ from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.open_slots import Opened, align_slots, lock_calendar
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 H = TypeVar("H", Availability, AvailabilityException)
 
@@ -54,7 +54,7 @@ class HoursPatch:
 async def add_availability(
     availability: Availability,
     *,
-    transactions: Transactions,
+    transactions: Commits[HoursChanged[Availability]],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -81,7 +81,7 @@ async def change_availability(
     availability_id: UUID,
     patch: HoursPatch,
     *,
-    transactions: Transactions,
+    transactions: Commits[HoursChanged[Availability]],
     calendars: CalendarReader,
     clock: Clock,
     new_id: IdSource,
@@ -115,7 +115,7 @@ async def change_availability(
 async def delete_availability(
     availability_id: UUID,
     *,
-    transactions: Transactions,
+    transactions: Commits[HoursChanged[Availability]],
     calendars: CalendarReader,
     clock: Clock,
     new_id: IdSource,
@@ -140,7 +140,7 @@ async def delete_availability(
 async def add_exception(
     exception: AvailabilityException,
     *,
-    transactions: Transactions,
+    transactions: Commits[HoursChanged[AvailabilityException]],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
@@ -168,7 +168,7 @@ async def add_exception(
 async def delete_exception(
     exception_id: UUID,
     *,
-    transactions: Transactions,
+    transactions: Commits[HoursChanged[AvailabilityException]],
     calendars: CalendarReader,
     clock: Clock,
     new_id: IdSource,
@@ -218,7 +218,7 @@ async def _change(
     write: Callable[[UnitOfWork], Awaitable[H]],
     doctor_id: UUID,
     action: str,
-    transactions: Transactions,
+    transactions: Commits[HoursChanged[H]],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,

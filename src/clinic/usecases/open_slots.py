@@ -17,7 +17,7 @@ from clinic.domain.slots import Slot, SlotState, plan_slots
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 #: is told how many doctors are done, of how many, and how many slots the last one got
 Progress = Callable[[int, int, int], None]
@@ -35,7 +35,7 @@ class Opened:
 
 async def open_slots(
     *,
-    transactions: Transactions,
+    transactions: Commits[Opened],
     people: PeopleReader,
     clock: Clock,
     new_id: IdSource,
@@ -72,7 +72,7 @@ async def open_slots(
 
 
 async def _open_one(
-    transactions: Transactions,
+    transactions: Commits[Opened],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,

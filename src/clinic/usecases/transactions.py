@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from clinic.domain.errors import TransactionAborted
 from clinic.ports.unit_of_work import UnitOfWork
@@ -14,6 +14,18 @@ ATTEMPTS = 4
 PAUSE_MAX_S = 0.02
 
 Work = Callable[[UnitOfWork], Awaitable[T]]
+
+
+class Commits(Protocol[T]):
+    """Where a use case runs its change, once, and whose result it returns as it is.
+
+    An answer that is kept with the change is made of that result, so a use case that returned
+    something else would be answered with one thing now and another when it is repeated.
+    """
+
+    async def run(self, work: Work[T]) -> T:
+        """Return what `work` returns, committed."""
+        ...
 
 
 class Transactions:

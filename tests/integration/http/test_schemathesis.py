@@ -148,6 +148,8 @@ def running(module_postgres_urls, services):
         sign_in_limit=UNLIMITED,
         account_limit=UNLIMITED,
         register_limit=UNLIMITED,
+        mail_limit=UNLIMITED,
+        mailbox_limit=UNLIMITED,
         write_limit=UNLIMITED,
         read_limit=UNLIMITED,
         anonymous_limit=UNLIMITED,

@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import cast
 
 import psycopg
 import pytest
@@ -10,7 +13,7 @@ from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.connecting import Limits
 from clinic.adapters.postgres.migrations import migrate
-from clinic.domain.errors import TemporaryFailure, TransactionAborted
+from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
 from clinic.testing.builders import World, seed_booking, seed_world
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +93,97 @@ async def test_connection_lost_in_a_unit_of_work_changes_nothing(
             await unit.commit()
 
     assert await store.people.clinics() == [world.clinic]
+
+
+class Wire:
+    """Stands between a store and its server; cut, it brings requests but no answers."""
+
+    def __init__(self, url: str) -> None:
+        self._server = psycopg.conninfo.conninfo_to_dict(url)
+        self._listener: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_cut = False
+
+    async def __aenter__(self) -> "Wire":
+        self._listener = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        await asyncio.gather(*self._tasks)
+
+    @property
+    def url(self) -> str:
+        assert self._listener is not None
+        port = self._listener.sockets[0].getsockname()[1]
+        return psycopg.conninfo.make_conninfo(**{**self._server, "port": port})
+
+    async def _carry(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._tasks.add(cast(asyncio.Task[None], asyncio.current_task()))
+        far, there = await asyncio.open_connection(str(self._server["host"]), self._server["port"])
+        requests = asyncio.create_task(self._pass(near, there))
+        await self._pass(far, back, answers=True)
+        back.close()
+        await requests
+        there.close()
+        for writer in (back, there):
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if answers and self.is_cut:
+                    return
+                writer.write(data)
+        if not answers:
+            writer.close()
+
+
+async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(postgres_urls) -> None:
+    async with Wire(postgres_urls.app_url) as wire:
+        store = PostgresStore(wire.url)
+        await store.open()
+        world = await seed_world(store)
+        renamed = replace(world.clinic, name="Hillside")
+        async with store.begin() as unit:
+            await unit.people.replace_clinic(renamed)
+            wire.is_cut = True
+            with pytest.raises(OutcomeUnknown):
+                await unit.commit()
+        wire.is_cut = False
+
+        # It is done, and to say that nothing was changed would have been wrong.
+        assert await store.people.clinics() == [renamed]
+        await store.close()
+
+
+async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
+    postgres_urls,
+) -> None:
+    async with Wire(postgres_urls.app_url) as wire:
+        store = PostgresStore(wire.url)
+        await store.open()
+        world = await seed_world(store)
+        # Prepared before, so that the statement itself is what is lost.
+        for patient, slot in zip(world.patients, world.slots, strict=False):
+            await seed_booking(store, world.clinic, slot, patient)
+        free = world.slots[3]
+        wire.is_cut = True
+        with pytest.raises(OutcomeUnknown):
+            await seed_booking(store, world.clinic, free, world.patients[0])
+        with pytest.raises(TemporaryFailure) as reading:
+            await store.people.clinics()
+        wire.is_cut = False
+
+        assert type(reading.value) is TemporaryFailure
+        facts = await store.desk.look(world.clinic.id, free.id, world.patients[0].id, None)
+        assert facts.slot is not None
+        assert facts.slot.taken
+        await store.close()
 
 
 @pytest.mark.slow

@@ -31,6 +31,8 @@ def test_error_says_what_is_wrong_in_a_sentence(error: type[ClinicError]) -> Non
     assert message == cleandoc(error.__doc__ or "")
     assert re.fullmatch(r"[A-Z].*\.", message)
     assert "\n" not in message
+    # Made ready once, not each time that it is raised.
+    assert message is error.meaning
 
 
 def test_error_keeps_its_own_words_and_facts() -> None:

@@ -276,6 +276,24 @@ class TestProduction:
         assert await gql.data("{__typename}") == {"__typename": "Query"}
 
 
+class TestIntrospectionSwitched:
+    @pytest.fixture(params=["on", "off"])
+    def settings(self, request: pytest.FixtureRequest) -> Settings:
+        # Against what the environment would have it.
+        return Settings(
+            log_level="error",
+            environment="production" if request.param == "on" else "development",
+            secret="a-secret-of-this-test-" * 2,
+            graphql_introspection=request.param,
+        )
+
+    async def test_introspection_is_as_the_setting_says(self, gql: Gql) -> None:
+        answer = await gql.ask("{__schema{types{name}}}")
+
+        is_on = gql.services.settings.graphql_introspection == "on"
+        assert answer.status_code == (200 if is_on else 422)
+
+
 async def test_introspection_is_on_in_development(gql: Gql) -> None:
     from graphql import build_client_schema, get_introspection_query, print_schema
 

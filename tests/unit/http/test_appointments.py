@@ -42,7 +42,13 @@ async def test_booking_answers_with_the_appointment_where_it_is_and_its_tag(api)
 
 
 async def test_times_bear_the_offset_of_the_clinic(api):
-    await api.send("PATCH", "/clinics/current", {"timeZone": "Asia/Kathmandu"}, who="admin")
+    await api.send(
+        "PATCH",
+        "/clinics/current",
+        {"timeZone": "Asia/Kathmandu"},
+        who="admin",
+        headers={"if-match": "*"},
+    )
 
     booked = await api.book()
 

@@ -204,6 +204,7 @@ BODIES = [
         "/clinics/current",
         {"policy": {"noticeMin": -1}},
         who="admin",
+        headers=MATCH,
         where=("/policy/noticeMin",),
     ),
     Bad(
@@ -218,6 +219,7 @@ BODIES = [
         "/clinics/current",
         {"policy": {"reminderLeadsMin": [1, 2, 3, 4, 5, 6]}},
         who="admin",
+        headers=MATCH,
         where=("/policy/reminderLeadsMin",),
     ),
 ]

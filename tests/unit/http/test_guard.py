@@ -132,6 +132,35 @@ async def test_guesses_at_tokens_are_limited_by_address(api):
     assert (await api.send("GET", "/users/me")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere/at/all", 404),
+        ("GET", "/appointments/1/2/3/4", 404),
+        ("PUT", "/appointments", 405),
+        ("PUT", "/appointments/0199f0a0-0000-7000-8000-00000000000a", 405),
+        ("OPTIONS", "/appointments", 204),
+    ],
+)
+async def test_what_no_endpoint_takes_is_limited_by_address(api, method, path, status):
+    answers = [await api.client.request(method, path) for _ in range(10)]
+
+    assert [answer.status_code for answer in answers] == [status] * 8 + [429] * 2
+    assert answers[0].headers["ratelimit"].startswith('"anonymous";r=7;t=')
+    refused = answers[-1]
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["code"] == "quota_exceeded"
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await api.send("GET", "/users/me")).status_code == 200
+
+
+async def test_what_no_endpoint_takes_is_answered_without_the_counter(api):
+    put(api.services, limiter=DeadCounter())
+
+    assert (await api.client.get("/nowhere")).status_code == 404
+    assert (await api.client.put("/appointments")).status_code == 405
+
+
 async def test_health_is_not_limited(api):
     codes = {(await api.client.get("/health/live")).status_code for _ in range(50)}
 

@@ -5,6 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
+
+ANY = {"if-match": "*"}
 KEPT = ("location", "etag", "content-type")
 
 
@@ -241,3 +244,63 @@ async def test_a_repeated_delete_is_answered_the_same(api):
 
     assert (first.status_code, parts(again)) == (200, parts(first))
     assert afresh.status_code == 404
+
+
+@pytest.fixture
+def lose_commits(api, monkeypatch):
+    """Let every commit be done, and its word that it is be lost."""
+    unit = type(api.services.store.begin())
+    commit = unit.commit
+
+    async def commit_and_lose(self):
+        await commit(self)
+        raise OutcomeUnknown
+
+    monkeypatch.setattr(unit, "commit", commit_and_lose)
+
+
+async def test_a_change_whose_commit_was_lost_is_answered_by_its_key(api, lose_commits):
+    body, key = {"name": "Hillside"}, "k" * 20
+
+    answers = [
+        await api.send("PATCH", "/clinics/current", body, who="admin", key=key, headers=ANY)
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].json()["name"] == "Hillside"
+
+
+async def test_a_change_whose_commit_was_lost_without_a_key_is_not_said_to_be_undone(
+    api, lose_commits
+):
+    answer = await api.send(
+        "PATCH", "/clinics/current", {"name": "Hillside"}, who="admin", headers=ANY
+    )
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (503, "outcome_unknown")
+    assert "may or may not be done" in problem["detail"]
+    clinic = await api.send("GET", "/clinics/current", who="admin")
+    assert clinic.json()["name"] == "Hillside"
+
+
+async def test_a_change_that_was_lost_stays_unknown_while_its_key_cannot_be_read(
+    api, lose_commits, monkeypatch
+):
+    answers = type(api.services.store.answers)
+    found: list[object] = []
+
+    async def find_once(self, request):
+        if found:
+            raise TemporaryFailure
+        found.append(request)
+
+    monkeypatch.setattr(answers, "find", find_once)
+
+    answer = await api.send(
+        "PATCH", "/clinics/current", {"name": "Hillside"}, who="admin", key="k" * 20, headers=ANY
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "outcome_unknown")

@@ -36,7 +36,12 @@ PUBLIC = {
     "GET /schema/static/{name}",
     "GET /schema/openapi.json",
     "GET /problems/{code}",
-    # Whoever has the link may follow it; it is signed, and for one appointment.
+    "POST /password-resets",
+    # Whoever has the link may follow it; it is signed, and for one appointment or account.
+    "GET /email-verifications/{token}",
+    "POST /email-verifications/{token}",
+    "GET /password-resets/{token}",
+    "POST /password-resets/{token}",
     "GET /invitations/{token}",
     "POST /invitations/{token}",
     "GET /m/{token}",
@@ -135,6 +140,7 @@ MATRIX: dict[str, Row] = {
     "PATCH /users/me": _EVERYONE,
     "PUT /users/me/password": _row(403),
     "GET /users/me/export": _EVERYONE,
+    "POST /users/me/email-verification": _row(202),
     "GET /users/me/notification-preferences": _EVERYONE,
     "PUT /users/me/notification-preferences": _EVERYONE,
     "GET /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},

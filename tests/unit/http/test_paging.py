@@ -60,7 +60,8 @@ async def test_a_walk_meets_every_appointment_and_patient_once(api):
 
     appointments, last = await walk(api, "/appointments?limit=1&status=BOOKED", "receptionist")
     back, _ = await walk(api, links(last)["prev"], "receptionist", "prev")
-    patients, _ = await walk(api, "/patients?limit=2", "receptionist")
+    patients, last = await walk(api, "/patients?limit=2", "receptionist")
+    patients_back, _ = await walk(api, links(last)["prev"], "receptionist", "prev")
 
     assert appointments == [[one] for one in booked]
     assert back == [[booked[1]], [booked[0]]]
@@ -68,6 +69,7 @@ async def test_a_walk_meets_every_appointment_and_patient_once(api):
         str(patient.id) for patient in api.world.patients
     )
     assert [len(page) for page in patients] == [2, 1]
+    assert patients_back == [patients[0]]
 
 
 async def test_what_comes_and_goes_between_two_pages_disturbs_no_other(api):

@@ -1,5 +1,7 @@
 """Doctors, patients, the clinic, and who one is."""
 
+import pytest
+
 
 async def test_a_new_doctor_is_listed_and_read(api):
     answer = await api.send(
@@ -83,20 +85,60 @@ async def test_everybody_reads_who_they_are(api):
 
 
 async def test_the_clinic_is_changed_in_part(api):
-    before = (await api.send("GET", "/clinics/current")).json()
+    read = await api.send("GET", "/clinics/current")
+    before = read.json()
 
     answer = await api.send(
         "PATCH",
         "/clinics/current",
         {"policy": {"noticeMin": 5, "reminderLeadsMin": []}, "reason": "Walk-ins"},
         who="admin",
+        headers={"if-match": read.headers["etag"]},
     )
 
     after = answer.json()
     policy = {**before["policy"], "noticeMin": 5, "reminderLeadsMin": []}
     assert answer.status_code == 200
     assert after == {**before, "policy": policy}
-    assert (await api.send("GET", "/clinics/current")).json() == after
+    again = await api.send("GET", "/clinics/current")
+    assert again.json() == after
+    assert again.headers["etag"] == answer.headers["etag"] != read.headers["etag"]
+    unchanged = await api.send(
+        "GET", "/clinics/current", headers={"if-none-match": f"W/{again.headers['etag']}"}
+    )
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("match", "status", "code"),
+    [
+        (None, 428, "version_missing"),
+        ('"0123456789abcdef"', 412, "version_mismatch"),
+        ("no tag", 400, "invalid_input"),
+    ],
+)
+async def test_a_clinic_that_was_not_read_as_it_is_is_not_changed(api, match, status, code):
+    before = (await api.send("GET", "/clinics/current")).json()
+    headers = {} if match is None else {"if-match": match}
+
+    answer = await api.send(
+        "PATCH", "/clinics/current", {"name": "Hillside"}, who="admin", headers=headers
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (await api.send("GET", "/clinics/current")).json() == before
+
+
+async def test_of_two_changes_of_one_clinic_the_second_must_read_it_again(api):
+    tag = (await api.send("GET", "/clinics/current")).headers["etag"]
+    bodies = [{"name": "Hillside"}, {"policy": {"noticeMin": 5}}]
+
+    answers = [
+        await api.send("PATCH", "/clinics/current", body, who="admin", headers={"if-match": tag})
+        for body in bodies
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 412]
 
 
 async def test_a_new_clinic_has_the_default_policy_where_none_is_given(api):

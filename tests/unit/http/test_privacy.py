@@ -70,15 +70,18 @@ async def test_nothing_of_a_patient_stands_in_the_log(api, ben, caplog, capfd, m
     await api.client.get(f"/users/{BEN['email']}", headers=ben["headers"])
     await api.client.get(f"/nowhere/{BEN['email']}?name={BEN['name']}", headers=ben["headers"])
     await api.client.get(f"/m/{ben['token']}")
+    await api.client.get(f"/password-resets/{ben['token']}")
+    await api.client.post(f"/email-verifications/{ben['token']}")
+    await api.client.post("/password-resets", json={"email": BEN["email"]})
     await api.client.get("/patients", headers={"authorization": f"Bearer {ben['token']}x"})
     await api.send("GET", f"/patients/{ben['id']}", who="receptionist")
     await api.send("POST", f"/users/{ben['id']}/erasure", {}, who="admin")
-    broken = api.services.store.people
+    broken = api.services.store.accounts
 
     async def fail(*_, **__):
         raise RuntimeError(f"{BEN['name']} broke it")
 
-    monkeypatch.setattr(type(broken), "user", fail)
+    monkeypatch.setattr(type(broken), "account", fail)
     assert (await api.client.get("/users/me", headers=ben["headers"])).status_code == 500
 
     await asyncio.sleep(FLUSH_AFTER_S + 0.1)

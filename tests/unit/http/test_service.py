@@ -98,7 +98,7 @@ async def test_a_fault_of_ours_is_told_without_detail_and_logged_without_its_mes
     async def accident():
         raise RuntimeError(what)
 
-    swap_readers(api, people=Broken(accident))
+    swap_readers(api, accounts=Broken(accident))
 
     with caplog.at_level(logging.ERROR):
         answer = await api.send("GET", "/users/me")
@@ -122,7 +122,7 @@ class TestShortPatience:
         async def hangs():
             await asyncio.sleep(60)
 
-        swap_readers(api, people=Broken(hangs))
+        swap_readers(api, accounts=Broken(hangs))
 
         answer = await api.send("GET", "/users/me")
 
@@ -133,7 +133,7 @@ class TestShortPatience:
         async def times_out():
             raise TimeoutError
 
-        swap_readers(api, people=Broken(times_out))
+        swap_readers(api, accounts=Broken(times_out))
 
         answer = await api.send("GET", "/users/me")
 

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import cast
 from uuid import uuid4
 
 import jwt
@@ -35,7 +36,7 @@ def claims(**changed):
 
 def signed(payload, *, secret=None, algorithm="HS256", typ="at+jwt"):
     key = (secret or SETTINGS.secret) if algorithm != "none" else None
-    return jwt.encode(payload, key, algorithm, headers={"typ": typ})
+    return jwt.encode(payload, cast("str", key), algorithm, headers={"typ": typ})
 
 
 BAD_CLAIMS = [

@@ -42,6 +42,8 @@ SETTINGS: Mapping[str, str] = {
     "max_connections": "100",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # The details of a refused row are the row: names and addresses.
+    "log_error_verbosity": "terse",
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 from litestar import Litestar, Response
@@ -9,8 +10,9 @@ from litestar.connection import Request
 from litestar.exceptions import HTTPException
 
 from clinic.bootstrap import Services
-from clinic.domain.errors import ClinicError, NotFound
+from clinic.domain.errors import ClinicError, NotFound, QuotaExceeded
 from clinic.entrypoints.http import (
+    account_mail,
     appointments,
     audit,
     availabilities,
@@ -32,13 +34,14 @@ from clinic.entrypoints.http.endpoint import CALL, Endpoint, mount
 from clinic.entrypoints.http.envelope import Envelope
 from clinic.entrypoints.http.graphql import graphql_endpoints
 from clinic.entrypoints.http.guard import Guard
-from clinic.entrypoints.http.pages import invitations, links, mailbox
+from clinic.entrypoints.http.pages import account_links, invitations, links, mailbox
 from clinic.entrypoints.http.problems import (
     BadRequest,
     InternalError,
     MethodNotAllowed,
     problem_reply,
 )
+from clinic.entrypoints.http.reply import Receive, Scope, Send
 from clinic.entrypoints.http.tokens import Tokens
 
 #: the interface, in the order in which it is documented
@@ -52,6 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *clinics.ENDPOINTS,
     *sessions.ENDPOINTS,
     *users.ENDPOINTS,
+    *account_mail.ENDPOINTS,
     *notifications.ENDPOINTS,
     *audit.ENDPOINTS,
     *health.ENDPOINTS,
@@ -81,6 +85,7 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         *graphql_endpoints(services),
         *links.ENDPOINTS,
         *invitations.ENDPOINTS,
+        *account_links.ENDPOINTS,
         *(mailbox.ENDPOINTS if settings.mailbox else ()),
     )
     app = Litestar(
@@ -106,20 +111,37 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
     return app
 
 
-def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer what is raised outside our endpoints: no route, a header that HTTP does not allow."""
     call: Call = cast(Any, request.scope)[CALL]
     refusal = _refusal_of(error)
     if isinstance(refusal, InternalError):
         report(error, call)
-    reply = problem_reply(refusal, instance=call.path, request_id=call.request_id)
-    headers = {name.decode(): value.decode() for name, value in reply.headers}
-    return Response(
-        reply.body,
-        status_code=reply.status,
-        headers=headers,
-        media_type=reply.media_type.decode(),
-    )
+    return cast(Response[Any], _Stray(call, refusal))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stray:
+    """The refusal of a request that no endpoint takes, counted like any other request.
+
+    It stands where Litestar expects one of its responses, of which it only wants the ASGI part.
+    """
+
+    call: Call
+    refusal: ClinicError
+
+    def to_asgi_response(self, *_: object, **__: object) -> "_Stray":
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self.refusal
+        try:
+            await self.call.guard.count_stray(self.call)
+        except QuotaExceeded as error:
+            refusal = error
+        call = self.call
+        reply = problem_reply(refusal, instance=call.path, request_id=call.request_id)
+        await reply(scope, receive, send)
 
 
 def _refusal_of(error: Exception) -> ClinicError:

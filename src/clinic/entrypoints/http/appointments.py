@@ -47,7 +47,7 @@ from clinic.entrypoints.http.wire import (
 from clinic.usecases.book import book_once
 from clinic.usecases.change_appointment import change_status, reschedule
 from clinic.usecases.read_appointments import list_appointments, read_appointment, read_trail
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _TAG = "Appointments"
 #: expected where no tag can be that of an appointment
@@ -141,6 +141,7 @@ async def get_appointments(call: Call, query: AppointmentsQuery) -> Reply:
         starts_before=checked_instant(query.to, "to") if query.to else None,
         statuses=query.status,
         page=page_request(call, query),
+        clinic=call.known_clinic,
     )
     call.note_ids(view.appointment.id for view in page.items)
     return page_reply(call, query, page, AppointmentOut.of)
@@ -201,7 +202,7 @@ async def patch_appointment(call: Call, appointment_id: UUID, body: ChangeAppoin
         raise InvalidInput("Give either status or slotId.", pointer="/status")
     services = call.services
 
-    async def change(transactions: Transactions) -> AppointmentView:
+    async def change(transactions: Commits[AppointmentView]) -> AppointmentView:
         version = await _expected_version(call, appointment_id)
         if body.status is not None:
             return await change_status(

@@ -46,10 +46,12 @@ from clinic.usecases.change_hours import (
     delete_exception,
     list_availabilities,
 )
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _TAG = "Availabilities"
 _encode = msgspec.json.Encoder().encode
+
+DayChanged = HoursChanged[AvailabilityException]
 
 
 class HoursQuery(Struct, forbid_unknown_fields=True, frozen=True):
@@ -138,7 +140,7 @@ async def post_availability(call: Call, body: AvailabilityIn) -> Reply:
         valid_until=body.valid_until,
     )
 
-    async def act(transactions: Transactions) -> HoursChanged[Availability]:
+    async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
         return await add_availability(
             availability,
             transactions=transactions,
@@ -182,7 +184,7 @@ async def patch_availability(
         valid_until=body.valid_until,
     )
 
-    async def act(transactions: Transactions) -> HoursChanged[Availability]:
+    async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
         return await change_availability(
             availability_id,
             patch,
@@ -211,7 +213,7 @@ async def remove_availability(call: Call, availability_id: UUID, query: ReasonQu
     """Answers with the hours that were, and the `stranded` appointments in their slots."""
     services = call.services
 
-    async def act(transactions: Transactions) -> HoursChanged[Availability]:
+    async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
         return await delete_availability(
             availability_id,
             transactions=transactions,
@@ -292,7 +294,7 @@ async def post_exception(call: Call, body: ExceptionIn) -> Reply:
         slot_min=body.slot_minutes,
     )
 
-    async def act(transactions: Transactions) -> HoursChanged[AvailabilityException]:
+    async def act(transactions: Commits[DayChanged]) -> DayChanged:
         return await add_exception(
             exception,
             transactions=transactions,
@@ -318,7 +320,7 @@ async def post_exception(call: Call, body: ExceptionIn) -> Reply:
 async def remove_exception(call: Call, exception_id: UUID, query: ReasonQuery) -> Reply:
     services = call.services
 
-    async def act(transactions: Transactions) -> HoursChanged[AvailabilityException]:
+    async def act(transactions: Commits[DayChanged]) -> DayChanged:
         return await delete_exception(
             exception_id,
             transactions=transactions,

@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
+
 from clinic.bootstrap import Services
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.domain.people import Actor
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.problems import BodyTooLarge, UnsupportedMediaType
+from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Headers, Receive, Scope
+from clinic.usecases.add_people import read_clinic
 
 
 class Addresses(Protocol):
@@ -25,6 +30,8 @@ class Doorkeeper(Protocol):
     async def admit(self, call: "Call", endpoint: Any) -> None: ...
 
     async def count(self, call: "Call", kind: RateClass, key: str) -> None: ...
+
+    async def count_stray(self, call: "Call") -> None: ...
 
     def check_origin(self, call: "Call") -> None: ...
 
@@ -59,6 +66,10 @@ class Call:
     #: for the audit trail: the thing and the patient that were read, and what a list showed
     subject: tuple[UUID | None, UUID | None] = (None, None)
     read_ids: list[str] = field(default_factory=list)
+    #: the actor's clinic, where it was read with the session
+    known_clinic: Clinic | None = None
+    #: what has been written out before, in this process
+    renderings: Renderings = field(default_factory=Renderings)
     #: said by what the endpoint itself cannot tell in advance
     reads_patients: bool = False
 
@@ -66,6 +77,13 @@ class Call:
     def actor(self) -> Actor:
         assert self._actor is not None
         return self._actor
+
+    async def clinic(self) -> Clinic:
+        """Return the actor's clinic, read at most once for a request. Raises ClinicNotFound."""
+        if self.known_clinic is None:
+            people = self.services.store.people
+            self.known_clinic = await read_clinic(people=people, actor=self.actor)
+        return self.known_clinic
 
     @property
     def known_actor(self) -> Actor | None:
@@ -97,7 +115,8 @@ class Call:
 
     def note_ids(self, ids: Iterable[UUID]) -> None:
         """Note for the audit trail what a list showed."""
-        self.read_ids = [str(each) for each in ids]
+        # In C: thirty times str(id) costs as much as reading thirty rows.
+        self.read_ids = msgspec.to_builtins(list(ids))
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)

@@ -6,16 +6,17 @@ from typing import Any
 import msgspec
 
 from clinic.domain.clinic import Clinic, Policy
-from clinic.domain.errors import ClinicNotFound, UnknownTimeZone
+from clinic.domain.errors import ClinicNotFound, UnknownTimeZone, VersionMismatch
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import Key, endpoint
+from clinic.entrypoints.http.conditional import content_tag, expected_tags, unless_known
+from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
 from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicIn, ClinicOut, PolicyIn
 from clinic.usecases.add_people import change_clinic, create_clinic, read_clinic
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _TAG = "Clinics"
 _encode = msgspec.json.Encoder().encode
@@ -28,12 +29,15 @@ _encode = msgspec.json.Encoder().encode
     summary="Read the clinic",
     answers=ClinicOut,
     needs=Operation.READ_CLINIC,
+    condition=Condition.IF_NONE_MATCH,
+    headers=("ETag",),
     refuses=(ClinicNotFound,),
 )
 async def get_clinic(call: Call) -> Reply:
     """The clinic that the token was issued for."""
     clinic = await read_clinic(people=call.services.store.people, actor=call.actor)
-    return Reply(200, _encode(ClinicOut.of(clinic)))
+    body = _encode(ClinicOut.of(clinic))
+    return unless_known(call, Reply(200, body, [(b"etag", content_tag(body).encode())]))
 
 
 @endpoint(
@@ -54,7 +58,7 @@ async def post_clinic(call: Call, body: ClinicIn) -> Reply:
     policy = _changed(Policy(), body.policy)
     clinic = Clinic(services.new_id(), body.name, body.time_zone, policy)
 
-    async def act(transactions: Transactions) -> Clinic:
+    async def act(transactions: Commits[Clinic]) -> Clinic:
         return await create_clinic(
             clinic,
             transactions=transactions,
@@ -74,22 +78,28 @@ async def post_clinic(call: Call, body: ClinicIn) -> Reply:
     answers=ClinicOut,
     needs=Operation.CHANGE_CLINIC,
     key=Key.OPTIONAL,
+    condition=Condition.IF_MATCH,
+    headers=("ETag",),
     refuses=(ClinicNotFound, UnknownTimeZone),
 )
 async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
-    """What is left out stays as it is. For admins."""
+    """What is left out stays as it is. Needs the ETag that was last read, or `*`. For admins."""
     services = call.services
-    before = await read_clinic(people=services.store.people, actor=call.actor)
-    after = replace(
-        before,
-        name=before.name if body.name is None else body.name,
-        time_zone=before.time_zone if body.time_zone is None else body.time_zone,
-        policy=_changed(before.policy, body.policy),
-    )
 
-    async def act(transactions: Transactions) -> Clinic:
+    def change(before: Clinic) -> Clinic:
+        allowed = expected_tags(call)
+        if allowed is not None and content_tag(_encode(ClinicOut.of(before))) not in allowed:
+            raise VersionMismatch()
+        return replace(
+            before,
+            name=before.name if body.name is None else body.name,
+            time_zone=before.time_zone if body.time_zone is None else body.time_zone,
+            policy=_changed(before.policy, body.policy),
+        )
+
+    async def act(transactions: Commits[Clinic]) -> Clinic:
         return await change_clinic(
-            after,
+            change,
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,
@@ -111,7 +121,8 @@ def _added(clinic: Clinic) -> Answer:
 
 
 def _changed_clinic(clinic: Clinic) -> Answer:
-    return Answer(200, _encode(ClinicOut.of(clinic)))
+    body = _encode(ClinicOut.of(clinic))
+    return Answer(200, body, etag=content_tag(body))
 
 
 ENDPOINTS = (get_clinic, post_clinic, patch_clinic)

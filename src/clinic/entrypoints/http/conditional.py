@@ -1,9 +1,11 @@
-"""Entity tags: an appointment's version, compared strongly."""
+"""Entity tags, compared strongly: an appointment's version, or a digest of what has none."""
 
 import re
+from hashlib import sha256
 
 from clinic.domain.errors import InvalidInput, VersionMissing
 from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.reply import Reply
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
@@ -34,22 +36,48 @@ def is_unchanged(call: Call, version: int) -> bool:
     return versions is None or version in versions
 
 
+def unless_known(call: Call, reply: Reply) -> Reply:
+    """Return the reply, or 304 where If-None-Match names its entity tag. Raises InvalidInput."""
+    header = call.header(b"if-none-match")
+    if header is None:
+        return reply
+    tag = dict(reply.headers)[b"etag"].decode()
+    if header.strip() != "*" and tag not in _tags(header, "If-None-Match"):
+        return reply
+    return Reply(304, headers=[pair for pair in reply.headers if pair[0] != b"link"])
+
+
+def content_tag(body: bytes) -> str:
+    """Return the tag of something without versions: it changes with what it says."""
+    return f'"{sha256(body).hexdigest()[:16]}"'
+
+
+def expected_tags(call: Call) -> set[str] | None:
+    """Return the tags that If-Match allows, None for `*`. Raises VersionMissing, InvalidInput."""
+    header = call.header(b"if-match")
+    if header is None:
+        raise VersionMissing()
+    return None if header.strip() == "*" else set(_tags(header, "If-Match", weakly=False))
+
+
 def _versions(header: str, name: str, *, weakly: bool) -> set[int] | None:
     """Return the versions among the tags; None for `*`."""
     text = header.strip()
     if text == "*":
         return None
+    tags = (_VERSION.fullmatch(tag) for tag in _tags(text, name, weakly=weakly))
+    return {int(version.group(1)) for version in tags if version}
+
+
+def _tags(header: str, name: str, *, weakly: bool = True) -> list[str]:
+    """Return the tags, without the mark of weak ones, which are left out unless compared `weakly`.
+
+    Raises InvalidInput.
+    """
+    text = header.strip()
     if not _TAGS.fullmatch(text):
         raise InvalidInput(
             f'{name} holds entity tags in double quotes, such as "3", or *.', pointer=name
         )
-    found = set()
-    for tag in re.findall(_TAG, text):
-        if tag.startswith("W/"):
-            if not weakly:
-                continue
-            tag = tag[2:]  # noqa: PLW2901
-        version = _VERSION.fullmatch(tag)
-        if version:
-            found.add(int(version.group(1)))
-    return found
+    found = re.findall(_TAG, text)
+    return [tag.removeprefix("W/") for tag in found if weakly or not tag.startswith("W/")]

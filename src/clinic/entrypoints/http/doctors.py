@@ -15,7 +15,7 @@ from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import DoctorIn, DoctorOut, ItemsOut, Text
 from clinic.usecases.add_people import add_doctor, list_doctors, read_doctor
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _TAG = "Doctors"
 _encode = msgspec.json.Encoder().encode
@@ -73,7 +73,7 @@ async def post_doctor(call: Call, body: DoctorIn) -> Reply:
     services = call.services
     user = User(services.new_id(), body.name, body.email, Role.DOCTOR, body.phone)
 
-    async def act(transactions: Transactions) -> Doctor:
+    async def act(transactions: Commits[Doctor]) -> Doctor:
         return await add_doctor(
             user,
             body.specialty,

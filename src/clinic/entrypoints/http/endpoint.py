@@ -212,12 +212,10 @@ class _Resource:
         """Return what to send, whatever happens."""
         call.route = self._path
         chosen = self._methods.get(call.method)
-        if chosen is None and call.method == "OPTIONS":
-            return Reply(204, headers=[(b"allow", ", ".join(self._allow).encode())])
-        if chosen is None:
-            return self._refuse(call, MethodNotAllowed(allow=self._allow))
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
+                if chosen is None:
+                    return await self._answer_other(call)
                 return await chosen.answer(call)
         except ClinicError as error:
             return self._refuse(call, error)
@@ -228,6 +226,13 @@ class _Resource:
                 return self._refuse(call, RequestTimeout())
             self._report(error, call)
             return self._refuse(call, InternalError())
+
+    async def _answer_other(self, call: Call) -> Reply:
+        """Return what methods there are; raises MethodNotAllowed, QuotaExceeded."""
+        await call.guard.count_stray(call)
+        if call.method != "OPTIONS":
+            raise MethodNotAllowed(allow=self._allow)
+        return Reply(204, headers=[(b"allow", ", ".join(self._allow).encode())])
 
     @staticmethod
     def _refuse(call: Call, error: ClinicError) -> Reply:

@@ -10,6 +10,7 @@ from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import CALL
 from clinic.entrypoints.http.guard import Guard
+from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Headers, Message, Receive, Scope, Send
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -44,6 +45,7 @@ class Envelope:
         self._authenticator = authenticator
         self._guard = guard
         self._log = log
+        self._renderings = Renderings()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,6 +65,7 @@ class Envelope:
             self._guard,
             request_id.decode(),
             headers,
+            renderings=self._renderings,
         )
         scope[CALL] = call
         status = 499  # the client is gone unless a response starts

@@ -5,7 +5,6 @@ the audit trail's health. docs/security.md says what each promises.
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -40,6 +39,8 @@ _LIMIT_SETTINGS = {
     RateClass.SIGN_IN: "sign_in_limit",
     RateClass.ACCOUNT: "account_limit",
     RateClass.REGISTER: "register_limit",
+    RateClass.MAIL: "mail_limit",
+    RateClass.MAILBOX: "mailbox_limit",
     RateClass.WRITE: "write_limit",
     RateClass.READ: "read_limit",
     RateClass.ANONYMOUS: "anonymous_limit",
@@ -103,6 +104,13 @@ class Guard:
             facts: dict[str, Any] = {"violated-policies": [verdict.limit.name]}
             raise QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
 
+    async def count_stray(self, call: "Call") -> None:
+        """Count a request that no endpoint takes, by its address: who sent it is not looked up.
+
+        Raises QuotaExceeded.
+        """
+        await self.count(call, RateClass.ANONYMOUS, self._address(call))
+
     def note_refusal(self, call: "Call", error: ClinicError) -> None:
         """Keep a denial: no permission, a forged or unproven identity, somebody else's id."""
         asked_for_one = isinstance(error, NotFound) and bool(call.scope.get("path_params"))
@@ -144,10 +152,12 @@ class Guard:
             if endpoint.checks_session:
                 found = await sessions.find(claims.clinic_id, claims.session_id)
                 await find_session(found, sessions=sessions, clock=self._services.clock)
+                call.known_clinic = found.clinic if found else None
             return _actor(claims.user_id, claims.role, claims.clinic_id, claims.session_id, origin)
         clinic_id, reference = session_cookie(call)
         found = await sessions.find_by_reference(clinic_id, hash_of(reference))
         session = await find_session(found, sessions=sessions, clock=self._services.clock)
+        call.known_clinic = found.clinic if found else None
         if call.method not in SAFE_METHODS:
             self.check_origin(call)
             token = call.headers.get(b"x-csrf-token", b"").decode("latin-1")
@@ -168,7 +178,7 @@ class Guard:
             ip=self._authenticator.address_of(call),
         )
         entity_id, patient_id = call.subject
-        event = event_by(
+        return event_by(
             actor,
             action,
             call.route.split("/")[1] if call.route else "request",
@@ -176,8 +186,9 @@ class Guard:
             now=self._services.clock.now(),
             event_id=self._services.new_id(),
             detail={"route": call.route, **({"ids": call.read_ids} if call.read_ids else {})},
+            outcome=outcome,
+            patient_id=patient_id,
         )
-        return replace(event, outcome=outcome, patient_id=patient_id)
 
 
 def _kind_of(call: "Call", endpoint: "Endpoint") -> RateClass:

@@ -11,7 +11,7 @@ from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.problems import problem_answer
 from clinic.entrypoints.http.reply import JSON_TYPE, PROBLEM_TYPE, Headers, Reply
 from clinic.usecases.answer_once import Keyed, Outcome, answer_once
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def keyed_by(
 async def answer_keyed(
     call: Call,
     body: msgspec.Struct | None,
-    act: Callable[[Transactions], Awaitable[T]],
+    act: Callable[[Commits[T]], Awaitable[T]],
     render: Callable[[T], Answer],
     *,
     required: bool = True,

@@ -3,6 +3,10 @@
 from clinic.entrypoints.http.problems import answered_errors, status_of, title_of
 
 _AGAIN = "Nothing was changed. Send the same request again, after `Retry-After` if there is one."
+_UNSURE = (
+    "It may or may not have been done. Send it again with the same Idempotency-Key, which is exact;"
+    " without one, read what became of it first."
+)
 _LOOK = "Check the id; what belongs to somebody else or to another clinic looks the same."
 
 MEND: dict[str, str] = {
@@ -50,6 +54,7 @@ MEND: dict[str, str] = {
     "notification_not_found": _LOOK,
     "not_signed_in": "Send `Authorization: Bearer` with a token that is valid and has not expired.",
     "not_swappable": "Swap two BOOKED or CONFIRMED appointments that last equally long.",
+    "outcome_unknown": _UNSURE,
     "password_refused": "Choose another password, as the detail says.",
     "patient_busy": "Choose another time, or move the patient's other appointment first.",
     "patient_not_found": _LOOK,
@@ -65,8 +70,7 @@ MEND: dict[str, str] = {
     "slot_overlap": "Choose times that are clear of the doctor's other slots.",
     "slot_taken": "Choose another slot; `nearest` names up to three that were open just now.",
     "temporary_failure": _AGAIN,
-    "timeout": "It may or may not have been done. Send it again with the same Idempotency-Key, or"
-    " read what became of it.",
+    "timeout": _UNSURE,
     "too_early": "Send it when the time has come; `when` says when that is.",
     "too_many_rows": "Ask for one doctor or one day.",
     "transaction_aborted": _AGAIN,

@@ -19,6 +19,7 @@ from clinic.domain.errors import (
     InvalidInput,
     NotFound,
     NotSignedIn,
+    OutcomeUnknown,
     PermissionDenied,
     PolicyRefused,
     QuotaExceeded,
@@ -59,7 +60,7 @@ done twice. Whatever is refused is answered with a problem (RFC 9457) whose `cod
 
 _HEADERS: dict[str, Any] = {
     "Location": ("Where it is", "/appointments/0199f0a0-0000-7000-8000-000000000005"),
-    "ETag": ("Its version; send it back as If-Match", '"1"'),
+    "ETag": ("Stands for what it shows; send it back as If-Match or If-None-Match", '"1"'),
     "Link": ("The first, next and previous pages", '</slots?cursor=AAYg>; rel="next"'),
     "Idempotency-Replayed": ("Present when this answer was given before", "true"),
     "X-Request-Id": ("Names this request in logs and audit trail", "0199f0a0000070008000a0"),
@@ -205,7 +206,7 @@ def _refusals(one: Endpoint) -> list[type[ClinicError]]:
     if one.needs is not None:
         kinds += [NotSignedIn, PermissionDenied, QuotaExceeded]
         if one.method != "GET":
-            kinds.append(ForgedRequest)
+            kinds += [ForgedRequest, OutcomeUnknown]
         if one.needs in PATIENT_DATA:
             kinds.append(AuditUnavailable)
     if one.path_ids:

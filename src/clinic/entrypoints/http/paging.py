@@ -3,7 +3,7 @@
 import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -115,15 +115,18 @@ def _links(call: Call, query: PageQuery, following: str | None, preceding: str |
     kept = _filters(call)
     if query.limit != LIMIT_DEFAULT:
         kept.append(("limit", str(query.limit)))
-    links = [_link(call, kept, "first")]
-    if following is not None:
-        links.append(_link(call, [*kept, ("cursor", following)], "next"))
-    if preceding is not None:
-        links.append(_link(call, [*kept, ("cursor", preceding)], "prev"))
+    places = [("first", None), ("next", following), ("prev", preceding)]
+    path = call.scope.get("root_path", "") + call.path
+    filters = urlencode(kept)
+    links = [
+        _link(path, filters, relation, cursor)
+        for relation, cursor in places
+        if cursor is not None or relation == "first"
+    ]
     return [(b"link", ", ".join(links).encode("ascii"))]
 
 
-def _link(call: Call, pairs: Iterable[tuple[str, str]], relation: str) -> str:
-    query = urlencode(list(pairs))
-    path = call.scope.get("root_path", "") + call.path
-    return f'<{path}{"?" if query else ""}{query}>; rel="{relation}"'
+def _link(path: str, filters: str, relation: str, cursor: str | None) -> str:
+    # A cursor is written in letters that need no escape.
+    pairs = [each for each in (filters, f"cursor={cursor}" if cursor else "") if each]
+    return f'<{path}{"?" if pairs else ""}{"&".join(pairs)}>; rel="{relation}"'

@@ -1,13 +1,11 @@
 """Patients: who there is, and new ones."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 
 from clinic.domain.errors import EmailInUse, PatientNotFound
 from clinic.domain.idempotency import Answer
-from clinic.domain.paging import Keyset, Page
 from clinic.domain.people import Patient, Role, User
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.call import Call
@@ -17,12 +15,10 @@ from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import ItemsOut, PatientIn, PatientOut
 from clinic.usecases.add_people import add_patient, list_patients, read_patient
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _TAG = "Patients"
 _encode = msgspec.json.Encoder().encode
-# Patients are ordered by id alone, so their cursors bear a time that says nothing.
-_NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @endpoint(
@@ -35,17 +31,12 @@ _NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
     headers=("Link",),
 )
 async def get_patients(call: Call, query: PageQuery) -> Reply:
-    """In the order they were added, forwards only. For staff."""
-    request = page_request(call, query)
-    patients, following = await list_patients(
-        people=call.services.store.people,
-        actor=call.actor,
-        after=request.after.id if request.after else None,
-        page=request,
+    """In the order they were added. For staff."""
+    page = await list_patients(
+        people=call.services.store.people, actor=call.actor, page=page_request(call, query)
     )
-    call.note_ids(patient.id for patient in patients)
-    place = Keyset(_NO_TIME, following) if following else None
-    return page_reply(call, query, Page(tuple(patients), next=place), PatientOut.of)
+    call.note_ids(patient.id for patient in page.items)
+    return page_reply(call, query, page, PatientOut.of)
 
 
 @endpoint(
@@ -82,7 +73,7 @@ async def post_patient(call: Call, body: PatientIn) -> Reply:
     services = call.services
     user = User(services.new_id(), body.name, body.email, Role.PATIENT, body.phone)
 
-    async def act(transactions: Transactions) -> Patient:
+    async def act(transactions: Commits[Patient]) -> Patient:
         return await add_patient(
             user,
             transactions=transactions,

@@ -1,7 +1,6 @@
 """The one map from errors to RFC 9457 problems; the domain itself knows no HTTP."""
 
 from collections.abc import Mapping
-from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -149,7 +148,7 @@ def type_of(kind: type[ClinicError]) -> str:
 def _status_and_title(kind: type[ClinicError]) -> tuple[int, str]:
     if kind not in _known:
         status = next(STATUS_OF[base] for base in kind.__mro__ if base in STATUS_OF)
-        _known[kind] = status, cleandoc(kind.__doc__ or "")
+        _known[kind] = status, kind.meaning
     return _known[kind]
 
 

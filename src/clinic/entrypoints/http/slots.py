@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
@@ -17,7 +17,8 @@ from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
 from clinic.domain.slots import SlotState
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import Key, endpoint
+from clinic.entrypoints.http.conditional import unless_known
+from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
 from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.reply import Reply
@@ -31,11 +32,11 @@ from clinic.entrypoints.http.wire import (
     SlotStateIn,
     Text,
 )
-from clinic.usecases.add_people import read_clinic, read_doctor
+from clinic.usecases.add_people import read_doctor
 from clinic.usecases.block_slots import SlotsChanged, set_slot_state, set_slots_state
-from clinic.usecases.find_slots import find_slots, read_slot
+from clinic.usecases.find_slots import find_slots, glance_at_slots, read_slot
 from clinic.usecases.open_slots import Opened, open_slots
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _TAG = "Slots"
 _encode = msgspec.json.Encoder().encode
@@ -55,16 +56,14 @@ class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
     specialty: Text | None = None
 
 
-async def _zone(call: Call) -> ZoneInfo:
-    people = call.services.store.people
-    return (await read_clinic(people=people, actor=call.actor)).zone
-
-
 async def _list(
     call: Call, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
     services = call.services
-    clinic = await read_clinic(people=services.store.people, actor=call.actor)
+    clinic = await call.clinic()
+    is_first = query.cursor is None and specialty is None
+    if doctor is not None and is_first and query.status == "open":
+        return await _list_free(call, query, doctor, clinic)
     page = await find_slots(
         calendars=services.store.calendars,
         people=services.store.people,
@@ -82,6 +81,27 @@ async def _list(
     return page_reply(call, query, page, lambda view: SlotOut.of(view, clinic.zone))
 
 
+async def _list_free(call: Call, query: DoctorSlotsQuery, doctor: UUID, clinic: Clinic) -> Reply:
+    """Answer what is asked most and again and again: the same reply as long as it is the same."""
+    found = await glance_at_slots(
+        calendars=call.services.store.calendars,
+        clock=call.services.clock,
+        clinic=clinic,
+        doctor_id=doctor,
+        starts_from=query.from_,
+        starts_before=query.to,
+        page=page_request(call, query),
+    )
+
+    def render() -> Reply:
+        return page_reply(call, query, found.page(), lambda view: SlotOut.of(view, clinic.zone))
+
+    # All that goes into the reply beside the slots themselves; the query is in the links.
+    address = (call.scope.get("root_path", ""), call.path, call.scope["query_string"])
+    key = (clinic.id, clinic.time_zone, *address)
+    return unless_known(call, call.renderings.reply(key, found.state, render))
+
+
 @endpoint(
     "GET",
     "/slots",
@@ -89,12 +109,13 @@ async def _list(
     summary="Find slots by start",
     answers=ItemsOut[SlotOut],
     needs=Operation.READ_CLINIC,
-    headers=("Link",),
+    condition=Condition.IF_NONE_MATCH,
+    headers=("Link", "ETag"),
     refuses=(DoctorNotFound, EndBeforeStart),
 )
 async def get_slots(call: Call, query: SlotsQuery) -> Reply:
     """By default those that may be booked now, so that the first page is the next open slots, of
-    a specialty for example."""
+    a specialty for example. The first page of one doctor's has an ETag."""
     return await _list(call, query, query.doctor, query.specialty)
 
 
@@ -105,11 +126,12 @@ async def get_slots(call: Call, query: SlotsQuery) -> Reply:
     summary="Find a doctor's slots by start",
     answers=ItemsOut[SlotOut],
     needs=Operation.READ_CLINIC,
-    headers=("Link",),
+    condition=Condition.IF_NONE_MATCH,
+    headers=("Link", "ETag"),
     refuses=(DoctorNotFound, EndBeforeStart),
 )
 async def get_doctor_slots(call: Call, doctor_id: UUID, query: DoctorSlotsQuery) -> Reply:
-    """By default those that may be booked now."""
+    """By default those that may be booked now. Their first page has an ETag."""
     return await _list(call, query, doctor_id, None)
 
 
@@ -126,7 +148,7 @@ async def get_slot(call: Call, slot_id: UUID) -> Reply:
     """`taken` says that somebody has it, never who."""
     calendars = call.services.store.calendars
     view = await read_slot(calendars=calendars, actor=call.actor, slot_id=slot_id)
-    return Reply(200, _encode(SlotOut.of(view, await _zone(call))))
+    return Reply(200, _encode(SlotOut.of(view, (await call.clinic()).zone)))
 
 
 @endpoint(
@@ -143,9 +165,9 @@ async def patch_slot(call: Call, slot_id: UUID, body: SlotStateIn) -> Reply:
     """The appointment in a slot that is blocked stays, and is told."""
     services = call.services
     view = await read_slot(calendars=services.store.calendars, actor=call.actor, slot_id=slot_id)
-    zone = await _zone(call)
+    zone = (await call.clinic()).zone
 
-    async def act(transactions: Transactions) -> SlotsChanged:
+    async def act(transactions: Commits[SlotsChanged]) -> SlotsChanged:
         return await set_slot_state(
             SlotState(body.status),
             transactions=transactions,
@@ -179,9 +201,9 @@ async def patch_doctor_slots(call: Call, doctor_id: UUID, body: SlotsStateIn) ->
     services = call.services
     people = services.store.people
     doctor = await read_doctor(people=people, actor=call.actor, doctor_id=doctor_id)
-    zone = await _zone(call)
+    zone = (await call.clinic()).zone
 
-    async def act(transactions: Transactions) -> SlotsChanged:
+    async def act(transactions: Commits[SlotsChanged]) -> SlotsChanged:
         return await set_slots_state(
             SlotState(body.status),
             transactions=transactions,
@@ -214,7 +236,7 @@ async def post_doctor_slots(call: Call, doctor_id: UUID, body: OpenSlotsIn) -> R
     """Opens from now until the day `until`, or the clinic's horizon. Opening twice adds nothing."""
     services = call.services
 
-    async def act(transactions: Transactions) -> Opened:
+    async def act(transactions: Commits[Opened]) -> Opened:
         return await open_slots(
             transactions=transactions,
             people=services.store.people,

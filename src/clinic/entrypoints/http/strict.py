@@ -23,6 +23,8 @@ from clinic.entrypoints.http.problems import (
 S = TypeVar("S", bound=Struct)
 
 PARAMETERS_MAX = 32
+#: how long a query may be that is remembered
+REMEMBERED_MAX_BYTES = 256
 FAULTS_MAX = 20
 _WHERE = re.compile(r" - at `\$?(.*)`$")
 # A plus that the client did not encode arrives as a space.
@@ -152,6 +154,12 @@ class NoQuery(Struct, forbid_unknown_fields=True):
 
 
 def read_query(query: bytes, kind: type[S]) -> S:
+    """Return the query as a value of `kind`, as `_read` does; the same ones come again and
+    again, and are remembered where they are short."""
+    return _remembered(query, kind) if len(query) <= REMEMBERED_MAX_BYTES else _read(query, kind)
+
+
+def _read(query: bytes, kind: type[S]) -> S:
     """Return the query as a value of `kind`; fields of a tuple type may repeat or hold commas.
 
     Raises UnknownParameter, InvalidInput, BadRequest.
@@ -187,6 +195,10 @@ def read_query(query: bytes, kind: type[S]) -> S:
         return msgspec.convert(values, kind)
     except ValidationError:
         raise ManyFaults(_parameter_faults(values, fields)) from None
+
+
+# A Struct for a query is frozen, so it can be given to many; what is refused is read each time.
+_remembered = lru_cache(maxsize=2048)(_read)
 
 
 def _parameter_faults(values: dict[str, Any], fields: dict[str, Any]) -> list[dict[str, str]]:

@@ -12,12 +12,14 @@ from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import AppointmentOut, ItemsOut, SwapIn, appointments_out
 from clinic.usecases.change_appointment import swap
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 _encode = msgspec.json.Encoder().encode
 
+Pair = tuple[AppointmentView, AppointmentView]
 
-def _swapped(views: tuple[AppointmentView, AppointmentView]) -> Answer:
+
+def _swapped(views: Pair) -> Answer:
     return Answer(200, _encode(appointments_out(views)))
 
 
@@ -35,7 +37,7 @@ async def post_swap(call: Call, body: SwapIn) -> Reply:
     """Two BOOKED or CONFIRMED appointments of equal length exchange their slots, both or neither;
     they come back in the order they were named. For staff."""
 
-    async def act(transactions: Transactions) -> tuple[AppointmentView, AppointmentView]:
+    async def act(transactions: Commits[Pair]) -> Pair:
         return await swap(
             transactions=transactions,
             clock=call.services.clock,

@@ -36,9 +36,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def graphql_endpoints(services: Services, *, introspection: bool | None = None) -> list[Endpoint]:
-    """Return the endpoints to mount. Introspection is on in development, and where it is told."""
+    """Return the endpoints to mount. Introspection is as the settings say, or as it is told."""
     if introspection is None:
-        introspection = services.settings.environment != "production"
+        introspection = services.settings.introspects
     documents = Documents(introspection=introspection)
     return [_endpoint(method, documents) for method in ("GET", "POST")]
 

@@ -35,7 +35,7 @@ from clinic.entrypoints.http.wire import (
 from clinic.usecases.answer_once import Keyed, Outcome, answer_once
 from clinic.usecases.book import book_once
 from clinic.usecases.change_appointment import change_status, reschedule, swap
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.transactions import Commits
 
 PATH = "/graphql"
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -132,7 +132,7 @@ class Mutation:
             services = context.services
             appointment_id, to = required_id(id, "id"), Status(status.value)
 
-            async def act(transactions: Transactions) -> AppointmentView:
+            async def act(transactions: Commits[AppointmentView]) -> AppointmentView:
                 return await change_status(
                     transactions=transactions,
                     clock=services.clock,
@@ -167,7 +167,7 @@ class Mutation:
             appointment_id = required_id(id, "id")
             into = required_id(slot_id, "slotId")
 
-            async def act(transactions: Transactions) -> AppointmentView:
+            async def act(transactions: Commits[AppointmentView]) -> AppointmentView:
                 return await reschedule(
                     transactions=transactions,
                     clock=services.clock,
@@ -202,7 +202,7 @@ class Mutation:
             # One more than can be right, so that too many are told as such.
             named = tuple(required_id(each, "ids") for each in ids[:3])
 
-            async def act(transactions: Transactions) -> Pair:
+            async def act(transactions: Commits[Pair]) -> Pair:
                 return await swap(
                     transactions=transactions,
                     clock=services.clock,
@@ -236,7 +236,7 @@ async def _once(
     field: str,
     key: str | None,
     asked: Struct,
-    act: Callable[[Transactions], Awaitable[T]],
+    act: Callable[[Commits[T]], Awaitable[T]],
     render: Callable[[T], Answer],
 ) -> Outcome:
     """Return what `act` leads to; with a key, what it led to the first time."""

@@ -3,7 +3,6 @@
 import re
 from datetime import date as Date  # noqa: N812 - `date` is an argument of the published field
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import strawberry
 
@@ -20,7 +19,7 @@ from clinic.entrypoints.http.graphql.connections import (
     given,
     page_request,
 )
-from clinic.entrypoints.http.graphql.context import Context, Info, allowed
+from clinic.entrypoints.http.graphql.context import Info, allowed
 from clinic.entrypoints.http.graphql.types import (
     Appointment,
     AppointmentRecord,
@@ -35,7 +34,7 @@ from clinic.entrypoints.http.graphql.types import (
     schedule_rows,
 )
 from clinic.entrypoints.http.wire import SlotOut, UserOut
-from clinic.usecases.add_people import list_doctors, read_clinic, read_self
+from clinic.usecases.add_people import list_doctors, read_self
 from clinic.usecases.find_slots import find_slots
 from clinic.usecases.read_appointments import list_appointments
 from clinic.usecases.read_schedule import read_schedule
@@ -103,6 +102,7 @@ class Query:
         which = given(status) or SlotFilter.OPEN
         start, end = given(starts_from), given(to)
         cursors = Cursors(context, "slots", d=doctor, s=wanted, f=start, t=end, w=which.value)
+        clinic = await context.call.clinic()
         page = await find_slots(
             calendars=services.store.calendars,
             people=services.store.people,
@@ -115,13 +115,13 @@ class Query:
             free_only=which is SlotFilter.OPEN,
             state=SlotState.BLOCKED if which is SlotFilter.BLOCKED else None,
             page=page_request(cursors, given(first), given(after)),
+            clinic=clinic,
         )
-        zone = await _zone(context)
         return connection_of(
             page,
             cursors,
             lambda view: Keyset(view.slot.starts_at, view.slot.id),
-            lambda view: Slot.of(SlotOut.of(view, zone)),
+            lambda view: Slot.of(SlotOut.of(view, clinic.zone)),
         )
 
     @strawberry.field(description="Appointments by start, as far as the actor may see.")
@@ -164,11 +164,6 @@ class Query:
         actor = context.actor
         user = await read_self(people=context.services.store.people, actor=actor)
         return Me.of(UserOut.of(user, actor.role, actor.clinic_id))
-
-
-async def _zone(context: Context) -> ZoneInfo:
-    people = context.services.store.people
-    return (await read_clinic(people=people, actor=context.actor)).zone
 
 
 def _date_in(text: str | None) -> Date | None:
