@@ -9,6 +9,7 @@ import pytest
 from psycopg.rows import scalar_row
 
 from clinic.adapters.postgres import PostgresStore, hot
+from clinic.adapters.postgres.connecting import Limits, hot_pool
 from clinic.adapters.postgres.tables import metadata
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
 
@@ -62,6 +63,28 @@ def test_booking_keeps_to_what_every_engine_understands() -> None:
         assert "ON CONFLICT" not in statement
         assert not re.search(r"CASE \w", statement.replace("CASE WHEN", ""))
         assert not re.search(r"\b(now|random|clock_timestamp|gen_random_uuid)\(", statement)
+
+
+@pytest.mark.anyio
+async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres_urls) -> None:
+    with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
+        # The planner takes a table that was found empty to stay so.
+        owner.execute("ANALYZE")
+    pool = hot_pool(postgres_urls.app_url, 1, Limits())
+    await pool.open(5)
+    connection = await pool.take()
+    try:
+        await connection.fetch("SET plan_cache_mode = force_generic_plan", ())
+        await connection.fetch(f"PREPARE look AS {hot.LOOK}", ())
+        rows = await connection.fetch(f"EXPLAIN EXECUTE look({', '.join(['NULL'] * 6)})", ())
+    finally:
+        await pool.give_back(connection)
+        await pool.close()
+
+    plan = "\n".join(line for (line,) in rows)
+    assert "Index Scan using idempotency_keys_pkey" in plan
+    assert "Seq Scan" not in plan
+    assert "Merge" not in plan
 
 
 @pytest.mark.anyio

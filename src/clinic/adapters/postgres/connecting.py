@@ -23,6 +23,9 @@ DEAD_PEER = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+#: for connections whose statements all look up by key. A plan is made once and kept: one made while
+#: a table was empty would read the whole table ever after.
+BY_KEY = "-c enable_seqscan=off -c enable_mergejoin=off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,12 @@ def conninfo(
     statement_timeout_ms: int = 0,
     lock_timeout_ms: int = 0,
     idle_in_transaction_timeout_ms: int = 0,
+    options: str = "",
 ) -> str:
     """Return libpq's connection string for `url`; times come back in UTC. 0 means no limit.
 
-    What the URL itself says of a setting stands. Raises psycopg.ProgrammingError for a bad URL.
+    `options` are further settings, as `-c name=value`. What the URL itself says of a setting
+    stands. Raises psycopg.ProgrammingError for a bad URL.
     """
     given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
     settings = {
@@ -59,19 +64,23 @@ def conninfo(
         "lock_timeout": lock_timeout_ms,
         "idle_in_transaction_session_timeout": idle_in_transaction_timeout_ms,
     }
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
     defaults: dict[str, Any] = {
         "connect_timeout": connect_timeout_s,
         "application_name": APPLICATION_NAME,
         **DEAD_PEER,
     }
-    given["options"] = f"{options} {given.get('options', '')}".strip()
+    given["options"] = f"{ours} {options} {given.get('options', '')}".strip()
     return make_conninfo("", **{**defaults, **given})
 
 
-def connect_blocking(url: str, **limits: int) -> psycopg.Connection:
-    """Return a connection for synchronous work; `limits` are those of `conninfo`."""
-    return psycopg.connect(conninfo(url, **limits))
+def connect_blocking(
+    url: str, *, statement_timeout_ms: int = 0, lock_timeout_ms: int = 0
+) -> psycopg.Connection:
+    """Return a connection for synchronous work; the limits are those of `conninfo`."""
+    return psycopg.connect(
+        conninfo(url, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
+    )
 
 
 def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
@@ -84,7 +93,7 @@ def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
             raise psycopg.OperationalError("the server closed the connection")
 
     opener = AsyncConnectionPool(
-        _limited(url, limits),
+        _limited(url, limits, options=BY_KEY),
         connection_class=HotConnection,
         kwargs={"autocommit": True},
         min_size=1,
@@ -133,11 +142,12 @@ def is_stale(connection: psycopg.AsyncConnection) -> bool:
     return bool(watched.poll(0))
 
 
-def _limited(url: str, limits: Limits) -> str:
+def _limited(url: str, limits: Limits, *, options: str = "") -> str:
     return conninfo(
         url,
         connect_timeout_s=limits.connect_timeout_s,
         statement_timeout_ms=limits.statement_timeout_ms,
         lock_timeout_ms=limits.lock_timeout_ms,
         idle_in_transaction_timeout_ms=limits.idle_in_transaction_timeout_ms,
+        options=options,
     )

@@ -1,8 +1,7 @@
 """What the database refuses, said in the clinic's words: by SQLSTATE and by constraint name."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import psycopg
 from psycopg import errors as pg
@@ -99,25 +98,33 @@ def meaning_at_commit(error: psycopg.Error) -> ClinicError | None:
     return meaning_of(error)
 
 
-@contextmanager
-def translated(meaning: Meaning = meaning_of) -> Iterator[None]:
+class translated:  # noqa: N801 - read as a verb, in `with translated():`
     """Raise what the driver or a pool raises inside as the domain's error.
 
     Faults of our own, such as wrong SQL, come through as they are.
     """
-    try:
-        yield
-    except psycopg.Error as error:
-        told = meaning(error)
-        if told is None:
-            raise
-        raise told from error
-    except sa.DBAPIError as error:
-        told = meaning(error.orig) if isinstance(error.orig, psycopg.Error) else None
-        if told is None:
-            raise
-        raise told from error
-    except (sa.TimeoutError, sa.DisconnectionError) as error:
-        raise TemporaryFailure() from error
-    except UnicodeEncodeError as error:
-        raise InvalidInput() from error
+
+    __slots__ = ("_meaning",)
+
+    def __init__(self, meaning: Meaning = meaning_of) -> None:
+        self._meaning = meaning
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> None:
+        if error is None:
+            return
+        told: ClinicError | None = None
+        if isinstance(error, sa.DBAPIError):
+            told = self._meaning(error.orig) if isinstance(error.orig, psycopg.Error) else None
+        elif isinstance(error, psycopg.Error):
+            told = self._meaning(error)
+        elif isinstance(error, sa.TimeoutError | sa.DisconnectionError):
+            told = TemporaryFailure()
+        elif isinstance(error, UnicodeEncodeError):
+            told = InvalidInput()
+        if told is not None:
+            raise told from error

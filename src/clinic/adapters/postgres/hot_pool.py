@@ -22,7 +22,9 @@ class HotPool:
         self._free: list[HotConnection] = []
         #: how many more may be lent
         self._left = size
-        self._queue: deque[asyncio.Future[None]] = deque()
+        #: who waits, in the order of coming, and until when
+        self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def open(self, timeout_s: float) -> None:
@@ -72,25 +74,38 @@ class HotPool:
 
     async def _turn(self) -> None:
         """Return when a connection may be taken, which is then counted. Raises PoolTimeout."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        deadline = loop.time() + self._timeout_s
+        self._queue.append((turn, deadline))
+        # One timer for all of them: asyncio.timeout would set one for each.
+        if self._watch is None:
+            self._watch = loop.call_at(deadline, self._look)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 # It was this one's turn, just too late.
                 self._next()
-            elif turn in self._queue:
-                self._queue.remove(turn)
-            if isinstance(error, TimeoutError):
-                raise PoolTimeout(f"no connection within {self._timeout_s} s") from None
             raise
+
+    def _look(self) -> None:
+        """Send away whoever has waited too long; look again when the next one would have."""
+        self._watch = None
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            turn, deadline = self._queue[0]
+            if not turn.done():
+                if deadline > loop.time():
+                    self._watch = loop.call_at(deadline, self._look)
+                    return
+                turn.set_exception(PoolTimeout(f"no connection within {self._timeout_s} s"))
+            self._queue.popleft()
 
     def _next(self) -> None:
         """Pass on what may be lent again: to whoever waits longest, else to anybody."""
         while self._queue:
-            turn = self._queue.popleft()
+            turn, _ = self._queue.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return

@@ -34,8 +34,8 @@ class Line(msgspec.Struct, rename="camel", omit_defaults=True):
     duration_ms: float
     request_id: str
     ip: str | None
-    clinic_id: str | None = None
-    user_id: str | None = None
+    clinic_id: UUID | None = None
+    user_id: UUID | None = None
 
 
 def write_to_stderr(lines: bytes) -> None:
@@ -69,8 +69,8 @@ class AccessLog:
             duration_ms=round(duration_s * 1000, 3),
             request_id=call.request_id,
             ip=call.authenticator.address_of(call),
-            clinic_id=str(actor.clinic_id) if actor else None,
-            user_id=str(actor.user_id) if actor else None,
+            clinic_id=actor.clinic_id if actor else None,
+            user_id=actor.user_id if actor else None,
         )
         self._lines.append(_encode(line))
         if len(self._lines) >= LINES_MAX:

@@ -4,7 +4,6 @@ Handlers are mounted as plain ASGI: that leaves Litestar its routing, and saves 
 and response classes cost on every booking (docs/decisions/015-http-endpoints.md).
 """
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from clinic.domain.errors import ClinicError
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.call import Call, ClientGone
+from clinic.entrypoints.http.deadlines import Deadlines, TooLate
 from clinic.entrypoints.http.problems import (
     InternalError,
     MethodNotAllowed,
@@ -173,8 +173,9 @@ def mount(
         methods = by_path.setdefault(one.path, {})
         assert one.method not in methods, f"{one.method} {one.path} stands twice"
         methods[one.method] = one
+    deadlines = Deadlines(timeout_s)
     return [
-        _Resource(path, methods, timeout_s, report).handler() for path, methods in by_path.items()
+        _Resource(path, methods, deadlines, report).handler() for path, methods in by_path.items()
     ]
 
 
@@ -182,12 +183,12 @@ class _Resource:
     """The endpoints of one path as one Litestar handler."""
 
     def __init__(
-        self, path: str, methods: dict[str, Endpoint], timeout_s: float, report: Report
+        self, path: str, methods: dict[str, Endpoint], deadlines: Deadlines, report: Report
     ) -> None:
         self._path = path
         self._methods = {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
         self._allow = sorted({*self._methods, "OPTIONS"})
-        self._timeout_s = timeout_s
+        self._deadlines = deadlines
         self._report = report
 
     def handler(self) -> ASGIRouteHandler | HTTPRouteHandler:
@@ -213,17 +214,15 @@ class _Resource:
         call.route = self._path
         chosen = self._methods.get(call.method)
         try:
-            async with asyncio.timeout(self._timeout_s) as limit:
-                if chosen is None:
-                    return await self._answer_other(call)
-                return await chosen.answer(call)
+            work = chosen.answer(call) if chosen else self._answer_other(call)
+            return await self._deadlines.run(work)
+        except TooLate:
+            return self._refuse(call, RequestTimeout())
         except ClinicError as error:
             return self._refuse(call, error)
         except ClientGone:
             return NO_REPLY
         except Exception as error:  # noqa: BLE001 - the last word on faults of our own
-            if isinstance(error, TimeoutError) and limit.expired():
-                return self._refuse(call, RequestTimeout())
             self._report(error, call)
             return self._refuse(call, InternalError())
 

@@ -26,6 +26,8 @@ _DEFAULTS: Headers = [
     (b"x-content-type-options", b"nosniff"),
 ]
 
+_DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
+
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -75,10 +77,9 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 there = message["headers"]
-                names = {name for name, _ in there}
                 message["headers"] = [
                     *there,
-                    *[pair for pair in _DEFAULTS if pair[0] not in names],
+                    *_defaults(there),
                     *call.rate_headers,
                     (b"x-request-id", request_id),
                 ]
@@ -91,3 +92,11 @@ class Envelope:
 
     def _new_id(self) -> bytes:
         return self._services.new_id().hex.encode()
+
+
+def _defaults(there: Headers) -> Headers:
+    """Return the default headers that are not there."""
+    names = [name for name, _ in there]
+    if _DEFAULT_NAMES.isdisjoint(names):
+        return _DEFAULTS
+    return [pair for pair in _DEFAULTS if pair[0] not in names]

@@ -65,6 +65,7 @@ class Guard:
         self._tokens = tokens
         self._secret = services.settings.secret
         self._limits = limits_of(services.settings)
+        self._policies = {kind: limit.policy.encode() for kind, limit in self._limits.items()}
 
     async def admit(self, call: "Call", endpoint: "Endpoint") -> None:
         """Let the request in, its actor named where there is one.
@@ -97,7 +98,7 @@ class Guard:
                 raise
             return
         call.rate_headers = [
-            (b"ratelimit-policy", verdict.limit.policy.encode()),
+            (b"ratelimit-policy", self._policies[kind]),
             (b"ratelimit", verdict.header.encode()),
         ]
         if not verdict.allowed:
