@@ -1,7 +1,6 @@
 """Real mail servers for tests, in threads of the test's own process, and an authority for them."""
 
 import asyncio
-import logging
 import ssl
 import threading
 import warnings
@@ -96,8 +95,6 @@ def smtp_server(
     auth: bool = False,
 ) -> Iterator[int]:
     """Run a server, give its port; `auth`: it takes mail only of whom it knows."""
-    # It logs every command, with people's addresses.
-    logging.getLogger("mail.log").setLevel(logging.ERROR)
     options: dict[str, Any] = {"tls_context": starttls}
     if auth:
         options |= {

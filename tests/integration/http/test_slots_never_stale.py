@@ -18,7 +18,7 @@ from clinic.testing.builders import World, seed_booking, seed_state, seed_world
 
 pytestmark = pytest.mark.anyio
 
-Step = Callable[[], Awaitable[None]]
+Step = Callable[[], Awaitable[object]]
 READERS = 2
 
 
@@ -46,6 +46,7 @@ class Reader:
 
     async def answer(self) -> None:
         found = self._found
+        assert found is not None
         reply = self._kept.reply(("the list",), found.state, lambda: _written(found.slots()))
         self.shown = set(reply.body.decode().split())
 

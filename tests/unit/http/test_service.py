@@ -5,6 +5,7 @@ import json
 import logging
 
 import httpx
+import psycopg
 import pytest
 
 from clinic.bootstrap import in_memory
@@ -111,6 +112,23 @@ async def test_a_fault_of_ours_is_told_without_detail_and_logged_without_its_mes
     assert "RuntimeError" in caplog.text
     assert answer.headers["x-request-id"] in caplog.text
     assert "test_service.py" in caplog.text
+
+
+async def test_an_outage_is_logged_by_its_causes_without_their_messages(api, caplog):
+    async def outage():
+        try:
+            raise psycopg.errors.AdminShutdown("Ines Alvarez was shut out")
+        except psycopg.Error as error:
+            raise TemporaryFailure from error
+
+    swap_readers(api, accounts=Broken(outage))
+
+    answer = await api.send("GET", "/users/me")
+
+    assert answer.status_code == 503
+    assert "temporary_failure < AdminShutdown 57P01" in caplog.text
+    assert answer.headers["x-request-id"] in caplog.text
+    assert "Ines" not in caplog.text
 
 
 class TestShortPatience:

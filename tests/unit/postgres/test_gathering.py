@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from clinic.adapters.postgres.gathering import TOGETHER_MAX, UNDER_WAY_MAX, Gathering
+from clinic.adapters.postgres.hot_connection import Row
 from clinic.domain.errors import TemporaryFailure
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +28,7 @@ class Database:
         return [(place, n) for place, n in enumerate(numbers, 1) if n < 100 or n % 2 == 0]
 
 
-def _ask(gathering: Gathering, *numbers: int) -> list[asyncio.Task]:
+def _ask(gathering: Gathering, *numbers: int) -> list[asyncio.Task[Row | None]]:
     return [asyncio.create_task(gathering.ask((number,))) for number in numbers]
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from clinic.domain.errors import ClinicError
 from clinic.entrypoints.http.call import Call
 
 FLUSH_AFTER_S = 0.5
@@ -87,6 +88,17 @@ class AccessLog:
         if self._lines:
             self._write(b"\n".join(self._lines) + b"\n")
             self._lines.clear()
+
+
+def report_outage(error: ClinicError, call: Call) -> None:
+    """Log why a request could not be answered: the kinds of what led to it, innermost last."""
+    kinds = [error.code]
+    cause = error.__cause__
+    while cause is not None:
+        sqlstate = getattr(cause, "sqlstate", None)
+        kinds.append(f"{type(cause).__qualname__} {sqlstate}" if sqlstate else type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    _logger.warning("request %s got no answer: %s", call.request_id, " < ".join(kinds))
 
 
 def report(error: Exception, call: Call) -> None:

@@ -16,9 +16,10 @@ from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler, asgi, route
 from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
-from clinic.domain.errors import ClinicError
+from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.access_log import report_outage
 from clinic.entrypoints.http.call import Call, ClientGone
 from clinic.entrypoints.http.deadlines import Deadlines, TooLate
 from clinic.entrypoints.http.problems import (
@@ -218,6 +219,9 @@ class _Resource:
             return await self._deadlines.run(work)
         except TooLate:
             return self._refuse(call, RequestTimeout())
+        except TemporaryFailure as error:
+            report_outage(error, call)
+            return self._refuse(call, error)
         except ClinicError as error:
             return self._refuse(call, error)
         except ClientGone:
