@@ -106,3 +106,22 @@ async def test_who_gives_up_takes_nobody_along() -> None:
     assert await stays == (9,)
     await asyncio.gather(*busy)
     assert all(8 not in each for each in database.asked)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_question_asked_just_when_a_statement_ends_is_answered(turns: int) -> None:
+    database = Database()
+    gathering = Gathering(database.fetch, "…")
+    first = []
+    for number in range(UNDER_WAY_MAX):
+        first += _ask(gathering, number)
+        await _settle()
+
+    database.go.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    answered, waiting = await asyncio.wait(_ask(gathering, 7), timeout=1)
+
+    assert not waiting
+    assert [await each for each in answered] == [(7,)]
+    await asyncio.gather(*first)

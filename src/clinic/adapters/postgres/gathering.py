@@ -28,26 +28,33 @@ class Gathering:
         self._fetch = fetch
         self._statement = statement
         self._waiting: deque[_Asked] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        #: kept, since the loop itself holds tasks only weakly
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Sequence[object]) -> Row | None:
         """Return the row for this question, or None. Raises as `fetch`."""
         answer: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
-        if len(self._under_way) < UNDER_WAY_MAX:
+        if self._under_way < UNDER_WAY_MAX:
+            self._under_way += 1
             task = asyncio.create_task(self._run(), name="gathering")
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await answer
 
     async def _run(self) -> None:
-        while self._waiting:
-            number = min(TOGETHER_MAX, len(self._waiting))
-            asked = [self._waiting.popleft() for _ in range(number)]
-            # Whoever has given up meanwhile is not asked for.
-            asked = [each for each in asked if not each[1].done()]
-            if asked:
-                await self._answer(asked)
+        try:
+            while self._waiting:
+                number = min(TOGETHER_MAX, len(self._waiting))
+                asked = [self._waiting.popleft() for _ in range(number)]
+                # Whoever has given up meanwhile is not asked for.
+                asked = [each for each in asked if not each[1].done()]
+                if asked:
+                    await self._answer(asked)
+        finally:
+            # In the same breath as nobody was found waiting: whoever asks next starts another.
+            self._under_way -= 1
 
     async def _answer(self, asked: Sequence[_Asked]) -> None:
         columns = [list(column) for column in zip(*(each[0] for each in asked), strict=True)]
