@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from clinic.adapters.postgres import PostgresStore
 from clinic.bootstrap import Services, build
 from clinic.domain.clinic import Clinic
 from clinic.domain.people import Role, User
@@ -146,6 +147,15 @@ def server(postgres_urls, valkey_url, tmp_path) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+async def store(postgres_urls) -> AsyncIterator[PostgresStore]:
+    """A store on an empty database, as the application's role."""
+    store = PostgresStore(postgres_urls.app_url)
+    await store.open()
+    yield store
+    await store.close()
 
 
 @pytest.fixture

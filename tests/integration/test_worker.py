@@ -1,20 +1,18 @@
 """`clinic worker` as a process: it delivers, is restarted, sets poison aside, and leaves nobody."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 import redis
+from tests.integration.workers import PATIENCE_S, start_worker, until
 
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing.builders import World
@@ -22,19 +20,10 @@ from clinic.testing.contracts.outbox import seed_message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-PATIENCE_S = 60
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
-
 
 @dataclass
 class Worker:
-    supervisor: subprocess.Popen[str]
+    supervisor: subprocess.Popen[bytes]
     log: Path
     mail: Path
 
@@ -60,24 +49,9 @@ class Worker:
 
 @pytest.fixture
 def worker(postgres_urls, valkey_url, tmp_path) -> Iterator[Worker]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
-    log = tmp_path / "worker.log"
-    with log.open("w") as output:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-m", "clinic.entrypoints.cli", "worker"],
-            stdout=output,
-            stderr=output,
-            text=True,
-            cwd=tmp_path,
-            env={
-                **kept,
-                "CLINIC_DATABASE_URL": postgres_urls.app_url,
-                "CLINIC_QUEUE_URL": valkey_url,
-                "CLINIC_MAIL_URL": f"maildir://{tmp_path / 'mail'}",
-                "CLINIC_WORKER_PORT": "0",
-            },
-        )
-    yield Worker(supervisor, log, tmp_path / "mail")
+    log, mail = tmp_path / "worker.log", tmp_path / "mail"
+    supervisor = start_worker(postgres_urls, valkey_url, f"maildir://{mail}", log)
+    yield Worker(supervisor, log, mail)
     supervisor.terminate()
     supervisor.wait(PATIENCE_S)
 

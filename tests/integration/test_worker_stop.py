@@ -1,18 +1,17 @@
 """SIGTERM: what is being handed over is finished, nothing else is begun, and an idle worker is gone
 at once."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests.integration.workers import PATIENCE_S, start_worker, until
 from tests.mail import Mailbox, smtp_server
 
 from clinic.adapters.postgres.store import PostgresStore
@@ -20,7 +19,6 @@ from clinic.testing.contracts.outbox import seed_message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-PATIENCE_S = 60
 #: an idle worker's end, interpreter and all; its shutdown timeout is 25 s
 IDLE_STOP_MAX_S = 3.0
 SLOW_S = 1.5
@@ -31,36 +29,14 @@ def supervised(
     urls, valkey_url: str, mail_url: str, folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a `clinic worker` with one thread, ready to work."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
     log = folder / "worker.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "clinic.entrypoints.cli", "worker"],
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env={
-                **kept,
-                "CLINIC_DATABASE_URL": urls.app_url,
-                "CLINIC_QUEUE_URL": valkey_url,
-                "CLINIC_MAIL_URL": mail_url,
-                "CLINIC_WORKER_PORT": "0",
-                "CLINIC_WORKER_THREADS": "1",
-            },
-        )
+    process = start_worker(urls, valkey_url, mail_url, log, CLINIC_WORKER_THREADS="1")
     try:
         until(lambda: re.search("worker ready", log.read_text()) is not None)
         yield process
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def stop(process: subprocess.Popen[bytes]) -> float:

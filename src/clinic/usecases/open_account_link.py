@@ -35,6 +35,14 @@ async def open_account_link(
     return link, account, AccountPage(clinic.name, chosen.language)
 
 
+async def show_account_page(
+    token: str, purpose: Purpose, *, store: Store, signer: LinkSigner, clock: Clock
+) -> AccountPage:
+    """Return what the link's page shows; changes nothing. Raises LinkInvalid."""
+    _, _, page = await open_account_link(token, purpose, store=store, signer=signer, clock=clock)
+    return page
+
+
 def check_account_link(
     token: str, purpose: Purpose, account: Account | None, *, signer: LinkSigner, now: datetime
 ) -> Link:

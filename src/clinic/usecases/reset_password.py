@@ -51,14 +51,6 @@ async def request_password_reset(
     await transactions.run(work)
 
 
-async def open_password_reset(
-    token: str, *, store: Store, signer: LinkSigner, clock: Clock
-) -> AccountPage:
-    """Return what the link's page shows; changes nothing. Raises LinkInvalid."""
-    _, _, page = await open_account_link(token, _PURPOSE, store=store, signer=signer, clock=clock)
-    return page
-
-
 async def reset_password(
     token: str,
     password: str,

@@ -42,14 +42,6 @@ async def request_verification(
     await transactions.run(work)
 
 
-async def open_verification(
-    token: str, *, store: Store, signer: LinkSigner, clock: Clock
-) -> AccountPage:
-    """Return what the link's page shows; changes nothing. Raises LinkInvalid."""
-    _, _, page = await open_account_link(token, _PURPOSE, store=store, signer=signer, clock=clock)
-    return page
-
-
 async def verify_email(
     token: str,
     *,

@@ -80,6 +80,16 @@ async def api(postgres_urls, valkey_url) -> AsyncIterator[Api]:
             yield Api(client, services, *made)
 
 
+@pytest.fixture
+async def other_server(api) -> AsyncIterator[httpx.AsyncClient]:
+    """A second server on the same database and counters, which the first knows nothing of."""
+    app = create_app(build(api.services.settings))
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            yield client
+
+
 async def _settle(services: Services) -> Any:
     clinic = a_clinic()
     user, receptionist = a_user(Role.DOCTOR, name="Dr Grace Hill"), a_user(Role.RECEPTIONIST)

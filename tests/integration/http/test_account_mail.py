@@ -31,17 +31,6 @@ async def ada(api):
     return UUID(answer.json()["user"]["id"])
 
 
-@pytest.fixture
-async def other_server(api):
-    """A second server on the same database and counters."""
-    services = build(api.services.settings)
-    app = create_app(services)
-    async with app.lifespan():
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
-            yield client
-
-
 async def paths(api):
     """Send what waits and return the paths of the links, by kind."""
     settings = msgspec.structs.replace(api.services.settings, broker_url="memory://")

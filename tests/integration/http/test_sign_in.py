@@ -32,17 +32,6 @@ async def sign_in(client, email=ADA["email"], password=PASSWORD, **more):
 
 
 @pytest.fixture
-async def other_server(api):
-    """A second server on the same database and counters, which the first knows nothing of."""
-    services = build(api.services.settings)
-    app = create_app(services)
-    async with app.lifespan():
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
-            yield client
-
-
-@pytest.fixture
 def make_server(server, tmp_path):
     """Return a function that starts one more `clinic serve` like the first."""
     started = []

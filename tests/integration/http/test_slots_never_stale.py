@@ -22,14 +22,6 @@ Step = Callable[[], Awaitable[object]]
 READERS = 2
 
 
-@pytest.fixture
-async def store(postgres_urls):
-    store = PostgresStore(postgres_urls.app_url)
-    await store.open()
-    yield store
-    await store.close()
-
-
 class Reader:
     """Reads in two steps: what is in the database, and what is kept in memory for that."""
 

@@ -1,11 +1,9 @@
 """Connections and rows for the tests of what is particular to PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
-
-from clinic.adapters.postgres import PostgresStore
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +18,3 @@ def owner(module_owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """The owner's connection, inside a transaction that is undone."""
     yield module_owner
     module_owner.rollback()
-
-
-@pytest.fixture
-async def store(postgres_urls) -> AsyncIterator[PostgresStore]:
-    """A store on an empty database, as the application's role."""
-    store = PostgresStore(postgres_urls.app_url)
-    await store.open()
-    yield store
-    await store.close()

@@ -7,7 +7,6 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres.seal_book import PostgresSealBook
-from clinic.adapters.postgres.store import PostgresStore
 from clinic.domain.audit_seal import Tampering
 from clinic.domain.errors import AlreadyExists
 from clinic.testing import FixedClock, seed_booking, seed_world
@@ -16,14 +15,6 @@ from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
 
 CLOCK = FixedClock(NOW)
 SETTLES_S = 60
-
-
-@pytest.fixture
-async def store(postgres_urls):
-    store = PostgresStore(postgres_urls.app_url)
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

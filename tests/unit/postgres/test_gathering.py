@@ -37,6 +37,15 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
+async def _keep_busy(gathering: Gathering) -> list[asyncio.Task[Row | None]]:
+    """Ask so that as many statements are under way as may be."""
+    asked = []
+    for number in range(UNDER_WAY_MAX):
+        asked += _ask(gathering, number)
+        await _settle()
+    return asked
+
+
 async def test_each_caller_gets_the_row_of_their_own_question() -> None:
     database = Database()
     database.go.set()
@@ -49,10 +58,7 @@ async def test_a_question_asked_during_a_statement_goes_with_a_later_one() -> No
     """Or it would be told what was committed before it was asked."""
     database = Database()
     gathering = Gathering(database.fetch, "…")
-    first = []
-    for number in range(UNDER_WAY_MAX):
-        first += _ask(gathering, number)
-        await _settle()
+    first = await _keep_busy(gathering)
     later = _ask(gathering, 7, 8, 9)
     await _settle()
     before = [list(each) for each in database.asked]
@@ -92,10 +98,7 @@ async def test_a_failure_is_told_to_all_who_asked_and_to_nobody_later() -> None:
 async def test_who_gives_up_takes_nobody_along() -> None:
     database = Database()
     gathering = Gathering(database.fetch, "…")
-    busy = []
-    for number in range(UNDER_WAY_MAX):
-        busy += _ask(gathering, number)
-        await _settle()
+    busy = await _keep_busy(gathering)
     gives_up, stays = _ask(gathering, 8, 9)
     await _settle()
 
@@ -112,10 +115,7 @@ async def test_who_gives_up_takes_nobody_along() -> None:
 async def test_a_question_asked_just_when_a_statement_ends_is_answered(turns: int) -> None:
     database = Database()
     gathering = Gathering(database.fetch, "…")
-    first = []
-    for number in range(UNDER_WAY_MAX):
-        first += _ask(gathering, number)
-        await _settle()
+    first = await _keep_busy(gathering)
 
     database.go.set()
     for _ in range(turns):

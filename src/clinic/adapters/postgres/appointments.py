@@ -14,6 +14,7 @@ from clinic.adapters.postgres.hot import (
 )
 from clinic.adapters.postgres.hot import schedule as hot_schedule
 from clinic.adapters.postgres.rows import (
+    STATUSES,
     appointment_of,
     entry_of,
     entry_values,
@@ -36,7 +37,6 @@ from clinic.domain.people import Scope
 from clinic.domain.slots import SlotState
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
-_STATUSES = {status.value: status for status in Status}
 _APPOINTMENT = tuple(column for column in appointments.c if column.name != "updated_at")
 
 
@@ -57,15 +57,12 @@ class PostgresAppointmentReader:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`."""
         place = page.after
         backwards = place is not None and place.backwards
-        given = _filters(query)
+        conditions, given = _filters(query, 3)
+        values = [query.scope.clinic_id, page.one_more, *given]
         if place is not None:
-            sign = "<" if backwards else ">"
-            given.append((f"(a.starts_at, a.id) {sign} (${{}}::timestamptz, ", place.at))
-        conditions = [text.format(at) for at, (text, _) in enumerate(given, 3)]
-        values = [query.scope.clinic_id, page.one_more, *(value for _, value in given)]
-        if place is not None:
-            conditions[-1] += f"${len(values) + 1}::uuid)"
-            values.append(place.id)
+            sign, at = "<" if backwards else ">", len(values) + 1
+            conditions.append(f"(a.starts_at, a.id) {sign} (${at}::timestamptz, ${at + 1}::uuid)")
+            values += [place.at, place.id]
         rows = await self._session.fetch(listing(conditions, backwards=backwards), values)
         views = [view_of(query.scope.clinic_id, row) for row in rows]
         if backwards:
@@ -74,11 +71,10 @@ class PostgresAppointmentReader:
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
         """Return at most `limit` appointments by (starts_at, id), with names and nothing else."""
-        given = _filters(query)
-        statement = hot_schedule(text.format(at) for at, (text, _) in enumerate(given, 3))
-        values = [query.scope.clinic_id, limit, *(value for _, value in given)]
-        rows = await self._session.fetch(statement, values)
-        return [ScheduleEntry._make((*row[:6], _STATUSES[row[6]], row[7])) for row in rows]
+        conditions, given = _filters(query, 3)
+        values = [query.scope.clinic_id, limit, *given]
+        rows = await self._session.fetch(hot_schedule(conditions), values)
+        return [ScheduleEntry._make((*row[:6], STATUSES[row[6]], row[7])) for row in rows]
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
         """Return the appointment's audit entries by version; empty when it is not in `scope`."""
@@ -169,8 +165,8 @@ class PostgresAppointments(PostgresAppointmentReader):
                 await connection.execute(insert(notification_outbox), rows)
 
 
-def _filters(query: AppointmentQuery) -> list[tuple[str, object]]:
-    """Return the conditions on `a` that the query makes, and the value of each."""
+def _filters(query: AppointmentQuery, first: int) -> tuple[list[str], list[object]]:
+    """Return the conditions on `a`, numbered from `first`, and the value of each."""
     filters: list[tuple[str, object]] = [
         ("a.doctor_id = ${}", query.scope.doctor_id),
         ("a.doctor_id = ${}", query.doctor_id),
@@ -181,7 +177,9 @@ def _filters(query: AppointmentQuery) -> list[tuple[str, object]]:
         (WITHIN_HORIZON, query.horizon_from),
         ("a.status = ANY (${}::text[])", [each.value for each in query.statuses] or None),
     ]
-    return [each for each in filters if each[1] is not None]
+    given = [each for each in filters if each[1] is not None]
+    conditions = [text.format(at) for at, (text, _) in enumerate(given, first)]
+    return conditions, [value for _, value in given]
 
 
 def _within(scope: Scope) -> list[ColumnElement[bool]]:

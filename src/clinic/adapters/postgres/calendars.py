@@ -93,10 +93,7 @@ class PostgresCalendarReader:
             parameters += [page.after.at, page.after.id]
         rows = await self._session.fetch(statement, parameters)
         if query.doctor_id is None:
-            return [
-                SlotView(Slot(row[0], query.clinic_id, row[5], row[4], row[1], row[2]), row[3])
-                for row in rows
-            ]
+            return [free_slot_view(query.clinic_id, row) for row in rows]
         named = next((row for row in rows if row[1] is None), None)
         if named is None:
             return []

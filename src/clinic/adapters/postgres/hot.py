@@ -113,8 +113,9 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     """Return the listing of free slots; its parameters are, in this order and as far as asked for:
     clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from.
 
-    It gives id, start, end, the doctor's name and specialty, and the doctor; when the doctor is
-    asked for, name and specialty stand in a row of their own, which has no start.
+    It gives id, doctor, specialty, start, end and the doctor's name; when the doctor is asked for,
+    id, start, end, name and specialty, of which the last two stand in a row of their own, which has
+    no start.
     """
     number = 4
     conditions = []
@@ -148,7 +149,7 @@ UNION ALL
 (SELECT s.id, s.starts_at, s.ends_at, NULL, NULL FROM slots s {cut})
 """
     return f"""
-SELECT s.id, s.starts_at, s.ends_at, u.name, s.specialty, s.doctor_id
+SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, u.name
 FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM slots s {cut}) s
 JOIN users u ON u.id = s.doctor_id
 {order}

@@ -39,7 +39,6 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         #: the loop that tells when something can be read, and who waits for it
         self._watching: asyncio.AbstractEventLoop | None = None
         self._answered: asyncio.Future[pq.abc.PGresult] | None = None
-        self._is_lost = False
         self._socket = -1
         self._watched: select.poll | None = None
         self._plans: dict[tuple[object, ...], Plan] = {}
@@ -51,7 +50,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         Nothing comes from the server on an idle connection but the word that it is over, so a look
         at the socket replaces a round trip.
         """
-        if self._is_lost or self.pgconn.status != pq.ConnStatus.OK:
+        if self.pgconn.status != pq.ConnStatus.OK:
             return True
         if self._watched is None:
             self._watched = select.poll()
@@ -127,8 +126,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
     def _read(self) -> None:
         answered, pgconn = self._answered, self.pgconn
         if answered is None:
-            # Nobody has asked anything: this is the end of the connection.
-            self._is_lost = True
+            # Nobody has asked anything: this is the end of the connection, as `is_stale` will see.
             self._unwatch()
             return
         if answered.done():

@@ -21,7 +21,7 @@ Values = dict[str, Any]
 SqlRow = Row[*tuple[Any, ...]]
 Query = Select[*tuple[Any, ...]]
 AnyRow = SqlRow | Sequence[Any]
-_STATUSES = {status.value: status for status in Status}
+STATUSES = {status.value: status for status in Status}
 
 
 def clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
@@ -113,7 +113,7 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
         starts_at=starts_at,
         ends_at=ends_at,
         type=kind,
-        status=_STATUSES[status],
+        status=STATUSES[status],
         version=version,
         schedule_version=schedule_version,
         status_by=status_by,

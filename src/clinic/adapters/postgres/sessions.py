@@ -86,13 +86,9 @@ class PooledSession:
             pool = self._pool
             connection = await pool.take()
             try:
-                return await connection.count(query, parameters)
-            except psycopg.Error as error:
                 # The statement commits by itself.
-                meaning = meaning_at_commit(error)
-                if meaning is None:
-                    raise
-                raise meaning from error
+                with translated(meaning_at_commit):
+                    return await connection.count(query, parameters)
             finally:
                 await pool.give_back(connection)
 

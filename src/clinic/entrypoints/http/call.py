@@ -145,6 +145,13 @@ class Call:
         length = self.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > max_bytes:
             raise too_large
+        body = await self.receive_all(max_bytes, too_large)
+        if body and not _is_json(self.headers.get(b"content-type", b"")):
+            raise UnsupportedMediaType()
+        return body
+
+    async def receive_all(self, max_bytes: int, too_large: BodyTooLarge) -> bytes:
+        """Return the body as it is sent. Raises `too_large`, ClientGone."""
         body = bytearray()
         while True:
             message = await self.receive()
@@ -154,10 +161,7 @@ class Call:
             if len(body) > max_bytes:
                 raise too_large
             if not message.get("more_body", False):
-                break
-        if body and not _is_json(self.headers.get(b"content-type", b"")):
-            raise UnsupportedMediaType()
-        return bytes(body)
+                return bytes(body)
 
 
 def _is_json(content_type: bytes) -> bool:

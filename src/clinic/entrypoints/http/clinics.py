@@ -10,12 +10,12 @@ from clinic.domain.errors import ClinicNotFound, UnknownTimeZone, VersionMismatc
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.conditional import content_tag, expected_tags, unless_known
+from clinic.entrypoints.http.conditional import expected_tags, unless_known
 from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
 from clinic.entrypoints.http.idempotency import answer_keyed
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.reply import Reply, content_tag
 from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicIn, ClinicOut, PolicyIn
-from clinic.usecases.add_people import change_clinic, create_clinic, read_clinic
+from clinic.usecases.add_people import change_clinic, create_clinic
 from clinic.usecases.transactions import Commits
 
 _TAG = "Clinics"
@@ -35,8 +35,7 @@ _encode = msgspec.json.Encoder().encode
 )
 async def get_clinic(call: Call) -> Reply:
     """The clinic that the token was issued for."""
-    clinic = await read_clinic(people=call.services.store.people, actor=call.actor)
-    body = _encode(ClinicOut.of(clinic))
+    body = _encode(ClinicOut.of(await call.clinic()))
     return unless_known(call, Reply(200, body, [(b"etag", content_tag(body).encode())]))
 
 

@@ -5,18 +5,15 @@ it along as `state`. So nothing has to be invalidated, and nothing can be stale
 (docs/decisions/041-rendered-once.md).
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.reply import Reply, content_tag
 
 #: for the replies and what they were made of, in one process
 BYTES_MAX = 16 << 20
 #: of one entry, beside its body and its state
 _OVERHEAD_BYTES = 2_000
-_TAG_CHARS = 22
 
 State = tuple[Hashable, ...]
 
@@ -52,7 +49,7 @@ class Renderings:
 
 
 def _made(key: State, state: State, reply: Reply) -> _Kept:
-    tag = b'"%s"' % urlsafe_b64encode(sha256(reply.body).digest())[:_TAG_CHARS]
+    tag = content_tag(reply.body).encode()
     headers = [*reply.headers, (b"etag", tag), (b"cache-control", b"private, no-cache")]
     parts = sum(len(part) for part in (*key, *state) if isinstance(part, bytes | str))
     size = len(reply.body) + parts + _OVERHEAD_BYTES

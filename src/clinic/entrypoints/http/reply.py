@@ -1,9 +1,12 @@
 """A response as bytes: built once, sent as it is."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
+_TAG_CHARS = 22
 JSON_TYPE = b"application/json"
 PROBLEM_TYPE = b"application/problem+json"
 
@@ -35,6 +38,12 @@ class Reply:
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.body", "body": body})
+
+
+def content_tag(body: bytes) -> str:
+    """Return the entity tag of something without versions: it changes with what it says."""
+    digest = urlsafe_b64encode(sha256(body).digest()).decode()
+    return f'"{digest[:_TAG_CHARS]}"'
 
 
 #: for a client that is gone

@@ -10,10 +10,10 @@ from clinic.entrypoints.http.pages.rendering import page_reply
 from clinic.entrypoints.http.pages.words import WORDS
 from clinic.entrypoints.http.problems import status_of
 from clinic.entrypoints.http.reply import Reply
-from clinic.usecases.open_account_link import AccountPage
-from clinic.usecases.reset_password import open_password_reset, reset_password
+from clinic.usecases.open_account_link import AccountPage, show_account_page
+from clinic.usecases.reset_password import reset_password
 from clinic.usecases.sign_in import Origin
-from clinic.usecases.verify_email import open_verification, verify_email
+from clinic.usecases.verify_email import verify_email
 
 _TAG = "Pages"
 _VERIFICATION = Purpose.EMAIL_VERIFICATION.name.lower()
@@ -30,11 +30,8 @@ _RESET = Purpose.PASSWORD_RESET.name.lower()
 )
 async def get_verification(call: Call, token: str) -> Reply:
     """Ask; opening the link verifies nothing."""
-    services = call.services
     try:
-        page = await open_verification(
-            token, store=services.store, signer=_signer(call), clock=services.clock
-        )
+        page = await _shown(call, token, Purpose.EMAIL_VERIFICATION)
     except LinkInvalid as error:
         return _refused(error, _VERIFICATION)
     return _asked(page, token)
@@ -76,11 +73,8 @@ async def post_verification(call: Call, token: str) -> Reply:
 )
 async def get_reset(call: Call, token: str) -> Reply:
     """A form for the password; opening the link spends nothing."""
-    services = call.services
     try:
-        page = await open_password_reset(
-            token, store=services.store, signer=_signer(call), clock=services.clock
-        )
+        page = await _shown(call, token, Purpose.PASSWORD_RESET)
     except LinkInvalid as error:
         return _refused(error, _RESET)
     return _form(200, page, token)
@@ -97,7 +91,7 @@ async def get_reset(call: Call, token: str) -> Reply:
 )
 async def post_reset(call: Call, token: str) -> Reply:
     """Set the password, once, and end every session."""
-    services, signer = call.services, _signer(call)
+    services = call.services
     form = await read_form(call)
     try:
         page = await reset_password(
@@ -106,7 +100,7 @@ async def post_reset(call: Call, token: str) -> Reply:
             store=services.store,
             hasher=services.hasher,
             transactions=services.transactions,
-            signer=signer,
+            signer=_signer(call),
             clock=services.clock,
             new_id=services.new_id,
             origin=Origin(call.request_id, call.address),
@@ -114,9 +108,7 @@ async def post_reset(call: Call, token: str) -> Reply:
     except LinkInvalid as error:
         return _refused(error, _RESET)
     except PasswordRefused as error:
-        page = await open_password_reset(
-            token, store=services.store, signer=signer, clock=services.clock
-        )
+        page = await _shown(call, token, Purpose.PASSWORD_RESET)
         return _form(status_of(type(error)), page, token, error.message)
     return _done(page, _RESET)
 
@@ -126,6 +118,13 @@ ENDPOINTS = (get_verification, post_verification, get_reset, post_reset)
 
 def _signer(call: Call) -> LinkSigner:
     return LinkSigner(call.services.settings.secret)
+
+
+async def _shown(call: Call, token: str, purpose: Purpose) -> AccountPage:
+    services = call.services
+    return await show_account_page(
+        token, purpose, store=services.store, signer=_signer(call), clock=services.clock
+    )
 
 
 def _asked(page: AccountPage, token: str) -> Reply:

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs
 
-from clinic.entrypoints.http.call import Call, ClientGone
+from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.problems import BadRequest, BodyTooLarge
 
 FORM_MAX_BYTES = 4096
@@ -11,16 +11,7 @@ FIELDS_MAX = 5
 
 async def read_form(call: Call) -> dict[str, str]:
     """Return the first value of each field. Raises BodyTooLarge, BadRequest, ClientGone."""
-    body = bytearray()
-    while True:
-        message = await call.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message.get("body", b"")
-        if len(body) > FORM_MAX_BYTES:
-            raise BodyTooLarge(maxBytes=FORM_MAX_BYTES)
-        if not message.get("more_body", False):
-            break
+    body = await call.receive_all(FORM_MAX_BYTES, BodyTooLarge(maxBytes=FORM_MAX_BYTES))
     try:
         fields = parse_qs(body.decode(errors="replace"), max_num_fields=FIELDS_MAX)
     except ValueError:
