@@ -6,14 +6,18 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import psycopg
 import pytest
 from tests.integration.workers import PATIENCE_S, start_worker, until
 from tests.mail import Mailbox, smtp_server
 
+from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from clinic.adapters.postgres.migrations import migrate
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing.contracts.outbox import seed_message
 
@@ -22,6 +26,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 #: an idle worker's end, interpreter and all; its shutdown timeout is 25 s
 IDLE_STOP_MAX_S = 3.0
 SLOW_S = 1.5
+#: how long its servers have been gone when a worker is told to end, and how long that may take
+GONE_S, GONE_STOP_MAX_S = 3.0, 15.0
 
 
 @contextmanager
@@ -80,3 +86,27 @@ async def test_worker_finishes_what_it_hands_over_and_begins_nothing(
         waiting = connection.execute("SELECT state, attempts FROM notification_outbox").fetchall()
     assert logged == [("SENT", False)]
     assert waiting == [("pending", 0)] * 2
+
+
+@pytest.mark.parametrize("hang", [False, True], ids=["killed", "hanging"])
+def test_worker_whose_servers_are_gone_ends_soon(hang: bool, tmp_path) -> None:
+    postgres, valkey = EmbeddedPostgres(tmp_path / "pg"), EmbeddedValkey(tmp_path / "valkey")
+    postgres.start()
+    valkey.start()
+    migrate(postgres.url())
+    urls = SimpleNamespace(app_url=postgres.url(role="app"))
+    gone = [psutil.Process(server.pid) for server in (postgres, valkey)]
+    gone += gone[0].children(recursive=True)
+    try:
+        with supervised(urls, valkey.url, "memory://", tmp_path) as process:
+            for server in gone:
+                with suppress(psutil.NoSuchProcess):
+                    server.suspend() if hang else server.kill()
+            time.sleep(GONE_S)
+            assert stop(process) < GONE_STOP_MAX_S
+    finally:
+        for server in gone:
+            with suppress(psutil.NoSuchProcess):
+                server.resume()
+        valkey.stop()
+        postgres.stop()

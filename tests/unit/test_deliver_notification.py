@@ -251,6 +251,34 @@ async def test_lost_answer_is_sent_again_and_flagged(office) -> None:
     assert (len(office.mail.sent), view.maybe_twice) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("policy", "results", "copies"),
+    [
+        (AmbiguousMail.RESEND, [Delivered.RETRIED, Delivered.SENT], 2),
+        (AmbiguousMail.HOLD, [Delivered.DEAD, Delivered.SKIPPED], 1),
+        (AmbiguousMail.ASK, [Delivered.SENT, Delivered.SKIPPED], 1),
+    ],
+)
+async def test_fault_after_the_hand_over_leaves_a_doubt(office, policy, results, copies) -> None:
+    office = deciding(office, policy)
+    sent = await seed_message(office.store)
+    finish, faults = office.store.outbox.finish, [KeyError("fault")]
+
+    async def faulty(claim, record):
+        if faults:
+            raise faults.pop()
+        return await finish(claim, record)
+
+    office.store.outbox.finish = faulty
+    first = await office.deliver(sent)
+    office.clock.advance(seconds=2)
+
+    assert [first, await office.deliver(sent)] == results
+    assert len(office.mail.sent) == copies
+    # One that the provider was asked about is known to have come once.
+    assert (await office.view(sent)).maybe_twice == (policy is not AmbiguousMail.ASK)
+
+
 async def test_lost_answer_is_held_where_nothing_may_come_twice(office) -> None:
     office = deciding(office, AmbiguousMail.HOLD)
     office.mail.refusals = [LOST]

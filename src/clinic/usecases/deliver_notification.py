@@ -48,6 +48,7 @@ from clinic.ports.notifier import Notifier, TransportError
 from clinic.ports.outbox import Outbox
 
 logger = logging.getLogger(__name__)
+_BROKE = "message %s of kind %s broke"
 
 T = TypeVar("T")
 
@@ -133,8 +134,8 @@ async def deliver_notification(courier: Courier, *, clinic_id: UUID, message_id:
         raise
     except Exception as error:
         # A message that cannot be written out must not come back at once, and not for ever.
-        logger.exception("message %s of kind %s broke", message_id, claim.message.kind)
-        return await _again(courier, claim, f"{type(error).__name__}: {error}", ambiguous=False)
+        logger.exception(_BROKE, claim.message.id, claim.message.kind)
+        return await _again(courier, claim, _words_of(error), ambiguous=False)
     if delivery.result is not Delivered.SENT:
         return delivery
     late = (claim.claimed_at - claim.message.scheduled_for).total_seconds()
@@ -182,11 +183,23 @@ async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
     notifier, channel = _notifier(courier, claim)
     letter = letter_for(courier, claim)
 
+    permitted = False
+
     async def may_send() -> bool:
-        return await courier.outbox.begin_sending(claim, lease=courier.lease)
+        nonlocal permitted
+        permitted = await courier.outbox.begin_sending(claim, lease=courier.lease)
+        return permitted
 
     try:
         handed_over = await notifier.deliver(letter, may_send)
+        if not handed_over:
+            # Somebody else's by now, or no longer right: the row tells the next one who looks.
+            return await _after_withdrawal(courier, claim)
+        return await _log(
+            courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
+        )
+    except (TemporaryFailure, asyncio.CancelledError):
+        raise
     except TransportError as error:
         # What comes up while the answer is awaited leaves open whether it was taken.
         if error.permanent:
@@ -198,29 +211,29 @@ async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
                 error=error.message,
                 channel=channel,
             )
-        if error.ambiguous and courier.on_ambiguous is not AmbiguousMail.RESEND:
-            return await _settle_lost_answer(courier, claim, notifier, letter, channel, error)
+        if error.ambiguous:
+            return await _in_doubt(courier, claim, notifier, letter, channel, error.message)
         return await _again(
-            courier,
-            claim,
-            error.message,
-            ambiguous=error.ambiguous,
-            of_channel=error.of_channel,
+            courier, claim, error.message, ambiguous=False, of_channel=error.of_channel
         )
-    if not handed_over:
-        # Somebody else's by now, or no longer right: the row tells the next one who looks.
-        return await _after_withdrawal(courier, claim)
-    return await _log(courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel)
+    except Exception as error:
+        if not permitted:
+            raise
+        logger.exception(_BROKE, claim.message.id, claim.message.kind)
+        return await _in_doubt(courier, claim, notifier, letter, channel, _words_of(error))
 
 
-async def _settle_lost_answer(
+async def _in_doubt(
     courier: Courier,
     claim: Claim,
     notifier: Notifier,
     letter: Letter,
     channel: str,
-    error: TransportError,
+    error: str,
 ) -> Delivery:
+    """Decide about a message that may have been taken just now."""
+    if courier.on_ambiguous is AmbiguousMail.RESEND:
+        return await _again(courier, claim, error, ambiguous=True)
     took = (
         await notifier.took(letter.message_id)
         if courier.on_ambiguous is AmbiguousMail.ASK
@@ -231,8 +244,8 @@ async def _settle_lost_answer(
             courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
         )
     if took is False:
-        return await _again(courier, claim, error.message, ambiguous=False)
-    aside = courier.outbox.set_aside(claim, error=error.message, ambiguous=True)
+        return await _again(courier, claim, error, ambiguous=False)
+    aside = courier.outbox.set_aside(claim, error=shortened(error), ambiguous=True)
     return await _ended(aside, Delivered.DEAD)
 
 
@@ -325,6 +338,10 @@ def _account_token(courier: Courier, claim: Claim) -> str:
         ),
         bound_to=bound_to(purpose, email=addressee.email, password_hash=password_hash),
     )
+
+
+def _words_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 async def _again(

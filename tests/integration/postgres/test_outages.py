@@ -12,6 +12,7 @@ import pytest
 from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.connecting import Limits
+from clinic.adapters.postgres.hot_connection import HotConnection
 from clinic.adapters.postgres.migrations import migrate
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
 from clinic.testing.builders import World, seed_booking, seed_world
@@ -95,10 +96,16 @@ async def test_connection_lost_in_a_unit_of_work_changes_nothing(
     assert await store.people.clinics() == [world.clinic]
 
 
-class Wire:
-    """Stands between a store and its server; cut, it brings requests but no answers."""
+#: of ReadyForQuery, without which nobody knows that a statement has been committed
+LAST_WORD_BYTES = 6
 
-    def __init__(self, url: str) -> None:
+
+class Wire:
+    """Stands between a store and its server; cut, it brings requests but no answers, or answers but
+    for their last word."""
+
+    def __init__(self, url: str, *, at_last_word: bool) -> None:
+        self._at_last_word = at_last_word
         self._server = psycopg.conninfo.conninfo_to_dict(url)
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,14 +144,22 @@ class Wire:
         with suppress(OSError):
             while data := await reader.read(65536):
                 if answers and self.is_cut:
+                    if self._at_last_word:
+                        writer.write(data[:-LAST_WORD_BYTES])
                     return
                 writer.write(data)
         if not answers:
             writer.close()
 
 
-async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(postgres_urls) -> None:
-    async with Wire(postgres_urls.app_url) as wire:
+at_last_word = pytest.mark.parametrize("at_last_word", [False, True])
+
+
+@at_last_word
+async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(
+    postgres_urls, at_last_word: bool
+) -> None:
+    async with Wire(postgres_urls.app_url, at_last_word=at_last_word) as wire:
         store = PostgresStore(wire.url)
         await store.open()
         world = await seed_world(store)
@@ -161,10 +176,11 @@ async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(postg
         await store.close()
 
 
+@at_last_word
 async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
-    postgres_urls,
+    postgres_urls, at_last_word: bool
 ) -> None:
-    async with Wire(postgres_urls.app_url) as wire:
+    async with Wire(postgres_urls.app_url, at_last_word=at_last_word) as wire:
         store = PostgresStore(wire.url)
         await store.open()
         world = await seed_world(store)
@@ -184,6 +200,26 @@ async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
         assert facts.slot is not None
         assert facts.slot.taken
         await store.close()
+
+
+async def test_next_connection_is_left_alone_by_one_that_was_lost(postgres_urls) -> None:
+    """Both have had the same file descriptor."""
+    async with Wire(postgres_urls.app_url, at_last_word=True) as wire:
+        lost = await HotConnection.connect(wire.url, autocommit=True)
+        assert await lost.fetch("SELECT 1", ()) == [(1,)]
+        number = lost.fileno()
+        wire.is_cut = True
+        with pytest.raises(psycopg.Error):
+            await lost.fetch("SELECT 1", ())
+    others = [await HotConnection.connect(postgres_urls.app_url, autocommit=True)]
+    while others[-1].fileno() != number:
+        others.append(await HotConnection.connect(postgres_urls.app_url, autocommit=True))
+    assert await others[-1].fetch("SELECT 2", ()) == [(2,)]
+    await lost.close()
+    async with asyncio.timeout(SOON_S):
+        assert await others[-1].fetch("SELECT 3", ()) == [(3,)]
+    for other in others:
+        await other.close()
 
 
 @pytest.mark.slow

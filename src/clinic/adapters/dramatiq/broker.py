@@ -15,21 +15,29 @@ from clinic.adapters.dramatiq.scripts import SET_ASIDE
 
 logger = logging.getLogger(__name__)
 
-SOCKET_TIMEOUT_S = 10.0
+SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
 #: how long a worker may be silent before another takes over what it fetched
 HEARTBEAT_TIMEOUT_MS = 15_000
+
+
+class _SharedRetry(Retry):
+    """One for every connection, each of which would copy it."""
+
+    def __deepcopy__(self, _memo: object) -> "_SharedRetry":
+        return self
 
 
 class Broker(RedisBroker):
     """A broker without middleware: nothing is retried or delayed here, the outbox does both."""
 
     def __init__(self, url: str, *, namespace: str, poison_key: str) -> None:
+        self._retry = _SharedRetry(ExponentialBackoff(cap=0.5, base=0.05), 3)
         client = redis.Redis.from_url(
             url,
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            retry=self._retry,
             retry_on_error=[redis.ConnectionError, redis.TimeoutError],
         )
         super().__init__(  # type: ignore[no-untyped-call]
@@ -46,6 +54,10 @@ class Broker(RedisBroker):
     @property
     def consumer_class(self) -> type[_RedisConsumer]:
         return _Consumer
+
+    def stop_retrying(self) -> None:
+        """Let what fails from now on fail at once, even what is being retried."""
+        self._retry.update_retries(0)
 
     def set_aside(self, queue_name: str, data: bytes) -> None:
         """Keep what is no message for somebody to look at."""

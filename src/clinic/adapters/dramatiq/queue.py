@@ -177,6 +177,8 @@ class DramatiqQueue(JobQueue):
 
     async def stop(self, *, timeout_s: float) -> None:
         worker, self._worker = self._worker, None
+        if self._broker is not None:
+            self._broker.stop_retrying()
         if worker is not None:
             # In a thread: what has begun needs this loop in order to end.
             await asyncio.to_thread(worker.stop, int(timeout_s * 1000))

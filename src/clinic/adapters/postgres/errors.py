@@ -77,7 +77,7 @@ def meaning_of(error: psycopg.Error) -> ClinicError | None:
     if error.sqlstate is None:
         # libpq and the pool have no SQLSTATE to tell: no connection, or one that broke. The
         # driver's own DataError is a text that PostgreSQL cannot hold.
-        if isinstance(error, psycopg.OperationalError):
+        if _is_of_connection(error):
             return TemporaryFailure()
         return InvalidInput() if isinstance(error, psycopg.DataError) else None
     if _OUTAGE_SQLSTATES.fullmatch(error.sqlstate):
@@ -91,11 +91,20 @@ def meaning_at_commit(error: psycopg.Error) -> ClinicError | None:
     Whoever loses the connection then cannot know whether the server had done it.
     """
     sqlstate = error.sqlstate
-    if sqlstate is None and isinstance(error, psycopg.OperationalError):
+    if sqlstate is None and _is_of_connection(error):
         return OutcomeUnknown()
     if sqlstate is not None and _LOST_SQLSTATES.fullmatch(sqlstate):
         return OutcomeUnknown()
     return meaning_of(error)
+
+
+def _is_of_connection(error: psycopg.Error) -> bool:
+    """Say whether an error without SQLSTATE is of the connection.
+
+    A connection that breaks within an answer gives a result that libpq itself wrote, of which
+    psycopg makes the error that it has for unknown SQLSTATEs.
+    """
+    return isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
 
 
 class translated:  # noqa: N801 - read as a verb, in `with translated():`

@@ -140,14 +140,15 @@ class HotConnection(psycopg.AsyncConnection[Row]):
                 last = result
                 result = pgconn.get_result()
         except psycopg.Error as error:
-            # libpq has closed the socket.
-            self._unwatch()
             answered.set_exception(error)
-            return
-        if last is None:
-            answered.set_exception(psycopg.OperationalError("the server sent no answer"))
         else:
-            answered.set_result(last)
+            if last is None:
+                answered.set_exception(psycopg.OperationalError("the server sent no answer"))
+            else:
+                answered.set_result(last)
+        if pgconn.status != pq.ConnStatus.OK:
+            # libpq has closed the socket, and the next one opened gets its number.
+            self._unwatch()
 
     def _unwatch(self) -> None:
         """Leave the socket alone; before it is closed, since another may get its number then."""
