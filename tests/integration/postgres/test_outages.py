@@ -244,6 +244,18 @@ async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) ->
         while not await _books(store, world):
             assert time.monotonic() - began < SOON_S
 
+        # Who asks meanwhile is answered as soon as it is back.
+        patient = PostgresStore(server.url(role="app"), limits=Limits(pool_timeout_s=60))
+        await patient.open()
+        await asyncio.to_thread(server.kill9)
+        what = (world.clinic.id, world.slots[0].id, world.patients[0].id, None)
+        asked = [asyncio.create_task(patient.desk.look(*what)) for _ in range(12)]
+        await asyncio.sleep(2)
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(SOON_S):
+            assert all(facts.slot for facts in await asyncio.gather(*asked))
+
+        await patient.close()
         assert await store.people.clinics() == [world.clinic]
         await store.close()
     finally:

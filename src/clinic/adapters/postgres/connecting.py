@@ -12,7 +12,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from clinic.adapters.postgres.hot_connection import HotConnection
-from clinic.adapters.postgres.hot_pool import HotPool
+from clinic.adapters.postgres.hot_pool import LOOK_AGAIN_S, HotPool
 
 CONNECT_TIMEOUT_S = 5
 APPLICATION_NAME = "clinic"
@@ -102,9 +102,9 @@ def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
         check=check,
         name="clinic",
         timeout=limits.pool_timeout_s,
-        # Given up soon, a lost server is looked for again by the next caller: the pool's own
-        # pauses between attempts double for minutes.
-        reconnect_timeout=1.0,
+        # Given up soon, a lost server is looked for again by whoever waits: the opener's own pauses
+        # between attempts double for minutes.
+        reconnect_timeout=LOOK_AGAIN_S,
     )
     return HotPool(opener, size=size, timeout_s=limits.pool_timeout_s)
 

@@ -10,6 +10,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from clinic.adapters.postgres.hot_connection import HotConnection
 
+#: how soon a server that is away is looked for again while callers wait
+LOOK_AGAIN_S = 0.5
+
 
 class HotPool:
     """At most `size` connections of `opener`; who finds none waits its turn, up to `timeout_s`."""
@@ -52,10 +55,21 @@ class HotPool:
                 if not connection.is_stale():
                     return connection
                 await self._replace(connection)
-            return await self._opener.getconn()
+            return await self._opened()
         except BaseException:
             self._next()
             raise
+
+    async def _opened(self) -> HotConnection:
+        """Return a connection of the opener's. Raises psycopg.Error."""
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        while True:
+            try:
+                # Each call makes the opener look for its server, which one long wait would not.
+                return await self._opener.getconn(LOOK_AGAIN_S)
+            except PoolTimeout:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
 
     async def give_back(self, connection: HotConnection) -> None:
         """Take a connection back, whatever has become of it."""
