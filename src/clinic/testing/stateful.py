@@ -311,8 +311,14 @@ class StoreComparison(RuleBasedStateMachine):
         doctor_id = None if everyone else self.doctors[doctor % DOCTORS].id
 
         def open_them(side: Side) -> Awaitable[object]:
-            people = side.store.people
-            return open_slots(people=people, actor=actor, doctor_id=doctor_id, **side.writes)
+            # One after the other, so that both sides give the same ids to the same slots.
+            return open_slots(
+                people=side.store.people,
+                actor=actor,
+                doctor_id=doctor_id,
+                at_once=1,
+                **side.writes,
+            )
 
         self.both(open_them)
         before = self.slots

@@ -1,6 +1,7 @@
 """Bring a doctor's slots in line with the hours: the one place where slots are made and retired."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
@@ -19,6 +20,8 @@ from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.transactions import Commits
 
+#: doctors: while the rows of one are written, the slots of another are planned
+AT_ONCE = 2
 #: is told how many doctors are done, of how many, and how many slots the last one got
 Progress = Callable[[int, int, int], None]
 
@@ -44,10 +47,11 @@ async def open_slots(
     until: date | None = None,
     reason: str | None = None,
     on_progress: Progress | None = None,
+    at_once: int = AT_ONCE,
 ) -> Opened:
     """Open the slots of one doctor, or of all, from now until the day `until` (included; default
-    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own, and
-    after each `on_progress` is told.
+    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own,
+    `at_once` of them side by side, and after each `on_progress` is told.
 
     Raises PermissionDenied, DoctorNotFound, InvalidInput.
     """
@@ -58,17 +62,35 @@ async def open_slots(
         permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
         doctors = [doctor_id]
     opened: list[Opened] = []
-    for each in doctors:
-        opened.append(
-            await _open_one(transactions, clock, new_id, actor, each, until=until, reason=reason)
-        )
-        if on_progress is not None:
-            on_progress(len(opened), len(doctors), opened[-1].added)
+    waiting = iter(doctors)
+
+    async def open_next() -> None:
+        for each in waiting:
+            opened.append(
+                await _open_one(
+                    transactions, clock, new_id, actor, each, until=until, reason=reason
+                )
+            )
+            if on_progress is not None:
+                on_progress(len(opened), len(doctors), opened[-1].added)
+
+    await _together([open_next() for _ in range(min(at_once, len(doctors)))])
     return Opened(
         sum(one.added for one in opened),
         sum(one.retired for one in opened),
         tuple(view for one in opened for view in one.stranded),
     )
+
+
+async def _together(works: Sequence[Coroutine[None, None, None]]) -> None:
+    """Run them side by side; the first that fails ends the others, and its error is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _open_one(

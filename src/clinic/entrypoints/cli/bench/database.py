@@ -76,8 +76,8 @@ FROM generate_series(0, %(doctors)s - 1) d, generate_series(0, %(times)s - 1) t,
 """
 
 # What is slower to keep up row by row than to make at the end, with what depends on it. Not what
-# keeps slots from overlapping: made at the end its index has full pages, each of which splits at its
-# first booking, which nothing does where slots were opened day by day.
+# keeps slots from overlapping: made at the end its index has full pages, each of which splits at
+# its first booking, which nothing does where slots were opened day by day.
 _CONSTRAINTS = """
 SELECT conname, conrelid::regclass::text, pg_get_constraintdef(oid), contype::text
 FROM pg_constraint
