@@ -28,11 +28,17 @@ class Connection:
 class Opener:
     """What opens connections and takes broken ones back."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, away: int = 0) -> None:
         self.opened = 0
+        #: how often it finds no server before it does
+        self.away = away
         self.returned: list[Connection] = []
 
-    async def getconn(self) -> Connection:
+    async def getconn(self, _timeout_s: float) -> Connection:
+        await asyncio.sleep(0)
+        if self.away:
+            self.away -= 1
+            raise PoolTimeout
         self.opened += 1
         return Connection()
 
@@ -52,6 +58,26 @@ async def test_connection_given_back_is_lent_again() -> None:
 
     for _ in range(5):
         await pool.give_back(await pool.take())
+
+    assert opener.opened == 1
+
+
+async def test_server_that_is_away_is_looked_for_again_while_somebody_waits() -> None:
+    opener = Opener(away=3)
+
+    await a_pool(opener).take()
+
+    assert (opener.away, opener.opened) == (0, 1)
+
+
+async def test_who_waits_too_long_for_a_server_is_sent_away_and_the_next_may_try() -> None:
+    opener = Opener(away=10_000_000)
+    pool = a_pool(opener, timeout_s=0.02)
+    with pytest.raises(PoolTimeout):
+        await pool.take()
+
+    opener.away = 0
+    await pool.take()
 
     assert opener.opened == 1
 

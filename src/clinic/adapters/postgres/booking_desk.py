@@ -27,14 +27,14 @@ class PostgresBookingDesk:
         request: IdempotentRequest | None,
         session_id: UUID | None = None,
     ) -> BookingFacts:
-        """Return what is committed now, in one round trip. Raises ClinicNotFound."""
+        """Return what is committed now, in one round trip, which bookings share that look at the
+        same time. Raises ClinicNotFound."""
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
-        found = await self._session.fetch(
+        row = await self._session.ask(
             LOOK, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
         )
-        if not found:
+        if row is None:
             raise ClinicNotFound()
-        row = found[0]
         doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = row[7:14]
         patient, name, email, phone = row[14:18]
         return BookingFacts(

@@ -8,25 +8,33 @@ from collections.abc import Iterable
 
 from clinic.domain.appointments import OCCUPYING
 
-#: booking's read: one row while the clinic exists; what is absent is NULL
-#: $1 clinic, $2 slot, $3 patient, $4 principal and $5 key (NULL without a key), $6 session
+#: booking's read for many bookings at once, as Gathering asks: clinics, slots, patients, principals
+#: and keys (NULL without a key), sessions. One row while the clinic exists; what is absent is NULL.
 LOOK = """
-SELECT c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
-       c.reminder_leads_min,
-       s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, du.name,
-       p.user_id, pu.name, pu.email, pu.phone,
-       k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
-       xu.id IS NOT NULL
-FROM clinics c
-LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = $2
-LEFT JOIN users du ON du.id = s.doctor_id
-LEFT JOIN patients_profiles p ON p.clinic_id = c.id AND p.user_id = $3
-LEFT JOIN users pu ON pu.id = p.user_id
-LEFT JOIN idempotency_keys k ON k.clinic_id = c.id AND k.principal_id = $4 AND k.key = $5
-    AND k.recovery_point = 'finished'
-LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = $6 AND x.revoked_at IS NULL
-LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role
-WHERE c.id = $1
+SELECT asked.number, found.*
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
+         WITH ORDINALITY AS asked (clinic_id, slot_id, patient_id, principal_id, key, session_id,
+                                   number),
+     LATERAL (
+         SELECT c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
+                c.reminder_leads_min,
+                s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, du.name,
+                p.user_id, pu.name, pu.email, pu.phone,
+                k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
+                xu.id IS NOT NULL
+         FROM clinics c
+         LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
+         LEFT JOIN users du ON du.id = s.doctor_id
+         LEFT JOIN patients_profiles p ON p.clinic_id = c.id AND p.user_id = asked.patient_id
+         LEFT JOIN users pu ON pu.id = p.user_id
+         LEFT JOIN idempotency_keys k ON k.clinic_id = c.id
+             AND k.principal_id = asked.principal_id AND k.key = asked.key
+             AND k.recovery_point = 'finished'
+         LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
+             AND x.revoked_at IS NULL
+         LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role
+         WHERE c.id = asked.clinic_id LIMIT 1
+     ) found
 """
 
 _MESSAGES = """,

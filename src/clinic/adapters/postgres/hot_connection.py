@@ -189,8 +189,13 @@ def _string(parameter: str) -> bytes:
 
 
 def _list(parameter: list[object]) -> bytes:
-    items = (_string(str(item)).replace(b"\\", b"\\\\") for item in parameter)
-    return b"{" + b",".join([b'"%s"' % item.replace(b'"', b'\\"') for item in items]) + b"}"
+    return b"{" + b",".join([_item(item) for item in parameter]) + b"}"
+
+
+def _item(item: object) -> bytes:
+    if item is None:
+        return b"NULL"
+    return b'"%s"' % _string(str(item)).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def _other(parameter: object) -> bytes:
