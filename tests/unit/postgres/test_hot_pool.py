@@ -34,6 +34,8 @@ class Opener:
         self.away = away
         self.returned: list[Connection] = []
 
+    async def open(self) -> None: ...
+
     async def getconn(self, _timeout_s: float) -> Connection:
         await asyncio.sleep(0)
         if self.away:
@@ -66,6 +68,16 @@ async def test_server_that_is_away_is_looked_for_again_while_somebody_waits() ->
     opener = Opener(away=3)
 
     await a_pool(opener).take()
+
+    assert (opener.away, opener.opened) == (0, 1)
+
+
+async def test_opening_waits_for_a_server_that_is_still_starting() -> None:
+    opener = Opener(away=3)
+    pool = a_pool(opener)
+
+    await pool.open(5)
+    await pool.take()
 
     assert (opener.away, opener.opened) == (0, 1)
 

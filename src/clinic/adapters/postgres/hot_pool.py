@@ -33,8 +33,7 @@ class HotPool:
     async def open(self, timeout_s: float) -> None:
         """Connect; once. Raises psycopg.Error."""
         await self._opener.open()
-        async with self._opener.connection(timeout_s):
-            return
+        self._free.append(await self._opened(timeout_s))
 
     async def close(self) -> None:
         """Close every connection, those that are lent when they come back."""
@@ -55,14 +54,14 @@ class HotPool:
                 if not connection.is_stale():
                     return connection
                 await self._replace(connection)
-            return await self._opened()
+            return await self._opened(self._timeout_s)
         except BaseException:
             self._next()
             raise
 
-    async def _opened(self) -> HotConnection:
+    async def _opened(self, timeout_s: float) -> HotConnection:
         """Return a connection of the opener's. Raises psycopg.Error."""
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             try:
                 # Each call makes the opener look for its server, which one long wait would not.

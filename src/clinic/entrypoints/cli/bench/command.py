@@ -22,7 +22,7 @@ from clinic.entrypoints.cli.bench.booking import measure_booking, measure_yardst
 from clinic.entrypoints.cli.bench.figures import Record, summary
 from clinic.entrypoints.cli.bench.flash import measure_flash
 from clinic.entrypoints.cli.bench.graphql import measure_graphql
-from clinic.entrypoints.cli.bench.machine import describe_database, describe_machine
+from clinic.entrypoints.cli.bench.machine import describe_database, describe_machine, memory_mb
 from clinic.entrypoints.cli.bench.opening import measure_opening
 from clinic.entrypoints.cli.bench.ratios import ratios_of
 from clinic.entrypoints.cli.bench.reads import measure_reads
@@ -48,14 +48,6 @@ PARTS: Mapping[str, Callable[[Bench], None]] = {
     "startup": measure_startup,
 }
 ROUNDS_MAX = 50
-#: a server with some memory, and without checkpoints in the middle of every measurement; commits
-#: are as safe as ever
-POSTGRES_SETTINGS = {
-    "shared_buffers": "1GB",
-    "max_wal_size": "8GB",
-    "checkpoint_timeout": "30min",
-    "max_connections": "200",
-}
 YARDSTICK_NEEDS = ("fastapi", "asyncpg", "pydantic")
 
 
@@ -113,7 +105,7 @@ def measure(
     record = Record()
     folder = Path(tempfile.mkdtemp(prefix="clinic-bench-"))
     try:
-        with bench_servers(folder / "data", POSTGRES_SETTINGS) as servers:
+        with bench_servers(folder / "data", postgres_settings()) as servers:
             database = describe_database(servers.superuser_url)
             run = Bench(
                 servers,
@@ -142,6 +134,17 @@ def measure(
         "postgresql": database,
     }
     return summary(record, ratios, part_of, machine=describe_machine(), conditions=conditions)
+
+
+def postgres_settings() -> dict[str, str]:
+    """Return those of a server with a quarter of the machine's memory, as is usual, and without
+    checkpoints in the middle of every measurement; commits are as safe as ever."""
+    return {
+        "shared_buffers": f"{memory_mb() // 4}MB",
+        "max_wal_size": "8GB",
+        "checkpoint_timeout": "30min",
+        "max_connections": "200",
+    }
 
 
 def _measure_part(name: str, run: Bench) -> None:

@@ -17,16 +17,21 @@ TUNED = ("shared_buffers", "max_wal_size")
 
 def describe_machine() -> dict[str, Any]:
     """Return processor, memory, system and versions; nothing that names the machine."""
-    import psutil
-
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "memory_gb": round(memory_mb() / 1024, 1),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def memory_mb() -> int:
+    """Return how much memory the machine has."""
+    import psutil
+
+    return int(psutil.virtual_memory().total) >> 20
 
 
 def describe_database(superuser_url: str) -> dict[str, str]:
