@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import cast
@@ -152,54 +153,49 @@ class Wire:
             writer.close()
 
 
-at_last_word = pytest.mark.parametrize("at_last_word", [False, True])
-
-
-@at_last_word
-async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(
-    postgres_urls, at_last_word: bool
-) -> None:
-    async with Wire(postgres_urls.app_url, at_last_word=at_last_word) as wire:
+@pytest.fixture(params=[False, True], ids=["before the answer", "at its last word"])
+async def wired(request, postgres_urls) -> AsyncIterator[tuple[Wire, PostgresStore]]:
+    """A store and the wire that it hangs on."""
+    async with Wire(postgres_urls.app_url, at_last_word=request.param) as wire:
         store = PostgresStore(wire.url)
         await store.open()
-        world = await seed_world(store)
-        renamed = replace(world.clinic, name="Hillside")
-        async with store.begin() as unit:
-            await unit.people.replace_clinic(renamed)
-            wire.is_cut = True
-            with pytest.raises(OutcomeUnknown):
-                await unit.commit()
-        wire.is_cut = False
-
-        # It is done, and to say that nothing was changed would have been wrong.
-        assert await store.people.clinics() == [renamed]
+        yield wire, store
         await store.close()
 
 
-@at_last_word
-async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
-    postgres_urls, at_last_word: bool
-) -> None:
-    async with Wire(postgres_urls.app_url, at_last_word=at_last_word) as wire:
-        store = PostgresStore(wire.url)
-        await store.open()
-        world = await seed_world(store)
-        # Prepared before, so that the statement itself is what is lost.
-        for patient, slot in zip(world.patients, world.slots, strict=False):
-            await seed_booking(store, world.clinic, slot, patient)
-        free = world.slots[3]
+async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(wired) -> None:
+    wire, store = wired
+    world = await seed_world(store)
+    renamed = replace(world.clinic, name="Hillside")
+    async with store.begin() as unit:
+        await unit.people.replace_clinic(renamed)
         wire.is_cut = True
         with pytest.raises(OutcomeUnknown):
-            await seed_booking(store, world.clinic, free, world.patients[0])
-        with pytest.raises(TemporaryFailure) as reading:
-            await store.people.clinics()
-        wire.is_cut = False
+            await unit.commit()
+    wire.is_cut = False
 
-        assert type(reading.value) is TemporaryFailure
-        facts = await store.desk.look(world.clinic.id, free.id, world.patients[0].id, None)
-        assert facts.slot is not None
-        assert facts.slot.taken
-        await store.close()
+    # It is done, and to say that nothing was changed would have been wrong.
+    assert await store.people.clinics() == [renamed]
+
+
+async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(wired) -> None:
+    wire, store = wired
+    world = await seed_world(store)
+    # Prepared before, so that the statement itself is what is lost.
+    for patient, slot in zip(world.patients, world.slots, strict=False):
+        await seed_booking(store, world.clinic, slot, patient)
+    free = world.slots[3]
+    wire.is_cut = True
+    with pytest.raises(OutcomeUnknown):
+        await seed_booking(store, world.clinic, free, world.patients[0])
+    with pytest.raises(TemporaryFailure) as reading:
+        await store.people.clinics()
+    wire.is_cut = False
+
+    assert type(reading.value) is TemporaryFailure
+    facts = await store.desk.look(world.clinic.id, free.id, world.patients[0].id, None)
+    assert facts.slot is not None
+    assert facts.slot.taken
 
 
 async def test_next_connection_is_left_alone_by_one_that_was_lost(postgres_urls) -> None:

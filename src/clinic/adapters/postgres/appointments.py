@@ -57,7 +57,7 @@ class PostgresAppointmentReader:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`."""
         place = page.after
         backwards = place is not None and place.backwards
-        conditions, given = _filters(query, 3)
+        conditions, given = _filters(query)
         values = [query.scope.clinic_id, page.one_more, *given]
         if place is not None:
             sign, at = "<" if backwards else ">", len(values) + 1
@@ -71,7 +71,7 @@ class PostgresAppointmentReader:
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
         """Return at most `limit` appointments by (starts_at, id), with names and nothing else."""
-        conditions, given = _filters(query, 3)
+        conditions, given = _filters(query)
         values = [query.scope.clinic_id, limit, *given]
         rows = await self._session.fetch(hot_schedule(conditions), values)
         return [ScheduleEntry._make((*row[:6], STATUSES[row[6]], row[7])) for row in rows]
@@ -165,8 +165,8 @@ class PostgresAppointments(PostgresAppointmentReader):
                 await connection.execute(insert(notification_outbox), rows)
 
 
-def _filters(query: AppointmentQuery, first: int) -> tuple[list[str], list[object]]:
-    """Return the conditions on `a`, numbered from `first`, and the value of each."""
+def _filters(query: AppointmentQuery) -> tuple[list[str], list[object]]:
+    """Return the conditions on `a`, numbered from $3 as listings take them, and their values."""
     filters: list[tuple[str, object]] = [
         ("a.doctor_id = ${}", query.scope.doctor_id),
         ("a.doctor_id = ${}", query.doctor_id),
@@ -178,7 +178,7 @@ def _filters(query: AppointmentQuery, first: int) -> tuple[list[str], list[objec
         ("a.status = ANY (${}::text[])", [each.value for each in query.statuses] or None),
     ]
     given = [each for each in filters if each[1] is not None]
-    conditions = [text.format(at) for at, (text, _) in enumerate(given, first)]
+    conditions = [text.format(at) for at, (text, _) in enumerate(given, 3)]
     return conditions, [value for _, value in given]
 
 

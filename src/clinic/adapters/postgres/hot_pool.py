@@ -63,11 +63,12 @@ class HotPool:
         """Return a connection of the opener's. Raises psycopg.Error."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
+            left_s = deadline - asyncio.get_running_loop().time()
             try:
                 # Each call makes the opener look for its server, which one long wait would not.
-                return await self._opener.getconn(LOOK_AGAIN_S)
+                return await self._opener.getconn(min(LOOK_AGAIN_S, left_s))
             except PoolTimeout:
-                if asyncio.get_running_loop().time() >= deadline:
+                if left_s <= LOOK_AGAIN_S:
                     raise
 
     async def give_back(self, connection: HotConnection) -> None:

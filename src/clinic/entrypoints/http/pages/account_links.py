@@ -1,5 +1,8 @@
 """The pages behind the links of account mail. GET shows, only POST acts."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
 from clinic.domain.errors import LinkInvalid, PasswordRefused
 from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.rate_limits import RateClass
@@ -19,6 +22,24 @@ _TAG = "Pages"
 _VERIFICATION = Purpose.EMAIL_VERIFICATION.name.lower()
 _RESET = Purpose.PASSWORD_RESET.name.lower()
 
+_Handler = Callable[[Call, str], Awaitable[Reply]]
+
+
+def _unless_refused(name: str) -> Callable[[_Handler], _Handler]:
+    """Let a page of a link that does not hold say so, in the words of this purpose."""
+
+    def make(handler: _Handler) -> _Handler:
+        @wraps(handler)
+        async def answer(call: Call, token: str) -> Reply:
+            try:
+                return await handler(call, token)
+            except LinkInvalid as error:
+                return _refused(error, name)
+
+        return answer
+
+    return make
+
 
 @endpoint(
     "GET",
@@ -28,13 +49,10 @@ _RESET = Purpose.PASSWORD_RESET.name.lower()
     answers=None,
     needs=None,
 )
+@_unless_refused(_VERIFICATION)
 async def get_verification(call: Call, token: str) -> Reply:
     """Ask; opening the link verifies nothing."""
-    try:
-        page = await _shown(call, token, Purpose.EMAIL_VERIFICATION)
-    except LinkInvalid as error:
-        return _refused(error, _VERIFICATION)
-    return _asked(page, token)
+    return _asked(await _shown(call, token, Purpose.EMAIL_VERIFICATION), token)
 
 
 @endpoint(
@@ -45,21 +63,19 @@ async def get_verification(call: Call, token: str) -> Reply:
     answers=None,
     needs=None,
 )
+@_unless_refused(_VERIFICATION)
 async def post_verification(call: Call, token: str) -> Reply:
     """Note that the address is verified, once."""
     services = call.services
-    try:
-        page = await verify_email(
-            token,
-            store=services.store,
-            transactions=services.transactions,
-            signer=_signer(call),
-            clock=services.clock,
-            new_id=services.new_id,
-            origin=Origin(call.request_id, call.address),
-        )
-    except LinkInvalid as error:
-        return _refused(error, _VERIFICATION)
+    page = await verify_email(
+        token,
+        store=services.store,
+        transactions=services.transactions,
+        signer=_signer(call),
+        clock=services.clock,
+        new_id=services.new_id,
+        origin=Origin(call.request_id, call.address),
+    )
     return _done(page, _VERIFICATION)
 
 
@@ -71,13 +87,10 @@ async def post_verification(call: Call, token: str) -> Reply:
     answers=None,
     needs=None,
 )
+@_unless_refused(_RESET)
 async def get_reset(call: Call, token: str) -> Reply:
     """A form for the password; opening the link spends nothing."""
-    try:
-        page = await _shown(call, token, Purpose.PASSWORD_RESET)
-    except LinkInvalid as error:
-        return _refused(error, _RESET)
-    return _form(200, page, token)
+    return _form(200, await _shown(call, token, Purpose.PASSWORD_RESET), token)
 
 
 @endpoint(
@@ -89,6 +102,7 @@ async def get_reset(call: Call, token: str) -> Reply:
     needs=None,
     rate=RateClass.REGISTER,
 )
+@_unless_refused(_RESET)
 async def post_reset(call: Call, token: str) -> Reply:
     """Set the password, once, and end every session."""
     services = call.services
@@ -105,8 +119,6 @@ async def post_reset(call: Call, token: str) -> Reply:
             new_id=services.new_id,
             origin=Origin(call.request_id, call.address),
         )
-    except LinkInvalid as error:
-        return _refused(error, _RESET)
     except PasswordRefused as error:
         page = await _shown(call, token, Purpose.PASSWORD_RESET)
         return _form(status_of(type(error)), page, token, error.message)
