@@ -21,7 +21,7 @@ class MemoryRateLimiter:
         now_s = self._now_s()
         hits = self._hits.setdefault((limit.name, key), deque())
         self._hits.move_to_end((limit.name, key))
-        while hits and hits[0] <= now_s - limit.window_s:
+        while hits and now_s - hits[0] >= limit.window_s:
             hits.popleft()
         allowed = len(hits) < limit.quota
         if allowed:
@@ -29,7 +29,8 @@ class MemoryRateLimiter:
         # The key that was not used for longest has the least to lose.
         if len(self._hits) > KEYS_MAX:
             self._hits.popitem(last=False)
-        reset_s = hits[0] + limit.window_s - now_s if hits else float(limit.window_s)
+        # The age first: a float may round a later instant up, beyond the window.
+        reset_s = limit.window_s - (now_s - hits[0]) if hits else float(limit.window_s)
         return Verdict(limit, allowed, limit.quota - len(hits), reset_s)
 
     async def close(self) -> None:
