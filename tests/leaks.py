@@ -53,21 +53,23 @@ class Leaks:
 
     def found(self) -> list[str]:
         """Return a line for each leak in what was told since the last time, and forget that."""
-        leaks = [
+        # Servers in threads of this process tell on meanwhile.
+        told = list(self._told)
+        for what in told:
+            del self._told[what]
+        return [
             f"{kind} in {where}: {line}"
-            for where, text in self._told
+            for where, text in told
             for kind, line in self._leaks_in(where, text)
         ]
-        self._told.clear()
-        return leaks
 
     def _leaks_in(self, where: str, text: str) -> Iterator[tuple[str, str]]:
         for kind, pattern in PATTERNS.items():
             for match in pattern.finditer(text):
                 if not HARMLESS.search(match.group()):
                     yield kind, _masked_line(text, match.start(), match.end())
-        for word in self._secrets.keys() & set(_WORD.findall(text)):
-            for secret, kind in self._secrets[word].items():
+        for word in set(_WORD.findall(text)):
+            for secret, kind in list(self._secrets.get(word, {}).items()):
                 # Not within a longer word: "Patient A" is not in "Patient Ada".
                 found = re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text)
                 if found is not None:

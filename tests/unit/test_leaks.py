@@ -1,6 +1,9 @@
 """What watches the suite for leaks sees them, in this very process."""
 
+import itertools
 import logging
+import sys
+import threading
 
 import pytest
 from tests.leaks import LeakPlugin, Leaks
@@ -46,6 +49,30 @@ def test_a_patients_name_is_found_in_a_record_and_not_shown(leaks):
     logging.getLogger("clinic.anything").debug("booked for %s", NAME)
 
     assert leaks.found() == ["a patient's name in the log: clinic.anything DEBUG booked for Ot…"]
+
+
+def test_servers_in_threads_may_tell_while_the_watch_looks():
+    watch, switch_s = Leaks(), sys.getswitchinterval()
+    ended = threading.Event()
+
+    def tell() -> None:
+        for number in itertools.count():
+            watch.keep_secret("a password", f"horse{number % 500} battery")
+            watch.tell("the log", f"request {number % 500} answered")
+            if ended.is_set():
+                return
+
+    server = threading.Thread(target=tell)
+    sys.setswitchinterval(1e-6)
+    try:
+        server.start()
+        for _ in range(50):
+            watch.tell("the log", f"here is {NAME}@example.org")
+            assert any("an email address" in found for found in watch.found())
+    finally:
+        ended.set()
+        server.join()
+        sys.setswitchinterval(switch_s)
 
 
 def test_a_patients_name_is_found_in_a_traceback(leaks):
