@@ -1,6 +1,8 @@
 """The compiled execution against the stock one: the same answers, byte for byte."""
 
 import asyncio
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import graphql as g
@@ -165,9 +167,25 @@ async def _compiled(
         return await _stock(document, variables, source), False
 
 
-# The stock execution drops coroutines that it need not await once a sibling has failed.
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.fixture
+def _dropped_coroutines() -> Iterator[None]:
+    """See those off that the stock execution leaves behind, before another test does."""
+    yield
+    gc.collect()
+
+
+def drops_coroutines(test: Callable[..., None]) -> Callable[..., None]:
+    """Let the stock execution drop what it need not await once a sibling has failed."""
+    for mark in (
+        pytest.mark.usefixtures("_dropped_coroutines"),
+        pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+        pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    ):
+        test = mark(test)
+    return test
+
+
+@drops_coroutines
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=documents(), variables=VARIABLES, source=things | st.builds(_good, st.just(2)))
 def test_any_plain_document_gets_the_answer_of_the_stock_execution(
@@ -186,6 +204,7 @@ def test_any_plain_document_gets_the_answer_of_the_stock_execution(
         assert not compiled
 
 
+@drops_coroutines
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=documents(), variables=VARIABLES)
 def test_good_data_is_answered_by_the_plan_in_the_documents_order(
