@@ -87,10 +87,10 @@ async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (_free_slots(), "slots_free_idx"),
-        (_free_slots(doctor=True), "slots_free_by_doctor_idx"),
-        (_free_slots(specialty=True), "slots_free_by_specialty_idx"),
-        (hot.GLANCE, "slots_free_by_doctor_idx"),
+        (_free_slots(), "free_slots_starts_idx"),
+        (_free_slots(doctor=True), "free_slots_pkey"),
+        (_free_slots(specialty=True), "free_slots_specialty_idx"),
+        (hot.GLANCE, "free_slots_pkey"),
     ],
 )
 async def test_free_slots_are_read_from_their_own_index(
@@ -101,7 +101,7 @@ async def test_free_slots_are_read_from_their_own_index(
     for doctor in (world.doctor, world.colleague):
         await seed_slots(store, *(a_slot(doctor, MORNING + step * place) for place in range(2000)))
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
-        owner.execute("VACUUM ANALYZE slots, users")
+        owner.execute("VACUUM ANALYZE free_slots, users")
 
     plan = await _plan_kept(postgres_urls.app_url, statement)
 

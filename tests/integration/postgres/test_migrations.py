@@ -47,6 +47,10 @@ CATALOGUE = """
     SELECT t.relname, 'index', c.relname, pg_get_indexdef(c.oid), i.indisvalid::text, ''
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE {own}
+    UNION ALL
+    SELECT t.relname, 'option', option, '', '', ''
+    FROM pg_class t, unnest(t.reloptions) option
+    WHERE t.relkind IN ('r', 'p') AND {own}
     ORDER BY 1, 2, 3
 """.format(
     own="NOT t.relispartition AND t.relnamespace = current_schema()::regnamespace"
@@ -129,6 +133,21 @@ def test_migrating_again_changes_nothing(postgres_urls) -> None:
 
     assert _catalogue(postgres_urls.owner_url) == before
     assert current_revision(postgres_urls.owner_url) == head_revision()
+
+
+def test_migrations_that_stopped_half_way_can_be_begun_again(postgres_urls) -> None:
+    """Given a database where every migration that leaves its transaction has done its work
+    When they run once more, as after one that stopped before it was noted
+    Then they end, and nothing is different."""
+    before = _catalogue(postgres_urls.owner_url)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        # What is made in one transaction cannot be left half made.
+        owner.execute("ALTER TABLE users DROP email_verified_at, DROP link_version")
+        owner.execute("UPDATE alembic_version SET version_num = '0003'")
+
+    migrate(postgres_urls.owner_url)
+
+    assert _catalogue(postgres_urls.owner_url) == before
 
 
 def test_store_asks_for_no_later_schema_than_there_is() -> None:

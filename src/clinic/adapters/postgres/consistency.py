@@ -11,7 +11,12 @@ from clinic.adapters.postgres.connecting import connect_blocking
 from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
-from clinic.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, metadata
+from clinic.adapters.postgres.tables import (
+    APPEND_ONLY,
+    PARTITIONED,
+    TRIGGERS,
+    metadata,
+)
 from clinic.domain.appointments import OCCUPYING
 
 #: partitions that must be there beyond this month
@@ -41,7 +46,9 @@ def check_consistency(url: str, now: datetime) -> list[Finding]:
         connection.read_only = True
         return [
             *_flags_that_lie(connection),
+            *_listings_that_lie(connection),
             *_guards_missing(connection),
+            *_triggers_missing(connection),
             *_trails_open(connection),
             *_unindexed_keys(connection),
             *_months_missing(connection, now),
@@ -80,6 +87,46 @@ def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
             "somebody wrote past the service; set taken to what the appointments say, in one"
             " transaction that locks the slot",
         )
+
+
+def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+    query = """
+        SELECT id FROM (
+            SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at, true AS open
+            FROM slots WHERE state = 'OPEN' AND NOT taken
+        ) s
+        FULL JOIN (SELECT *, true AS listed FROM free_slots) f
+            USING (clinic_id, id, doctor_id, specialty, starts_at, ends_at)
+        WHERE open IS NULL OR listed IS NULL
+        GROUP BY clinic_id, id ORDER BY clinic_id, id LIMIT %s
+    """
+    found = [str(slot_id) for (slot_id,) in connection.execute(query, [SLOTS_NAMED_MAX])]
+    if found:
+        yield Finding(
+            f"free_slots differs from the open and free slots: {', '.join(found)}"
+            + (" and perhaps more" if len(found) == SLOTS_NAMED_MAX else ""),
+            "somebody wrote while the triggers of slots were off; as the owner, in one transaction:"
+            " LOCK TABLE slots IN SHARE ROW EXCLUSIVE MODE; DELETE FROM free_slots;"
+            " INSERT INTO free_slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at)"
+            " SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at FROM slots"
+            " WHERE state = 'OPEN' AND NOT taken",
+        )
+
+
+def _triggers_missing(connection: psycopg.Connection) -> Iterator[Finding]:
+    query = """
+        SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE c.relnamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A')
+    """
+    present = {name for (name,) in connection.execute(query)}
+    for table, triggers in TRIGGERS.items():
+        for trigger in triggers:
+            if trigger not in present:
+                yield Finding(
+                    f"trigger {trigger} on {table} is missing or off",
+                    f"ALTER TABLE {table} ENABLE TRIGGER {trigger}; if it is gone, restore it from"
+                    " the migration that made it",
+                )
 
 
 def _guards_missing(connection: psycopg.Connection) -> Iterator[Finding]:

@@ -95,15 +95,13 @@ _OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
 _NEAREST = """
 SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, u.name
 FROM (
-    (SELECT {slot} FROM slots
-     WHERE clinic_id = $1{whose} AND state = 'OPEN' AND NOT taken
-       AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
+    (SELECT {slot} FROM free_slots
+     WHERE clinic_id = $1{whose} AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
        AND starts_at < $6::timestamptz AND id <> $3
      ORDER BY starts_at, id LIMIT $7)
     UNION ALL
-    (SELECT {slot} FROM slots
-     WHERE clinic_id = $1{whose} AND state = 'OPEN' AND NOT taken
-       AND starts_at >= $5::timestamptz
+    (SELECT {slot} FROM free_slots
+     WHERE clinic_id = $1{whose} AND starts_at >= $5::timestamptz
        AND starts_at < least($4::timestamptz, $6::timestamptz) AND id <> $3
      ORDER BY starts_at DESC, id LIMIT $7)
 ) n
@@ -142,8 +140,7 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     order = f"ORDER BY s.starts_at{direction}, s.id{direction}"
     # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
     cut = f"""
-    WHERE s.clinic_id = $1 AND s.state = 'OPEN' AND NOT s.taken
-      AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
+    WHERE s.clinic_id = $1 AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
     {order} LIMIT $4
 """
     if doctor:
@@ -154,11 +151,11 @@ SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, u.name, p.specialty
 FROM users u, doctors_profiles p
 WHERE p.clinic_id = $1 AND p.user_id = $5 AND u.id = $5
 UNION ALL
-(SELECT s.id, s.starts_at, s.ends_at, NULL, NULL FROM slots s {cut})
+(SELECT s.id, s.starts_at, s.ends_at, NULL, NULL FROM free_slots s {cut})
 """
     return f"""
 SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, u.name
-FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM slots s {cut}) s
+FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM free_slots s {cut}) s
 JOIN users u ON u.id = s.doctor_id
 {order}
 """
@@ -177,10 +174,9 @@ JOIN users u ON u.id = p.user_id,
          SELECT array_send(array_agg(s.id)), array_send(array_agg(s.starts_at)),
                 array_send(array_agg(s.ends_at))
          FROM (
-             SELECT s.id, s.starts_at, s.ends_at FROM slots s
-             WHERE s.clinic_id = asked.clinic_id AND s.state = 'OPEN' AND NOT s.taken
+             SELECT s.id, s.starts_at, s.ends_at FROM free_slots s
+             WHERE s.clinic_id = asked.clinic_id AND s.doctor_id = asked.doctor_id
                AND s.starts_at >= asked.starts_from AND s.starts_at < asked.starts_before
-               AND s.doctor_id = asked.doctor_id
              ORDER BY s.starts_at, s.id LIMIT asked.many
          ) s
      ) free

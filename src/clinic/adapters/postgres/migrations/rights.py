@@ -22,6 +22,8 @@ RIGHTS = {
     "availabilities": "SELECT, INSERT, UPDATE, DELETE",
     "availability_exceptions": "SELECT, INSERT, UPDATE, DELETE",
     "slots": "SELECT, INSERT, UPDATE",
+    # Written by triggers on slots, in their owner's name.
+    "free_slots": "SELECT",
     "appointments": "SELECT, INSERT, UPDATE",
     "staff_profiles": "SELECT, INSERT",
     # What a row may not be given is the transaction that wrote it: seals are cut by that.

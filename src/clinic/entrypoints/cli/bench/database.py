@@ -75,18 +75,24 @@ FROM generate_series(0, %(doctors)s - 1) d, generate_series(0, %(times)s - 1) t,
                      + t %% {SLOTS_A_DAY} * interval '{SLOT_MIN} minutes') AS x (at)
 """
 
+_FREE_SLOTS = """
+INSERT INTO free_slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at)
+SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at FROM slots
+"""
+
 # What is slower to keep up row by row than to make at the end, with what depends on it. Not what
 # keeps slots from overlapping: made at the end its index has full pages, each of which splits at
 # its first booking, which nothing does where slots were opened day by day.
 _CONSTRAINTS = """
 SELECT conname, conrelid::regclass::text, pg_get_constraintdef(oid), contype::text
 FROM pg_constraint
-WHERE (conrelid = 'slots'::regclass AND contype NOT IN ('n', 'x')) OR confrelid = 'slots'::regclass
+WHERE (conrelid IN ('slots'::regclass, 'free_slots'::regclass) AND contype NOT IN ('n', 'x'))
+   OR confrelid = 'slots'::regclass
 ORDER BY contype = 'f' DESC
 """
 _INDEXES = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
-WHERE indrelid = 'slots'::regclass AND NOT indisexclusion
+WHERE indrelid IN ('slots'::regclass, 'free_slots'::regclass) AND NOT indisexclusion
 """
 
 
@@ -109,7 +115,10 @@ def fill(owner_url: str, world: World) -> None:
         indexes = db.execute(_INDEXES).fetchall()
         for name, _ in indexes:
             db.execute(f"DROP INDEX {name}")
+        db.execute("ALTER TABLE slots DISABLE TRIGGER USER")
         db.execute(_SLOTS, numbers)
+        db.execute(_FREE_SLOTS)
+        db.execute("ALTER TABLE slots ENABLE TRIGGER USER")
         _restore(db, constraints, [definition for _, definition in indexes])
         # Empty tables stay unknown to the planner, as they are after an installation: it plans
         # for some rows then, and for none once it has been told that there are none.
@@ -188,7 +197,7 @@ def book_days(
     """Take one in so many slots from `start` to `end`, at most `a_day` on each day."""
     with psycopg.connect(owner_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as db:
         db.execute(_BOOKED_DAYS, {"start": start, "end": end, "one_in": one_in, "a_day": a_day})
-        db.execute("VACUUM ANALYZE slots, appointments")
+        db.execute("VACUUM ANALYZE slots, free_slots, appointments")
 
 
 def checkpoint(superuser_url: str) -> None:

@@ -40,11 +40,11 @@ _PARTS = text(
 def upgrade() -> None:
     """Widen the checks (every row satisfies the new ones), make the table and the indexes."""
     for table, name, condition in CHECKS:
-        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
         op.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID")
     op.execute(
         """
-        CREATE TABLE notification_preferences (
+        CREATE TABLE IF NOT EXISTS notification_preferences (
             clinic_id UUID NOT NULL,
             user_id UUID NOT NULL,
             language TEXT NOT NULL,
@@ -63,7 +63,8 @@ def upgrade() -> None:
         """
     )
     op.execute(
-        "CREATE INDEX notification_preferences_user_idx ON notification_preferences (user_id)"
+        "CREATE INDEX IF NOT EXISTS notification_preferences_user_idx"
+        " ON notification_preferences (user_id)"
     )
     with online():
         for table, name, _ in CHECKS:

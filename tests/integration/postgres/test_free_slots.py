@@ -1,0 +1,244 @@
+"""The list of free slots, which triggers keep beside the slots themselves."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres.consistency import check_consistency
+from clinic.adapters.postgres.migrations import migrate
+from clinic.adapters.postgres.migrations.versions.v0007_free_slots import FILL
+from clinic.domain.appointments import Status
+from clinic.domain.slots import SlotState
+from clinic.testing.builders import (
+    MORNING,
+    World,
+    a_move,
+    a_slot,
+    a_status_change,
+    a_swap,
+    seed_booking,
+    seed_change,
+    seed_slots,
+    seed_state,
+    seed_world,
+)
+
+pytestmark = pytest.mark.anyio
+
+#: the database as the migration before left it
+BEFORE_FREE_SLOTS = """
+DROP TABLE free_slots;
+DROP FUNCTION clinic_keep_free_slots, clinic_add_free_slots, clinic_empty_free_slots CASCADE;
+CREATE INDEX slots_free_idx ON slots (clinic_id, starts_at, id) WHERE state = 'OPEN' AND NOT taken;
+UPDATE alembic_version SET version_num = '0006';
+"""
+
+
+def _listed(url: str, world: World) -> list[object]:
+    """Return which of the world's slots, by their place, are listed for the first doctor."""
+    places = {slot.id: place for place, slot in enumerate(world.slots)}
+    query = "SELECT id FROM free_slots WHERE doctor_id = %s ORDER BY starts_at"
+    with psycopg.connect(url) as app:
+        return [places.get(row[0]) for row in app.execute(query, [world.doctor.id])]
+
+
+def _problems(url: str) -> list[str]:
+    return [finding.problem for finding in check_consistency(url, datetime.now(UTC))]
+
+
+async def test_list_follows_booking_moving_swapping_and_cancelling(
+    store: PostgresStore, postgres_urls
+) -> None:
+    world = await seed_world(store, slots=3)
+    first, second, third = world.slots
+    listed = [_listed(postgres_urls.app_url, world)]
+    one = await seed_booking(store, world.clinic, first, world.patients[0])
+    two = await seed_booking(store, world.clinic, third, world.patients[1])
+    listed.append(_listed(postgres_urls.app_url, world))
+    swapped = a_swap(world.clinic, (one, first), (two, third))
+    await seed_change(store, *swapped)
+    listed.append(_listed(postgres_urls.app_url, world))
+    moved = a_move(world.clinic, swapped[0].after, second)
+    await seed_change(store, moved)
+    listed.append(_listed(postgres_urls.app_url, world))
+    await seed_change(store, a_status_change(world.clinic, moved.after, Status.CANCELLED))
+    listed.append(_listed(postgres_urls.app_url, world))
+
+    # The first has gone to the third slot, from there to the second, and was cancelled there.
+    assert listed == [[0, 1, 2], [1], [1], [2], [1, 2]]
+    assert _problems(postgres_urls.app_url) == []
+
+
+async def test_list_follows_opening_blocking_and_retiring(
+    store: PostgresStore, postgres_urls
+) -> None:
+    world = await seed_world(store, slots=2)
+    first, second = world.slots
+    await seed_booking(store, world.clinic, first, world.patients[0])
+    listed = []
+    for state in (SlotState.BLOCKED, SlotState.OPEN, SlotState.RETIRED):
+        await seed_state(store, state, first, second)
+        listed.append(_listed(postgres_urls.app_url, world))
+    later = a_slot(world.doctor, MORNING + timedelta(days=1))
+    await seed_slots(store, later)
+
+    assert listed == [[], [1], []]
+    assert _listed(postgres_urls.app_url, world) == [None]
+    assert _problems(postgres_urls.app_url) == []
+
+
+async def test_list_follows_what_the_owner_does_by_hand(
+    store: PostgresStore, postgres_urls
+) -> None:
+    world = await seed_world(store, slots=2)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("UPDATE doctors_profiles SET specialty = 'Dermatology'")
+        owner.execute("DELETE FROM slots WHERE id = %s", [world.slots[0].id])
+        found = owner.execute("SELECT specialty, count(*) FROM free_slots GROUP BY 1").fetchall()
+        owner.execute("TRUNCATE slots CASCADE")
+
+    assert found == [("Dermatology", 3)]
+    assert _listed(postgres_urls.app_url, world) == []
+    assert _problems(postgres_urls.app_url) == []
+
+
+async def test_taking_and_freeing_a_slot_writes_to_no_index_of_slots(
+    store: PostgresStore, postgres_urls
+) -> None:
+    await seed_world(store, slots=5)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        for flag in ("true", "false"):
+            owner.execute(f"UPDATE slots SET taken = {flag}")
+        hot = owner.execute(
+            "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid)"
+            " FROM pg_class WHERE oid = 'slots'::regclass"
+        ).fetchone()
+
+    assert hot == (20, 20)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM free_slots",
+        "UPDATE free_slots SET specialty = 'x'",
+        "INSERT INTO free_slots SELECT * FROM free_slots",
+        "TRUNCATE free_slots",
+    ],
+)
+async def test_application_changes_the_list_through_slots_alone(postgres_urls, change) -> None:
+    with (
+        psycopg.connect(postgres_urls.app_url) as app,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        app.execute(change)
+
+
+@pytest.mark.parametrize("lie", ["missing", "too many", "elsewhere"])
+async def test_list_that_lies_is_found_and_mended(
+    store: PostgresStore, postgres_urls, lie: str
+) -> None:
+    world = await seed_world(store, slots=2)
+    changes = {
+        "missing": "DELETE FROM free_slots WHERE id = %s",
+        "too many": "UPDATE slots SET state = 'BLOCKED' WHERE id = %s",
+        "elsewhere": "UPDATE free_slots SET ends_at = ends_at + interval '1 min' WHERE id = %s",
+    }
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("ALTER TABLE slots DISABLE TRIGGER USER")
+        owner.execute(changes[lie].encode(), [world.slots[0].id])
+        owner.execute("ALTER TABLE slots ENABLE TRIGGER USER")
+
+    [finding] = check_consistency(postgres_urls.app_url, datetime.now(UTC))
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute(finding.remedy.partition("in one transaction: ")[2].encode())
+
+    assert (
+        finding.problem == f"free_slots differs from the open and free slots: {world.slots[0].id}"
+    )
+    assert _problems(postgres_urls.app_url) == []
+
+
+@pytest.mark.parametrize(
+    "damage", ["DROP TRIGGER {} ON slots", "ALTER TABLE slots DISABLE TRIGGER {}"]
+)
+@pytest.mark.parametrize("trigger", ["slots_keep_free", "slots_add_free", "slots_empty_free"])
+async def test_trigger_that_is_gone_or_off_is_found(postgres_urls, damage, trigger) -> None:
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute(damage.format(trigger))
+
+    assert _problems(postgres_urls.app_url) == [f"trigger {trigger} on slots is missing or off"]
+
+
+async def test_migration_fills_the_list_from_the_release_before(
+    store: PostgresStore, postgres_urls
+) -> None:
+    world = await seed_world(store, slots=3)
+    await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute(BEFORE_FREE_SLOTS)
+
+    migrate(postgres_urls.owner_url)
+
+    assert _listed(postgres_urls.app_url, world) == [1, 2]
+    assert _problems(postgres_urls.app_url) == []
+
+
+async def test_filling_waits_for_whoever_is_taking_a_slot(
+    store: PostgresStore, postgres_urls
+) -> None:
+    """Given slots that are not listed yet, and a booking that has not committed
+    When the migration fills the list
+    Then it waits for the booking, and lists what is free after it."""
+    world = await seed_world(store, slots=3)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("DELETE FROM free_slots")
+    filling = threading.Thread(target=_fill, args=[postgres_urls.owner_url])
+    with psycopg.connect(postgres_urls.app_url) as booking:
+        booking.execute("UPDATE slots SET taken = true WHERE id = %s", [world.slots[1].id])
+        filling.start()
+        _wait_for_locks(postgres_urls.owner_url)
+        booking.commit()
+    filling.join()
+
+    assert _listed(postgres_urls.app_url, world) == [0, 2]
+
+
+async def test_migration_that_stopped_half_way_can_be_begun_again(
+    store: PostgresStore, postgres_urls
+) -> None:
+    world = await seed_world(store, slots=3)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("ALTER TABLE slots DISABLE TRIGGER USER")
+        owner.execute("DELETE FROM free_slots WHERE id = %s", [world.slots[0].id])
+        owner.execute("ALTER TABLE slots ENABLE TRIGGER USER")
+        owner.execute("DROP INDEX free_slots_starts_idx")
+        owner.execute("UPDATE alembic_version SET version_num = '0006'")
+
+    migrate(postgres_urls.owner_url)
+
+    assert _listed(postgres_urls.app_url, world) == [0, 1, 2]
+    assert _problems(postgres_urls.app_url) == []
+
+
+def _fill(url: str) -> None:
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+    nil = "00000000-0000-0000-0000-000000000000"
+    with engine.begin() as owner:
+        owner.execute(FILL, {"clinic_id": nil, "id": nil, "batch": 100})
+    engine.dispose()
+
+
+def _wait_for_locks(url: str) -> None:
+    """Return once somebody waits for somebody else's lock."""
+    with psycopg.connect(url, autocommit=True) as watcher:
+        deadline = time.monotonic() + 20
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while watcher.execute(query).fetchone() == (0,):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)
