@@ -40,6 +40,8 @@ def listen(
     """Run uvicorn until it is stopped. The workers read the settings for themselves."""
     import uvicorn
 
+    from clinic.entrypoints.http.whole_responses import WholeResponses
+
     proxies = [proxy.strip() for proxy in settings.trusted_proxies.split(",") if proxy.strip()]
     uvicorn.run(
         APPLICATION,
@@ -48,7 +50,7 @@ def listen(
         port=settings.port if port is None else port,
         workers=workers or settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=WholeResponses,
         ws="none",
         lifespan="on",
         log_level=settings.log_level,
