@@ -1,21 +1,26 @@
 """POST /appointments with FastAPI and SQLAlchemy's async ORM: select, insert, commit.
 
 It does the same work as Clinic's endpoint, on the same tables with the same constraints: reads the
-signed-in patient from the token, an earlier answer to the key, the clinic's policy and the slot,
-then writes appointment, audit row, outbox rows and the answer, and takes the slot. It counts no
-requests, writes no log line and keeps no figures, which is in its favour.
+signed-in patient from the token, whether the session still holds, an earlier answer to the key, the
+clinic's policy and the slot, then writes appointment, audit row, outbox rows and the answer, and
+takes the slot. It limits how much a patient may write, logs each request and keeps figures.
 """
 
 import hashlib
+import logging
 import os
-from collections.abc import AsyncIterator
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import jwt
+import redis.asyncio
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import select
@@ -30,10 +35,17 @@ from .models import (
     OutboxMessage,
     Slot,
     User,
+    UserSession,
 )
 
 SECRET = os.environ["CLINIC_SECRET"]
 POOL_SIZE = 8
+WRITES_A_MINUTE = 3000
+
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s")
+logger = logging.getLogger(__name__)
+requests_total = Counter("requests", "Requests", ["method", "path", "status"])
+request_seconds = Histogram("request_seconds", "Time to answer", ["method", "path"])
 
 engine = create_async_engine(
     os.environ["CLINIC_DATABASE_URL"].replace("postgresql://", "postgresql+asyncpg://", 1),
@@ -41,6 +53,7 @@ engine = create_async_engine(
     max_overflow=0,
 )
 make_session = async_sessionmaker(engine, expire_on_commit=False)
+valkey = redis.asyncio.from_url(os.environ["CLINIC_BROKER_URL"])
 app = FastAPI()
 
 
@@ -82,13 +95,42 @@ async def session() -> AsyncIterator[AsyncSession]:
         yield opened
 
 
-async def signed_in(authorization: Annotated[str, Header()]) -> Patient:
+@app.middleware("http")
+async def observed(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    started = time.perf_counter()
+    response = await call_next(request)
+    elapsed_s = time.perf_counter() - started
+    method, path = request.method, request.url.path
+    requests_total.labels(method, path, response.status_code).inc()
+    request_seconds.labels(method, path).observe(elapsed_s)
+    logger.info("%s %s %d %.1f ms", method, path, response.status_code, elapsed_s * 1000)
+    return response
+
+
+async def signed_in(
+    authorization: Annotated[str, Header()], db: Annotated[AsyncSession, Depends(session)]
+) -> Patient:
     try:
         token = authorization.removeprefix("Bearer ")
         claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="clinic")
     except jwt.InvalidTokenError as error:
         raise HTTPException(401, "Not signed in") from error
-    return Patient(user_id=claims["sub"], clinic_id=claims["cid"])
+    patient = Patient(user_id=claims["sub"], clinic_id=claims["cid"])
+    signed_in = await db.get(UserSession, (patient.clinic_id, UUID(claims["sid"])))
+    if signed_in is None or signed_in.revoked_at is not None:
+        raise HTTPException(401, "Signed out")
+    return patient
+
+
+async def within_limit(patient: Annotated[Patient, Depends(signed_in)]) -> Patient:
+    key = f"yardstick:{patient.user_id}:{int(time.time()) // 60}"
+    async with valkey.pipeline(transaction=False) as pipeline:
+        writes, _ = await pipeline.incr(key).expire(key, 120).execute()
+    if writes > WRITES_A_MINUTE:
+        raise HTTPException(429, "Too many requests")
+    return patient
 
 
 @app.get("/health/live")
@@ -100,7 +142,7 @@ async def live() -> dict[str, str]:
 async def book(
     booking: BookingIn,
     request: Request,
-    patient: Annotated[Patient, Depends(signed_in)],
+    patient: Annotated[Patient, Depends(within_limit)],
     db: Annotated[AsyncSession, Depends(session)],
     idempotency_key: Annotated[str, Header()],
 ) -> Response:
@@ -118,7 +160,7 @@ async def book(
         .where(Slot.clinic_id == patient.clinic_id, Slot.id == booking.slot_id)
         .with_for_update(of=Slot)
     )
-    if clinic is None or user is None or slot is None:
+    if clinic is None or user is None or user.disabled_at is not None or slot is None:
         raise HTTPException(404, "Not found")
     now = datetime.now(UTC)
     if not (

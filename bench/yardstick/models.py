@@ -35,6 +35,14 @@ class User(Base):
     disabled_at: Mapped[datetime | None]
 
 
+class UserSession(Base):
+    __tablename__ = "sessions"
+
+    clinic_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    revoked_at: Mapped[datetime | None]
+
+
 class Slot(Base):
     __tablename__ = "slots"
 
