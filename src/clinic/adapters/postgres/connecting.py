@@ -24,9 +24,13 @@ DEAD_PEER = {
     "tcp_user_timeout": 30_000,
 }
 #: for connections whose statements all look up by key. A plan is made once and kept: one made while
-#: a table was empty would read the whole table ever after; and left to itself PostgreSQL plans anew
-#: each time that arrays are asked for, since it takes an unknown array to be long.
-BY_KEY = "-c enable_seqscan=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+#: a table was empty would read the whole table ever after, and a page of slots, taken to be long,
+#: would be joined with every person there is. Left to itself PostgreSQL plans anew each time that
+#: arrays are asked for, since it takes an unknown array to be long.
+BY_KEY = (
+    "-c enable_seqscan=off -c enable_mergejoin=off -c enable_hashjoin=off"
+    " -c plan_cache_mode=force_generic_plan"
+)
 
 
 @dataclass(frozen=True, slots=True)
