@@ -129,6 +129,8 @@ async def test_taking_and_freeing_a_slot_writes_to_no_index_of_slots(
         "UPDATE free_slots SET specialty = 'x'",
         "INSERT INTO free_slots SELECT * FROM free_slots",
         "TRUNCATE free_slots",
+        "CREATE TEMP TABLE mine (LIKE slots); CREATE TRIGGER mine_keep AFTER UPDATE ON mine"
+        " FOR EACH ROW EXECUTE FUNCTION clinic_keep_free_slots()",
     ],
 )
 async def test_application_changes_the_list_through_slots_alone(postgres_urls, change) -> None:

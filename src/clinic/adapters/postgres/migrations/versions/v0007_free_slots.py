@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS free_slots (
     CONSTRAINT free_slots_pkey PRIMARY KEY (clinic_id, doctor_id, starts_at, id) INCLUDE (ends_at)
 )
 """
-# As the owner: the service may read the table, and change it by changing slots alone. The names
-# are written out, so that nobody's search_path leads anywhere else.
+# As the owner: the service may read the table, and change it by changing slots alone, not by a
+# table of its own with these triggers. The names are written out, so that nobody's search_path
+# leads anywhere else.
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION clinic_keep_free_slots() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -58,7 +59,9 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     DELETE FROM {schema}.free_slots;
     RETURN NULL;
-END $$
+END $$;
+REVOKE ALL ON FUNCTION clinic_keep_free_slots(), clinic_add_free_slots(), clinic_empty_free_slots()
+FROM PUBLIC
 """
 _TRIGGERS = (
     "CREATE OR REPLACE TRIGGER slots_keep_free AFTER UPDATE OR DELETE ON slots"
