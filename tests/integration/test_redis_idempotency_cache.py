@@ -15,7 +15,8 @@ from clinic.testing.builders import a_clinic, a_request, a_stored_answer, new_id
 pytestmark = pytest.mark.anyio
 
 #: the 50 ms that the cache allows itself, and room for a busy machine
-BRIEFLY_S = 0.3
+#: far from what waiting for each of them, or for as long as they like, would take
+BRIEFLY_S = 1.0
 
 
 @pytest.fixture
@@ -112,14 +113,14 @@ async def test_server_that_hangs_costs_a_moment_once() -> None:
 
     assert times_s[0] < BRIEFLY_S
     # Nobody asked again.
-    assert sum(times_s[1:]) < 0.02
+    assert sum(times_s[1:]) < BRIEFLY_S
     assert len(visits) == 1
 
 
 async def test_server_that_drips_is_not_waited_for() -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del reader
-        for _ in range(60):
+        for _ in range(150):
             # Each byte comes within the socket's own timeout.
             writer.write(b"+")
             await asyncio.sleep(0.02)

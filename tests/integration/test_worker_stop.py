@@ -24,7 +24,7 @@ from clinic.testing.contracts.outbox import seed_message
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 #: an idle worker's end, interpreter and all; its shutdown timeout is 25 s
-IDLE_STOP_MAX_S = 3.0
+IDLE_STOP_MAX_S = 6.0
 SLOW_S = 1.5
 #: how long its servers have been gone when a worker is told to end, and how long that may take
 GONE_S, GONE_STOP_MAX_S = 3.0, 15.0
