@@ -108,6 +108,28 @@ async def test_what_was_written_is_sent_before_the_connection_is_closed() -> Non
     assert transport.closed_after == len(transport.written)
 
 
+async def test_nothing_is_written_once_the_client_has_gone() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 304, "headers": []})
+        # In the same turn of the loop, before the head is on its way.
+        transport.closed_after = 0
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+        answered.set()
+
+    answered = asyncio.Event()
+    config = Config(app, http=WholeResponses, lifespan="off", log_config=None)
+    config.load()
+    protocol = WholeResponses(config=config, server_state=ServerState(), app_state={})
+    transport = Transport()
+    protocol.connection_made(transport)
+    protocol.data_received(get())
+    async with asyncio.timeout(5):
+        await answered.wait()
+
+    assert transport.written == []
+
+
 async def test_request_that_cannot_be_read_is_answered_before_the_connection_is_closed() -> None:
     config = Config(answering(200, b""), http=WholeResponses, lifespan="off", log_config=None)
     config.load()

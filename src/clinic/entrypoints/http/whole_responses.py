@@ -30,8 +30,9 @@ class _Joining:
         self._transport.close()
 
     def _send(self) -> None:
-        if self._kept:
-            kept, self._kept = self._kept, b""
+        kept, self._kept = self._kept, b""
+        # Whoever asked may have gone before the loop's next turn.
+        if kept and not self._transport.is_closing():
             self._transport.write(kept)
 
 

@@ -17,7 +17,7 @@ from clinic.bootstrap import Services, build
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Role
 from clinic.entrypoints.cli.bench.bench import Bench, Filled
-from clinic.entrypoints.cli.bench.database import book_days
+from clinic.entrypoints.cli.bench.database import book_days, checkpoint
 from clinic.entrypoints.cli.bench.reads import listing_span
 from clinic.entrypoints.cli.bench.world import (
     CLINIC_ID,
@@ -65,6 +65,8 @@ def measure_scale(bench: Bench) -> None:
     """Note what first open slots, a listing and a booking cost at each size."""
     sizes = dict.fromkeys(["10k", bench.effort.small, bench.effort.large])
     filled = {size: bench.database(size, "_scale") for size in sizes}
+    # Else whoever needs a page first writes out another, which filling has left.
+    checkpoint(bench.servers.superuser_url)
     for _ in range(bench.effort.rounds):
         for size, one in filled.items():
             asyncio.run(_ask_all(bench, one, size))
