@@ -118,8 +118,8 @@ async def signed_in(
     except jwt.InvalidTokenError as error:
         raise HTTPException(401, "Not signed in") from error
     patient = Patient(user_id=claims["sub"], clinic_id=claims["cid"])
-    signed_in = await db.get(UserSession, (patient.clinic_id, UUID(claims["sid"])))
-    if signed_in is None or signed_in.revoked_at is not None:
+    opened = await db.get(UserSession, (patient.clinic_id, UUID(claims["sid"])))
+    if opened is None or opened.revoked_at is not None:
         raise HTTPException(401, "Signed out")
     return patient
 

@@ -80,6 +80,12 @@ DAMAGE = {
     f"DROP TABLE audit_appointment_{NOW:%Y_%m}": (
         f"audit_appointment has no partition audit_appointment_{NOW:%Y_%m}"
     ),
+    "DROP TRIGGER audit_event_no_truncate ON audit_event": (
+        "trigger audit_event_no_truncate on audit_event is missing or off"
+    ),
+    "ALTER TABLE audit_seals DISABLE TRIGGER audit_seals_no_change": (
+        "trigger audit_seals_no_change on audit_seals is missing or off"
+    ),
     "DROP TABLE notification_default": "notification has no default partition",
 }
 

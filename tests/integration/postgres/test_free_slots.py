@@ -141,6 +141,20 @@ async def test_application_changes_the_list_through_slots_alone(postgres_urls, c
         app.execute(change)
 
 
+async def test_functions_of_the_triggers_are_nobody_elses(postgres_urls) -> None:
+    with psycopg.connect(postgres_urls.app_url) as app:
+        allowed = app.execute(
+            "SELECT proname, has_function_privilege(oid, 'EXECUTE') FROM pg_proc"
+            " WHERE proname ~ '^clinic_.*_free_slots$' ORDER BY proname"
+        ).fetchall()
+
+    assert allowed == [
+        ("clinic_add_free_slots", False),
+        ("clinic_empty_free_slots", False),
+        ("clinic_keep_free_slots", False),
+    ]
+
+
 @pytest.mark.parametrize("lie", ["missing", "too many", "elsewhere"])
 async def test_list_that_lies_is_found_and_mended(
     store: PostgresStore, postgres_urls, lie: str
@@ -216,9 +230,7 @@ async def test_migration_that_stopped_half_way_can_be_begun_again(
 ) -> None:
     world = await seed_world(store, slots=3)
     with psycopg.connect(postgres_urls.owner_url) as owner:
-        owner.execute("ALTER TABLE slots DISABLE TRIGGER USER")
         owner.execute("DELETE FROM free_slots WHERE id = %s", [world.slots[0].id])
-        owner.execute("ALTER TABLE slots ENABLE TRIGGER USER")
         owner.execute("DROP INDEX free_slots_starts_idx")
         owner.execute("UPDATE alembic_version SET version_num = '0006'")
 

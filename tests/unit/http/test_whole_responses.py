@@ -50,6 +50,15 @@ def answering(status: int, *parts: bytes, pause: bool = False) -> App:
     return app
 
 
+def connected(app: App) -> tuple[WholeResponses, Transport]:
+    config = Config(app, http=WholeResponses, lifespan="off", log_config=None)
+    config.load()
+    protocol = WholeResponses(config=config, server_state=ServerState(), app_state={})
+    transport = Transport()
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
 async def written(app: App, request: bytes) -> Transport:
     answered = asyncio.Event()
 
@@ -57,11 +66,7 @@ async def written(app: App, request: bytes) -> Transport:
         await app(scope, receive, send)
         answered.set()
 
-    config = Config(telling, http=WholeResponses, lifespan="off", log_config=None)
-    config.load()
-    protocol = WholeResponses(config=config, server_state=ServerState(), app_state={})
-    transport = Transport()
-    protocol.connection_made(transport)
+    protocol, transport = connected(telling)
     protocol.data_received(request)
     async with asyncio.timeout(5):
         await answered.wait()
@@ -118,11 +123,7 @@ async def test_nothing_is_written_once_the_client_has_gone() -> None:
         answered.set()
 
     answered = asyncio.Event()
-    config = Config(app, http=WholeResponses, lifespan="off", log_config=None)
-    config.load()
-    protocol = WholeResponses(config=config, server_state=ServerState(), app_state={})
-    transport = Transport()
-    protocol.connection_made(transport)
+    protocol, transport = connected(app)
     protocol.data_received(get())
     async with asyncio.timeout(5):
         await answered.wait()
@@ -131,11 +132,7 @@ async def test_nothing_is_written_once_the_client_has_gone() -> None:
 
 
 async def test_request_that_cannot_be_read_is_answered_before_the_connection_is_closed() -> None:
-    config = Config(answering(200, b""), http=WholeResponses, lifespan="off", log_config=None)
-    config.load()
-    protocol = WholeResponses(config=config, server_state=ServerState(), app_state={})
-    transport = Transport()
-    protocol.connection_made(transport)
+    protocol, transport = connected(answering(200, b""))
     protocol.data_received(b"nonsense\r\n\r\n")
 
     assert transport.written[0].startswith(b"HTTP/1.1 400 ")

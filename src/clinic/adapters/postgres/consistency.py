@@ -1,9 +1,10 @@
 """Looks for what no constraint can refuse: guards that are gone, flags that lie, months to come."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import psycopg
 
@@ -11,12 +12,7 @@ from clinic.adapters.postgres.connecting import connect_blocking
 from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
-from clinic.adapters.postgres.tables import (
-    APPEND_ONLY,
-    PARTITIONED,
-    TRIGGERS,
-    metadata,
-)
+from clinic.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, TRIGGERS, metadata
 from clinic.domain.appointments import OCCUPYING
 
 #: partitions that must be there beyond this month
@@ -79,11 +75,10 @@ def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         ORDER BY s.clinic_id, s.id LIMIT %s
     """
     statuses = [status.value for status in OCCUPYING]
-    found = [str(slot_id) for (slot_id,) in connection.execute(query, [statuses, SLOTS_NAMED_MAX])]
+    found = connection.execute(query, [statuses, SLOTS_NAMED_MAX]).fetchall()
     if found:
         yield Finding(
-            f"slots.taken differs from the appointments of {', '.join(found)}"
-            + (" and perhaps more" if len(found) == SLOTS_NAMED_MAX else ""),
+            f"slots.taken differs from the appointments of {_named(found)}",
             "somebody wrote past the service; set taken to what the appointments say, in one"
             " transaction that locks the slot",
         )
@@ -100,11 +95,10 @@ def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         WHERE open IS NULL OR listed IS NULL
         GROUP BY clinic_id, id ORDER BY clinic_id, id LIMIT %s
     """
-    found = [str(slot_id) for (slot_id,) in connection.execute(query, [SLOTS_NAMED_MAX])]
+    found = connection.execute(query, [SLOTS_NAMED_MAX]).fetchall()
     if found:
         yield Finding(
-            f"free_slots differs from the open and free slots: {', '.join(found)}"
-            + (" and perhaps more" if len(found) == SLOTS_NAMED_MAX else ""),
+            f"free_slots differs from the open and free slots: {_named(found)}",
             "somebody wrote while the triggers of slots were off; as the owner, in one transaction:"
             " LOCK TABLE slots IN SHARE ROW EXCLUSIVE MODE; DELETE FROM free_slots;"
             " INSERT INTO free_slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at)"
@@ -113,15 +107,21 @@ def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         )
 
 
+def _named(slots: Sequence[tuple[UUID]]) -> str:
+    more = " and perhaps more" if len(slots) == SLOTS_NAMED_MAX else ""
+    return ", ".join(str(slot_id) for (slot_id,) in slots) + more
+
+
 def _triggers_missing(connection: psycopg.Connection) -> Iterator[Finding]:
+    # With their tables: partitions have triggers of the same names.
     query = """
-        SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         WHERE c.relnamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A')
     """
-    present = {name for (name,) in connection.execute(query)}
+    present = set(connection.execute(query))
     for table, triggers in TRIGGERS.items():
         for trigger in triggers:
-            if trigger not in present:
+            if (table, trigger) not in present:
                 yield Finding(
                     f"trigger {trigger} on {table} is missing or off",
                     f"ALTER TABLE {table} ENABLE TRIGGER {trigger}; if it is gone, restore it from"

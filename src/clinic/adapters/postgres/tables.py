@@ -282,15 +282,17 @@ availability_exceptions = Table(
     Index("availability_exceptions_doctor_idx", "clinic_id", "doctor_id", "on_date", "id"),
 )
 
+
+def _slot_columns() -> list[Column[Any]]:
+    """Return new columns for what a listing tells of a slot."""
+    ids = [_id(name) for name in ("clinic_id", "id", "doctor_id")]
+    return [*ids, _text("specialty"), _instant("starts_at"), _instant("ends_at")]
+
+
 slots = Table(
     "slots",
     metadata,
-    _id("clinic_id"),
-    _id("id"),
-    _id("doctor_id"),
-    _text("specialty"),
-    _instant("starts_at"),
-    _instant("ends_at"),
+    *_slot_columns(),
     _text("state"),
     # Always "has an occupying appointment", so that free slots are cheap to list and a booking
     # cannot slip past somebody who is blocking the slot. In no index: see free_slots.
@@ -338,12 +340,7 @@ slots = Table(
 free_slots = Table(
     "free_slots",
     metadata,
-    _id("clinic_id"),
-    _id("id"),
-    _id("doctor_id"),
-    _text("specialty"),
-    _instant("starts_at"),
-    _instant("ends_at"),
+    *_slot_columns(),
     PrimaryKeyConstraint(
         "clinic_id",
         "doctor_id",

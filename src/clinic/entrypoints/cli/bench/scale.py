@@ -75,13 +75,13 @@ def measure_scale(bench: Bench) -> None:
 async def _ask_all(bench: Bench, filled: Filled, size: str) -> None:
     async with _OneConnection(filled) as services:
         span_s = bench.effort.round_s / 2
+        # The smallest must not run out of slots before the last round.
+        asked_max = filled.world.slots // (bench.effort.rounds + 1) - WARM_UP
         for name, question in (
             ("first_open", first_open(services, filled)),
             ("listing", listing(services, filled)),
             ("one_booking", one_booking(services, filled)),
         ):
-            # The smallest must not run out of slots before the last round.
-            asked_max = filled.world.slots // (bench.effort.rounds + 1) - WARM_UP
             await _note_time(bench, filled, question, f"{name}_{size}", span_s, asked_max)
 
 
