@@ -1,6 +1,6 @@
 """Book a slot for a patient: one read, one write, and the database decides the race."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from clinic.domain.appointments import (
@@ -145,7 +145,8 @@ async def _take(
             raise await _with_nearest(error, facts, calendars, clock) from None
         view = _view(booking, facts)
         if keyed is not None:
-            booking = replace(booking, stored=StoredAnswer(keyed.request, keyed.render(view), now))
+            stored = StoredAnswer(keyed.request, keyed.render(view), now)
+            booking = Booking(booking.appointment, booking.audit, booking.messages, stored)
         try:
             await desk.take(booking)
         except (SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted) as error:

@@ -1,6 +1,7 @@
 """The service around its resources: health, faults, time limits, headers, the log."""
 
 import asyncio
+import gc
 import json
 import logging
 
@@ -12,6 +13,7 @@ from clinic.bootstrap import in_memory
 from clinic.domain.errors import TemporaryFailure
 from clinic.entrypoints.http import access_log
 from clinic.entrypoints.http.app import create_app
+from clinic.entrypoints.http.call import Call
 from clinic.settings import Settings
 from clinic.testing import FixedClock
 from clinic.testing.builders import NOW
@@ -252,6 +254,19 @@ async def test_no_body_is_sent_in_answer_to_head(api, path):
     sent = await exchange(api, "HEAD", path, {"type": "http.request", "body": b""})
 
     assert [part.get("body") for part in sent] == [None, b""]
+
+
+@pytest.mark.parametrize("path", ["/doctors", "/doctors/x", "/nowhere"])
+async def test_what_a_request_took_up_is_free_again_without_a_collection(api, path):
+    gc.collect()
+    before = [each for each in gc.get_objects() if type(each) is Call]
+    gc.disable()
+    try:
+        await exchange(api, "GET", path, {"type": "http.request", "body": b""})
+
+        assert [each for each in gc.get_objects() if type(each) is Call] == before
+    finally:
+        gc.enable()
 
 
 class TestLog:

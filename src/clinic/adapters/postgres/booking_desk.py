@@ -9,8 +9,12 @@ from clinic.adapters.postgres.sessions import PooledSession
 from clinic.domain.appointments import Booking, BookingFacts
 from clinic.domain.errors import ClinicNotFound, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
+from clinic.domain.notifications import Message
 from clinic.domain.people import Patient
 from clinic.domain.slots import Slot, SlotState
+
+#: of a message, each an array in hot.TAKE
+_MESSAGE_COLUMNS = 7
 
 
 class PostgresBookingDesk:
@@ -89,7 +93,7 @@ def taking(booking: Booking) -> tuple[str, tuple[object, ...]]:
 
 def _parameters(booking: Booking) -> tuple[object, ...]:
     """Return what hot.TAKE takes, $1 to $29."""
-    appointment, audit, messages = booking.appointment, booking.audit, booking.messages
+    appointment, audit = booking.appointment, booking.audit
     return (
         appointment.clinic_id,
         appointment.slot_id,
@@ -99,7 +103,7 @@ def _parameters(booking: Booking) -> tuple[object, ...]:
         appointment.id,
         appointment.patient_id,
         appointment.type,
-        appointment.status.value,
+        appointment.status,
         appointment.version,
         appointment.schedule_version,
         appointment.status_by,
@@ -107,25 +111,33 @@ def _parameters(booking: Booking) -> tuple[object, ...]:
         audit.id,
         audit.at,
         audit.actor_id,
-        audit.actor_role.value,
-        audit.action.value,
+        audit.actor_role,
+        audit.action,
         audit.reason,
         audit.request_id,
         audit.ip,
         audit.session_id,
-        _array(str(message.id) for message in messages),
-        _array(message.kind for message in messages),
-        _array(message.channel for message in messages),
-        _array(str(message.version) for message in messages),
-        _array(message.scheduled_for.isoformat() for message in messages),
-        _array(message.expires_at.isoformat() for message in messages),
-        _array(message.created_at.isoformat() for message in messages),
+        *_columns(booking.messages),
     )
 
 
-def _array(texts: Iterable[str]) -> str:
-    """Return PostgreSQL's text of an array of words without spaces: ids, numbers, instants, kinds.
+def _columns(messages: Iterable[Message]) -> tuple[str, ...]:
+    """Return the messages as an array for each column of hot.TAKE, $23 to $29.
 
-    The driver takes three times as long over a list.
+    PostgreSQL's text of an array of words without spaces: ids, numbers, instants, kinds. The driver
+    takes three times as long over a list.
     """
-    return "{" + ",".join(texts) + "}"
+    rows = [
+        (
+            message.id.hex,
+            message.kind,
+            message.channel,
+            str(message.version),
+            message.scheduled_for.isoformat(),
+            message.expires_at.isoformat(),
+            message.created_at.isoformat(),
+        )
+        for message in messages
+    ]
+    columns = zip(*rows, strict=True) if rows else [()] * _MESSAGE_COLUMNS
+    return tuple([f"{{{','.join(column)}}}" for column in columns])

@@ -7,6 +7,7 @@ the event loop leaves in one piece (docs/performance.md has the figures).
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any, cast
 
 import hiredis
@@ -16,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_Command = tuple[str | bytes | int, ...]
 
 
 class Line:
@@ -38,21 +41,21 @@ class Line:
         self._conversation: _Conversation | None = None
         self._opening: asyncio.Task[_Conversation] | None = None
 
-    async def ask(self, *command: str | bytes | int) -> Any:
-        """Return the answer to a command. Raises RedisError, OSError."""
+    def ask(self, *command: str | bytes | int) -> Awaitable[Any]:
+        """Return what gives the answer to a command. Awaiting it raises RedisError, OSError."""
         conversation = self._conversation
         if conversation is None or conversation.is_over:
-            conversation = await self._open()
-        answer = await conversation.ask(command)
-        if isinstance(answer, hiredis.ReplyError):
-            raise ResponseError(str(answer))
-        return answer
+            return self._open_and_ask(command)
+        return conversation.ask(command)
 
     async def close(self) -> None:
         """Hang up."""
         if self._conversation is not None:
             self._conversation.hang_up(RedisConnectionError("closed"))
         await self._redis.aclose()
+
+    async def _open_and_ask(self, command: _Command) -> Any:
+        return await (await self._open()).ask(command)
 
     async def _open(self) -> "_Conversation":
         """Return a new conversation; those who come meanwhile share it."""
@@ -99,7 +102,7 @@ class _Conversation(asyncio.Protocol):
         self.is_over = False
         self._transport.set_protocol(self)
 
-    def ask(self, command: tuple[str | bytes | int, ...]) -> "asyncio.Future[Any]":
+    def ask(self, command: _Command) -> "asyncio.Future[Any]":
         answer: asyncio.Future[Any] = self._loop.create_future()
         deadline = self._loop.time() + self._timeout_s
         self._waiting.append((answer, deadline))
@@ -132,7 +135,11 @@ class _Conversation(asyncio.Protocol):
             while self._waiting and (answer := self._reader.gets()) is not False:
                 waiter, _ = self._waiting.popleft()
                 # Who stopped waiting has cancelled it.
-                if not waiter.done():
+                if waiter.done():
+                    continue
+                if isinstance(answer, hiredis.ReplyError):
+                    waiter.set_exception(ResponseError(str(answer)))
+                else:
                     waiter.set_result(answer)
         except hiredis.HiredisError as error:
             self.hang_up(RedisConnectionError(str(error)))

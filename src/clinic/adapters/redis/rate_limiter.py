@@ -2,7 +2,6 @@
 
 import time
 from hashlib import sha1
-from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -52,23 +51,21 @@ class RedisRateLimiter:
         """Count one request of `key`. Raises TemporaryFailure when the store is gone."""
         if time.monotonic() < self._down_until_s:
             raise TemporaryFailure()
+        counting = (1, f"clinic:rate:{limit.name}:{key}", limit.quota, limit.window_s * 1000)
         try:
-            allowed, remaining, reset_ms = await self._count(limit, key)
+            try:
+                counted = await self._line.ask("EVALSHA", _SCRIPT_SHA, *counting)
+            except ResponseError as error:
+                if not str(error).startswith("NOSCRIPT"):
+                    raise
+                # A store that has just started; this one call tells it the script.
+                counted = await self._line.ask("EVAL", _SCRIPT, *counting)
         except (RedisError, OSError) as error:
             # Not asked again at once: every request would wait for the store to time out.
             self._down_until_s = time.monotonic() + PAUSE_S
             raise TemporaryFailure() from error
+        allowed, remaining, reset_ms = counted
         return Verdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
-
-    async def _count(self, limit: Limit, key: str) -> Any:
-        counting = (1, f"clinic:rate:{limit.name}:{key}", limit.quota, limit.window_s * 1000)
-        try:
-            return await self._line.ask("EVALSHA", _SCRIPT_SHA, *counting)
-        except ResponseError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-            # A store that has just started; this one call tells it the script.
-            return await self._line.ask("EVAL", _SCRIPT, *counting)
 
     async def close(self) -> None:
         """Give back every connection."""

@@ -16,22 +16,14 @@ class TooLate(Exception):
     """It took longer than the limit, and was ended."""
 
 
-class _Running:
-    __slots__ = ("deadline", "is_late", "task")
-
-    def __init__(self, task: "asyncio.Task[Any]", deadline: float) -> None:
-        self.task = task
-        self.deadline = deadline
-        self.is_late = False
-
-
 class Deadlines:
     """Ends what runs longer than `limit_s`, up to LOOK_S later."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        #: in the order of their deadlines, since all have the same time
-        self._running: dict[_Running, None] = {}
+        #: until when each has time; in that order, since all have the same
+        self._running: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -40,27 +32,27 @@ class Deadlines:
         task = asyncio.current_task(loop)
         assert task is not None
         cancelled_before = task.cancelling()
-        mine = _Running(task, loop.time() + self._limit_s)
-        self._running[mine] = None
+        self._running[task] = loop.time() + self._limit_s
         if self._timer is None:
             self._timer = loop.call_later(LOOK_S, self._look)
         try:
             return await work
         except asyncio.CancelledError as error:
             # Whoever else cancelled the task has the last word.
-            if mine.is_late and task.uncancel() <= cancelled_before:
+            if task in self._late and task.uncancel() <= cancelled_before:
                 raise TooLate from error
             raise
         finally:
-            self._running.pop(mine, None)
+            self._running.pop(task, None)
+            self._late.discard(task)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for one in list(self._running):
-            if one.deadline > now:
+        for task, deadline in list(self._running.items()):
+            if deadline > now:
                 break
-            del self._running[one]
-            one.is_late = True
-            one.task.cancel()
+            del self._running[task]
+            self._late.add(task)
+            task.cancel()
         self._timer = loop.call_later(LOOK_S, self._look) if self._running else None

@@ -54,9 +54,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            headers[name] = headers[name] + b", " + value if name in headers else value
+        headers = _by_name(scope["headers"])
         inbound = headers.get(b"x-request-id", b"")
         request_id = inbound if _SANE_ID.fullmatch(inbound) else self._new_id()
         call = Call(
@@ -88,10 +86,22 @@ class Envelope:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
+            # Else each would hold the other until a collection finds them.
+            del scope[CALL]
             self._log.add(call, status, time.perf_counter() - started)
 
     def _new_id(self) -> bytes:
         return self._services.new_id().hex.encode()
+
+
+def _by_name(pairs: Headers) -> dict[bytes, bytes]:
+    """Return headers by their names; the values of one that stands several times as one list."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        found = {}
+        for name, value in pairs:
+            found[name] = found[name] + b", " + value if name in found else value
+    return found
 
 
 def _defaults(there: Headers) -> Headers:

@@ -83,7 +83,7 @@ class Guard:
                 call.let_in(await self._actor_of(call, endpoint))
         if endpoint.is_limited:
             actor = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
-            await self.count(call, kind, str(actor.user_id) if actor else self._address(call))
+            await self.count(call, kind, actor.user_id.hex if actor else self._address(call))
         if endpoint.needs is not None:
             permit(call.actor, endpoint.needs)
             if endpoint.needs in PATIENT_DATA:

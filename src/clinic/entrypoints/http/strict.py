@@ -55,7 +55,7 @@ def read_json(body: bytes, kind: type[S]) -> S:
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
     # Both are rare and legal JSON, so what looks like them is worth a closer look.
-    if any(body.count(name) > 1 for name in _quoted_names(kind)):
+    if max(map(body.count, _quoted_names(kind)), default=0) > 1:
         _refuse_repeated_names(body)
     if b"\\u0000" in body:
         _refuse_nul(msgspec.to_builtins(value))

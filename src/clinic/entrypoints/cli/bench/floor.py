@@ -116,7 +116,7 @@ def make_script(statement: str, parameters: Sequence[object], booking: Booking) 
             return computed[value]
         if value in _FRESH_IDS:
             return "uuidv7()"
-        if isinstance(value, str) and any(str(each) in value for each in _FRESH_IDS):
+        if isinstance(value, str) and any(each.hex in value for each in _FRESH_IDS):
             return _with_fresh_ids(value)
         variables[f"c{number}"] = _as_text(value)
         return f":c{number}"
@@ -139,7 +139,7 @@ def _arithmetic() -> Iterator[str]:
 def _with_fresh_ids(value: str) -> str:
     """Return the SQL for a text in which every mark of a new id is a new id each time."""
     for each in _FRESH_IDS:
-        value = value.replace(str(each), "' || uuidv7() || '")
+        value = value.replace(each.hex, "' || uuidv7() || '")
     assert ":" not in value
     return f"('{value}')"
 
