@@ -130,7 +130,9 @@ async def test_an_unchanged_copy_is_answered_with_304(api, tags):
 
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["etag"] == '"1"'
-    assert "content-type" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
+    # What came with the copy holds for it still.
+    assert not {"content-type", "content-security-policy"} & set(answer.headers)
 
 
 @pytest.mark.parametrize("tags", ['"2"', '"x"'])

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from clinic.adapters.postgres.hot_connection import Row
 
-#: how many questions go together at most, and how many statements are under way
-TOGETHER_MAX = 32
+#: how many questions go together at most, and how many statements are under way. More together
+#: would have everybody wait for the same answer, and this process for the database meanwhile.
+TOGETHER_MAX = 8
 UNDER_WAY_MAX = 2
 
 Fetch = Callable[[str, Sequence[object]], Awaitable[list[Row]]]

@@ -27,6 +27,8 @@ _DEFAULTS: Headers = [
 ]
 
 _DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
+# Whoever has the rest keeps the headers that came with it.
+_DEFAULTS_OF_304 = _DEFAULTS[:1]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -77,7 +79,7 @@ class Envelope:
                 there = message["headers"]
                 message["headers"] = [
                     *there,
-                    *_defaults(there),
+                    *_defaults(there, _DEFAULTS if status != 304 else _DEFAULTS_OF_304),
                     *call.rate_headers,
                     (b"x-request-id", request_id),
                 ]
@@ -104,9 +106,9 @@ def _by_name(pairs: Headers) -> dict[bytes, bytes]:
     return found
 
 
-def _defaults(there: Headers) -> Headers:
+def _defaults(there: Headers, defaults: Headers) -> Headers:
     """Return the default headers that are not there."""
     names = [name for name, _ in there]
     if _DEFAULT_NAMES.isdisjoint(names):
-        return _DEFAULTS
-    return [pair for pair in _DEFAULTS if pair[0] not in names]
+        return defaults
+    return [pair for pair in defaults if pair[0] not in names]

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clinic.bootstrap import BenchServers
-from clinic.entrypoints.cli.bench.database import fill
+from clinic.entrypoints.cli.bench.database import fill, settle
 from clinic.entrypoints.cli.bench.figures import Record
 from clinic.entrypoints.cli.bench.requests import Tokens
 from clinic.entrypoints.cli.bench.servers import Server, free_port, running
@@ -84,6 +84,7 @@ class Bench:
             found = world(size, self.now, patients=self.effort.patients)
             owner_url, app_url = self.servers.make_database(name)
             fill(owner_url, found)
+            settle(self.servers.superuser_url, name)
             self._filled[name] = Filled(found, owner_url, app_url)
         return self._filled[name]
 

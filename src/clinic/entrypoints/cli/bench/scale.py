@@ -6,7 +6,8 @@ measured: by the processor time of the database's processes that serve them.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from clinic.bootstrap import Services, build
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Role
 from clinic.entrypoints.cli.bench.bench import Bench, Filled
-from clinic.entrypoints.cli.bench.database import book_days, checkpoint
+from clinic.entrypoints.cli.bench.database import book_days
 from clinic.entrypoints.cli.bench.reads import listing_span
 from clinic.entrypoints.cli.bench.world import (
     CLINIC_ID,
@@ -65,24 +66,35 @@ def measure_scale(bench: Bench) -> None:
     """Note what first open slots, a listing and a booking cost at each size."""
     sizes = dict.fromkeys(["10k", bench.effort.small, bench.effort.large])
     filled = {size: bench.database(size, "_scale") for size in sizes}
-    # Else whoever needs a page first writes out another, which filling has left.
-    checkpoint(bench.servers.superuser_url)
-    for _ in range(bench.effort.rounds):
-        for size, one in filled.items():
-            asyncio.run(_ask_all(bench, one, size))
+    asyncio.run(_ask_in_turn(bench, filled))
 
 
-async def _ask_all(bench: Bench, filled: Filled, size: str) -> None:
-    async with _OneConnection(filled) as services:
-        span_s = bench.effort.round_s / 2
-        # The smallest must not run out of slots before the last round.
-        asked_max = filled.world.slots // (bench.effort.rounds + 1) - WARM_UP
-        for name, question in (
-            ("first_open", first_open(services, filled)),
-            ("listing", listing(services, filled)),
-            ("one_booking", one_booking(services, filled)),
-        ):
-            await _note_time(bench, filled, question, f"{name}_{size}", span_s, asked_max)
+async def _ask_in_turn(bench: Bench, filled: Mapping[str, Filled]) -> None:
+    async with AsyncExitStack() as opened:
+        # As long as those of a pool: a new connection has yet to meet every page that it needs.
+        services = {
+            size: await opened.enter_async_context(_OneConnection(one))
+            for size, one in filled.items()
+        }
+        for number in range(-1, bench.effort.rounds):
+            for size, one in filled.items():
+                await _ask_all(bench, one, services[size], size, noted=number >= 0)
+
+
+async def _ask_all(
+    bench: Bench, filled: Filled, services: Services, size: str, *, noted: bool
+) -> None:
+    span_s = bench.effort.round_s / 2
+    # The smallest must not run out of slots before the last round.
+    asked_max = filled.world.slots // (bench.effort.rounds + 2) - WARM_UP
+    for name, question in (
+        ("first_open", first_open(services, filled)),
+        ("listing", listing(services, filled)),
+        ("one_booking", one_booking(services, filled)),
+    ):
+        spent_us = await _time(bench, filled, question, span_s, asked_max)
+        if noted:
+            _note(bench, f"{name}_{size}", spent_us)
 
 
 def measure_listing(bench: Bench) -> None:
@@ -108,7 +120,7 @@ async def _compare(bench: Bench, filled: Filled) -> None:
             return await services.store.calendars.list_slots(query, PageRequest(LISTED))
 
         listed = [str(view.slot.id) for view in cast("Sequence[SlotView]", await ours(0))]
-        await _note_time(bench, filled, ours, "listing_db_time", span_s)
+        _note(bench, "listing_db_time", await _time(bench, filled, ours, span_s))
     async with await psycopg.AsyncConnection.connect(
         filled.app_url, autocommit=True, cursor_factory=psycopg.AsyncRawCursor
     ) as connection:
@@ -122,7 +134,7 @@ async def _compare(bench: Bench, filled: Filled) -> None:
         found = [str(row[0]) for row in cast("Sequence[tuple[Any, ...]]", await antijoin(0))]
         if found != listed:
             raise RuntimeError(f"the anti-join finds {len(found)} slots, we list {len(listed)}")
-        await _note_time(bench, filled, antijoin, "antijoin_db_time", span_s)
+        _note(bench, "antijoin_db_time", await _time(bench, filled, antijoin, span_s))
 
 
 def first_open(services: Services, filled: Filled) -> Question:
@@ -178,15 +190,15 @@ def one_booking(services: Services, filled: Filled) -> Question:
     return ask
 
 
-async def _note_time(
-    bench: Bench,
-    filled: Filled,
-    question: Question,
-    name: str,
-    span_s: float,
-    asked_max: int | None = None,
-) -> None:
-    """Note the database's processor time for one question, from as many as fit into `span_s`."""
+def _note(bench: Bench, name: str, spent_us: float) -> None:
+    bench.record.add(name, spent_us, "µs of database time")
+
+
+async def _time(
+    bench: Bench, filled: Filled, question: Question, span_s: float, asked_max: int | None = None
+) -> float:
+    """Return the database's processor time for one question in µs, from as many as fit into
+    `span_s`."""
     for number in range(WARM_UP):
         await question(number)
     backends = _backends(bench.servers.superuser_url, filled.app_url)
@@ -196,7 +208,7 @@ async def _note_time(
         await question(asked)
         asked += 1
     spent_ns = sum(cpu_ns(pid) for pid in backends) - before
-    bench.record.add(name, spent_ns / asked / 1000, "µs of database time")
+    return spent_ns / asked / 1000
 
 
 class _OneConnection:
