@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.clinic import Clinic
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Doctor
 from clinic.domain.slots import Slot, SlotState
@@ -37,13 +38,24 @@ class SlotView:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class FreeSlots:
     """A doctor's free slots as they were committed when they were read."""
 
-    #: two glances of one doctor with the same state show the same slots
+    #: the same slots of one doctor have the same state
     state: tuple[Hashable, ...]
     #: makes the slots of what was read
     slots: Callable[[], Sequence[SlotView]]
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one answer about a doctor's free slots needs, as it was committed at one moment."""
+
+    clinic: Clinic
+    #: False when the session that was named no longer counts
+    signed_in: bool
+    #: None when the doctor does not exist
+    free: FreeSlots | None
 
 
 class CalendarReader(Protocol):
@@ -54,9 +66,12 @@ class CalendarReader(Protocol):
         """
         ...
 
-    async def glance(self, query: SlotQuery, page: PageRequest) -> Glance | None:
-        """Return what `list_slots` would, made into slots only when they are wanted; None when the
-        doctor does not exist. For the first page of one doctor's free slots."""
+    async def glance(
+        self, query: SlotQuery, page: PageRequest, session_id: UUID | None = None
+    ) -> Glance | None:
+        """Return what `list_slots` would, made into slots only when they are wanted, with the
+        clinic and whether the session still counts; None when the clinic does not exist. For the
+        first page of one doctor's free slots."""
         ...
 
     async def nearest_free(

@@ -1,6 +1,6 @@
 """Find slots: the free ones that may be booked, or a calendar as staff see it."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +10,7 @@ from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
     EndBeforeStart,
+    NotSignedIn,
     PermissionDenied,
     SlotNotFound,
 )
@@ -17,7 +18,7 @@ from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Actor
 from clinic.domain.permissions import Operation, reach_of
 from clinic.domain.slots import SlotState
-from clinic.ports.calendars import CalendarReader, SlotQuery, SlotView
+from clinic.ports.calendars import CalendarReader, Glance, SlotQuery, SlotView
 from clinic.ports.clock import Clock
 from clinic.ports.people import PeopleReader
 from clinic.usecases.pages import page_of
@@ -25,8 +26,10 @@ from clinic.usecases.pages import page_of
 
 @dataclass(frozen=True, slots=True)
 class FoundSlots:
-    """A page of slots, made when it is wanted; the same as any other one with the same state."""
+    """A page of slots, made when it is wanted; the same as any other one with the same state, in
+    the same zone."""
 
+    clinic: Clinic
     state: tuple[Hashable, ...]
     page: Callable[[], Page[SlotView]]
 
@@ -78,21 +81,43 @@ async def find_slots(
 async def glance_at_slots(
     *,
     calendars: CalendarReader,
+    people: PeopleReader,
     clock: Clock,
-    clinic: Clinic,
+    actor: Actor,
+    clinics: MutableMapping[UUID, Clinic],
     doctor_id: UUID,
     starts_from: datetime | None = None,
     starts_before: datetime | None = None,
     page: PageRequest,
 ) -> FoundSlots:
     """Return the first page of a doctor's slots that may be booked now, as find_slots would, with
-    what tells whether it is still the same. Raises EndBeforeStart, DoctorNotFound."""
-    start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=True)
-    query = SlotQuery(clinic.id, start, end, doctor_id=doctor_id)
-    found = await calendars.glance(query, page)
-    if found is None:
+    what tells whether it is still the same; the actor's session is held against its row as well.
+
+    `clinics` are remembered from call to call: with the clinic as it was, what to ask is known
+    before anything is read, and the answer comes with the clinic as it is. Raises NotSignedIn,
+    EndBeforeStart, DoctorNotFound.
+    """
+    clinic = clinics.get(actor.clinic_id) or await people.clinic(actor.clinic_id)
+    while clinic is not None:
+        start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=True)
+        query = SlotQuery(clinic.id, start, end, doctor_id=doctor_id)
+        found = await calendars.glance(query, page, actor.session_id)
+        if found is not None and found.clinic == clinic:
+            clinics[clinic.id] = clinic
+            return _checked(found, clinic, page)
+        # It has changed meanwhile, and with it perhaps what may be booked.
+        clinic = found.clinic if found else None
+    raise ClinicNotFound()
+
+
+def _checked(found: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
+    """Raises NotSignedIn, DoctorNotFound."""
+    free = found.free
+    if not found.signed_in:
+        raise NotSignedIn()
+    if free is None:
         raise DoctorNotFound()
-    return FoundSlots(found.state, lambda: page_of(found.slots(), page, _place))
+    return FoundSlots(clinic, free.state, lambda: page_of(free.slots(), page, _place))
 
 
 def _span(

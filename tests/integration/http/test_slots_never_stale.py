@@ -33,8 +33,9 @@ class Reader:
         self.shown: set[str] = set()
 
     async def look(self) -> None:
-        self._found = await self._store.calendars.glance(self._query, PageRequest(200))
-        assert self._found is not None
+        glance = await self._store.calendars.glance(self._query, PageRequest(200))
+        assert glance is not None
+        self._found = glance.free
 
     async def answer(self) -> None:
         found = self._found

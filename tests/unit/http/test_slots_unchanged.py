@@ -1,6 +1,7 @@
 """A list of a doctor's free slots has an entity tag, which stands for what it shows."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -125,6 +126,32 @@ async def test_304_is_for_those_who_may_read(api):
     signed_out = await _read(api, tag=tag)
 
     assert (nobody.status_code, signed_out.status_code) == (401, 401)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/slots?doctor={doctor}",
+        "/slots?doctor={nobody}",
+        "/doctors/{doctor}/slots?limit=1",
+        "/slots",
+        "/slots?specialty=Cardiology",
+        "/slots?doctor={doctor}&specialty=Cardiology",
+        "/slots?doctor={doctor}&status=all",
+        "/slots?doctor={doctor}&limit=1&cursor={cursor}",
+    ],
+)
+async def test_no_list_of_slots_is_for_a_session_that_has_ended(api, path):
+    page = await api.send("GET", _path(api, limit=1), who="receptionist")
+    cursor = page.links["next"]["url"].partition("cursor=")[2].partition("&")[0]
+    path = path.format(doctor=api.world.doctor.id, nobody=uuid4(), cursor=cursor)
+    before = await api.send("GET", path, who="receptionist")
+    await api.send("DELETE", "/sessions", who="receptionist")
+
+    after = await api.send("GET", path, who="receptionist")
+
+    assert before.status_code in (200, 404)
+    assert (after.status_code, after.json()["code"]) == (401, "not_signed_in")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from uuid import UUID
 from clinic.adapters.memory.answers import MemoryAnswers, find_answer
 from clinic.adapters.memory.constraints import check_all, check_appointments, rivals_for_patient
 from clinic.adapters.memory.people import doctor_of, patient_of
-from clinic.adapters.memory.sessions import signed_in
+from clinic.adapters.memory.sessions import is_signed_in
 from clinic.adapters.memory.tables import Key, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.appointments import Booking, BookingFacts
@@ -41,7 +41,7 @@ class MemoryBookingDesk:
             doctor_name=doctor.name if doctor else "",
             patient=patient_of(tables, clinic_id, patient_id),
             stored=None if request is None else find_answer(tables, request),
-            signed_in=_is_signed_in(tables, clinic_id, session_id),
+            signed_in=is_signed_in(tables, clinic_id, session_id),
         )
 
     async def take(self, booking: Booking) -> None:
@@ -59,13 +59,6 @@ def _free_slot(tables: Tables, key: Key) -> Slot:
     if slot is None or not slot.is_free:
         raise SlotTaken()
     return slot
-
-
-def _is_signed_in(tables: Tables, clinic_id: UUID, session_id: UUID | None) -> bool:
-    if session_id is None:
-        return True
-    found = signed_in(tables, tables.sessions.get((clinic_id, session_id)))
-    return found is not None and not found.withdrawn and found.session.revoked_at is None
 
 
 async def _write(transaction: Transaction, booking: Booking) -> None:

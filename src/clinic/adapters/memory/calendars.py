@@ -8,6 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.constraints import check_doctor, check_slots, rivals_for_slots
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of
+from clinic.adapters.memory.sessions import is_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.availability import Availability, AvailabilityException, Interval
@@ -22,7 +23,7 @@ from clinic.domain.errors import (
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Doctor
 from clinic.domain.slots import Slot, SlotState
-from clinic.ports.calendars import Glance, SlotQuery, SlotView
+from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
 
 class MemoryCalendarReader:
@@ -43,12 +44,18 @@ class MemoryCalendarReader:
         found = (slot for slot in rows if _is_asked_for(slot, query))
         return [self._view(slot) for slot in page_of(found, page, _place)]
 
-    async def glance(self, query: SlotQuery, page: PageRequest) -> Glance | None:
+    async def glance(
+        self, query: SlotQuery, page: PageRequest, session_id: UUID | None = None
+    ) -> Glance | None:
         assert query.doctor_id is not None
-        if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
+        clinic = self._tables.clinics.get(query.clinic_id)
+        if clinic is None:
             return None
+        counts = is_signed_in(self._tables, query.clinic_id, session_id)
+        if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
+            return Glance(clinic, counts, None)
         views = tuple(await self.list_slots(query, page))
-        return Glance(views, lambda: views)
+        return Glance(clinic, counts, FreeSlots(views, lambda: views))
 
     async def nearest_free(
         self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int

@@ -98,3 +98,11 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
     credentials = tables.credentials.get(session.user_id) or Credentials()
     gone = user is None or user.role is not session.role or credentials.disabled_at is not None
     return SignedIn(session, withdrawn=gone, clinic=tables.clinics.get(session.clinic_id))
+
+
+def is_signed_in(tables: Tables, clinic_id: UUID, session_id: UUID | None) -> bool:
+    """Say whether the session still counts; where none is named, nobody asks."""
+    if session_id is None:
+        return True
+    found = signed_in(tables, tables.sessions.get((clinic_id, session_id)))
+    return found is not None and not found.withdrawn and found.session.revoked_at is None

@@ -16,6 +16,7 @@ from clinic.adapters.postgres.rows import (
     SqlRow,
     availability_of,
     availability_values,
+    clinic_of,
     exception_of,
     exception_values,
     free_slot_view,
@@ -39,7 +40,7 @@ from clinic.domain.errors import (
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Doctor
 from clinic.domain.slots import Slot, SlotState
-from clinic.ports.calendars import Glance, SlotQuery, SlotView
+from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
 #: of a row of free slots: start and id
 _BY_START = itemgetter(1, 0)
@@ -67,13 +68,23 @@ class PostgresCalendarReader:
             views.reverse()
         return views
 
-    async def glance(self, query: SlotQuery, page: PageRequest) -> Glance | None:
+    async def glance(
+        self, query: SlotQuery, page: PageRequest, session_id: UUID | None = None
+    ) -> Glance | None:
         """Return what `list_slots` would, read together with what others ask at the same time."""
         clinic_id, doctor_id = query.clinic_id, query.doctor_id
         assert doctor_id is not None
         span = (query.starts_from, query.starts_before)
-        row = await self._session.ask(GLANCE, (clinic_id, doctor_id, *span, page.one_more))
-        return Glance(row, lambda: _slots_of(row, clinic_id, doctor_id)) if row else None
+        asked = (clinic_id, doctor_id, *span, page.one_more, session_id)
+        row = await self._session.ask(GLANCE, asked)
+        if row is None:
+            return None
+        clinic, signed_in, state = clinic_of(clinic_id, row[:7]), row[7], row[8:]
+        free = FreeSlots(state, lambda: _slots_of(state, clinic_id, doctor_id))
+        doctor_name = state[0]
+        return Glance(
+            clinic, session_id is None or signed_in, None if doctor_name is None else free
+        )
 
     async def _free(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
         statement = free_slots(

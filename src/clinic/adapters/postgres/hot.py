@@ -161,15 +161,21 @@ JOIN users u ON u.id = s.doctor_id
 """
 
 
-#: the same for many doctors at once, as Gathering asks: clinics, doctors, from, before, limits. All
-#: of a doctor's slots are one row, whose bytes say whether anything has changed; each array is as
-#: array_send writes it.
+#: the same for many doctors at once, as Gathering asks: clinics, doctors, from, before, limits,
+#: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
+#: of the doctor's slots, whose bytes say whether anything has changed; each array is as array_send
+#: writes it.
 GLANCE = """
-SELECT asked.number, u.name, p.specialty, free.*
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[])
-         WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many, number)
-JOIN doctors_profiles p ON p.clinic_id = asked.clinic_id AND p.user_id = asked.doctor_id
-JOIN users u ON u.id = p.user_id,
+SELECT asked.number, c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min,
+       c.hold_min, c.reminder_leads_min, xu.id IS NOT NULL, u.name, p.specialty, free.*
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])
+         WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many,
+                                   session_id, number)
+JOIN clinics c ON c.id = asked.clinic_id
+LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id AND x.revoked_at IS NULL
+LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role
+LEFT JOIN doctors_profiles p ON p.clinic_id = c.id AND p.user_id = asked.doctor_id
+LEFT JOIN users u ON u.id = p.user_id,
      LATERAL (
          SELECT array_send(array_agg(s.id)), array_send(array_agg(s.starts_at)),
                 array_send(array_agg(s.ends_at))

@@ -190,15 +190,10 @@ def _string(parameter: str) -> bytes:
 
 
 def _list(parameter: list[object]) -> bytes:
-    return b"{" + b",".join([_item(item) for item in parameter]) + b"}"
+    return b"{%s}" % b",".join([_PLAIN.get(type(item), _quoted)(item) for item in parameter])
 
 
-def _item(item: object) -> bytes:
-    if item is None:
-        return b"NULL"
-    if type(item) is UUID:
-        # As PostgreSQL reads it, too; str() puts hyphens in and costs three times as much.
-        return b"%032x" % item.int
+def _quoted(item: object) -> bytes:
     return b'"%s"' % _string(str(item)).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
@@ -206,6 +201,14 @@ def _other(parameter: object) -> bytes:
     return str(parameter).encode()
 
 
+#: items of an array that need no quotes. PostgreSQL reads ids without hyphens, too, which cost
+#: three times as much to write as all the rest.
+_PLAIN: Mapping[type, Callable[[Any], bytes]] = {
+    NoneType: lambda item: b"NULL",
+    UUID: lambda item: b"%032x" % item.int,
+    int: lambda item: b"%d" % item,
+    datetime: lambda item: item.isoformat().encode(),
+}
 _WRITERS: Mapping[type, Callable[[Any], bytes | None]] = {
     NoneType: lambda parameter: None,
     bytes: lambda parameter: parameter,

@@ -29,6 +29,8 @@ class Doorkeeper(Protocol):
 
     async def admit(self, call: "Call", endpoint: Any) -> None: ...
 
+    async def check_session(self, call: "Call") -> None: ...
+
     async def count(self, call: "Call", kind: RateClass, key: str) -> None: ...
 
     async def count_stray(self, call: "Call") -> None: ...
@@ -70,6 +72,8 @@ class Call:
     known_clinic: Clinic | None = None
     #: what has been written out before, in this process
     renderings: Renderings = field(default_factory=Renderings)
+    #: as they were when they were last read, in this process
+    clinics: dict[UUID, Clinic] = field(default_factory=dict)
     #: said by what the endpoint itself cannot tell in advance
     reads_patients: bool = False
 

@@ -77,7 +77,7 @@ class Endpoint:
     is_limited: bool
     #: public, and yet for its actor where there is one
     knows_actor: bool
-    #: the guard looks the session up; booking does so in its own read
+    #: the guard looks the session up; or the handler does, in its own read if it can
     checks_session: bool
 
     @property

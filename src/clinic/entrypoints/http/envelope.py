@@ -3,8 +3,10 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from clinic.bootstrap import Services
+from clinic.domain.clinic import Clinic
 from clinic.entrypoints.http.access_log import AccessLog
 from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.call import Call
@@ -50,6 +52,7 @@ class Envelope:
         self._guard = guard
         self._log = log
         self._renderings = Renderings()
+        self._clinics: dict[UUID, Clinic] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,6 +71,7 @@ class Envelope:
             request_id.decode(),
             headers,
             renderings=self._renderings,
+            clinics=self._clinics,
         )
         scope[CALL] = call
         status = 499  # the client is gone unless a response starts

@@ -28,7 +28,7 @@ from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.cookies import session_cookie
 from clinic.entrypoints.http.tokens import Tokens
 from clinic.settings import Settings
-from clinic.usecases.sign_in import NOBODY_ID, Origin, find_session
+from clinic.usecases.sign_in import NOBODY_ID, find_session
 
 if TYPE_CHECKING:
     from clinic.entrypoints.http.call import Call
@@ -89,6 +89,13 @@ class Guard:
             if endpoint.needs in PATIENT_DATA:
                 self._services.audit.check()
 
+    async def check_session(self, call: "Call") -> None:
+        """Look up the session of a request that was let in without. Raises NotSignedIn."""
+        session_id = call.actor.session_id
+        assert session_id is not None
+        if call.known_clinic is None:
+            await self._check_session(call, call.actor.clinic_id, session_id)
+
     async def count(self, call: "Call", kind: RateClass, key: str) -> None:
         """Count the request under `key`. Raises QuotaExceeded, TemporaryFailure."""
         try:
@@ -146,15 +153,12 @@ class Guard:
             raise
 
     async def _actor_of(self, call: "Call", endpoint: "Endpoint") -> Actor:
-        origin = Origin(call.request_id, self._authenticator.address_of(call))
         sessions = self._services.store.sessions
         if b"authorization" in call.headers:
             claims = self._tokens.read(self._authenticator.bearer_of(call))
             if endpoint.checks_session:
-                found = await sessions.find(claims.clinic_id, claims.session_id)
-                await find_session(found, sessions=sessions, clock=self._services.clock)
-                call.known_clinic = found.clinic if found else None
-            return _actor(claims.user_id, claims.role, claims.clinic_id, claims.session_id, origin)
+                await self._check_session(call, claims.clinic_id, claims.session_id)
+            return _actor(call, claims.user_id, claims.role, claims.clinic_id, claims.session_id)
         clinic_id, reference = session_cookie(call)
         found = await sessions.find_by_reference(clinic_id, hash_of(reference))
         session = await find_session(found, sessions=sessions, clock=self._services.clock)
@@ -165,7 +169,13 @@ class Guard:
             if not is_csrf_token(token, self._secret, session.id):
                 raise ForgedRequest()
         call.by_cookie = True
-        return _actor(session.user_id, session.role, session.clinic_id, session.id, origin)
+        return _actor(call, session.user_id, session.role, session.clinic_id, session.id)
+
+    async def _check_session(self, call: "Call", clinic_id: UUID, session_id: UUID) -> None:
+        sessions = self._services.store.sessions
+        found = await sessions.find(clinic_id, session_id)
+        await find_session(found, sessions=sessions, clock=self._services.clock)
+        call.known_clinic = found.clinic if found else None
 
     def _address(self, call: "Call") -> str:
         return self._authenticator.address_of(call) or "unknown"
@@ -202,13 +212,13 @@ def _shows_identity(call: "Call") -> bool:
     return b"authorization" in call.headers or b"cookie" in call.headers
 
 
-def _actor(user_id: UUID, role: Role, clinic_id: UUID, session_id: UUID, origin: Origin) -> Actor:
+def _actor(call: "Call", user_id: UUID, role: Role, clinic_id: UUID, session_id: UUID) -> Actor:
     return Actor(
         user_id,
         role,
         clinic_id,
-        request_id=origin.request_id,
-        ip=origin.ip,
+        request_id=call.request_id,
+        ip=call.address,
         session_id=session_id,
     )
 

@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
@@ -60,10 +59,11 @@ async def _list(
     call: Call, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
     services = call.services
-    clinic = await call.clinic()
     is_first = query.cursor is None and specialty is None
     if doctor is not None and is_first and query.status == "open":
-        return await _list_free(call, query, doctor, clinic)
+        return await _list_free(call, query, doctor)
+    await call.guard.check_session(call)
+    clinic = await call.clinic()
     page = await find_slots(
         calendars=services.store.calendars,
         people=services.store.people,
@@ -81,17 +81,21 @@ async def _list(
     return page_reply(call, query, page, lambda view: SlotOut.of(view, clinic.zone))
 
 
-async def _list_free(call: Call, query: DoctorSlotsQuery, doctor: UUID, clinic: Clinic) -> Reply:
+async def _list_free(call: Call, query: DoctorSlotsQuery, doctor: UUID) -> Reply:
     """Answer what is asked most and again and again: the same reply as long as it is the same."""
     found = await glance_at_slots(
         calendars=call.services.store.calendars,
+        people=call.services.store.people,
         clock=call.services.clock,
-        clinic=clinic,
+        actor=call.actor,
+        clinics=call.clinics,
         doctor_id=doctor,
         starts_from=query.from_,
         starts_before=query.to,
         page=page_request(call, query),
     )
+
+    clinic = found.clinic
 
     def render() -> Reply:
         return page_reply(call, query, found.page(), lambda view: SlotOut.of(view, clinic.zone))
@@ -109,6 +113,7 @@ async def _list_free(call: Call, query: DoctorSlotsQuery, doctor: UUID, clinic: 
     summary="Find slots by start",
     answers=ItemsOut[SlotOut],
     needs=Operation.READ_CLINIC,
+    checks_session=False,
     condition=Condition.IF_NONE_MATCH,
     headers=("Link", "ETag"),
     refuses=(DoctorNotFound, EndBeforeStart),
@@ -126,6 +131,7 @@ async def get_slots(call: Call, query: SlotsQuery) -> Reply:
     summary="Find a doctor's slots by start",
     answers=ItemsOut[SlotOut],
     needs=Operation.READ_CLINIC,
+    checks_session=False,
     condition=Condition.IF_NONE_MATCH,
     headers=("Link", "ETag"),
     refuses=(DoctorNotFound, EndBeforeStart),

@@ -10,12 +10,15 @@ import pytest
 
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, EmailInUse, UserNotFound
-from clinic.domain.people import Role, User
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Patient, Role, User
 from clinic.domain.sessions import Session, SessionKind, SignedIn, hash_of
 from clinic.ports.accounts import Account
+from clinic.ports.calendars import SlotQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     NOW,
+    World,
     a_session,
     a_user,
     new_id,
@@ -391,38 +394,49 @@ class AccountsContract(Contract, contract=True):
 
         assert await store.sessions.find(clinic.id, session.id) is None
 
-    async def test_look_tells_whether_the_session_counts(self, store: Store) -> None:
+    async def test_one_read_tells_whether_the_session_counts(self, store: Store) -> None:
         world = await seed_world(store)
-        patient = world.patients[0]
-        user = User(patient.id, patient.name, patient.email, Role.PATIENT)
+        user = _user_of(world.patients[0])
         session = await _session(store, world.clinic, user)
+        in_a_former_role = await _session(store, world.clinic, user, role=Role.ADMIN)
 
-        async def signed_in(session_id: UUID | None) -> bool:
-            facts = await store.desk.look(
-                world.clinic.id, world.slots[0].id, patient.id, None, session_id
-            )
-            return facts.signed_in
+        assert await _counts(store, world, session.id)
+        assert await _counts(store, world, None)
+        assert not await _counts(store, world, new_id())
+        assert not await _counts(store, world, in_a_former_role.id)
+        await _revoke(store, user.id)
+        assert not await _counts(store, world, session.id)
 
-        assert await signed_in(session.id)
-        assert await signed_in(None)
-        assert not await signed_in(new_id())
-        await _revoke(store, patient.id)
-        assert not await signed_in(session.id)
-
-    async def test_look_sees_that_the_user_was_disabled(self, store: Store) -> None:
+    async def test_one_read_sees_that_the_user_was_disabled(self, store: Store) -> None:
         world = await seed_world(store)
-        patient = world.patients[0]
-        user = User(patient.id, patient.name, patient.email, Role.PATIENT)
+        user = _user_of(world.patients[0])
         session = await _session(store, world.clinic, user)
         async with store.begin() as unit:
-            await unit.accounts.set_disabled_at(patient.id, NOW)
+            await unit.accounts.set_disabled_at(user.id, NOW)
             await unit.commit()
 
-        facts = await store.desk.look(
-            world.clinic.id, world.slots[0].id, patient.id, None, session.id
-        )
+        assert not await _counts(store, world, session.id)
 
-        assert not facts.signed_in
+    async def test_one_read_takes_no_session_of_another_clinic(self, store: Store) -> None:
+        world, other = await seed_world(store), await seed_world(store)
+        session = await _session(store, other.clinic, _user_of(other.patients[0]))
+
+        assert not await _counts(store, world, session.id)
+
+
+def _user_of(patient: Patient) -> User:
+    return User(patient.id, patient.name, patient.email, Role.PATIENT)
+
+
+async def _counts(store: Store, world: World, session_id: UUID | None) -> bool:
+    """Return what booking's read and the one of free slots say of the session."""
+    slot, patient, doctor = world.slots[0], world.patients[0], world.doctor
+    facts = await store.desk.look(world.clinic.id, slot.id, patient.id, None, session_id)
+    query = SlotQuery(world.clinic.id, slot.starts_at, slot.ends_at, doctor_id=doctor.id)
+    glance = await store.calendars.glance(query, PageRequest(), session_id)
+    assert glance is not None
+    assert glance.signed_in == facts.signed_in
+    return glance.signed_in
 
 
 async def _revoke(

@@ -190,7 +190,9 @@ class CalendarsContract(Contract, contract=True):
             listed = await store.calendars.list_slots(_query(world), page)
 
             assert found is not None
-            assert list(found.slots()) == list(listed) != []
+            assert found.free is not None
+            assert found.clinic == world.clinic
+            assert list(found.free.slots()) == list(listed) != []
 
     async def test_a_glance_at_nothing_free_is_empty_and_at_nobody_is_none(
         self, store: Store
@@ -202,9 +204,15 @@ class CalendarsContract(Contract, contract=True):
         elsewhere = _query(world, doctor_id=other.doctor.id)
 
         assert empty is not None
-        assert list(empty.slots()) == []
-        assert nobody is None
-        assert await store.calendars.glance(elsewhere, PageRequest()) is None
+        assert empty.free is not None
+        assert list(empty.free.slots()) == []
+        assert nobody is not None
+        assert nobody.free is None
+        found = await store.calendars.glance(elsewhere, PageRequest())
+        assert found is not None
+        assert found.free is None
+        nowhere = replace(_query(world), clinic_id=new_id())
+        assert await store.calendars.glance(nowhere, PageRequest()) is None
 
     async def test_glances_differ_whenever_what_they_show_differs(self, store: Store) -> None:
         world = await seed_world(store, slots=4)
@@ -214,7 +222,8 @@ class CalendarsContract(Contract, contract=True):
         async def look(query: SlotQuery, page: PageRequest | None = None) -> None:
             found = await store.calendars.glance(query, page or PageRequest())
             assert found is not None
-            seen.append(found.state)
+            assert found.free is not None
+            seen.append(found.free.state)
 
         await look(_query(world))
         await look(_query(world), PageRequest(1))
@@ -244,7 +253,8 @@ class CalendarsContract(Contract, contract=True):
         async def state() -> tuple[object, ...]:
             found = await store.calendars.glance(_query(world), PageRequest())
             assert found is not None
-            return found.state
+            assert found.free is not None
+            return found.free.state
 
         before = await state()
         again = await state()
@@ -267,7 +277,8 @@ class CalendarsContract(Contract, contract=True):
         async def look(number: int) -> None:
             glance = await store.calendars.glance(asked[number], PageRequest())
             assert glance is not None
-            found[number] = list(glance.slots())
+            assert glance.free is not None
+            found[number] = list(glance.free.slots())
 
         async with anyio.create_task_group() as group:
             for number in range(len(asked)):
