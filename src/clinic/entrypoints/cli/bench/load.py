@@ -47,8 +47,8 @@ class Connection:
         self.received = b""
         self.sent_at = 0.0
 
-    def send(self, request: bytes) -> None:
-        self.sent_at = time.perf_counter()
+    def send(self, request: bytes, now: float) -> None:
+        self.sent_at = now
         sent = self.socket.send(request)
         while sent < len(request):  # rare: the socket's buffer holds many requests
             self.socket.setblocking(True)
@@ -62,16 +62,20 @@ class Connection:
             raise ConnectionError("the server closed the connection")
         data = self.received + chunk if self.received else chunk
         end = data.find(b"\r\n\r\n")
-        if end >= 0 and len(data) - end - 4 >= _length(data[:end]):
+        if end >= 0 and len(data) - end - 4 >= _length(data, end):
             self.received = b""
             return int(data[9:12])
         self.received = data
         return None
 
 
-def _length(head: bytes) -> int:
-    at = head.lower().find(b"\r\ncontent-length:")
-    return 0 if at < 0 else int(head[at + 17 :].split(b"\r\n", 1)[0])
+def _length(data: bytes, end: int) -> int:
+    """Return the length that the head, which ends there, gives to the body."""
+    at = data.find(b"\r\ncontent-length:", 0, end)
+    if at < 0:
+        # Servers may write it as they like; this is the slower way to look.
+        at = data[:end].lower().find(b"\r\ncontent-length:")
+    return 0 if at < 0 else int(data[at + 17 : data.index(b"\r", at + 17)])
 
 
 def run(
@@ -88,7 +92,7 @@ def run(
     deadline = started + duration_s
     for connection, request in zip(opened, first, strict=True):
         selector.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.send(request)
+        connection.send(request, time.perf_counter())
     busy = len(opened)
     while busy:
         ready = selector.select(STALLED_S)
@@ -112,7 +116,7 @@ def run(
                 selector.unregister(key.data.socket)
                 key.data.socket.close()
             else:
-                key.data.send(following)
+                key.data.send(following, now)
     elapsed_s = time.perf_counter() - started
     latencies_s.sort()
     return {
