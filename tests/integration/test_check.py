@@ -51,6 +51,7 @@ def test_check_of_a_setting_that_does_not_exist(environ, tmp_path):
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_COLOUR: there is no such setting")
+    assert told.endswith("One thing is wrong.\n")
 
 
 def test_check_of_an_unreachable_database(environ, tmp_path):

@@ -30,7 +30,10 @@ def check() -> int:
         if fault.remedy:
             print(f"       {fault.remedy}")
         wrong += not fault.hint
-    print(f"{wrong} things are wrong." if wrong else "All is well.")
+    if wrong == 1:
+        print("One thing is wrong.")
+    else:
+        print(f"{wrong} things are wrong." if wrong else "All is well.")
     return 1 if wrong else 0
 
 

@@ -84,7 +84,7 @@ class Bench:
             found = world(size, self.now, patients=self.effort.patients)
             owner_url, app_url = self.servers.make_database(name)
             fill(owner_url, found)
-            settle(self.servers.superuser_url, name)
+            settle(self.servers.superuser_url, owner_url)
             self._filled[name] = Filled(found, owner_url, app_url)
         return self._filled[name]
 

@@ -200,15 +200,22 @@ def book_days(
         db.execute("VACUUM ANALYZE slots, free_slots, appointments")
 
 
+# Where the memory is not enough, what is loaded first goes first: so first what no booking goes by,
+# then keys, then tables.
 _LOAD = """
-SELECT sum(pg_prewarm(oid)) FROM pg_class
-WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
+SELECT pg_prewarm(oid) FROM (
+    SELECT c.oid FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
+    WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace
+      AND pg_relation_size(c.oid) > 0
+    ORDER BY i.indisexclusion DESC NULLS LAST, i.indisunique NULLS LAST, c.relname
+) ordered
 """
 
 
-def settle(superuser_url: str, database: str) -> None:
-    """Bring a database that has just been filled into the state of one that has been in use: all in
-    the server's memory, as far as it goes, and nothing left to write out."""
+def settle(superuser_url: str, url: str) -> None:
+    """Bring the database of this URL, just filled, into the state of one that has been in use: all
+    in the server's memory, as far as it goes, and nothing left to write out."""
+    database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     with psycopg.connect(superuser_url, dbname=database, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
         db.execute(_LOAD)
