@@ -6,18 +6,23 @@ column named here against tables.py.
 
 from collections.abc import Iterable
 
+from clinic.adapters.postgres.rows import CLINIC_COLUMNS
 from clinic.domain.appointments import OCCUPYING
+
+#: the session asked for still counts where `xu` is there
+_LIVE_SESSION = """LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
+    AND x.revoked_at IS NULL
+LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"""
 
 #: booking's read for many bookings at once, as Gathering asks: clinics, slots, patients, principals
 #: and keys (NULL without a key), sessions. One row while the clinic exists; what is absent is NULL.
-LOOK = """
+LOOK = f"""
 SELECT asked.number, found.*
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, slot_id, patient_id, principal_id, key, session_id,
                                    number),
      LATERAL (
-         SELECT c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
-                c.reminder_leads_min,
+         SELECT {CLINIC_COLUMNS},
                 s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, du.name,
                 p.user_id, pu.name, pu.email, pu.phone,
                 k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
@@ -30,9 +35,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
          LEFT JOIN idempotency_keys k ON k.clinic_id = c.id
              AND k.principal_id = asked.principal_id AND k.key = asked.key
              AND k.recovery_point = 'finished'
-         LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
-             AND x.revoked_at IS NULL
-         LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role
+         {_LIVE_SESSION}
          WHERE c.id = asked.clinic_id LIMIT 1
      ) found
 """
@@ -165,15 +168,14 @@ JOIN users u ON u.id = s.doctor_id
 #: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
 #: of the doctor's slots, whose bytes say whether anything has changed; each array is as array_send
 #: writes it.
-GLANCE = """
-SELECT asked.number, c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min,
-       c.hold_min, c.reminder_leads_min, xu.id IS NOT NULL, u.name, p.specialty, free.*
+GLANCE = f"""
+SELECT asked.number, {CLINIC_COLUMNS},
+       xu.id IS NOT NULL, u.name, p.specialty, free.*
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many,
                                    session_id, number)
 JOIN clinics c ON c.id = asked.clinic_id
-LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id AND x.revoked_at IS NULL
-LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role
+{_LIVE_SESSION}
 LEFT JOIN doctors_profiles p ON p.clinic_id = c.id AND p.user_id = asked.doctor_id
 LEFT JOIN users u ON u.id = p.user_id,
      LATERAL (
@@ -217,10 +219,7 @@ ORDER BY a.starts_at, a.id
 
 
 #: $1 clinic; nearly every request asks for its zone or its policy
-CLINIC = """
-SELECT name, time_zone, notice_min, horizon_days, cancel_notice_min, hold_min, reminder_leads_min
-FROM clinics WHERE id = $1
-"""
+CLINIC = f"SELECT {CLINIC_COLUMNS} FROM clinics c WHERE c.id = $1"
 
 FIND_ANSWER = """
 SELECT fingerprint, status, body, location, etag, created_at FROM idempotency_keys

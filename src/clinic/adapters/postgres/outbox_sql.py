@@ -4,6 +4,8 @@ Each that writes returns a row for each row that it wrote. now() is the time of 
 transaction, by the database's clock.
 """
 
+from clinic.adapters.postgres.rows import CLINIC_COLUMNS
+
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
 
 #: Statistics that are a backlog old make the planner read the whole table for each batch.
@@ -73,8 +75,7 @@ o AS (
         old.state = 'sending' AS interrupted
 )
 SELECT o.*,
-       c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
-       c.reminder_leads_min,
+       {CLINIC_COLUMNS},
        a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
        a.version, a.schedule_version, a.status_by, a.created_at,
        u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,

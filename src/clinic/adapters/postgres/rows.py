@@ -24,6 +24,11 @@ AnyRow = SqlRow | Sequence[Any]
 STATUSES = {status.value: status for status in Status}
 
 
+#: of clinics, as `c`: what clinic_of takes
+CLINIC_COLUMNS = """c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min,
+       c.hold_min, c.reminder_leads_min"""
+
+
 def clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
     """Return the clinic from name, zone, the policy's four numbers and its reminder leads."""
     return _clinic(clinic_id, *row[:-1], tuple(row[-1]))

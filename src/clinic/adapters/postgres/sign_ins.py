@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from clinic.adapters.postgres import sessions as running
-from clinic.adapters.postgres.rows import clinic_of
+from clinic.adapters.postgres.rows import CLINIC_COLUMNS, clinic_of
 from clinic.adapters.postgres.tables import sessions
 from clinic.domain.people import Role
 from clinic.domain.sessions import Session, SessionKind, SignedIn
@@ -17,8 +17,7 @@ _SESSION = (
     " x.token_hash, x.revoked_at"
 )
 _SIGNED_IN = f"""{_SESSION}, u.disabled_at IS NOT NULL OR u.role <> x.role,
-       c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min, c.hold_min,
-       c.reminder_leads_min"""
+       {CLINIC_COLUMNS}"""
 # Each by its key, whatever the planner thinks of the sizes.
 _BY_ID = f"""
 SELECT asked.number, found.*

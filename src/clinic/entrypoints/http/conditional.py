@@ -41,14 +41,11 @@ def unless_known(call: Call, reply: Reply) -> Reply:
     if header is None:
         return reply
     tag = dict(reply.headers)[b"etag"].decode()
-    # Nearly always it is the one tag that was given, and as it was given.
-    if header not in (tag, "*") and not _names(header.strip(), tag):
+    text = header.strip()
+    # Nearly always it is the one tag that was given.
+    if text not in (tag, "*") and tag not in _tags(text, "If-None-Match"):
         return reply
     return Reply(304, headers=[pair for pair in reply.headers if pair[0] != b"link"])
-
-
-def _names(header: str, tag: str) -> bool:
-    return header == "*" or tag in _tags(header, "If-None-Match")
 
 
 def expected_tags(call: Call) -> set[str] | None:

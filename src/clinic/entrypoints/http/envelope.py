@@ -16,9 +16,10 @@ from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Headers, Message, Receive, Scope, Send
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_NO_STORE = (b"cache-control", b"no-store")
 #: added to every response that does not say otherwise
 _DEFAULTS: Headers = [
-    (b"cache-control", b"no-store"),
+    _NO_STORE,
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
@@ -30,7 +31,7 @@ _DEFAULTS: Headers = [
 
 _DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
 # Whoever has the rest keeps the headers that came with it.
-_DEFAULTS_OF_304 = _DEFAULTS[:1]
+_DEFAULTS_OF_304: Headers = [_NO_STORE]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 

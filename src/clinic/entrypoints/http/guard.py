@@ -23,7 +23,7 @@ from clinic.domain.errors import (
 from clinic.domain.people import Actor, Role
 from clinic.domain.permissions import PATIENT_DATA, permit
 from clinic.domain.rate_limits import FAIL_CLOSED, Limit, RateClass
-from clinic.domain.sessions import hash_of, is_csrf_token
+from clinic.domain.sessions import Session, SignedIn, hash_of, is_csrf_token
 from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.cookies import session_cookie
 from clinic.entrypoints.http.tokens import Tokens
@@ -94,7 +94,8 @@ class Guard:
         session_id = call.actor.session_id
         assert session_id is not None
         if call.known_clinic is None:
-            await self._check_session(call, call.actor.clinic_id, session_id)
+            sessions = self._services.store.sessions
+            await self._check(call, await sessions.find(call.actor.clinic_id, session_id))
 
     async def count(self, call: "Call", kind: RateClass, key: str) -> None:
         """Count the request under `key`. Raises QuotaExceeded, TemporaryFailure."""
@@ -157,12 +158,11 @@ class Guard:
         if b"authorization" in call.headers:
             claims = self._tokens.read(self._authenticator.bearer_of(call))
             if endpoint.checks_session:
-                await self._check_session(call, claims.clinic_id, claims.session_id)
+                await self._check(call, await sessions.find(claims.clinic_id, claims.session_id))
             return _actor(call, claims.user_id, claims.role, claims.clinic_id, claims.session_id)
         clinic_id, reference = session_cookie(call)
         found = await sessions.find_by_reference(clinic_id, hash_of(reference))
-        session = await find_session(found, sessions=sessions, clock=self._services.clock)
-        call.known_clinic = found.clinic if found else None
+        session = await self._check(call, found)
         if call.method not in SAFE_METHODS:
             self.check_origin(call)
             token = call.headers.get(b"x-csrf-token", b"").decode("latin-1")
@@ -171,11 +171,12 @@ class Guard:
         call.by_cookie = True
         return _actor(call, session.user_id, session.role, session.clinic_id, session.id)
 
-    async def _check_session(self, call: "Call", clinic_id: UUID, session_id: UUID) -> None:
-        sessions = self._services.store.sessions
-        found = await sessions.find(clinic_id, session_id)
-        await find_session(found, sessions=sessions, clock=self._services.clock)
+    async def _check(self, call: "Call", found: SignedIn | None) -> Session:
+        """Return the session that was looked up, its clinic kept. Raises NotSignedIn."""
+        sessions, clock = self._services.store.sessions, self._services.clock
+        session = await find_session(found, sessions=sessions, clock=clock)
         call.known_clinic = found.clinic if found else None
+        return session
 
     def _address(self, call: "Call") -> str:
         return self._authenticator.address_of(call) or "unknown"

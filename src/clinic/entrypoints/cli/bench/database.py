@@ -215,11 +215,15 @@ SELECT pg_prewarm(oid) FROM (
 def settle(superuser_url: str, url: str) -> None:
     """Bring the database of this URL, just filled, into the state of one that has been in use: all
     in the server's memory, as far as it goes, and nothing left to write out."""
-    database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-    with psycopg.connect(superuser_url, dbname=database, autocommit=True) as db:
+    with psycopg.connect(superuser_url, dbname=name_of(url), autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
         db.execute(_LOAD)
     checkpoint(superuser_url)
+
+
+def name_of(url: str) -> str:
+    """Return the name of the database of this URL."""
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
 def checkpoint(superuser_url: str) -> None:

@@ -18,7 +18,7 @@ from clinic.bootstrap import Services, build
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Role
 from clinic.entrypoints.cli.bench.bench import Bench, Filled
-from clinic.entrypoints.cli.bench.database import book_days, settle
+from clinic.entrypoints.cli.bench.database import book_days, name_of, settle
 from clinic.entrypoints.cli.bench.reads import listing_span
 from clinic.entrypoints.cli.bench.world import (
     CLINIC_ID,
@@ -222,23 +222,22 @@ class _OneConnection:
     """Services with one connection, open as long as the block runs."""
 
     def __init__(self, filled: Filled) -> None:
-        self._OneConnection = build(Settings(database_url=filled.app_url, pool_size=1))
+        self._services = build(Settings(database_url=filled.app_url, pool_size=1))
 
     async def __aenter__(self) -> Services:
-        await self._OneConnection.store.open()
-        return self._OneConnection
+        await self._services.store.open()
+        return self._services
 
     async def __aexit__(self, *_: object) -> None:
-        await self._OneConnection.store.close()
+        await self._services.store.close()
 
 
 def _backends(superuser_url: str, url: str) -> Sequence[int]:
     """Return the database's processes that serve this database's clients."""
-    database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     with psycopg.connect(superuser_url) as db:
         found = db.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = %s",
-            [database, "client backend"],
+            [name_of(url), "client backend"],
         ).fetchall()
     return [pid for (pid,) in found]
 
