@@ -726,6 +726,16 @@ class AppointmentsContract(Contract, contract=True):
         with pytest.raises(ClinicNotFound):
             await store.desk.look(new_id(), world.slots[0].id, world.patients[0].id, None)
 
+    async def test_take_writes_a_booking_of_which_nobody_is_told(self, store: Store) -> None:
+        world = await seed_world(store)
+        booking = replace(a_booking(world.clinic, world.slots[0], world.patients[0]), messages=())
+
+        await store.desk.take(booking)
+
+        found = await store.appointments.get(_scope(world), booking.appointment.id)
+        assert found is not None
+        assert found.appointment == booking.appointment
+
     async def test_take_writes_the_appointment_its_entry_and_takes_the_slot(
         self, store: Store
     ) -> None:
