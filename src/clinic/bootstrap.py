@@ -244,7 +244,7 @@ def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Bench
 
 def booking_statement(booking: Booking) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes a booking to PostgreSQL, and its parameters ($1 and on)."""
-    from clinic.adapters.postgres.booking_desk import taking
+    from clinic.adapters.postgres.taking import taking
 
     return taking(booking)
 

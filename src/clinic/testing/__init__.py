@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.appointments import AppointmentsContract as AppointmentsContract
     from clinic.testing.contracts.audit_log import AuditLogContract as AuditLogContract
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
+    from clinic.testing.contracts.crowds import CrowdsContract as CrowdsContract
     from clinic.testing.contracts.idempotency import (
         IdempotencyCacheContract as IdempotencyCacheContract,
     )
@@ -62,6 +63,7 @@ _HOMES = {
     "RateLimiterContract": "clinic.testing.contracts.rate_limiter",
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarsContract": "clinic.testing.contracts.calendars",
+    "CrowdsContract": "clinic.testing.contracts.crowds",
     "IdempotencyCacheContract": "clinic.testing.contracts.idempotency",
     "IdempotencyContract": "clinic.testing.contracts.idempotency",
     "InterleavingsContract": "clinic.testing.contracts.interleavings",

@@ -10,8 +10,10 @@ import pytest
 from clinic.adapters.postgres import PostgresStore, hot
 from clinic.adapters.postgres.connecting import Limits, hot_pool
 from clinic.adapters.postgres.tables import metadata
+from clinic.adapters.postgres.taking import TAKE, TAKE_MANY
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
 
+PREPARED = [*hot.PREPARED, TAKE, TAKE_MANY]
 LISTINGS = [
     hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
     for doctor, specialty, after, backwards in product((False, True), repeat=4)
@@ -26,16 +28,17 @@ def _free_slots(*, doctor: bool = False, specialty: bool = False) -> str:
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
 
 
-@pytest.mark.parametrize("statement", [*hot.PREPARED, hot.KEEP_ANSWER, *LISTINGS])
+@pytest.mark.parametrize("statement", [*PREPARED, hot.KEEP_ANSWER, *LISTINGS])
 def test_statement_names_columns_that_exist(owner: psycopg.Connection, statement: str) -> None:
     owner.execute(f"PREPARE hot AS {statement}".encode())
     owner.execute("DEALLOCATE hot")
 
 
-def test_booking_writes_every_column_that_has_no_default() -> None:
+@pytest.mark.parametrize("statement", [TAKE, TAKE_MANY])
+def test_booking_writes_every_column_that_has_no_default(statement: str) -> None:
     written = {
         table: {column.strip() for column in columns.split(",")}
-        for table, columns in _INSERT.findall(hot.TAKE_AND_ANSWER)
+        for table, columns in _INSERT.findall(statement)
     }
 
     required = {
@@ -57,14 +60,14 @@ def test_booking_writes_every_column_that_has_no_default() -> None:
     assert {table for table in written if not written[table] <= known[table]} == set()
 
 
-def test_booking_takes_a_slot_only_while_it_is_open_and_free() -> None:
-    for statement in (hot.TAKE, hot.TAKE_AND_ANSWER):
-        assert "UPDATE slots SET taken = true" in statement
-        assert "AND state = 'OPEN' AND NOT taken" in statement
+@pytest.mark.parametrize("statement", [TAKE, TAKE_MANY])
+def test_booking_takes_a_slot_only_while_it_is_open_and_free(statement: str) -> None:
+    assert "UPDATE slots SET taken = true" in statement
+    assert re.search(r"state = 'OPEN' AND NOT (t\.)?taken", statement)
 
 
 def test_booking_keeps_to_what_every_engine_understands() -> None:
-    for statement in hot.PREPARED:
+    for statement in PREPARED:
         assert "ON CONFLICT" not in statement
         assert not re.search(r"CASE \w", statement.replace("CASE WHEN", ""))
         assert not re.search(r"\b(now|random|clock_timestamp|gen_random_uuid)\(", statement)
@@ -81,6 +84,21 @@ async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres
     assert "Hash" not in plan
     assert "Seq Scan" not in plan
     assert "Merge" not in plan
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("statement", [TAKE, TAKE_MANY])
+async def test_booking_finds_slots_by_key_even_if_planned_while_there_are_none(
+    postgres_urls, statement: str
+) -> None:
+    with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
+        owner.execute("ANALYZE")
+    plan = await _plan_kept(postgres_urls.app_url, statement)
+
+    # An index without a condition is read from end to end.
+    found_by = re.findall(r"(\w+ Scan)\b.* on slots\b.*\n *(\w+ Cond)?", plan)
+    assert ("Index Scan", "Index Cond") in found_by
+    assert set(found_by) <= {("Index Scan", "Index Cond"), ("Tid Scan", "TID Cond")}
 
 
 @pytest.mark.anyio

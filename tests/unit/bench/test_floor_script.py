@@ -27,7 +27,7 @@ def test_script_is_the_statement_with_its_parameters_filled_in() -> None:
     at = 0
     for part in constant:
         at = query.index(part.strip(), at) + len(part.strip())
-    assert query.endswith("SELECT 1 FROM a;")
+    assert query.endswith("SELECT 1 FROM a w;")
 
 
 def test_every_parameter_is_computed_or_passed() -> None:

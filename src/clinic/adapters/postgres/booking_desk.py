@@ -1,20 +1,18 @@
 """Booking in two round trips on the hot pool."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from uuid import UUID
 
-from clinic.adapters.postgres.hot import LOOK, TAKE, TAKE_AND_ANSWER
+from clinic.adapters.postgres.booking_queue import BookingQueue
+from clinic.adapters.postgres.hot import LOOK
 from clinic.adapters.postgres.rows import answer_of, clinic_of
 from clinic.adapters.postgres.sessions import PooledSession
+from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
 from clinic.domain.errors import ClinicNotFound, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.notifications import Message
 from clinic.domain.people import Patient
 from clinic.domain.slots import Slot, SlotState
-
-#: of a message, each an array in hot.TAKE
-_MESSAGE_COLUMNS = 7
 
 
 class PostgresBookingDesk:
@@ -22,6 +20,7 @@ class PostgresBookingDesk:
 
     def __init__(self, session: PooledSession) -> None:
         self._session = session
+        self._queue = BookingQueue(self._take_one, self._take_many)
 
     async def look(
         self,
@@ -62,82 +61,18 @@ class PostgresBookingDesk:
         )
 
     async def take(self, booking: Booking) -> None:
-        """Write the booking by one statement, in one round trip.
+        """Write the booking by one statement, in one round trip, which bookings share that come
+        while others are being written.
 
         Doctor and times go in as the slot has them; where the domain believed something else, the
         slot counts as gone. Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
         """
-        query, parameters = taking(booking)
-        if await self._session.execute(query, parameters) != 1:
+        await self._queue.write(booking)
+
+    async def _take_one(self, booking: Booking) -> None:
+        if not await self._session.execute(*taking(booking)):
             raise SlotTaken()
 
-
-def taking(booking: Booking) -> tuple[str, tuple[object, ...]]:
-    """Return the statement that writes the booking, and its parameters."""
-    parameters = _parameters(booking)
-    if booking.stored is None:
-        return TAKE, parameters
-    request, answer = booking.stored.request, booking.stored.answer
-    return TAKE_AND_ANSWER, (
-        *parameters,
-        request.principal_id,
-        request.key,
-        request.fingerprint,
-        answer.status,
-        answer.body,
-        answer.location,
-        answer.etag,
-        booking.stored.created_at,
-    )
-
-
-def _parameters(booking: Booking) -> tuple[object, ...]:
-    """Return what hot.TAKE takes, $1 to $29."""
-    appointment, audit = booking.appointment, booking.audit
-    return (
-        appointment.clinic_id,
-        appointment.slot_id,
-        appointment.doctor_id,
-        appointment.starts_at,
-        appointment.ends_at,
-        appointment.id,
-        appointment.patient_id,
-        appointment.type,
-        appointment.status,
-        appointment.version,
-        appointment.schedule_version,
-        appointment.status_by,
-        appointment.created_at,
-        audit.id,
-        audit.at,
-        audit.actor_id,
-        audit.actor_role,
-        audit.action,
-        audit.reason,
-        audit.request_id,
-        audit.ip,
-        audit.session_id,
-        *_columns(booking.messages),
-    )
-
-
-def _columns(messages: Iterable[Message]) -> tuple[str, ...]:
-    """Return the messages as an array for each column of hot.TAKE, $23 to $29.
-
-    PostgreSQL's text of an array of words without spaces: ids, numbers, instants, kinds. The driver
-    takes three times as long over a list.
-    """
-    rows = [
-        (
-            message.id.hex,
-            message.kind,
-            message.channel,
-            str(message.version),
-            message.scheduled_for.isoformat(),
-            message.expires_at.isoformat(),
-            message.created_at.isoformat(),
-        )
-        for message in messages
-    ]
-    columns = zip(*rows, strict=True) if rows else [()] * _MESSAGE_COLUMNS
-    return tuple([f"{{{','.join(column)}}}" for column in columns])
+    async def _take_many(self, bookings: Sequence[Booking]) -> set[int]:
+        rows = await self._session.execute(*taking_many(bookings))
+        return {number for (number,) in rows}

@@ -1,6 +1,6 @@
 """The hot statements, in PostgreSQL's own words, prepared once on each connection.
 
-`look` and `take` are a whole booking: two round trips, one writing statement. A test holds every
+`LOOK` is half of a booking, of two round trips; taking.py has the other half. A test holds every
 column named here against tables.py.
 """
 
@@ -39,56 +39,6 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
          WHERE c.id = asked.clinic_id LIMIT 1
      ) found
 """
-
-_MESSAGES = """,
-o AS (
-    INSERT INTO notification_outbox (clinic_id, id, appointment_id, kind, channel, version,
-                                     scheduled_for, next_at, expires_at, created_at)
-    SELECT a.clinic_id, m.id, a.id, m.kind, m.channel, m.version, m.due, m.due, m.expires_at,
-           m.created_at
-    FROM a, unnest($23::uuid[], $24::text[], $25::text[], $26::int[], $27::timestamptz[],
-                   $28::timestamptz[], $29::timestamptz[])
-        AS m (id, kind, channel, version, due, expires_at, created_at)
-)"""
-
-_ANSWER = """,
-i AS (
-    INSERT INTO idempotency_keys (clinic_id, principal_id, key, fingerprint, status, body, location,
-                                  etag, created_at)
-    SELECT a.clinic_id, $30, $31, $32, $33, $34, $35, $36, $37 FROM a
-)"""
-
-#: booking's write, all or nothing: one row when the slot was open, free, and where the domain
-#: believed it to be. No ON CONFLICT here, ever: it would book a slot twice.
-_TAKE = """
-WITH s AS (
-    UPDATE slots SET taken = true
-    WHERE clinic_id = $1 AND id = $2 AND state = 'OPEN' AND NOT taken
-      AND doctor_id = $3 AND starts_at = $4 AND ends_at = $5
-    RETURNING clinic_id, id, doctor_id, starts_at, ends_at
-),
-a AS (
-    INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
-                              type, status, version, schedule_version, status_by, created_at,
-                              updated_at)
-    SELECT s.clinic_id, $6, s.id, s.doctor_id, $7, s.starts_at, s.ends_at,
-           $8, $9, $10, $11, $12, $13, $13
-    FROM s
-    RETURNING clinic_id, id, slot_id, status, version
-),
-au AS (
-    INSERT INTO audit_appointment (clinic_id, id, appointment_id, at, actor_id, actor_role, action,
-                                   to_status, to_slot_id, version, reason, request_id, ip,
-                                   session_id)
-    SELECT a.clinic_id, $14, a.id, $15, $16, $17, $18, a.status, a.slot_id, a.version,
-           $19, $20, $21, $22
-    FROM a
-){messages}{answer}
-SELECT 1 FROM a
-"""
-
-TAKE = _TAKE.format(messages=_MESSAGES, answer="")
-TAKE_AND_ANSWER = _TAKE.format(messages=_MESSAGES, answer=_ANSWER)
 
 _SLOT = "id, doctor_id, specialty, starts_at, ends_at"
 #: which free slots; $2 in both
@@ -274,8 +224,6 @@ ORDER BY a.starts_at, a.id
 
 PREPARED = (
     LOOK,
-    TAKE,
-    TAKE_AND_ANSWER,
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
     GLANCE,

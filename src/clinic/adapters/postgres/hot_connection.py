@@ -67,10 +67,6 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         rows: list[Row] = self._transformer.load_rows(0, result.ntuples, tuple)
         return rows
 
-    async def count(self, query: str, parameters: Sequence[object]) -> int:
-        """Return how many rows a statement gave. Raises psycopg.Error."""
-        return (await self._run(query, parameters)).ntuples
-
     async def _run(self, query: str, parameters: Sequence[object]) -> "pq.abc.PGresult":
         name = self._names.get(query)
         if name is None:
@@ -208,6 +204,7 @@ _PLAIN: Mapping[type, Callable[[Any], bytes]] = {
     UUID: lambda item: b"%032x" % item.int,
     int: lambda item: b"%d" % item,
     datetime: lambda item: item.isoformat().encode(),
+    bytes: lambda item: b'"\\\\x%s"' % item.hex().encode(),
 }
 _WRITERS: Mapping[type, Callable[[Any], bytes | None]] = {
     NoneType: lambda parameter: None,

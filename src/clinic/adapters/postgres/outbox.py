@@ -172,7 +172,7 @@ class PostgresOutbox:
         return bool(await self._session.execute(DROP, (clinic_id, message_id, reason)))
 
     async def drop_expired(self, *, limit: int) -> int:
-        return await self._session.execute(DROP_EXPIRED, (limit,))
+        return len(await self._session.execute(DROP_EXPIRED, (limit,)))
 
     async def list(self, query: NotificationQuery, page: PageRequest) -> Sequence[NotificationView]:
         asked = {

@@ -34,7 +34,7 @@ class PatientSession:
         async with within(self._timeout_s):
             return await self._session.fetch(query, parameters)
 
-    async def execute(self, query: str, parameters: Sequence[object]) -> int:
-        """Run a statement in PostgreSQL's own words; return how many rows it gave."""
+    async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
+        """Return the rows of a statement in PostgreSQL's own words that writes."""
         async with within(self._timeout_s):
             return await self._session.execute(query, parameters)

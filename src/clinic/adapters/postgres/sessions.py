@@ -77,8 +77,8 @@ class PooledSession:
             gathering = self._gatherings[query] = Gathering(self.fetch, query)
         return await gathering.ask(question)
 
-    async def execute(self, query: str, parameters: Sequence[object]) -> int:
-        """Run a statement in PostgreSQL's own words; return how many rows it gave.
+    async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
+        """Return the rows of a statement in PostgreSQL's own words that writes.
 
         Raises OutcomeUnknown when the connection is lost meanwhile.
         """
@@ -88,7 +88,7 @@ class PooledSession:
             try:
                 # The statement commits by itself.
                 with translated(meaning_at_commit):
-                    return await connection.count(query, parameters)
+                    return await connection.fetch(query, parameters)
             finally:
                 await pool.give_back(connection)
 

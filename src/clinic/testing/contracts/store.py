@@ -4,6 +4,7 @@ from clinic.testing.contracts.accounts import AccountsContract
 from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.calendars import CalendarsContract
+from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
 from clinic.testing.contracts.people import PeopleContract
@@ -15,6 +16,7 @@ class StoreContract(
     PeopleContract,
     CalendarsContract,
     AppointmentsContract,
+    CrowdsContract,
     IdempotencyContract,
     AccountsContract,
     AuditLogContract,

@@ -1,0 +1,100 @@
+"""Bookings that come while others are being written: they wait, and go as one statement.
+
+Most of what a booking costs the database is paid for each statement, however many it writes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Container, Sequence
+
+from clinic.domain.appointments import Booking
+from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
+
+#: how many go together at most, and how many statements are under way
+TOGETHER_MAX = 16
+UNDER_WAY_MAX = 1
+#: a statement that takes longer waits for somebody, and nobody else waits for it
+HELD_UP_S = 0.05
+
+WriteOne = Callable[[Booking], Awaitable[None]]
+#: returns the numbers, from 1, of those that were written; an error has written none of them,
+#: except OutcomeUnknown
+WriteMany = Callable[[Sequence[Booking]], Awaitable[Container[int]]]
+_Waiter = tuple[Booking, "asyncio.Future[bool]"]
+
+
+class BookingQueue:
+    """Writes a booking by itself, or together with others that had to wait.
+
+    What was left out of those is written by itself after all: that says why it cannot be, or waits
+    for whoever holds its slot.
+    """
+
+    def __init__(self, write_one: WriteOne, write_many: WriteMany) -> None:
+        self._write_one = write_one
+        self._write_many = write_many
+        self._waiting: deque[_Waiter] = deque()
+        #: for each statement under way, what ends its turn if the statement itself does not
+        self._turns: dict[object, asyncio.TimerHandle] = {}
+        #: kept, since the loop itself holds tasks only weakly
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def write(self, booking: Booking) -> None:
+        """Write the booking. Raises as `write_one`."""
+        if len(self._turns) < UNDER_WAY_MAX:
+            turn = self._begin()
+            try:
+                await self._write_one(booking)
+            finally:
+                self._end(turn)
+            return
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((booking, written))
+        if not await written:
+            await self._write_one(booking)
+
+    def _begin(self) -> object:
+        turn = object()
+        loop = asyncio.get_running_loop()
+        self._turns[turn] = loop.call_later(HELD_UP_S, self._end, turn)
+        return turn
+
+    def _end(self, turn: object) -> None:
+        """End a turn, once, and let those who wait have it."""
+        timer = self._turns.pop(turn, None)
+        if timer is None:
+            return
+        timer.cancel()
+        # Whoever has given up meanwhile is not written.
+        together: list[_Waiter] = []
+        while self._waiting and len(together) < TOGETHER_MAX:
+            each = self._waiting.popleft()
+            if not each[1].done():
+                together.append(each)
+        if together:
+            task = asyncio.create_task(self._write(together, self._begin()), name="bookings")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _write(self, together: Sequence[_Waiter], turn: object) -> None:
+        numbers: Container[int] = ()
+        failure: BaseException | None = None
+        try:
+            numbers = await self._write_many([booking for booking, _ in together])
+        except (OutcomeUnknown, TemporaryFailure) as error:
+            failure = error
+        except Exception:  # noqa: BLE001 - by itself each is told its own
+            numbers = ()
+        except BaseException:
+            for _, written in together:
+                written.cancel()
+            raise
+        finally:
+            self._end(turn)
+        for number, (_, written) in enumerate(together, 1):
+            if written.done():
+                continue
+            if failure is not None:
+                written.set_exception(failure)
+            else:
+                written.set_result(number in numbers)

@@ -1,0 +1,232 @@
+"""Booking's write: the statement for one booking, the statement for several, their parameters.
+
+Both are one text but for where the bookings come from. A test holds every column named here against
+tables.py.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from clinic.domain.appointments import Booking
+
+#: a booking as `_values` gives it, in its order
+_COLUMNS = {
+    "clinic_id": "uuid",
+    "slot_id": "uuid",
+    "doctor_id": "uuid",
+    "starts_at": "timestamptz",
+    "ends_at": "timestamptz",
+    "id": "uuid",
+    "patient_id": "uuid",
+    "type": "text",
+    "status": "text",
+    "version": "int",
+    "schedule_version": "int",
+    "status_by": "uuid",
+    "created_at": "timestamptz",
+    "audit_id": "uuid",
+    "at": "timestamptz",
+    "actor_id": "uuid",
+    "actor_role": "text",
+    "action": "text",
+    "reason": "text",
+    "request_id": "text",
+    "ip": "text",
+    "session_id": "uuid",
+    "principal_id": "uuid",
+    "key": "text",
+    "fingerprint": "bytea",
+    "answer_status": "int",
+    "body": "bytea",
+    "location": "text",
+    "etag": "text",
+    "answered_at": "timestamptz",
+}
+#: a message as `_message` gives it
+_MESSAGE_COLUMNS = {
+    "id": "uuid",
+    "kind": "text",
+    "channel": "text",
+    "version": "int",
+    "due": "timestamptz",
+    "expires_at": "timestamptz",
+    "created_at": "timestamptz",
+}
+
+#: All or nothing for each booking: it is written when the slot is open, free, and where the domain
+#: believed it to be. No ON CONFLICT here, ever: it would book a slot twice.
+_TAKE = """
+{slots_taken},
+a AS (
+    INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
+                              type, status, version, schedule_version, status_by, created_at,
+                              updated_at)
+    SELECT w.clinic_id, {id}, w.slot_id, w.doctor_id, {patient_id}, w.starts_at, w.ends_at,
+           {type}, {status}, {version}, {schedule_version}, {status_by}, {created_at}, {created_at}
+    FROM s w
+    RETURNING clinic_id, id, slot_id, status, version
+),
+au AS (
+    INSERT INTO audit_appointment (clinic_id, id, appointment_id, at, actor_id, actor_role, action,
+                                   to_status, to_slot_id, version, reason, request_id, ip,
+                                   session_id)
+    SELECT w.clinic_id, {audit_id}, w.id, {at}, {actor_id}, {actor_role}, {action}, w.status,
+           w.slot_id, w.version, {reason}, {request_id}, {ip}, {session_id}
+    FROM {written} w
+),
+o AS (
+    INSERT INTO notification_outbox (clinic_id, id, appointment_id, kind, channel, version,
+                                     scheduled_for, next_at, expires_at, created_at)
+    SELECT w.clinic_id, m.id, w.id, m.kind, m.channel, m.version, m.due, m.due, m.expires_at,
+           m.created_at
+    FROM {written} w JOIN unnest({message_arrays}) AS m ({message_columns}) ON {whose_message}
+),
+i AS (
+    INSERT INTO idempotency_keys (clinic_id, principal_id, key, fingerprint, status, body, location,
+                                  etag, created_at)
+    SELECT w.clinic_id, {principal_id}, {key}, {fingerprint}, {answer_status}, {body}, {location},
+           {etag}, {answered_at}
+    FROM {written} w WHERE {key} IS NOT NULL
+)
+SELECT {told} FROM {written} w
+"""
+
+_ONE_SLOT = """
+WITH s AS (
+    UPDATE slots SET taken = true
+    WHERE clinic_id = {clinic_id} AND id = {slot_id} AND state = 'OPEN' AND NOT taken
+      AND doctor_id = {doctor_id} AND starts_at = {starts_at} AND ends_at = {ends_at}
+    RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, ends_at
+)"""
+
+# Whoever waits for a slot would have all the others wait: what is locked is left out here. By the
+# place of the row that has just been locked there is but one way to find it, whatever the planner
+# thinks of the table's size.
+_MANY_SLOTS = """
+WITH s AS (
+    UPDATE slots SET taken = true
+    FROM unnest({arrays}) WITH ORDINALITY AS b ({columns}, number),
+         LATERAL (
+             SELECT t.ctid AS place FROM slots t
+             WHERE t.clinic_id = b.clinic_id AND t.id = b.slot_id
+               AND t.state = 'OPEN' AND NOT t.taken
+               AND t.doctor_id = b.doctor_id AND t.starts_at = b.starts_at AND t.ends_at = b.ends_at
+             FOR NO KEY UPDATE SKIP LOCKED
+         ) held
+    WHERE slots.ctid = held.place
+    RETURNING b.*
+)"""
+
+_PLACES = {name: f"${number}::{kind}" for number, (name, kind) in enumerate(_COLUMNS.items(), 1)}
+_ARRAYS = [
+    f"${number}::{kind}[]"
+    for number, kind in enumerate([*_COLUMNS.values(), *_MESSAGE_COLUMNS.values()], 1)
+]
+_MESSAGE_ARRAYS = _ARRAYS[len(_COLUMNS) :]
+
+#: one row when the booking was written
+TAKE = _TAKE.format(
+    slots_taken=_ONE_SLOT.format(**_PLACES),
+    message_arrays=", ".join(_MESSAGE_ARRAYS),
+    message_columns=", ".join(_MESSAGE_COLUMNS),
+    whose_message="true",
+    written="a",
+    told="1",
+    **_PLACES,
+)
+
+#: The same for several, each parameter an array: the numbers, from 1, of those that were written.
+#: When one breaks a rule none is written; one whose slot is locked or not free is left out.
+TAKE_MANY = _TAKE.format(
+    slots_taken=_MANY_SLOTS.format(
+        arrays=", ".join(_ARRAYS[: len(_COLUMNS)]),
+        columns=", ".join(_COLUMNS),
+    ),
+    message_arrays=", ".join([*_MESSAGE_ARRAYS, f"${len(_ARRAYS) + 1}::int[]"]),
+    message_columns=", ".join([*_MESSAGE_COLUMNS, "number"]),
+    whose_message="m.number = w.number",
+    written="s",
+    told="w.number",
+    **{name: f"w.{name}" for name in _COLUMNS},
+)
+
+
+def taking(booking: Booking) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that writes the booking, and its parameters."""
+    columns = _columns(_messages([booking]), len(_MESSAGE_COLUMNS))
+    return TAKE, (*_values(booking), *columns)
+
+
+def taking_many(bookings: Sequence[Booking]) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that writes those of the bookings whose slots are free, and its
+    parameters."""
+    values = [list(column) for column in zip(*map(_values, bookings), strict=True)]
+    columns = _columns(_messages(bookings), len(_MESSAGE_COLUMNS) + 1)
+    return TAKE_MANY, (*values, *columns)
+
+
+def _values(booking: Booking) -> tuple[object, ...]:
+    appointment, audit, stored = booking.appointment, booking.audit, booking.stored
+    return (
+        appointment.clinic_id,
+        appointment.slot_id,
+        appointment.doctor_id,
+        appointment.starts_at,
+        appointment.ends_at,
+        appointment.id,
+        appointment.patient_id,
+        appointment.type,
+        appointment.status,
+        appointment.version,
+        appointment.schedule_version,
+        appointment.status_by,
+        appointment.created_at,
+        audit.id,
+        audit.at,
+        audit.actor_id,
+        audit.actor_role,
+        audit.action,
+        audit.reason,
+        audit.request_id,
+        audit.ip,
+        audit.session_id,
+        *(
+            (None,) * 8
+            if stored is None
+            else (
+                stored.request.principal_id,
+                stored.request.key,
+                stored.request.fingerprint,
+                stored.answer.status,
+                stored.answer.body,
+                stored.answer.location,
+                stored.answer.etag,
+                stored.created_at,
+            )
+        ),
+    )
+
+
+def _messages(bookings: Sequence[Booking]) -> Iterator[tuple[str, ...]]:
+    """Yield each message as PostgreSQL's text of its columns, and its booking's number."""
+    for number, booking in enumerate(bookings, 1):
+        for message in booking.messages:
+            yield (
+                message.id.hex,
+                message.kind,
+                message.channel,
+                str(message.version),
+                message.scheduled_for.isoformat(),
+                message.expires_at.isoformat(),
+                message.created_at.isoformat(),
+                str(number),
+            )
+
+
+def _columns(rows: Iterator[tuple[str, ...]], width: int) -> list[str]:
+    """Return the first `width` columns, each as the text of an array.
+
+    Of words without spaces: ids, numbers, instants, kinds. The driver takes three times as long
+    over a list.
+    """
+    columns = list(zip(*rows, strict=True)) or [()] * width
+    return [f"{{{','.join(column)}}}" for column in columns[:width]]

@@ -1,0 +1,194 @@
+"""Bookings that come while others are being written; here they are numbers."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from clinic.adapters.postgres.booking_queue import (
+    HELD_UP_S,
+    TOGETHER_MAX,
+    UNDER_WAY_MAX,
+    BookingQueue,
+)
+from clinic.domain.errors import OutcomeUnknown, PatientBusy, SlotTaken, TemporaryFailure
+
+pytestmark = pytest.mark.anyio
+
+BUSY = list(range(UNDER_WAY_MAX))
+
+
+class Database:
+    """Writes when it is told to, all but what is taken."""
+
+    def __init__(self) -> None:
+        self.alone: list[int] = []
+        self.together: list[list[int]] = []
+        self.taken: set[int] = set()
+        self.error: BaseException | None = None
+        self.go = asyncio.Event()
+        self.queue = BookingQueue(self._write_one, self._write_many)
+
+    async def _write_one(self, booking: Any) -> None:
+        self.alone.append(booking)
+        await self.go.wait()
+        if booking in self.taken:
+            raise SlotTaken()
+
+    async def _write_many(self, bookings: Any) -> set[int]:
+        self.together.append(list(bookings))
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return {number for number, each in enumerate(bookings, 1) if each not in self.taken}
+
+    async def start(self, *bookings: Any) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self.queue.write(each)) for each in bookings]
+        await _settle()
+        return tasks
+
+
+async def _settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def _outcomes(tasks: list[asyncio.Task[None]]) -> list[type[BaseException] | None]:
+    ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), timeout=5)
+    return [None if each is None else type(each) for each in ended]
+
+
+async def test_who_comes_while_few_are_written_is_written_alone() -> None:
+    database = Database()
+    tasks = await database.start(*BUSY)
+    database.go.set()
+
+    assert await _outcomes(tasks) == [None] * UNDER_WAY_MAX
+    assert (database.alone, database.together) == (BUSY, [])
+
+
+async def test_who_comes_meanwhile_goes_with_the_others() -> None:
+    database = Database()
+    tasks = await database.start(*BUSY, 7, 8, 9)
+    before = list(database.together)
+    database.go.set()
+
+    assert await _outcomes(tasks) == [None] * len(tasks)
+    assert (before, database.together) == ([], [[7, 8, 9]])
+    assert database.alone == BUSY
+
+
+async def test_no_more_go_together_than_the_bound() -> None:
+    database = Database()
+    many = range(100, 100 + 3 * TOGETHER_MAX)
+    tasks = await database.start(*BUSY, *many)
+    database.go.set()
+
+    assert await _outcomes(tasks) == [None] * len(tasks)
+    assert max(map(len, database.together)) == TOGETHER_MAX
+    assert [each for group in database.together for each in group] == list(many)
+
+
+async def test_no_more_statements_are_under_way_than_the_bound() -> None:
+    database = Database()
+    await database.start(*BUSY, *range(100, 100 + 3 * TOGETHER_MAX))
+
+    assert (len(database.alone), database.together) == (UNDER_WAY_MAX, [])
+
+
+async def test_what_was_left_out_is_written_alone_and_told_its_own() -> None:
+    database = Database()
+    database.taken = {8}
+    tasks = await database.start(*BUSY, 7, 8, 9)
+    database.go.set()
+
+    assert await _outcomes(tasks[-3:]) == [None, SlotTaken, None]
+    assert database.alone == [*BUSY, 8]
+
+
+@pytest.mark.parametrize("error", [PatientBusy(), ValueError("a fault of our own")])
+async def test_when_one_breaks_a_rule_each_is_written_alone(error: Exception) -> None:
+    database = Database()
+    database.error = error
+    tasks = await database.start(*BUSY, 7, 8, 9)
+    database.go.set()
+
+    assert await _outcomes(tasks[-3:]) == [None, None, None]
+    assert database.alone == [*BUSY, 7, 8, 9]
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown(), TemporaryFailure()])
+async def test_that_nobody_knows_or_the_database_is_away_is_told_to_all(error: Exception) -> None:
+    """They may have been written: tried again, they would be told that somebody has the slot."""
+    database = Database()
+    database.error = error
+    tasks = await database.start(*BUSY, 7, 8, 9)
+    database.go.set()
+
+    assert await _outcomes(tasks[-3:]) == [type(error)] * 3
+    assert database.alone == BUSY
+
+
+async def test_who_gives_up_waiting_is_not_written() -> None:
+    database = Database()
+    tasks = await database.start(*BUSY, 7, 8)
+    tasks[-2].cancel()
+    await _settle()
+    database.go.set()
+
+    assert await _outcomes(tasks[-2:]) == [asyncio.CancelledError, None]
+    assert database.together == [[8]]
+
+
+async def test_who_gives_up_during_the_statement_takes_nobody_along() -> None:
+    database = Database()
+    busy = await database.start(*BUSY)
+    later = await database.start(7, 8)
+    await asyncio.sleep(3 * HELD_UP_S)
+    assert database.together == [[7, 8]]
+
+    later[0].cancel()
+    await _settle()
+    database.go.set()
+
+    assert await _outcomes(later) == [asyncio.CancelledError, None]
+    assert await _outcomes(busy) == [None] * UNDER_WAY_MAX
+
+
+async def test_nobody_waits_for_a_statement_that_is_held_up() -> None:
+    database = Database()
+    await database.start(*BUSY, 7, 8)
+    at_once = list(database.together)
+
+    await asyncio.sleep(3 * HELD_UP_S)
+
+    assert (at_once, database.together) == ([], [[7, 8]])
+
+
+async def test_a_statement_that_was_held_up_ends_its_turn_but_once() -> None:
+    """Else more and more statements would be under way."""
+    database = Database()
+    held_up = await database.start(*BUSY)
+    await asyncio.sleep(3 * HELD_UP_S)
+    running = await database.start(10, 11, 12)
+    database.go.set()
+    await _outcomes(held_up)
+    await _outcomes(running)
+    database.go.clear()
+
+    await database.start(*range(20, 23))
+
+    assert len(database.queue._turns) == UNDER_WAY_MAX
+    assert database.alone[-1] == 19 + UNDER_WAY_MAX
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_comes_just_when_a_statement_ends_is_written(turns: int) -> None:
+    database = Database()
+    tasks = await database.start(*BUSY, 7)
+    database.go.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    tasks += await database.start(8)
+
+    assert await _outcomes(tasks) == [None] * len(tasks)
