@@ -106,8 +106,17 @@ async def test_what_was_left_out_is_written_alone_and_told_its_own() -> None:
     assert database.alone == [*BUSY, 8]
 
 
-@pytest.mark.parametrize("error", [PatientBusy(), ValueError("a fault of our own")])
-async def test_when_one_breaks_a_rule_each_is_written_alone(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (PatientBusy(), []),
+        (ValueError("Ada Adams"), [("ERROR", "bookings could not go together: ValueError None")]),
+    ],
+)
+async def test_when_they_cannot_go_together_each_is_written_alone(
+    error: Exception, logged: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of our own is logged, by its kind alone: it would never be seen otherwise."""
     database = Database()
     database.error = error
     tasks = await database.start(*BUSY, 7, 8, 9)
@@ -115,6 +124,8 @@ async def test_when_one_breaks_a_rule_each_is_written_alone(error: Exception) ->
 
     assert await _outcomes(tasks[-3:]) == [None, None, None]
     assert database.alone == [*BUSY, 7, 8, 9]
+    assert [(record.levelname, record.message) for record in caplog.records] == logged
+    assert "Ada" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknown(), TemporaryFailure()])

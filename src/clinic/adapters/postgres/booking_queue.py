@@ -4,11 +4,14 @@ Most of what a booking costs the database is paid for each statement, however ma
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Sequence
 
 from clinic.domain.appointments import Booking
-from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
+from clinic.domain.errors import ClinicError, OutcomeUnknown, TemporaryFailure
+
+_logger = logging.getLogger(__name__)
 
 #: how many go together at most, and how many statements are under way
 TOGETHER_MAX = 16
@@ -83,8 +86,13 @@ class BookingQueue:
             numbers = await self._write_many([booking for booking, _ in together])
         except (OutcomeUnknown, TemporaryFailure) as error:
             failure = error
-        except Exception:  # noqa: BLE001 - by itself each is told its own
+        except ClinicError:
+            # One of them breaks a rule; by itself each is told its own.
             numbers = ()
+        except Exception as error:  # noqa: BLE001 - a fault of ours, that going alone would hide
+            # Its kind alone: databases quote personal data in their messages.
+            kind, sqlstate = type(error).__qualname__, getattr(error, "sqlstate", None)
+            _logger.error("bookings could not go together: %s %s", kind, sqlstate)  # noqa: TRY400
         except BaseException:
             for _, written in together:
                 written.cancel()
