@@ -79,8 +79,8 @@ async def test_all_are_told_when_the_server_ends_their_connection(
     """Given bookings that wait together for a patient's row that somebody holds
     When the server ends their connection
     Then each is told that nobody knows, and none is tried again by itself."""
-    patient_store = PostgresStore(postgres_urls.app_url, limits=Limits(lock_timeout_ms=30_000))
-    await patient_store.open()
+    unhurried = PostgresStore(postgres_urls.app_url, limits=Limits(lock_timeout_ms=30_000))
+    await unhurried.open()
     world = await _world(store)
     bookings = _bookings(world)
     superuser_url = postgres_server.url(postgres_urls.name, "superuser")
@@ -89,7 +89,7 @@ async def test_all_are_told_when_the_server_ends_their_connection(
             "SELECT FROM patients_profiles WHERE user_id = ANY (%s) FOR UPDATE",
             [[patient.id for patient in world.patients]],
         )
-        writing = [asyncio.create_task(patient_store.desk.take(each)) for each in bookings]
+        writing = [asyncio.create_task(unhurried.desk.take(each)) for each in bookings]
         ended = 0
         with psycopg.connect(superuser_url, autocommit=True) as other:
             async with asyncio.timeout(10):
@@ -102,7 +102,7 @@ async def test_all_are_told_when_the_server_ends_their_connection(
                     ).rowcount
         outcomes = await asyncio.gather(*writing, return_exceptions=True)
         holder.rollback()
-    await patient_store.close()
+    await unhurried.close()
 
     assert [type(each) for each in outcomes] == [OutcomeUnknown] * CROWD
     assert _transactions(postgres_urls.owner_url, "appointments") == 0

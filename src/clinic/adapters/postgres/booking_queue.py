@@ -87,8 +87,7 @@ class BookingQueue:
         except (OutcomeUnknown, TemporaryFailure) as error:
             failure = error
         except ClinicError:
-            # One of them breaks a rule; by itself each is told its own.
-            numbers = ()
+            pass  # One of them breaks a rule; by itself each is told its own.
         except Exception as error:  # noqa: BLE001 - a fault of ours, that going alone would hide
             # Its kind alone: databases quote personal data in their messages.
             kind, sqlstate = type(error).__qualname__, getattr(error, "sqlstate", None)

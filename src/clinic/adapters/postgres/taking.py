@@ -41,7 +41,7 @@ _COLUMNS = {
     "etag": "text",
     "answered_at": "timestamptz",
 }
-#: a message as `_message` gives it
+#: a message as `_messages` gives it, but for the number of its booking
 _MESSAGE_COLUMNS = {
     "id": "uuid",
     "kind": "text",
