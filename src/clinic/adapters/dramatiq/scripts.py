@@ -76,15 +76,16 @@ end
 return recovered
 """
 
-#: KEYS acks, bodies, poison · ARGV data. Keeps what cannot be read, and frees its place.
+#: KEYS acks, bodies, poison · ARGV data. Keeps what cannot be read, and frees its place: once, also
+#: when it was fetched twice, since `RECOVER` cannot tell how old it is.
 SET_ASIDE = """
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if redis.call('HGET', KEYS[2], id) == ARGV[1] then
     redis.call('SREM', KEYS[1], id)
     redis.call('HDEL', KEYS[2], id)
+    redis.call('LPUSH', KEYS[3], ARGV[1])
   end
 end
-redis.call('LPUSH', KEYS[3], ARGV[1])
 redis.call('LTRIM', KEYS[3], 0, 999)
 return 1
 """
