@@ -1,10 +1,12 @@
 """The embedded servers: they start, keep their data, guard their doors and leave nothing behind."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +46,13 @@ STOP_TIMEOUT_S = 20
 def data_dir(tmp_path: Path) -> Path:
     """A folder that does not exist, under a path with spaces that is too long for a socket."""
     return tmp_path / "a folder with spaces" / ("long" * 30) / "data"
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A folder under a path that leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="clinic-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -177,6 +186,43 @@ def test_start_right_after_parent_was_killed(data_dir):
     assert processes_in(data_dir) == set()
 
 
+@pytest.fixture
+def making(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Whoever starts the servers, when initdb and its children are just at it, and held there."""
+    owner = subprocess.Popen([sys.executable, "-c", OWNER_PROGRAM, str(data_dir)])
+    half_made = data_dir / "postgres" / "data.new"
+    wait_until(lambda: len(processes_in(half_made)) > 1)
+    for pid in processes_in(half_made):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    yield owner
+    owner.kill()
+    owner.wait(STOP_TIMEOUT_S)
+    for pid in processes_in(data_dir):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_start_that_is_given_up_leaves_nobody_who_makes_a_cluster(data_dir, making):
+    making.send_signal(signal.SIGINT)
+    making.wait(STOP_TIMEOUT_S)
+
+    assert processes_in(data_dir) == set()
+
+
+def test_start_ends_those_who_made_a_cluster_for_a_killed_parent(data_dir, making):
+    making.kill()
+    making.wait(STOP_TIMEOUT_S)
+    left = processes_in(data_dir)
+    assert left
+
+    with embedded_services(data_dir) as services:
+        answer = execute(services.app_url, "SELECT 1")
+        assert not left & processes_in(data_dir)
+
+    assert answer == [(1,)]
+
+
 def test_start_twice_in_one_folder_is_refused(data_dir, postgres):
     second = EmbeddedPostgres(data_dir)
 
@@ -197,6 +243,51 @@ def test_postgres_killed_recovers_at_same_address(postgres):
 
     assert postgres.url() == url
     assert execute(url, "SELECT number FROM kept") == [(7,)]
+
+
+def test_services_are_reached_by_their_sockets(short_dir):
+    postgres = EmbeddedPostgres(short_dir / "a folder" / "pg")
+    valkey = EmbeddedValkey(short_dir / "a folder" / "kv")
+    try:
+        postgres.start()
+        valkey.start()
+        assert execute(postgres.local_url(), "SELECT inet_server_addr()") == [(None,)]
+        with redis.Redis.from_url(valkey.local_url) as client:
+            assert "valkey.sock" in client.client_info()["addr"]
+        wrong = postgres.local_url().replace("clinic_owner:", "clinic_owner:x")
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(wrong)
+    finally:
+        valkey.stop()
+        postgres.stop()
+
+
+def test_postgres_is_reached_by_tcp_where_a_socket_path_would_be_too_long(postgres):
+    assert postgres.local_url(role="app") == postgres.url(role="app")
+
+
+def test_valkey_is_reached_by_tcp_where_a_socket_path_would_be_too_long(valkey):
+    assert valkey.local_url == valkey.url
+
+
+def test_postgres_killed_starts_though_its_pid_is_somebody_elses(short_dir):
+    postgres = EmbeddedPostgres(short_dir / "pg")
+    # Of the same user, since PostgreSQL takes no other for a server of its own.
+    somebody = EmbeddedValkey(short_dir / "kv")
+    try:
+        somebody.start()
+        postgres.start()
+        postgres.kill9()
+        locks = [*short_dir.glob("pg/data/.s.*.lock"), short_dir / "pg/data/postmaster.pid"]
+        assert len(locks) == 2
+        for lock in locks:
+            lines = lock.read_text().splitlines()
+            lock.write_text("\n".join([str(somebody.pid), *lines[1:], ""]))
+        postgres.start()
+        assert execute(postgres.local_url(), "SELECT 1") == [(1,)]
+    finally:
+        postgres.stop()
+        somebody.stop()
 
 
 def test_postgres_port_taken_moves(postgres):

