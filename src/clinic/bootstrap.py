@@ -212,7 +212,8 @@ class BenchServers:
 
 @contextmanager
 def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[BenchServers]:
-    """Run servers for measurements, PostgreSQL with `settings`; stop them at the end.
+    """Run servers for measurements, PostgreSQL with `settings`, reached by their Unix sockets; stop
+    them at the end.
 
     Raises CannotStart.
     """
@@ -225,9 +226,9 @@ def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Bench
     def make_database(name: str) -> tuple[str, str]:
         postgres.drop_database(name)
         postgres.create_database(name)
-        owner_url = postgres.url(name, "owner")
+        owner_url = postgres.local_url(name, "owner")
         migrate_postgres(owner_url)
-        return owner_url, postgres.url(name, "app")
+        return owner_url, postgres.local_url(name, "app")
 
     with ExitStack() as running:
         try:
@@ -238,7 +239,10 @@ def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Bench
         except (EmbeddedServiceError, OSError) as error:
             raise CannotStart(str(error)) from error
         yield BenchServers(
-            valkey.url, postgres.url("postgres", "superuser"), postgres.bin_dir, make_database
+            valkey.local_url,
+            postgres.local_url("postgres", "superuser"),
+            postgres.bin_dir,
+            make_database,
         )
 
 

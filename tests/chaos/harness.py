@@ -1,8 +1,9 @@
 """Books, moves, confirms, cancels and checks in under load while parts are killed and clocks jump,
 then compares what the mail server took with what the database says it should have.
 
-Run: python tests/chaos/harness.py --seconds 30 --fault worker, or --all for every fault. Exits with
-0 only if nothing was lost, nothing sent early or after a cancel, no second copy unflagged.
+Run: python tests/chaos/harness.py --seconds 30 --fault worker-kill, or without --fault for all of
+them in turn. Exits with 0 only if nothing was lost, nothing sent early or after a cancel, no second
+copy unflagged.
 """
 
 import argparse

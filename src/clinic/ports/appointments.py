@@ -56,10 +56,13 @@ class AppointmentReader(Protocol):
         """Return the appointment, or None when it does not exist within `scope`."""
         ...
 
-    async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
+    async def list(
+        self, query: AppointmentQuery, page: PageRequest, session_id: UUID | None = None
+    ) -> Sequence[AppointmentView]:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
 
-        Always earliest first; going backwards, those nearest before `page.after`.
+        Always earliest first; going backwards, those nearest before `page.after`. With `session_id`
+        none, unless that session of this clinic still counts.
         """
         ...
 

@@ -21,6 +21,7 @@ from clinic.domain.slots import SlotState
 from clinic.ports.calendars import CalendarReader, Glance, SlotQuery, SlotView
 from clinic.ports.clock import Clock
 from clinic.ports.people import PeopleReader
+from clinic.usecases.add_people import read_clinic
 from clinic.usecases.pages import page_of
 
 
@@ -57,9 +58,7 @@ async def find_slots(
     """
     if not free_only and not reach_of(actor.role, Operation.READ_CALENDAR):
         raise PermissionDenied("Patients see open slots only.")
-    clinic = clinic or await people.clinic(actor.clinic_id)
-    if clinic is None:
-        raise ClinicNotFound()
+    clinic = clinic or await read_clinic(people=people, actor=actor)
     start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=free_only)
     found = await calendars.list_slots(
         SlotQuery(

@@ -1,17 +1,18 @@
 """The list of free slots, which triggers keep beside the slots themselves."""
 
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine
+from tests.integration.postgres.locks import wait_for_lock
 
-from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres import PostgresStore, migrations
 from clinic.adapters.postgres.consistency import check_consistency
 from clinic.adapters.postgres.migrations import migrate
-from clinic.adapters.postgres.migrations.versions.v0007_free_slots import FILL
+from clinic.adapters.postgres.migrations.filling import filling
 from clinic.domain.appointments import Status
 from clinic.domain.slots import SlotState
 from clinic.testing.builders import (
@@ -36,6 +37,14 @@ DROP TABLE free_slots;
 DROP FUNCTION clinic_keep_free_slots, clinic_add_free_slots, clinic_empty_free_slots CASCADE;
 CREATE INDEX slots_free_idx ON slots (clinic_id, starts_at, id) WHERE state = 'OPEN' AND NOT taken;
 UPDATE alembic_version SET version_num = '0006';
+"""
+
+#: the table as the migration that made it left it
+BEFORE_PACKED = """
+ALTER TABLE free_slots DROP CONSTRAINT free_slots_pkey;
+ALTER TABLE free_slots DROP packed, ADD CONSTRAINT free_slots_pkey
+    PRIMARY KEY (clinic_id, doctor_id, starts_at, id) INCLUDE (ends_at);
+UPDATE alembic_version SET version_num = '0007';
 """
 
 
@@ -127,7 +136,7 @@ async def test_taking_and_freeing_a_slot_writes_to_no_index_of_slots(
     [
         "DELETE FROM free_slots",
         "UPDATE free_slots SET specialty = 'x'",
-        "INSERT INTO free_slots SELECT * FROM free_slots",
+        "INSERT INTO free_slots (id) SELECT id FROM free_slots",
         "TRUNCATE free_slots",
         "CREATE TEMP TABLE mine (LIKE slots); CREATE TRIGGER mine_keep AFTER UPDATE ON mine"
         " FOR EACH ROW EXECUTE FUNCTION clinic_keep_free_slots()",
@@ -218,7 +227,7 @@ async def test_filling_waits_for_whoever_is_taking_a_slot(
     with psycopg.connect(postgres_urls.app_url) as booking:
         booking.execute("UPDATE slots SET taken = true WHERE id = %s", [world.slots[1].id])
         filling.start()
-        _wait_for_locks(postgres_urls.owner_url)
+        wait_for_lock(postgres_urls.owner_url, holder="slots")
         booking.commit()
     filling.join()
 
@@ -240,19 +249,96 @@ async def test_migration_that_stopped_half_way_can_be_begun_again(
     assert _problems(postgres_urls.app_url) == []
 
 
+async def test_list_is_written_anew_while_slots_are_taken_and_given_back(
+    store: PostgresStore, postgres_urls
+) -> None:
+    """Given the table without its packed column, and people who book, cancel and list
+    When the migration puts another in its place
+    Then nobody is refused, and the list is true."""
+    world = await seed_world(store, slots=60)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute(BEFORE_PACKED)
+    done = threading.Event()
+    with ThreadPoolExecutor(3) as threads:
+        busy = [threads.submit(_toggle, postgres_urls.app_url, world, n, done) for n in range(2)]
+        busy.append(threads.submit(_read, postgres_urls.app_url, done))
+        try:
+            migrate(postgres_urls.owner_url)
+        finally:
+            done.set()
+        rounds = [each.result() for each in busy]
+
+    assert min(rounds) > 1
+    assert [each for each in _problems(postgres_urls.app_url) if "free_slots" in each] == []
+    with psycopg.connect(postgres_urls.app_url) as app:
+        packed = app.execute(
+            "SELECT count(*), bool_and(substr(packed, 1, 16) = uuid_send(id)) FROM free_slots"
+        ).fetchone()
+        free = app.execute("SELECT count(*) FROM slots WHERE NOT taken").fetchone()
+    assert packed == (*(free or ()), True)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_slot_that_changes_while_the_list_is_written_anew_is_listed_right(
+    store: PostgresStore, postgres_urls, taken: bool
+) -> None:
+    """Given a migration that waits for somebody who holds a slot
+    When they take it, or give it back
+    Then the new list says so."""
+    world = await seed_world(store, slots=3)
+    slot = world.slots[1]
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("UPDATE slots SET taken = %s WHERE id = %s", [not taken, slot.id])
+        owner.execute(BEFORE_PACKED)
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_urls.app_url) as booking:
+        booking.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot.id])
+        migrating = threads.submit(migrate, postgres_urls.owner_url)
+        wait_for_lock(postgres_urls.owner_url, holder="free_slots_next")
+        booking.execute("UPDATE slots SET taken = %s WHERE id = %s", [taken, slot.id])
+        booking.commit()
+        migrating.result()
+
+    assert _listed(postgres_urls.app_url, world) == ([0, 2] if taken else [0, 1, 2])
+    assert [each for each in _problems(postgres_urls.app_url) if "free_slots" in each] == []
+
+
+async def test_application_may_read_the_new_list_before_rights_are_given_anew(
+    store: PostgresStore, postgres_urls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await seed_world(store, slots=2)
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute(BEFORE_PACKED)
+    monkeypatch.setattr(migrations, "grant_rights", lambda *_: None)
+
+    migrate(postgres_urls.owner_url)
+
+    assert _listed(postgres_urls.app_url, world) == [0, 1]
+
+
+def _toggle(url: str, world: World, number: int, done: threading.Event) -> int:
+    """Take and give back every second slot until it is `done`; return how often."""
+    rounds = 0
+    with psycopg.connect(url, autocommit=True, prepare_threshold=0) as app:
+        while not done.is_set() or rounds < 2:
+            for slot in world.slots[number::2]:
+                query = "UPDATE slots SET taken = NOT taken WHERE clinic_id = %s AND id = %s"
+                app.execute(query, [slot.clinic_id, slot.id])
+            rounds += 1
+    return rounds
+
+
+def _read(url: str, done: threading.Event) -> int:
+    rounds = 0
+    with psycopg.connect(url, autocommit=True, prepare_threshold=0) as app:
+        while not done.is_set() or rounds < 2:
+            app.execute("SELECT id FROM free_slots ORDER BY starts_at").fetchall()
+            rounds += 1
+    return rounds
+
+
 def _fill(url: str) -> None:
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
     nil = "00000000-0000-0000-0000-000000000000"
     with engine.begin() as owner:
-        owner.execute(FILL, {"clinic_id": nil, "id": nil, "batch": 100})
+        owner.execute(filling("free_slots"), {"clinic_id": nil, "id": nil, "batch": 100})
     engine.dispose()
-
-
-def _wait_for_locks(url: str) -> None:
-    """Return once somebody waits for somebody else's lock."""
-    with psycopg.connect(url, autocommit=True) as watcher:
-        deadline = time.monotonic() + 20
-        query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        while watcher.execute(query).fetchone() == (0,):
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.02)

@@ -21,8 +21,8 @@ LISTINGS = [
 LISTINGS.append(hot.schedule(["a.doctor_id = $3", hot.WITHIN_HORIZON.format(4)]))
 
 
-def _free_slots(*, doctor: bool = False, specialty: bool = False) -> str:
-    return hot.free_slots(doctor=doctor, specialty=specialty, after=False, backwards=False)
+def _free_slots(*, doctor: bool = False, specialty: bool = False, after: bool = False) -> str:
+    return hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=after)
 
 
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
@@ -103,16 +103,18 @@ async def test_booking_finds_slots_by_key_even_if_planned_while_there_are_none(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("statement", "index"),
+    ("statement", "scan"),
     [
-        (_free_slots(), "free_slots_starts_idx"),
-        (_free_slots(doctor=True), "free_slots_pkey"),
-        (_free_slots(specialty=True), "free_slots_specialty_idx"),
-        (hot.GLANCE, "free_slots_pkey"),
+        (_free_slots(), "using free_slots_starts_idx"),
+        (_free_slots(after=True), "Backward using free_slots_starts_idx"),
+        (_free_slots(doctor=True), "using free_slots_pkey"),
+        (_free_slots(doctor=True, after=True), "Backward using free_slots_pkey"),
+        (_free_slots(specialty=True), "using free_slots_specialty_idx"),
+        (hot.GLANCE, "using free_slots_pkey"),
     ],
 )
 async def test_free_slots_are_read_from_their_own_index(
-    store: PostgresStore, postgres_urls, statement: str, index: str
+    store: PostgresStore, postgres_urls, statement: str, scan: str
 ) -> None:
     world = await seed_world(store, slots=0)
     step = timedelta(minutes=30)
@@ -123,7 +125,7 @@ async def test_free_slots_are_read_from_their_own_index(
 
     plan = await _plan_kept(postgres_urls.app_url, statement)
 
-    assert f"Index Only Scan using {index}" in plan
+    assert f"Index Only Scan {scan}" in plan
     assert "Sort" not in plan.split("->  Limit")[-1]
     assert "Hash" not in plan
 

@@ -133,6 +133,6 @@ class _Guard:
 
 
 def _call(gql: Gql) -> Call:
-    scope = {"method": "POST", "path": "/graphql"}
     nothing: Any = None
-    return Call(scope, nothing, gql.services, nothing, _Guard(), "request-1", {})  # type: ignore[arg-type]
+    guard: Any = _Guard()
+    return Call("POST", "/graphql", {}, nothing, gql.services, nothing, guard, "request-1", {})

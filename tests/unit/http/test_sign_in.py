@@ -357,10 +357,12 @@ async def test_an_ended_session_books_nothing_and_is_told_no_answer_from_the_cac
     new = await api.client.post(
         "/appointments", json=other, headers={**headers, "idempotency-key": "n" * 20}
     )
+    wrong = await api.client.post("/appointments", json={"slotId": 1}, headers=headers)
 
     assert booked.status_code == 201
     assert (again.status_code, again.json()["code"]) == (401, "not_signed_in")
     assert (new.status_code, new.json()["code"]) == (401, "not_signed_in")
+    assert (wrong.status_code, wrong.json()["code"]) == (401, "not_signed_in")
 
 
 async def test_a_changed_password_ends_every_other_session(api, ada):

@@ -139,6 +139,8 @@ async def test_304_is_for_those_who_may_read(api):
         "/slots?doctor={doctor}&specialty=Cardiology",
         "/slots?doctor={doctor}&status=all",
         "/slots?doctor={doctor}&limit=1&cursor={cursor}",
+        "/slots?doctor={doctor}&limit=0",
+        "/slots?doctor={doctor}&from=2026-11-25T00:00:00Z&to=2026-11-24T00:00:00Z",
     ],
 )
 async def test_no_list_of_slots_is_for_a_session_that_has_ended(api, path):
@@ -150,7 +152,7 @@ async def test_no_list_of_slots_is_for_a_session_that_has_ended(api, path):
 
     after = await api.send("GET", path, who="receptionist")
 
-    assert before.status_code in (200, 404)
+    assert before.status_code in (200, 400, 404)
     assert (after.status_code, after.json()["code"]) == (401, "not_signed_in")
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.constraints import check_appointments, rivals_for_patient
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of, patient_of
+from clinic.adapters.memory.sessions import is_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments import Appointment, AppointmentView, Change
@@ -32,7 +33,11 @@ class MemoryAppointmentReader:
         found = self._tables.appointments.get((scope.clinic_id, appointment_id))
         return self._view(found) if found is not None and _is_in(found, scope) else None
 
-    async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
+    async def list(
+        self, query: AppointmentQuery, page: PageRequest, session_id: UUID | None = None
+    ) -> Sequence[AppointmentView]:
+        if not is_signed_in(self._tables, query.scope.clinic_id, session_id):
+            return ()
         return [self._view(one) for one in page_of(self._asked_for(query), page, _place)]
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:

@@ -1,7 +1,6 @@
 """Stored answers to requests with an idempotency key, and the trail of other events."""
 
-import json
-
+import msgspec
 from sqlalchemy import insert
 
 from clinic.adapters.postgres.hot import FIND_ANSWER, KEEP_ANSWER
@@ -71,12 +70,8 @@ class PostgresEventLog:
 
 def event_values(event: AuditEvent) -> Values:
     """Return the event's row."""
-    return {**event_facts(event), "detail": json.loads(detail_text(event))}
-
-
-def detail_text(event: AuditEvent) -> str:
-    """Return the details as JSON; ids and times among them are written as text."""
-    return json.dumps(dict(event.detail), default=str)
+    detail = msgspec.to_builtins(dict(event.detail), enc_hook=str)
+    return {**event_facts(event), "detail": detail}
 
 
 def event_facts(event: AuditEvent) -> Values:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clinic.adapters.postgres.hot import (
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,
+    SIGNED_IN,
     WITHIN_HORIZON,
     listing,
 )
@@ -53,8 +54,11 @@ class PostgresAppointmentReader:
         )
         return view_of(scope.clinic_id, rows[0]) if rows else None
 
-    async def list(self, query: AppointmentQuery, page: PageRequest) -> Sequence[AppointmentView]:
-        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`."""
+    async def list(
+        self, query: AppointmentQuery, page: PageRequest, session_id: UUID | None = None
+    ) -> Sequence[AppointmentView]:
+        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`; with
+        `session_id` none, unless that session still counts."""
         place = page.after
         backwards = place is not None and place.backwards
         conditions, given = _filters(query)
@@ -63,6 +67,9 @@ class PostgresAppointmentReader:
             sign, at = "<" if backwards else ">", len(values) + 1
             conditions.append(f"(a.starts_at, a.id) {sign} (${at}::timestamptz, ${at + 1}::uuid)")
             values += [place.at, place.id]
+        if session_id is not None:
+            values.append(session_id)
+            conditions.append(SIGNED_IN.format(len(values)))
         rows = await self._session.fetch(listing(conditions, backwards=backwards), values)
         views = [view_of(query.scope.clinic_id, row) for row in rows]
         if backwards:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Raw
 
-from clinic.adapters.postgres.answers import detail_text, event_facts
+from clinic.adapters.postgres.answers import event_facts
 from clinic.adapters.postgres.sessions import PooledSession, Row
 from clinic.domain.audit import AuditEvent
 from clinic.domain.paging import PageRequest
@@ -54,6 +53,9 @@ WITH written AS (
 SELECT count(*) FROM written
 """
 
+# Of details, what JSON does not know is text, as in event_values.
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
 
 class PostgresAuditLog:
     """Reads both trails, and appends events."""
@@ -79,8 +81,8 @@ class PostgresAuditLog:
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
         """Append events, all or none. Raises TemporaryFailure."""
-        rows = [{**event_facts(each), "detail": Raw(detail_text(each).encode())} for each in events]
-        await self._session.fetch(_APPEND, (msgspec.json.encode(rows).decode(),))
+        rows = [{**event_facts(each), "detail": dict(each.detail)} for each in events]
+        await self._session.fetch(_APPEND, (_encode(rows).decode(),))
 
 
 def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:

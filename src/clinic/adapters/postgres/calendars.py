@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from operator import itemgetter
+from struct import Struct
 from typing import Any
 from uuid import UUID
 
@@ -42,10 +42,9 @@ from clinic.domain.people import Doctor
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
-#: of a row of free slots: start and id
-_BY_START = itemgetter(1, 0)
-#: types of GLANCE's arrays: uuid[], timestamptz[], timestamptz[]
-_ARRAYS = (2951, 1185, 1185)
+#: a packed slot: its id, start and end, as PostgreSQL sends them
+_PACKED = Struct("16s8s8s")
+_UUID, _TIMESTAMPTZ = 2950, 1184
 _LONGEST_SLOT = timedelta(minutes=SLOT_MAX_MIN)
 _RETIRED = SlotState.RETIRED.value
 _COPY_SLOTS = (
@@ -63,7 +62,13 @@ class PostgresCalendarReader:
 
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
         """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`."""
-        views = await (self._free(query, page) if query.free_only else self._any(query, page))
+        if query.free_only:
+            rows = await self._free(query, page)
+            if query.doctor_id is not None:
+                return _unpacked(query.clinic_id, query.doctor_id, *rows[0]) if rows else []
+            views = [free_slot_view(query.clinic_id, row) for row in rows]
+        else:
+            views = await self._any(query, page)
         if page.after is not None and page.after.backwards:
             views.reverse()
         return views
@@ -80,13 +85,13 @@ class PostgresCalendarReader:
         if row is None:
             return None
         clinic, signed_in, state = clinic_of(clinic_id, row[:7]), row[7], row[8:]
-        free = FreeSlots(state, lambda: _slots_of(state, clinic_id, doctor_id))
+        free = FreeSlots(state, lambda: _unpacked(clinic_id, doctor_id, *state))
         doctor_name = state[0]
         return Glance(
             clinic, session_id is None or signed_in, None if doctor_name is None else free
         )
 
-    async def _free(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
+    async def _free(self, query: SlotQuery, page: PageRequest) -> Sequence[Row]:
         statement = free_slots(
             doctor=query.doctor_id is not None,
             specialty=query.specialty is not None,
@@ -102,20 +107,7 @@ class PostgresCalendarReader:
         parameters += [each for each in (query.doctor_id, query.specialty) if each is not None]
         if page.after is not None:
             parameters += [page.after.at, page.after.id]
-        rows = await self._session.fetch(statement, parameters)
-        if query.doctor_id is None:
-            return [free_slot_view(query.clinic_id, row) for row in rows]
-        named = next((row for row in rows if row[1] is None), None)
-        if named is None:
-            return []
-        name, specialty = named[3:]
-        rows.remove(named)
-        # In order already, which makes this cheap; but only ORDER BY would promise it.
-        rows.sort(key=_BY_START, reverse=page.after is not None and page.after.backwards)
-        return [
-            SlotView(Slot(slot_id, query.clinic_id, query.doctor_id, specialty, start, end), name)
-            for slot_id, start, end, _, _ in rows
-        ]
+        return await self._session.fetch(statement, parameters)
 
     async def _any(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
         """Return slots in any state, furthest last; each doctor's from the index of their own."""
@@ -191,19 +183,21 @@ class PostgresCalendarReader:
             return (await connection.execute(query)).all()
 
 
-def _slots_of(row: Row, clinic_id: UUID, doctor_id: UUID) -> list[SlotView]:
-    """Return the slots of a row of GLANCE."""
-    name, specialty, *arrays = row
-    if arrays[0] is None:
-        return []
+def _unpacked(
+    clinic_id: UUID, doctor_id: UUID, name: str, specialty: str, packed: bytes | None
+) -> list[SlotView]:
+    """Return a doctor's slots, earliest first."""
     load = Transformer().get_loader
-    ids, starts, ends = (
-        load(oid, Format.BINARY).load(array) for oid, array in zip(_ARRAYS, arrays, strict=True)
-    )
+    id_of, time_of = (load(oid, Format.BINARY).load for oid in (_UUID, _TIMESTAMPTZ))
+    found = [
+        (time_of(start), id_of(slot_id), time_of(end))
+        for slot_id, start, end in _PACKED.iter_unpack(packed or b"")
+    ]
     # In order already, which makes this cheap; but nothing promises it of an aggregate.
+    found.sort()
     return [
         SlotView(Slot(slot_id, clinic_id, doctor_id, specialty, start, end), name)
-        for start, slot_id, end in sorted(zip(starts, ids, ends, strict=True))
+        for start, slot_id, end in found
     ]
 
 

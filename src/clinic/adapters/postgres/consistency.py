@@ -17,7 +17,7 @@ from clinic.domain.appointments import OCCUPYING
 
 #: partitions that must be there beyond this month
 MONTHS_AHEAD = 2
-SLOTS_NAMED_MAX = 10
+NAMED_MAX = 10
 CLOCKS_APART_MAX_S = 5.0
 STATEMENT_TIMEOUT_MS = 60_000
 
@@ -43,6 +43,7 @@ def check_consistency(url: str, now: datetime) -> list[Finding]:
         return [
             *_flags_that_lie(connection),
             *_listings_that_lie(connection),
+            *_names_that_lie(connection),
             *_guards_missing(connection),
             *_triggers_missing(connection),
             *_trails_open(connection),
@@ -75,7 +76,7 @@ def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         ORDER BY s.clinic_id, s.id LIMIT %s
     """
     statuses = [status.value for status in OCCUPYING]
-    found = connection.execute(query, [statuses, SLOTS_NAMED_MAX]).fetchall()
+    found = connection.execute(query, [statuses, NAMED_MAX]).fetchall()
     if found:
         yield Finding(
             f"slots.taken differs from the appointments of {_named(found)}",
@@ -95,7 +96,7 @@ def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         WHERE open IS NULL OR listed IS NULL
         GROUP BY clinic_id, id ORDER BY clinic_id, id LIMIT %s
     """
-    found = connection.execute(query, [SLOTS_NAMED_MAX]).fetchall()
+    found = connection.execute(query, [NAMED_MAX]).fetchall()
     if found:
         yield Finding(
             f"free_slots differs from the open and free slots: {_named(found)}",
@@ -107,9 +108,23 @@ def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         )
 
 
-def _named(slots: Sequence[tuple[UUID]]) -> str:
-    more = " and perhaps more" if len(slots) == SLOTS_NAMED_MAX else ""
-    return ", ".join(str(slot_id) for (slot_id,) in slots) + more
+def _names_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+    query = """
+        SELECT DISTINCT p.user_id FROM doctors_profiles p JOIN users u ON u.id = p.user_id
+        WHERE p.name <> u.name ORDER BY p.user_id LIMIT %s
+    """
+    found = connection.execute(query, [NAMED_MAX]).fetchall()
+    if found:
+        yield Finding(
+            f"doctors_profiles.name differs from the names of the users {_named(found)}",
+            "somebody wrote while the triggers of users were off; as the owner:"
+            " UPDATE doctors_profiles SET name = ''",
+        )
+
+
+def _named(found: Sequence[tuple[UUID]]) -> str:
+    more = " and perhaps more" if len(found) == NAMED_MAX else ""
+    return ", ".join(str(one) for (one,) in found) + more
 
 
 def _triggers_missing(connection: psycopg.Connection) -> Iterator[Finding]:

@@ -9,10 +9,17 @@ from collections.abc import Iterable
 from clinic.adapters.postgres.rows import CLINIC_COLUMNS
 from clinic.domain.appointments import OCCUPYING
 
+_IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
 #: the session asked for still counts where `xu` is there
-_LIVE_SESSION = """LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
+_LIVE_SESSION = f"""LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
     AND x.revoked_at IS NULL
-LEFT JOIN users xu ON xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"""
+LEFT JOIN users xu ON {_IS_USABLE}"""
+#: a condition: the session, a parameter, still counts at the clinic, $1. Answered once, since it is
+#: about no row.
+SIGNED_IN = f"""EXISTS (
+    SELECT FROM sessions x JOIN users xu ON {_IS_USABLE}
+    WHERE x.clinic_id = $1 AND x.id = ${{}} AND x.revoked_at IS NULL
+)"""
 
 #: booking's read for many bookings at once, as Gathering asks: clinics, slots, patients, principals
 #: and keys (NULL without a key), sessions. One row while the clinic exists; what is absent is NULL.
@@ -23,13 +30,13 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
                                    number),
      LATERAL (
          SELECT {CLINIC_COLUMNS},
-                s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, du.name,
+                s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, d.name,
                 p.user_id, pu.name, pu.email, pu.phone,
                 k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
                 xu.id IS NOT NULL
          FROM clinics c
          LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
-         LEFT JOIN users du ON du.id = s.doctor_id
+         LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id
          LEFT JOIN patients_profiles p ON p.clinic_id = c.id AND p.user_id = asked.patient_id
          LEFT JOIN users pu ON pu.id = p.user_id
          LEFT JOIN idempotency_keys k ON k.clinic_id = c.id
@@ -46,7 +53,7 @@ _OF_DOCTOR = " AND doctor_id = $2"
 _OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
 
 _NEAREST = """
-SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, u.name
+SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, d.name
 FROM (
     (SELECT {slot} FROM free_slots
      WHERE clinic_id = $1{whose} AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
@@ -58,7 +65,7 @@ FROM (
        AND starts_at < least($4::timestamptz, $6::timestamptz) AND id <> $3
      ORDER BY starts_at DESC, id LIMIT $7)
 ) n
-JOIN users u ON u.id = n.doctor_id
+JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = n.doctor_id
 ORDER BY greatest(n.starts_at - $4::timestamptz, $4::timestamptz - n.starts_at), n.starts_at, n.id
 LIMIT $7
 """
@@ -73,8 +80,7 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from.
 
     It gives id, doctor, specialty, start, end and the doctor's name; when the doctor is asked for,
-    id, start, end, name and specialty, of which the last two stand in a row of their own, which has
-    no start.
+    one row: name, specialty and all of the slots, packed, NULL when there are none.
     """
     number = 4
     conditions = []
@@ -86,56 +92,51 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
         conditions.append(f" AND lower(s.specialty) = lower(${number}::text)")
     if after:
         sign = "<" if backwards else ">"
-        conditions.append(
-            f" AND (s.starts_at, s.id) {sign} (${number + 1}::timestamptz, ${number + 2}::uuid)"
-        )
+        # A doctor's slots have their ids from the same index as the rest.
+        id_, given = ("substr(s.packed, 1, 16)", "uuid_send({})") if doctor else ("s.id", "{}")
+        beyond = f"${number + 1}::timestamptz, {given.format(f'${number + 2}::uuid')}"
+        conditions.append(f" AND (s.starts_at, {id_}) {sign} ({beyond})")
     direction = " DESC" if backwards else ""
-    order = f"ORDER BY s.starts_at{direction}, s.id{direction}"
+    order = f"ORDER BY s.starts_at{direction}" + ("" if doctor else f", s.id{direction}")
     # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
     cut = f"""
     WHERE s.clinic_id = $1 AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
     {order} LIMIT $4
 """
     if doctor:
-        # What is the same in every row is a row of its own, and the others are read from the index
-        # alone. Sorting them again would cost more than all of that: the caller sees to it.
+        # One value is cheaper to send than a row for each slot. Sorting would cost as much again.
         return f"""
-SELECT NULL::uuid, NULL::timestamptz, NULL::timestamptz, u.name, p.specialty
-FROM users u, doctors_profiles p
-WHERE p.clinic_id = $1 AND p.user_id = $5 AND u.id = $5
-UNION ALL
-(SELECT s.id, s.starts_at, s.ends_at, NULL, NULL FROM free_slots s {cut})
+SELECT d.name, d.specialty,
+       (SELECT string_agg(s.packed, ''::bytea) FROM (SELECT s.packed FROM free_slots s {cut}) s)
+FROM doctors_profiles d WHERE d.clinic_id = $1 AND d.user_id = $5
 """
     return f"""
-SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, u.name
+SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, d.name
 FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM free_slots s {cut}) s
-JOIN users u ON u.id = s.doctor_id
+JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 {order}
 """
 
 
 #: the same for many doctors at once, as Gathering asks: clinics, doctors, from, before, limits,
 #: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
-#: of the doctor's slots, whose bytes say whether anything has changed; each array is as array_send
-#: writes it.
+#: of the doctor's slots, packed, whose bytes say whether anything has changed.
 GLANCE = f"""
 SELECT asked.number, {CLINIC_COLUMNS},
-       xu.id IS NOT NULL, u.name, p.specialty, free.*
+       xu.id IS NOT NULL, d.name, d.specialty, free.*
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many,
                                    session_id, number)
 JOIN clinics c ON c.id = asked.clinic_id
 {_LIVE_SESSION}
-LEFT JOIN doctors_profiles p ON p.clinic_id = c.id AND p.user_id = asked.doctor_id
-LEFT JOIN users u ON u.id = p.user_id,
+LEFT JOIN doctors_profiles d ON d.clinic_id = c.id AND d.user_id = asked.doctor_id,
      LATERAL (
-         SELECT array_send(array_agg(s.id)), array_send(array_agg(s.starts_at)),
-                array_send(array_agg(s.ends_at))
+         SELECT string_agg(s.packed, ''::bytea)
          FROM (
-             SELECT s.id, s.starts_at, s.ends_at FROM free_slots s
+             SELECT s.packed FROM free_slots s
              WHERE s.clinic_id = asked.clinic_id AND s.doctor_id = asked.doctor_id
                AND s.starts_at >= asked.starts_from AND s.starts_at < asked.starts_before
-             ORDER BY s.starts_at, s.id LIMIT asked.many
+             ORDER BY s.starts_at LIMIT asked.many
          ) s
      ) free
 """
@@ -154,7 +155,7 @@ def schedule(conditions: Iterable[str]) -> str:
     conditions (on `a`) number their parameters from $3."""
     # Cut to the limit before the names are looked up, whatever the planner thinks of the sizes.
     return f"""
-SELECT a.id::text, pu.name, du.name, a.starts_at, a.ends_at, a.type, a.status, c.time_zone
+SELECT a.id::text, pu.name, d.name, a.starts_at, a.ends_at, a.type, a.status, c.time_zone
 FROM (
     SELECT a.id, a.patient_id, a.doctor_id, a.starts_at, a.ends_at, a.type, a.status
     FROM appointments a
@@ -162,7 +163,7 @@ FROM (
     ORDER BY a.starts_at, a.id LIMIT $2
 ) a
 JOIN clinics c ON c.id = $1
-JOIN users du ON du.id = a.doctor_id
+JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = a.doctor_id
 JOIN users pu ON pu.id = a.patient_id
 ORDER BY a.starts_at, a.id
 """
@@ -186,10 +187,10 @@ ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO NOTHING RETURNING 1
 
 _VIEW = """
 SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
-       a.version, a.schedule_version, a.status_by, a.created_at, du.name, pu.name, c.time_zone
+       a.version, a.schedule_version, a.status_by, a.created_at, d.name, pu.name, c.time_zone
 FROM appointments a
 JOIN clinics c ON c.id = a.clinic_id
-JOIN users du ON du.id = a.doctor_id
+JOIN doctors_profiles d ON d.clinic_id = a.clinic_id AND d.user_id = a.doctor_id
 JOIN users pu ON pu.id = a.patient_id
 """
 

@@ -186,21 +186,29 @@ def _string(parameter: str) -> bytes:
 
 
 def _list(parameter: list[object]) -> bytes:
-    return b"{%s}" % b",".join([_PLAIN.get(type(item), _quoted)(item) for item in parameter])
+    return b"{%s}" % b",".join([_ITEMS.get(type(item), _quoted)(item) for item in parameter])
+
+
+def _quoted_string(item: str) -> bytes:
+    written = _string(item)
+    if b"\\" in written or b'"' in written:
+        written = written.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'"%s"' % written
 
 
 def _quoted(item: object) -> bytes:
-    return b'"%s"' % _string(str(item)).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return _quoted_string(str(item))
 
 
 def _other(parameter: object) -> bytes:
     return str(parameter).encode()
 
 
-#: items of an array that need no quotes. PostgreSQL reads ids without hyphens, too, which cost
+#: items of an array by their types. PostgreSQL reads ids without hyphens, too, which cost
 #: three times as much to write as all the rest.
-_PLAIN: Mapping[type, Callable[[Any], bytes]] = {
+_ITEMS: Mapping[type, Callable[[Any], bytes]] = {
     NoneType: lambda item: b"NULL",
+    str: _quoted_string,
     UUID: lambda item: b"%032x" % item.int,
     int: lambda item: b"%d" % item,
     datetime: lambda item: item.isoformat().encode(),

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKeyConstraint,
@@ -52,6 +53,8 @@ APPEND_ONLY = ("audit_appointment", "audit_event", "audit_seals")
 #: what no constraint can say, by table
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
+    "doctors_profiles": ("doctors_profiles_name",),
+    "users": ("users_rename_doctor",),
     **{table: (f"{table}_no_change", f"{table}_no_truncate") for table in APPEND_ONLY},
 }
 
@@ -156,6 +159,8 @@ doctors_profiles = Table(
     _id("clinic_id"),
     _id("user_id"),
     _text("specialty"),
+    # The user's, as triggers keep it: what lists a doctor's slots has one row to look up.
+    Column("name", Text(), nullable=False, server_default=text("''")),
     _key("doctors_profiles_pkey", "clinic_id", "user_id"),
     # The target of slots' foreign key, which keeps their copy of the specialty true.
     UniqueConstraint("clinic_id", "user_id", "specialty", name="doctors_profiles_specialty_key"),
@@ -341,13 +346,23 @@ free_slots = Table(
     "free_slots",
     metadata,
     *_slot_columns(),
+    # What differs among a doctor's slots, so that many of them are one value: id, start and end.
+    Column(
+        "packed",
+        LargeBinary(),
+        Computed(
+            "uuid_send(id) || timestamptz_send(starts_at) || timestamptz_send(ends_at)",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
+    # Without the id, which it does not need: what is open and free is on the calendar.
     PrimaryKeyConstraint(
         "clinic_id",
         "doctor_id",
         "starts_at",
-        "id",
         name="free_slots_pkey",
-        postgresql_include=["ends_at"],
+        postgresql_include=["packed"],
     ),
     Index(
         "free_slots_starts_idx",

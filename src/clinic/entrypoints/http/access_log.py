@@ -69,7 +69,7 @@ class AccessLog:
             status=status,
             duration_ms=round(duration_s * 1000, 3),
             request_id=call.request_id,
-            ip=call.authenticator.address_of(call),
+            ip=actor.ip if actor else call.address,
             clinic_id=actor.clinic_id if actor else None,
             user_id=actor.user_id if actor else None,
         )

@@ -1,7 +1,6 @@
 """One request as the handlers see it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -29,7 +28,7 @@ class Doorkeeper(Protocol):
 
     async def admit(self, call: "Call", endpoint: Any) -> None: ...
 
-    async def check_session(self, call: "Call") -> None: ...
+    async def check_session(self, call: "Call") -> Clinic: ...
 
     async def count(self, call: "Call", kind: RateClass, key: str) -> None: ...
 
@@ -46,10 +45,12 @@ class ClientGone(Exception):
     """The client hung up before it had sent its request."""
 
 
-@dataclass(slots=True)
-class Call:
+# A Struct, because each request makes one: in C.
+class Call(msgspec.Struct, eq=False):
     """A request: its headers by lower-case name, who sent it, its path. Read the body once."""
 
+    method: str
+    path: str
     scope: Scope
     receive: Receive
     services: Services
@@ -59,28 +60,28 @@ class Call:
     headers: dict[bytes, bytes]
     #: the route's template, for logs
     route: str = ""
-    #: whoever bears the token; only public resources may not ask
-    _actor: Actor | None = field(default=None)
+    #: whoever bears the token, once the guard has let them in
+    known_actor: Actor | None = None
     #: the proof was a cookie
     by_cookie: bool = False
     #: what the limit on requests says
-    rate_headers: Headers = field(default_factory=list)
+    rate_headers: Headers = []
     #: for the audit trail: the thing and the patient that were read, and what a list showed
     subject: tuple[UUID | None, UUID | None] = (None, None)
-    read_ids: list[str] = field(default_factory=list)
+    read_ids: list[str] = []
     #: the actor's clinic, where it was read with the session
     known_clinic: Clinic | None = None
     #: what has been written out before, in this process
-    renderings: Renderings = field(default_factory=Renderings)
+    renderings: Renderings = msgspec.field(default_factory=Renderings)
     #: as they were when they were last read, in this process
-    clinics: dict[UUID, Clinic] = field(default_factory=dict)
+    clinics: dict[UUID, Clinic] = {}
     #: said by what the endpoint itself cannot tell in advance
     reads_patients: bool = False
 
     @property
     def actor(self) -> Actor:
-        assert self._actor is not None
-        return self._actor
+        assert self.known_actor is not None
+        return self.known_actor
 
     async def clinic(self) -> Clinic:
         """Return the actor's clinic, read at most once for a request. Raises ClinicNotFound."""
@@ -90,28 +91,9 @@ class Call:
         return self.known_clinic
 
     @property
-    def known_actor(self) -> Actor | None:
-        """The actor if the request was let in."""
-        return self._actor
-
-    @property
-    def path(self) -> str:
-        path: str = self.scope["path"]
-        return path
-
-    @property
-    def method(self) -> str:
-        method: str = self.scope["method"]
-        return method
-
-    @property
     def address(self) -> str | None:
         """The client's address, as far as proxies that are trusted tell it."""
         return self.authenticator.address_of(self)
-
-    def let_in(self, actor: Actor) -> None:
-        """Name the actor; only the guard does."""
-        self._actor = actor
 
     def note_patient(self, entity_id: UUID, patient_id: UUID) -> None:
         """Note for the audit trail what was read, and about whom."""
@@ -144,28 +126,34 @@ class Call:
 
     async def read_body(self) -> bytes:
         """Return the whole body. Raises BodyTooLarge, UnsupportedMediaType, ClientGone."""
-        max_bytes = self.services.settings.body_max_bytes
-        too_large = BodyTooLarge(f"A body may have {max_bytes} bytes.", maxBytes=max_bytes)
-        length = self.headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length[:20]) > max_bytes:
-            raise too_large
-        body = await self.receive_all(max_bytes, too_large)
+        body = await self.receive_all(self.services.settings.body_max_bytes)
         if body and not _is_json(self.headers.get(b"content-type", b"")):
             raise UnsupportedMediaType()
         return body
 
-    async def receive_all(self, max_bytes: int, too_large: BodyTooLarge) -> bytes:
-        """Return the body as it is sent. Raises `too_large`, ClientGone."""
-        body = bytearray()
+    async def receive_all(self, max_bytes: int) -> bytes:
+        """Return the body as it is sent. Raises BodyTooLarge, ClientGone."""
+        length = self.headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > max_bytes:
+            raise _too_large(max_bytes)
+        parts: list[bytes] = []
+        left = max_bytes
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            body += message.get("body", b"")
-            if len(body) > max_bytes:
-                raise too_large
+            part: bytes = message.get("body", b"")
+            left -= len(part)
+            if left < 0:
+                raise _too_large(max_bytes)
             if not message.get("more_body", False):
-                return bytes(body)
+                # Nearly always there is no other.
+                return b"".join([*parts, part]) if parts else part
+            parts.append(part)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"A body may have {max_bytes} bytes.", maxBytes=max_bytes)
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -13,10 +13,10 @@ from uuid import UUID
 
 from litestar.connection import Request
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler, asgi, route
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 from msgspec import Struct
 
-from clinic.domain.errors import ClinicError, TemporaryFailure
+from clinic.domain.errors import ClinicError, InvalidInput, TemporaryFailure
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.access_log import report_outage
@@ -97,6 +97,16 @@ class Endpoint:
         return reply
 
     async def _handle(self, call: Call) -> Reply:
+        try:
+            return await self.handle(call, **await self._arguments(call))
+        except InvalidInput:
+            if not self.checks_session:
+                # Whose session has ended is told that, and not what else was wrong.
+                await call.guard.check_session(call)
+            raise
+
+    async def _arguments(self, call: Call) -> dict[str, Any]:
+        """Return what the path, the query and the body say. Raises NotFound, InvalidInput."""
         arguments: dict[str, Any] = {name: call.path_id(name) for name in self.path_ids}
         for name in self.path_names:
             arguments[name] = call.scope["path_params"][name]
@@ -107,7 +117,7 @@ class Endpoint:
             read_query(query, NoQuery)
         if self.body is not None:
             arguments["body"] = read_json(await call.read_body() or b"{}", self.body)
-        return await self.handle(call, **arguments)
+        return arguments
 
 
 def endpoint(
@@ -202,9 +212,9 @@ class _Resource:
         made = route(path, name=self._path, http_method=methods, status_code=200)
         return made(self.respond)
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = await self._reply(cast(Any, scope)[CALL])
-        await reply(cast(Any, scope), cast(Any, receive), cast(Any, send))
+    async def serve(self, scope: Any, receive: Any, send: Any) -> None:
+        reply = await self._reply(scope[CALL])
+        await reply(scope, receive, send)
 
     async def respond(self, request: Request[Any, Any, Any]) -> ASGIApp:
         reply: Any = await self._reply(cast(Any, request.scope)[CALL])

@@ -64,6 +64,8 @@ class Envelope:
         inbound = headers.get(b"x-request-id", b"")
         request_id = inbound if _SANE_ID.fullmatch(inbound) else self._new_id()
         call = Call(
+            scope["method"],
+            scope["path"],
             scope,
             receive,
             self._services,
@@ -81,13 +83,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                there = message["headers"]
-                message["headers"] = [
-                    *there,
-                    *_defaults(there, _DEFAULTS if status != 304 else _DEFAULTS_OF_304),
-                    *call.rate_headers,
-                    (b"x-request-id", request_id),
-                ]
+                message["headers"] = _dressed(message["headers"], status, call, request_id)
             await send(message)
 
         try:
@@ -111,9 +107,10 @@ def _by_name(pairs: Headers) -> dict[bytes, bytes]:
     return found
 
 
-def _defaults(there: Headers, defaults: Headers) -> Headers:
-    """Return the default headers that are not there."""
-    names = [name for name, _ in there]
-    if _DEFAULT_NAMES.isdisjoint(names):
-        return defaults
-    return [pair for pair in defaults if pair[0] not in names]
+def _dressed(there: Headers, status: int, call: Call, request_id: bytes) -> Headers:
+    """Return a response's headers with the default ones that are not there, and the request's."""
+    defaults = _DEFAULTS if status != 304 else _DEFAULTS_OF_304
+    names = dict(there)
+    if not _DEFAULT_NAMES.isdisjoint(names):
+        defaults = [pair for pair in defaults if pair[0] not in names]
+    return [*there, *defaults, *call.rate_headers, (b"x-request-id", request_id)]

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from clinic.bootstrap import Services
 from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     ClinicError,
     ForgedRequest,
@@ -64,8 +65,10 @@ class Guard:
         self._authenticator = authenticator
         self._tokens = tokens
         self._secret = services.settings.secret
-        self._limits = limits_of(services.settings)
-        self._policies = {kind: limit.policy.encode() for kind, limit in self._limits.items()}
+        self._limits = {
+            kind: (limit, (b"ratelimit-policy", limit.policy.encode()))
+            for kind, limit in limits_of(services.settings).items()
+        }
 
     async def admit(self, call: "Call", endpoint: "Endpoint") -> None:
         """Let the request in, its actor named where there is one.
@@ -80,7 +83,7 @@ class Guard:
         elif endpoint.knows_actor and b"cookie" in call.headers:
             # A browser sends along what it has: an old cookie, or somebody else's altogether.
             with suppress(NotSignedIn):
-                call.let_in(await self._actor_of(call, endpoint))
+                call.known_actor = await self._actor_of(call, endpoint)
         if endpoint.is_limited:
             actor = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
             await self.count(call, kind, actor.user_id.hex if actor else self._address(call))
@@ -89,26 +92,28 @@ class Guard:
             if endpoint.needs in PATIENT_DATA:
                 self._services.audit.check()
 
-    async def check_session(self, call: "Call") -> None:
-        """Look up the session of a request that was let in without. Raises NotSignedIn."""
+    async def check_session(self, call: "Call") -> Clinic:
+        """Look up the session of a request that was let in without; return the clinic, read with
+        it. Raises NotSignedIn."""
         session_id = call.actor.session_id
         assert session_id is not None
         if call.known_clinic is None:
             sessions = self._services.store.sessions
             await self._check(call, await sessions.find(call.actor.clinic_id, session_id))
+        clinic = await call.clinic()
+        call.clinics[clinic.id] = clinic
+        return clinic
 
     async def count(self, call: "Call", kind: RateClass, key: str) -> None:
         """Count the request under `key`. Raises QuotaExceeded, TemporaryFailure."""
+        limit, policy = self._limits[kind]
         try:
-            verdict = await self._services.limiter.hit(self._limits[kind], key)
+            verdict = await self._services.limiter.hit(limit, key)
         except TemporaryFailure:
             if kind in FAIL_CLOSED:
                 raise
             return
-        call.rate_headers = [
-            (b"ratelimit-policy", self._policies[kind]),
-            (b"ratelimit", verdict.header.encode()),
-        ]
+        call.rate_headers = [policy, (b"ratelimit", verdict.header.encode())]
         if not verdict.allowed:
             facts: dict[str, Any] = {"violated-policies": [verdict.limit.name]}
             raise QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
@@ -147,7 +152,7 @@ class Guard:
 
     async def _identify(self, call: "Call", endpoint: "Endpoint") -> None:
         try:
-            call.let_in(await self._actor_of(call, endpoint))
+            call.known_actor = await self._actor_of(call, endpoint)
         except NotSignedIn:
             # Guessing tokens is counted too.
             await self.count(call, RateClass.ANONYMOUS, self._address(call))

@@ -6,7 +6,9 @@ it along as `state`. So nothing has to be invalidated, and nothing can be stale
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from clinic.entrypoints.http.reply import Reply, content_tag
 

@@ -2,9 +2,10 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
+
+import msgspec
 
 _TAG_CHARS = 22
 JSON_TYPE = b"application/json"
@@ -17,11 +18,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(msgspec.Struct):
     status: int
     body: bytes = b""
-    headers: Headers = field(default_factory=list)
+    headers: Headers = []
     media_type: bytes = JSON_TYPE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

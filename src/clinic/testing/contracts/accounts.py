@@ -11,9 +11,10 @@ import pytest
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, EmailInUse, UserNotFound
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Patient, Role, User
+from clinic.domain.people import Patient, Role, Scope, User
 from clinic.domain.sessions import Session, SessionKind, SignedIn, hash_of
 from clinic.ports.accounts import Account
+from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
@@ -22,6 +23,7 @@ from clinic.testing.builders import (
     a_session,
     a_user,
     new_id,
+    seed_booking,
     seed_clinic,
     seed_doctor,
     seed_patient,
@@ -395,7 +397,7 @@ class AccountsContract(Contract, contract=True):
         assert await store.sessions.find(clinic.id, session.id) is None
 
     async def test_one_read_tells_whether_the_session_counts(self, store: Store) -> None:
-        world = await seed_world(store)
+        world = await _world_with_an_appointment(store)
         user = _user_of(world.patients[0])
         session = await _session(store, world.clinic, user)
         in_a_former_role = await _session(store, world.clinic, user, role=Role.ADMIN)
@@ -408,7 +410,7 @@ class AccountsContract(Contract, contract=True):
         assert not await _counts(store, world, session.id)
 
     async def test_one_read_sees_that_the_user_was_disabled(self, store: Store) -> None:
-        world = await seed_world(store)
+        world = await _world_with_an_appointment(store)
         user = _user_of(world.patients[0])
         session = await _session(store, world.clinic, user)
         async with store.begin() as unit:
@@ -418,7 +420,7 @@ class AccountsContract(Contract, contract=True):
         assert not await _counts(store, world, session.id)
 
     async def test_one_read_takes_no_session_of_another_clinic(self, store: Store) -> None:
-        world, other = await seed_world(store), await seed_world(store)
+        world, other = await _world_with_an_appointment(store), await seed_world(store)
         session = await _session(store, other.clinic, _user_of(other.patients[0]))
 
         assert not await _counts(store, world, session.id)
@@ -428,14 +430,24 @@ def _user_of(patient: Patient) -> User:
     return User(patient.id, patient.name, patient.email, Role.PATIENT)
 
 
+async def _world_with_an_appointment(store: Store) -> World:
+    world = await seed_world(store)
+    await seed_booking(store, world.clinic, world.slots[1], world.patients[1])
+    return world
+
+
 async def _counts(store: Store, world: World, session_id: UUID | None) -> bool:
-    """Return what booking's read and the one of free slots say of the session."""
+    """Return what booking's read, that of free slots and that of appointments say of the
+    session."""
     slot, patient, doctor = world.slots[0], world.patients[0], world.doctor
     facts = await store.desk.look(world.clinic.id, slot.id, patient.id, None, session_id)
     query = SlotQuery(world.clinic.id, slot.starts_at, slot.ends_at, doctor_id=doctor.id)
     glance = await store.calendars.glance(query, PageRequest(), session_id)
     assert glance is not None
     assert glance.signed_in == facts.signed_in
+    appointments = AppointmentQuery(Scope(world.clinic.id))
+    listed = await store.appointments.list(appointments, PageRequest(), session_id)
+    assert bool(listed) == facts.signed_in
     return glance.signed_in
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
+from clinic.adapters.postgres.migrations.schema import quoted_schema
 from clinic.adapters.postgres.tables import APPEND_ONLY, metadata
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def grant_rights(connection: Connection, role: str, rights: Mapping[str, str] = 
         connection.exec_driver_sql(changes)
     for table in APPEND_ONLY:
         connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC, {name}"))
-    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    schema = quoted_schema(connection)
     connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {name}"))
 
 

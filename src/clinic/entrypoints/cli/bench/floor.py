@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
+
+from psycopg.conninfo import conninfo_to_dict
 
 from clinic.domain.appointments import Booking, BookingFacts, decide_booking
 from clinic.domain.clinic import Clinic, Policy
@@ -178,7 +179,7 @@ def run_floor(
         "patients": world.patients,
         "day": int(world.first_day.timestamp()),
     }
-    target = urlsplit(url)
+    target = conninfo_to_dict(url)
     arguments = [
         str(programs / "pgbench"),
         "--no-vacuum",
@@ -187,15 +188,15 @@ def run_floor(
         f"--jobs={min(2, clients)}",
         f"--time={max(1, round(duration_s))}",
         f"--file={file}",
-        f"--host={target.hostname}",
-        f"--port={target.port}",
-        f"--username={target.username}",
+        f"--host={target['host']}",
+        f"--port={target['port']}",
+        f"--username={target['user']}",
         *(f"--define={name}={value}" for name, value in variables.items()),
-        target.path.lstrip("/"),
+        str(target["dbname"]),
     ]
     done = subprocess.run(
         arguments,
-        env={**os.environ, "PGPASSWORD": unquote(target.password or "")},
+        env={**os.environ, "PGPASSWORD": str(target["password"])},
         capture_output=True,
         text=True,
         check=False,

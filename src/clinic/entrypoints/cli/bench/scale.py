@@ -38,7 +38,8 @@ Question = Callable[[int], Awaitable[object]]
 
 OFFICE = Actor(OFFICE_ID, Role.RECEPTIONIST, CLINIC_ID)
 FIRST_OPEN, LISTED = 20, 200
-WARM_UP = 50
+#: questions that are asked before it is another's turn
+BATCH = 50
 #: of the 14 days' slots: a calendar in use
 TAKEN_ONE_IN = 2
 
@@ -80,24 +81,16 @@ async def _ask_in_turn(bench: Bench, filled: Mapping[str, Filled]) -> None:
             for size, one in filled.items()
         }
         for number in range(-1, bench.effort.rounds):
-            for size, one in filled.items():
-                await _ask_all(bench, one, services[size], size, noted=number >= 0)
-
-
-async def _ask_all(
-    bench: Bench, filled: Filled, services: Services, size: str, *, noted: bool
-) -> None:
-    span_s = bench.effort.round_s / 2
-    # The smallest must not run out of slots before the last round.
-    asked_max = filled.world.slots // (bench.effort.rounds + 2) - WARM_UP
-    for name, question in (
-        ("first_open", first_open(services, filled)),
-        ("listing", listing(services, filled)),
-        ("one_booking", one_booking(services, filled)),
-    ):
-        spent_us = await _time(bench, filled, question, span_s, asked_max)
-        if noted:
-            _note(bench, f"{name}_{size}", spent_us)
+            for name, question in QUESTIONS.items():
+                asked = {
+                    f"{name}_{size}": _Asked(bench, one, question(services[size], one))
+                    for size, one in filled.items()
+                }
+                # The smallest must not run out of slots before the last round.
+                fewest = min(one.world.slots for one in filled.values())
+                await _ask(bench, asked, fewest // (bench.effort.rounds + 2) - BATCH)
+                if number >= 0:
+                    _note(bench, asked)
 
 
 def measure_listing(bench: Bench) -> None:
@@ -112,7 +105,6 @@ def measure_listing(bench: Bench) -> None:
 
 
 async def _compare(bench: Bench, filled: Filled) -> None:
-    span_s = bench.effort.round_s / 2
     start, end = listing_span(filled.world.first_day)
     async with (
         _OneConnection(filled) as services,
@@ -137,11 +129,13 @@ async def _compare(bench: Bench, filled: Filled) -> None:
         if found != listed:
             raise RuntimeError(f"the anti-join finds {len(found)} slots, we list {len(listed)}")
         for number in range(-1, bench.effort.rounds):
-            listing_us = await _time(bench, filled, ours, span_s)
-            antijoin_us = await _time(bench, filled, antijoin, span_s)
+            asked = {
+                "listing_db_time": _Asked(bench, filled, ours),
+                "antijoin_db_time": _Asked(bench, filled, antijoin),
+            }
+            await _ask(bench, asked)
             if number >= 0:
-                _note(bench, "listing_db_time", listing_us)
-                _note(bench, "antijoin_db_time", antijoin_us)
+                _note(bench, asked)
 
 
 def first_open(services: Services, filled: Filled) -> Question:
@@ -197,25 +191,60 @@ def one_booking(services: Services, filled: Filled) -> Question:
     return ask
 
 
-def _note(bench: Bench, name: str, spent_us: float) -> None:
-    bench.record.add(name, spent_us, "µs of database time")
+QUESTIONS: Mapping[str, Callable[[Services, Filled], Question]] = {
+    "first_open": first_open,
+    "listing": listing,
+    "one_booking": one_booking,
+}
 
 
-async def _time(
-    bench: Bench, filled: Filled, question: Question, span_s: float, asked_max: int | None = None
-) -> float:
-    """Return the database's processor time for one question in µs, from as many as fit into
-    `span_s`."""
-    for number in range(WARM_UP):
-        await question(number)
-    backends = _backends(bench.servers.superuser_url, filled.app_url)
-    before = sum(cpu_ns(pid) for pid in backends)
-    asked, deadline = 0, time.perf_counter() + span_s
-    while time.perf_counter() < deadline and asked != asked_max:
-        await question(asked)
-        asked += 1
-    spent_ns = sum(cpu_ns(pid) for pid in backends) - before
-    return spent_ns / asked / 1000
+class _Asked:
+    """A question that is asked again and again, and what it has cost its database."""
+
+    def __init__(self, bench: Bench, filled: Filled, question: Question) -> None:
+        self._backends = _backends(bench.servers.superuser_url, filled.app_url)
+        self._question = question
+        self._spent_ns = 0
+        self.count = 0
+
+    async def ask(self) -> None:
+        """Ask `BATCH` times more."""
+        before = self._cpu_ns()
+        for number in range(self.count, self.count + BATCH):
+            await self._question(number)
+        self._spent_ns += self._cpu_ns() - before
+        self.count += BATCH
+
+    @property
+    def spent_us(self) -> float:
+        """The database's processor time for one question."""
+        return self._spent_ns / self.count / 1000
+
+    def forget(self) -> None:
+        """Begin anew, with everything where it is needed."""
+        self._spent_ns, self.count = 0, 0
+
+    def _cpu_ns(self) -> int:
+        return sum(cpu_ns(pid) for pid in self._backends)
+
+
+async def _ask(bench: Bench, asked: Mapping[str, _Asked], count_max: int | None = None) -> None:
+    """Ask all of them in turn, as often as fits into a round."""
+    for one in asked.values():
+        await one.ask()
+        one.forget()
+    deadline = time.perf_counter() + bench.effort.round_s / 2 * len(asked)
+    # A few of the one, then of the other: the machine's speed drifts within seconds.
+    while time.perf_counter() < deadline:
+        for one in asked.values():
+            await one.ask()
+        if count_max is not None and one.count + BATCH > count_max:
+            break
+
+
+def _note(bench: Bench, asked: Mapping[str, _Asked]) -> None:
+    for name, one in asked.items():
+        bench.record.add(name, one.spent_us, "µs of database time")
 
 
 class _OneConnection:

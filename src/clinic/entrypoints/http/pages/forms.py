@@ -3,7 +3,7 @@
 from urllib.parse import parse_qs
 
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.problems import BadRequest, BodyTooLarge
+from clinic.entrypoints.http.problems import BadRequest
 
 FORM_MAX_BYTES = 4096
 FIELDS_MAX = 5
@@ -11,7 +11,7 @@ FIELDS_MAX = 5
 
 async def read_form(call: Call) -> dict[str, str]:
     """Return the first value of each field. Raises BodyTooLarge, BadRequest, ClientGone."""
-    body = await call.receive_all(FORM_MAX_BYTES, BodyTooLarge(maxBytes=FORM_MAX_BYTES))
+    body = await call.receive_all(FORM_MAX_BYTES)
     try:
         fields = parse_qs(body.decode(errors="replace"), max_num_fields=FIELDS_MAX)
     except ValueError:

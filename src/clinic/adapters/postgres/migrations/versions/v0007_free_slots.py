@@ -1,17 +1,15 @@
 """Free slots in a table of their own, kept by triggers, so that taking one touches few indexes."""
 
 from alembic import op
-from sqlalchemy import text
 
+from clinic.adapters.postgres.migrations.filling import fill
 from clinic.adapters.postgres.migrations.online import online
+from clinic.adapters.postgres.migrations.schema import quoted_schema
 
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
-
-#: rows whose slots are locked together, so that a booking waits for milliseconds
-BATCH = 2_000
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS free_slots (
@@ -72,22 +70,6 @@ _TRIGGERS = (
     "CREATE OR REPLACE TRIGGER slots_empty_free AFTER TRUNCATE ON slots"
     " FOR EACH STATEMENT EXECUTE FUNCTION clinic_empty_free_slots()",
 )
-# The lock waits for whoever is changing the slot, and reads what they made of it.
-FILL = text(
-    """
-    WITH batch AS (
-        SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at FROM slots
-        WHERE state = 'OPEN' AND NOT taken
-          AND (clinic_id, id) > (CAST(:clinic_id AS uuid), CAST(:id AS uuid))
-        ORDER BY clinic_id, id LIMIT :batch FOR SHARE
-    ),
-    filled AS (
-        INSERT INTO free_slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at)
-        SELECT * FROM batch ON CONFLICT DO NOTHING
-    )
-    SELECT clinic_id, id FROM batch ORDER BY clinic_id DESC, id DESC LIMIT 1
-    """
-)
 _INDEXES = {
     "free_slots_specialty_idx": "(clinic_id, lower(specialty), starts_at, id)",
     "free_slots_starts_idx": "(clinic_id, starts_at, id)",
@@ -102,14 +84,14 @@ def upgrade() -> None:
     Begun again, it goes over everything once more.
     """
     op.execute(_TABLE)
-    schema = op.get_bind().scalar(text("SELECT quote_ident(current_schema())"))
+    schema = quoted_schema(op.get_bind())
     op.execute(_FUNCTIONS.format(schema=schema))
     for trigger in _TRIGGERS:
         op.execute(trigger)
     # Room on each page for the next version of its rows, which then needs no index entries.
     op.execute("ALTER TABLE slots SET (fillfactor = 90)")
     with online():
-        _fill()
+        fill("free_slots")
         for name, columns in _INDEXES.items():
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
             op.execute(
@@ -118,10 +100,3 @@ def upgrade() -> None:
             )
         for name in _REPLACED:
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-
-
-def _fill() -> None:
-    nil = "00000000-0000-0000-0000-000000000000"
-    place = {"clinic_id": nil, "id": nil}
-    while found := op.get_bind().execute(FILL, place | {"batch": BATCH}).first():
-        place = {"clinic_id": found.clinic_id, "id": found.id}
