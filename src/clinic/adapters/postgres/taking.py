@@ -4,7 +4,7 @@ Both are one text but for where the bookings come from. A test holds every colum
 tables.py.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from clinic.domain.appointments import Booking
 
@@ -41,7 +41,7 @@ _COLUMNS = {
     "etag": "text",
     "answered_at": "timestamptz",
 }
-#: a message as `_messages` gives it, but for the number of its booking
+#: a message as `_columns` gives it, but for the number of its booking
 _MESSAGE_COLUMNS = {
     "id": "uuid",
     "kind": "text",
@@ -152,16 +152,14 @@ TAKE_MANY = _TAKE.format(
 
 def taking(booking: Booking) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes the booking, and its parameters."""
-    columns = _columns(_messages([booking]), len(_MESSAGE_COLUMNS))
-    return TAKE, (*_values(booking), *columns)
+    return TAKE, (*_values(booking), *_columns([booking])[:-1])
 
 
 def taking_many(bookings: Sequence[Booking]) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes those of the bookings whose slots are free, and its
     parameters."""
     values = [list(column) for column in zip(*map(_values, bookings), strict=True)]
-    columns = _columns(_messages(bookings), len(_MESSAGE_COLUMNS) + 1)
-    return TAKE_MANY, (*values, *columns)
+    return TAKE_MANY, (*values, *_columns(bookings))
 
 
 def _values(booking: Booking) -> tuple[object, ...]:
@@ -206,27 +204,22 @@ def _values(booking: Booking) -> tuple[object, ...]:
     )
 
 
-def _messages(bookings: Sequence[Booking]) -> Iterator[tuple[str, ...]]:
-    """Yield each message as PostgreSQL's text of its columns, and its booking's number."""
-    for number, booking in enumerate(bookings, 1):
-        for message in booking.messages:
-            yield (
-                message.id.hex,
-                message.kind,
-                message.channel,
-                str(message.version),
-                message.scheduled_for.isoformat(),
-                message.expires_at.isoformat(),
-                message.created_at.isoformat(),
-                str(number),
-            )
-
-
-def _columns(rows: Iterator[tuple[str, ...]], width: int) -> list[str]:
-    """Return the first `width` columns, each as the text of an array.
-
-    Of words without spaces: ids, numbers, instants, kinds. The driver takes three times as long
-    over a list.
-    """
-    columns = list(zip(*rows, strict=True)) or [()] * width
-    return [f"{{{','.join(column)}}}" for column in columns[:width]]
+def _columns(bookings: Sequence[Booking]) -> list[list[object]]:
+    """Return the columns of all messages, and last the numbers of their bookings."""
+    rows = [
+        (
+            message.id,
+            message.kind,
+            message.channel,
+            message.version,
+            message.scheduled_for,
+            message.expires_at,
+            message.created_at,
+            number,
+        )
+        for number, booking in enumerate(bookings, 1)
+        for message in booking.messages
+    ]
+    if not rows:
+        return [[] for _ in range(len(_MESSAGE_COLUMNS) + 1)]
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -57,7 +57,8 @@ def read_json(body: bytes, kind: type[S]) -> S:
     # Both are rare and legal JSON, so what looks like them is worth a closer look.
     if max(map(body.count, _quoted_names(kind)), default=0) > 1:
         _refuse_repeated_names(body)
-    if b"\\u0000" in body:
+    # find, since `in` first takes bytes for a number, and words the error that it is none.
+    if body.find(b"\\u0000") >= 0:
         _refuse_nul(msgspec.to_builtins(value))
     return value
 

@@ -1,23 +1,26 @@
 """Responses that leave in one piece: uvicorn writes head and body apart, in two system calls."""
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
-class _Joining:
+class _Joining(asyncio.Transport):
     """A transport that keeps what is written for what follows it, or for the loop's next turn."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._kept = b""
+        # The inner one's own, since they are called for each request.
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
+        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.set_protocol = transport.set_protocol  # type: ignore[method-assign]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:  # type: ignore[override]
         if self._kept:
             data, self._kept = self._kept + data, b""
             self._transport.write(data)
@@ -40,4 +43,4 @@ class WholeResponses(HttpToolsProtocol):
     """uvicorn's own protocol over such a transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_Joining(transport))  # type: ignore[arg-type]
+        super().connection_made(_Joining(transport))

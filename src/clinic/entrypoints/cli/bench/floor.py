@@ -113,6 +113,8 @@ def make_script(statement: str, parameters: Sequence[object], booking: Booking) 
         value = parameters[number - 1]
         if value is None:
             return "NULL"
+        if isinstance(value, list):
+            value = _as_array(value)
         if isinstance(value, UUID | str | datetime) and value in computed:
             return computed[value]
         if value in _FRESH_IDS:
@@ -143,6 +145,12 @@ def _with_fresh_ids(value: str) -> str:
         value = value.replace(each.hex, "' || uuidv7() || '")
     assert ":" not in value
     return f"('{value}')"
+
+
+def _as_array(items: list[object]) -> str:
+    # Ids, kinds, numbers, instants: words without spaces.
+    words = [item.hex if isinstance(item, UUID) else _as_text(item) for item in items]
+    return f"{{{','.join(words)}}}"
 
 
 def _as_text(value: object) -> str:
