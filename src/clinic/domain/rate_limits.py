@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
+from typing import NamedTuple
 
 
 class RateClass(StrEnum):
@@ -47,8 +48,8 @@ class Limit:
         return f'"{self.name}";q={self.quota};w={self.window_s}'
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+# A tuple, because each request makes one: a frozen dataclass takes twice as long.
+class Verdict(NamedTuple):
     """Whether a request is within its limit, and what is left of it."""
 
     limit: Limit

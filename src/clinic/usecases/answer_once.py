@@ -1,8 +1,7 @@
 """Answers a request with an idempotency key once, and repeats that answer ever after."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from clinic.domain.errors import ClinicError, IdempotencyConflict, TemporaryFailure
 from clinic.domain.idempotency import (
@@ -20,8 +19,7 @@ from clinic.usecases.transactions import Commits, Work
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed(Generic[T]):
+class Keyed(NamedTuple, Generic[T]):
     """A request with a key, and how its entrypoint puts results and refusals into words."""
 
     request: IdempotentRequest
@@ -29,8 +27,7 @@ class Keyed(Generic[T]):
     refuse: Callable[[ClinicError], Answer]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     answer: Answer
     #: the answer was given before; nothing was done this time
     replayed: bool

@@ -1,6 +1,5 @@
 """What a repeated request is answered with."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -93,7 +92,7 @@ def test_answer_to_the_same_request_is_the_stored_one() -> None:
 
 def test_answer_to_another_request_under_the_key_is_refused() -> None:
     with pytest.raises(IdempotencyKeyReused):
-        answer_to_repeat(STORED, replace(REQUEST, fingerprint=b"f" * 32))
+        answer_to_repeat(STORED, REQUEST._replace(fingerprint=b"f" * 32))
 
 
 @pytest.mark.parametrize("error", [SlotTaken, PatientBusy, SlotBlocked, AvailabilityOverlap])

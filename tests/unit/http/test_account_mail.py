@@ -523,6 +523,8 @@ async def test_pages_load_nothing_name_nobody_and_are_kept_nowhere(api, ada, del
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "no-referrer"
     assert page.headers["x-robots-tag"] == "noindex, nofollow"
+    assert page.headers["cross-origin-opener-policy"] == "same-origin"
+    assert page.headers["permissions-policy"] == "camera=(), geolocation=(), microphone=()"
     text = unescape(page.text)
     assert api.world.clinic.name in text
     assert [each for each in ("Ada", "Lovett", "example.org") if each in text] == []

@@ -22,6 +22,8 @@ SECURITY = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
 

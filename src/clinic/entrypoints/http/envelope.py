@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from uuid import UUID
 
 from clinic.bootstrap import Services
@@ -23,13 +24,16 @@ _DEFAULTS: Headers = [
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
     (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"x-content-type-options", b"nosniff"),
 ]
-
-_DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS)
+#: what browsers heed in pages alone, on top
+_DEFAULTS_OF_PAGES: Headers = [
+    *_DEFAULTS,
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+_DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS_OF_PAGES)
 # Whoever has the rest keeps the headers that came with it.
 _DEFAULTS_OF_304: Headers = [_NO_STORE]
 
@@ -54,6 +58,9 @@ class Envelope:
         self._log = log
         self._renderings = Renderings()
         self._clinics: dict[UUID, Clinic] = {}
+        # Of this process, and counted on: an id of its own for each request costs ten times that.
+        self._process = services.new_id().hex[-16:].encode()
+        self._numbers = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,8 +68,9 @@ class Envelope:
             return
         started = time.perf_counter()
         headers = _by_name(scope["headers"])
-        inbound = headers.get(b"x-request-id", b"")
-        request_id = inbound if _SANE_ID.fullmatch(inbound) else self._new_id()
+        request_id = headers.get(b"x-request-id", b"")
+        if not (request_id and _SANE_ID.fullmatch(request_id)):
+            request_id = b"%b-%x" % (self._process, next(self._numbers))
         call = Call(
             scope["method"],
             scope["path"],
@@ -93,9 +101,6 @@ class Envelope:
             del scope[CALL]
             self._log.add(call, status, time.perf_counter() - started)
 
-    def _new_id(self) -> bytes:
-        return self._services.new_id().hex.encode()
-
 
 def _by_name(pairs: Headers) -> dict[bytes, bytes]:
     """Return headers by their names; the values of one that stands several times as one list."""
@@ -109,8 +114,12 @@ def _by_name(pairs: Headers) -> dict[bytes, bytes]:
 
 def _dressed(there: Headers, status: int, call: Call, request_id: bytes) -> Headers:
     """Return a response's headers with the default ones that are not there, and the request's."""
-    defaults = _DEFAULTS if status != 304 else _DEFAULTS_OF_304
     names = dict(there)
+    defaults = _DEFAULTS
+    if status == 304:
+        defaults = _DEFAULTS_OF_304
+    elif names.get(b"content-type", b"").startswith(b"text/html"):
+        defaults = _DEFAULTS_OF_PAGES
     if not _DEFAULT_NAMES.isdisjoint(names):
         defaults = [pair for pair in defaults if pair[0] not in names]
     return [*there, *defaults, *call.rate_headers, (b"x-request-id", request_id)]

@@ -83,7 +83,7 @@ class Guard:
         elif endpoint.knows_actor and b"cookie" in call.headers:
             # A browser sends along what it has: an old cookie, or somebody else's altogether.
             with suppress(NotSignedIn):
-                call.known_actor = await self._actor_of(call, endpoint)
+                call.known_actor = await self._actor_by_cookie(call)
         if endpoint.is_limited:
             actor = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
             await self.count(call, kind, actor.user_id.hex if actor else self._address(call))
@@ -152,20 +152,28 @@ class Guard:
 
     async def _identify(self, call: "Call", endpoint: "Endpoint") -> None:
         try:
-            call.known_actor = await self._actor_of(call, endpoint)
+            if b"authorization" in call.headers:
+                actor = self._actor_by_token(call)
+                if endpoint.checks_session:
+                    assert actor.session_id is not None
+                    sessions = self._services.store.sessions
+                    await self._check(call, await sessions.find(actor.clinic_id, actor.session_id))
+            else:
+                actor = await self._actor_by_cookie(call)
+            call.known_actor = actor
         except NotSignedIn:
             # Guessing tokens is counted too.
             await self.count(call, RateClass.ANONYMOUS, self._address(call))
             raise
 
-    async def _actor_of(self, call: "Call", endpoint: "Endpoint") -> Actor:
-        sessions = self._services.store.sessions
-        if b"authorization" in call.headers:
-            claims = self._tokens.read(self._authenticator.bearer_of(call))
-            if endpoint.checks_session:
-                await self._check(call, await sessions.find(claims.clinic_id, claims.session_id))
-            return _actor(call, claims.user_id, claims.role, claims.clinic_id, claims.session_id)
+    def _actor_by_token(self, call: "Call") -> Actor:
+        """Return who the token names, whose session has yet to be looked at."""
+        claims = self._tokens.read(self._authenticator.bearer_of(call))
+        return _actor(call, claims.user_id, claims.role, claims.clinic_id, claims.session_id)
+
+    async def _actor_by_cookie(self, call: "Call") -> Actor:
         clinic_id, reference = session_cookie(call)
+        sessions = self._services.store.sessions
         found = await sessions.find_by_reference(clinic_id, hash_of(reference))
         session = await self._check(call, found)
         if call.method not in SAFE_METHODS:
@@ -219,14 +227,7 @@ def _shows_identity(call: "Call") -> bool:
 
 
 def _actor(call: "Call", user_id: UUID, role: Role, clinic_id: UUID, session_id: UUID) -> Actor:
-    return Actor(
-        user_id,
-        role,
-        clinic_id,
-        request_id=call.request_id,
-        ip=call.address,
-        session_id=session_id,
-    )
+    return Actor(user_id, role, clinic_id, call.request_id, call.address, session_id)
 
 
 def _path_id(call: "Call") -> UUID | None:

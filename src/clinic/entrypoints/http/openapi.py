@@ -63,7 +63,7 @@ _HEADERS: dict[str, Any] = {
     "ETag": ("Stands for what it shows; send it back as If-Match or If-None-Match", '"1"'),
     "Link": ("The first, next and previous pages", '</slots?cursor=AAYg>; rel="next"'),
     "Idempotency-Replayed": ("Present when this answer was given before", "true"),
-    "X-Request-Id": ("Names this request in logs and audit trail", "0199f0a0000070008000a0"),
+    "X-Request-Id": ("Names this request in logs and audit trail", "9c1e3f5a7b2d4e60-1a2b"),
     "WWW-Authenticate": ("How to sign in", 'Bearer realm="clinic"'),
     "Retry-After": ("Seconds to wait", "1"),
     "RateLimit-Policy": ("The limits that hold here", '"write";q=3000;w=60'),

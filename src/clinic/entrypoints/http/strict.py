@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -42,8 +42,10 @@ def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
 
 
 @lru_cache(maxsize=128)
-def _quoted_names(kind: type[Struct]) -> tuple[bytes, ...]:
-    return tuple(f'"{field.encode_name}"'.encode() for field in msgspec.structs.fields(kind))
+def _names_in(kind: type[Struct]) -> Callable[[bytes], list[bytes]]:
+    """Return what finds the names of fields, and texts that are such a name."""
+    names = "|".join(re.escape(field.encode_name) for field in msgspec.structs.fields(kind))
+    return re.compile(f'"(?:{names})"'.encode()).findall
 
 
 def read_json(body: bytes, kind: type[S]) -> S:
@@ -55,7 +57,8 @@ def read_json(body: bytes, kind: type[S]) -> S:
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
     # Both are rare and legal JSON, so what looks like them is worth a closer look.
-    if max(map(body.count, _quoted_names(kind)), default=0) > 1:
+    names = _names_in(kind)(body)
+    if len(names) != len({*names}):
         _refuse_repeated_names(body)
     # find, since `in` first takes bytes for a number, and words the error that it is none.
     if body.find(b"\\u0000") >= 0:

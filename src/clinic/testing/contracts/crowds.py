@@ -52,7 +52,7 @@ def _bookings(world: World) -> list[Booking]:
                 body=odd.encode() + bytes(range(256)),
             )
             if number % 4 == 1:
-                stored = replace(stored, answer=Answer(201, odd.encode(), None, None))
+                stored = stored._replace(answer=Answer(201, odd.encode(), None, None))
             booking = replace(booking, stored=stored)
         if number % 3 == 2:
             booking = replace(booking, messages=booking.messages[: number % 2])
