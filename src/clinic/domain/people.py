@@ -14,6 +14,9 @@ _EMAIL = re.compile(r"[^@\s,;<>\"()\[\]\\]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0
 
 
 class Role(StrEnum):
+    # In C; by their names, as enums have it, every look into a table runs Python.
+    __hash__ = str.__hash__
+
     PATIENT = "PATIENT"
     DOCTOR = "DOCTOR"
     RECEPTIONIST = "RECEPTIONIST"

@@ -27,6 +27,9 @@ class Reach(IntEnum):
 class Operation(Enum):
     """What can be asked of Clinic."""
 
+    # In C; by their names, as enums have it, every look into a table runs Python.
+    __hash__ = object.__hash__
+
     READ_CLINIC = "read the clinic, its doctors and their open slots"
     READ_CALENDAR = "read slots that are taken or blocked, and doctors' hours"
     CHANGE_CALENDAR = "change hours, open and block slots"

@@ -9,6 +9,9 @@ from typing import NamedTuple
 class RateClass(StrEnum):
     """Kinds of requests that are counted apart."""
 
+    # In C; by their names, as enums have it, every look into a table runs Python.
+    __hash__ = str.__hash__
+
     SIGN_IN = "sign-in"
     #: guesses of one account's password, from wherever
     ACCOUNT = "account"

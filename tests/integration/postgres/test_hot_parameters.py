@@ -62,6 +62,8 @@ ARRAYS = [
     ("timestamptz", [None, *INSTANTS]),
     *[("timestamptz", [each]) for each in INSTANTS],
     ("bytea", [b"", b"\x00\\\xff\"'", None]),
+    ("bytea", [b"\x00\\\xff\"'", b"", b"{,}"]),
+    ("bytea", [b""]),
 ]
 
 

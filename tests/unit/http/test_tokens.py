@@ -172,7 +172,7 @@ def test_a_token_tells_all_that_it_was_issued_for():
     read = Tokens(SETTINGS, FixedClock(NOW).now).read(token.encode())
 
     assert (read.user_id, read.role, read.clinic_id) == (user_id, Role.RECEPTIONIST, clinic_id)
-    assert (read.session_id, read.expires_at_s) == (session_id, int(NOW.timestamp()) + 60)
+    assert (read.session_id, read.expires_at) == (session_id, NOW + timedelta(seconds=60))
 
 
 def test_few_tokens_are_remembered():

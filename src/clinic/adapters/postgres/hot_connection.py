@@ -8,6 +8,7 @@ statement, the event loop says when the answer is there, and psycopg's loaders r
 
 import asyncio
 import select
+from binascii import hexlify
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -196,9 +197,11 @@ def _instant(parameter: datetime) -> bytes:
     return parameter.isoformat().encode()
 
 
-def _list(parameter: list[object]) -> bytes:
+def _list(parameter: list[Any]) -> bytes:
     """Return an array: written in C where JSON's words and PostgreSQL's are the same."""
     kinds = {*map(type, parameter)}
+    if kinds == {bytes}:
+        return b'{"\\\\x%s"}' % b'","\\\\x'.join(map(hexlify, parameter))
     if all(map(_is_known_to_json, kinds)) and (datetime not in kinds or _are_in_utc(parameter)):
         written = _json(parameter)
         if _is_array(written):

@@ -19,7 +19,7 @@ from clinic.entrypoints.http.call import Call
 
 FLUSH_AFTER_S = 0.5
 LINES_MAX = 500
-_LEVELS = logging.getLevelNamesMapping()
+_NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.ERROR: "error"}
 _logger = logging.getLogger("clinic.http")
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -48,7 +48,7 @@ class AccessLog:
     """Collects lines at `level` (debug, info, warning, error) and above, and writes them."""
 
     def __init__(self, level: str, write: Callable[[bytes], None] = write_to_stderr) -> None:
-        self._threshold = _LEVELS[level.upper()]
+        self._threshold = logging.getLevelNamesMapping()[level.upper()]
         self._write = write
         self._lines: list[Line] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -56,13 +56,13 @@ class AccessLog:
     def add(self, call: Call, status: int, duration_s: float) -> None:
         """Note that `call` was answered with `status`."""
         level = _level(call, status)
-        if _LEVELS[level] < self._threshold:
+        if level < self._threshold:
             return
         actor = call.known_actor
         # By place: names cost more than what they name.
         line = Line(
             datetime.now(UTC),
-            level.lower(),
+            _NAMES[level],
             "request",
             call.method,
             _telling(call),
@@ -126,7 +126,7 @@ def _is_id(part: str) -> bool:
     return True
 
 
-def _level(call: Call, status: int) -> str:
+def _level(call: Call, status: int) -> int:
     if status >= 500:
-        return "ERROR"
-    return "DEBUG" if call.route.startswith("/health/") else "INFO"
+        return logging.ERROR
+    return logging.DEBUG if call.route.startswith("/health/") else logging.INFO

@@ -1,6 +1,6 @@
 """One request as the handlers see it."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -124,12 +124,17 @@ class Call(msgspec.Struct, eq=False):
             raise NotFound()
         return found
 
-    async def read_body(self) -> bytes:
-        """Return the whole body. Raises BodyTooLarge, UnsupportedMediaType, ClientGone."""
-        body = await self.receive_all(self.services.settings.body_max_bytes)
-        if body and not _is_json(self.headers.get(b"content-type", b"")):
+    def read_body(self) -> Awaitable[bytes]:
+        """Return what gives the whole body. Awaiting it raises BodyTooLarge, UnsupportedMediaType,
+        ClientGone."""
+        if not _is_json(self.headers.get(b"content-type", b"")):
+            return self._refuse_body()
+        return self.receive_all(self.services.settings.body_max_bytes)
+
+    async def _refuse_body(self) -> bytes:
+        if await self.receive_all(self.services.settings.body_max_bytes):
             raise UnsupportedMediaType()
-        return body
+        return b""
 
     async def receive_all(self, max_bytes: int) -> bytes:
         """Return the body as it is sent. Raises BodyTooLarge, ClientGone."""

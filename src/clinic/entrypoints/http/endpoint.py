@@ -98,15 +98,18 @@ class Endpoint:
 
     async def _handle(self, call: Call) -> Reply:
         try:
-            return await self.handle(call, **await self._arguments(call))
+            arguments = self._arguments(call)
+            if self.body is not None:
+                arguments["body"] = read_json(await call.read_body() or b"{}", self.body)
+            return await self.handle(call, **arguments)
         except InvalidInput:
             if not self.checks_session:
                 # Whose session has ended is told that, and not what else was wrong.
                 await call.guard.check_session(call)
             raise
 
-    async def _arguments(self, call: Call) -> dict[str, Any]:
-        """Return what the path, the query and the body say. Raises NotFound, InvalidInput."""
+    def _arguments(self, call: Call) -> dict[str, Any]:
+        """Return what the path and the query say. Raises NotFound, InvalidInput."""
         arguments: dict[str, Any] = {name: call.path_id(name) for name in self.path_ids}
         for name in self.path_names:
             arguments[name] = call.scope["path_params"][name]
@@ -115,8 +118,6 @@ class Endpoint:
             arguments["query"] = read_query(query, self.query)
         elif query:
             read_query(query, NoQuery)
-        if self.body is not None:
-            arguments["body"] = read_json(await call.read_body() or b"{}", self.body)
         return arguments
 
 

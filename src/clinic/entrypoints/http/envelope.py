@@ -87,12 +87,12 @@ class Envelope:
         scope[CALL] = call
         status = 499  # the client is gone unless a response starts
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _dressed(message["headers"], status, call, request_id)
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)

@@ -4,6 +4,7 @@ In this order: the proof of identity and its session row, forgery, the rate limi
 the audit trail's health. docs/security.md says what each promises.
 """
 
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -79,14 +80,25 @@ class Guard:
         kind = endpoint.rate or _kind_of(call, endpoint)
         public = endpoint.needs is None
         if not public or (endpoint.knows_actor and b"authorization" in call.headers):
-            await self._identify(call, endpoint)
+            try:
+                if b"authorization" in call.headers:
+                    actor = self._actor_by_token(call)
+                    if endpoint.checks_session:
+                        await self._check(call, await self._session_of(actor))
+                else:
+                    actor = await self._actor_by_cookie(call)
+            except NotSignedIn:
+                # Guessing tokens is counted too.
+                await self.count(call, RateClass.ANONYMOUS, self._address(call))
+                raise
+            call.known_actor = actor
         elif endpoint.knows_actor and b"cookie" in call.headers:
             # A browser sends along what it has: an old cookie, or somebody else's altogether.
             with suppress(NotSignedIn):
                 call.known_actor = await self._actor_by_cookie(call)
         if endpoint.is_limited:
-            actor = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
-            await self.count(call, kind, actor.user_id.hex if actor else self._address(call))
+            who = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
+            await self.count(call, kind, who.user_id.hex if who else self._address(call))
         if endpoint.needs is not None:
             permit(call.actor, endpoint.needs)
             if endpoint.needs in PATIENT_DATA:
@@ -95,11 +107,8 @@ class Guard:
     async def check_session(self, call: "Call") -> Clinic:
         """Look up the session of a request that was let in without; return the clinic, read with
         it. Raises NotSignedIn."""
-        session_id = call.actor.session_id
-        assert session_id is not None
         if call.known_clinic is None:
-            sessions = self._services.store.sessions
-            await self._check(call, await sessions.find(call.actor.clinic_id, session_id))
+            await self._check(call, await self._session_of(call.actor))
         clinic = await call.clinic()
         call.clinics[clinic.id] = clinic
         return clinic
@@ -150,22 +159,6 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise ForgedRequest()
 
-    async def _identify(self, call: "Call", endpoint: "Endpoint") -> None:
-        try:
-            if b"authorization" in call.headers:
-                actor = self._actor_by_token(call)
-                if endpoint.checks_session:
-                    assert actor.session_id is not None
-                    sessions = self._services.store.sessions
-                    await self._check(call, await sessions.find(actor.clinic_id, actor.session_id))
-            else:
-                actor = await self._actor_by_cookie(call)
-            call.known_actor = actor
-        except NotSignedIn:
-            # Guessing tokens is counted too.
-            await self.count(call, RateClass.ANONYMOUS, self._address(call))
-            raise
-
     def _actor_by_token(self, call: "Call") -> Actor:
         """Return who the token names, whose session has yet to be looked at."""
         claims = self._tokens.read(self._authenticator.bearer_of(call))
@@ -183,6 +176,10 @@ class Guard:
                 raise ForgedRequest()
         call.by_cookie = True
         return _actor(call, session.user_id, session.role, session.clinic_id, session.id)
+
+    def _session_of(self, actor: Actor) -> Awaitable[SignedIn | None]:
+        assert actor.session_id is not None
+        return self._services.store.sessions.find(actor.clinic_id, actor.session_id)
 
     async def _check(self, call: "Call", found: SignedIn | None) -> Session:
         """Return the session that was looked up, its clinic kept. Raises NotSignedIn."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import jwt
@@ -30,8 +30,7 @@ class Claims:
     user_id: UUID
     role: Role
     clinic_id: UUID
-    #: seconds since 1970
-    expires_at_s: int
+    expires_at: datetime
     #: the session that the token stands for, and falls with
     session_id: UUID
 
@@ -95,7 +94,7 @@ class Tokens:
             if len(self._verified) >= CACHED_MAX:
                 del self._verified[next(iter(self._verified))]
             self._verified[token] = claims
-        if claims.expires_at_s <= self._now().timestamp():
+        if claims.expires_at <= self._now():
             self._verified.pop(token, None)
             raise NotSignedIn("The token has expired; sign in again.")
         return claims
@@ -126,7 +125,7 @@ class Tokens:
                 UUID(claims["sub"]),
                 role,
                 UUID(claims["cid"]),
-                int(claims["exp"]),
+                datetime.fromtimestamp(int(claims["exp"]), UTC),
                 UUID(claims["sid"]),
             )
         except (jwt.InvalidTokenError, *_MALFORMED):
