@@ -70,7 +70,9 @@ class AccessLog:
             status,
             round(duration_s * 1000, 3),
             call.request_id,
-            *((actor.ip, actor.clinic_id, actor.user_id) if actor else (call.address,)),
+            actor.ip if actor else call.address,
+            actor.clinic_id if actor else None,
+            actor.user_id if actor else None,
         )
         self._lines.append(line)
         if len(self._lines) >= LINES_MAX:

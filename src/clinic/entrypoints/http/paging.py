@@ -5,6 +5,7 @@ import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
@@ -16,6 +17,7 @@ from clinic.domain.paging import LIMIT_DEFAULT, LIMIT_MAX, Keyset, Page, PageReq
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.problems import InvalidCursor
 from clinic.entrypoints.http.reply import Headers, Reply
+from clinic.entrypoints.http.strict import REMEMBERED_MAX_BYTES
 from clinic.entrypoints.http.wire import ItemsOut
 
 T = TypeVar("T")
@@ -94,13 +96,24 @@ def _signature(payload: bytes, secret: str, bound: str) -> bytes:
 
 def _bound(call: Call) -> str:
     # The list and its filters are signed too: elsewhere the place means nothing.
-    return f"{call.path}\n{urlencode(sorted(_filters(call)))}"
+    return f"{call.path}\n{urlencode(sorted(_filters(call.scope['query_string'])))}"
 
 
-def _filters(call: Call) -> list[tuple[str, str]]:
-    query = call.scope["query_string"].decode("ascii")
-    pairs = parse_qsl(query, keep_blank_values=True)
+def _filters(query: bytes) -> list[tuple[str, str]]:
+    pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True)
     return [pair for pair in pairs if pair[0] not in ("limit", "cursor")]
+
+
+def _kept(query: bytes, limit: int) -> str:
+    """Return the part of a query that its links share."""
+    kept = _filters(query)
+    if limit != LIMIT_DEFAULT:
+        kept.append(("limit", str(limit)))
+    return urlencode(kept)
+
+
+# The same ones come again and again, as in read_query.
+_remembered = lru_cache(maxsize=2048)(_kept)
 
 
 def page_reply(call: Call, query: PageQuery, page: Page[T], render: Callable[[T], O]) -> Reply:
@@ -112,12 +125,11 @@ def page_reply(call: Call, query: PageQuery, page: Page[T], render: Callable[[T]
 
 
 def _links(call: Call, query: PageQuery, following: str | None, preceding: str | None) -> Headers:
-    kept = _filters(call)
-    if query.limit != LIMIT_DEFAULT:
-        kept.append(("limit", str(query.limit)))
     places = [("first", None), ("next", following), ("prev", preceding)]
     path = call.scope.get("root_path", "") + call.path
-    filters = urlencode(kept)
+    asked = call.scope["query_string"]
+    keep = _remembered if len(asked) <= REMEMBERED_MAX_BYTES else _kept
+    filters = keep(asked, query.limit)
     links = [
         _link(path, filters, relation, cursor)
         for relation, cursor in places

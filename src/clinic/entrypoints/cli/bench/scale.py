@@ -1,7 +1,9 @@
 """What a question costs the database at one size and at another, and against an anti-join.
 
 The questions are asked through the use cases, so it is the application's own statements that are
-measured: by the processor time of the database's processes that serve them.
+measured: by the processor time of the database's processes that serve them, beyond what as many
+empty statements cost just then. To wake and to answer costs 10 to 30 µs, by the machine's mood, and
+would make unequal questions look alike.
 """
 
 import asyncio
@@ -40,8 +42,12 @@ OFFICE = Actor(OFFICE_ID, Role.RECEPTIONIST, CLINIC_ID)
 FIRST_OPEN, LISTED = 20, 200
 #: questions that are asked before it is another's turn
 BATCH = 50
+#: of each question in QUESTIONS: it reads the clinic, or looks, first
+STATEMENTS = 2
 #: of the 14 days' slots: a calendar in use
 TAKEN_ONE_IN = 2
+
+_DB_TIME = "µs of database time"
 
 # How a calendar without the flag would ask: the same columns, an index that covers them, and the
 # appointments that occupy a slot from the index that keeps them single.
@@ -80,17 +86,22 @@ async def _ask_in_turn(bench: Bench, filled: Mapping[str, Filled]) -> None:
             size: await opened.enter_async_context(_OneConnection(one))
             for size, one in filled.items()
         }
+        smallest = filled["10k"]
+        empty = _empty(await opened.enter_async_context(await _connected(smallest)))
         for number in range(-1, bench.effort.rounds):
             for name, question in QUESTIONS.items():
                 asked = {
                     f"{name}_{size}": _Asked(bench, one, question(services[size], one))
                     for size, one in filled.items()
                 }
+                nothing = _Asked(bench, smallest, empty)
                 # The smallest must not run out of slots before the last round.
                 fewest = min(one.world.slots for one in filled.values())
-                await _ask(bench, asked, fewest // (bench.effort.rounds + 2) - BATCH)
+                count_max = fewest // (bench.effort.rounds + 2) - BATCH
+                await _ask(bench, {**asked, "empty": nothing}, count_max)
                 if number >= 0:
-                    _note(bench, asked)
+                    _note(bench, asked, nothing, STATEMENTS)
+                    bench.record.add(f"empty_beside_{name}", nothing.spent_us, _DB_TIME)
 
 
 def measure_listing(bench: Bench) -> None:
@@ -108,9 +119,7 @@ async def _compare(bench: Bench, filled: Filled) -> None:
     start, end = listing_span(filled.world.first_day)
     async with (
         _OneConnection(filled) as services,
-        await psycopg.AsyncConnection.connect(
-            filled.app_url, autocommit=True, cursor_factory=psycopg.AsyncRawCursor
-        ) as connection,
+        await _connected(filled) as connection,
     ):
 
         async def ours(number: int) -> object:
@@ -133,9 +142,11 @@ async def _compare(bench: Bench, filled: Filled) -> None:
                 "listing_db_time": _Asked(bench, filled, ours),
                 "antijoin_db_time": _Asked(bench, filled, antijoin),
             }
-            await _ask(bench, asked)
+            nothing = _Asked(bench, filled, _empty(connection))
+            await _ask(bench, {**asked, "empty": nothing})
             if number >= 0:
-                _note(bench, asked)
+                _note(bench, asked, nothing, 1)
+                bench.record.add("empty_beside_antijoin", nothing.spent_us, _DB_TIME)
 
 
 def first_open(services: Services, filled: Filled) -> Question:
@@ -242,9 +253,26 @@ async def _ask(bench: Bench, asked: Mapping[str, _Asked], count_max: int | None 
             break
 
 
-def _note(bench: Bench, asked: Mapping[str, _Asked]) -> None:
+def _note(bench: Bench, asked: Mapping[str, _Asked], empty: _Asked, statements: int) -> None:
+    """Note what each cost beyond as many empty statements."""
     for name, one in asked.items():
-        bench.record.add(name, one.spent_us, "µs of database time")
+        bench.record.add(name, one.spent_us - statements * empty.spent_us, _DB_TIME)
+
+
+async def _connected(filled: Filled) -> psycopg.AsyncConnection[Any]:
+    return await psycopg.AsyncConnection.connect(
+        filled.app_url, autocommit=True, cursor_factory=psycopg.AsyncRawCursor
+    )
+
+
+def _empty(connection: psycopg.AsyncConnection[Any]) -> Question:
+    """Return the question that asks for nothing."""
+
+    async def ask(_: int) -> object:
+        cursor = await connection.execute("SELECT 1", (), prepare=True, binary=True)
+        return await cursor.fetchall()
+
+    return ask
 
 
 class _OneConnection:
