@@ -1,8 +1,9 @@
 """The bare application: the same work and the same bytes with nothing around it.
 
-It signs nobody in, counts nothing, keeps no idempotency key and writes no log, so what a request
-costs beyond it is the price of all of that. Only `clinic bench` runs it, on its own database: no
-command serves it, and no setting turns the real application into it.
+It signs nobody in, counts nothing and writes no log, so what a request costs beyond it is the price
+of all of that. A booking writes the same rows as the floor's statement and the real application,
+its idempotency key among them. Only `clinic bench` runs it, on its own database: no command serves
+it, and no setting turns the real application into it.
 """
 
 import datetime as dt
@@ -18,7 +19,8 @@ from litestar.handlers import asgi
 from clinic.bootstrap import Services, build
 from clinic.domain.appointments import AppointmentView
 from clinic.domain.availability import day_interval
-from clinic.domain.errors import Conflict
+from clinic.domain.errors import ClinicError
+from clinic.domain.idempotency import Answer, IdempotentRequest, fingerprint
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Role, Scope
 from clinic.entrypoints.cli.bench.world import CLINIC_ID, ZONE
@@ -27,7 +29,8 @@ from clinic.entrypoints.http.wire import AppointmentOut, BookIn, ItemsOut, SlotO
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery
 from clinic.settings import settings_from_environment
-from clinic.usecases.book import book
+from clinic.usecases.answer_once import Keyed
+from clinic.usecases.book import book_once
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(BookIn).decode
@@ -61,32 +64,42 @@ def make_app() -> Litestar:
 def _appointments(services: Services) -> Any:
     async def appointments(scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] == "POST":
-            await _book(services, receive, send)
+            await _book(services, scope, receive, send)
         else:
             await _list(services, scope, send)
 
     return appointments
 
 
-async def _book(services: Services, receive: Any, send: Any) -> None:
-    body = _decode((await receive())["body"])
+async def _book(services: Services, scope: Any, receive: Any, send: Any) -> None:
+    content = (await receive())["body"]
+    body = _decode(content)
     assert body.patient_id is not None
-    actor = Actor(body.patient_id, Role.PATIENT, CLINIC_ID)
-    try:
-        view: AppointmentView = await book(
-            desk=services.store.desk,
-            calendars=services.store.calendars,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=actor,
-            slot_id=body.slot_id,
-            type=body.type,
-            reason=body.reason,
-        )
-    except Conflict:
-        await _answer(send, 409, b"{}")
-        return
-    await _answer(send, 201, _encode(AppointmentOut.of(view)))
+    key = dict(scope["headers"])[b"idempotency-key"].decode()
+    request = IdempotentRequest(
+        CLINIC_ID, body.patient_id, key, fingerprint("POST", "/appointments", content)
+    )
+    outcome = await book_once(
+        Keyed(request, _booked, _refused),
+        answers=services.store.answers,
+        desk=services.store.desk,
+        calendars=services.store.calendars,
+        clock=services.clock,
+        new_id=services.new_id,
+        actor=Actor(body.patient_id, Role.PATIENT, CLINIC_ID),
+        slot_id=body.slot_id,
+        type=body.type,
+        reason=body.reason,
+    )
+    await _answer(send, outcome.answer.status, outcome.answer.body)
+
+
+def _booked(view: AppointmentView) -> Answer:
+    return Answer(201, _encode(AppointmentOut.of(view)))
+
+
+def _refused(_: ClinicError) -> Answer:
+    return Answer(409, b"{}")
 
 
 async def _list(services: Services, scope: Any, send: Any) -> None:
