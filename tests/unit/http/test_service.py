@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import re
 
 import httpx
 import psycopg
@@ -198,6 +199,14 @@ async def test_a_sane_request_id_is_kept(api, inbound, is_kept):
     assert (returned == inbound) == is_kept
     assert answer.json()["requestId"] == returned
     assert len(returned) >= 7
+
+
+async def test_requests_that_bring_no_id_get_one_each(api):
+    answers = [await api.client.get("/nowhere") for _ in range(3)]
+
+    ids = {answer.headers["x-request-id"] for answer in answers}
+    assert len(ids) == 3
+    assert [each for each in ids if not re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", each)] == []
 
 
 async def test_head_is_answered_like_get_without_a_body(api):
