@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from clinic.adapters.embedded import (
     NotRunning,
     embedded_services,
 )
+from clinic.adapters.embedded import process as starting
 
 # Starts both servers, tells their pids and the URLs, and waits to be killed.
 OWNER_PROGRAM = """
@@ -221,6 +223,36 @@ def test_start_ends_those_who_made_a_cluster_for_a_killed_parent(data_dir, makin
         assert not left & processes_in(data_dir)
 
     assert answer == [(1,)]
+
+
+def test_start_that_is_given_up_before_there_is_a_server_ends_the_keeper(tmp_path, monkeypatch):
+    class GivenUp(BaseException):
+        """As a demo that is told to stop raises it."""
+
+    def give_up(*_: object) -> None:
+        raise GivenUp
+
+    ended = tmp_path / "ended"
+    keeper = tmp_path / "keeper.py"
+    keeper.write_text(f"import sys\nsys.stdin.read()\nopen({str(ended)!r}, 'w').close()\n")
+    monkeypatch.setattr(starting, "KEEPER", keeper)
+    command = starting.ServerCommand(
+        argv=("none",),
+        directory=tmp_path,
+        log=tmp_path / "log",
+        account=None,
+        stop_signal=signal.SIGINT,
+    )
+    before = signal.signal(signal.SIGUSR1, give_up)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(GivenUp):
+            starting.start_server(command)
+        assert ended.exists()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_start_twice_in_one_folder_is_refused(data_dir, postgres):

@@ -114,6 +114,7 @@ def start_server(command: ServerCommand) -> KeptServer:
         # It has perhaps started its server already.
         keeper.stdin.close()
         keeper.wait()
+        keeper.stdout.close()
         raise
     server = KeptServer(int(answer or 0), command, log_offset, keeper)
     if not answer:
