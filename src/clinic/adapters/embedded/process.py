@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,7 +155,7 @@ def end_everyone_in(directory: Path) -> None:
     """
     import psutil
 
-    while found := [each for each in psutil.process_iter() if _runs_in(each, directory)]:
+    while found := list(_those_in(directory)):
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -163,9 +164,13 @@ def end_everyone_in(directory: Path) -> None:
 
 def is_anyone_in(directory: Path) -> bool:
     """Return whether any process, such as a killed server's child, has `directory` to work in."""
+    return next(_those_in(directory), None) is not None
+
+
+def _those_in(directory: Path) -> "Iterator[psutil.Process]":
     import psutil
 
-    return any(_runs_in(process, directory) for process in psutil.process_iter())
+    return (process for process in psutil.process_iter() if _runs_in(process, directory))
 
 
 def _runs_in(process: "psutil.Process", directory: Path) -> bool:
