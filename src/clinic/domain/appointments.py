@@ -39,6 +39,7 @@ from clinic.domain.people import STAFF, Actor, Patient, Role
 from clinic.domain.permissions import Operation, permit, reach_of
 from clinic.domain.slots import Slot, SlotState
 from clinic.domain.status import OCCUPYING as OCCUPYING
+from clinic.domain.status import OPEN as OPEN
 from clinic.domain.status import Status as Status
 
 TYPE_MAX_CHARS = 80
@@ -142,6 +143,8 @@ class BookingFacts:
     stored: StoredAnswer | None = None
     #: the session that asks still counts
     signed_in: bool = True
+    #: when the patient's `max_open_appointments`-th latest open appointment starts; None with fewer
+    full_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +260,10 @@ def decide_booking(
         raise PatientNotFound()
     permit(actor, Operation.BOOK, doctor_id=slot.doctor_id)
     _check_override(actor, override)
-    facts.clinic.policy.check_bookable(slot.starts_at, now, override=override)
+    policy = facts.clinic.policy
+    policy.check_bookable(slot.starts_at, now, override=override)
+    if not override:
+        policy.check_open_appointments(facts.full_until, now)
     check_free(slot)
     appointment = Appointment(
         id=new_id(),
@@ -281,7 +287,7 @@ def decide_booking(
         appointment_id=appointment.id,
         version=appointment.schedule_version,
         starts_at=appointment.starts_at,
-        policy=facts.clinic.policy,
+        policy=policy,
         now=now,
         new_id=new_id,
     )

@@ -14,6 +14,7 @@ from clinic.domain.errors import (
     InvalidInput,
     NaiveDatetime,
     SlotInPast,
+    TooManyOpenAppointments,
     UnknownTimeZone,
 )
 
@@ -22,6 +23,7 @@ NAME_MAX_CHARS = 200
 NOTICE_MAX_MIN = 366 * 24 * 60
 HORIZON_MAX_DAYS = 730
 LEADS_MAX = 5
+OPEN_APPOINTMENTS_MAX = 1000
 
 
 @lru_cache(maxsize=1024)
@@ -80,6 +82,8 @@ class Policy:
     hold_min: int = 10
     #: minutes before the start at which reminders are due
     reminder_leads_min: tuple[int, ...] = (24 * 60, 2 * 60)
+    #: appointments ahead that one patient may hold at a time
+    max_open_appointments: int = 10
 
     def __post_init__(self) -> None:
         bounds = (
@@ -87,6 +91,7 @@ class Policy:
             ("horizonDays", self.horizon_days, 1, HORIZON_MAX_DAYS),
             ("cancelNoticeMin", self.cancel_notice_min, 0, NOTICE_MAX_MIN),
             ("holdMin", self.hold_min, 1, 24 * 60),
+            ("maxOpenAppointments", self.max_open_appointments, 1, OPEN_APPOINTMENTS_MAX),
         )
         for name, value, low, high in bounds:
             if not low <= value <= high:
@@ -127,6 +132,19 @@ class Policy:
             raise BeyondHorizon(
                 f"This clinic takes bookings up to {self.horizon_days} days ahead.",
                 horizonDays=self.horizon_days,
+            )
+
+    def check_open_appointments(self, full_until: datetime | None, now: datetime) -> None:
+        """Refuse another appointment for a patient who holds as many as this clinic allows.
+
+        `full_until` is when the patient's `max_open_appointments`-th latest open appointment
+        starts; None with fewer.
+        """
+        if full_until is not None and full_until > now:
+            raise TooManyOpenAppointments(
+                f"A patient of this clinic may have {self.max_open_appointments} appointments"
+                " ahead; cancel one first, or ask the clinic.",
+                maxOpenAppointments=self.max_open_appointments,
             )
 
     def check_own_change(self, starts_at: datetime, now: datetime) -> None:

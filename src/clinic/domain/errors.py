@@ -257,6 +257,12 @@ class BeyondHorizon(PolicyRefused):
     code = "beyond_horizon"
 
 
+class TooManyOpenAppointments(PolicyRefused):
+    """The patient has as many appointments ahead as the clinic allows."""
+
+    code = "too_many_open_appointments"
+
+
 class InsideCancelNotice(PolicyRefused):
     """It is too late to change this appointment yourself; call the clinic."""
 

@@ -20,3 +20,5 @@ class Status(StrEnum):
 
 
 OCCUPYING = tuple(status for status in Status if status.occupies)
+#: what has yet to take place: these count against the open appointments that a patient may have
+OPEN = (Status.HELD, Status.BOOKED, Status.CONFIRMED)

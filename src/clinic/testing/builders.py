@@ -332,9 +332,15 @@ class World:
     colleague_slots: tuple[Slot, ...]
 
 
-async def seed_world(store: Store, *, slots: int = 5, patients: Sequence[str] = "ABC") -> World:
+async def seed_world(
+    store: Store,
+    *,
+    slots: int = 5,
+    patients: Sequence[str] = "ABC",
+    policy: Policy | None = None,
+) -> World:
     """Add a clinic with people and slots in one unit of work, and return it."""
-    clinic = a_clinic()
+    clinic = a_clinic(policy=policy)
     staff = [a_user(Role.DOCTOR, name=name) for name in ("Dr Grace Hill", "Dr Noor Khan")]
     people = [a_user(name=f"Patient {name}") for name in patients]
     doctors = [Doctor(clinic.id, user.id, user.name, "General") for user in staff]

@@ -211,6 +211,7 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "clinics_horizon_range": ("clinics", {"horizon_days": 731}),
     "clinics_cancel_notice_range": ("clinics", {"cancel_notice_min": -1}),
     "clinics_hold_range": ("clinics", {"hold_min": 0}),
+    "clinics_max_open_range": ("clinics", {"max_open_appointments": 0}),
     "clinics_reminder_leads_range": ("clinics", {"reminder_leads_min": [0]}),
     "users_name_length": ("users", {"name": "x" * 201}),
     "users_email_length": ("users", {"email": "x" * 255}),

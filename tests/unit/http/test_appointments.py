@@ -77,6 +77,57 @@ async def test_a_lost_race_is_told_in_these_words_with_the_nearest_open_slots(ap
     assert "zone" not in problem
 
 
+async def test_a_patient_holds_no_more_appointments_than_the_clinic_allows(api):
+    policy = {"policy": {"maxOpenAppointments": 2}}
+    any_version = {"if-match": "*"}
+    changed = await api.send("PATCH", "/clinics/current", policy, who="admin", headers=any_version)
+    first, _ = await api.book(0), await api.book(1)
+    third = {"slotId": str(api.world.slots[2].id)}
+    key = "one-key-for-all-three-tries"
+
+    refused = await api.send("POST", "/appointments", third, key=key)
+    by_staff = {**third, "patientId": str(api.world.patients[0].id)}
+    staff_too = await api.send("POST", "/appointments", by_staff, who="receptionist")
+    other = await api.send("POST", "/appointments", third | {}, who="other")
+    fourth = {"slotId": str(api.world.slots[3].id)}
+    overridden = await api.send(
+        "POST",
+        "/appointments",
+        {**fourth, "patientId": by_staff["patientId"], "override": True},
+        who="receptionist",
+    )
+    for number in (first["id"], overridden.json()["id"]):
+        await api.send(
+            "PATCH",
+            f"/appointments/{number}",
+            {"status": "CANCELLED", "reason": "Moved away"},
+            headers=any_version,
+        )
+    again = await api.send("POST", "/appointments", {"slotId": first["slotId"]}, key=key + "-2")
+
+    assert changed.json()["policy"]["maxOpenAppointments"] == 2
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (422, "too_many_open_appointments")
+    assert problem["maxOpenAppointments"] == 2
+    assert problem["detail"] == (
+        "A patient of this clinic may have 2 appointments ahead; cancel one first, or ask the"
+        " clinic."
+    )
+    assert staff_too.json()["code"] == "too_many_open_appointments"
+    assert (other.status_code, overridden.status_code, again.status_code) == (201, 201, 201)
+
+
+async def test_past_appointments_that_nobody_closed_do_not_count(api):
+    policy = {"policy": {"maxOpenAppointments": 1}}
+    await api.send("PATCH", "/clinics/current", policy, who="admin", headers={"if-match": "*"})
+    await api.book(0)
+
+    api.clock.set(api.world.slots[0].starts_at)
+    late = await api.send("POST", "/appointments", {"slotId": str(api.world.slots[4].id)})
+
+    assert late.status_code == 201, late.text
+
+
 async def test_staff_book_for_the_patient_they_name(api):
     body = {"slotId": str(api.world.slots[0].id), "patientId": str(api.world.patients[1].id)}
 

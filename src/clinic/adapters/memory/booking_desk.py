@@ -1,6 +1,7 @@
 """Booking in memory: the facts, and the one write that decides the race."""
 
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from clinic.adapters.memory.answers import MemoryAnswers, find_answer
@@ -9,9 +10,11 @@ from clinic.adapters.memory.people import doctor_of, patient_of
 from clinic.adapters.memory.sessions import is_signed_in
 from clinic.adapters.memory.tables import Key, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.appointments import Booking, BookingFacts
+from clinic.domain.appointments import OPEN, Booking, BookingFacts
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
+from clinic.domain.people import Patient
 from clinic.domain.slots import Slot
 
 
@@ -34,14 +37,16 @@ class MemoryBookingDesk:
         if clinic is None:
             raise ClinicNotFound()
         slot = tables.slots.get((clinic_id, slot_id))
+        patient = patient_of(tables, clinic_id, patient_id)
         doctor = None if slot is None else doctor_of(tables, clinic_id, slot.doctor_id)
         return BookingFacts(
             clinic=clinic,
             slot=slot,
             doctor_name=doctor.name if doctor else "",
-            patient=patient_of(tables, clinic_id, patient_id),
+            patient=patient,
             stored=None if request is None else find_answer(tables, request),
             signed_in=is_signed_in(tables, clinic_id, session_id),
+            full_until=None if patient is None else _full_until(tables, clinic, patient),
         )
 
     async def take(self, booking: Booking) -> None:
@@ -52,6 +57,17 @@ class MemoryBookingDesk:
             transaction.merge()
         finally:
             transaction.end()
+
+
+def _full_until(tables: Tables, clinic: Clinic, patient: Patient) -> datetime | None:
+    """Return when as many open appointments as the clinic allows have begun but for the last."""
+    starts = sorted(
+        one.starts_at
+        for one in tables.appointments.where("patient", (clinic.id, patient.id))
+        if one.status in OPEN
+    )
+    allowed = clinic.policy.max_open_appointments
+    return starts[-allowed] if len(starts) >= allowed else None
 
 
 def _free_slot(tables: Tables, key: Key) -> Slot:

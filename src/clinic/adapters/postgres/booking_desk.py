@@ -5,7 +5,7 @@ from uuid import UUID
 
 from clinic.adapters.postgres.booking_queue import BookingQueue
 from clinic.adapters.postgres.hot import LOOK
-from clinic.adapters.postgres.rows import answer_of, clinic_of
+from clinic.adapters.postgres.rows import CLINIC_WIDTH, answer_of, clinic_of
 from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
@@ -38,10 +38,12 @@ class PostgresBookingDesk:
         )
         if row is None:
             raise ClinicNotFound()
-        doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = row[7:14]
-        patient, name, email, phone = row[14:18]
+        found = row[CLINIC_WIDTH:]
+        doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = found[:7]
+        patient, name, email, phone = found[7:11]
+        signed_in, full_until = found[17:]
         return BookingFacts(
-            clinic=clinic_of(clinic_id, row[:7]),
+            clinic=clinic_of(clinic_id, row[:CLINIC_WIDTH]),
             slot=None
             if doctor_id is None
             else Slot(
@@ -56,8 +58,11 @@ class PostgresBookingDesk:
             ),
             doctor_name=doctor_name or "",
             patient=None if patient is None else Patient(clinic_id, patient, name, email, phone),
-            stored=None if request is None or row[18] is None else answer_of(request, row[18:24]),
-            signed_in=session_id is None or row[24],
+            stored=None
+            if request is None or found[11] is None
+            else answer_of(request, found[11:17]),
+            signed_in=session_id is None or signed_in,
+            full_until=full_until,
         )
 
     async def take(self, booking: Booking) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Table, delete, func, insert, lateral, select, true, tuple
 
 from clinic.adapters.postgres.hot import GLANCE, NEAREST_OF_DOCTOR, NEAREST_OF_SPECIALTY, free_slots
 from clinic.adapters.postgres.rows import (
+    CLINIC_WIDTH,
     Query,
     SqlRow,
     availability_of,
@@ -84,7 +85,8 @@ class PostgresCalendarReader:
         row = await self._session.ask(GLANCE, asked)
         if row is None:
             return None
-        clinic, signed_in, state = clinic_of(clinic_id, row[:7]), row[7], row[8:]
+        clinic = clinic_of(clinic_id, row[:CLINIC_WIDTH])
+        signed_in, state = row[CLINIC_WIDTH], row[CLINIC_WIDTH + 1 :]
         free = FreeSlots(state, lambda: _unpacked(clinic_id, doctor_id, *state))
         doctor_name = state[0]
         return Glance(

@@ -7,8 +7,22 @@ column named here against tables.py.
 from collections.abc import Iterable
 
 from clinic.adapters.postgres.rows import CLINIC_COLUMNS
-from clinic.domain.appointments import OCCUPYING
+from clinic.domain.appointments import OCCUPYING, OPEN, Status
 
+
+def _listed(statuses: Iterable[Status]) -> str:
+    return ", ".join(f"'{status}'" for status in statuses)
+
+
+#: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
+#: appointment that lies ahead today cannot begin earlier than the slot less the horizon, so a long
+#: history is not read.
+_FULL_UNTIL = f"""(
+    SELECT o.starts_at FROM appointments o
+    WHERE o.clinic_id = c.id AND o.patient_id = p.user_id AND o.status IN ({_listed(OPEN)})
+      AND o.starts_at > s.starts_at - c.horizon_days * interval '24 hours'
+    ORDER BY o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
+)"""
 _IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
 #: the session asked for still counts where `xu` is there
 _LIVE_SESSION = f"""LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
@@ -33,7 +47,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
                 s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, d.name,
                 p.user_id, pu.name, pu.email, pu.phone,
                 k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
-                xu.id IS NOT NULL
+                xu.id IS NOT NULL, {_FULL_UNTIL}
          FROM clinics c
          LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
          LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id
@@ -215,7 +229,7 @@ WHERE a.clinic_id = $1 AND a.id = $2
   AND ($3::uuid IS NULL OR a.patient_id = $3) AND ($4::uuid IS NULL OR a.doctor_id = $4)
 """
 
-_OCCUPYING = ", ".join(f"'{status}'" for status in OCCUPYING)
+_OCCUPYING = _listed(OCCUPYING)
 
 #: $1 clinic, $2 slots
 OCCUPYING_APPOINTMENTS = f"""{_VIEW}

@@ -21,6 +21,7 @@ _CLINICS = select(
     clinics.c.horizon_days,
     clinics.c.cancel_notice_min,
     clinics.c.hold_min,
+    clinics.c.max_open_appointments,
     clinics.c.reminder_leads_min,
 )
 _USERS = select(users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone)

@@ -26,11 +26,13 @@ STATUSES = {status.value: status for status in Status}
 
 #: of clinics, as `c`: what clinic_of takes
 CLINIC_COLUMNS = """c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min,
-       c.hold_min, c.reminder_leads_min"""
+       c.hold_min, c.max_open_appointments, c.reminder_leads_min"""
+#: how many columns those are
+CLINIC_WIDTH = 8
 
 
 def clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
-    """Return the clinic from name, zone, the policy's four numbers and its reminder leads."""
+    """Return the clinic from name, zone, the policy's five numbers and its reminder leads."""
     return _clinic(clinic_id, *row[:-1], tuple(row[-1]))
 
 
@@ -44,9 +46,12 @@ def _clinic(
     horizon_days: int,
     cancel_notice_min: int,
     hold_min: int,
+    max_open_appointments: int,
     leads: tuple[int, ...],
 ) -> Clinic:
-    policy = Policy(notice_min, horizon_days, cancel_notice_min, hold_min, leads)
+    policy = Policy(
+        notice_min, horizon_days, cancel_notice_min, hold_min, leads, max_open_appointments
+    )
     return Clinic(clinic_id, name, zone, policy)
 
 
@@ -61,6 +66,7 @@ def clinic_values(clinic: Clinic) -> Values:
         "horizon_days": policy.horizon_days,
         "cancel_notice_min": policy.cancel_notice_min,
         "hold_min": policy.hold_min,
+        "max_open_appointments": policy.max_open_appointments,
         "reminder_leads_min": list(policy.reminder_leads_min),
     }
 

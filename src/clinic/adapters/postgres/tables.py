@@ -38,7 +38,13 @@ from sqlalchemy.sql.elements import TextClause
 from clinic.domain.appointments import OCCUPYING, Status
 from clinic.domain.audit import REASON_MAX_CHARS, Action
 from clinic.domain.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, ExceptionKind
-from clinic.domain.clinic import HORIZON_MAX_DAYS, LEADS_MAX, NAME_MAX_CHARS, NOTICE_MAX_MIN
+from clinic.domain.clinic import (
+    HORIZON_MAX_DAYS,
+    LEADS_MAX,
+    NAME_MAX_CHARS,
+    NOTICE_MAX_MIN,
+    OPEN_APPOINTMENTS_MAX,
+)
 from clinic.domain.idempotency import KEY_MAX_CHARS
 from clinic.domain.people import EMAIL_MAX_CHARS, SPECIALTY_MAX_CHARS, Role
 from clinic.domain.sessions import SessionKind
@@ -119,6 +125,7 @@ clinics = Table(
     _int("hold_min"),
     Column("reminder_leads_min", ARRAY(Integer()), nullable=False),
     _made_at(),
+    Column("max_open_appointments", Integer(), nullable=False, server_default=text("10")),
     _key("clinics_pkey", "id"),
     _check("clinics_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),
     _check("clinics_time_zone_length", "char_length(time_zone) BETWEEN 1 AND 64"),
@@ -126,6 +133,10 @@ clinics = Table(
     _check("clinics_horizon_range", f"horizon_days BETWEEN 1 AND {HORIZON_MAX_DAYS}"),
     _check("clinics_cancel_notice_range", f"cancel_notice_min BETWEEN 0 AND {NOTICE_MAX_MIN}"),
     _check("clinics_hold_range", "hold_min BETWEEN 1 AND 1440"),
+    _check(
+        "clinics_max_open_range",
+        f"max_open_appointments BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
+    ),
     _check(
         "clinics_reminder_leads_range",
         f"cardinality(reminder_leads_min) <= {LEADS_MAX} AND 1 <= ALL (reminder_leads_min)"

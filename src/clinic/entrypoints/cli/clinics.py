@@ -8,7 +8,15 @@ from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import open_services, system_actor
 from clinic.usecases.add_people import create_clinic
 
-COLUMNS = ("id", "name", "timeZone", "noticeMin", "horizonDays", "cancelNoticeMin")
+COLUMNS = (
+    "id",
+    "name",
+    "timeZone",
+    "noticeMin",
+    "horizonDays",
+    "cancelNoticeMin",
+    "maxOpenAppointments",
+)
 DEFAULTS = Policy()
 
 
@@ -20,6 +28,7 @@ async def create(
     notice_min: int = DEFAULTS.notice_min,
     horizon_days: int = DEFAULTS.horizon_days,
     cancel_notice_min: int = DEFAULTS.cancel_notice_min,
+    max_open_appointments: int = DEFAULTS.max_open_appointments,
     reason: str | None = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,13 +46,18 @@ async def create(
         Days ahead that bookings are taken.
     cancel_notice_min
         Minutes before the start until which patients cancel and move by themselves.
+    max_open_appointments
+        Appointments ahead that one patient may have at a time.
     reason
         Why; kept in the audit trail.
     as_json
         Print JSON.
     """
     policy = Policy(
-        notice_min=notice_min, horizon_days=horizon_days, cancel_notice_min=cancel_notice_min
+        notice_min=notice_min,
+        horizon_days=horizon_days,
+        cancel_notice_min=cancel_notice_min,
+        max_open_appointments=max_open_appointments,
     )
     async with open_services() as services:
         clinic = Clinic(services.new_id(), name, time_zone, policy)
@@ -81,5 +95,6 @@ def _row(clinic: Clinic) -> Row:
         policy.notice_min,
         policy.horizon_days,
         policy.cancel_notice_min,
+        policy.max_open_appointments,
     )
     return dict(zip(COLUMNS, values, strict=True))

@@ -82,6 +82,7 @@ _POLICY = {
     "cancelNoticeMin": 120,
     "holdMin": 10,
     "reminderLeadsMin": [1440, 120],
+    "maxOpenAppointments": 10,
 }
 
 _appointment: dict[str, Any] = {

@@ -37,6 +37,8 @@ MEND: dict[str, str] = {
     " retry. Answers are kept for 24 hours or longer.",
     "idempotency_key_reused": "Make a new key for a new request; repeat the old one word for word.",
     "inside_cancel_notice": "Call the clinic; staff can still change it.",
+    "too_many_open_appointments": "Cancel one of them first, or ask the clinic, which may book with"
+    " `override`; `maxOpenAppointments` says how many may lie ahead.",
     "inside_notice": "Choose a slot that starts later; `noticeMin` says how many minutes ahead.",
     "internal_error": "Tell the operators the `requestId`. A request with an Idempotency-Key may be"
     " sent again.",

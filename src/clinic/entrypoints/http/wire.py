@@ -101,6 +101,7 @@ class PolicyIn(In):
     cancel_notice_min: int | None = None
     hold_min: int | None = None
     reminder_leads_min: Annotated[tuple[int, ...], Meta(max_length=20)] | None = None
+    max_open_appointments: int | None = None
 
 
 class ClinicIn(In):
@@ -364,6 +365,7 @@ class PolicyOut(Out):
     cancel_notice_min: int
     hold_min: int
     reminder_leads_min: list[int]
+    max_open_appointments: int
 
 
 class ClinicOut(Out):
@@ -385,6 +387,7 @@ class ClinicOut(Out):
                 policy.cancel_notice_min,
                 policy.hold_min,
                 list(policy.reminder_leads_min),
+                policy.max_open_appointments,
             ),
         )
 

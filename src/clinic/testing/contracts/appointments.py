@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from clinic.domain.appointments import Appointment, AppointmentView, BookingFacts, Change, Status
+from clinic.domain.clinic import Policy
 from clinic.domain.errors import (
     ClinicError,
     ClinicNotFound,
@@ -692,6 +693,50 @@ class AppointmentsContract(Contract, contract=True):
         facts = await store.desk.look(world.clinic.id, booked.slot_id, world.patients[1].id, None)
 
         assert facts.slot == replace(world.slots[0], state=state, taken=True)
+
+    async def test_look_tells_how_long_the_patient_has_as_many_as_allowed(
+        self, store: Store
+    ) -> None:
+        world = await seed_world(store, policy=Policy(max_open_appointments=2))
+        clinic, patient, slots = world.clinic, world.patients[0], world.slots
+
+        async def full_until() -> datetime | None:
+            facts = await store.desk.look(clinic.id, slots[4].id, patient.id, None)
+            return facts.full_until
+
+        assert await full_until() is None
+        second = await _book(store, world, 1)
+        await _book(store, world, 0, patient=1)
+        assert await full_until() is None
+        third = await _book(store, world, 2)
+        assert await full_until() == slots[1].starts_at
+        await _book(store, world, 3)
+        assert await full_until() == slots[2].starts_at
+
+        # What has taken place, was cancelled, or was confirmed.
+        await seed_change(store, a_status_change(clinic, third, Status.CANCELLED))
+        assert await full_until() == slots[1].starts_at
+        confirmed = a_status_change(clinic, second, Status.CONFIRMED)
+        await seed_change(store, confirmed)
+        assert await full_until() == slots[1].starts_at
+        done = a_status_change(clinic, confirmed.after, Status.COMPLETED, now=slots[1].starts_at)
+        await seed_change(store, done)
+        assert await full_until() is None
+
+    async def test_requests_under_way_may_pass_the_bound_on_open_appointments(
+        self, store: Store
+    ) -> None:
+        """By as many as looked before the others were written, and by no more."""
+        world = await seed_world(store, policy=Policy(max_open_appointments=1))
+        clinic, patient, slots = world.clinic, world.patients[0], world.slots
+
+        looks = [await store.desk.look(clinic.id, slot.id, patient.id, None) for slot in slots[:3]]
+        for slot in slots[:3]:
+            await store.desk.take(a_booking(clinic, slot, patient))
+        next_look = await store.desk.look(clinic.id, slots[3].id, patient.id, None)
+
+        assert [facts.full_until for facts in looks] == [None] * 3
+        assert next_look.full_until == slots[2].starts_at
 
     async def test_look_shows_nothing_uncommitted(self, store: Store) -> None:
         world = await seed_world(store)
