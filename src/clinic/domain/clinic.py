@@ -1,11 +1,12 @@
 """A clinic: its name, its time zone, and the policy that bounds bookings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from clinic.domain.contact import Contact
 from clinic.domain.errors import (
     BeyondHorizon,
     DatetimeOutOfRange,
@@ -166,6 +167,8 @@ class Clinic:
     #: IANA name
     time_zone: str
     policy: Policy = field(default_factory=Policy)
+    #: the default where a clinic was read with a session, a booking or free slots, which need none
+    contact: Contact = field(default_factory=Contact)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", checked_name(self.name))
@@ -174,6 +177,10 @@ class Clinic:
     @property
     def zone(self) -> ZoneInfo:
         return zone_named(self.time_zone)
+
+    def without_contact(self) -> "Clinic":
+        """Return the clinic as it is read with a session, a booking or free slots."""
+        return replace(self, contact=Contact())
 
     def local_date(self, instant: datetime) -> date:
         """Return the day that `instant` falls on at the clinic."""

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from clinic.domain.appointments import Appointment
 from clinic.domain.clinic import Clinic
+from clinic.domain.contact import LANGUAGES
 from clinic.domain.notifications import (
     CANCELLATION,
     CONFIRMATION,
@@ -34,8 +35,6 @@ ATTEMPTS_MAX = 20
 BACKOFF_FIRST_S = 2.0
 BACKOFF_MAX_S = 15 * 60.0
 ERROR_MAX_CHARS = 500
-
-LANGUAGES = ("en", "de")
 
 _AHEAD = frozenset({Status.BOOKED, Status.CONFIRMED})
 #: the statuses that a kind may be sent in; other kinds are not about an appointment

@@ -25,6 +25,7 @@ from clinic.domain.appointments import (
 from clinic.domain.audit import AuditEvent
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.contact import Contact
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 from clinic.domain.people import Actor, Doctor, Patient, Role, User
 from clinic.domain.sessions import Session, SessionKind, hash_of
@@ -46,9 +47,10 @@ def a_clinic(
     name: str = "Riverside",
     time_zone: str = "Europe/London",
     policy: Policy | None = None,
+    contact: Contact | None = None,
 ) -> Clinic:
     """Return a clinic in London with the default policy."""
-    return Clinic(id or new_id(), name, time_zone, policy or Policy())
+    return Clinic(id or new_id(), name, time_zone, policy or Policy(), contact or Contact())
 
 
 def a_user(role: Role = Role.PATIENT, *, name: str = "Ada Adams", email: str | None = None) -> User:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from clinic.domain.availability import Availability, Interval, instant_of
 from clinic.domain.clinic import Clinic, Policy, zone_named
+from clinic.domain.contact import LANGUAGES, Contact
 
 #: zones with the days of 2026 on which their clocks change; Lord Howe by half an hour, Kathmandu
 #: never, but it is 5 h 45 min ahead
@@ -100,4 +101,10 @@ def clinics(draw: st.DrawFn, *, horizon_days: st.SearchStrategy[int] | None = No
         cancel_notice_min=draw(st.sampled_from((0, 120))),
         reminder_leads_min=tuple(draw(st.sets(st.sampled_from((60, 120, 1440)), max_size=3))),
     )
-    return Clinic(UUID(int=draw(st.integers(1, 2**64))), "Riverside", draw(zone_names()), policy)
+    contact = Contact(
+        address=draw(st.sampled_from((None, "1 Quay Road\nBristol"))),
+        phone=draw(st.sampled_from((None, "+441174960123"))),
+        language=draw(st.sampled_from(LANGUAGES)),
+    )
+    clinic_id = UUID(int=draw(st.integers(1, 2**64)))
+    return Clinic(clinic_id, "Riverside", draw(zone_names()), policy, contact)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from clinic.domain.deliveries import LANGUAGES, Preferences
+from clinic.domain.contact import LANGUAGES
+from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import InvalidInput
 from clinic.domain.notifications import CHANNELS, OPTIONAL
 from clinic.domain.people import Actor

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clinic.domain.account_links import read_account_link
-from clinic.domain.deliveries import LANGUAGES
+from clinic.domain.contact import LANGUAGES
 from clinic.domain.errors import LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
 from clinic.ports.accounts import Account

@@ -22,6 +22,21 @@ def test_clinic_create_then_list_shows_it(line):
     assert made["noticeMin"] == 30
 
 
+def test_clinic_is_reached_by_what_create_and_change_say(line):
+    options = ("--address", "1 Quay Road", "--address", "Bristol", "--phone", "+44 117 496 0123")
+    made = line.json("clinic", "create", "Harbour", "Europe/London", *options)
+
+    changed = line.json("clinic", "change", "--phone", "", "--language", "de")
+
+    assert (made["address"], made["phone"], made["language"]) == (
+        "1 Quay Road\nBristol",
+        "+441174960123",
+        "en",
+    )
+    assert changed == {**made, "phone": None, "language": "de"}
+    assert "1 Quay Road, Bristol\n" in line("clinic", "change", "--name", "Port")
+
+
 def test_clinic_create_with_an_unknown_zone_is_refused(line):
     assert line.refused("clinic", "create", "Harbour", "Europe/Atlantis") == (
         1,

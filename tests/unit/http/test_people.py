@@ -129,6 +129,56 @@ async def test_a_clinic_that_was_not_read_as_it_is_is_not_changed(api, match, st
     assert (await api.send("GET", "/clinics/current")).json() == before
 
 
+async def test_the_clinic_says_how_it_is_reached_and_in_which_language_it_writes(api):
+    before = (await api.send("GET", "/clinics/current")).json()
+    contact = {
+        "address": " Quay House \n\n14 Quay  Road\nBristol BS1 6XN",
+        "phone": "+44 117 496 0123",
+        "language": "de",
+    }
+    headers = {"if-match": "*"}
+
+    async def change(body):
+        return await api.send("PATCH", "/clinics/current", body, who="admin", headers=headers)
+
+    changed = await change(contact)
+    kept = await change({"name": "Hillside"})
+    removed = await change({"address": None, "phone": None})
+
+    assert (before["address"], before["phone"], before["language"]) == (None, None, "en")
+    wanted = {
+        "address": "Quay House\n14 Quay Road\nBristol BS1 6XN",
+        "phone": "+441174960123",
+        "language": "de",
+    }
+    assert changed.json() == {**before, **wanted}
+    assert kept.json() == {**before, **wanted, "name": "Hillside"}
+    assert removed.json() == {**before, "name": "Hillside", "language": "de"}
+    assert (await api.send("GET", "/clinics/current")).json() == removed.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"phone": "+999 12345678"}, "phone_number_refused"),
+        ({"language": "fr"}, "invalid_input"),
+        ({"language": None}, "invalid_input"),
+        ({"address": "1 Quay Road\x1b[31m"}, "invalid_input"),
+        ({"address": "\n".join("1234567")}, "invalid_input"),
+        ({"address": "x" * 301}, "invalid_input"),
+    ],
+)
+async def test_a_contact_that_cannot_be_is_refused(api, body, code):
+    before = (await api.send("GET", "/clinics/current")).json()
+
+    answer = await api.send(
+        "PATCH", "/clinics/current", body, who="admin", headers={"if-match": "*"}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert (await api.send("GET", "/clinics/current")).json() == before
+
+
 async def test_of_two_changes_of_one_clinic_the_second_must_read_it_again(api):
     tag = (await api.send("GET", "/clinics/current")).headers["etag"]
     bodies = [{"name": "Hillside"}, {"policy": {"noticeMin": 5}}]
@@ -145,11 +195,20 @@ async def test_a_new_clinic_has_the_default_policy_where_none_is_given(api):
     answer = await api.send(
         "POST",
         "/clinics",
-        {"name": "Hillside", "timeZone": "Asia/Kathmandu", "policy": {"horizonDays": 30}},
+        {
+            "name": "Hillside",
+            "timeZone": "Asia/Kathmandu",
+            "policy": {"horizonDays": 30},
+            "address": "Durbar Marg",
+            "phone": "+977 1 4123456",
+            "language": "de",
+        },
         who="admin",
     )
 
     clinic = answer.json()
+    reached = (clinic["address"], clinic["phone"], clinic["language"])
+    assert reached == ("Durbar Marg", "+97714123456", "de")
     assert answer.status_code == 201
     assert (clinic["name"], clinic["timeZone"]) == ("Hillside", "Asia/Kathmandu")
     assert (clinic["policy"]["horizonDays"], clinic["policy"]["noticeMin"]) == (30, 60)

@@ -40,7 +40,7 @@ class MemoryBookingDesk:
         patient = patient_of(tables, clinic_id, patient_id)
         doctor = None if slot is None else doctor_of(tables, clinic_id, slot.doctor_id)
         return BookingFacts(
-            clinic=clinic,
+            clinic=clinic.without_contact(),
             slot=slot,
             doctor_name=doctor.name if doctor else "",
             patient=patient,

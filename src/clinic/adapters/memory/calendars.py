@@ -53,9 +53,9 @@ class MemoryCalendarReader:
             return None
         counts = is_signed_in(self._tables, query.clinic_id, session_id)
         if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
-            return Glance(clinic, counts, None)
+            return Glance(clinic.without_contact(), counts, None)
         views = tuple(await self.list_slots(query, page))
-        return Glance(clinic, counts, FreeSlots(views, lambda: views))
+        return Glance(clinic.without_contact(), counts, FreeSlots(views, lambda: views))
 
     async def nearest_free(
         self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int

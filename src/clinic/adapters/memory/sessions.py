@@ -97,7 +97,10 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
     user = tables.users.get(session.user_id)
     credentials = tables.credentials.get(session.user_id) or Credentials()
     gone = user is None or user.role is not session.role or credentials.disabled_at is not None
-    return SignedIn(session, withdrawn=gone, clinic=tables.clinics.get(session.clinic_id))
+    clinic = tables.clinics.get(session.clinic_id)
+    return SignedIn(
+        session, withdrawn=gone, clinic=None if clinic is None else clinic.without_contact()
+    )
 
 
 def is_signed_in(tables: Tables, clinic_id: UUID, session_id: UUID | None) -> bool:

@@ -6,7 +6,7 @@ column named here against tables.py.
 
 from collections.abc import Iterable
 
-from clinic.adapters.postgres.rows import CLINIC_COLUMNS
+from clinic.adapters.postgres.rows import CLINIC_COLUMNS, WHOLE_CLINIC_COLUMNS
 from clinic.domain.appointments import OCCUPYING, OPEN, Status
 
 
@@ -184,7 +184,7 @@ ORDER BY a.starts_at, a.id
 
 
 #: $1 clinic; nearly every request asks for its zone or its policy
-CLINIC = f"SELECT {CLINIC_COLUMNS} FROM clinics c WHERE c.id = $1"
+CLINIC = f"SELECT {WHOLE_CLINIC_COLUMNS} FROM clinics c WHERE c.id = $1"
 
 FIND_ANSWER = """
 SELECT fingerprint, status, body, location, etag, created_at FROM idempotency_keys

@@ -38,7 +38,7 @@ from clinic.adapters.postgres.outbox_sql import (
     listing,
 )
 from clinic.adapters.postgres.patience import PatientSession, within
-from clinic.adapters.postgres.rows import CLINIC_WIDTH, clinic_of, message_values
+from clinic.adapters.postgres.rows import WHOLE_CLINIC_WIDTH, message_values, whole_clinic_of
 from clinic.adapters.postgres.sessions import PooledSession, Session, driver_of
 from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
 from clinic.domain.appointments import Appointment
@@ -248,7 +248,8 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         channel,
         user_id,
     )
-    clinic, rest = clinic_of(clinic_id, row[11 : 11 + CLINIC_WIDTH]), row[11 + CLINIC_WIDTH :]
+    at = 11 + WHOLE_CLINIC_WIDTH
+    clinic, rest = whole_clinic_of(clinic_id, row[11:at]), row[at:]
     look = Look(clinic, _addressee(rest[11:22]), _appointment(clinic_id, message, rest[:11]))
     return Claim(message, token, attempts, ambiguous, interrupted, look, claimed_at=row[-1])
 

@@ -4,7 +4,7 @@ Each that writes returns a row for each row that it wrote. now() is the time of 
 transaction, by the database's clock.
 """
 
-from clinic.adapters.postgres.rows import CLINIC_COLUMNS
+from clinic.adapters.postgres.rows import WHOLE_CLINIC_COLUMNS
 
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
 
@@ -75,7 +75,7 @@ o AS (
         old.state = 'sending' AS interrupted
 )
 SELECT o.*,
-       {CLINIC_COLUMNS},
+       {WHOLE_CLINIC_COLUMNS},
        a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
        a.version, a.schedule_version, a.status_by, a.created_at,
        u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import collate, func, insert, select, update
 
 from clinic.adapters.postgres.hot import CLINIC
-from clinic.adapters.postgres.rows import Query, SqlRow, clinic_of, clinic_values
+from clinic.adapters.postgres.rows import Query, SqlRow, clinic_values, whole_clinic_of
 from clinic.adapters.postgres.sessions import Session
 from clinic.adapters.postgres.tables import clinics, doctors_profiles, patients_profiles, users
 from clinic.domain.clinic import Clinic
@@ -23,6 +23,9 @@ _CLINICS = select(
     clinics.c.hold_min,
     clinics.c.max_open_appointments,
     clinics.c.reminder_leads_min,
+    clinics.c.address,
+    clinics.c.phone,
+    clinics.c.language,
 )
 _USERS = select(users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone)
 _DOCTORS = select(
@@ -50,12 +53,12 @@ class PostgresPeopleReader:
     async def clinics(self) -> Sequence[Clinic]:
         """Return every clinic, by id."""
         rows = await self._all(_CLINICS.order_by(clinics.c.id))
-        return [clinic_of(row.id, row[1:]) for row in rows]
+        return [whole_clinic_of(row.id, row[1:]) for row in rows]
 
     async def clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, or None."""
         rows = await self._session.fetch(CLINIC, (clinic_id,))
-        return clinic_of(clinic_id, rows[0]) if rows else None
+        return whole_clinic_of(clinic_id, rows[0]) if rows else None
 
     async def user(self, user_id: UUID) -> User | None:
         """Return the person, or None."""
@@ -122,7 +125,7 @@ class PostgresPeople(PostgresPeopleReader):
         """Return the clinic, kept from changing until this unit ends, or None."""
         # What refers to the clinic, such as a booking, does not wait for this lock.
         rows = await self._session.fetch(f"{CLINIC} FOR NO KEY UPDATE", (clinic_id,))
-        return clinic_of(clinic_id, rows[0]) if rows else None
+        return whole_clinic_of(clinic_id, rows[0]) if rows else None
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Write the clinic with this id anew. Raises ClinicNotFound."""

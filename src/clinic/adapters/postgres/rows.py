@@ -1,6 +1,7 @@
 """Rows as the domain's values, and values as rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from clinic.domain.appointments import Appointment, AppointmentView, Status
 from clinic.domain.audit import Action, AuditEntry
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.clinic import Clinic, Policy, zone_named
+from clinic.domain.contact import Contact
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 from clinic.domain.notifications import Message
 from clinic.domain.people import Role
@@ -29,11 +31,21 @@ CLINIC_COLUMNS = """c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_
        c.hold_min, c.max_open_appointments, c.reminder_leads_min"""
 #: how many columns those are
 CLINIC_WIDTH = 8
+#: with the contact, which only messages, pages and settings need: what whole_clinic_of takes
+WHOLE_CLINIC_COLUMNS = f"{CLINIC_COLUMNS}, c.address, c.phone, c.language"
+WHOLE_CLINIC_WIDTH = CLINIC_WIDTH + 3
 
 
 def clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
     """Return the clinic from name, zone, the policy's five numbers and its reminder leads."""
     return _clinic(clinic_id, *row[:-1], tuple(row[-1]))
+
+
+def whole_clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
+    """Return the clinic from what `clinic_of` takes, and address, phone and language."""
+    *settings, address, phone, language = row
+    clinic = clinic_of(clinic_id, settings)
+    return replace(clinic, contact=Contact(address, phone, language))
 
 
 # Nearly every request makes one, of the few that there are.
@@ -68,6 +80,9 @@ def clinic_values(clinic: Clinic) -> Values:
         "hold_min": policy.hold_min,
         "max_open_appointments": policy.max_open_appointments,
         "reminder_leads_min": list(policy.reminder_leads_min),
+        "address": clinic.contact.address,
+        "phone": clinic.contact.phone,
+        "language": clinic.contact.language,
     }
 
 

@@ -45,6 +45,7 @@ from clinic.domain.clinic import (
     NOTICE_MAX_MIN,
     OPEN_APPOINTMENTS_MAX,
 )
+from clinic.domain.contact import ADDRESS_MAX_CHARS
 from clinic.domain.idempotency import KEY_MAX_CHARS
 from clinic.domain.people import EMAIL_MAX_CHARS, SPECIALTY_MAX_CHARS, Role
 from clinic.domain.sessions import SessionKind
@@ -126,6 +127,9 @@ clinics = Table(
     Column("reminder_leads_min", ARRAY(Integer()), nullable=False),
     _made_at(),
     Column("max_open_appointments", Integer(), nullable=False, server_default=text("10")),
+    _text("address", nullable=True),
+    _text("phone", nullable=True),
+    Column("language", Text(), nullable=False, server_default=text("'en'")),
     _key("clinics_pkey", "id"),
     _check("clinics_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),
     _check("clinics_time_zone_length", "char_length(time_zone) BETWEEN 1 AND 64"),
@@ -137,6 +141,7 @@ clinics = Table(
         "clinics_max_open_range",
         f"max_open_appointments BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
     ),
+    _check("clinics_address_length", f"char_length(address) BETWEEN 1 AND {ADDRESS_MAX_CHARS}"),
     _check(
         "clinics_reminder_leads_range",
         f"cardinality(reminder_leads_min) <= {LEADS_MAX} AND 1 <= ALL (reminder_leads_min)"
@@ -157,6 +162,7 @@ users = Table(
     _instant("disabled_at", nullable=True),
     _instant("email_verified_at", nullable=True),
     _int("link_version", default=text("0")),
+    _int("unbound_link_version", default=text("0")),
     _key("users_pkey", "id"),
     _check("users_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),
     _check("users_email_length", f"char_length(email) BETWEEN 3 AND {EMAIL_MAX_CHARS}"),

@@ -1,12 +1,14 @@
-"""`clinic clinic …`: create and list clinics."""
+"""`clinic clinic …`: create, change and list clinics."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.contact import LANGUAGES, Contact
 from clinic.domain.people import Actor
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
-from clinic.entrypoints.cli.session import open_services, system_actor
-from clinic.usecases.add_people import create_clinic
+from clinic.entrypoints.cli.session import Acting, open_services, session, system_actor
+from clinic.usecases.add_people import change_clinic, create_clinic
 
 COLUMNS = (
     "id",
@@ -16,8 +18,14 @@ COLUMNS = (
     "horizonDays",
     "cancelNoticeMin",
     "maxOpenAppointments",
+    "address",
+    "phone",
+    "language",
 )
+#: an address makes a table too wide
+LISTED = tuple(name for name in COLUMNS if name != "address")
 DEFAULTS = Policy()
+NOBODY = Acting()
 
 
 async def create(
@@ -29,6 +37,9 @@ async def create(
     horizon_days: int = DEFAULTS.horizon_days,
     cancel_notice_min: int = DEFAULTS.cancel_notice_min,
     max_open_appointments: int = DEFAULTS.max_open_appointments,
+    address: list[str] | None = None,
+    phone: str | None = None,
+    language: str = LANGUAGES[0],
     reason: str | None = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,6 +59,12 @@ async def create(
         Minutes before the start until which patients cancel and move by themselves.
     max_open_appointments
         Appointments ahead that one patient may have at a time.
+    address
+        A line of its postal address; give the option once for each line.
+    phone
+        Its phone number, for patients to call.
+    language
+        Of messages to people who have not chosen one: en or de.
     reason
         Why; kept in the audit trail.
     as_json
@@ -60,7 +77,9 @@ async def create(
         max_open_appointments=max_open_appointments,
     )
     async with open_services() as services:
-        clinic = Clinic(services.new_id(), name, time_zone, policy)
+        number = services.phones.checked(phone) if phone else None
+        contact = Contact("\n".join(address or ()) or None, number, language)
+        clinic = Clinic(services.new_id(), name, time_zone, policy, contact)
         actor: Actor = system_actor(clinic.id)
         await create_clinic(
             clinic,
@@ -70,6 +89,53 @@ async def create(
             actor=actor,
             reason=reason,
         )
+    print_row(_row(clinic), as_json=as_json)
+
+
+async def change(
+    *,
+    name: str | None = None,
+    time_zone: str | None = None,
+    address: list[str] | None = None,
+    phone: str | None = None,
+    language: str | None = None,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Change a clinic's name, time zone or contact; what is left out stays.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    time_zone
+        Its IANA time zone, such as Europe/London.
+    address
+        A line of its postal address; give the option once for each line, '' removes it.
+    phone
+        Its phone number, for patients to call; '' removes it.
+    language
+        Of messages to people who have not chosen one: en or de.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        number = at.services.phones.checked(phone) if phone else None
+
+        def changed(before: Clinic) -> Clinic:
+            contact = before.contact
+            return replace(
+                before,
+                name=before.name if name is None else name,
+                time_zone=before.time_zone if time_zone is None else time_zone,
+                contact=Contact(
+                    contact.address if address is None else "\n".join(address),
+                    contact.phone if phone is None else number,
+                    contact.language if language is None else language,
+                ),
+            )
+
+        clinic = await change_clinic(changed, **at.writing)
     print_row(_row(clinic), as_json=as_json)
 
 
@@ -83,12 +149,12 @@ async def list_clinics(*, as_json: AsJson = False) -> None:
     """
     async with open_services() as services:
         clinics = await services.store.people.clinics()
-    print_rows([_row(clinic) for clinic in clinics], COLUMNS, as_json=as_json)
+    print_rows([_row(clinic) for clinic in clinics], LISTED, as_json=as_json)
 
 
 def _row(clinic: Clinic) -> Row:
-    policy = clinic.policy
-    values: tuple[UUID | str | int, ...] = (
+    policy, contact = clinic.policy, clinic.contact
+    values: tuple[UUID | str | int | None, ...] = (
         clinic.id,
         clinic.name,
         clinic.time_zone,
@@ -96,5 +162,8 @@ def _row(clinic: Clinic) -> Row:
         policy.horizon_days,
         policy.cancel_notice_min,
         policy.max_open_appointments,
+        contact.address,
+        contact.phone,
+        contact.language,
     )
     return dict(zip(COLUMNS, values, strict=True))

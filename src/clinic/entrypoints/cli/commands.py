@@ -23,6 +23,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         "Clinics.",
         (
             ("create", "clinics:create", "Create a clinic."),
+            ("change", "clinics:change", "Change a clinic's name, time zone or contact."),
             ("list", "clinics:list_clinics", "List all clinics."),
         ),
     ),

@@ -67,7 +67,7 @@ def _text(value: Any) -> str:
         return f"{value:%a %Y-%m-%d %H:%M}"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return ", ".join(str(value).splitlines())
 
 
 @contextmanager

@@ -6,7 +6,13 @@ from typing import Any
 import msgspec
 
 from clinic.domain.clinic import Clinic, Policy
-from clinic.domain.errors import ClinicNotFound, UnknownTimeZone, VersionMismatch
+from clinic.domain.contact import Contact
+from clinic.domain.errors import (
+    ClinicNotFound,
+    PhoneNumberRefused,
+    UnknownTimeZone,
+    VersionMismatch,
+)
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.call import Call
@@ -15,7 +21,7 @@ from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
 from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply, content_tag
 from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicIn, ClinicOut, PolicyIn
-from clinic.usecases.add_people import change_clinic, create_clinic
+from clinic.usecases.add_people import change_clinic, create_clinic, read_clinic
 from clinic.usecases.transactions import Commits
 
 _TAG = "Clinics"
@@ -35,7 +41,9 @@ _encode = msgspec.json.Encoder().encode
 )
 async def get_clinic(call: Call) -> Reply:
     """The clinic that the token was issued for."""
-    body = _encode(ClinicOut.of(await call.clinic()))
+    # What was read with the session says nothing about reaching the clinic.
+    clinic = await read_clinic(people=call.services.store.people, actor=call.actor)
+    body = _encode(ClinicOut.of(clinic))
     return unless_known(call, Reply(200, body, [(b"etag", content_tag(body).encode())]))
 
 
@@ -49,13 +57,15 @@ async def get_clinic(call: Call) -> Reply:
     needs=Operation.CHANGE_CLINIC,
     key=Key.REQUIRED,
     headers=("Location",),
-    refuses=(UnknownTimeZone,),
+    refuses=(UnknownTimeZone, PhoneNumberRefused),
 )
 async def post_clinic(call: Call, body: ClinicIn) -> Reply:
     """For admins. What is left out of the policy has its default."""
     services = call.services
     policy = _changed(Policy(), body.policy)
-    clinic = Clinic(services.new_id(), body.name, body.time_zone, policy)
+    phone = services.phones.checked(body.phone) if body.phone else None
+    contact = Contact(body.address, phone, body.language)
+    clinic = Clinic(services.new_id(), body.name, body.time_zone, policy, contact)
 
     async def act(transactions: Commits[Clinic]) -> Clinic:
         return await create_clinic(
@@ -73,17 +83,18 @@ async def post_clinic(call: Call, body: ClinicIn) -> Reply:
     "PATCH",
     "/clinics/current",
     tag=_TAG,
-    summary="Change the clinic's name, zone or policy",
+    summary="Change the clinic's name, zone, policy or contact",
     answers=ClinicOut,
     needs=Operation.CHANGE_CLINIC,
     key=Key.OPTIONAL,
     condition=Condition.IF_MATCH,
     headers=("ETag",),
-    refuses=(ClinicNotFound, UnknownTimeZone),
+    refuses=(ClinicNotFound, UnknownTimeZone, PhoneNumberRefused),
 )
 async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
     """What is left out stays as it is. Needs the ETag that was last read, or `*`. For admins."""
     services = call.services
+    phone = services.phones.checked(body.phone) if body.phone else body.phone
 
     def change(before: Clinic) -> Clinic:
         allowed = expected_tags(call)
@@ -94,6 +105,9 @@ async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
             name=before.name if body.name is None else body.name,
             time_zone=before.time_zone if body.time_zone is None else body.time_zone,
             policy=_changed(before.policy, body.policy),
+            contact=_contact(
+                before.contact, address=body.address, phone=phone, language=body.language
+            ),
         )
 
     async def act(transactions: Commits[Clinic]) -> Clinic:
@@ -112,6 +126,11 @@ async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
 def _changed(policy: Policy, wanted: PolicyIn | None) -> Policy:
     given: dict[str, Any] = {} if wanted is None else msgspec.structs.asdict(wanted)
     return replace(policy, **{name: value for name, value in given.items() if value is not None})
+
+
+def _contact(contact: Contact, **wanted: Any) -> Contact:
+    given = {name: value for name, value in wanted.items() if value is not msgspec.UNSET}
+    return replace(contact, **given)
 
 
 def _added(clinic: Clinic) -> Answer:

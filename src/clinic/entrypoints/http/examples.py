@@ -76,6 +76,7 @@ _account = {
     "hasPassword": True,
     "emailVerified": True,
 }
+_CONTACT = {"address": "Calle Mayor 1\n28013 Madrid", "phone": "+34910000000", "language": "de"}
 _POLICY = {
     "noticeMin": 60,
     "horizonDays": 90,
@@ -155,7 +156,12 @@ EXAMPLES: dict[type, Any] = {
         "phone": "+44 20 7946 0018",
     },
     PatientIn: {"name": "Ines Alvarez", "email": "ines@example.org", "phone": "+44 20 7946 0018"},
-    ClinicIn: {"name": "Riverside", "timeZone": "Europe/Madrid", "policy": _POLICY},
+    ClinicIn: {
+        "name": "Riverside",
+        "timeZone": "Europe/Madrid",
+        "policy": _POLICY,
+        **_CONTACT,
+    },
     ChangeClinicIn: {"policy": {"noticeMin": 30}, "reason": "Walk-ins welcome"},
     SlotStateIn: {"status": "BLOCKED", "reason": "Fire drill"},
     SlotsStateIn: {
@@ -203,6 +209,7 @@ EXAMPLES: dict[type, Any] = {
         "id": _CLINIC,
         "name": "Riverside",
         "timeZone": "Europe/Madrid",
+        **_CONTACT,
         "policy": _POLICY,
     },
     AuditOut: {

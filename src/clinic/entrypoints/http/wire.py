@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clinic.domain.appointments import AppointmentView, Status
 from clinic.domain.audit import Action, AuditEntry
@@ -36,6 +36,7 @@ WallTime = Annotated[
     ),
 ]
 Phone = Annotated[str, Meta(pattern=r"^\+?[0-9][0-9 ().-]{4,30}$", examples=["+44 20 7946 0018"])]
+Language = Literal["en", "de"]
 # Short enough to bound the work; the domain bounds each more closely and says how.
 Text = Annotated[str, Meta(max_length=2000)]
 SlotState = Literal["OPEN", "BLOCKED"]
@@ -108,12 +109,23 @@ class ClinicIn(In):
     name: Text
     time_zone: Text
     policy: PolicyIn | None = None
+    #: the postal address, up to six lines
+    address: Text | None = None
+    #: for patients to call
+    phone: Phone | None = None
+    #: of messages to people who have not chosen one
+    language: Language = "en"
 
 
 class ChangeClinicIn(In):
     name: Text | None = None
     time_zone: Text | None = None
     policy: PolicyIn | None = None
+    #: null removes it
+    address: Text | UnsetType | None = UNSET
+    #: null removes it
+    phone: Phone | UnsetType | None = UNSET
+    language: Language | UnsetType = UNSET
     reason: Text | None = None
 
 
@@ -372,15 +384,23 @@ class ClinicOut(Out):
     id: UUID
     name: str
     time_zone: str
+    #: the postal address, in lines
+    address: str | None
+    phone: str | None
+    #: of messages to people who have not chosen one
+    language: str
     policy: PolicyOut
 
     @classmethod
     def of(cls, clinic: Clinic) -> Self:
-        policy = clinic.policy
+        policy, contact = clinic.policy, clinic.contact
         return cls(
             clinic.id,
             clinic.name,
             clinic.time_zone,
+            contact.address,
+            contact.phone,
+            contact.language,
             PolicyOut(
                 policy.notice_min,
                 policy.horizon_days,

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.contact import Contact
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, NotFound
 from clinic.domain.people import Doctor, Patient, Role, User
 from clinic.ports.unit_of_work import Store
@@ -46,6 +47,19 @@ class PeopleContract(Contract, contract=True):
         await seed_clinic(store, clinic)
 
         assert await store.people.clinic(clinic.id) == clinic
+
+    async def test_clinic_keeps_its_contact(self, store: Store) -> None:
+        contact = Contact("Marktplatz 1\n70173 Stuttgart", "+4971112345678", "de")
+        clinic = await seed_clinic(store, a_clinic(contact=contact))
+        moved = replace(clinic, contact=Contact())
+
+        assert await store.people.clinic(clinic.id) == clinic
+        assert list(await store.people.clinics()) == [clinic]
+        async with store.begin() as unit:
+            assert await unit.people.lock_clinic(clinic.id) == clinic
+            await unit.people.replace_clinic(moved)
+            await unit.commit()
+        assert await store.people.clinic(clinic.id) == moved
 
     async def test_clinic_unknown_is_none(self, store: Store) -> None:
         assert await store.people.clinic(new_id()) is None

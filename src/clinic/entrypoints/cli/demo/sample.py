@@ -10,6 +10,7 @@ from clinic.bootstrap import Services
 from clinic.domain.audit import event_by
 from clinic.domain.availability import Availability
 from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.contact import Contact
 from clinic.domain.paging import LIMIT_MAX
 from clinic.domain.people import Actor, Doctor, Patient, Role, User
 from clinic.entrypoints.cli.demo.names import patient_names
@@ -21,6 +22,8 @@ from clinic.usecases.open_slots import open_slots
 
 CLINIC_NAME, TIME_ZONE = "Riverside Clinic", "Europe/London"
 POLICY = Policy(notice_min=60, horizon_days=28, cancel_notice_min=120)
+#: a number that Ofcom keeps for fiction
+CONTACT = Contact("14 Quay Road\nLondon SE16 4TX", "+442079460958", "en")
 REASON = "Sample data"
 
 DOCTORS = (
@@ -138,7 +141,7 @@ async def _clinic(services: Services) -> Clinic:
     found = await find_clinic(services)
     if found is not None:
         return found
-    clinic = Clinic(services.new_id(), CLINIC_NAME, TIME_ZONE, POLICY)
+    clinic = Clinic(services.new_id(), CLINIC_NAME, TIME_ZONE, POLICY, CONTACT)
     return await create_clinic(clinic, **writing_as(services, system_actor(clinic.id)))
 
 
