@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from clinic.domain.errors import TemporaryFailure
@@ -110,6 +111,80 @@ async def test_sign_ins_to_one_account_are_limited_wherever_they_come_from(api):
 
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert answers[-1].json()["violated-policies"] == ["account"]
+
+
+class TestBehindAProxy:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return msgspec.structs.replace(settings, trusted_proxies="127.0.0.1")
+
+    async def codes(self, api, method, path, addresses, **more):
+        """Return how requests from these addresses are answered."""
+        return [
+            (
+                await api.client.request(method, path, headers={"x-forwarded-for": one}, **more)
+            ).status_code
+            for one in addresses
+        ]
+
+    @pytest.mark.parametrize(
+        "spelled",
+        [
+            [f"2001:db8:1:2:{n:x}::{n:x}" for n in range(1, 8)],
+            [
+                *("2001:DB8:1:2::a", "[2001:db8:1:2::a]", "[2001:db8:1:2::b]:99"),
+                *("2001:db8:1:2::%eth0", "2001:0db8:0001:0002:0000:0000:0000:000a"),
+                *("2001:db8:1:2:0:0:0:a", '"[2001:db8:1:2::a]"'),
+            ],
+            [
+                *("1.2.3.4", "1.2.3.4:1", "::ffff:1.2.3.4", "::FFFF:102:304", " 1.2.3.4 "),
+                *("[::ffff:1.2.3.4]:80", "0:0:0:0:0:ffff:1.2.3.4"),
+            ],
+        ],
+        ids=["one network", "one IPv6 address", "one IPv4 address"],
+    )
+    async def test_sign_ins_from_one_network_are_counted_together(self, api, spelled):
+        emails = iter(range(99))
+        codes = []
+        for address in spelled:
+            body = {**WRONG, "email": f"n{next(emails)}@example.org"}
+            codes += await self.codes(api, "POST", "/sessions", [address], json=body)
+
+        assert codes == [401] * 5 + [429] * 2
+
+    async def test_neighbouring_networks_are_counted_apart(self, api):
+        addresses = [f"2001:db8:1:{n:x}::1" for n in range(1, 10)]
+
+        assert await self.codes(api, "GET", "/nowhere", addresses) == [404] * 9
+
+    async def test_registrations_mail_guesses_and_strays_are_counted_by_network(self, api):
+        addresses = [f"2001:db8:9::{n:x}" for n in range(1, 13)]
+        mail = {"email": "a@example.org"}
+
+        registered = [
+            (
+                await api.client.post(
+                    "/users",
+                    json={"name": "A", "password": PASSWORD, "email": f"a{number}@x.org"},
+                    headers={"x-forwarded-for": one, "idempotency-key": "k" * 20 + str(number)},
+                )
+            ).status_code
+            for number, one in enumerate(addresses[:5])
+        ]
+        strays = await self.codes(api, "GET", "/nowhere", addresses[:9])
+        reset = await self.codes(api, "POST", "/password-resets", addresses[:1], json=mail)
+
+        assert registered == [201] * 4 + [429]
+        assert strays == [404] * 8 + [429]
+        assert reset == [202]
+
+    async def test_the_trail_keeps_the_whole_address(self, api):
+        headers = {"authorization": "Bearer x", "x-forwarded-for": "[2001:DB8::0:7]:1"}
+        await api.client.get("/users/me", headers=headers)
+
+        [denial] = await events(api, clinic_id=NOBODY_ID)
+
+        assert denial.ip == "2001:db8::7"
 
 
 async def test_registering_is_limited_by_address(api):

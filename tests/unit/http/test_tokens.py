@@ -198,6 +198,12 @@ def test_a_proxy_that_is_no_address_is_told():
         trusted_networks("10.0.0.0/8, nonsense")
 
 
+def test_a_proxy_may_be_named_by_ipv4_inside_ipv6():
+    inside = trusted_networks("::ffff:10.1.0.0/112, ::ffff:192.0.2.1")
+
+    assert inside == trusted_networks("10.1.0.0/16, 192.0.2.1")
+
+
 async def trail_ip(api, forwarded):
     booked = await api.book(headers={"x-forwarded-for": forwarded})
     trail = await api.send("GET", f"/appointments/{booked['id']}/audit", who="receptionist")
@@ -222,6 +228,13 @@ class TestBehindProxies:
             ("nonsense", "127.0.0.1"),
             ("203.0.113.9, nonsense", "127.0.0.1"),
             ("2001:db8::7", "2001:db8::7"),
+            ("2001:DB8:0:0::0007", "2001:db8::7"),
+            ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9:4711", "203.0.113.9"),
+            ("203.0.113.9, ::ffff:10.1.2.3", "203.0.113.9"),
+            ("203.0.113.9, ", "127.0.0.1"),
+            ("203.0.113.9, " + "1" * 5000, "127.0.0.1"),
             (", ".join(["10.0.0.1"] * 500), "10.0.0.1"),
         ],
     )

@@ -42,7 +42,6 @@ def listen(
 
     from clinic.entrypoints.http.whole_responses import WholeResponses
 
-    proxies = [proxy.strip() for proxy in settings.trusted_proxies.split(",") if proxy.strip()]
     uvicorn.run(
         APPLICATION,
         factory=True,
@@ -56,8 +55,8 @@ def listen(
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies,
+        # The application reads X-Forwarded-For by itself, and believes nothing that is no address.
+        proxy_headers=False,
         # Whole seconds are all that uvicorn takes.
         timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
     )

@@ -5,12 +5,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from clinic.domain.errors import NotSignedIn
+from clinic.domain.networks import address_in
 from clinic.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from clinic.entrypoints.http.call import Call
 
 HOPS_MAX = 20
+_IPV4_MAPPED_BITS = 96
 
 
 class Authenticator:
@@ -27,20 +29,21 @@ class Authenticator:
         return header[7:].strip()
 
     def address_of(self, call: "Call") -> str | None:
-        """Return the client's address; a proxy's word for it counts when the proxy is trusted."""
+        """Return the client's address in its one spelling; a proxy's word for it counts when the
+        proxy is trusted."""
         client = call.scope.get("client")
-        peer: str | None = client[0] if client else None
+        peer: str | None = address_in(client[0]) if client else None
         forwarded = call.headers.get(b"x-forwarded-for")
         if not self._proxies or forwarded is None or peer is None:
             return peer
-        hops = forwarded.decode("latin-1").split(",")[-HOPS_MAX:]
         address = peer
-        for hop in reversed(hops):
+        for hop in reversed(forwarded.decode("latin-1").rsplit(",", HOPS_MAX)[-HOPS_MAX:]):
             if not self._trusts(address):
                 break
-            if not _is_address(hop.strip()):
+            said = address_in(hop)
+            if said is None:
                 break
-            address = hop.strip()
+            address = said
         return address
 
     def _trusts(self, address: str) -> bool:
@@ -53,21 +56,20 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 def trusted_networks(setting: str) -> Networks:
     """Return the addresses and networks in a list separated by commas. Raises SettingsError."""
     try:
-        return tuple(
-            ip_network(part.strip(), strict=False) for part in setting.split(",") if part.strip()
-        )
+        parts = (part.strip() for part in setting.split(","))
+        return tuple(_plain(ip_network(part, strict=False)) for part in parts if part)
     except ValueError as error:
         raise SettingsError(f"CLINIC_TRUSTED_PROXIES: {error}.") from error
 
 
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return a network of IPv4 addresses inside IPv6 as what it is: addresses are compared so."""
+    inside = getattr(network.network_address, "ipv4_mapped", None)
+    if inside is None or network.prefixlen < _IPV4_MAPPED_BITS:
+        return network
+    return IPv4Network((inside, network.prefixlen - _IPV4_MAPPED_BITS))
+
+
 @lru_cache(maxsize=1024)
 def _within(address: str, networks: Networks) -> bool:
-    return _is_address(address) and any(ip_address(address) in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return any(ip_address(address) in network for network in networks)

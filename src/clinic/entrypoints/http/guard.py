@@ -22,6 +22,7 @@ from clinic.domain.errors import (
     QuotaExceeded,
     TemporaryFailure,
 )
+from clinic.domain.networks import network_of
 from clinic.domain.people import Actor, Role
 from clinic.domain.permissions import PATIENT_DATA, permit
 from clinic.domain.rate_limits import FAIL_CLOSED, Limit, RateClass
@@ -89,7 +90,7 @@ class Guard:
                     actor = await self._actor_by_cookie(call)
             except NotSignedIn:
                 # Guessing tokens is counted too.
-                await self.count(call, RateClass.ANONYMOUS, self._address(call))
+                await self.count(call, RateClass.ANONYMOUS, self._network(call))
                 raise
             call.known_actor = actor
         elif endpoint.knows_actor and b"cookie" in call.headers:
@@ -98,7 +99,7 @@ class Guard:
                 call.known_actor = await self._actor_by_cookie(call)
         if endpoint.is_limited:
             who = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
-            await self.count(call, kind, who.user_id.hex if who else self._address(call))
+            await self.count(call, kind, who.user_id.hex if who else self._network(call))
         if endpoint.needs is not None:
             permit(call.actor, endpoint.needs)
             if endpoint.needs in PATIENT_DATA:
@@ -132,7 +133,7 @@ class Guard:
 
         Raises QuotaExceeded.
         """
-        await self.count(call, RateClass.ANONYMOUS, self._address(call))
+        await self.count(call, RateClass.ANONYMOUS, self._network(call))
 
     def note_refusal(self, call: "Call", error: ClinicError) -> None:
         """Keep a denial: no permission, a forged or unproven identity, somebody else's id."""
@@ -188,8 +189,8 @@ class Guard:
         call.known_clinic = found.clinic if found else None
         return session
 
-    def _address(self, call: "Call") -> str:
-        return self._authenticator.address_of(call) or "unknown"
+    def _network(self, call: "Call") -> str:
+        return network_of(self._authenticator.address_of(call))
 
     def _event(self, call: "Call", action: str, *, outcome: str) -> AuditEvent:
         actor = call.known_actor or Actor(
