@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import strawberry
@@ -54,7 +55,13 @@ Ask = Callable[[], Awaitable[Any]]
 
 async def main(url: str) -> None:
     limit = "1000000/60"
-    settings = Settings(database_url=url, log_level="error", read_limit=limit, write_limit=limit)
+    settings = Settings(
+        database_url=url,
+        secret=token_urlsafe(48),
+        log_level="error",
+        read_limit=limit,
+        write_limit=limit,
+    )
     services = replace(build(settings), clock=FixedClock(NOW))
     app = create_app(services)
     # As `clinic serve` does.

@@ -22,7 +22,7 @@ from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.rate_limiter import RateLimiter
 from clinic.ports.unit_of_work import Store
-from clinic.settings import Settings, SettingsError
+from clinic.settings import Settings, SettingsError, check_secret
 from clinic.usecases.audit_buffer import AuditBuffer
 from clinic.usecases.deliver_notification import Courier
 from clinic.usecases.transactions import Transactions
@@ -78,8 +78,10 @@ class Services:
 def build(settings: Settings, *, clock: Clock | None = None) -> Services:
     """Return the services that `settings` name; nothing is connected yet.
 
-    Raises SettingsError for a URL whose scheme no adapter knows.
+    Raises SettingsError for a URL whose scheme no adapter knows, and for the default secret on
+    anything but memory://.
     """
+    check_secret(settings)
     from clinic.adapters.argon2.password_hasher import Argon2PasswordHasher
     from clinic.adapters.system.clock import SystemClock
     from clinic.adapters.system.ids import uuid7
@@ -122,6 +124,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
 
     Raises SettingsError.
     """
+    check_secret(settings)
     from clinic.adapters.system.ids import uuid7
 
     if store is None:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "CLINIC_"
-DEFAULT_SECRET = "clinic-development-secret-change-me"  # noqa: S105 - refused in production
+DEFAULT_SECRET = "clinic-development-secret-change-me"  # noqa: S105 - refused on real data
 
 
 class SettingsError(Exception):
@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sealer_url: str = ""
     #: Redis or Valkey for caches and queues: redis://, unix://, or memory://
     broker_url: str = "memory://"
-    #: signs tokens and cursors; at least 32 characters
+    #: signs tokens, links and cursors; at least 32 characters; the default is for memory:// alone
     secret: Annotated[str, Meta(min_length=32)] = DEFAULT_SECRET
     #: production refuses to start with defaults that are not safe
     environment: Annotated[str, Meta(pattern="^(development|production)$")] = "development"
@@ -164,14 +164,9 @@ def settings_from_environment() -> Settings:
 
 def check_production(settings: Settings) -> None:
     """Raise SettingsError when production would run with a default that is not safe."""
+    check_secret(settings)
     if settings.environment != "production":
         return
-    if settings.secret == DEFAULT_SECRET:
-        raise SettingsError(
-            "CLINIC_SECRET: production needs a secret of its own; set it, or CLINIC_SECRET_FILE, to"
-            " at least 32 random characters (python3 -c 'import secrets;"
-            " print(secrets.token_urlsafe(48))')."
-        )
     if settings.mailbox:
         raise SettingsError("CLINIC_MAILBOX: only a demo may show everybody's messages.")
     if settings.fast_passwords:
@@ -179,6 +174,22 @@ def check_production(settings: Settings) -> None:
     if settings.database_url.startswith("memory:"):
         raise SettingsError(
             "CLINIC_DATABASE_URL: memory:// forgets everything at exit; set postgresql://…"
+        )
+
+
+def check_secret(settings: Settings) -> None:
+    """Raise SettingsError when what this service signs could be signed by anybody.
+
+    Only a memory store in development, which holds nobody's data, may use the default.
+    """
+    on_memory = settings.database_url.startswith("memory:")
+    if settings.secret == DEFAULT_SECRET and (
+        settings.environment == "production" or not on_memory
+    ):
+        raise SettingsError(
+            "CLINIC_SECRET: the default secret is public; set CLINIC_SECRET, or CLINIC_SECRET_FILE,"
+            " to at least 32 random characters (python3 -c 'import secrets;"
+            " print(secrets.token_urlsafe(48))')."
         )
 
 

@@ -208,7 +208,7 @@ class Chaos:
         asyncio.run(self._fill())
 
     async def _fill(self) -> None:
-        services = build(Settings(database_url=self.app_url))
+        services = build(Settings(database_url=self.app_url, secret=SECRET))
         await services.store.open()
         new_id = services.new_id
         async with services.store.begin() as unit:
@@ -246,7 +246,7 @@ class Chaos:
 
     async def _add_slots(self) -> None:
         """Open the slots of the run itself; the first ones were for the warm-up."""
-        services = build(Settings(database_url=self.app_url))
+        services = build(Settings(database_url=self.app_url, secret=SECRET))
         await services.store.open()
         async with services.store.begin() as unit:
             await unit.calendars.add_slots(

@@ -110,7 +110,41 @@ def test_check_in_production_with_defaults(tmp_path):
     status, told = check({"CLINIC_ENVIRONMENT": "production"}, tmp_path)
 
     assert status == 1
-    assert told.startswith("WRONG: CLINIC_SECRET: production needs a secret of its own")
+    assert told.startswith("WRONG: CLINIC_SECRET: the default secret is public")
+
+
+def test_check_of_a_database_with_the_default_secret(environ, tmp_path):
+    del environ["CLINIC_SECRET"]
+
+    status, told = check(environ, tmp_path)
+
+    assert status == 1
+    assert told.startswith("WRONG: CLINIC_SECRET: the default secret is public; set CLINIC_SECRET")
+    # Nothing else is wrong, and the database was looked at all the same.
+    assert told.endswith("One thing is wrong.\n")
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["doctor", "list"]])
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_the_default_secret_starts_nothing_on_a_database(environ, tmp_path, command, environment):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
+    environ |= {"CLINIC_ENVIRONMENT": environment}
+    del environ["CLINIC_SECRET"]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "clinic.entrypoints.cli", *command],
+        env={**kept, **environ},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+    assert ran.returncode != 0
+    [line] = ran.stderr.splitlines()
+    assert "CLINIC_SECRET: the default secret is public" in line
+    assert "secrets.token_urlsafe(48)" in line
 
 
 def test_check_in_production_as_the_owner(environ, postgres_urls, tmp_path):

@@ -4,6 +4,7 @@ the database says that it is time, and nothing is lost."""
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from secrets import token_urlsafe
 
 import psycopg
 import pytest
@@ -33,6 +34,7 @@ async def parts(postgres_urls, valkey_url) -> AsyncIterator[WorkerServices]:
         Settings(
             database_url=postgres_urls.app_url,
             queue_url=valkey_url,
+            secret=token_urlsafe(48),
             worker_port=0,
             worker_threads=2,
             shutdown_timeout_s=5,

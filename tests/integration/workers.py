@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+SECRET = "of-these-workers-alone-0123456789"
 PATIENCE_S = 60
 
 
@@ -25,6 +26,7 @@ def start_worker(urls, valkey_url: str, mail_url: str, log: Path, **settings: st
                 "CLINIC_QUEUE_URL": valkey_url,
                 "CLINIC_MAIL_URL": mail_url,
                 "CLINIC_WORKER_PORT": "0",
+                "CLINIC_SECRET": SECRET,
                 **settings,
             },
         )

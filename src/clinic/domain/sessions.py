@@ -14,7 +14,7 @@ from uuid import UUID
 
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import InvitationInvalid, NotSignedIn
-from clinic.domain.people import STAFF, Role
+from clinic.domain.people import STAFF, Actor, Role
 
 #: how long a session lasts at most, and a cookie session of staff without a request
 LIFETIME = timedelta(hours=12)
@@ -53,6 +53,11 @@ class Session:
         if self.revoked_at is not None or now >= self.expires_at:
             return False
         return self.kind is SessionKind.BEARER or now < self.last_seen_at + idle_time(self.role)
+
+    def is_of(self, actor: Actor) -> bool:
+        """Say whether the session is this user's, in this role, at this clinic."""
+        mine = (self.user_id, self.role, self.clinic_id)
+        return mine == (actor.user_id, actor.role, actor.clinic_id)
 
     def wants_touch(self, now: datetime) -> bool:
         """Say whether this request should be noted as the last one seen."""

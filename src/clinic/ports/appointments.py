@@ -9,7 +9,7 @@ from uuid import UUID
 from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
 from clinic.domain.audit import AuditEntry
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people import Actor, Scope
 from clinic.domain.slots import Slot
 
 
@@ -57,12 +57,12 @@ class AppointmentReader(Protocol):
         ...
 
     async def list(
-        self, query: AppointmentQuery, page: PageRequest, session_id: UUID | None = None
+        self, query: AppointmentQuery, page: PageRequest, asker: Actor | None = None
     ) -> Sequence[AppointmentView]:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
 
-        Always earliest first; going backwards, those nearest before `page.after`. With `session_id`
-        none, unless that session of this clinic still counts.
+        Always earliest first; going backwards, those nearest before `page.after`. With `asker`
+        none, unless their session at this clinic still counts, for this user in this role.
         """
         ...
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from clinic.domain.appointments import Booking, BookingFacts
 from clinic.domain.idempotency import IdempotentRequest
+from clinic.domain.people import Actor
 
 
 class BookingDesk(Protocol):
@@ -16,12 +17,13 @@ class BookingDesk(Protocol):
         slot_id: UUID,
         patient_id: UUID,
         request: IdempotentRequest | None,
-        session_id: UUID | None = None,
+        asker: Actor | None = None,
     ) -> BookingFacts:
         """Return all that the domain must know, as it is committed now; None is what is absent.
 
-        A slot or patient of another clinic is absent. `signed_in` is whether the session exists,
-        is not revoked, and its user neither disabled nor in another role; without one it is true.
+        A slot or patient of another clinic is absent. `signed_in` is whether the session of `asker`
+        exists, is not revoked, and is of this user in this role, who is neither disabled nor in
+        another role by now; without `asker` it is true.
         Raises ClinicNotFound.
         """
         ...

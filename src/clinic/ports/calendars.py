@@ -9,7 +9,7 @@ from uuid import UUID
 from clinic.domain.availability import Availability, AvailabilityException
 from clinic.domain.clinic import Clinic
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Doctor
+from clinic.domain.people import Actor, Doctor
 from clinic.domain.slots import Slot, SlotState
 
 
@@ -52,7 +52,7 @@ class Glance:
     """What one answer about a doctor's free slots needs, as it was committed at one moment."""
 
     clinic: Clinic
-    #: False when the session that was named no longer counts
+    #: False when the session of who asks no longer counts, or is not of this user in this role
     signed_in: bool
     #: None when the doctor does not exist
     free: FreeSlots | None
@@ -67,11 +67,11 @@ class CalendarReader(Protocol):
         ...
 
     async def glance(
-        self, query: SlotQuery, page: PageRequest, session_id: UUID | None = None
+        self, query: SlotQuery, page: PageRequest, asker: Actor | None = None
     ) -> Glance | None:
         """Return what `list_slots` would, made into slots only when they are wanted, with the
-        clinic and whether the session still counts; None when the clinic does not exist. For the
-        first page of one doctor's free slots."""
+        clinic and whether the session of `asker` still counts; None when the clinic does not
+        exist. For the first page of one doctor's free slots."""
         ...
 
     async def nearest_free(

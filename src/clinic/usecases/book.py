@@ -120,7 +120,7 @@ async def _take(
             order.slot_id,
             order.patient_id,
             request,
-            order.actor.session_id,
+            order.actor if order.actor.session_id else None,
         )
         if not facts.signed_in:
             raise NotSignedIn()

@@ -100,7 +100,7 @@ async def glance_at_slots(
     while clinic is not None:
         start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=True)
         query = SlotQuery(clinic.id, start, end, doctor_id=doctor_id)
-        found = await calendars.glance(query, page, actor.session_id)
+        found = await calendars.glance(query, page, actor if actor.session_id else None)
         if found is not None and found.clinic == clinic:
             clinics[clinic.id] = clinic
             return _checked(found, clinic, page)

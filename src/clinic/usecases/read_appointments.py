@@ -59,7 +59,7 @@ async def list_appointments(
         checked = check_session() if check_session else read_clinic(people=people, actor=actor)
         clinic = await checked
     query = query_at(clinic)
-    found = await appointments.list(query, page, actor.session_id if check_session else None)
+    found = await appointments.list(query, page, actor if check_session else None)
     if check_session is not None and not (found and _is_day_of(found[0], on_date, clinic)):
         # Nothing is there, or not for this session; or the clinic's days are others by now.
         query, asked = query_at(await check_session()), query

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx
@@ -44,7 +45,9 @@ async def asked(
     postgres_urls, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AsyncIterator[Asked]:
     """Somebody of the office of a clinic with as many appointments as the test's parameter says."""
-    settings = Settings(database_url=postgres_urls.app_url, log_level="error")
+    settings = Settings(
+        database_url=postgres_urls.app_url, secret=token_urlsafe(48), log_level="error"
+    )
     services = replace(build(settings), clock=FixedClock(NOW))
     app = create_app(services)
     async with app.lifespan():

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from secrets import token_urlsafe
 from typing import Any
 from uuid import UUID
 
@@ -69,7 +70,10 @@ class Api:
 @pytest.fixture
 async def api(postgres_urls, valkey_url) -> AsyncIterator[Api]:
     settings = Settings(
-        database_url=postgres_urls.app_url, broker_url=valkey_url, log_level="error"
+        database_url=postgres_urls.app_url,
+        broker_url=valkey_url,
+        secret=token_urlsafe(48),
+        log_level="error",
     )
     services = build(settings)
     app = create_app(services)

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import token_urlsafe
 from typing import Any
 from uuid import UUID
 
@@ -143,6 +144,7 @@ def running(module_postgres_urls, services):
     settings_ = Settings(
         database_url=module_postgres_urls.app_url,
         broker_url=services.valkey.url,
+        secret=token_urlsafe(48),
         log_level="error",
         fast_passwords=True,
         sign_in_limit=UNLIMITED,

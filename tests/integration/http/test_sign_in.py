@@ -5,15 +5,18 @@ import socket
 import statistics
 import time
 from collections import Counter
+from datetime import UTC, datetime
 
 import httpx
 import msgspec
 import pytest
 
 from clinic.bootstrap import build
+from clinic.domain.people import Role
 from clinic.entrypoints.cli.demo.client import Request, Response, send_together
 from clinic.entrypoints.cli.session import system_actor
 from clinic.entrypoints.http.app import create_app
+from clinic.entrypoints.http.tokens import issue_token
 from clinic.usecases.manage_users import invite
 
 PASSWORD = "seven quiet otters"
@@ -160,3 +163,35 @@ async def test_a_known_and_an_unknown_address_take_the_same_time(api):
     assert min(unknown) < max(known)
     ratio = statistics.median(known) / statistics.median(unknown)
     assert 0.7 < ratio < 1.4, times
+
+
+@pytest.mark.parametrize("claimed", ["user", "role"])
+async def test_claims_that_are_not_the_sessions_prove_nothing(api, claimed):
+    slots = f"/slots?doctor={api.doctor.id}"
+    tag = (await api.send("GET", slots)).headers["etag"]
+    token = issue_token(
+        api.services.settings,
+        user_id=api.patients[1 if claimed == "user" else 0].id,
+        role=Role.ADMIN if claimed == "role" else Role.PATIENT,
+        clinic_id=api.clinic_id,
+        session_id=api.patients[0].id,
+        now=datetime.now(UTC),
+        lifetime_s=60,
+    )
+    forged = {"authorization": f"Bearer {token}"}
+    body = {"slotId": str(api.slots[0].id)}
+    if claimed == "role":
+        body["patientId"] = str(api.patients[0].id)
+
+    refused = [
+        await api.send("POST", "/appointments", body, headers=forged),
+        await api.send("GET", slots, headers=forged | {"if-none-match": tag}),
+        await api.send("GET", slots, headers=forged),
+        await api.send("GET", "/appointments", headers=forged),
+        await api.send("POST", "/graphql", {"query": "{ __typename }"}, headers=forged),
+        await api.send("DELETE", "/sessions/current", headers=forged),
+    ]
+
+    assert [answer.status_code for answer in refused] == [401] * len(refused)
+    answer = await api.send("GET", slots, headers={"if-none-match": tag})
+    assert answer.status_code == 304

@@ -259,6 +259,7 @@ def test_unknown_setting_is_told_without_a_traceback(line, monkeypatch):
     ],
 )
 def test_malformed_url_is_told_without_its_password(monkeypatch, capsys, variable, url):
+    monkeypatch.setenv("CLINIC_SECRET", "s" * 48)
     monkeypatch.setenv(variable, url)
 
     assert run(["doctor", "list"]) == 1

@@ -12,7 +12,7 @@ from clinic.domain.people import Role
 from clinic.entrypoints.http.actor import trusted_networks
 from clinic.entrypoints.http.tokens import CACHED_MAX, Tokens, issue_token
 from clinic.settings import Settings, SettingsError
-from clinic.testing import FixedClock
+from clinic.testing import FixedClock, seed_world
 from clinic.testing.builders import NOW
 
 SETTINGS = Settings(secret="s" * 64)
@@ -242,3 +242,63 @@ class TestBehindProxies:
         self, api, forwarded, address
     ):
         assert await trail_ip(api, forwarded) == address
+
+
+ANYTHING = [
+    ("GET", "/users/me", None),
+    ("GET", "/users", None),
+    ("GET", "/audit", None),
+    ("GET", "/slots?doctor={doctor}", None),
+    ("GET", "/slots", None),
+    ("GET", "/doctors/{doctor}/slots", None),
+    ("GET", "/appointments", None),
+    ("GET", "/appointments?date=2026-11-24", None),
+    ("POST", "/appointments", {"slotId": "{slot}", "patientId": "{patient}"}),
+    ("POST", "/graphql", {"query": "{ me { id } }"}),
+    ("DELETE", "/sessions/current", None),
+    ("DELETE", "/sessions", None),
+]
+
+
+@pytest.mark.parametrize("claimed", ["role", "user", "both"])
+@pytest.mark.parametrize(("method", "path", "body"), ANYTHING, ids=lambda each: str(each)[:40])
+async def test_a_token_that_claims_more_than_its_session_lets_nobody_in(
+    api, method, path, body, claimed
+):
+    victim, session = api.admin, api.receptionist.id
+    token = api.token(
+        api.receptionist.id if claimed == "role" else victim.id,
+        Role.RECEPTIONIST if claimed == "user" else Role.ADMIN,
+        session_id=session,
+    )
+    ids = {"doctor": api.world.doctor.id, "slot": api.world.slots[0].id}
+    ids["patient"] = api.world.patients[0].id
+    filled = body and {
+        name: value if name == "query" else value.format(**ids) for name, value in body.items()
+    }
+    free = (
+        await api.send("GET", path.format(**ids), who="receptionist") if method == "GET" else None
+    )
+    tag = free.headers.get("etag", '"none"') if free is not None else '"none"'
+
+    answer = await api.send(
+        method,
+        path.format(**ids),
+        filled,
+        who=None,
+        headers={"authorization": f"Bearer {token}", "if-none-match": tag},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
+    assert (await api.send("GET", "/users/me", who="receptionist")).status_code == 200
+    assert (await api.send("GET", "/users/me", who="admin")).status_code == 200
+    assert (await api.send("GET", "/appointments", who="admin")).json()["items"] == []
+
+
+async def test_a_token_for_another_clinic_than_its_sessions_lets_nobody_in(api):
+    elsewhere = await seed_world(api.services.store)
+    token = api.token(api.admin.id, Role.ADMIN, clinic_id=elsewhere.clinic.id)
+
+    for path in ("/users/me", "/slots", f"/slots?doctor={elsewhere.doctor.id}", "/appointments"):
+        answer = await api.client.get(path, headers={"authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in"), path

@@ -15,7 +15,7 @@ from clinic.domain.appointments import Appointment, AppointmentView, Change
 from clinic.domain.audit import AuditEntry
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
 
@@ -34,9 +34,9 @@ class MemoryAppointmentReader:
         return self._view(found) if found is not None and _is_in(found, scope) else None
 
     async def list(
-        self, query: AppointmentQuery, page: PageRequest, session_id: UUID | None = None
+        self, query: AppointmentQuery, page: PageRequest, asker: Actor | None = None
     ) -> Sequence[AppointmentView]:
-        if not is_signed_in(self._tables, query.scope.clinic_id, session_id):
+        if not is_signed_in(self._tables, query.scope.clinic_id, asker):
             return ()
         return [self._view(one) for one in page_of(self._asked_for(query), page, _place)]
 

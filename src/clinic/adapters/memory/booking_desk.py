@@ -14,7 +14,7 @@ from clinic.domain.appointments import OPEN, Booking, BookingFacts
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.people import Patient
+from clinic.domain.people import Actor, Patient
 from clinic.domain.slots import Slot
 
 
@@ -30,7 +30,7 @@ class MemoryBookingDesk:
         slot_id: UUID,
         patient_id: UUID,
         request: IdempotentRequest | None,
-        session_id: UUID | None = None,
+        asker: Actor | None = None,
     ) -> BookingFacts:
         tables = self._database.tables
         clinic = tables.clinics.get(clinic_id)
@@ -45,7 +45,7 @@ class MemoryBookingDesk:
             doctor_name=doctor.name if doctor else "",
             patient=patient,
             stored=None if request is None else find_answer(tables, request),
-            signed_in=is_signed_in(tables, clinic_id, session_id),
+            signed_in=is_signed_in(tables, clinic_id, asker),
             full_until=None if patient is None else _full_until(tables, clinic, patient),
         )
 

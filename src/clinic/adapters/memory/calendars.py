@@ -21,7 +21,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Doctor
+from clinic.domain.people import Actor, Doctor
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
@@ -45,13 +45,13 @@ class MemoryCalendarReader:
         return [self._view(slot) for slot in page_of(found, page, _place)]
 
     async def glance(
-        self, query: SlotQuery, page: PageRequest, session_id: UUID | None = None
+        self, query: SlotQuery, page: PageRequest, asker: Actor | None = None
     ) -> Glance | None:
         assert query.doctor_id is not None
         clinic = self._tables.clinics.get(query.clinic_id)
         if clinic is None:
             return None
-        counts = is_signed_in(self._tables, query.clinic_id, session_id)
+        counts = is_signed_in(self._tables, query.clinic_id, asker)
         if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
             return Glance(clinic.without_contact(), counts, None)
         views = tuple(await self.list_slots(query, page))

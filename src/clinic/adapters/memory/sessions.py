@@ -9,6 +9,7 @@ from clinic.adapters.memory.constraints import check_clinic
 from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.errors import ClinicNotFound, UserNotFound
+from clinic.domain.people import Actor
 from clinic.domain.sessions import Session, SessionKind, SignedIn
 
 
@@ -103,9 +104,13 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
     )
 
 
-def is_signed_in(tables: Tables, clinic_id: UUID, session_id: UUID | None) -> bool:
-    """Say whether the session still counts; where none is named, nobody asks."""
-    if session_id is None:
+def is_signed_in(tables: Tables, clinic_id: UUID, asker: Actor | None) -> bool:
+    """Say whether the actor's session still counts; where none is named, nobody asks."""
+    if asker is None:
         return True
-    found = signed_in(tables, tables.sessions.get((clinic_id, session_id)))
-    return found is not None and not found.withdrawn and found.session.revoked_at is None
+    if asker.session_id is None:
+        return False
+    found = signed_in(tables, tables.sessions.get((clinic_id, asker.session_id)))
+    if found is None or found.withdrawn or found.session.revoked_at is not None:
+        return False
+    return found.session.is_of(asker)

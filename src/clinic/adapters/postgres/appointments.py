@@ -34,7 +34,7 @@ from clinic.domain.appointments import Appointment, AppointmentView, Change, Sta
 from clinic.domain.audit import AuditEntry
 from clinic.domain.errors import SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people import Actor, Scope
 from clinic.domain.slots import SlotState
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
@@ -55,10 +55,10 @@ class PostgresAppointmentReader:
         return view_of(scope.clinic_id, rows[0]) if rows else None
 
     async def list(
-        self, query: AppointmentQuery, page: PageRequest, session_id: UUID | None = None
+        self, query: AppointmentQuery, page: PageRequest, asker: Actor | None = None
     ) -> Sequence[AppointmentView]:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`; with
-        `session_id` none, unless that session still counts."""
+        `asker` none, unless their session still counts."""
         place = page.after
         backwards = place is not None and place.backwards
         conditions, given = _filters(query)
@@ -67,9 +67,10 @@ class PostgresAppointmentReader:
             sign, at = "<" if backwards else ">", len(values) + 1
             conditions.append(f"(a.starts_at, a.id) {sign} (${at}::timestamptz, ${at + 1}::uuid)")
             values += [place.at, place.id]
-        if session_id is not None:
-            values.append(session_id)
-            conditions.append(SIGNED_IN.format(len(values)))
+        if asker is not None:
+            at = len(values) + 1
+            values += [asker.session_id, asker.user_id, asker.role.value]
+            conditions.append(SIGNED_IN.format(at, at + 1, at + 2))
         rows = await self._session.fetch(listing(conditions, backwards=backwards), values)
         views = [view_of(query.scope.clinic_id, row) for row in rows]
         if backwards:

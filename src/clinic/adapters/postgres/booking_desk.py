@@ -5,13 +5,13 @@ from uuid import UUID
 
 from clinic.adapters.postgres.booking_queue import BookingQueue
 from clinic.adapters.postgres.hot import LOOK
-from clinic.adapters.postgres.rows import CLINIC_WIDTH, answer_of, clinic_of
+from clinic.adapters.postgres.rows import CLINIC_WIDTH, answer_of, clinic_of, is_proven
 from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
 from clinic.domain.errors import ClinicNotFound, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.people import Patient
+from clinic.domain.people import Actor, Patient
 from clinic.domain.slots import Slot, SlotState
 
 
@@ -28,11 +28,12 @@ class PostgresBookingDesk:
         slot_id: UUID,
         patient_id: UUID,
         request: IdempotentRequest | None,
-        session_id: UUID | None = None,
+        asker: Actor | None = None,
     ) -> BookingFacts:
         """Return what is committed now, in one round trip, which bookings share that look at the
         same time. Raises ClinicNotFound."""
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
+        session_id = asker.session_id if asker else None
         row = await self._session.ask(
             LOOK, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
         )
@@ -41,7 +42,7 @@ class PostgresBookingDesk:
         found = row[CLINIC_WIDTH:]
         doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = found[:7]
         patient, name, email, phone = found[7:11]
-        signed_in, full_until = found[17:]
+        full_until, *proven = found[17:]
         return BookingFacts(
             clinic=clinic_of(clinic_id, row[:CLINIC_WIDTH]),
             slot=None
@@ -61,7 +62,7 @@ class PostgresBookingDesk:
             stored=None
             if request is None or found[11] is None
             else answer_of(request, found[11:17]),
-            signed_in=session_id is None or signed_in,
+            signed_in=asker is None or is_proven(asker, proven),
             full_until=full_until,
         )
 

@@ -21,6 +21,7 @@ from clinic.adapters.postgres.rows import (
     exception_of,
     exception_values,
     free_slot_view,
+    is_proven,
     slot_of,
 )
 from clinic.adapters.postgres.sessions import Row, Session, driver_of
@@ -39,7 +40,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Doctor
+from clinic.domain.people import Actor, Doctor
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
@@ -75,23 +76,23 @@ class PostgresCalendarReader:
         return views
 
     async def glance(
-        self, query: SlotQuery, page: PageRequest, session_id: UUID | None = None
+        self, query: SlotQuery, page: PageRequest, asker: Actor | None = None
     ) -> Glance | None:
         """Return what `list_slots` would, read together with what others ask at the same time."""
         clinic_id, doctor_id = query.clinic_id, query.doctor_id
         assert doctor_id is not None
         span = (query.starts_from, query.starts_before)
+        session_id = asker.session_id if asker else None
         asked = (clinic_id, doctor_id, *span, page.one_more, session_id)
         row = await self._session.ask(GLANCE, asked)
         if row is None:
             return None
         clinic = clinic_of(clinic_id, row[:CLINIC_WIDTH])
-        signed_in, state = row[CLINIC_WIDTH], row[CLINIC_WIDTH + 1 :]
+        proven, state = row[CLINIC_WIDTH : CLINIC_WIDTH + 2], row[CLINIC_WIDTH + 2 :]
         free = FreeSlots(state, lambda: _unpacked(clinic_id, doctor_id, *state))
         doctor_name = state[0]
-        return Glance(
-            clinic, session_id is None or signed_in, None if doctor_name is None else free
-        )
+        signed_in = asker is None or is_proven(asker, proven)
+        return Glance(clinic, signed_in, None if doctor_name is None else free)
 
     async def _free(self, query: SlotQuery, page: PageRequest) -> Sequence[Row]:
         statement = free_slots(

@@ -24,15 +24,16 @@ _FULL_UNTIL = f"""(
     ORDER BY o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
 )"""
 _IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
-#: the session asked for still counts where `xu` is there
+#: the session asked for still counts where `xu` is there, for that user in that role
 _LIVE_SESSION = f"""LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
     AND x.revoked_at IS NULL
 LEFT JOIN users xu ON {_IS_USABLE}"""
-#: a condition: the session, a parameter, still counts at the clinic, $1. Answered once, since it is
-#: about no row.
+#: a condition: the session, its user and its role, three parameters, still count at the clinic, $1.
+#: Answered once, since it is about no row.
 SIGNED_IN = f"""EXISTS (
     SELECT FROM sessions x JOIN users xu ON {_IS_USABLE}
-    WHERE x.clinic_id = $1 AND x.id = ${{}} AND x.revoked_at IS NULL
+    WHERE x.clinic_id = $1 AND x.id = ${{}} AND x.user_id = ${{}} AND x.role = ${{}}
+      AND x.revoked_at IS NULL
 )"""
 
 #: booking's read for many bookings at once, as Gathering asks: clinics, slots, patients, principals
@@ -47,7 +48,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
                 s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, d.name,
                 p.user_id, pu.name, pu.email, pu.phone,
                 k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
-                xu.id IS NOT NULL, {_FULL_UNTIL}
+                {_FULL_UNTIL}, xu.id, xu.role
          FROM clinics c
          LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
          LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id
@@ -137,7 +138,7 @@ JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 #: of the doctor's slots, packed, whose bytes say whether anything has changed.
 GLANCE = f"""
 SELECT asked.number, {CLINIC_COLUMNS},
-       xu.id IS NOT NULL, d.name, d.specialty, free.*
+       xu.id, xu.role, d.name, d.specialty, free.*
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many,
                                    session_id, number)

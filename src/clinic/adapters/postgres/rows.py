@@ -15,7 +15,7 @@ from clinic.domain.clinic import Clinic, Policy, zone_named
 from clinic.domain.contact import Contact
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 from clinic.domain.notifications import Message
-from clinic.domain.people import Role
+from clinic.domain.people import Actor, Role
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.calendars import SlotView
 
@@ -65,6 +65,12 @@ def _clinic(
         notice_min, horizon_days, cancel_notice_min, hold_min, leads, max_open_appointments
     )
     return Clinic(clinic_id, name, zone, policy)
+
+
+def is_proven(actor: Actor, proven: AnyRow) -> bool:
+    """Say whether user and role of a session that counts, NULL without one, are the actor's."""
+    user_id, role = proven
+    return bool(user_id == actor.user_id and role == actor.role)
 
 
 def clinic_values(clinic: Clinic) -> Values:

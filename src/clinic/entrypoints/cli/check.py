@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
+from secrets import token_urlsafe
+
+import msgspec
 
 from clinic import bootstrap
 from clinic.bootstrap import Services
@@ -60,10 +63,10 @@ def _faults() -> Iterator[Fault]:
 def _hints(settings: Settings) -> Iterator[Fault]:
     if settings.environment == "production":
         return
-    if settings.secret == DEFAULT_SECRET:
+    if settings.secret == DEFAULT_SECRET and settings.database_url.startswith("memory:"):
         yield Fault(
             "CLINIC_SECRET is the default, which everybody knows",
-            "production refuses it; make one of your own",
+            "every database but memory:// refuses it; make one of your own",
             hint=True,
         )
     if settings.database_url.startswith("memory:"):
@@ -85,6 +88,9 @@ def _broker(settings: Settings) -> Iterator[Fault]:
 
 def _database(settings: Settings) -> Iterator[Fault]:
     variable = "CLINIC_DATABASE_URL"
+    if settings.secret == DEFAULT_SECRET:
+        # That is said already; the database is looked at all the same, and nothing is signed.
+        settings = msgspec.structs.replace(settings, secret=token_urlsafe())
     try:
         services = builder.get()(settings)
         counts = asyncio.run(_counts(services))

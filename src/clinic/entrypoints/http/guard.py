@@ -85,7 +85,7 @@ class Guard:
                 if b"authorization" in call.headers:
                     actor = self._actor_by_token(call)
                     if endpoint.checks_session:
-                        await self._check(call, await self._session_of(actor))
+                        await self._check(call, await self._session_of(actor), actor)
                 else:
                     actor = await self._actor_by_cookie(call)
             except NotSignedIn:
@@ -109,7 +109,7 @@ class Guard:
         """Look up the session of a request that was let in without; return the clinic, read with
         it. Raises NotSignedIn."""
         if call.known_clinic is None:
-            await self._check(call, await self._session_of(call.actor))
+            await self._check(call, await self._session_of(call.actor), call.actor)
         clinic = await call.clinic()
         call.clinics[clinic.id] = clinic
         return clinic
@@ -182,10 +182,17 @@ class Guard:
         assert actor.session_id is not None
         return self._services.store.sessions.find(actor.clinic_id, actor.session_id)
 
-    async def _check(self, call: "Call", found: SignedIn | None) -> Session:
-        """Return the session that was looked up, its clinic kept. Raises NotSignedIn."""
+    async def _check(
+        self, call: "Call", found: SignedIn | None, claimed: Actor | None = None
+    ) -> Session:
+        """Return the session that was looked up, its clinic kept.
+
+        Raises NotSignedIn, also where a token claims another user or role than the session's.
+        """
         sessions, clock = self._services.store.sessions, self._services.clock
         session = await find_session(found, sessions=sessions, clock=clock)
+        if claimed is not None and not session.is_of(claimed):
+            raise NotSignedIn()
         call.known_clinic = found.clinic if found else None
         return session
 

@@ -11,7 +11,7 @@ import pytest
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, EmailInUse, UserNotFound
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Patient, Role, Scope, User
+from clinic.domain.people import Actor, Patient, Role, Scope, User
 from clinic.domain.sessions import Session, SessionKind, SignedIn, hash_of
 from clinic.ports.accounts import Account
 from clinic.ports.appointments import AppointmentQuery
@@ -402,12 +402,24 @@ class AccountsContract(Contract, contract=True):
         session = await _session(store, world.clinic, user)
         in_a_former_role = await _session(store, world.clinic, user, role=Role.ADMIN)
 
-        assert await _counts(store, world, session.id)
+        assert await _counts(store, world, _asker(session))
         assert await _counts(store, world, None)
-        assert not await _counts(store, world, new_id())
-        assert not await _counts(store, world, in_a_former_role.id)
+        assert not await _counts(store, world, replace(_asker(session), session_id=new_id()))
+        assert not await _counts(store, world, replace(_asker(session), session_id=None))
+        assert not await _counts(store, world, _asker(in_a_former_role))
         await _revoke(store, user.id)
-        assert not await _counts(store, world, session.id)
+        assert not await _counts(store, world, _asker(session))
+
+    async def test_one_read_takes_a_session_for_its_own_user_and_role_alone(
+        self, store: Store
+    ) -> None:
+        world = await _world_with_an_appointment(store)
+        session = await _session(store, world.clinic, _user_of(world.patients[0]))
+        asker = _asker(session)
+
+        assert not await _counts(store, world, replace(asker, role=Role.ADMIN))
+        assert not await _counts(store, world, replace(asker, user_id=world.patients[1].id))
+        assert await _counts(store, world, asker)
 
     async def test_one_read_sees_that_the_user_was_disabled(self, store: Store) -> None:
         world = await _world_with_an_appointment(store)
@@ -417,13 +429,17 @@ class AccountsContract(Contract, contract=True):
             await unit.accounts.set_disabled_at(user.id, NOW)
             await unit.commit()
 
-        assert not await _counts(store, world, session.id)
+        assert not await _counts(store, world, _asker(session))
 
     async def test_one_read_takes_no_session_of_another_clinic(self, store: Store) -> None:
         world, other = await _world_with_an_appointment(store), await seed_world(store)
         session = await _session(store, other.clinic, _user_of(other.patients[0]))
 
-        assert not await _counts(store, world, session.id)
+        assert not await _counts(store, world, _asker(session))
+
+
+def _asker(session: Session) -> Actor:
+    return Actor(session.user_id, session.role, session.clinic_id, session_id=session.id)
 
 
 def _user_of(patient: Patient) -> User:
@@ -436,17 +452,17 @@ async def _world_with_an_appointment(store: Store) -> World:
     return world
 
 
-async def _counts(store: Store, world: World, session_id: UUID | None) -> bool:
+async def _counts(store: Store, world: World, asker: Actor | None) -> bool:
     """Return what booking's read, that of free slots and that of appointments say of the
     session."""
     slot, patient, doctor = world.slots[0], world.patients[0], world.doctor
-    facts = await store.desk.look(world.clinic.id, slot.id, patient.id, None, session_id)
+    facts = await store.desk.look(world.clinic.id, slot.id, patient.id, None, asker)
     query = SlotQuery(world.clinic.id, slot.starts_at, slot.ends_at, doctor_id=doctor.id)
-    glance = await store.calendars.glance(query, PageRequest(), session_id)
+    glance = await store.calendars.glance(query, PageRequest(), asker)
     assert glance is not None
     assert glance.signed_in == facts.signed_in
     appointments = AppointmentQuery(Scope(world.clinic.id))
-    listed = await store.appointments.list(appointments, PageRequest(), session_id)
+    listed = await store.appointments.list(appointments, PageRequest(), asker)
     assert bool(listed) == facts.signed_in
     return glance.signed_in
 

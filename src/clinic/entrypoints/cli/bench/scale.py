@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, cast
 
 import psycopg
@@ -279,7 +280,9 @@ class _OneConnection:
     """Services with one connection, open as long as the block runs."""
 
     def __init__(self, filled: Filled) -> None:
-        self._services = build(Settings(database_url=filled.app_url, pool_size=1))
+        self._services = build(
+            Settings(database_url=filled.app_url, pool_size=1, secret=token_urlsafe(48))
+        )
 
     async def __aenter__(self) -> Services:
         await self._services.store.open()
