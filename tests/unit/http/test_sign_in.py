@@ -249,6 +249,81 @@ async def test_a_cookie_that_is_not_ours_lets_nobody_in(api, cookie):
     assert (await me(api, {"cookie": cookie})).status_code == 401
 
 
+def the_session(reading):
+    return reading["cookie"].encode().partition(b"=")[2]
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        b"foo=x, %s=%s",
+        b"foo=x,%s=%s",
+        b"foo=x;%s=%s",
+        b"foo=x;  %s=%s",
+        b"foo=x;\t%s=%s",
+        b"foo=x; \xa0%s=%s",
+        b"foo=x; \x85%s=%s",
+        b'foo="x; %s=%s"',
+        b'foo=x; %s="%s"',
+        b"foo=x; %s =%s",
+        b"foo=x; %s= %s",
+        b"foo=x; %s==%s",
+        b"foo=%s=%s",
+        b"$Version=1; $%s=%s",
+        b"x%s=%s",
+    ],
+    ids=repr,
+)
+async def test_what_only_looks_like_the_session_cookie_is_none(api, ada, around):
+    reading, _ = await browser(api)
+    cookie = around % (NAME.encode(), the_session(reading))
+
+    answer = await me(api, [(b"cookie", cookie)])
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
+
+
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title], ids=str)
+async def test_the_cookies_name_has_one_spelling(api, ada, spelled):
+    reading, _ = await browser(api)
+    cookie = spelled(NAME).encode() + b"=" + the_session(reading)
+
+    assert (await me(api, [(b"cookie", cookie)])).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        [b"foo=x; %s"],
+        [b"%s; foo=x"],
+        [b'a="x; %s; b=y"'],
+        [b"a=1; b; =c; %s; d="],
+        [b"foo=x", b"%s", b"bar=y"],
+        [b"foo=a, b", b"%s"],
+    ],
+    ids=repr,
+)
+async def test_the_session_cookie_stands_among_others(api, ada, cookies):
+    reading, _ = await browser(api)
+    pairs = [(b"cookie", one.replace(b"%s", reading["cookie"].encode())) for one in cookies]
+
+    assert (await me(api, pairs)).status_code == 200
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["two headers", "one header"])
+@pytest.mark.parametrize("second", [b"", b"the same", b"another"], ids=repr)
+async def test_two_session_cookies_are_none(api, ada, apart, second):
+    reading, _ = await browser(api)
+    other, _ = await browser(api)
+    mine = reading["cookie"].encode()
+    values = {b"": NAME.encode() + b"=", b"the same": mine, b"another": other["cookie"].encode()}
+    both = [mine, values[second]]
+    pairs = [(b"cookie", one) for one in both] if apart else [(b"cookie", b"; ".join(both))]
+
+    assert (await me(api, pairs)).status_code == 401
+    assert (await me(api, pairs[::-1])).status_code == 401
+
+
 async def test_an_old_or_a_foreign_cookie_does_not_keep_anybody_from_registering(api, ada):
     reading, changing = await browser(api)
     await api.client.delete("/sessions", headers=changing)

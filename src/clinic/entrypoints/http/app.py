@@ -10,7 +10,7 @@ from litestar.connection import Request
 from litestar.exceptions import HTTPException
 
 from clinic.bootstrap import Services
-from clinic.domain.errors import ClinicError, NotFound, QuotaExceeded
+from clinic.domain.errors import ClinicError, NotFound
 from clinic.entrypoints.http import (
     account_mail,
     appointments,
@@ -39,9 +39,9 @@ from clinic.entrypoints.http.problems import (
     BadRequest,
     InternalError,
     MethodNotAllowed,
-    problem_reply,
 )
 from clinic.entrypoints.http.reply import Receive, Scope, Send
+from clinic.entrypoints.http.strays import stray_reply
 from clinic.entrypoints.http.tokens import Tokens
 
 #: the interface, in the order in which it is documented
@@ -134,13 +134,7 @@ class _Stray:
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self.refusal
-        try:
-            await self.call.guard.count_stray(self.call)
-        except QuotaExceeded as error:
-            refusal = error
-        call = self.call
-        reply = problem_reply(refusal, instance=call.path, request_id=call.request_id)
+        reply = await stray_reply(self.call, self.refusal)
         await reply(scope, receive, send)
 
 

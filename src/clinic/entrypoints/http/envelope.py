@@ -13,8 +13,10 @@ from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import CALL
 from clinic.entrypoints.http.guard import Guard
+from clinic.entrypoints.http.problems import BadRequest
 from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Headers, Message, Receive, Scope, Send
+from clinic.entrypoints.http.strays import stray_reply
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -33,6 +35,10 @@ _DEFAULTS_OF_PAGES: Headers = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
+#: who asks, from where, and what is sent: two of one of these are a forgery or a fault
+_ONCE = frozenset(
+    b"authorization content-length content-type host origin sec-fetch-site x-csrf-token".split()
+)
 _DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS_OF_PAGES)
 # Whoever has the rest keeps the headers that came with it.
 _DEFAULTS_OF_304: Headers = [_NO_STORE]
@@ -67,7 +73,10 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = _by_name(scope["headers"])
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        refusal = None
+        if len(headers) != len(scope["headers"]):
+            headers, refusal = _joined(scope["headers"])
         request_id = headers.get(b"x-request-id", b"")
         if not (request_id and _SANE_ID.fullmatch(request_id)):
             request_id = b"%b-%x" % (self._process, next(self._numbers))
@@ -95,21 +104,34 @@ class Envelope:
             return send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            if refusal is None:
+                await self._app(scope, receive, send_with_headers)
+            else:
+                reply = await stray_reply(call, refusal)
+                await reply(scope, receive, send_with_headers)
         finally:
             # Else each would hold the other until a collection finds them.
             del scope[CALL]
             self._log.add(call, status, time.perf_counter() - started)
 
 
-def _by_name(pairs: Headers) -> dict[bytes, bytes]:
-    """Return headers by their names; the values of one that stands several times as one list."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        found = {}
-        for name, value in pairs:
-            found[name] = found[name] + b", " + value if name in found else value
-    return found
+def _joined(pairs: Headers) -> tuple[dict[bytes, bytes], BadRequest | None]:
+    """Return headers by their names, where some stand several times: their values as one list.
+
+    And the refusal of those that may stand once only; the first one counts until then.
+    """
+    found: dict[bytes, bytes] = {}
+    refusal = None
+    for name, value in pairs:
+        if name not in found:
+            found[name] = value
+        elif name in _ONCE:
+            title = name.decode().title()
+            refusal = BadRequest(f"Send {title} once.", pointer=title)
+        else:
+            # HTTP/2 clients send cookies one by one (RFC 9113, 8.2.3).
+            found[name] += (b"; " if name == b"cookie" else b", ") + value
+    return found, refusal
 
 
 def _dressed(there: Headers, status: int, call: Call, request_id: bytes) -> Headers:
