@@ -86,11 +86,61 @@ async def test_a_database_that_does_not_answer_is_not_ready(api, accident, monke
     assert live.status_code == 200
 
 
+class Database:
+    """Counts how often it is asked whether it is ready; answers when it is let."""
+
+    def __init__(self, *, is_ready):
+        self.is_ready = is_ready
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.is_asked = asyncio.Event()
+
+    async def check_ready(self):
+        self.asked += 1
+        self.is_asked.set()
+        await self.may_answer.wait()
+        if not self.is_ready:
+            raise TemporaryFailure
+
+
+@pytest.mark.parametrize(("is_ready", "status"), [(True, 200), (False, 503)])
+async def test_readiness_asks_the_database_once_for_all_who_ask_at_the_time(api, is_ready, status):
+    database = Database(is_ready=is_ready)
+    swap_readers(api, check_ready=database.check_ready)
+
+    asking = [asyncio.create_task(api.client.get("/health/ready")) for _ in range(50)]
+    await database.is_asked.wait()
+    # One who hangs up takes nobody's answer away.
+    asking.pop(0).cancel()
+    database.may_answer.set()
+    answers = [*await asyncio.gather(*asking), await api.client.get("/health/ready")]
+
+    assert [answer.status_code for answer in answers] == [status] * 50
+    assert database.asked == 1
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+async def test_readiness_asks_again_when_its_answer_is_old(api, is_ready, monkeypatch):
+    monkeypatch.setattr("clinic.entrypoints.http.health.KEEP_S", 0.0)
+    database = Database(is_ready=is_ready)
+    database.may_answer.set()
+    swap_readers(api, check_ready=database.check_ready)
+    first = await api.client.get("/health/ready")
+
+    database.is_ready = not is_ready
+    second = await api.client.get("/health/ready")
+
+    assert {first.status_code, second.status_code} == {200, 503}
+    assert database.asked == 2
+
+
 async def test_a_process_that_shuts_down_is_not_ready():
     services = in_memory(clock=FixedClock(NOW), settings=Settings(log_level="error"))
     app = create_app(services)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://x") as one:
+        # An answer that is kept keeps nobody from turning.
+        assert (await one.get("/health/ready")).status_code == 200
         app.state.draining = True
 
         answer = await one.get("/health/ready")

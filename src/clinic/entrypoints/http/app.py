@@ -101,6 +101,7 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         logging_config=None,
     )
     app.state.draining = False
+    app.state.readiness = health.Readiness(services)
     # All that is mounted, for whoever looks through it.
     app.state.endpoints = endpoints
     authenticator = Authenticator(settings)

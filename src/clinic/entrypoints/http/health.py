@@ -1,9 +1,11 @@
 """Health: for whoever starts, stops and balances the service."""
 
 import asyncio
+import time
 
 import msgspec
 
+from clinic.bootstrap import Services
 from clinic.domain.errors import TemporaryFailure
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
@@ -11,9 +13,38 @@ from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import HealthOut
 
 READY_WITHIN_S = 1.0
+#: how long an answer of the database serves everybody who asks this process
+KEEP_S = 1.0
 _encode = msgspec.json.Encoder().encode
 _LIVE = _encode(HealthOut("live"))
 _READY = _encode(HealthOut("ready"))
+
+
+class Readiness:
+    """Asks the database at most once in KEEP_S, however many ask: health is not limited."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._asked: asyncio.Task[None] | None = None
+        self._answered_s = 0.0
+
+    async def check(self) -> None:
+        """Return if the database answered within a second. Raises TemporaryFailure."""
+        asked = self._asked
+        if asked is None or (asked.done() and time.monotonic() - self._answered_s >= KEEP_S):
+            asked = self._asked = asyncio.create_task(self._ask(), name="readiness")
+            # Whoever asked may have gone by then.
+            asked.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(asked)
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await self._services.store.check_ready()
+        except TimeoutError:
+            raise TemporaryFailure("The database did not answer in time.") from None
+        finally:
+            self._answered_s = time.monotonic()
 
 
 @endpoint(
@@ -42,13 +73,10 @@ async def get_live(call: Call) -> Reply:
 )
 async def get_ready(call: Call) -> Reply:
     """The database answers within a second with the right schema, and no shutdown has begun."""
-    if call.scope["litestar_app"].state.draining:
+    state = call.scope["litestar_app"].state
+    if state.draining:
         raise TemporaryFailure("This process is shutting down.")
-    try:
-        async with asyncio.timeout(READY_WITHIN_S):
-            await call.services.store.check_ready()
-    except TimeoutError:
-        raise TemporaryFailure("The database did not answer in time.") from None
+    await state.readiness.check()
     return Reply(200, _READY)
 
 
