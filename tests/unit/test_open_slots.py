@@ -1,14 +1,25 @@
 """Opening the slots of every doctor: two at a time, each whole or not at all."""
 
 import asyncio
+from datetime import time, timedelta
+from typing import Any
 
 import pytest
 
 from clinic.bootstrap import in_memory
+from clinic.domain.availability import day_interval
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.people import Actor, Role
 from clinic.testing import FixedClock, an_availability, seed_clinic, seed_doctor
-from clinic.testing.builders import NOW
+from clinic.testing.builders import NOW, an_exception
+from clinic.usecases.change_hours import (
+    HoursPatch,
+    add_availability,
+    add_exception,
+    change_availability,
+    delete_availability,
+    delete_exception,
+)
 from clinic.usecases.open_slots import AT_ONCE, open_slots
 from clinic.usecases.transactions import Transactions
 
@@ -96,3 +107,49 @@ async def test_failure_ends_the_opening_and_leaves_whole_calendars(hospital) -> 
     # The two before it are done, and nothing of it or of the one beside it.
     assert sorted(map(bool, told)) == [False, False, True, True, True]
     assert len(set(told)) == 2
+
+
+async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
+    services = in_memory(clock=FixedClock(NOW))
+    store = services.store
+    clinic = await seed_clinic(store)
+    doctor = await seed_doctor(store, clinic)
+    hours = an_availability(doctor, weekdays=(1,))
+    doing: dict[str, Any] = {
+        "transactions": services.transactions,
+        "clock": services.clock,
+        "new_id": services.new_id,
+        "actor": Actor(services.new_id(), Role.ADMIN, clinic.id),
+    }
+    knowing = {**doing, "calendars": store.calendars}
+    today = clinic.local_date(NOW)
+    far = today + timedelta(days=clinic.policy.horizon_days + 60)
+    last_monday = far - timedelta(days=far.isoweekday() - 1)
+
+    async def times() -> list[time]:
+        """Return when the slots of that Monday start."""
+        day = day_interval(last_monday, clinic.zone)
+        async with store.begin() as unit:
+            found = await unit.calendars.slots_between(
+                clinic.id, doctor.id, day.starts_at, day.ends_at
+            )
+        return [slot.starts_at.astimezone(clinic.zone).time() for slot in found]
+
+    await add_availability(hours, **doing)
+    assert await times() == []
+    await open_slots(people=store.people, doctor_id=doctor.id, until=far, **doing)
+    assert await times() == [time(9), time(9, 30), time(10), time(10, 30)]
+
+    await change_availability(hours.id, HoursPatch(start=time(10)), **knowing)
+    assert await times() == [time(10), time(10, 30)]
+
+    off = an_exception(doctor, last_monday)
+    await add_exception(off, **doing)
+    assert await times() == []
+    # The Monday before is the last one now, so that what is beyond it is opened by asking.
+    await delete_exception(off.id, **knowing)
+    await open_slots(people=store.people, doctor_id=doctor.id, until=far, **doing)
+    assert await times() == [time(10), time(10, 30)]
+
+    await delete_availability(hours.id, **knowing)
+    assert await times() == []

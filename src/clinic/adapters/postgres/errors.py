@@ -53,9 +53,14 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
 #: another try may go through: two transactions met
 _GAVE_WAY = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
 #: what the server says when it is going, coming, full, or only a copy
-_OUTAGE_SQLSTATES = re.compile(r"08...|53...|57P0.|57014|25P03|25P04|25006|58...")
-#: the connection broke, or the server ended it
-_LOST_SQLSTATES = re.compile(r"08...|57P0[12]")
+_OUTAGE_SQLSTATES = re.compile(r"08...|53...|57P0.|57014|25P03|25P04|25006|40003|58...")
+#: the connection broke, the server ended it, or nobody can say what became of the statement
+_LOST_SQLSTATES = re.compile(r"08...|57P0[12]|40003")
+#: an error of this severity ends the connection, a commit's as well: the log of a commit that was
+#: not confirmed may be on disk all the same
+_ENDING = frozenset({"FATAL", "PANIC"})
+#: these end a connection too, but only while it does nothing
+_IDLE_SQLSTATES = frozenset({"25P03", "57P05"})
 _PLACEMENT_SUFFIX = re.compile(r"_\d+$")
 
 
@@ -91,9 +96,10 @@ def meaning_at_commit(error: psycopg.Error) -> ClinicError | None:
     Whoever loses the connection then cannot know whether the server had done it.
     """
     sqlstate = error.sqlstate
-    if sqlstate is None and _is_of_connection(error):
-        return OutcomeUnknown()
-    if sqlstate is not None and _LOST_SQLSTATES.fullmatch(sqlstate):
+    if sqlstate is None:
+        return OutcomeUnknown() if _is_of_connection(error) else meaning_of(error)
+    is_ended = error.diag.severity_nonlocalized in _ENDING and sqlstate not in _IDLE_SQLSTATES
+    if is_ended or _LOST_SQLSTATES.fullmatch(sqlstate):
         return OutcomeUnknown()
     return meaning_of(error)
 

@@ -9,17 +9,19 @@ from contextlib import asynccontextmanager
 
 from clinic.adapters.postgres.hot_connection import Row
 from clinic.adapters.postgres.sessions import PooledSession
-from clinic.domain.errors import TemporaryFailure
+from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 
 
 @asynccontextmanager
-async def within(timeout_s: float) -> AsyncIterator[None]:
-    """Raise TemporaryFailure when what is inside takes longer."""
+async def within(
+    timeout_s: float, *, otherwise: type[TemporaryFailure] = TemporaryFailure
+) -> AsyncIterator[None]:
+    """Raise `otherwise` when what is inside takes longer."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError as error:
-        raise TemporaryFailure() from error
+        raise otherwise() from error
 
 
 class PatientSession:
@@ -35,6 +37,9 @@ class PatientSession:
             return await self._session.fetch(query, parameters)
 
     async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a statement in PostgreSQL's own words that writes."""
-        async with within(self._timeout_s):
+        """Return the rows of a statement in PostgreSQL's own words that writes.
+
+        Raises OutcomeUnknown when there is no answer in time.
+        """
+        async with within(self._timeout_s, otherwise=OutcomeUnknown):
             return await self._session.execute(query, parameters)

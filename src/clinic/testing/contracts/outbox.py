@@ -23,6 +23,7 @@ from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     World,
     a_booking,
+    a_move,
     a_status_change,
     new_id,
     seed_change,
@@ -291,6 +292,13 @@ class OutboxContract(Contract, contract=True):
 
         assert not await store.outbox.begin_sending(claim, lease=LEASE)
 
+    async def test_begin_sending_after_a_move_is_refused(self, store: Store) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+        await seed_change(store, a_move(sent.world.clinic, sent.appointment, sent.world.slots[-1]))
+
+        assert not await store.outbox.begin_sending(claim, lease=LEASE)
+
     async def test_begin_sending_after_a_confirmation_is_allowed(self, store: Store) -> None:
         sent = await seed_message(store)
         claim = await claimed(store, sent)
@@ -301,6 +309,24 @@ class OutboxContract(Contract, contract=True):
         assert await store.outbox.begin_sending(claim, lease=LEASE)
 
     # --- how it ends
+
+    async def test_claim_that_another_has_taken_over_can_end_nothing(self, store: Store) -> None:
+        sent = await seed_message(store)
+        lost = await claimed(store, sent, lease=SHORT)
+        await asyncio.sleep(SHORT.total_seconds() * 3)
+        held = await claimed(store, sent)
+        outbox = store.outbox
+
+        assert not await outbox.begin_sending(lost, lease=LEASE)
+        assert not await outbox.retry_later(lost, after=-AGO, error="late", ambiguous=True)
+        assert not await outbox.set_aside(lost, error="late", ambiguous=True)
+        assert not await outbox.discard(lost)
+        assert not await outbox.finish(lost, a_record(lost, Outcome.FAILED))
+
+        assert await outbox.begin_sending(held, lease=LEASE)
+        (view,) = await views_of(store, sent)
+        assert (view.status, view.attempts, view.error) == (OutboxState.SENDING, 2, None)
+        assert await outbox.finish(held, a_record(held))
 
     async def test_finish_moves_the_message_into_the_log(self, store: Store) -> None:
         sent = await seed_message(store)

@@ -1,0 +1,224 @@
+"""What a request is answered when PostgreSQL refuses, gives up or goes away in the middle of it."""
+
+import asyncio
+from contextlib import contextmanager
+
+import httpx
+import msgspec
+import psycopg
+import pytest
+
+from clinic.bootstrap import build
+from clinic.entrypoints.http.app import create_app
+
+#: what the application's role may not look up by itself
+FAULTS = """
+CREATE TABLE fault (sqlstate text);
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public
+AS $$
+DECLARE code text := (SELECT sqlstate FROM fault);
+BEGIN
+    IF code IS NOT NULL THEN
+        RAISE EXCEPTION 'a secret of the database' USING ERRCODE = code;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(14);
+    RETURN NULL;
+END $$;
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep(60);
+    RETURN NULL;
+END $$;
+"""
+AT_ONCE = "CREATE TRIGGER faulty AFTER INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION "
+AT_COMMIT = (
+    "CREATE CONSTRAINT TRIGGER faulty AFTER INSERT OR UPDATE ON {table}"
+    " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "
+)
+#: disk full, out of memory, too many connections, a server that is only a copy by now, a statement
+#: that was called off, one that starts or fails to read its files; and two changes that met
+REFUSALS = {
+    "53100": "temporary_failure",
+    "53200": "temporary_failure",
+    "53300": "temporary_failure",
+    "25006": "temporary_failure",
+    "57014": "temporary_failure",
+    "57P03": "temporary_failure",
+    "58030": "temporary_failure",
+    "40001": "transaction_aborted",
+    "40P01": "transaction_aborted",
+    "55P03": "transaction_aborted",
+}
+KEY = {"idempotency-key": "key-of-a-registration"}
+PASSWORD = "seven quiet otters"
+
+
+@pytest.fixture
+def owner(postgres_urls):
+    with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
+        owner.execute(FAULTS)
+        yield owner
+
+
+class Doors:
+    """One request for each way in which changes are written, and what it would change."""
+
+    def __init__(self, api, owner):
+        self._api, self._owner = api, owner
+
+    async def prepare(self):
+        booked = await self._api.send("POST", "/appointments", self._slot(0))
+        self._path = booked.headers["location"]
+
+    def _slot(self, number):
+        return {"slotId": str(self._api.slots[number].id)}
+
+    async def book(self):
+        """By one statement, which commits by itself."""
+        return await self._api.send("POST", "/appointments", self._slot(1))
+
+    async def book_together(self):
+        """By one statement for those that come while another is being written."""
+        answers = await asyncio.gather(
+            *(self._api.send("POST", "/appointments", self._slot(n), who=n) for n in range(1, 4))
+        )
+        assert len({(each.status_code, each.json()["code"]) for each in answers}) == 1
+        return answers[-1]
+
+    async def move(self):
+        """By a transaction of several statements."""
+        return await self._api.send(
+            "PATCH", self._path, self._slot(2), headers={"if-match": "*"}, key="k" * 20
+        )
+
+    async def register(self):
+        body = {"name": "Noor", "email": "noor@example.org", "password": PASSWORD}
+        return await self._api.client.post("/users", json=body, headers=KEY)
+
+    def rows(self):
+        """Return all that these requests write to."""
+        tables = (
+            "appointments",
+            "slots",
+            "audit_appointment",
+            "notification_outbox",
+            "idempotency_keys",
+            "users",
+            "sessions",
+        )
+        return [self._owner.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in tables]
+
+
+@pytest.fixture
+async def doors(api, owner):
+    doors = Doors(api, owner)
+    await doors.prepare()
+    return doors
+
+
+TABLES = {
+    "book": "appointments",
+    "book_together": "appointments",
+    "move": "appointments",
+    "register": "users",
+}
+
+
+@contextmanager
+def faulty(owner, when, door, function):
+    owner.execute(when.format(table=TABLES[door]) + function + "()")
+    try:
+        yield
+    finally:
+        owner.execute(f"DROP TRIGGER faulty ON {TABLES[door]}")
+
+
+@pytest.mark.parametrize("when", [AT_ONCE, AT_COMMIT], ids=["at once", "at commit"])
+async def test_what_the_server_cannot_do_now_changes_nothing_and_may_be_sent_again(
+    api, owner, doors, when
+):
+    before = doors.rows()
+    for door in ("book", "move"):
+        with faulty(owner, when, door, "fail"):
+            for sqlstate, code in REFUSALS.items():
+                owner.execute("DELETE FROM fault")
+                owner.execute("INSERT INTO fault VALUES (%s)", [sqlstate])
+
+                answer = await getattr(doors, door)()
+
+                told = (door, sqlstate, answer.status_code, answer.json()["code"])
+                assert told == (door, sqlstate, 503, code)
+                assert answer.headers["retry-after"] == "1"
+                assert "secret" not in answer.text
+            assert doors.rows() == before
+        assert (await getattr(doors, door)()).status_code in (200, 201)
+        before = doors.rows()
+
+
+async def test_statement_that_takes_too_long_changes_nothing(api, owner, doors):
+    settings = api.services.settings
+    hurried = f"{settings.database_url}?options=-c%20statement_timeout%3D100"
+    assert "?" not in settings.database_url
+    app = create_app(build(msgspec.structs.replace(settings, database_url=hurried)))
+    before = doors.rows()
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
+            api.client = client
+            for door in ("book", "move", "register"):
+                with faulty(owner, AT_ONCE, door, "dawdle"):
+                    answer = await getattr(doors, door)()
+
+                assert (answer.status_code, answer.json()["code"]) == (503, "temporary_failure")
+                assert answer.headers["retry-after"] == "1"
+    assert doors.rows() == before
+
+
+@pytest.mark.parametrize("door", TABLES)
+async def test_server_that_ends_the_connection_at_the_commit_leaves_open_what_became_of_it(
+    owner, doors, door, end_waiting
+):
+    with faulty(owner, AT_COMMIT, door, "wait"):
+        answer = await end_waiting(getattr(doors, door))
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "outcome_unknown")
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("door", ["move", "register"])
+async def test_server_that_ends_the_connection_before_the_commit_has_changed_nothing(
+    owner, doors, door, end_waiting
+):
+    before = doors.rows()
+
+    with faulty(owner, AT_ONCE, door, "wait"):
+        answer = await end_waiting(getattr(doors, door))
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "temporary_failure")
+    assert doors.rows() == before
+
+
+@pytest.fixture
+def end_waiting(postgres_server, postgres_urls):
+    """Return a function that sends a request and has the server end whoever waits in it."""
+    url = postgres_server.url(postgres_urls.name, "superuser")
+
+    async def end(send):
+        with psycopg.connect(url) as holder, psycopg.connect(url, autocommit=True) as other:
+            holder.execute("SELECT pg_advisory_xact_lock(14)")
+            request = asyncio.create_task(send())
+            async with asyncio.timeout(10):
+                while not request.done():
+                    other.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE wait_event = 'advisory' AND datname = %s",
+                        [postgres_urls.name],
+                    )
+                    await asyncio.sleep(0.02)
+            return await request
+
+    return end
