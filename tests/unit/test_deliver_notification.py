@@ -143,7 +143,9 @@ async def test_unwanted_reminder_is_discarded_and_a_confirmation_is_not(office) 
     )
     nothing = Preferences(opted_out=frozenset({"reminder"}))
     for sent in (reminder, confirmation):
-        await office.store.outbox.choose(key[0], sent.appointment.patient_id, nothing)
+        async with office.store.begin() as unit:
+            await unit.messages.choose(key[0], sent.appointment.patient_id, nothing)
+            await unit.commit()
 
     assert await office.deliver(reminder) is Delivered.DISCARDED
     assert await office.deliver(confirmation) is Delivered.SENT

@@ -135,15 +135,6 @@ class Outbox(Protocol):
         """Make the message a dead letter; False as in `finish`."""
         ...
 
-    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
-        """Make a dead letter pending, due now, with no attempts, to be published anew; False when
-        it is none."""
-        ...
-
-    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
-        """Move a dead letter into the log as failed; False when it is none."""
-        ...
-
     async def drop_expired(self, *, limit: int) -> int:
         """Move up to `limit` dead letters past their expiry into the log as failed."""
         ...
@@ -164,10 +155,6 @@ class Outbox(Protocol):
         """Return what this person chose at this clinic; the defaults when nothing."""
         ...
 
-    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
-        """Keep what this person chose at this clinic. Raises NotFound for an unknown person."""
-        ...
-
 
 class Messages(Protocol):
     """The outbox inside a unit of work."""
@@ -175,4 +162,17 @@ class Messages(Protocol):
     async def add(self, messages: Sequence[Message]) -> None:
         """Add messages that no appointment's change calls for; a day sheet that is there already
         is left as it is."""
+        ...
+
+    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
+        """Keep what this person chose at this clinic. Raises NotFound for an unknown person."""
+        ...
+
+    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+        """Make a dead letter pending, due now, with no attempts, to be published again; False when
+        it is none."""
+        ...
+
+    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+        """Move a dead letter into the log as failed; False when it is none."""
         ...

@@ -4,7 +4,7 @@ Mail scanners open every link they find, so opening must never act.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,9 +17,10 @@ from clinic.domain.people import Actor, Role, Scope
 from clinic.domain.status import Status
 from clinic.ports.calendars import SlotView
 from clinic.ports.clock import Clock, IdSource
-from clinic.ports.unit_of_work import Store
+from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.change_appointment import change_status, reschedule
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.choose_notifications import keep_choice
+from clinic.usecases.transactions import Commits, Transactions
 
 #: slots that a page offers to move into
 CHOICES = 8
@@ -132,15 +133,39 @@ async def open_unsubscribe(*, signer: LinkSigner, clock: Clock, token: str) -> t
     return link, families[link.version]
 
 
-async def unsubscribe(*, store: Store, signer: LinkSigner, clock: Clock, token: str) -> str:
-    """Stop one kind of optional messages to one person, and return it. Raises LinkInvalid."""
+async def unsubscribe(
+    *,
+    store: Store,
+    transactions: Commits[None],
+    signer: LinkSigner,
+    clock: Clock,
+    new_id: IdSource,
+    token: str,
+    request_id: str | None = None,
+    ip: str | None = None,
+) -> str:
+    """Stop one kind of optional messages to one person, as that person, and return it; doing it
+    twice changes nothing more. Raises LinkInvalid."""
     link, family = await open_unsubscribe(signer=signer, clock=clock, token=token)
-    chosen = await store.outbox.preferences(link.clinic_id, link.subject_id)
-    await store.outbox.choose(
-        link.clinic_id,
-        link.subject_id,
-        Preferences(chosen.language, chosen.channel, chosen.opted_out | {family}),
-    )
+
+    async def work(unit: UnitOfWork) -> None:
+        account = await unit.accounts.lock(link.subject_id)
+        if account is None:
+            raise LinkInvalid()
+        chosen = await store.outbox.preferences(link.clinic_id, link.subject_id)
+        if family in chosen.opted_out:
+            return
+        await keep_choice(
+            unit,
+            replace(chosen, opted_out=chosen.opted_out | {family}),
+            actor=Actor(link.subject_id, account.user.role, link.clinic_id, request_id, ip),
+            action="unsubscribe",
+            detail={"family": family},
+            clock=clock,
+            new_id=new_id,
+        )
+
+    await transactions.run(work)
     return family
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from clinic.domain.audit import event_by
+from clinic.domain.audit import AuditEvent, event_by
 from clinic.domain.deliveries import OutboxState, Outcome
 from clinic.domain.errors import AppointmentNotFound, EndBeforeStart, NotificationNotFound
 from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
@@ -74,7 +74,6 @@ async def read_notification(
 
 async def retry_notification(
     *,
-    outbox: Outbox,
     transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
@@ -84,14 +83,19 @@ async def retry_notification(
 ) -> None:
     """Send a dead letter on its way again. Raises PermissionDenied, NotificationNotFound."""
     permit(actor, Operation.CHANGE_CLINIC)
-    if not await outbox.revive(actor.clinic_id, notification_id):
-        raise NotificationNotFound()
-    await _note("retry_notification", transactions, clock, new_id, actor, notification_id, reason)
+
+    async def work(unit: UnitOfWork) -> None:
+        if not await unit.messages.revive(actor.clinic_id, notification_id):
+            raise NotificationNotFound()
+        await unit.events.add(
+            _event("retry_notification", clock, new_id, actor, notification_id, reason)
+        )
+
+    await transactions.run(work)
 
 
 async def drop_notification(
     *,
-    outbox: Outbox,
     transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
@@ -101,37 +105,37 @@ async def drop_notification(
 ) -> None:
     """Log a dead letter as failed for good. Raises PermissionDenied, NotificationNotFound."""
     permit(actor, Operation.CHANGE_CLINIC)
-    dropped = await outbox.drop(
-        actor.clinic_id, notification_id, reason=reason or "dropped by an administrator"
-    )
-    if not dropped:
-        raise NotificationNotFound()
-    await _note("drop_notification", transactions, clock, new_id, actor, notification_id, reason)
+
+    async def work(unit: UnitOfWork) -> None:
+        dropped = await unit.messages.drop(
+            actor.clinic_id, notification_id, reason=reason or "dropped by an administrator"
+        )
+        if not dropped:
+            raise NotificationNotFound()
+        await unit.events.add(
+            _event("drop_notification", clock, new_id, actor, notification_id, reason)
+        )
+
+    await transactions.run(work)
 
 
-async def _note(
+def _event(
     action: str,
-    transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
     notification_id: UUID,
     reason: str | None,
-) -> None:
-    async def work(unit: UnitOfWork) -> None:
-        await unit.events.add(
-            event_by(
-                actor,
-                action,
-                "notification",
-                notification_id,
-                now=clock.now(),
-                event_id=new_id(),
-                reason=reason,
-            )
-        )
-
-    await transactions.run(work)
+) -> AuditEvent:
+    return event_by(
+        actor,
+        action,
+        "notification",
+        notification_id,
+        now=clock.now(),
+        event_id=new_id(),
+        reason=reason,
+    )
 
 
 def _place(view: NotificationView) -> Keyset:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
@@ -9,7 +10,15 @@ import psycopg
 import pytest
 
 from clinic.bootstrap import build
+from clinic.domain.deliveries import OutboxState, Preferences
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.notifications import OPTIONAL, REMINDER
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Actor, Role, Scope
 from clinic.entrypoints.http.app import create_app
+from clinic.ports.outbox import NotificationQuery
+from clinic.usecases.read_notifications import drop_notification, retry_notification
 
 #: what the application's role may not look up by itself
 FAULTS = """
@@ -222,3 +231,44 @@ def end_waiting(postgres_server, postgres_urls):
             return await request
 
     return end
+
+
+async def test_what_cannot_be_audited_is_not_done_to_messages(api, owner, doors):
+    services, patient = api.services, api.patients[0]
+    store, signer = services.store, LinkSigner(services.settings.secret)
+    view = (await store.outbox.list(NotificationQuery(Scope(api.clinic_id)), PageRequest()))[0]
+    owner.execute("UPDATE notification_outbox SET next_at = now() WHERE id = %s", [view.message.id])
+    key = (api.clinic_id, view.message.id)
+    claim = await store.outbox.claim(*key, token=services.new_id(), lease=timedelta(minutes=1))
+    await store.outbox.set_aside(claim, error="enough", ambiguous=False)
+    expires_at = datetime.now(UTC) + timedelta(days=1)
+    topic = OPTIONAL[REMINDER]
+    link = Link(Purpose.UNSUBSCRIBE, api.clinic_id, patient.id, topic, expires_at)
+    choice = {"language": "de", "channel": "email", "optedOut": []}
+    admin = {
+        "transactions": services.transactions,
+        "clock": services.clock,
+        "new_id": services.new_id,
+        "actor": Actor(services.new_id(), Role.ADMIN, api.clinic_id),
+        "notification_id": view.message.id,
+    }
+    owner.execute("INSERT INTO fault VALUES ('53100')")
+    owner.execute(AT_ONCE.format(table="audit_event") + "fail()")
+
+    chosen = await api.send("PUT", "/users/me/notification-preferences", choice)
+    left = await api.client.post(f"/unsubscribe/{signer.sign(link)}")
+    for change in (retry_notification, drop_notification):
+        with pytest.raises(TemporaryFailure):
+            await change(**admin)
+
+    assert (chosen.status_code, left.status_code) == (503, 503)
+    assert await store.outbox.preferences(api.clinic_id, patient.id) == Preferences()
+    assert (await store.outbox.get(*key)).status is OutboxState.DEAD
+    owner.execute("DELETE FROM fault")
+    assert (await api.client.post(f"/unsubscribe/{signer.sign(link)}")).status_code == 200
+    await retry_notification(**admin)
+    told = owner.execute("SELECT action, entity, entity_id, actor_id FROM audit_event ORDER BY at")
+    assert told.fetchall()[-2:] == [
+        ("unsubscribe", "notification_preferences", patient.id, patient.id),
+        ("retry_notification", "notification", view.message.id, admin["actor"].user_id),
+    ]

@@ -60,7 +60,6 @@ class MemoryOutbox:
         self._rows: dict[Key, _Row] = {}
         self._seen: set[UUID] = set()
         self._log: dict[Key, tuple[Record, datetime]] = {}
-        self._chosen: dict[Key, Preferences] = {}
         self.now: Callable[[], datetime] = _now
 
     async def publish(self, hand_over: HandOver, *, limit: int) -> int:
@@ -182,20 +181,22 @@ class MemoryOutbox:
         self._let_go(row, error, ambiguous=ambiguous)
         return True
 
-    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+    def revive(self, clinic_id: UUID, message_id: UUID) -> None:
+        """Send a dead letter on its way again; at the commit of a unit of work."""
         row = self._dead(clinic_id, message_id)
-        if row is None:
-            return False
-        row.state, row.next_at, row.attempts = OutboxState.PENDING, self.now(), 0
-        row.published_at = None
-        return True
+        if row is not None:
+            row.state, row.next_at, row.attempts = OutboxState.PENDING, self.now(), 0
+            row.published_at = None
 
-    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+    def drop(self, clinic_id: UUID, message_id: UUID, reason: str) -> None:
+        """Log a dead letter as failed; at the commit of a unit of work."""
         row = self._dead(clinic_id, message_id)
-        if row is None:
-            return False
-        self._end(row, _failed(row, reason))
-        return True
+        if row is not None:
+            self._end(row, _failed(row, reason))
+
+    def is_dead(self, clinic_id: UUID, message_id: UUID) -> bool:
+        """Say whether this is a dead letter."""
+        return self._dead(clinic_id, message_id) is not None
 
     async def drop_expired(self, *, limit: int) -> int:
         now = self.now()
@@ -228,12 +229,7 @@ class MemoryOutbox:
         )
 
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
-        return self._chosen.get((clinic_id, user_id), Preferences())
-
-    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
-        if self._tables.users.get(user_id) is None or self._tables.clinics.get(clinic_id) is None:
-            raise NotFound()
-        self._chosen[clinic_id, user_id] = preferences
+        return preferences_of(self._tables, clinic_id, user_id)
 
     @property
     def _tables(self) -> Tables:
@@ -293,7 +289,7 @@ class MemoryOutbox:
             user.name,
             user.email,
             user.phone,
-            self._chosen.get((clinic_id, user.id), Preferences()),
+            preferences_of(self._tables, clinic_id, user.id),
             credentials.password_hash,
             credentials.link_version,
             credentials.email_verified_at is not None,
@@ -364,8 +360,9 @@ def _failed(row: _Row, error: str) -> Record:
 class MemoryMessages:
     """The outbox inside a unit of work."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, outbox: MemoryOutbox) -> None:
         self._transaction = transaction
+        self._outbox = outbox
 
     async def add(self, messages: Sequence[Message]) -> None:
         tables = self._transaction.tables
@@ -378,3 +375,35 @@ class MemoryMessages:
             ):
                 continue
             tables.messages.put(message.id, message)
+
+    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
+        tables = self._transaction.tables
+        if tables.users.get(user_id) is None or tables.clinics.get(clinic_id) is None:
+            self._transaction.fail(NotFound())
+        await self._transaction.lock(("preferences", clinic_id, user_id))
+        tables.preferences.put((clinic_id, user_id), preferences)
+
+    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+        return await self._end_death(
+            clinic_id, message_id, lambda: self._outbox.revive(clinic_id, message_id)
+        )
+
+    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+        return await self._end_death(
+            clinic_id, message_id, lambda: self._outbox.drop(clinic_id, message_id, reason)
+        )
+
+    async def _end_death(
+        self, clinic_id: UUID, message_id: UUID, make_so: Callable[[], None]
+    ) -> bool:
+        row = ("message", clinic_id, message_id)
+        await self._transaction.lock(row)
+        if row in self._transaction.at_merge or not self._outbox.is_dead(clinic_id, message_id):
+            return False
+        self._transaction.at_merge[row] = make_so
+        return True
+
+
+def preferences_of(tables: Tables, clinic_id: UUID, user_id: UUID) -> Preferences:
+    """Return what the person chose, or what goes without a choice."""
+    return tables.preferences.get((clinic_id, user_id)) or Preferences()

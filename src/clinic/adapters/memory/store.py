@@ -34,7 +34,7 @@ class MemoryStore:
         self.audit_log = MemoryAuditLog(self._database)
 
     def begin(self) -> MemoryUnitOfWork:
-        return MemoryUnitOfWork(self._database)
+        return MemoryUnitOfWork(self._database, self.outbox)
 
     async def open(self) -> None:
         """Do nothing: memory is there."""

@@ -11,6 +11,7 @@ from clinic.domain.appointments import Appointment
 from clinic.domain.audit import AuditEntry, AuditEvent
 from clinic.domain.availability import Availability, AvailabilityException
 from clinic.domain.clinic import Clinic
+from clinic.domain.deliveries import Preferences
 from clinic.domain.idempotency import StoredAnswer
 from clinic.domain.notifications import Message
 from clinic.domain.people import User
@@ -71,6 +72,7 @@ class Tables:
     staff: Rows[Key, StaffProfile]
     credentials: Rows[UUID, Credentials]
     sessions: Rows[Key, Session]
+    preferences: Rows[Key, Preferences]
 
     def layer(self) -> "Tables":
         """Return these tables under a layer of changes, empty yet."""
@@ -118,4 +120,5 @@ def empty_tables() -> Tables:
                 "token": lambda session: (session.clinic_id, session.token_hash),
             }
         ),
+        preferences=Table(),
     )

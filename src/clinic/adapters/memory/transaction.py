@@ -34,6 +34,8 @@ class Transaction:
         self._held: list[Hashable] = []
         self._waits_for: Transaction | None = None
         self._waiters: list[asyncio.Future[None]] = []
+        #: what else becomes so with the commit, by what it is about
+        self.at_merge: dict[Hashable, Callable[[], None]] = {}
         database.running[self] = None
 
     @property
@@ -93,6 +95,8 @@ class Transaction:
     def merge(self) -> None:
         """Make the changes last."""
         self.layer.merge()
+        for make_so in self.at_merge.values():
+            make_so()
 
     def end(self) -> None:
         """Give back every lock and wake those who wait, in the order they came."""

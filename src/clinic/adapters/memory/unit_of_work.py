@@ -9,7 +9,7 @@ from clinic.adapters.memory.appointments import MemoryAppointments
 from clinic.adapters.memory.calendars import MemoryCalendars
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.events import MemoryEventLog
-from clinic.adapters.memory.outbox import MemoryMessages
+from clinic.adapters.memory.outbox import MemoryMessages, MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeople
 from clinic.adapters.memory.sessions import MemorySessions
 from clinic.adapters.memory.transaction import Database, Transaction
@@ -18,8 +18,9 @@ from clinic.adapters.memory.transaction import Database, Transaction
 class MemoryUnitOfWork:
     """All or nothing; used once, inside `async with`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbox: MemoryOutbox) -> None:
         self._database = database
+        self._outbox = outbox
         self._transaction: Transaction | None = None
         self._begun = False
 
@@ -64,7 +65,7 @@ class MemoryUnitOfWork:
 
     @property
     def messages(self) -> MemoryMessages:
-        return MemoryMessages(self._running)
+        return MemoryMessages(self._running, self._outbox)
 
     @property
     def events(self) -> MemoryEventLog:

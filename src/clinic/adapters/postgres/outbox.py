@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 from sqlalchemy import insert, text
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -71,7 +72,6 @@ class PostgresOutbox:
     def __init__(
         self, session: PooledSession, engine: AsyncEngine, *, answer_timeout_s: float
     ) -> None:
-        self._pool = session
         self._session = PatientSession(session, answer_timeout_s)
         self._engine = engine
         self._timeout_s = answer_timeout_s
@@ -165,12 +165,6 @@ class PostgresOutbox:
         parameters = (message.clinic_id, message.id, claim.token, error, ambiguous)
         return bool(await self._session.execute(SET_ASIDE, parameters))
 
-    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
-        return bool(await self._session.execute(REVIVE, (clinic_id, message_id)))
-
-    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
-        return bool(await self._session.execute(DROP, (clinic_id, message_id, reason)))
-
     async def drop_expired(self, *, limit: int) -> int:
         return len(await self._session.execute(DROP_EXPIRED, (limit,)))
 
@@ -206,20 +200,6 @@ class PostgresOutbox:
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
         rows = await self._session.fetch(PREFERENCES, (clinic_id, user_id))
         return _preferences(*rows[0]) if rows else Preferences()
-
-    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
-        chosen = {
-            "language": preferences.language,
-            "channel": preferences.channel,
-            "opted_out": sorted(preferences.opted_out),
-        }
-        row = insert_or_keep(notification_preferences).values(
-            clinic_id=clinic_id, user_id=user_id, **chosen
-        )
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                row.on_conflict_do_update(constraint="notification_preferences_pkey", set_=chosen)
-            )
 
 
 async def _jobs_by_index(
@@ -291,6 +271,19 @@ def _preferences(language: str, channel: str, opted_out: Sequence[str]) -> Prefe
     return Preferences(language, channel, frozenset(opted_out))
 
 
+def _choosing(clinic_id: UUID, user_id: UUID, preferences: Preferences) -> Insert:
+    """Return the statement that keeps the choice."""
+    chosen = {
+        "language": preferences.language,
+        "channel": preferences.channel,
+        "opted_out": sorted(preferences.opted_out),
+    }
+    row = insert_or_keep(notification_preferences).values(
+        clinic_id=clinic_id, user_id=user_id, **chosen
+    )
+    return row.on_conflict_do_update(constraint="notification_preferences_pkey", set_=chosen)
+
+
 def _view_of(clinic_id: UUID, row: Row) -> NotificationView:
     message_id, appointment_id, user_id, kind, channel, version, scheduled_for = row[:7]
     expires_at, created_at, status, attempts, _, at, maybe_twice, sent_as, error = row[7:]
@@ -335,3 +328,13 @@ class PostgresMessages:
                 )
             if others:
                 await connection.execute(insert(notification_outbox), others)
+
+    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
+        async with self._session.connection() as connection:
+            await connection.execute(_choosing(clinic_id, user_id, preferences))
+
+    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+        return bool(await self._session.fetch(REVIVE, (clinic_id, message_id)))
+
+    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+        return bool(await self._session.fetch(DROP, (clinic_id, message_id, reason)))

@@ -110,9 +110,7 @@ async def retry(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
         Its id.
     """
     async with session(acting) as at:
-        await retry_notification(
-            outbox=at.services.store.outbox, notification_id=notification, **at.writing
-        )
+        await retry_notification(notification_id=notification, **at.writing)
     print(f"{notification} is on its way again.")
 
 
@@ -125,9 +123,7 @@ async def drop(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
         Its id.
     """
     async with session(acting) as at:
-        await drop_notification(
-            outbox=at.services.store.outbox, notification_id=notification, **at.writing
-        )
+        await drop_notification(notification_id=notification, **at.writing)
     print(f"{notification} is logged as failed.")
 
 

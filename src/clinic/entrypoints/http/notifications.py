@@ -110,6 +110,9 @@ async def put_preferences(call: Call, body: PreferencesIn) -> Reply:
     """Confirmations, changes and cancellations are sent whatever you choose."""
     chosen = await choose_preferences(
         outbox=call.services.store.outbox,
+        transactions=call.services.transactions,
+        clock=call.services.clock,
+        new_id=call.services.new_id,
         actor=call.actor,
         language=body.language,
         channel=body.channel,

@@ -13,6 +13,7 @@ import pytest
 
 from clinic.domain.appointments import Appointment
 from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
+from clinic.domain.errors import NotFound
 from clinic.domain.notifications import CONFIRMATION, DAY_SHEET, Message, day_sheets
 from clinic.domain.paging import Keyset, PageRequest
 from clinic.domain.people import Scope
@@ -94,6 +95,22 @@ def a_record(claim: Claim, status: Outcome = Outcome.SENT) -> Record:
     return Record(
         claim.message, status, claim.attempts, claim.ambiguous, "<1@example.org>", error=None
     )
+
+
+async def revive(store: Store, sent: Sent) -> bool:
+    """Say whether the message was a dead letter, and send it on its way again."""
+    async with store.begin() as unit:
+        done = await unit.messages.revive(*sent.key)
+        await unit.commit()
+    return done
+
+
+async def drop(store: Store, sent: Sent, reason: str) -> bool:
+    """Say whether the message was a dead letter, and log it as failed."""
+    async with store.begin() as unit:
+        done = await unit.messages.drop(*sent.key, reason=reason)
+        await unit.commit()
+    return done
 
 
 async def views_of(store: Store, sent: Sent) -> Sequence[NotificationView]:
@@ -372,20 +389,56 @@ class OutboxContract(Contract, contract=True):
         assert await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE) is None
         assert await store.outbox.published(after=None, limit=10) == []
         assert (await store.outbox.counts()).dead == 1
-        assert await store.outbox.revive(*sent.key)
-        assert not await store.outbox.revive(*sent.key)
+        assert await revive(store, sent)
+        assert not await revive(store, sent)
 
         assert [job.message_id for job in await publish(store)] == [sent.message.id]
         again = await claimed(store, sent)
         assert (again.attempts, again.ambiguous) == (1, True)
 
+    async def test_dead_letter_is_given_up_or_revived_once(self, store: Store) -> None:
+        sent = await seed_message(store)
+        await store.outbox.set_aside(await claimed(store, sent), error="x", ambiguous=False)
+
+        async with store.begin() as unit:
+            assert await unit.messages.revive(*sent.key)
+            assert not await unit.messages.revive(*sent.key)
+            assert not await unit.messages.drop(*sent.key, reason="no")
+            await unit.commit()
+        (view,) = await views_of(store, sent)
+        assert view.status is OutboxState.PENDING
+
+    async def test_choice_and_end_of_a_dead_letter_leave_no_trace_without_a_commit(
+        self, store: Store
+    ) -> None:
+        sent = await seed_message(store)
+        await store.outbox.set_aside(await claimed(store, sent), error="x", ambiguous=False)
+        patient = sent.appointment.patient_id
+
+        async with store.begin() as unit:
+            assert await unit.messages.revive(*sent.key)
+            await unit.messages.choose(sent.world.clinic.id, patient, Preferences("de"))
+        async with store.begin() as unit:
+            assert await unit.messages.drop(*sent.key, reason="moved away")
+
+        (view,) = await views_of(store, sent)
+        assert (view.status, view.error) == (OutboxState.DEAD, "x")
+        assert await store.outbox.preferences(sent.world.clinic.id, patient) == Preferences()
+
+    async def test_choice_of_an_unknown_person_is_refused(self, store: Store) -> None:
+        sent = await seed_message(store)
+
+        async with store.begin() as unit:
+            with pytest.raises(NotFound):
+                await unit.messages.choose(sent.world.clinic.id, uuid4(), Preferences())
+
     async def test_drop_logs_a_dead_letter_as_failed(self, store: Store) -> None:
         sent = await seed_message(store)
-        assert not await store.outbox.drop(*sent.key, reason="no")
+        assert not await drop(store, sent, "no")
         claim = await claimed(store, sent)
         await store.outbox.set_aside(claim, error="enough", ambiguous=False)
 
-        assert await store.outbox.drop(*sent.key, reason="moved away")
+        assert await drop(store, sent, "moved away")
 
         (view,) = await views_of(store, sent)
         assert (view.status, view.error) == (Outcome.FAILED, "moved away")
@@ -472,8 +525,10 @@ class OutboxContract(Contract, contract=True):
         assert await store.outbox.preferences(sent.world.clinic.id, patient) == Preferences()
         chosen = Preferences("de", "email", frozenset({"reminder"}))
 
-        await store.outbox.choose(sent.world.clinic.id, patient, Preferences("de"))
-        await store.outbox.choose(sent.world.clinic.id, patient, chosen)
+        for each in (Preferences("de"), chosen):
+            async with store.begin() as unit:
+                await unit.messages.choose(sent.world.clinic.id, patient, each)
+                await unit.commit()
 
         assert await store.outbox.preferences(sent.world.clinic.id, patient) == chosen
         claim = await claimed(store, sent)

@@ -91,7 +91,14 @@ async def post_unsubscribe(call: Call, token: str) -> Reply:
     services = call.services
     try:
         await unsubscribe(
-            store=services.store, signer=_signer(call), clock=services.clock, token=token
+            store=services.store,
+            transactions=services.transactions,
+            signer=_signer(call),
+            clock=services.clock,
+            new_id=services.new_id,
+            token=token,
+            request_id=call.request_id,
+            ip=call.address,
         )
     except ClinicError as error:
         return _refused(error)
