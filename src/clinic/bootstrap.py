@@ -112,6 +112,7 @@ class WorkerServices:
     store: Store
     queue: JobQueue
     courier: Courier
+    clock: Clock
 
     async def close(self) -> None:
         for notifier in self.courier.notifiers.values():
@@ -124,9 +125,10 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
 
     Raises SettingsError.
     """
-    check_secret(settings)
+    from clinic.adapters.system.clock import SystemClock
     from clinic.adapters.system.ids import uuid7
 
+    check_secret(settings)
     if store is None:
         store = _adapter("store", "CLINIC_DATABASE_URL", settings.database_url, settings)
     queue: JobQueue = _adapter("queue", "CLINIC_QUEUE_URL", settings.scheduling_url, settings)
@@ -143,7 +145,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         on_ambiguous=AmbiguousMail(settings.ambiguous_mail),
         lease=timedelta(seconds=settings.mail_lease_s),
     )
-    return WorkerServices(settings, store, queue, courier)
+    return WorkerServices(settings, store, queue, courier, SystemClock())
 
 
 def in_memory(*, clock: Clock | None = None, settings: Settings | None = None) -> Services:

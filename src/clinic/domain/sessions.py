@@ -22,6 +22,8 @@ STAFF_IDLE = timedelta(minutes=15)
 PATIENT_IDLE = timedelta(hours=2)
 #: how stale `last_seen_at` may get; less than any idle time, so that it is not written every time
 SEEN_EVERY = timedelta(minutes=1)
+#: how long the row of a session is kept after its end
+KEPT_AFTER_END = timedelta(days=30)
 #: random bytes in a cookie's reference
 REFERENCE_BYTES = 32
 INVITATION_LASTS = timedelta(days=7)
@@ -47,6 +49,11 @@ class Session:
     #: SHA-256 of the cookie's reference; of random bytes nobody knows for a bearer session
     token_hash: bytes
     revoked_at: datetime | None = None
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the session ends, or ended, whoever asks in between."""
+        return min(self.expires_at, self.revoked_at or self.expires_at)
 
     def is_live(self, now: datetime) -> bool:
         """Say whether the session still proves who asks."""

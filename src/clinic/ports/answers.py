@@ -1,5 +1,6 @@
 """Stored answers to requests with an idempotency key, and the cache in front of them."""
 
+from datetime import datetime
 from typing import Protocol
 
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
@@ -14,6 +15,13 @@ class AnswerBook(Protocol):
 
     async def keep(self, stored: StoredAnswer) -> StoredAnswer:
         """Store a refusal unless the key has an answer; return the one that stands."""
+        ...
+
+    async def remove_old(self, before: datetime, *, limit: int) -> int:
+        """Remove up to `limit` answers given before this instant; return how many.
+
+        Nobody waits for it, and it waits for nobody: the key of an answer that is gone is free.
+        """
         ...
 
 

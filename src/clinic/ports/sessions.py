@@ -26,6 +26,11 @@ class SessionReader(Protocol):
         """Note that the session was seen now; a transaction of its own."""
         ...
 
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        """Remove up to `limit` sessions that were revoked or expired before this instant; return
+        how many. A transaction of its own."""
+        ...
+
 
 class Sessions(SessionReader, Protocol):
     """Sessions inside a unit of work."""

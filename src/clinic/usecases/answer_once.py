@@ -18,6 +18,9 @@ from clinic.usecases.transactions import Commits, Work
 
 T = TypeVar("T")
 
+#: how often a change runs whose key is taken, and free again when it is looked up
+ATTEMPTS = 3
+
 
 class Keyed(NamedTuple, Generic[T]):
     """A request with a key, and how its entrypoint puts results and refusals into words."""
@@ -106,20 +109,26 @@ async def answer_once(
     earlier = await find_answer(request, answers=answers, cache=cache)
     if earlier is not None:
         return earlier
-    answering = _Answering(transactions, keyed, clock)
-    try:
-        await act(answering)
-    except ClinicError as error:
+    lost: ClinicError | None = None
+    for _ in range(ATTEMPTS):
+        answering = _Answering(transactions, keyed, clock)
         try:
-            twin = await find_answer(request, answers=answers, cache=cache)
-        except TemporaryFailure:
-            # What was lost before says more: "nothing was changed" may not be true.
-            raise error from None
-        if twin is not None:
-            return twin
-        if isinstance(error, IdempotencyConflict):
-            raise
-        return await keep_refusal(error, keyed, answers=answers, cache=cache, clock=clock)
-    assert answering.stored is not None
-    await cache.put(answering.stored)
-    return Outcome(answering.stored.answer, replayed=False)
+            await act(answering)
+        except ClinicError as error:
+            try:
+                twin = await find_answer(request, answers=answers, cache=cache)
+            except TemporaryFailure:
+                # What was lost before says more: "nothing was changed" may not be true.
+                raise error from None
+            if twin is not None:
+                return twin
+            if isinstance(error, IdempotencyConflict):
+                # A twin's answer was in the way, and is removed by now.
+                lost = error
+                continue
+            return await keep_refusal(error, keyed, answers=answers, cache=cache, clock=clock)
+        assert answering.stored is not None
+        await cache.put(answering.stored)
+        return Outcome(answering.stored.answer, replayed=False)
+    assert lost is not None
+    raise lost

@@ -1,5 +1,7 @@
 """Stored answers in memory."""
 
+from datetime import datetime
+
 from clinic.adapters.memory.constraints import check_clinic
 from clinic.adapters.memory.tables import AnswerKey, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
@@ -44,6 +46,13 @@ class MemoryAnswerBook:
         finally:
             transaction.end()
         return stored
+
+    async def remove_old(self, before: datetime, *, limit: int) -> int:
+        answers = self._database.tables.answers
+        old = [key for key, stored in answers.items() if stored.created_at < before][:limit]
+        for key in old:
+            answers.remove(key)
+        return len(old)
 
 
 def find_answer(tables: Tables, request: IdempotentRequest) -> StoredAnswer | None:

@@ -49,6 +49,13 @@ class MemorySessionReader:
         finally:
             transaction.end()
 
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        sessions = self._database.tables.sessions
+        ended = [key for key, session in sessions.items() if session.ends_at < before][:limit]
+        for key in ended:
+            sessions.remove(key)
+        return len(ended)
+
 
 class MemorySessions(MemorySessionReader):
     """Sessions inside a unit of work."""

@@ -1,5 +1,7 @@
 """Stored answers to requests with an idempotency key, and the trail of other events."""
 
+from datetime import datetime
+
 import msgspec
 from sqlalchemy import insert
 
@@ -13,6 +15,13 @@ from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
 
 #: a stored answer that the reaper takes between our two looks is stored anew
 KEEP_ATTEMPTS = 3
+
+#: $1 before, $2 limit. By their places: the key would be looked up once more for each.
+_REMOVE_OLD = """
+DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)) RETURNING 1
+"""
 
 
 class PostgresAnswerBook:
@@ -42,6 +51,10 @@ class PostgresAnswerBook:
             if found is not None:
                 return found
         raise IdempotencyConflict()
+
+    async def remove_old(self, before: datetime, *, limit: int) -> int:
+        """Remove up to `limit` answers given before this instant; return how many."""
+        return len(await self._session.execute(_REMOVE_OLD, (before, limit)))
 
 
 class PostgresAnswers:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    any_,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from clinic.adapters.postgres import sessions as running
 from clinic.adapters.postgres.rows import CLINIC_COLUMNS, clinic_of
@@ -33,6 +42,7 @@ SELECT {_SIGNED_IN}
 FROM sessions x JOIN users u ON u.id = x.user_id JOIN clinics c ON c.id = x.clinic_id
 WHERE x.clinic_id = $1 AND x.token_hash = $2 AND x.kind = 'cookie'
 """
+_PLACE: ColumnElement[str] = literal_column("sessions.ctid")
 #: where the session ends and the clinic begins
 _CLINIC_AT = 11
 _LIVE = f"""
@@ -72,6 +82,15 @@ class PostgresSessionReader:
         )
         async with self._session.connection() as connection:
             await connection.execute(seen)
+
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        """Remove up to `limit` sessions that ended before this instant; return how many."""
+        ends_at = func.least(sessions.c.expires_at, sessions.c.revoked_at)
+        ended = select(_PLACE).where(ends_at < before).limit(limit)
+        chosen = ended.with_for_update(skip_locked=True).scalar_subquery()
+        removed = delete(sessions).where(any_(func.array(chosen)) == _PLACE)
+        async with self._session.connection() as connection:
+            return (await connection.execute(removed)).rowcount
 
 
 class PostgresSessions(PostgresSessionReader):

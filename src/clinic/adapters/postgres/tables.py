@@ -235,6 +235,8 @@ sessions = Table(
     _check("sessions_expiry_after_start", "expires_at > created_at"),
     Index("sessions_user_idx", "user_id"),
 )
+# For whoever removes those that have ended.
+Index("sessions_ended_idx", func.least(sessions.c.expires_at, sessions.c.revoked_at))
 
 # --- calendars --------------------------------------------------------------------------------
 

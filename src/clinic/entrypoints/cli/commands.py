@@ -11,6 +11,7 @@ COMMANDS: tuple[Command, ...] = (
     ("serve", "serve:serve", "Serve HTTP."),
     ("worker", "worker:worker", "Deliver messages; a process of its own."),
     ("migrate", "migrate:migrate", "Bring the database's schema up to date."),
+    ("cleanup", "cleanup:cleanup", "Remove answers and sessions that were kept long enough."),
     ("check", "check:check", "Say what is misconfigured, and how to mend it."),
     ("bench", "bench.command:bench", "Measure how near booking comes to the database's limit."),
     ("token", "tokens:token", "Print a bearer token for a user (for development)."),

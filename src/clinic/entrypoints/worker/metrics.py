@@ -6,6 +6,7 @@ from clinic.ports.job_queue import QueueCounts
 from clinic.ports.outbox import OutboxCounts
 from clinic.usecases.deliver_notification import Delivery
 from clinic.usecases.relay_outbox import Rescued
+from clinic.usecases.remove_expired import Removed
 
 LATENESS_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)
 
@@ -43,6 +44,12 @@ class Metrics:
         )
         self._resynced = Counter(
             "clinic_queue_resyncs", "Times the queue was told everything anew.", registry=registry
+        )
+        self._removed = Counter(
+            "clinic_removed",
+            "Rows that were kept for long enough, by what they were.",
+            ["what"],
+            registry=registry,
         )
         self._failures = Counter(
             "clinic_worker_failures",
@@ -87,6 +94,11 @@ class Metrics:
     def resynced(self) -> None:
         """Count a complete resync."""
         self._resynced.inc()
+
+    def removed(self, removed: Removed) -> None:
+        """Count what was removed for its age."""
+        self._removed.labels("answers").inc(removed.answers)
+        self._removed.labels("sessions").inc(removed.sessions)
 
     def failed(self, loop: str) -> None:
         """Count a round of a loop that failed."""

@@ -23,11 +23,13 @@ from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
+from clinic.usecases.remove_expired import remove_expired
 
 logger = logging.getLogger(__name__)
 
 #: seconds between two rounds of each loop
 RELAY_S, PROMOTE_S, RESYNC_S, SWEEP_S, COUNT_S, WATCH_S = 0.2, 0.2, 1.0, 2.0, 5.0, 2.0
+REMOVE_S = 60.0
 PROMOTE_LIMIT = 500
 #: a loop that keeps failing waits up to this long
 PAUSE_MAX_S = 2.0
@@ -74,6 +76,7 @@ class Worker:
                 ("resync", self._resync, RESYNC_S),
                 ("sweep", self._sweep, SWEEP_S),
                 ("count", self._count, COUNT_S),
+                ("remove", self._remove, REMOVE_S),
             ]
         if DELIVER in self._roles:
             loops.append(("promote", self._promote, PROMOTE_S))
@@ -158,6 +161,14 @@ class Worker:
         services = self._services
         queue = await services.queue.counts()
         self.metrics.depths(queue, await services.store.outbox.counts())
+        return False
+
+    async def _remove(self) -> bool:
+        store = self._services.store
+        removed = await remove_expired(
+            answers=store.answers, sessions=store.sessions, clock=self._services.clock
+        )
+        self.metrics.removed(removed)
         return False
 
     async def _watch(self) -> bool:

@@ -259,6 +259,28 @@ class AccountsContract(Contract, contract=True):
 
     # --- sessions
 
+    async def test_sessions_that_ended_before_an_instant_are_removed(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user = await _staff(store, clinic)
+        second = timedelta(seconds=1)
+        times = {"created_at": NOW - 2 * second, "last_seen_at": NOW - 2 * second}
+        expired = await _session(store, clinic, user, expires_at=NOW - second, **times)
+        revoked = await _session(store, clinic, user, revoked_at=NOW - second, **times)
+        both = await _session(store, clinic, user, expires_at=NOW, revoked_at=NOW - second, **times)
+        kept = [
+            await _session(store, clinic, user, expires_at=NOW, **times),
+            await _session(store, clinic, user, revoked_at=NOW, **times),
+            await _session(store, clinic, user, **times),
+        ]
+
+        removed = [await store.sessions.remove_ended(NOW, limit=2) for _ in range(3)]
+
+        assert removed == [2, 1, 0]
+        gone = [await store.sessions.find(clinic.id, one.id) for one in (expired, revoked, both)]
+        assert gone == [None, None, None]
+        found = [await store.sessions.find(clinic.id, one.id) for one in kept]
+        assert [one and one.session for one in found] == kept
+
     async def test_session_is_found_at_its_clinic_only(self, store: Store) -> None:
         clinic, other = await seed_clinic(store), await seed_clinic(store)
         session = await _session(store, clinic, await _staff(store, clinic))

@@ -1,5 +1,6 @@
 """The contracts of Answers, AnswerBook and IdempotencyCache."""
 
+from datetime import timedelta
 from functools import partial
 
 import anyio
@@ -159,6 +160,41 @@ class IdempotencyContract(Contract, contract=True):
         stands = first if commits else second
         assert (waited, kept) == (True, [stands])
         assert await store.answers.find(request) == stands
+
+    async def test_old_answers_are_removed_and_later_ones_stay(self, store: Store) -> None:
+        world = await seed_world(store)
+        old, late = (
+            a_stored_answer(_request(world))._replace(created_at=NOW + timedelta(seconds=second))
+            for second in (-1, 0)
+        )
+        await _add(store, old)
+        await _add(store, late)
+
+        removed = await store.answers.remove_old(NOW, limit=10)
+
+        assert removed == 1
+        assert await store.answers.find(old.request) is None
+        assert await store.answers.find(late.request) == late
+
+    async def test_no_more_than_the_limit_are_removed_at_once(self, store: Store) -> None:
+        world = await seed_world(store)
+        for _ in range(3):
+            await _add(store, a_stored_answer(_request(world)))
+        later = NOW + timedelta(seconds=1)
+
+        removed = [await store.answers.remove_old(later, limit=2) for _ in range(3)]
+
+        assert removed == [2, 1, 0]
+
+    async def test_key_of_an_answer_that_was_removed_books_again(self, store: Store) -> None:
+        world = await seed_world(store)
+        stored = a_stored_answer(_request(world))
+        await _add(store, stored)
+        await store.answers.remove_old(NOW + timedelta(seconds=1), limit=10)
+
+        await _book(store, world, 0, 0, stored)
+
+        assert await store.answers.find(stored.request) == stored
 
     async def test_take_keeps_the_answer_with_the_booking(self, store: Store) -> None:
         world = await seed_world(store)
