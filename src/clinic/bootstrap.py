@@ -1,12 +1,14 @@
 """The composition root: the one place that knows which adapter stands behind which port."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from clinic.domain.appointments import Booking
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 #: entry points of third-party adapters, named <kind>.<scheme>, such as store.mysql; each is a
 #: callable that takes (url, settings) and returns the adapter
 ENTRY_POINT_GROUP = "clinic.adapters"
+#: how long closing one part may take; longer than the audit buffer takes over what waits
+CLOSE_MAX_S = 12.0
+
+log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -69,10 +75,32 @@ class Services:
         await self.audit.open()
 
     async def close(self) -> None:
-        await self.audit.close()
-        await self.limiter.close()
-        await self.cache.close()
-        await self.store.close()
+        """Write what waits, and close everything; never raises an Exception."""
+        # The store last: what waits is written to it.
+        await _close_all(self.audit, self.limiter, self.cache, self.store)
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+async def _close_all(*parts: _Closable) -> None:
+    """Close each part in turn, whatever becomes of the ones before."""
+    async with AsyncExitStack() as closing:
+        for part in reversed(parts):
+            closing.push_async_callback(_close, part)
+
+
+async def _close(part: _Closable) -> None:
+    name = type(part).__qualname__
+    try:
+        async with asyncio.timeout(CLOSE_MAX_S):
+            await part.close()
+    except TimeoutError:
+        log.error("%s was not closed within %s s", name, CLOSE_MAX_S)  # noqa: TRY400
+    except Exception as error:  # noqa: BLE001 - the other parts must still be closed
+        # Its kind alone: drivers quote addresses and personal data in their messages.
+        log.error("%s could not be closed: %s", name, type(error).__qualname__)  # noqa: TRY400
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> Services:
@@ -115,9 +143,8 @@ class WorkerServices:
     clock: Clock
 
     async def close(self) -> None:
-        for notifier in self.courier.notifiers.values():
-            await notifier.close()
-        await self.store.close()
+        """Close everything; never raises an Exception."""
+        await _close_all(*self.courier.notifiers.values(), self.store)
 
 
 def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerServices:

@@ -36,7 +36,13 @@ class AuditLog(Protocol):
         ...
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
-        """Append events, all or none, in a transaction of their own. Raises TemporaryFailure."""
+        """Append events, all or none, in a transaction of their own.
+
+        An event that is already there, the same in every field, is left as it is: appending twice
+        is appending once. Raises AlreadyExists for another event with the same clinic, id and
+        time, InvalidInput for an event that can never be stored; TemporaryFailure, or
+        OutcomeUnknown when the answer is lost, after which the same events are appended again.
+        """
         ...
 
 

@@ -10,9 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 
 from clinic.domain.audit import AuditEvent
-from clinic.domain.errors import AuditUnavailable, TemporaryFailure
+from clinic.domain.errors import AuditUnavailable, ClinicError, TemporaryFailure
 from clinic.ports.audit import AuditLog
 
 FLUSH_EVERY_S = 0.5
@@ -47,6 +48,8 @@ class AuditBuffer:
         self._failing_since_s: float | None = None
         self._writing: asyncio.Lock | None = None
         self._task: asyncio.Task[None] | None = None
+        #: how many events could never be written and were given up, since the process started
+        self.set_aside = 0
 
     def check(self) -> None:
         """Raise AuditUnavailable while events cannot be kept: nothing may be shown then."""
@@ -66,24 +69,65 @@ class AuditBuffer:
             self.add(event)
 
     async def flush(self) -> None:
-        """Write all that waits. Raises TemporaryFailure, and keeps it then."""
+        """Write everything that waits.
+
+        An event that the store refuses for good is set aside, and the others are written. Raises
+        TemporaryFailure, and whatever else is no fault of an event; the events wait then.
+        """
         if self._writing is None:
             self._writing = asyncio.Lock()
         async with self._writing:
+            size = BATCH
             while self._waiting:
-                batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
+                batch = list(islice(self._waiting, size))
                 try:
-                    async with asyncio.timeout(APPEND_MAX_S):
-                        await self._log.append(batch)
-                except (TemporaryFailure, TimeoutError) as error:
-                    if self._failing_since_s is None:
-                        self._failing_since_s = self._now_s()
-                    if isinstance(error, TimeoutError):
-                        raise TemporaryFailure() from error
+                    await self._append(batch)
+                except TemporaryFailure:
                     raise
-                self._failing_since_s = None
+                except ClinicError as error:
+                    # One of them can never be written: halve the batch until that one is alone.
+                    if len(batch) > 1:
+                        size = len(batch) // 2
+                        continue
+                    self._set_aside(batch[0], error)
                 for _ in batch:
                     self._waiting.popleft()
+                size = min(2 * size, BATCH)
+
+    async def _append(self, batch: list[AuditEvent]) -> None:
+        """Append a batch, and note whether the store takes events at all."""
+        try:
+            async with asyncio.timeout(APPEND_MAX_S):
+                await self._log.append(batch)
+        except TimeoutError as error:
+            self._note_failure()
+            raise TemporaryFailure() from error
+        except ClinicError as error:
+            if isinstance(error, TemporaryFailure):
+                # If the answer alone was lost, the batch is there; to append it again is harmless.
+                self._note_failure()
+            else:
+                self._failing_since_s = None
+            raise
+        except Exception:
+            self._note_failure()
+            raise
+        self._failing_since_s = None
+
+    def _note_failure(self) -> None:
+        if self._failing_since_s is None:
+            self._failing_since_s = self._now_s()
+
+    def _set_aside(self, event: AuditEvent, error: ClinicError) -> None:
+        self.set_aside += 1
+        # Ids only: the event may hold an address.
+        log.error(
+            "audit event %s of clinic %s by %s cannot be written and was set aside: %s",
+            event.id,
+            event.clinic_id,
+            event.actor_id,
+            error.code,
+        )
 
     async def open(self) -> None:
         """Begin to write in the background."""
@@ -91,15 +135,17 @@ class AuditBuffer:
         self._task = asyncio.create_task(self._run(), name="audit buffer")
 
     async def close(self) -> None:
-        """Write what waits and stop. What cannot be written is told in the log, by number."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-        with suppress(TemporaryFailure, TimeoutError):
+        """Write what waits and stop. Never raises; the log says how many could not be written."""
+        task, self._task = self._task, None
+        try:
             async with asyncio.timeout(CLOSE_MAX_S):
+                if task is not None:
+                    # This may cut a batch off, which is then appended a second time.
+                    task.cancel()
+                    await asyncio.wait((task,))
                 await self.flush()
+        except Exception as error:  # noqa: BLE001 - the rest of the process must still be closed
+            log.warning("audit events wait at the end: %s", type(error).__qualname__)
         if self._waiting:
             log.error("%d audit events could not be written", len(self._waiting))
 
@@ -107,11 +153,10 @@ class AuditBuffer:
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
             try:
-                # Shielded, so that closing does not cut a batch off and write it twice.
-                await asyncio.shield(self.flush())
+                await self.flush()
             except TemporaryFailure:
                 log.warning("audit events wait: the database does not answer")
-            except Exception:
-                # A fault must not end the writing; the events wait, and reads are refused in time.
-                log.exception("audit events could not be written")
-                self._failing_since_s = self._failing_since_s or self._now_s()
+            except Exception as error:  # noqa: BLE001 - the writing must go on
+                # Its kind alone: databases quote personal data in their messages.
+                kind, sqlstate = type(error).__qualname__, getattr(error, "sqlstate", None)
+                log.error("audit events wait: %s %s", kind, sqlstate)  # noqa: TRY400

@@ -1,5 +1,6 @@
 """Limits on requests, and the audit trail of what is refused and what is read."""
 
+import re
 from dataclasses import replace
 
 import msgspec
@@ -9,6 +10,7 @@ from clinic.domain.errors import TemporaryFailure
 from clinic.domain.paging import PageRequest
 from clinic.ports.audit import EventQuery
 from clinic.settings import Settings
+from clinic.testing.builders import an_event
 from clinic.usecases.audit_buffer import REFUSE_AFTER_S
 from clinic.usecases.sign_in import NOBODY_ID
 
@@ -336,14 +338,35 @@ async def test_reads_are_refused_while_nothing_can_be_kept_and_writes_are_not(ap
         await audit.flush()
     clock[0] = REFUSE_AFTER_S + 1
     refused = await api.send("GET", f"/appointments/{booked['id']}")
+    not_ready = await api.send("GET", "/health/ready", who=None)
 
     assert shown.status_code == 200
     assert (refused.status_code, refused.json()["code"]) == (503, "audit_unavailable")
+    assert (not_ready.status_code, not_ready.json()["code"]) == (503, "audit_unavailable")
+    assert "audit trail" in not_ready.json()["detail"]
     assert (await api.send("GET", "/doctors")).status_code == 200
     audit._log = api.services.store.audit_log
     await audit.flush()
     assert (await api.send("GET", f"/appointments/{booked['id']}")).status_code == 200
     assert len(await events(api, action="read")) == 2
+    assert (await api.send("GET", "/health/ready", who=None)).json() == {"status": "ready"}
+
+
+async def test_event_that_can_never_be_written_is_set_aside_and_told_by_readiness(api, caplog):
+    booked = await api.book()
+    bad = replace(an_event(api.world.clinic), reason="secret " * 100, ip="192.0.2.7")
+    await api.send("GET", f"/appointments/{booked['id']}")
+    api.services.audit.add(bad)
+    await api.send("GET", f"/appointments/{booked['id']}")
+
+    await api.services.audit.flush()
+
+    assert len(await events(api, action="read")) == 2
+    ready = await api.send("GET", "/health/ready", who=None)
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "auditEventsSetAside": 1})
+    [told] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert str(bad.id) in told.getMessage()
+    assert not re.search(r"secret|192\.0\.2", told.getMessage())
 
 
 async def test_the_log_is_read_in_pages_by_the_office_alone(api, settings):

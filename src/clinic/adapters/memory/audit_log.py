@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from clinic.adapters.memory.constraints import check_event
+from clinic.adapters.memory.events import key_of
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.audit import AuditEntry, AuditEvent
+from clinic.domain.errors import AlreadyExists
 from clinic.domain.paging import PageRequest
 from clinic.ports.audit import EventQuery
 
@@ -31,7 +34,11 @@ class MemoryAuditLog:
         transaction = Transaction(self._database)
         try:
             for event in events:
-                transaction.tables.events.put(event.id, event)
+                check_event(event)
+                key = key_of(event)
+                if transaction.tables.events.get(key) not in (None, event):
+                    raise AlreadyExists()
+                transaction.tables.events.put(key, event)
             transaction.merge()
         finally:
             transaction.end()

@@ -9,9 +9,11 @@ from uuid import UUID
 from clinic.adapters.memory.table import Layer, Rows
 from clinic.adapters.memory.tables import Key, Tables
 from clinic.domain.appointments import Appointment
+from clinic.domain.audit import REASON_MAX_CHARS, AuditEvent
 from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
+    InvalidInput,
     PatientBusy,
     PatientNotFound,
     SlotNotFound,
@@ -27,6 +29,13 @@ def check_clinic(tables: Tables, clinic_id: UUID) -> None:
     """Raise ClinicNotFound unless there is this clinic."""
     if tables.clinics.get(clinic_id) is None:
         raise ClinicNotFound()
+
+
+def check_event(event: AuditEvent) -> None:
+    """Raise InvalidInput for an event that a database could not hold."""
+    texts = (event.action, event.entity, event.reason, event.outcome, event.request_id, event.ip)
+    if len(event.reason) > REASON_MAX_CHARS or any("\0" in (text or "") for text in texts):
+        raise InvalidInput("An event breaks a rule of the database.")
 
 
 def check_doctor(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> None:

@@ -1,6 +1,7 @@
 """The audit trail of everything that is not an appointment, in memory."""
 
 from clinic.adapters.memory.constraints import check_clinic
+from clinic.adapters.memory.tables import EventKey
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import ClinicNotFound
@@ -18,4 +19,9 @@ class MemoryEventLog:
             check_clinic(tables, event.clinic_id)
         except ClinicNotFound as error:
             self._transaction.fail(error)
-        tables.events.put(event.id, event)
+        tables.events.put(key_of(event), event)
+
+
+def key_of(event: AuditEvent) -> EventKey:
+    """Return what tells this event from every other one."""
+    return event.clinic_id, event.id, event.at

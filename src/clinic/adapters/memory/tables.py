@@ -20,6 +20,8 @@ from clinic.domain.slots import Slot
 
 #: a clinic's id and the row's
 Key = tuple[UUID, UUID]
+#: a clinic's id, the event's, and its time
+EventKey = tuple[UUID, UUID, datetime]
 #: a clinic's id, a principal's, and the idempotency key
 AnswerKey = tuple[UUID, UUID, str]
 
@@ -66,7 +68,7 @@ class Tables:
     slots: Rows[Key, Slot]
     appointments: Rows[Key, Appointment]
     audit: Rows[UUID, AuditEntry]
-    events: Rows[UUID, AuditEvent]
+    events: Rows[EventKey, AuditEvent]
     messages: Rows[UUID, Message]
     answers: Rows[AnswerKey, StoredAnswer]
     staff: Rows[Key, StaffProfile]

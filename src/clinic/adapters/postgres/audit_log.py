@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import msgspec
+import psycopg
 
 from clinic.adapters.postgres.answers import event_facts
 from clinic.adapters.postgres.sessions import PooledSession, Row
 from clinic.domain.audit import AuditEvent
+from clinic.domain.errors import AlreadyExists, InvalidInput, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Role
 from clinic.ports.audit import EventQuery
@@ -53,6 +55,30 @@ WITH written AS (
 SELECT count(*) FROM written
 """
 
+_VALUES = ", ".join(f"{{0}}.{name}" for name in _COLUMNS)
+# The same where some are there already. Returns how many of those differ, in which case nothing is
+# written, and how many neither were there nor were written, because somebody else writes them now.
+_APPEND_AGAIN = f"""
+WITH asked AS MATERIALIZED (
+    SELECT {", ".join(_COLUMNS)} FROM jsonb_to_recordset($1::jsonb) AS e ({_RECORD})
+),
+there AS MATERIALIZED (
+    SELECT ({_VALUES.format("a")}) IS NOT DISTINCT FROM ({_VALUES.format("e")}) AS same
+    FROM asked a
+    JOIN audit_event e ON e.clinic_id = a.clinic_id AND e.id = a.id AND e.at = a.at
+),
+written AS (
+    INSERT INTO audit_event ({", ".join(_COLUMNS)})
+    SELECT {", ".join(_COLUMNS)} FROM asked
+    WHERE NOT EXISTS (SELECT FROM there WHERE NOT same)
+    ON CONFLICT (clinic_id, id, at) DO NOTHING RETURNING 1
+)
+SELECT (SELECT count(*) FROM there WHERE NOT same),
+       (SELECT count(*) FROM asked) - (SELECT count(*) FROM there) - (SELECT count(*) FROM written)
+"""
+#: how often events are appended that another connection is writing at the same moment
+APPEND_ATTEMPTS = 3
+
 # Of details, what JSON does not know is text, as in event_values.
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -80,9 +106,39 @@ class PostgresAuditLog:
         return found[::-1] if backwards else found
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
-        """Append events, all or none. Raises TemporaryFailure."""
+        """Append events, all or none; those that are there already are left as they are.
+
+        Raises AlreadyExists, InvalidInput, TemporaryFailure, OutcomeUnknown.
+        """
+        rows = _rows_of(events)
+        try:
+            await self._session.execute(_APPEND, (rows,))
+        except AlreadyExists:
+            await self._append_again(events, rows)
+        except (psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
+            raise InvalidInput("An event breaks a rule of the database.") from error
+
+    async def _append_again(self, events: Sequence[AuditEvent], rows: str) -> None:
+        known: dict[object, AuditEvent] = {}
+        for event in events:
+            if known.setdefault((event.clinic_id, event.id, event.at), event) != event:
+                raise AlreadyExists()
+        for _ in range(APPEND_ATTEMPTS):
+            ((different, missing),) = await self._session.execute(_APPEND_AGAIN, (rows,))
+            if different:
+                raise AlreadyExists()
+            if not missing:
+                return
+        raise TransactionAborted()
+
+
+def _rows_of(events: Sequence[AuditEvent]) -> str:
+    """Return the rows as JSON. Raises InvalidInput for what JSON cannot hold."""
+    try:
         rows = [{**event_facts(each), "detail": dict(each.detail)} for each in events]
-        await self._session.fetch(_APPEND, (_encode(rows).decode(),))
+        return _encode(rows).decode()
+    except (msgspec.MsgspecError, AttributeError, RecursionError, TypeError, ValueError) as error:
+        raise InvalidInput("An event holds what JSON cannot.") from error
 
 
 def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:

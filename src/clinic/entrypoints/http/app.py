@@ -76,8 +76,10 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
             yield
         finally:
             app.state.draining = True
-            log.flush()
-            await services.close()
+            try:
+                log.flush()
+            finally:
+                await services.close()
 
     endpoints = (
         *ENDPOINTS,

@@ -6,7 +6,7 @@ import time
 import msgspec
 
 from clinic.bootstrap import Services
-from clinic.domain.errors import TemporaryFailure
+from clinic.domain.errors import AuditUnavailable, TemporaryFailure
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.reply import Reply
@@ -69,14 +69,20 @@ async def get_live(call: Call) -> Reply:
     answers=HealthOut,
     needs=None,
     is_limited=False,
-    refuses=(TemporaryFailure,),
+    refuses=(TemporaryFailure, AuditUnavailable),
 )
 async def get_ready(call: Call) -> Reply:
-    """The database answers within a second with the right schema, and no shutdown has begun."""
+    """The database answers within a second with the right schema, audit events can be kept, and no
+    shutdown has begun."""
     state = call.scope["litestar_app"].state
     if state.draining:
         raise TemporaryFailure("This process is shutting down.")
+    audit = call.services.audit
+    # Reads of patients' data are refused for as long as this raises.
+    audit.check()
     await state.readiness.check()
+    if audit.set_aside:
+        return Reply(200, _encode(HealthOut("ready", audit.set_aside)))
     return Reply(200, _READY)
 
 

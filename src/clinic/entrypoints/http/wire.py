@@ -447,8 +447,10 @@ class AuditOut(Out):
         )
 
 
-class HealthOut(Out):
+class HealthOut(Out, omit_defaults=True):
     status: Literal["live", "ready"]
+    #: how many events this process could never write to the audit trail; absent when it is none
+    audit_events_set_aside: int = 0
 
 
 class ProblemPageOut(Out):

@@ -88,12 +88,16 @@ class Worker:
     async def run(self) -> None:
         """Stay until `request_stop`, then finish what has begun."""
         await self._stop.wait()
-        await self._end_loops()
-        with suppress(QueueUnavailable):
-            await self._services.queue.stop(timeout_s=self._services.settings.shutdown_timeout_s)
-        if self._status is not None:
-            self._status.close()
-        await self._services.close()
+        try:
+            await self._end_loops()
+            with suppress(QueueUnavailable):
+                await self._services.queue.stop(
+                    timeout_s=self._services.settings.shutdown_timeout_s
+                )
+        finally:
+            if self._status is not None:
+                self._status.close()
+            await self._services.close()
 
     async def _end_loops(self) -> None:
         """Cancel every loop, again and again: one cancellation may be swallowed by a client. One

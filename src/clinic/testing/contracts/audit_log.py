@@ -1,11 +1,15 @@
 """What every store must do about its audit log."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from clinic.domain.audit import AuditEvent
+import pytest
+
+from clinic.domain.audit import REASON_MAX_CHARS, AuditEvent
 from clinic.domain.clinic import Clinic
+from clinic.domain.errors import AlreadyExists, InvalidInput
 from clinic.domain.paging import Keyset, PageRequest
 from clinic.ports.audit import EventQuery
 from clinic.ports.unit_of_work import Store
@@ -113,6 +117,56 @@ class AuditLogContract(Contract, contract=True):
         assert list(first) == events[:3]
         assert list(second) == events[2:5]
         assert list(back) == events[1:3]
+
+    async def test_appending_twice_is_once(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        events = [replace(event, detail={"id": new_id()}) for event in _events(clinic, 4)]
+        await store.audit_log.append(events[:2])
+
+        await store.audit_log.append(events[:2])
+        await store.audit_log.append([*events, events[3]])
+
+        found = await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)
+        assert [event.id for event in found] == [event.id for event in events[::-1]]
+
+    async def test_two_who_append_the_same_at_once_append_it_once(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        events = _events(clinic, 20)
+
+        await asyncio.gather(*(store.audit_log.append(events) for _ in range(4)))
+
+        assert list(await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)) == events[::-1]
+
+    async def test_other_event_under_the_same_id_is_refused_with_its_batch(
+        self, store: Store
+    ) -> None:
+        clinic = await seed_clinic(store)
+        there, new, third = _events(clinic, 3)
+        await store.audit_log.append([there])
+
+        for batch in (
+            [new, replace(there, outcome="denied")],
+            [there, replace(there, detail={"route": "/"}), new],
+            [new, third, replace(third, reason="another one")],
+        ):
+            with pytest.raises(AlreadyExists):
+                await store.audit_log.append(batch)
+
+        assert list(await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)) == [there]
+
+    @pytest.mark.parametrize(
+        "text", ["x" * (REASON_MAX_CHARS + 1), "a\0b"], ids=["too long", "NUL"]
+    )
+    async def test_event_that_cannot_be_stored_is_refused_with_its_batch(
+        self, store: Store, text: str
+    ) -> None:
+        clinic = await seed_clinic(store)
+        event, other = _events(clinic, 2)
+
+        with pytest.raises(InvalidInput):
+            await store.audit_log.append([event, replace(other, reason=text)])
+
+        assert list(await store.audit_log.events(EventQuery(clinic.id), EVERYTHING)) == []
 
     async def test_events_of_nobody_known_can_be_kept(self, store: Store) -> None:
         nowhere = new_id()
