@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -469,9 +469,18 @@ def _maildir_notifier(url: str, settings: Settings) -> Notifier:
 
 
 def _smtp_notifier(url: str, settings: Settings) -> Notifier:
+    from clinic.adapters.email.bounded import Bounds
     from clinic.adapters.email.smtp import SmtpNotifier
 
-    return SmtpNotifier(_mail_server(url), _composer(settings), threads=settings.worker_threads)
+    # Well within the lease, after which another worker takes the message over.
+    bounds = Bounds()
+    conversation_s = min(bounds.conversation_s, settings.mail_lease_s / 3)
+    return SmtpNotifier(
+        _mail_server(url),
+        _composer(settings),
+        threads=settings.worker_threads,
+        bounds=replace(bounds, conversation_s=conversation_s),
+    )
 
 
 def _folder(url: str) -> Path:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from tests.mail import AS_USER, PASSWORD, Certificates, Mailbox, smtp_server
 
-from clinic.adapters.email import smtp
+from clinic.adapters.email.bounded import Bounds
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.smtp import MailServer, SmtpNotifier
 from clinic.bootstrap import build_worker
@@ -32,9 +32,10 @@ def mailbox() -> Mailbox:
     return Mailbox()
 
 
-async def send(url: str) -> None:
+async def send(url: str, bounds: Bounds | None = None) -> None:
     """Hand a letter over to the server that `url` names. Raises TransportError."""
-    notifier = SmtpNotifier(MailServer.from_url(url), Composer("no-reply@clinic.test"), threads=1)
+    composer = Composer("no-reply@clinic.test")
+    notifier = SmtpNotifier(MailServer.from_url(url), composer, threads=1, bounds=bounds)
 
     async def may_send() -> bool:
         return True
@@ -45,11 +46,11 @@ async def send(url: str) -> None:
         await notifier.close()
 
 
-async def refusal(url: str) -> str:
+async def refusal(url: str, bounds: Bounds | None = None) -> str:
     """Return why a letter could not be handed over, which must not be for good, or the letter's
     own fault."""
     with pytest.raises(TransportError) as raised:
-        await send(url)
+        await send(url, bounds)
     error = raised.value
     assert (error.permanent, error.ambiguous, error.of_channel) == (False, False, True)
     return error.message
@@ -218,21 +219,19 @@ def silent_server(first_words: bytes = b"") -> Iterator[int]:
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp"])
-async def test_server_that_never_greets_is_given_up(scheme, monkeypatch) -> None:
-    monkeypatch.setattr(smtp, "CONNECT_TIMEOUT_S", 0.2)
+async def test_server_that_never_greets_is_given_up(scheme) -> None:
     began = time.monotonic()
 
     with silent_server() as port:
-        assert "timed out" in await refusal(f"{scheme}://127.0.0.1:{port}")
+        assert "timed out" in await refusal(f"{scheme}://127.0.0.1:{port}", Bounds(connect_s=0.2))
 
     assert time.monotonic() - began < 5
 
 
-async def test_server_that_greets_and_falls_silent_is_given_up(monkeypatch) -> None:
-    monkeypatch.setattr(smtp, "ANSWER_TIMEOUT_S", 0.2)
+async def test_server_that_greets_and_falls_silent_is_given_up() -> None:
     began = time.monotonic()
 
     with silent_server(b"220 hello\r\n") as port:
-        await refusal(f"smtp://127.0.0.1:{port}")
+        await refusal(f"smtp://127.0.0.1:{port}", Bounds(answer_s=0.2))
 
     assert time.monotonic() - began < 5

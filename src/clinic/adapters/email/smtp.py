@@ -5,27 +5,28 @@ import re
 import smtplib
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from clinic.adapters.email.bounded import BoundedSMTP, Bounds, Deadline
 from clinic.adapters.email.compose import Composer
+from clinic.adapters.email.failures import failure, refusal
 from clinic.domain.deliveries import Letter
 from clinic.ports.notifier import TransportError
 
 R = TypeVar("R")
 
-CONNECT_TIMEOUT_S = 10.0
-#: for each answer of the server; a hand-over asks for about ten
-ANSWER_TIMEOUT_S = 20.0
 #: how old the permission to send may be when the last byte goes out
 PERMISSION_MAX_S = 2.0
 #: a connection is used for so many messages, and for so long between two of them
 MESSAGES_PER_CONNECTION = 100
 IDLE_MAX_S = 10.0
+#: how long a letter waits while its mail domain holds as many threads as it may
+PLACE_WAIT_S = 1.0
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LEADING_DOT = re.compile(rb"(?m)^\.")
@@ -95,32 +96,59 @@ class MailServer:
 
 @dataclass(slots=True)
 class _Connection:
-    smtp: smtplib.SMTP
+    smtp: BoundedSMTP
     used: int = 0
     idle_since: float = 0.0
 
 
 class SmtpNotifier:
-    """Hands letters to one mail server over up to `threads` connections."""
+    """Hands letters to one mail server over up to `threads` connections.
 
-    def __init__(self, server: MailServer, composer: Composer, *, threads: int = 8) -> None:
+    Whatever the server does, a letter holds a thread no longer than `bounds` say, and letters to
+    one mail domain, whose mailboxes the server may ask before it answers, hold three quarters of
+    the threads at most.
+    """
+
+    def __init__(
+        self,
+        server: MailServer,
+        composer: Composer,
+        *,
+        threads: int = 8,
+        bounds: Bounds | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._server = server
         self._composer = composer
+        self._sender = f"FROM:<{composer.sender_address}>"
+        self._bounds = bounds or Bounds()
+        self._now_s = now_s
         self._idle: list[_Connection] = []
+        self._open: set[BoundedSMTP] = set()
+        self._closed = False
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="smtp")
+        self._places = _Places(max(threads - max(threads // 4, 1), 1))
 
     async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
         email = self._composer.compose(letter)
         data = _LEADING_DOT.sub(b"..", email.as_bytes())
         if not data.endswith(b"\r\n"):
             data += b"\r\n"
-        connection = await self._run(self._address, letter.addressee.email)
+        recipient = letter.addressee.email
+        async with self._places.of(recipient.rpartition("@")[2].lower()):
+            return await self._converse(recipient, data, may_send)
+
+    async def _converse(
+        self, recipient: str, data: bytes, may_send: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        conversation = Deadline(self._bounds.conversation_s)
+        connection = await self._run(self._address, recipient, conversation)
         while True:
-            asked_at = time.monotonic()
+            asked_at = self._now_s()
             try:
                 allowed = await may_send()
             except BaseException:
-                await self._run(self._drop, connection)
+                self._drop(connection)
                 raise
             if not allowed:
                 await self._run(self._withdraw, connection)
@@ -133,94 +161,129 @@ class SmtpNotifier:
         return None
 
     async def close(self) -> None:
+        """Hang up, in the middle of a conversation, too: the next worker takes it up."""
+        self._closed = True
+        for smtp in list(self._open):
+            smtp.cut()
         while self._idle:
-            await self._run(self._drop, self._idle.pop())
+            self._drop(self._idle.pop())
         self._threads.shutdown(wait=False)
 
     async def _run(self, work: Callable[..., R], *args: object) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        except RuntimeError:
+            raise _ending() from None
+        return await running
 
-    def _address(self, recipient: str) -> _Connection:
+    def _address(self, recipient: str, conversation: Deadline) -> _Connection:
         """Return a connection that has taken sender and recipient, and nothing else yet."""
-        connection = self._reused(recipient) or self._connect()
+        connection = self._reused(recipient, conversation) or self._connect(conversation)
         smtp = connection.smtp
         try:
             if connection.used == 0:
-                _check(smtp.mail(self._composer.sender_address), "MAIL", lasting=False)
-                _check(smtp.rcpt(recipient), "RCPT")
+                _check(smtp.docmd("MAIL", self._sender), "MAIL", lasting=False)
+                _check(smtp.docmd("RCPT", f"TO:<{recipient}>"), "RCPT")
         except (smtplib.SMTPException, OSError, TransportError) as error:
             self._drop(connection)
             _raise(error)
         connection.used += 1
         return connection
 
-    def _reused(self, recipient: str) -> _Connection | None:
+    def _reused(self, recipient: str, conversation: Deadline) -> _Connection | None:
         """Return an idle connection, addressed; None when there is none that still works."""
         while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return None
+            connection.smtp.conversation = conversation
             fresh = time.monotonic() - connection.idle_since < IDLE_MAX_S
             if not fresh or connection.used >= MESSAGES_PER_CONNECTION:
                 self._drop(connection)
                 continue
             try:
-                _check(connection.smtp.mail(self._composer.sender_address), "MAIL", lasting=False)
+                _check(connection.smtp.docmd("MAIL", self._sender), "MAIL", lasting=False)
             except (smtplib.SMTPException, OSError, TransportError):
                 # Closed by the server meanwhile: nothing has been handed over yet.
                 self._drop(connection)
                 continue
             try:
-                _check(connection.smtp.rcpt(recipient), "RCPT")
+                _check(connection.smtp.docmd("RCPT", f"TO:<{recipient}>"), "RCPT")
             except (smtplib.SMTPException, OSError, TransportError) as error:
                 self._drop(connection)
                 _raise(error)
             return connection
         return None
 
-    def _connect(self) -> _Connection:
+    def _connect(self, conversation: Deadline) -> _Connection:
+        smtp = unconnected(self._server, self._bounds, conversation)
+        self._open.add(smtp)
         try:
-            return _Connection(connect(self._server))
+            if self._closed:
+                raise _ending()
+            sign_in(smtp, self._server)
+        except TransportError:
+            self._open.discard(smtp)
+            raise
         except (smtplib.SMTPException, OSError) as error:
+            self._open.discard(smtp)
             # Whatever it says now, it says of us and not of the message.
             raise TransportError(
-                f"cannot use the mail server: {said(error)}", permanent=False, of_channel=True
+                f"cannot use the mail server: {failure(error)}", permanent=False, of_channel=True
             ) from error
+        return _Connection(smtp)
 
     def _send(self, connection: _Connection, data: bytes, asked_at: float) -> bool:
         """Hand the message over; False, and nothing done, when the permission has grown old."""
         smtp = connection.smtp
         ended = False
         try:
-            if _is_old(asked_at):
+            smtp.conversation.left_s()
+            if self._is_old(asked_at):
                 return False
             code, answer = smtp.docmd("DATA")
             if code != 354:
                 raise smtplib.SMTPDataError(code, answer)
             smtp.send(data)
             # Without its end the server forgets it.
-            _check_not_old(asked_at)
+            self._check_not_old(asked_at)
             # From here on the server may take it, whether or not its answer arrives.
             ended = True
-            _check(smtp.docmd("."), "the message")
+            code, answer = smtp.docmd(".")
         except TransportError:
             self._drop(connection)
             raise
         except (smtplib.SMTPException, OSError) as error:
             self._drop(connection)
-            answered = isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0
-            if ended and not answered:
-                message = f"the server's answer was lost: {said(error)}"
+            if ended:
+                message = f"the server's answer was lost: {failure(error)}"
                 raise TransportError(message, permanent=False, ambiguous=True) from error
             _raise(error)
+        if not 200 <= code < 300:
+            self._drop(connection)
+            # Neither yes nor no leaves open whether it was taken.
+            raise TransportError(
+                refusal("the message", code, answer),
+                permanent=500 <= code < 600,
+                ambiguous=code < 400,
+            )
         self._keep(connection)
         return True
 
+    def _is_old(self, asked_at: float) -> bool:
+        """Say whether so long has passed, such as in a process that was stopped, that the
+        appointment must be looked at again before the message goes out."""
+        return self._now_s() - asked_at > PERMISSION_MAX_S
+
+    def _check_not_old(self, asked_at: float) -> None:
+        if self._is_old(asked_at):
+            raise TransportError("this process stood still while sending", permanent=False)
+
     def _withdraw(self, connection: _Connection) -> None:
         try:
-            connection.smtp.rset()
-        except (smtplib.SMTPException, OSError):
+            _check(connection.smtp.rset(), "RSET")
+        except (smtplib.SMTPException, OSError, TransportError):
             self._drop(connection)
         else:
             self._keep(connection)
@@ -228,52 +291,81 @@ class SmtpNotifier:
     def _keep(self, connection: _Connection) -> None:
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
+        if self._closed:
+            self._drop(connection)
 
     def _drop(self, connection: _Connection) -> None:
+        self._open.discard(connection.smtp)
         with suppress(smtplib.SMTPException, OSError):
             connection.smtp.close()
 
 
-def connect(server: MailServer) -> smtplib.SMTP:
-    """Return a connection that is encrypted and signed in, as far as `server` asks for it.
+class _Places:
+    """How many letters may be on their way to one mail domain at a time."""
 
-    Raises SMTPException, OSError.
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @asynccontextmanager
+    async def of(self, domain: str) -> AsyncIterator[None]:
+        """Hold one of the domain's places. Raises TransportError when none gets free."""
+        places, users = self._taken.get(domain, (asyncio.Semaphore(self._most), 0))
+        self._taken[domain] = places, users + 1
+        try:
+            try:
+                await asyncio.wait_for(places.acquire(), PLACE_WAIT_S)
+            except TimeoutError:
+                raise TransportError(
+                    "put off: mail to its domain is slow, and others shall not wait for it",
+                    permanent=False,
+                    of_channel=True,
+                ) from None
+            try:
+                yield
+            finally:
+                places.release()
+        finally:
+            places, users = self._taken.pop(domain)
+            if users > 1:
+                self._taken[domain] = places, users - 1
+
+
+def connect(server: MailServer) -> BoundedSMTP:
+    """Return a connection that is encrypted and signed in. Raises SMTPException, OSError."""
+    bounds = Bounds()
+    smtp = unconnected(server, bounds, Deadline(bounds.conversation_s))
+    sign_in(smtp, server)
+    return smtp
+
+
+def unconnected(server: MailServer, bounds: Bounds, conversation: Deadline) -> BoundedSMTP:
+    """Return what a connection to `server` will be. Raises OSError for certificates."""
+    context = server.tls_context() if server.tls_at_once else None
+    return BoundedSMTP(server.host, bounds=bounds, conversation=conversation, context=context)
+
+
+def sign_in(smtp: BoundedSMTP, server: MailServer) -> None:
+    """Connect, encrypt and sign in, as far as `server` asks for it.
+
+    Raises SMTPException, OSError; the connection is closed then.
     """
-    context = server.tls_context()
-    smtp: smtplib.SMTP | None = None
     try:
-        if server.tls_at_once:
-            smtp = smtplib.SMTP_SSL(
-                server.host, server.port, timeout=CONNECT_TIMEOUT_S, context=context
-            )
-        else:
-            smtp = smtplib.SMTP(server.host, server.port, timeout=CONNECT_TIMEOUT_S)
-        if smtp.sock is not None:
-            smtp.sock.settimeout(ANSWER_TIMEOUT_S)
-        smtp.timeout = ANSWER_TIMEOUT_S
+        smtp.open(server.port)
         smtp.ehlo_or_helo_if_needed()
         if server.starttls:
-            smtp.starttls(context=context)
+            smtp.starttls(context=server.tls_context())
             # What was said in clear is forgotten, by both.
             smtp.ehlo()
         if server.user is not None:
             smtp.login(server.user, server.password or "")
     except (smtplib.SMTPException, OSError):
-        if smtp is not None:
-            smtp.close()
+        smtp.close()
         raise
-    return smtp
 
 
-def _is_old(asked_at: float) -> bool:
-    """Say whether so long has passed, such as in a process that was stopped, that the appointment
-    must be looked at again before the message goes out."""
-    return time.monotonic() - asked_at > PERMISSION_MAX_S
-
-
-def _check_not_old(asked_at: float) -> None:
-    if _is_old(asked_at):
-        raise TransportError("this process stood still while sending", permanent=False)
+def _ending() -> TransportError:
+    return TransportError("this worker is ending", permanent=False, of_channel=True)
 
 
 def _check(answer: tuple[int, bytes], step: str, *, lasting: bool = True) -> None:
@@ -281,23 +373,13 @@ def _check(answer: tuple[int, bytes], step: str, *, lasting: bool = True) -> Non
     code, text = answer
     if 200 <= code < 300:
         return
-    refusal = f"{step}: {code} {text.decode(errors='replace')}"
     # A sender that is refused is refused for every message.
     permanent = lasting and 500 <= code < 600
-    raise TransportError(refusal, permanent=permanent, of_channel=not lasting)
+    raise TransportError(refusal(step, code, text), permanent=permanent, of_channel=not lasting)
 
 
 def _raise(error: Exception) -> NoReturn:
     if isinstance(error, TransportError):
         raise error
     lasting = isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
-    raise TransportError(said(error), permanent=lasting) from error
-
-
-def said(error: Exception) -> str:
-    """Return what the server, or the way to it, says."""
-    if isinstance(error, smtplib.SMTPResponseException):
-        text = error.smtp_error
-        words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-        return f"{error.smtp_code} {words}"
-    return f"{type(error).__name__}: {error}"
+    raise TransportError(failure(error), permanent=lasting) from error

@@ -5,7 +5,7 @@ import smtplib
 import ssl
 from pathlib import Path
 
-from clinic.adapters.email.smtp import MailServer, connect, said
+from clinic.adapters.email.smtp import MailServer, connect
 
 Finding = tuple[str, str]
 
@@ -26,8 +26,17 @@ def try_mail_server(server: MailServer, sender: str) -> Finding | None:
                 )
             smtp.rset()
     except (smtplib.SMTPException, OSError) as error:
-        return f"{place}: {said(error)}", _remedy(error, server)
+        return f"{place}: {_said(error)}", _remedy(error, server)
     return None
+
+
+def _said(error: Exception) -> str:
+    """Return what the server, or the way to it, says: to the operator, of the sender alone."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        text = error.smtp_error
+        words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        return f"{error.smtp_code} {words}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _remedy(error: Exception, server: MailServer) -> str:
