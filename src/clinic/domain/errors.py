@@ -131,6 +131,12 @@ class PermissionDenied(ClinicError):
     code = "permission_denied"
 
 
+class OperatorOnly(PermissionDenied):
+    """Clinics are created by the operator of the service, with `clinic clinic create`."""
+
+    code = "operator_only"
+
+
 class ForgedRequest(PermissionDenied):
     """Requests with a session cookie need its X-CSRF-Token and must come from this site."""
 
@@ -156,6 +162,12 @@ class UserNotFound(NotFound):
     """There is no such user."""
 
     code = "user_not_found"
+
+
+class OfferNotFound(NotFound):
+    """There is no such offer: it was withdrawn, accepted, or has expired."""
+
+    code = "offer_not_found"
 
 
 class SessionNotFound(NotFound):
@@ -345,9 +357,29 @@ class UpcomingAppointments(Conflict):
 
 
 class UserShared(Conflict):
-    """This person also belongs to a clinic that is not yours; its administrators must agree."""
+    """This would reach beyond your clinics, since the person belongs to others too; at your clinic
+    you can end the membership or the sessions."""
 
     code = "user_shared"
+
+
+class OfferInvalid(Conflict):
+    """This offer does not hold for you: it was accepted or withdrawn, has expired, or was made to
+    another email address."""
+
+    code = "offer_invalid"
+
+
+class ConsentNeeded(Conflict):
+    """Nobody joins a clinic without their consent; offer it with POST /membership-offers."""
+
+    code = "consent_needed"
+
+
+class LastAdministrator(Conflict):
+    """This is the clinic's last administrator; add another one first."""
+
+    code = "last_administrator"
 
 
 class AlreadyExists(Conflict):

@@ -45,8 +45,11 @@ class Operation(Enum):
     ADD_PATIENT = "add a patient"
     MANAGE_OWN_ACCOUNT = "read and change one's own data, password and sessions"
     EXPORT_OWN_DATA = "export all that is kept about oneself"
-    MANAGE_USERS = "add, invite, disable, enable and erase people; revoke their sessions"
-    CHANGE_CLINIC = "change the clinic's settings; add clinics and doctors"
+    MANAGE_USERS = (
+        "add, invite, disable, enable and erase people; offer and end memberships; end sessions"
+    )
+    CHANGE_CLINIC = "change the clinic's settings; add doctors"
+    CREATE_CLINIC = "create clinics: the operator's alone"
     READ_AUDIT = "read the clinic's audit log"
 
 
@@ -86,6 +89,7 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.EXPORT_OWN_DATA: _row(_OWN, _OWN, _OWN, _OWN),
     Operation.MANAGE_USERS: _row(),
     Operation.CHANGE_CLINIC: _row(),
+    Operation.CREATE_CLINIC: _row(admin=_NOTHING),
     Operation.READ_AUDIT: _row(_NOTHING, _NOTHING, _CLINIC),
 }
 

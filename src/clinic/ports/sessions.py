@@ -44,7 +44,8 @@ class Sessions(SessionReader, Protocol):
         *,
         session_id: UUID | None = None,
         keep: UUID | None = None,
+        clinic_id: UUID | None = None,
     ) -> Sequence[UUID]:
-        """End the user's sessions, one of them or all but `keep`, from the commit on; return the
-        ids of those that were live."""
+        """End the user's sessions, one of them, all but `keep` or those at one clinic, from the
+        commit on; return the ids of those that were live."""
         ...

@@ -10,6 +10,7 @@ from clinic.ports.appointments import AppointmentReader, Appointments
 from clinic.ports.audit import AuditLog
 from clinic.ports.booking_desk import BookingDesk
 from clinic.ports.calendars import CalendarReader, Calendars
+from clinic.ports.memberships import Memberships
 from clinic.ports.outbox import Messages, Outbox
 from clinic.ports.people import People, PeopleReader
 from clinic.ports.sessions import SessionReader, Sessions
@@ -42,6 +43,8 @@ class UnitOfWork(Protocol):
     def messages(self) -> Messages: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def memberships(self) -> Memberships: ...
     @property
     def sessions(self) -> Sessions: ...
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         InterleavingsContract as InterleavingsContract,
     )
     from clinic.testing.contracts.job_queue import JobQueueContract as JobQueueContract
+    from clinic.testing.contracts.memberships import MembershipsContract as MembershipsContract
     from clinic.testing.contracts.notifier import NotifierContract as NotifierContract
     from clinic.testing.contracts.outbox import OutboxContract as OutboxContract
     from clinic.testing.contracts.people import PeopleContract as PeopleContract
@@ -68,6 +69,7 @@ _HOMES = {
     "IdempotencyContract": "clinic.testing.contracts.idempotency",
     "InterleavingsContract": "clinic.testing.contracts.interleavings",
     "JobQueueContract": "clinic.testing.contracts.job_queue",
+    "MembershipsContract": "clinic.testing.contracts.memberships",
     "NotifierContract": "clinic.testing.contracts.notifier",
     "OutboxContract": "clinic.testing.contracts.outbox",
     "PeopleContract": "clinic.testing.contracts.people",

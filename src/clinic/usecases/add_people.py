@@ -26,13 +26,10 @@ async def create_clinic(
     reason: str | None = None,
 ) -> Clinic:
     """Return the clinic, added. Raises PermissionDenied."""
-    permit(actor, Operation.CHANGE_CLINIC)
+    permit(actor, Operation.CREATE_CLINIC)
 
     async def work(unit: UnitOfWork) -> Clinic:
         await unit.people.add_clinic(clinic)
-        if await unit.accounts.account(actor.user_id) is not None:
-            # Somebody must be able to sign in there, and invite the others.
-            await unit.accounts.add_staff(clinic.id, actor.user_id)
         await unit.events.add(
             event_by(
                 actor,

@@ -37,6 +37,7 @@ from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.sessions import SessionReader
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.memberships import check_administrators
 from clinic.usecases.transactions import Transactions
 
 EXPORT_PAGES_MAX = 50
@@ -255,52 +256,28 @@ async def set_enabled(
 ) -> Account:
     """Return the account, enabled or disabled; disabling ends its sessions at once.
 
-    Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for oneself.
+    Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator, InvalidInput for oneself.
     """
     permit(actor, Operation.MANAGE_USERS)
     if user_id == actor.user_id and not enabled:
         raise InvalidInput("You cannot disable yourself.", pointer="/disabled")
 
     async def work(unit: UnitOfWork) -> Account:
+        # First, so that two administrators who disable each other do it one after the other.
+        await unit.people.lock_clinic(actor.clinic_id)
         account = await managed_account(unit.accounts, actor, user_id)
         if (account.disabled_at is None) == enabled:
             return account
         disabled_at = None if enabled else clock.now()
         await unit.accounts.set_disabled_at(user_id, disabled_at)
         if not enabled:
+            await check_administrators(unit, actor.clinic_id, account.user)
+            for clinic_id in account.clinics:
+                await unit.memberships.withdraw_offers(clinic_id, user_id)
             await unit.sessions.revoke(user_id, clock.now())
         action = "enable_user" if enabled else "disable_user"
         await unit.events.add(_event(actor, action, user_id, clock, new_id, reason))
         return replace(account, disabled_at=disabled_at)
-
-    return await transactions.run(work)
-
-
-async def add_membership(
-    user_id: UUID,
-    *,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> Account:
-    """Make a receptionist or administrator of another clinic of the actor's one of this clinic too.
-
-    Raises PermissionDenied, UserNotFound, InvalidInput, AlreadyExists.
-    """
-    permit(actor, Operation.MANAGE_USERS)
-
-    async def work(unit: UnitOfWork) -> Account:
-        mine = await unit.accounts.account(actor.user_id)
-        account = await unit.accounts.lock(user_id)
-        if mine is None or account is None or not set(mine.clinics) & set(account.clinics):
-            raise UserNotFound()
-        if account.user.role not in (Role.RECEPTIONIST, Role.ADMIN):
-            raise InvalidInput("Only receptionists and administrators join this way.")
-        await unit.accounts.add_staff(actor.clinic_id, user_id)
-        await unit.events.add(_event(actor, "add_membership", user_id, clock, new_id, reason))
-        return replace(account, clinics=tuple(sorted({*account.clinics, actor.clinic_id})))
 
     return await transactions.run(work)
 
@@ -453,7 +430,7 @@ async def erase_user(
         raise UpcomingAppointments()
 
     async def work(unit: UnitOfWork) -> Account:
-        account = await managed_account(unit.accounts, actor, user_id)
+        account = await _erasable_account(unit, actor, user_id)
         if account.user.role is not Role.PATIENT:
             raise InvalidInput("Staff are disabled, not erased.")
         erased = User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
@@ -468,11 +445,23 @@ async def erase_user(
     return await transactions.run(work)
 
 
-async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Account:
-    """Return the locked account of a person whom the actor may manage.
+async def _erasable_account(unit: UnitOfWork, actor: Actor, user_id: UUID) -> Account:
+    """Return the locked account of a person whom the actor may erase: also of one who belongs to
+    no clinic any more, and to this one before. Raises UserNotFound, UserShared."""
+    account = await unit.accounts.lock(user_id)
+    gone = account is not None and not account.clinics
+    if account and gone and await unit.memberships.ended_at(actor.clinic_id, account.user):
+        return account
+    return await managed_account(unit.accounts, actor, user_id)
 
-    Who works at or goes to a clinic that is not the actor's is managed there: an invitation for
-    them would open that clinic. Raises UserNotFound, UserShared.
+
+async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Account:
+    """Return the locked account of a person for what reaches beyond one clinic: the password,
+    disabling, erasure.
+
+    Whoever belongs to a clinic that is not the actor's is left alone: an invitation for them would
+    open that clinic. Their membership and sessions here are the actor's all the same. Raises
+    UserNotFound, UserShared.
     """
     account = await accounts.lock(user_id)
     if account is None or actor.clinic_id not in account.clinics:

@@ -31,7 +31,6 @@ from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.sessions import SessionReader
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.audit_buffer import AuditBuffer
-from clinic.usecases.manage_users import managed_account
 from clinic.usecases.transactions import Transactions
 
 #: the actor of requests by nobody known
@@ -184,13 +183,17 @@ async def revoke_sessions(
     actor: Actor,
     session_id: UUID | None = None,
 ) -> None:
-    """End another person's sessions, or one of them. Raises PermissionDenied, UserNotFound,
-    SessionNotFound."""
+    """End another person's sessions at the actor's clinic, or one of them.
+
+    Raises PermissionDenied, UserNotFound, SessionNotFound.
+    """
     permit(actor, Operation.MANAGE_USERS)
 
     async def work(unit: UnitOfWork) -> None:
-        await managed_account(unit.accounts, actor, user_id)
-        await _revoke(unit, user_id, session_id, actor, clock, new_id)
+        account = await unit.accounts.lock(user_id)
+        if account is None or actor.clinic_id not in account.clinics:
+            raise UserNotFound()
+        await _revoke(unit, user_id, session_id, actor, clock, new_id, clinic_id=actor.clinic_id)
 
     await transactions.run(work)
 
@@ -219,10 +222,12 @@ async def sign_in_as(
         permit(actor, Operation.MANAGE_USERS)
         raise UserNotFound("Only the service itself can sign in as somebody.")
     made = []
+    usable = []
     for user_id in user_ids:
         account = await accounts.account(user_id)
         if account is None or actor.clinic_id not in account.clinics or account.disabled_at:
             raise UserNotFound()
+        usable.append(account)
         made.append(
             make_session(
                 account.user,
@@ -235,7 +240,10 @@ async def sign_in_as(
         )
 
     async def work(unit: UnitOfWork) -> Sequence[NewSession]:
-        for one in made:
+        for account, one in zip(usable, made, strict=True):
+            # Read again under a lock: a membership that ends meanwhile must not leave a session.
+            if await unit.accounts.lock(account.user.id) != account:
+                raise UserNotFound()
             await unit.sessions.add(one.session)
             await unit.events.add(_event(actor, "issue_token", one.session.id, clock, new_id))
         return made
@@ -250,8 +258,12 @@ async def _revoke(
     actor: Actor,
     clock: Clock,
     new_id: IdSource,
+    *,
+    clinic_id: UUID | None = None,
 ) -> None:
-    ended = await unit.sessions.revoke(user_id, clock.now(), session_id=session_id)
+    ended = await unit.sessions.revoke(
+        user_id, clock.now(), session_id=session_id, clinic_id=clinic_id
+    )
     if session_id is not None and not ended:
         raise SessionNotFound()
     for each in ended:

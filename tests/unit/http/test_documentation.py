@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clinic.domain.errors import every_error
+from clinic.domain.errors import OperatorOnly, every_error
 from clinic.entrypoints.http.app import ENDPOINTS
 from clinic.entrypoints.http.endpoint import Condition, Key
 from clinic.entrypoints.http.examples import EXAMPLES
@@ -71,6 +71,8 @@ async def test_every_operation_declares_what_it_takes_and_answers(document):
         assert set(one.headers) <= set(success["headers"])
         required = "#/components/parameters/IdempotencyKey" in references
         creates = one.method == "POST" and one.tag not in WITHOUT_KEYS
+        # What is always refused needs no key.
+        creates = creates and OperatorOnly not in one.refuses
         assert required == (one.key is Key.REQUIRED) == creates
         matched = "#/components/parameters/IfMatch" in references
         assert matched == (one.condition is Condition.IF_MATCH) == ("428" in responses)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from clinic.bootstrap import Services, in_memory
+from clinic.domain.memberships import OFFER_LASTS, MembershipOffer
 from clinic.domain.people import Role
 from clinic.domain.sessions import hash_of
 from clinic.entrypoints.http.app import create_app
@@ -129,7 +130,8 @@ MATRIX: dict[str, Row] = {
     "GET /patients/{patient_id}": {**_HERE, "patient": (200, 404, 404)},
     "GET /clinics/current": _EVERYONE,
     "PATCH /clinics/current": _ADMIN,
-    "POST /clinics": _made(_ADMIN),
+    # Every administrator is refused, with a code that says who does it.
+    "POST /clinics": _row(403),
     "GET /sessions": _EVERYONE,
     "DELETE /sessions": _gone(_EVERYONE),
     "DELETE /sessions/current": _gone(_EVERYONE),
@@ -146,8 +148,12 @@ MATRIX: dict[str, Row] = {
     "GET /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "PATCH /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "POST /users/{user_id}/invitations": {**_ADMIN_ALL, "admin": (201, 201, 404)},
-    # Those of this clinic are members of it already, and nobody here is staff of another.
-    "PUT /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (400, 400, 404)},
+    # Always refused, with a code that says what to do.
+    "PUT /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (409, 409, 409)},
+    "DELETE /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (204, 204, 404)},
+    "POST /membership-offers": _made(_ADMIN),
+    "DELETE /membership-offers/{offer_id}": {**_ADMIN_ALL, "admin": (204, 204, 404)},
+    "POST /memberships": _row(409),
     "POST /users/{user_id}/erasure": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "GET /notifications": _STAFF,
     "GET /audit": _OFFICE,
@@ -263,9 +269,13 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
         third = world.patients[2 if doctor is world.doctor else 3]
         second = await seed_booking(services.store, world.clinic, slots[1], third)
         hours, day_off = an_availability(doctor), an_exception(doctor)
+        offer = MembershipOffer(
+            world.clinic.id, new_id(), Role.ADMIN, None, new_id(), NOW, NOW + OFFER_LASTS
+        )
         async with services.store.begin() as unit:
             await unit.calendars.add_availability(hours)
             await unit.calendars.add_exception(day_off)
+            await unit.memberships.add_offer(offer)
             await unit.commit()
         made.append(
             {
@@ -277,6 +287,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
                 "user_id": patient.id,
                 "availability_id": hours.id,
                 "exception_id": day_off.id,
+                "offer_id": offer.id,
             }
         )
     return made[0], made[1]
@@ -312,13 +323,14 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
         "POST /doctors": {**person, "specialty": "General"},
         "POST /patients": person,
         "PATCH /clinics/current": {"name": "Renamed"},
-        "POST /clinics": {"name": "Another", "timeZone": "UTC"},
         "PATCH /users/me": {"name": "Myself"},
         "PUT /users/me/password": {"current": "wrong", "password": "seven quiet otters"},
         "PUT /users/me/notification-preferences": {},
         "PATCH /users/{user_id}": {"disabled": True},
         "POST /users/{user_id}/invitations": {},
         "PUT /users/{user_id}/membership": {},
+        "POST /membership-offers": {"email": person["email"], "role": "ADMIN"},
+        "POST /memberships": {"offer": "x.y"},
         "POST /users/{user_id}/erasure": {},
         "POST /graphql": {"query": "{me{id}}"},
     }

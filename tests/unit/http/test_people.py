@@ -189,26 +189,3 @@ async def test_of_two_changes_of_one_clinic_the_second_must_read_it_again(api):
     ]
 
     assert [answer.status_code for answer in answers] == [200, 412]
-
-
-async def test_a_new_clinic_has_the_default_policy_where_none_is_given(api):
-    answer = await api.send(
-        "POST",
-        "/clinics",
-        {
-            "name": "Hillside",
-            "timeZone": "Asia/Kathmandu",
-            "policy": {"horizonDays": 30},
-            "address": "Durbar Marg",
-            "phone": "+977 1 4123456",
-            "language": "de",
-        },
-        who="admin",
-    )
-
-    clinic = answer.json()
-    reached = (clinic["address"], clinic["phone"], clinic["language"])
-    assert reached == ("Durbar Marg", "+97714123456", "de")
-    assert answer.status_code == 201
-    assert (clinic["name"], clinic["timeZone"]) == ("Hillside", "Asia/Kathmandu")
-    assert (clinic["policy"]["horizonDays"], clinic["policy"]["noticeMin"]) == (30, 60)

@@ -146,7 +146,7 @@ async def test_staff_are_not_erased_and_nobody_disables_themselves(api):
     assert oneself.status_code == 400
 
 
-async def test_who_also_belongs_to_a_clinic_of_others_is_managed_by_nobody_alone(api):
+async def test_what_reaches_beyond_the_clinic_is_refused_for_whoever_also_belongs_to_others(api):
     clinic = await seed_world(api.services.store)
     async with api.services.store.begin() as unit:
         await unit.accounts.add_staff(clinic.clinic.id, api.receptionist.id)
@@ -156,10 +156,13 @@ async def test_who_also_belongs_to_a_clinic_of_others_is_managed_by_nobody_alone
     answers = [
         await api.send("PATCH", user, {"disabled": True}, who="admin"),
         await api.send("POST", f"{user}/invitations", {}, who="admin"),
-        await api.send("DELETE", f"{user}/sessions", who="admin"),
     ]
 
     assert {answer.json()["code"] for answer in answers} == {"user_shared"}
+    for answer in answers:
+        assert "end the membership" in answer.json()["detail"]
+        assert str(clinic.clinic.id) not in answer.text
+        assert clinic.clinic.name not in answer.text
 
 
 # --- no byte of anybody else's

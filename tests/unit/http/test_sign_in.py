@@ -6,6 +6,7 @@ import pytest
 
 from clinic.entrypoints.http.cookies import NAME
 from clinic.settings import Settings
+from clinic.testing import a_clinic
 
 PASSWORD = "seven quiet otters"
 NEW_PASSWORD = "eight loud badgers"
@@ -136,20 +137,26 @@ async def test_a_hash_of_another_cost_is_made_anew(api, ada):
 
 
 async def test_where_there_are_several_clinics_registering_names_one(api):
-    body = {"name": "Second", "timeZone": "UTC"}
-    second = (await api.send("POST", "/clinics", body, who="admin")).json()
+    second = a_clinic()
+    async with api.services.store.begin() as unit:
+        await unit.people.add_clinic(second)
+        await unit.accounts.add_staff(second.id, api.admin.id)
+        await unit.commit()
 
     unnamed = await api.send("POST", "/users", ada_in(), who=None)
-    named = await api.send("POST", f"/users?clinic={second['id']}", ada_in(), who=None)
+    named = await api.send("POST", f"/users?clinic={second.id}", ada_in(), who=None)
 
     assert (unnamed.status_code, unnamed.json()["code"]) == (400, "clinic_not_named")
     assert named.status_code == 201
-    assert (await sign_in(api)).json()["user"]["clinicId"] == second["id"]
+    assert (await sign_in(api)).json()["user"]["clinicId"] == str(second.id)
 
 
 async def test_staff_of_several_clinics_name_one_and_see_only_that(api):
-    body = {"name": "Second", "timeZone": "UTC"}
-    second = (await api.send("POST", "/clinics", body, who="admin")).json()
+    second = a_clinic()
+    async with api.services.store.begin() as unit:
+        await unit.people.add_clinic(second)
+        await unit.accounts.add_staff(second.id, api.admin.id)
+        await unit.commit()
     email = (await api.services.store.people.user(api.admin.id)).email
     token = (await api.send("POST", f"/users/{api.admin.id}/invitations", {}, who="admin")).json()
     await api.client.post(
@@ -157,11 +164,11 @@ async def test_staff_of_several_clinics_name_one_and_see_only_that(api):
     )
 
     unnamed = await sign_in(api, email)
-    there = await sign_in(api, email, clinic=second["id"])
+    there = await sign_in(api, email, clinic=str(second.id))
     elsewhere = await sign_in(api, email, clinic=str(api.world.doctor.id))
 
     assert (unnamed.status_code, unnamed.json()["code"]) == (400, "clinic_not_named")
-    assert set(unnamed.json()["clinics"]) == {str(api.world.clinic.id), second["id"]}
+    assert set(unnamed.json()["clinics"]) == {str(api.world.clinic.id), str(second.id)}
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (401, "sign_in_failed")
     patients = await api.client.get("/patients", headers=bearer(there))
     assert patients.json()["items"] == []

@@ -46,6 +46,7 @@ class MemoryAccountReader:
             profile.user_id
             for profiles in (tables.doctors, tables.patients, tables.staff)
             for profile in profiles.where("clinic", clinic_id)
+            if profile.ended_at is None
         }
         found = []
         for user_id in sorted(ids):
@@ -125,12 +126,13 @@ class MemoryAccounts(MemoryAccountReader):
 def account_of(tables: Tables, user: User) -> Account:
     """Return the account of `user`."""
     credentials = tables.credentials.get(user.id) or Credentials()
+    profiles: Any = tables.staff
     if user.role is Role.DOCTOR:
-        clinics = [profile.clinic_id for profile in tables.doctors.where("user", user.id)]
+        profiles = tables.doctors
     elif user.role is Role.PATIENT:
-        clinics = [profile.clinic_id for profile in tables.patients.where("user", user.id)]
-    else:
-        clinics = [profile.clinic_id for profile in tables.staff.where("user", user.id)]
+        profiles = tables.patients
+    held = profiles.where("user", user.id)
+    clinics = [profile.clinic_id for profile in held if profile.ended_at is None]
     return Account(
         user,
         credentials.password_hash,

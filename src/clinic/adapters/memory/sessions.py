@@ -84,11 +84,14 @@ class MemorySessions(MemorySessionReader):
         *,
         session_id: UUID | None = None,
         keep: UUID | None = None,
+        clinic_id: UUID | None = None,
     ) -> Sequence[UUID]:
         ended = []
         for session in await self.live(user_id, now):
             key = (session.clinic_id, session.id)
             if session.id == keep or session_id not in (None, session.id):
+                continue
+            if clinic_id not in (None, session.clinic_id):
                 continue
             await self._transaction.lock(("session", *key))
             latest = self._tables.sessions.get(key)

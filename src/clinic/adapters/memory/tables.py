@@ -13,6 +13,7 @@ from clinic.domain.availability import Availability, AvailabilityException
 from clinic.domain.clinic import Clinic
 from clinic.domain.deliveries import Preferences
 from clinic.domain.idempotency import StoredAnswer
+from clinic.domain.memberships import MembershipOffer
 from clinic.domain.notifications import Message
 from clinic.domain.people import User
 from clinic.domain.sessions import Session
@@ -31,18 +32,21 @@ class DoctorProfile:
     clinic_id: UUID
     user_id: UUID
     specialty: str
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PatientProfile:
     clinic_id: UUID
     user_id: UUID
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StaffProfile:
     clinic_id: UUID
     user_id: UUID
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Tables:
     credentials: Rows[UUID, Credentials]
     sessions: Rows[Key, Session]
     preferences: Rows[Key, Preferences]
+    offers: Rows[Key, MembershipOffer]
 
     def layer(self) -> "Tables":
         """Return these tables under a layer of changes, empty yet."""
@@ -123,4 +128,5 @@ def empty_tables() -> Tables:
             }
         ),
         preferences=Table(),
+        offers=Table(by_clinic),
     )

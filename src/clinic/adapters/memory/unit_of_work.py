@@ -9,6 +9,7 @@ from clinic.adapters.memory.appointments import MemoryAppointments
 from clinic.adapters.memory.calendars import MemoryCalendars
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.events import MemoryEventLog
+from clinic.adapters.memory.memberships import MemoryMemberships
 from clinic.adapters.memory.outbox import MemoryMessages, MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeople
 from clinic.adapters.memory.sessions import MemorySessions
@@ -58,6 +59,10 @@ class MemoryUnitOfWork:
     @property
     def accounts(self) -> MemoryAccounts:
         return MemoryAccounts(self._running)
+
+    @property
+    def memberships(self) -> MemoryMemberships:
+        return MemoryMemberships(self._running)
 
     @property
     def sessions(self) -> MemorySessions:

@@ -12,17 +12,19 @@ from clinic.domain.errors import UserNotFound
 from clinic.domain.people import Role, User
 from clinic.ports.accounts import Account
 
-# Only the profile that fits the role opens a clinic.
+# Only the profile that fits the role opens a clinic, until it ends.
 _ACCOUNT = """
 SELECT u.id, u.name, u.email, u.role, u.phone, u.password_hash, u.disabled_at,
        u.email_verified_at, u.link_version,
        ARRAY(
            SELECT clinic_id FROM doctors_profiles WHERE user_id = u.id AND u.role = 'DOCTOR'
+             AND ended_at IS NULL
            UNION ALL
            SELECT clinic_id FROM patients_profiles WHERE user_id = u.id AND u.role = 'PATIENT'
+             AND ended_at IS NULL
            UNION ALL
            SELECT clinic_id FROM staff_profiles
-           WHERE user_id = u.id AND u.role IN ('RECEPTIONIST', 'ADMIN')
+           WHERE user_id = u.id AND u.role IN ('RECEPTIONIST', 'ADMIN') AND ended_at IS NULL
            ORDER BY clinic_id
        )
 FROM users u
@@ -34,11 +36,11 @@ _LOCK = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE"
 #: $1 clinic, $2 role, $3 the id to go on from (NULL: every role, from the first), $4 how many
 _OF_CLINIC = f"""{_ACCOUNT}
 WHERE u.id IN (
-    SELECT user_id FROM doctors_profiles WHERE clinic_id = $1
+    SELECT user_id FROM doctors_profiles WHERE clinic_id = $1 AND ended_at IS NULL
     UNION ALL
-    SELECT user_id FROM patients_profiles WHERE clinic_id = $1
+    SELECT user_id FROM patients_profiles WHERE clinic_id = $1 AND ended_at IS NULL
     UNION ALL
-    SELECT user_id FROM staff_profiles WHERE clinic_id = $1
+    SELECT user_id FROM staff_profiles WHERE clinic_id = $1 AND ended_at IS NULL
 )
 AND ($2::text IS NULL OR u.role = $2) AND ($3::uuid IS NULL OR u.id > $3)
 ORDER BY u.id LIMIT $4

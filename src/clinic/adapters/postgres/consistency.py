@@ -122,6 +122,20 @@ def _names_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         )
 
 
+def _disabled_patients_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+    query = """
+        SELECT DISTINCT p.user_id FROM patients_profiles p JOIN users u ON u.id = p.user_id
+        WHERE (p.disabled_at IS NULL) <> (u.disabled_at IS NULL) ORDER BY p.user_id LIMIT %s
+    """
+    found = connection.execute(query, [NAMED_MAX]).fetchall()
+    if found:
+        yield Finding(
+            f"patients_profiles.disabled_at differs from that of the users {_named(found)}",
+            "somebody wrote while the triggers of users were off; as the owner:"
+            " UPDATE patients_profiles SET disabled_at = NULL",
+        )
+
+
 def _named(found: Sequence[tuple[UUID]]) -> str:
     more = " and perhaps more" if len(found) == NAMED_MAX else ""
     return ", ".join(str(one) for (one,) in found) + more

@@ -44,6 +44,7 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
     "patients_profiles_clinic_fkey": ClinicNotFound,
     "patients_profiles_user_fkey": PatientNotFound,
     "staff_profiles_clinic_fkey": ClinicNotFound,
+    "membership_offers_clinic_fkey": ClinicNotFound,
     "staff_profiles_user_fkey": UserNotFound,
     "sessions_clinic_fkey": ClinicNotFound,
     "sessions_user_fkey": UserNotFound,

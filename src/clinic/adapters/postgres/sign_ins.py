@@ -120,6 +120,7 @@ class PostgresSessions(PostgresSessionReader):
         *,
         session_id: UUID | None = None,
         keep: UUID | None = None,
+        clinic_id: UUID | None = None,
     ) -> Sequence[UUID]:
         """End sessions from the commit on; return the ids of those that were live."""
         which = select(sessions.c.id).where(
@@ -131,6 +132,8 @@ class PostgresSessions(PostgresSessionReader):
             which = which.where(sessions.c.id == session_id)
         if keep is not None:
             which = which.where(sessions.c.id != keep)
+        if clinic_id is not None:
+            which = which.where(sessions.c.clinic_id == clinic_id)
         # Locked by id, so that two that end the same ones wait instead of meeting.
         chosen = which.order_by(sessions.c.id).with_for_update()
         async with self._session.connection() as connection:

@@ -61,7 +61,8 @@ APPEND_ONLY = ("audit_appointment", "audit_event", "audit_seals")
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
     "doctors_profiles": ("doctors_profiles_name",),
-    "users": ("users_rename_doctor",),
+    "patients_profiles": ("patients_profiles_disabled",),
+    "users": ("users_rename_doctor", "users_disable_patient"),
     **{table: (f"{table}_no_change", f"{table}_no_truncate") for table in APPEND_ONLY},
 }
 
@@ -178,6 +179,7 @@ doctors_profiles = Table(
     _text("specialty"),
     # The user's, as triggers keep it: what lists a doctor's slots has one row to look up.
     Column("name", Text(), nullable=False, server_default=text("''")),
+    _instant("ended_at", nullable=True),
     _key("doctors_profiles_pkey", "clinic_id", "user_id"),
     # The target of slots' foreign key, which keeps their copy of the specialty true.
     UniqueConstraint("clinic_id", "user_id", "specialty", name="doctors_profiles_specialty_key"),
@@ -195,6 +197,9 @@ patients_profiles = Table(
     metadata,
     _id("clinic_id"),
     _id("user_id"),
+    _instant("ended_at", nullable=True),
+    # The user's, as triggers keep it: a booking has one row to lock and to look at.
+    _instant("disabled_at", nullable=True),
     _key("patients_profiles_pkey", "clinic_id", "user_id"),
     _refers("patients_profiles_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     _refers("patients_profiles_user_fkey", ["user_id"], "users", ["id"]),
@@ -206,10 +211,27 @@ staff_profiles = Table(
     metadata,
     _id("clinic_id"),
     _id("user_id"),
+    _instant("ended_at", nullable=True),
     _key("staff_profiles_pkey", "clinic_id", "user_id"),
     _refers("staff_profiles_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     _refers("staff_profiles_user_fkey", ["user_id"], "users", ["id"]),
     Index("staff_profiles_user_idx", "user_id"),
+)
+
+membership_offers = Table(
+    "membership_offers",
+    metadata,
+    _id("clinic_id"),
+    _id("id"),
+    _text("role"),
+    _text("specialty", nullable=True),
+    # A user, or the operator, who is none.
+    _id("offered_by"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    _instant("expires_at"),
+    _key("membership_offers_pkey", "clinic_id", "id"),
+    _refers("membership_offers_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
+    _check("membership_offers_expiry_after_start", "expires_at > created_at"),
 )
 
 sessions = Table(

@@ -9,6 +9,7 @@ from clinic.adapters.postgres.accounts import PostgresAccounts
 from clinic.adapters.postgres.answers import PostgresAnswers, PostgresEventLog
 from clinic.adapters.postgres.appointments import PostgresAppointments
 from clinic.adapters.postgres.calendars import PostgresCalendars
+from clinic.adapters.postgres.memberships import PostgresMemberships
 from clinic.adapters.postgres.outbox import PostgresMessages
 from clinic.adapters.postgres.people import PostgresPeople
 from clinic.adapters.postgres.sessions import TransactionSession
@@ -27,6 +28,7 @@ class PostgresUnitOfWork:
         self.events = PostgresEventLog(self._session)
         self.messages = PostgresMessages(self._session)
         self.accounts = PostgresAccounts(self._session)
+        self.memberships = PostgresMemberships(self._session)
         self.sessions = PostgresSessions(self._session)
 
     async def __aenter__(self) -> Self:

@@ -97,6 +97,16 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
             ("invite", "users:invite_again", "Print a new invitation; also for lost passwords."),
             ("disable", "users:disable", "Disable a person; every session ends."),
             ("enable", "users:enable", "Enable a person again."),
+            (
+                "offer",
+                "users:offer",
+                "Print an offer to join the clinic.",
+            ),
+            (
+                "end-membership",
+                "users:end_membership",
+                "End a membership of the clinic.",
+            ),
         ),
     ),
     (

@@ -9,7 +9,7 @@ from clinic.domain.people import Role, User
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.ports.accounts import Account
-from clinic.usecases import manage_users
+from clinic.usecases import manage_users, memberships
 
 COLUMNS = ("id", "role", "name", "email", "disabled")
 NOBODY, HERE = Acting(), Where()
@@ -43,10 +43,7 @@ async def add(
     as_json
         Print JSON.
     """
-    try:
-        kind = Role(role.upper())
-    except ValueError:
-        raise InvalidInput("The role is patient, doctor, receptionist or admin.") from None
+    kind = _role(role)
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, kind, phone)
         invited = await manage_users.add_user(
@@ -126,6 +123,52 @@ async def enable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
         Id of the person.
     """
     await _set_enabled(user, acting, enabled=True)
+
+
+async def offer(
+    email: str, role: str, /, *, specialty: str | None = None, acting: Acting = NOBODY
+) -> None:
+    """Print an offer to join the clinic, good once within a week.
+
+    The person accepts it with POST /memberships, signed in elsewhere with this address.
+
+    Parameters
+    ----------
+    email
+        Email address that the person signs in with.
+    role
+        What the person is: patient, doctor, receptionist or admin.
+    specialty
+        Of a doctor, at this clinic.
+    """
+    async with session(acting) as at:
+        offered = await memberships.offer_membership(
+            email,
+            _role(role),
+            specialty=specialty,
+            secret=at.services.settings.secret,
+            **_writing(at, acting.reason),
+        )
+    print(offered.token)
+
+
+async def end_membership(user: UUID, /, *, acting: Acting = NOBODY) -> None:
+    """End a person's membership of the clinic; every session there ends at once.
+
+    Parameters
+    ----------
+    user
+        Id of the person.
+    """
+    async with session(acting) as at:
+        await memberships.end_membership(user, **_writing(at, acting.reason))
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text.upper())
+    except ValueError:
+        raise InvalidInput("The role is patient, doctor, receptionist or admin.") from None
 
 
 async def _set_enabled(user: UUID, acting: Acting, *, enabled: bool) -> None:

@@ -9,6 +9,7 @@ from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
 from clinic.domain.errors import (
     ClinicNotFound,
+    OperatorOnly,
     PhoneNumberRefused,
     UnknownTimeZone,
     VersionMismatch,
@@ -20,8 +21,8 @@ from clinic.entrypoints.http.conditional import expected_tags, unless_known
 from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
 from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply, content_tag
-from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicIn, ClinicOut, PolicyIn
-from clinic.usecases.add_people import change_clinic, create_clinic, read_clinic
+from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicOut, PolicyIn
+from clinic.usecases.add_people import change_clinic, read_clinic
 from clinic.usecases.transactions import Commits
 
 _TAG = "Clinics"
@@ -51,32 +52,16 @@ async def get_clinic(call: Call) -> Reply:
     "POST",
     "/clinics",
     tag=_TAG,
-    summary="Add a clinic",
+    summary="Refused: clinics are created by the operator",
     status=201,
     answers=ClinicOut,
     needs=Operation.CHANGE_CLINIC,
-    key=Key.REQUIRED,
-    headers=("Location",),
-    refuses=(UnknownTimeZone, PhoneNumberRefused),
+    refuses=(OperatorOnly,),
 )
-async def post_clinic(call: Call, body: ClinicIn) -> Reply:
-    """For admins. What is left out of the policy has its default."""
-    services = call.services
-    policy = _changed(Policy(), body.policy)
-    phone = services.phones.checked(body.phone) if body.phone else None
-    contact = Contact(body.address, phone, body.language)
-    clinic = Clinic(services.new_id(), body.name, body.time_zone, policy, contact)
-
-    async def act(transactions: Commits[Clinic]) -> Clinic:
-        return await create_clinic(
-            clinic,
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-        )
-
-    return await answer_keyed(call, body, act, _added)
+async def post_clinic(call: Call) -> Reply:
+    """Always refused: an administrator's say ends at their own clinic. The operator of the service
+    creates one with `clinic clinic create`, and its first people with `clinic user add`."""
+    raise OperatorOnly()
 
 
 @endpoint(
@@ -131,11 +116,6 @@ def _changed(policy: Policy, wanted: PolicyIn | None) -> Policy:
 def _contact(contact: Contact, **wanted: Any) -> Contact:
     given = {name: value for name, value in wanted.items() if value is not msgspec.UNSET}
     return replace(contact, **given)
-
-
-def _added(clinic: Clinic) -> Answer:
-    # There is one address for whichever clinic a token names, so a new clinic has none of its own.
-    return Answer(201, _encode(ClinicOut.of(clinic)), "/clinics/current")
 
 
 def _changed_clinic(clinic: Clinic) -> Answer:

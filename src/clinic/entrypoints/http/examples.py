@@ -35,6 +35,7 @@ from clinic.entrypoints.http.wire import (
 from clinic.entrypoints.http.wire_accounts import (
     AcceptedOut,
     AcceptInvitationIn,
+    AcceptOfferIn,
     AccountOut,
     AddedUserOut,
     AddUserIn,
@@ -44,6 +45,9 @@ from clinic.entrypoints.http.wire_accounts import (
     EventOut,
     ExportOut,
     InvitationOut,
+    MembershipOfferIn,
+    MembershipOfferOut,
+    MembershipOut,
     OwnDataOut,
     PasswordResetIn,
     ReasonIn,
@@ -256,6 +260,15 @@ EXAMPLES: dict[type, Any] = {
     ChangePasswordIn: {"current": "three blue herons", "password": "four grey herons"},
     ChangeUserIn: {"disabled": True, "reason": "Left the clinic"},
     ReasonIn: {"reason": "Asked for it at the desk"},
+    MembershipOfferIn: {"email": "robin@example.org", "role": "RECEPTIONIST"},
+    MembershipOfferOut: {
+        "id": _PATIENT,
+        "role": "RECEPTIONIST",
+        "offer": "AZnwoAAA.c2lnbmF0dXJl",
+        "expiresAt": "2026-11-30T08:00:00Z",
+    },
+    AcceptOfferIn: {"offer": "AZnwoAAA.c2lnbmF0dXJl"},
+    MembershipOut: {"clinicId": _CLINIC, "role": "RECEPTIONIST"},
     InvitationOut: {"userId": _PATIENT, "invitation": "AZnwoAAA.c2lnbmF0dXJl"},
     AcceptInvitationIn: {"token": "AZnwoAAA.c2lnbmF0dXJl", "password": "three blue herons"},
     ExportOut: {

@@ -64,6 +64,7 @@ MEND: dict[str, str] = {
     "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018.",
     "quota_exceeded": "Wait as long as `Retry-After` says.",
     "same_slot": "Choose another slot, or leave it.",
+    "offer_not_found": "Make another offer, or end the membership.",
     "session_not_found": _LOOK,
     "sign_in_failed": "Check email address and password.",
     "slot_blocked": "Choose another slot, or have the clinic unblock it.",
@@ -82,7 +83,11 @@ MEND: dict[str, str] = {
     "unsupported_media_type": "Send `Content-Type: application/json`.",
     "upcoming_appointments": "Cancel the patient's appointments first.",
     "user_not_found": _LOOK,
-    "user_shared": "Have the administrators of the person's other clinics agree.",
+    "offer_invalid": "Sign in with the address that the offer was made to, or ask for another.",
+    "consent_needed": "Send POST /membership-offers, and have the person accept.",
+    "last_administrator": "Add or offer to another administrator first.",
+    "operator_only": "Have the operator run clinic clinic create on the server.",
+    "user_shared": "Send DELETE /users/{id}/membership or /users/{id}/sessions instead.",
     "version_mismatch": "Read it again, look at what changed, and repeat the change with the new"
     " ETag.",
     "version_missing": "Send the ETag that you read as `If-Match`, or `*` to change it whatever it"

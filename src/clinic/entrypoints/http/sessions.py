@@ -155,7 +155,7 @@ async def delete_session(call: Call, session_id: UUID) -> Reply:
     "DELETE",
     "/users/{user_id}/sessions",
     tag=_TAG,
-    summary="End somebody's sessions",
+    summary="End somebody's sessions at the clinic",
     status=204,
     answers=None,
     needs=Operation.MANAGE_USERS,

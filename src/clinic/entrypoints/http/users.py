@@ -6,13 +6,13 @@ from uuid import UUID
 import msgspec
 
 from clinic.domain.errors import (
-    AlreadyExists,
     ClinicNotFound,
     ClinicNotNamed,
     EmailInUse,
     ForgedRequest,
     InvalidInput,
     InvitationInvalid,
+    LastAdministrator,
     PasswordRefused,
     PermissionDenied,
     PhoneNumberRefused,
@@ -47,7 +47,6 @@ from clinic.entrypoints.http.wire_accounts import (
 from clinic.usecases.manage_users import (
     Invited,
     accept_invitation,
-    add_membership,
     add_user,
     change_own_data,
     change_password,
@@ -305,10 +304,11 @@ async def get_user(call: Call, user_id: UUID) -> Reply:
     summary="Disable or enable a person",
     answers=AccountOut,
     needs=Operation.MANAGE_USERS,
-    refuses=(UserNotFound, UserShared),
+    refuses=(UserNotFound, UserShared, LastAdministrator),
 )
 async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
-    """Disabling ends every session at once."""
+    """Disabling ends every session at once, at every clinic. Whoever also belongs to a clinic that
+    is not yours cannot be disabled; end the membership instead."""
     account = await set_enabled(
         user_id,
         enabled=not body.disabled,
@@ -368,20 +368,6 @@ async def post_accepted(call: Call, body: AcceptInvitationIn) -> Reply:
 
 
 @endpoint(
-    "PUT",
-    "/users/{user_id}/membership",
-    tag=_TAG,
-    summary="Let staff of another of one's clinics work here too",
-    answers=AccountOut,
-    needs=Operation.MANAGE_USERS,
-    refuses=(UserNotFound, AlreadyExists),
-)
-async def put_membership(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
-    account = await add_membership(user_id, actor=call.actor, reason=body.reason, **_writing(call))
-    return Reply(200, _encode(AccountOut.of(account)))
-
-
-@endpoint(
     "POST",
     "/users/{user_id}/erasure",
     tag=_TAG,
@@ -413,6 +399,5 @@ ENDPOINTS = (
     patch_user,
     post_invitation,
     post_accepted,
-    put_membership,
     post_erasure,
 )

@@ -12,6 +12,7 @@ from clinic.domain.sessions import Session
 from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Text, UserOut
 from clinic.ports.accounts import Account
 from clinic.usecases.manage_users import Export, Invited
+from clinic.usecases.memberships import Offered
 from clinic.usecases.sign_in import NewSession
 
 Password = Annotated[
@@ -63,6 +64,40 @@ class ChangeUserIn(In):
 
 class ReasonIn(In):
     reason: Text | None = None
+
+
+class MembershipOfferIn(In):
+    email: Email
+    #: what the person is: nobody's role changes by joining
+    role: StaffRole
+    #: of a doctor, at this clinic
+    specialty: Text | None = None
+    reason: Text | None = None
+
+
+class MembershipOfferOut(Out):
+    """An offer; whoever signs in with the address it was made to accepts it with `offer`, once."""
+
+    id: UUID
+    role: Role
+    offer: str
+    expires_at: dt.datetime
+
+    @classmethod
+    def of(cls, offered: Offered) -> Self:
+        offer = offered.offer
+        return cls(offer.id, offer.role, offered.token, offer.expires_at)
+
+
+class AcceptOfferIn(In):
+    offer: InvitationToken
+
+
+class MembershipOut(Out):
+    """A clinic that the person belongs to now; sign in again to work there."""
+
+    clinic_id: UUID
+    role: Role
 
 
 class AcceptInvitationIn(In):

@@ -418,6 +418,18 @@ class AccountsContract(Contract, contract=True):
 
         assert await store.sessions.find(clinic.id, session.id) is None
 
+    async def test_ending_sessions_at_one_clinic_leaves_those_at_others(self, store: Store) -> None:
+        here, there = await seed_clinic(store), await seed_clinic(store)
+        user = await _staff(store, here)
+        ended, kept = await _session(store, here, user), await _session(store, there, user)
+
+        async with store.begin() as unit:
+            ids = await unit.sessions.revoke(user.id, NOW, clinic_id=here.id)
+            await unit.commit()
+
+        assert list(ids) == [ended.id]
+        assert await store.sessions.find(there.id, kept.id) == SignedIn(kept)
+
     async def test_one_read_tells_whether_the_session_counts(self, store: Store) -> None:
         world = await _world_with_an_appointment(store)
         user = _user_of(world.patients[0])

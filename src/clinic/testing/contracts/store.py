@@ -7,6 +7,7 @@ from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
+from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.people import PeopleContract
 from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
 
@@ -19,6 +20,7 @@ class StoreContract(
     CrowdsContract,
     IdempotencyContract,
     AccountsContract,
+    MembershipsContract,
     AuditLogContract,
     InterleavingsContract,
     contract=True,

@@ -18,7 +18,7 @@ RIGHTS = {
     "clinics": "SELECT, INSERT, UPDATE",
     "users": "SELECT, INSERT, UPDATE",
     "doctors_profiles": "SELECT, INSERT, UPDATE",
-    "patients_profiles": "SELECT, INSERT",
+    "patients_profiles": "SELECT, INSERT, UPDATE",
     "sessions": "SELECT, INSERT, UPDATE, DELETE",
     "availabilities": "SELECT, INSERT, UPDATE, DELETE",
     "availability_exceptions": "SELECT, INSERT, UPDATE, DELETE",
@@ -26,7 +26,8 @@ RIGHTS = {
     # Written by triggers on slots, in their owner's name.
     "free_slots": "SELECT",
     "appointments": "SELECT, INSERT, UPDATE",
-    "staff_profiles": "SELECT, INSERT",
+    "staff_profiles": "SELECT, INSERT, UPDATE",
+    "membership_offers": "SELECT, INSERT, DELETE",
     # What a row may not be given is the transaction that wrote it: seals are cut by that.
     "audit_appointment": "SELECT, INSERT ({columns})",
     "audit_event": "SELECT, INSERT ({columns})",

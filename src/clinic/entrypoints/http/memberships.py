@@ -1,0 +1,144 @@
+"""Memberships: who belongs to the clinic, with the person's consent."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from clinic.domain.errors import (
+    AlreadyExists,
+    ConsentNeeded,
+    LastAdministrator,
+    OfferInvalid,
+    OfferNotFound,
+    UserNotFound,
+)
+from clinic.domain.people import Role
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire_accounts import (
+    AcceptOfferIn,
+    AccountOut,
+    MembershipOfferIn,
+    MembershipOfferOut,
+    MembershipOut,
+    ReasonIn,
+)
+from clinic.usecases.memberships import (
+    accept_membership,
+    end_membership,
+    offer_membership,
+    withdraw_offer,
+)
+
+_TAG = "Users"
+_encode = msgspec.json.Encoder().encode
+
+
+def _writing(call: Call) -> dict[str, Any]:
+    services = call.services
+    return {
+        "transactions": services.transactions,
+        "clock": services.clock,
+        "new_id": services.new_id,
+        "actor": call.actor,
+    }
+
+
+@endpoint(
+    "POST",
+    "/membership-offers",
+    tag=_TAG,
+    summary="Offer somebody to join the clinic",
+    status=201,
+    answers=MembershipOfferOut,
+    needs=Operation.MANAGE_USERS,
+)
+async def post_offer(call: Call, body: MembershipOfferIn) -> Reply:
+    """For people who have an account at another clinic, or had one here. Nothing changes until
+    whoever signs in with this address sends `offer` to POST /memberships, once, within seven days.
+    The answer is the same whether or not anybody has the address."""
+    offered = await offer_membership(
+        body.email,
+        Role(body.role),
+        specialty=body.specialty,
+        secret=call.services.settings.secret,
+        reason=body.reason,
+        **_writing(call),
+    )
+    return Reply(201, _encode(MembershipOfferOut.of(offered)))
+
+
+@endpoint(
+    "DELETE",
+    "/membership-offers/{offer_id}",
+    tag=_TAG,
+    summary="Withdraw an offer",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_USERS,
+    refuses=(OfferNotFound,),
+)
+async def delete_offer(call: Call, offer_id: UUID) -> Reply:
+    """It can be accepted no longer. What is accepted already is a membership; end that."""
+    await withdraw_offer(offer_id, **_writing(call))
+    return Reply(204)
+
+
+@endpoint(
+    "POST",
+    "/memberships",
+    tag=_TAG,
+    summary="Accept an offer to join a clinic",
+    status=201,
+    answers=MembershipOut,
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    refuses=(OfferInvalid, AlreadyExists, UserNotFound),
+)
+async def post_membership(call: Call, body: AcceptOfferIn) -> Reply:
+    """Signed in at any clinic, with the email address that the offer was made to. Sign in again to
+    work at the new one."""
+    services = call.services
+    offer = await accept_membership(
+        body.offer,
+        secret=services.settings.secret,
+        accounts=services.store.accounts,
+        **_writing(call),
+    )
+    return Reply(201, _encode(MembershipOut(offer.clinic_id, offer.role)))
+
+
+@endpoint(
+    "DELETE",
+    "/users/{user_id}/membership",
+    tag=_TAG,
+    summary="End somebody's membership of the clinic",
+    status=204,
+    answers=None,
+    needs=Operation.MANAGE_USERS,
+    refuses=(UserNotFound, LastAdministrator),
+)
+async def delete_membership(call: Call, user_id: UUID) -> Reply:
+    """Their sessions here end at once, on every server; what they are elsewhere stays. Nobody ends
+    their own, and the last administrator stays. They come back by an offer."""
+    await end_membership(user_id, **_writing(call))
+    return Reply(204)
+
+
+@endpoint(
+    "PUT",
+    "/users/{user_id}/membership",
+    tag=_TAG,
+    summary="Refused: joining needs the person's consent",
+    answers=AccountOut,
+    needs=Operation.MANAGE_USERS,
+    refuses=(ConsentNeeded,),
+)
+async def put_membership(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
+    """Always refused; it made people members without asking them. Use POST /membership-offers."""
+    raise ConsentNeeded()
+
+
+ENDPOINTS = (post_offer, delete_offer, post_membership, delete_membership, put_membership)

@@ -1,0 +1,40 @@
+"""Memberships: who belongs to which clinic, and offers of it, inside a unit of work."""
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.memberships import MembershipOffer
+from clinic.domain.people import User
+
+
+class Memberships(Protocol):
+    async def add_offer(self, offer: MembershipOffer) -> None:
+        """Add the offer, and remove those of its clinic that had expired when it was made."""
+        ...
+
+    async def take_offer(self, clinic_id: UUID, offer_id: UUID) -> MembershipOffer | None:
+        """Remove the offer and return it, expired or not; of two that take it one gets None."""
+        ...
+
+    async def withdraw_offers(self, clinic_id: UUID, offered_by: UUID) -> None:
+        """Remove every offer that this person made for the clinic."""
+        ...
+
+    async def ended_at(self, clinic_id: UUID, user: User) -> datetime | None:
+        """Return since when the person belongs to the clinic no longer; None when they do, or
+        never did."""
+        ...
+
+    async def join(self, clinic_id: UUID, user: User, specialty: str | None) -> None:
+        """Make the person a member of the clinic in their role, also one who was before; a doctor
+        who was keeps the specialty of then. Raises AlreadyExists when they are one."""
+        ...
+
+    async def end(self, clinic_id: UUID, user: User, now: datetime) -> bool:
+        """End the membership; say whether there was one."""
+        ...
+
+    async def administrators(self, clinic_id: UUID) -> int:
+        """Return how many administrators the clinic has who are not disabled."""
+        ...
