@@ -1,12 +1,14 @@
 """People and their accounts: register, add, invite, change, disable, export, erase."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from clinic.domain.account_links import verification_mail
 from clinic.domain.appointments import OCCUPYING, AppointmentView
 from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import (
     ClinicNotFound,
     InvalidInput,
@@ -18,7 +20,7 @@ from clinic.domain.errors import (
     UserShared,
 )
 from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
-from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
+from clinic.domain.paging import Keyset, PageRequest
 from clinic.domain.passwords import checked_password
 from clinic.domain.people import Actor, Role, Scope, User, checked_specialty
 from clinic.domain.permissions import Operation, permit
@@ -31,16 +33,15 @@ from clinic.domain.sessions import (
 )
 from clinic.ports.accounts import Account, AccountReader, Accounts
 from clinic.ports.appointments import AppointmentQuery, AppointmentReader
-from clinic.ports.audit import AuditLog, EventQuery
+from clinic.ports.audit import EventQuery
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.phone_numbers import PhoneNumbers
-from clinic.ports.sessions import SessionReader
-from clinic.ports.unit_of_work import UnitOfWork
+from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.memberships import check_administrators
+from clinic.usecases.pages import every_page
 from clinic.usecases.transactions import Transactions
-
-EXPORT_PAGES_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,15 @@ class Invited:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """All that is kept about a person."""
+    """All that is kept about a person; what there may be much of is read page by page."""
 
     account: Account
-    appointments: tuple[AppointmentView, ...]
     sessions: tuple[Session, ...]
+    preferences: Preferences
+    appointments: AsyncIterator[Sequence[AppointmentView]]
+    notifications: AsyncIterator[Sequence[NotificationView]]
     #: who read or changed it: role, action and instant; no names
-    events: tuple[AuditEvent, ...]
+    events: AsyncIterator[Sequence[AuditEvent]]
 
 
 async def register(
@@ -372,35 +375,30 @@ async def change_own_data(
     return await transactions.run(work)
 
 
-async def export_own_data(
-    *,
-    accounts: AccountReader,
-    appointments: AppointmentReader,
-    sessions: SessionReader,
-    audit_log: AuditLog,
-    clock: Clock,
-    actor: Actor,
-) -> Export:
-    """Return all that is kept about the actor at this clinic."""
+async def export_own_data(*, store: Store, clock: Clock, actor: Actor) -> Export:
+    """Return all that is kept about the actor at this clinic. Raises UserNotFound."""
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    account = await accounts.account(actor.user_id)
+    account = await store.accounts.account(actor.user_id)
     if account is None:
         raise UserNotFound()
-    mine: list[AppointmentView] = []
-    query = AppointmentQuery(Scope(actor.clinic_id, patient_id=actor.user_id))
-    page = PageRequest(LIMIT_MAX)
-    for _ in range(EXPORT_PAGES_MAX):
-        found = await appointments.list(query, page)
-        mine += found[: page.limit]
-        if len(found) <= page.limit:
-            break
-        last = mine[-1].appointment
-        page = PageRequest(LIMIT_MAX, Keyset(last.starts_at, last.id))
-    events = await audit_log.events(
-        EventQuery(actor.clinic_id, patient_id=actor.user_id), PageRequest(LIMIT_MAX)
+    scope = Scope(actor.clinic_id, patient_id=actor.user_id)
+    return Export(
+        account,
+        sessions=tuple(await store.sessions.live(actor.user_id, clock.now())),
+        preferences=await store.outbox.preferences(actor.clinic_id, actor.user_id),
+        appointments=every_page(
+            partial(store.appointments.list, AppointmentQuery(scope)),
+            lambda view: Keyset(view.appointment.starts_at, view.appointment.id),
+        ),
+        notifications=every_page(
+            partial(store.outbox.list, NotificationQuery(scope)),
+            lambda view: Keyset(view.due_at, view.message.id),
+        ),
+        events=every_page(
+            partial(store.audit_log.events, EventQuery(scope.clinic_id, patient_id=actor.user_id)),
+            lambda event: Keyset(event.at, event.id),
+        ),
     )
-    live = await sessions.live(actor.user_id, clock.now())
-    return Export(account, tuple(mine), tuple(live), tuple(events))
 
 
 async def erase_user(

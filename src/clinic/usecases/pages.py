@@ -1,12 +1,14 @@
 """Cuts what a reader found into a page with its neighbours."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from clinic.domain.paging import Keyset, Page, PageRequest
+from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
 
 T = TypeVar("T")
+
+Read = Callable[[PageRequest], Awaitable[Sequence[T]]]
 
 
 def page_of(found: Sequence[T], request: PageRequest, place: Callable[[T], Keyset]) -> Page[T]:
@@ -23,3 +25,14 @@ def page_of(found: Sequence[T], request: PageRequest, place: Callable[[T], Keyse
         next=place(items[-1]) if has_next else None,
         previous=replace(place(items[0]), backwards=True) if has_previous else None,
     )
+
+
+async def every_page(read: Read[T], place: Callable[[T], Keyset]) -> AsyncIterator[Sequence[T]]:
+    """Yield all that `read` finds, page by page, each read only when it is asked for."""
+    request = PageRequest(LIMIT_MAX)
+    while True:
+        page = page_of(await read(request), request, place)
+        yield page.items
+        if page.next is None:
+            return
+        request = PageRequest(LIMIT_MAX, page.next)

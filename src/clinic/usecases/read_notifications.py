@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from clinic.domain.audit import AuditEvent, event_by
 from clinic.domain.deliveries import OutboxState, Outcome
 from clinic.domain.errors import AppointmentNotFound, EndBeforeStart, NotificationNotFound
-from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
+from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Actor, scope_of
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.appointments import AppointmentReader
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.outbox import NotificationQuery, NotificationView, Outbox
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.pages import page_of
+from clinic.usecases.pages import every_page, page_of
 from clinic.usecases.transactions import Transactions
 
 
@@ -58,7 +59,8 @@ async def read_notifications(
     if await appointments.get(scope, appointment_id) is None:
         raise AppointmentNotFound()
     query = NotificationQuery(scope, appointment_id=appointment_id)
-    return await outbox.list(query, PageRequest(LIMIT_MAX))
+    pages = every_page(partial(outbox.list, query), _place)
+    return [view async for page in pages for view in page]
 
 
 async def read_notification(

@@ -3,21 +3,29 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from clinic.bootstrap import in_memory
-from clinic.domain.people import Role, User
+from clinic.domain.notifications import DOCTOR_CHANGE
+from clinic.domain.paging import LIMIT_MAX
+from clinic.domain.people import Patient, Role, User
 from clinic.entrypoints.http.access_log import FLUSH_AFTER_S
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.wire_accounts import ExportOut
 from clinic.settings import Settings
 from clinic.testing import FixedClock, seed_booking, seed_world
-from clinic.testing.builders import NOW, a_session
+from clinic.testing.builders import NOW, a_session, an_event, seed_slots, slots_of
+from clinic.testing.soundness import every_appointment
 
 PASSWORD = "seven quiet otters"
 BEN = {
@@ -112,6 +120,45 @@ async def test_one_exports_all_that_is_kept_about_oneself_and_nothing_of_others(
     seen = {(each["role"], each["action"]) for each in export["events"]}
     assert {("RECEPTIONIST", "read"), ("PATIENT", "BOOK")} <= seen
     assert str(api.receptionist.id) not in answer.text
+
+
+async def test_an_export_is_whole_beyond_a_page_of_each(api, ben):
+    number = LIMIT_MAX + 3
+    patient = Patient(api.world.clinic.id, UUID(ben["id"]), BEN["name"], BEN["email"])
+    first = api.world.slots[-1].ends_at + timedelta(days=1)
+    slots = slots_of(api.world.doctor, number, first=first)
+    await seed_slots(api.services.store, *slots)
+    for slot in slots:
+        await seed_booking(api.services.store, api.world.clinic, slot, patient)
+    await api.services.store.audit_log.append(
+        [
+            replace(
+                an_event(api.world.clinic), at=NOW + timedelta(seconds=n), patient_id=patient.id
+            )
+            for n in range(2 * number)
+        ]
+    )
+
+    answer = await api.client.get("/users/me/export", headers=ben["headers"])
+    head = await api.client.head("/users/me/export", headers=ben["headers"])
+
+    export = msgspec.json.decode(answer.content, type=ExportOut)
+    views = await every_appointment(api.services.store, api.world.clinic.id)
+    booked = [view.appointment.id for view in views]
+    assert [each.id for each in export.appointments] == booked
+    assert len(booked) == number + 1
+    mine = [
+        message.id
+        for message in api.services.store.messages
+        if message.kind != DOCTOR_CHANGE
+        and (message.user_id == patient.id or message.appointment_id in booked)
+    ]
+    assert sorted(each.id for each in export.notifications) == sorted(mine)
+    assert len(mine) > number
+    assert [each.action for each in export.events].count("change_clinic") == 2 * number
+    assert export.preferences.language == "en"
+    assert "content-length" not in answer.headers
+    assert (head.status_code, head.content) == (200, b"")
 
 
 async def test_an_erased_patient_is_a_pseudonym_and_cannot_sign_in(api, ben):

@@ -273,8 +273,10 @@ EXAMPLES: dict[type, Any] = {
     AcceptInvitationIn: {"token": "AZnwoAAA.c2lnbmF0dXJl", "password": "three blue herons"},
     ExportOut: {
         "user": {**_patient, "role": "PATIENT", "emailVerified": True},
-        "appointments": [_appointment],
         "sessions": [],
+        "preferences": {"language": "de", "channel": "email", "optedOut": []},
+        "appointments": [_appointment],
+        "notifications": [],
         "events": [
             {
                 "at": "2026-11-20T10:15:30Z",

@@ -1,7 +1,8 @@
 """A response as bytes: built once, sent as it is."""
 
+import asyncio
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from hashlib import sha256
 from typing import Any
 
@@ -38,6 +39,38 @@ class Reply(msgspec.Struct):
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.body", "body": body})
+
+
+class Streamed(Reply, kw_only=True):
+    """A response that is sent as it is made, in pieces.
+
+    Where no further piece can be made the connection is closed in the middle of the response, so
+    that nobody takes what there is for the whole.
+    """
+
+    pieces: AsyncIterator[bytes]
+    #: how long one piece may take to make
+    timeout_s: float
+    #: takes what a piece failed with
+    report: Callable[[Exception], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; without its body in answer to HEAD."""
+        headers = [(b"content-type", self.media_type), *self.headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        if scope["method"] != "HEAD":
+            try:
+                while piece := await self._next():
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except Exception as error:  # noqa: BLE001 - the status has been sent
+                self.report(error)
+                # The server closes the connection of a response that was not ended.
+                return
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _next(self) -> bytes:
+        async with asyncio.timeout(self.timeout_s):
+            return await anext(self.pieces, b"")
 
 
 def content_tag(body: bytes) -> str:

@@ -1,11 +1,13 @@
 """Users: register, invite, one's own data, and what administrators do about people."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from clinic.domain.errors import (
+    ClinicError,
     ClinicNotFound,
     ClinicNotNamed,
     EmailInUse,
@@ -26,10 +28,12 @@ from clinic.domain.paging import LIMIT_DEFAULT, PageRequest
 from clinic.domain.people import Role, User
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.access_log import report, report_outage
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.exports import export_pieces
 from clinic.entrypoints.http.paging import Limit
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.reply import Reply, Streamed
 from clinic.entrypoints.http.wire import ItemsOut
 from clinic.entrypoints.http.wire_accounts import (
     AcceptInvitationIn,
@@ -266,17 +270,24 @@ async def put_password(call: Call, body: ChangePasswordIn) -> Reply:
     refuses=(UserNotFound,),
 )
 async def get_export(call: Call) -> Reply:
+    """The answer is whole, however long it is, and sent as it is read: a connection that is closed
+    before the JSON ends has not brought all of it."""
     services, actor = call.services, call.actor
-    export = await export_own_data(
-        accounts=services.store.accounts,
-        appointments=services.store.appointments,
-        sessions=services.store.sessions,
-        audit_log=services.store.audit_log,
-        clock=services.clock,
-        actor=actor,
-    )
+    export = await export_own_data(store=services.store, clock=services.clock, actor=actor)
     call.note_patient(actor.user_id, actor.user_id)
-    return Reply(200, _encode(ExportOut.of(export, actor.clinic_id, actor.session_id)))
+    return Streamed(
+        200,
+        pieces=export_pieces(export, actor.clinic_id, actor.session_id),
+        timeout_s=services.settings.request_timeout_s,
+        report=partial(_report_export, call),
+    )
+
+
+def _report_export(call: Call, error: Exception) -> None:
+    if isinstance(error, ClinicError):
+        report_outage(error, call)
+    else:
+        report(error, call)
 
 
 @endpoint(

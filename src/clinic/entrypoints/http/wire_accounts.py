@@ -10,8 +10,9 @@ from clinic.domain.audit import AuditEvent
 from clinic.domain.people import Role
 from clinic.domain.sessions import Session
 from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Text, UserOut
+from clinic.entrypoints.http.wire_notifications import NotificationOut, PreferencesOut
 from clinic.ports.accounts import Account
-from clinic.usecases.manage_users import Export, Invited
+from clinic.usecases.manage_users import Invited
 from clinic.usecases.memberships import Offered
 from clinic.usecases.sign_in import NewSession
 
@@ -260,19 +261,8 @@ class ExportOut(Out):
     """All that is kept about oneself at this clinic."""
 
     user: OwnDataOut
-    appointments: list[AppointmentOut]
     sessions: list[SessionOut]
+    preferences: PreferencesOut
+    appointments: list[AppointmentOut]
+    notifications: list[NotificationOut]
     events: list[AccessOut]
-
-    @classmethod
-    def of(cls, export: Export, clinic_id: UUID, current: UUID | None) -> Self:
-        account = export.account
-        return cls(
-            OwnDataOut.of_account(account, account.user.role, clinic_id),
-            [AppointmentOut.of(view) for view in export.appointments],
-            [SessionOut.of(session, current) for session in export.sessions],
-            [
-                AccessOut(event.at, event.actor_role, event.action, event.entity, event.outcome)
-                for event in export.events
-            ],
-        )

@@ -1,0 +1,59 @@
+"""All that is kept about oneself, written as it is read, so that it takes no more memory than a
+page."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+
+from clinic.domain.audit import AuditEvent
+from clinic.entrypoints.http.wire import AppointmentOut
+from clinic.entrypoints.http.wire_accounts import AccessOut, OwnDataOut, SessionOut
+from clinic.entrypoints.http.wire_notifications import NotificationOut, PreferencesOut
+from clinic.usecases.manage_users import Export
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def export_pieces(
+    export: Export, clinic_id: UUID, session_id: UUID | None
+) -> AsyncIterator[bytes]:
+    """Yield the JSON of an ExportOut. Whatever fails before its end leaves it open."""
+    account = export.account
+    user = OwnDataOut.of_account(account, account.user.role, clinic_id)
+    sessions = [SessionOut.of(session, session_id) for session in export.sessions]
+    yield b'{"user":%b,"sessions":%b,"preferences":%b' % (
+        _encode(user),
+        _encode(sessions),
+        _encode(PreferencesOut.of(export.preferences)),
+    )
+    async for piece in _list(b"appointments", export.appointments, AppointmentOut.of):
+        yield piece
+    async for piece in _list(b"notifications", export.notifications, NotificationOut.of):
+        yield piece
+    async for piece in _list(b"events", export.events, _access):
+        yield piece
+    yield b"}"
+
+
+async def _list(
+    name: bytes, pages: AsyncIterator[Sequence[T]], out: Callable[[T], object]
+) -> AsyncIterator[bytes]:
+    yield b',"%b":[' % name
+    before = b""
+    async for page in pages:
+        if page:
+            yield before + _joined(map(out, page))
+            before = b","
+    yield b"]"
+
+
+def _joined(items: Iterable[object]) -> bytes:
+    return b",".join(map(_encode, items))
+
+
+def _access(event: AuditEvent) -> AccessOut:
+    return AccessOut(event.at, event.actor_role, event.action, event.entity, event.outcome)
