@@ -169,6 +169,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         new_id=uuid7,
         public_url=settings.public_url,
         mail_domain=settings.mail_domain,
+        frontend_url=settings.frontend_url,
         on_ambiguous=AmbiguousMail(settings.ambiguous_mail),
         lease=timedelta(seconds=settings.mail_lease_s),
     )

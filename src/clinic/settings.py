@@ -89,6 +89,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mail_from: Annotated[str, Meta(pattern="^[^@]*[^@ <]@[^@> ]+>?$")] = "no-reply@localhost"
     #: what people's browsers reach this service by; links in messages start with it
     public_url: Annotated[str, Meta(pattern="^https?://[^ ]*[^ /]$")] = "http://127.0.0.1:8000"
+    #: the front end, where people book and doctors read their calendar; without it, messages and
+    #: pages have no button that leads there
+    frontend_url: Annotated[str, Meta(pattern="^(https?://[^ ]+)?$")] = ""
     #: a folder with templates of messages that stand in for the built-in ones
     mail_templates: str = ""
     #: what to do where the mail server's answer was lost: send again, hold, or ask the provider

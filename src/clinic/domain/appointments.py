@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from clinic.domain.audit import Action, AuditEntry, checked_reason
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import (
     InvalidInput,
     NotSwappable,
@@ -334,15 +334,7 @@ def decide_status(
     Raises InvalidInput, PermissionDenied, TransitionNotAllowed, InsideCancelNotice, TooEarly.
     """
     reason = checked_reason(reason)
-    transition = TRANSITIONS[before.status].get(to)
-    if transition is None:
-        _refuse_transition(before, to, actor)
-    elif actor.role not in transition.by:
-        raise PermissionDenied(f"A {actor.role.lower()} may not make an appointment {to}.")
-    else:
-        if actor.role is Role.PATIENT and to is Status.CANCELLED:
-            clinic.policy.check_own_change(before.starts_at, now)
-        _check_time(before, to, transition.when, clinic, now)
+    check_status(before, to, actor=actor, clinic=clinic, now=now)
     cancels = to is Status.CANCELLED
     after = replace(
         before,
@@ -365,6 +357,24 @@ def decide_status(
     )
     to_doctor = _messages_for_doctors(before, after, clinic, now, new_id)
     return Change(before, after, entry, (word, *to_doctor))
+
+
+def check_status(
+    before: Appointment, to: Status, *, actor: Actor, clinic: Clinic, now: datetime
+) -> None:
+    """Refuse a change into status `to` that the actor may not make, or not now.
+
+    Raises PermissionDenied, TransitionNotAllowed, InsideCancelNotice, TooEarly.
+    """
+    transition = TRANSITIONS[before.status].get(to)
+    if transition is None:
+        _refuse_transition(before, to, actor)
+    elif actor.role not in transition.by:
+        raise PermissionDenied(f"A {actor.role.lower()} may not make an appointment {to}.")
+    else:
+        if actor.role is Role.PATIENT and to is Status.CANCELLED:
+            clinic.policy.check_own_change(before.starts_at, now)
+        _check_time(before, to, transition.when, clinic, now)
 
 
 def _refuse_transition(before: Appointment, to: Status, actor: Actor) -> None:
@@ -410,18 +420,26 @@ def decide_move(
         raise SlotNotFound()
     permit(actor, Operation.CHANGE_APPOINTMENT, doctor_id=slot.doctor_id)
     _check_override(actor, override)
+    check_move(before, actor=actor, policy=clinic.policy, now=now)
+    if slot.id == before.slot_id:
+        raise SameSlot()
+    clinic.policy.check_bookable(slot.starts_at, now, override=override)
+    check_free(slot)
+    return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
+
+
+def check_move(before: Appointment, *, actor: Actor, policy: Policy, now: datetime) -> None:
+    """Refuse a move out of the appointment's slot, wherever it is to go.
+
+    Raises TransitionNotAllowed, InsideCancelNotice.
+    """
     if before.status not in MOVABLE:
         raise TransitionNotAllowed(
             f"An appointment that is {before.status} cannot move; only BOOKED and CONFIRMED can.",
             **{"from": before.status.value, "allowed": []},
         )
-    if slot.id == before.slot_id:
-        raise SameSlot()
     if actor.role is Role.PATIENT:
-        clinic.policy.check_own_change(before.starts_at, now)
-    clinic.policy.check_bookable(slot.starts_at, now, override=override)
-    check_free(slot)
-    return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
+        policy.check_own_change(before.starts_at, now)
 
 
 def _moved(

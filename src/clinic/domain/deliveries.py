@@ -196,6 +196,7 @@ class Links:
     #: of an account's invitation, verification or reset
     account: str | None = None
     unsubscribe: str | None = None
+    #: the front end, where people book and doctors read their calendar; empty when there is none
     home: str = ""
 
 
@@ -211,6 +212,8 @@ class Letter:
     message_id: str
     appointment: Appointment | None = None
     day: tuple[tuple[datetime, datetime], ...] = ()
+    #: when it is handed over, which "today" is about; when it is due where nobody says
+    sent_at: datetime | None = None
 
     @property
     def zone(self) -> ZoneInfo:

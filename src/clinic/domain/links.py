@@ -43,6 +43,11 @@ class Link:
     expires_at: datetime
 
 
+def bound_to_mailbox(email: str, link_version: int) -> str:
+    """Return what a link falls with that acts for whoever reads this mailbox."""
+    return f"{email.lower()}\n{link_version}"
+
+
 class LinkSigner:
     """Makes and reads tokens with a key of its own, derived from the service's secret."""
 
@@ -73,6 +78,28 @@ class LinkSigner:
         if now >= link.expires_at:
             raise LinkInvalid("This link has expired; call the clinic.")
         return link
+
+    def read_mailed(
+        self,
+        token: str,
+        *,
+        email: str,
+        link_version: int,
+        unbound_link_version: int,
+        now: datetime,
+    ) -> Link:
+        """Return what the token says, if it was mailed to this address and the account has not
+        been disabled since. Raises LinkInvalid.
+
+        A link that is bound to nothing was mailed by an earlier release, and holds as long as the
+        account's link_version is what it was then.
+        """
+        try:
+            return self.read(token, now=now, bound_to=bound_to_mailbox(email, link_version))
+        except LinkInvalid:
+            if link_version != unbound_link_version:
+                raise
+        return self.read(token, now=now)
 
     def _tag(self, packed: bytes, bound_to: str) -> bytes:
         # What is packed has one length, so that nothing can move between the two.

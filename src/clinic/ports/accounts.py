@@ -23,6 +23,8 @@ class Account:
     email_verified_at: datetime | None = None
     #: links that were mailed for an earlier version do not work
     link_version: int = 0
+    #: the link_version up to which links hold that earlier releases mailed, bound to nothing
+    unbound_link_version: int = 0
 
 
 class AccountReader(Protocol):

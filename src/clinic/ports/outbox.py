@@ -152,7 +152,8 @@ class Outbox(Protocol):
     async def counts(self) -> OutboxCounts: ...
 
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
-        """Return what this person chose at this clinic; the defaults when nothing."""
+        """Return what this person chose at this clinic; when nothing, the clinic's language and the
+        defaults."""
         ...
 
 

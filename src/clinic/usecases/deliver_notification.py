@@ -29,7 +29,7 @@ from clinic.domain.deliveries import (
     shortened,
 )
 from clinic.domain.errors import TemporaryFailure
-from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.links import Link, LinkSigner, Purpose, bound_to_mailbox
 from clinic.domain.notifications import (
     CANCELLATION,
     DAY_SHEET,
@@ -41,6 +41,7 @@ from clinic.domain.notifications import (
     OPTIONAL,
     PASSWORD_RESET,
 )
+from clinic.domain.offers import offer_of
 from clinic.domain.sessions import invitation
 from clinic.ports.clock import IdSource
 from clinic.ports.job_queue import JobQueue, QueueUnavailable
@@ -111,6 +112,8 @@ class Courier:
     public_url: str
     #: the right-hand side of Message-IDs
     mail_domain: str
+    #: the front end, if there is one: where people book, and doctors read their calendar
+    frontend_url: str = ""
     on_ambiguous: AmbiguousMail = AmbiguousMail.RESEND
     lease: timedelta = LEASE
 
@@ -277,25 +280,30 @@ def letter_for(courier: Courier, claim: Claim) -> Letter:
         message_id=message_id_of(claim.message, courier.mail_domain),
         appointment=look.appointment,
         day=look.day,
+        sent_at=claim.claimed_at,
     )
 
 
 def _links(courier: Courier, claim: Claim) -> Links:
     message, look = claim.message, claim.look
-    assert look.addressee is not None
+    addressee = look.addressee
+    assert addressee is not None
+    # A link falls with the address that it was mailed to.
+    mailbox = bound_to_mailbox(addressee.email, addressee.link_version)
 
     def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:
         expires_at = max(message.scheduled_for, claim.claimed_at) + until
-        token = courier.signer.sign(Link(purpose, message.clinic_id, subject, version, expires_at))
+        link = Link(purpose, message.clinic_id, subject, version, expires_at)
+        token = courier.signer.sign(link, bound_to=mailbox)
         return f"{courier.public_url}/{path}/{token}"
 
     unsubscribe = None
     if message.family in OPTIONAL:
         topic = OPTIONAL[message.family]
         unsubscribe = url(
-            "unsubscribe", Purpose.UNSUBSCRIBE, look.addressee.user_id, topic, UNSUBSCRIBE_FOR
+            "unsubscribe", Purpose.UNSUBSCRIBE, addressee.user_id, topic, UNSUBSCRIBE_FOR
         )
-    home = f"{courier.public_url}/"
+    home = courier.frontend_url
     if message.family in _ACCOUNT_PATHS:
         path = _ACCOUNT_PATHS[message.family]
         return Links(
@@ -311,10 +319,15 @@ def _links(courier: Courier, claim: Claim) -> Links:
         return Links(unsubscribe=unsubscribe, home=home)
     left = appointment.starts_at - claim.claimed_at
     version = appointment.schedule_version
+    offer = offer_of(appointment, look.clinic, claim.claimed_at)
+
+    def act(purpose: Purpose) -> str:
+        return url("m", purpose, appointment.id, version, left)
+
     return Links(
-        confirm=url("m", Purpose.CONFIRM, appointment.id, version, left),
-        cancel=url("m", Purpose.CANCEL, appointment.id, version, left),
-        move=url("m", Purpose.MOVE, appointment.id, version, left),
+        confirm=act(Purpose.CONFIRM) if offer.confirm else None,
+        cancel=act(Purpose.CANCEL) if offer.cancel else None,
+        move=act(Purpose.MOVE) if offer.move else None,
         unsubscribe=unsubscribe,
         home=home,
     )

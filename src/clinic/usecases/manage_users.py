@@ -8,6 +8,7 @@ from uuid import UUID
 from clinic.domain.account_links import verification_mail
 from clinic.domain.appointments import OCCUPYING, AppointmentView
 from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.contact import checked_language
 from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import (
     ClinicNotFound,
@@ -72,6 +73,7 @@ async def register(
     *,
     clinic_id: UUID,
     phone: str | None = None,
+    language: str | None = None,
     hasher: PasswordHasher,
     phones: PhoneNumbers,
     transactions: Transactions,
@@ -81,7 +83,7 @@ async def register(
     ip: str | None = None,
 ) -> User:
     """Return a new patient of the clinic, who may sign in at once; a message asks whether the email
-    address is theirs.
+    address is theirs, in `language` or, when None, the clinic's.
 
     Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
     """
@@ -95,6 +97,8 @@ async def register(
         await unit.people.add_user(user)
         await unit.people.add_patient(clinic_id, user.id)
         await unit.accounts.set_password_hash(user.id, password_hash)
+        if language is not None:
+            await unit.messages.choose(clinic_id, user.id, Preferences(checked_language(language)))
         await unit.messages.add([_verification_mail(actor, clock, new_id)])
         await unit.events.add(_event(actor, "register", user.id, clock, new_id))
         return user

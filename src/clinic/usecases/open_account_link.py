@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clinic.domain.account_links import read_account_link
-from clinic.domain.contact import LANGUAGES
-from clinic.domain.errors import LinkInvalid
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import InvitationInvalid, LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
+from clinic.domain.sessions import check_invitation, invited_user
 from clinic.ports.accounts import Account
 from clinic.ports.clock import Clock
 from clinic.ports.unit_of_work import Store
@@ -16,8 +17,8 @@ from clinic.ports.unit_of_work import Store
 class AccountPage:
     """What the page of a link of account mail shows; it names nobody."""
 
-    clinic_name: str = ""
-    language: str = LANGUAGES[0]
+    clinic: Clinic
+    language: str
 
 
 async def open_account_link(
@@ -32,7 +33,7 @@ async def open_account_link(
     if clinic is None:
         raise LinkInvalid()
     chosen = await store.outbox.preferences(link.clinic_id, user_id)
-    return link, account, AccountPage(clinic.name, chosen.language)
+    return link, account, AccountPage(clinic, chosen.language)
 
 
 async def show_account_page(
@@ -60,3 +61,17 @@ def check_account_link(
         link_version=account.link_version,
         now=now,
     )
+
+
+async def open_invitation(token: str, *, secret: str, store: Store, clock: Clock) -> AccountPage:
+    """Return what an invitation's page shows; changes nothing. Raises InvitationInvalid."""
+    user_id = invited_user(token)
+    account = await store.accounts.account(user_id)
+    if account is None or account.disabled_at is not None or not account.clinics:
+        raise InvitationInvalid()
+    check_invitation(token, secret, account.password_hash, now=clock.now())
+    clinic = await store.people.clinic(account.clinics[0])
+    if clinic is None:
+        raise InvitationInvalid()
+    chosen = await store.outbox.preferences(clinic.id, user_id)
+    return AccountPage(clinic, chosen.language)

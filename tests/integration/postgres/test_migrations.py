@@ -150,6 +150,30 @@ def test_migrations_that_stopped_half_way_can_be_begun_again(postgres_urls) -> N
     assert _catalogue(postgres_urls.owner_url) == before
 
 
+def test_links_mailed_before_the_migration_hold_until_the_account_changes(postgres_urls) -> None:
+    """Given accounts of the release before, one of which was disabled for a while
+    When the migration runs, and an account changes after it, by whichever release
+    Then links that are bound to nothing hold for all but that one."""
+    add = "INSERT INTO users (id, name, email, role) VALUES (gen_random_uuid(), 'A', %s, 'PATIENT')"
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        owner.execute("ALTER TABLE users DROP unbound_link_version")
+        owner.execute("UPDATE alembic_version SET version_num = '0010'")
+        for name in ("never", "before", "after"):
+            owner.execute(add, [f"{name}@example.org"])
+        owner.execute("UPDATE users SET link_version = 2 WHERE email = 'before@example.org'")
+
+    migrate(postgres_urls.owner_url)
+
+    with psycopg.connect(postgres_urls.app_url) as app:
+        app.execute(add, ["new@example.org"])
+        app.execute("UPDATE users SET link_version = 1 WHERE email = 'after@example.org'")
+        hold = app.execute(
+            "SELECT split_part(email, '@', 1) FROM users"
+            " WHERE link_version = unbound_link_version ORDER BY 1"
+        ).fetchall()
+    assert [name for (name,) in hold] == ["before", "never", "new"]
+
+
 def test_store_asks_for_no_later_schema_than_there_is() -> None:
     assert head_revision() >= SCHEMA_REVISION
 

@@ -30,6 +30,7 @@ PUBLIC = {
     "POST /sessions",
     "POST /users",
     "POST /invitations/accepted",
+    "GET /",
     "GET /health/live",
     "GET /health/ready",
     "GET /schema",

@@ -20,9 +20,11 @@ def calendar_part(
     organizer_name: str,
     attendee: str,
     page: str,
+    location: str | None,
 ) -> str:
     """Return the iCalendar text. Its UID stays with the appointment for life, its SEQUENCE rises
-    with every move and with the cancellation. `organizer` and `attendee` are email addresses."""
+    with every move and with the cancellation. `organizer` and `attendee` are email addresses,
+    `page` is the front end's, `location` the clinic's; what is empty is left out."""
     event = Event()
     event.add("uid", f"{appointment.id}@clinic")
     event.add("sequence", appointment.schedule_version)
@@ -31,7 +33,10 @@ def calendar_part(
     event.add("dtend", appointment.ends_at.astimezone(UTC))
     event.add("summary", summary)
     event.add("class", "PRIVATE")
-    event.add("url", page)
+    if location:
+        event.add("location", location)
+    if page:
+        event.add("url", page)
     organizer_address = vCalAddress(f"mailto:{organizer}")
     organizer_address.params["CN"] = vText(organizer_name)
     event.add("organizer", organizer_address)

@@ -32,6 +32,8 @@ from clinic.domain.status import Status
 
 #: family → template; the name says which clock a time by itself follows
 TEMPLATES = {REMINDER: "reminder_elapsed_time", "day_sheet": "day_sheet_wall_time"}
+#: families about an appointment that their reader may change
+_OWN = (CONFIRMATION, RESCHEDULE, REMINDER)
 #: families that carry a calendar part
 _CALENDAR = {
     CONFIRMATION: REQUEST,
@@ -110,14 +112,19 @@ class Composer:
             organizer_name=_one_line(letter.clinic.name),
             attendee=letter.addressee.email,
             page=letter.links.home,
+            # Where the clinic is, and nothing of who is seen there for what.
+            location=", ".join(_lines(letter.clinic.contact.address)) or None,
         )
 
 
 def _facts(letter: Letter, language: Language, code: str) -> dict[str, Any]:
     """Return what templates may use; a name or an ailment is not among it."""
     zone, appointment = letter.clinic.zone, letter.appointment
+    contact = letter.clinic.contact
     facts: dict[str, Any] = {
         "clinic": letter.clinic.name,
+        "clinic_address": _lines(contact.address),
+        "phone": contact.phone,
         "language": code,
         "links": letter.links,
         "family": letter.message.family,
@@ -127,6 +134,10 @@ def _facts(letter: Letter, language: Language, code: str) -> dict[str, Any]:
         "cancelled": False,
         "sheet": [],
         "sheet_date": None,
+        # today, tomorrow or neither, when the message goes out
+        "sheet_day": None,
+        # an appointment that its patient can no longer move or cancel by themselves
+        "closed": False,
         "hours_ahead": None,
     }
     if appointment is not None:
@@ -134,13 +145,28 @@ def _facts(letter: Letter, language: Language, code: str) -> dict[str, Any]:
         facts["times"] = language.times(appointment.starts_at, appointment.ends_at, zone)
         facts["zone"] = zone_name(appointment.starts_at, zone)
         facts["cancelled"] = appointment.status is Status.CANCELLED
+        links = letter.links
+        facts["closed"] = letter.message.family in _OWN and not (links.move or links.cancel)
         ahead = appointment.starts_at - letter.message.scheduled_for
         facts["hours_ahead"] = round(ahead.total_seconds() / 3600)
     if letter.day:
         facts["sheet"] = [language.times(start, end, zone) for start, end in letter.day]
         facts["sheet_date"] = language.date(letter.day[0][0], zone)
+        facts["sheet_day"] = _relative_day(letter)
         facts["zone"] = zone_name(letter.day[0][0], zone)
     return facts
+
+
+def _relative_day(letter: Letter) -> str | None:
+    """Return whether the sheet's day is today or tomorrow, by the clinic's clock at sending."""
+    clinic = letter.clinic
+    sent_on = clinic.local_date(letter.sent_at or letter.message.scheduled_for)
+    days = (clinic.local_date(letter.day[0][0]) - sent_on).days
+    return {0: "today", 1: "tomorrow"}.get(days)
+
+
+def _lines(address: str | None) -> list[str]:
+    return (address or "").splitlines()
 
 
 def _one_line(value: str) -> str:

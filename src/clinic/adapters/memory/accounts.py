@@ -140,4 +140,5 @@ def account_of(tables: Tables, user: User) -> Account:
         tuple(sorted(clinics)),
         credentials.email_verified_at,
         credentials.link_version,
+        credentials.unbound_link_version,
     )

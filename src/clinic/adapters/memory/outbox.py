@@ -406,4 +406,8 @@ class MemoryMessages:
 
 def preferences_of(tables: Tables, clinic_id: UUID, user_id: UUID) -> Preferences:
     """Return what the person chose, or what goes without a choice."""
-    return tables.preferences.get((clinic_id, user_id)) or Preferences()
+    chosen = tables.preferences.get((clinic_id, user_id))
+    clinic = tables.clinics.get(clinic_id)
+    if chosen is None and clinic is not None:
+        return Preferences(clinic.contact.language)
+    return chosen or Preferences()

@@ -57,6 +57,7 @@ class Credentials:
     disabled_at: datetime | None = None
     email_verified_at: datetime | None = None
     link_version: int = 0
+    unbound_link_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from clinic.ports.accounts import Account
 # Only the profile that fits the role opens a clinic, until it ends.
 _ACCOUNT = """
 SELECT u.id, u.name, u.email, u.role, u.phone, u.password_hash, u.disabled_at,
-       u.email_verified_at, u.link_version,
+       u.email_verified_at, u.link_version, u.unbound_link_version,
        ARRAY(
            SELECT clinic_id FROM doctors_profiles WHERE user_id = u.id AND u.role = 'DOCTOR'
              AND ended_at IS NULL
@@ -127,8 +127,8 @@ class PostgresAccounts(PostgresAccountReader):
 
 def _account_of(row: Row) -> Account:
     user_id, name, email, role, phone, *standing = row
-    password_hash, disabled_at, email_verified_at, link_version, clinics = standing
+    password_hash, disabled_at, email_verified_at, link_version, unbound, clinics = standing
     user = User(user_id, name, email, Role(role), phone)
     return Account(
-        user, password_hash, disabled_at, tuple(clinics), email_verified_at, link_version
+        user, password_hash, disabled_at, tuple(clinics), email_verified_at, link_version, unbound
     )

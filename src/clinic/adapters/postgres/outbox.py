@@ -54,7 +54,7 @@ from clinic.domain.deliveries import (
     Record,
     fitting_statuses,
 )
-from clinic.domain.notifications import DAY_SHEET, REMINDER, Message
+from clinic.domain.notifications import DAY_SHEET, EMAIL, REMINDER, Message
 from clinic.domain.paging import PageRequest
 from clinic.domain.status import Status
 from clinic.ports.job_queue import Job
@@ -261,14 +261,17 @@ def _addressee(row: Row) -> Addressee | None:
     language, channel, opted_out = row[8:]
     if user_id is None or disabled:
         return None
-    chosen = _preferences(language, channel, opted_out) if language else Preferences()
+    chosen = _preferences(language, channel, opted_out)
     return Addressee(
         user_id, name, email, phone, chosen, password_hash, link_version, is_verified=verified
     )
 
 
-def _preferences(language: str, channel: str, opted_out: Sequence[str]) -> Preferences:
-    return Preferences(language, channel, frozenset(opted_out))
+def _preferences(
+    language: str, channel: str | None, opted_out: Sequence[str] | None
+) -> Preferences:
+    """Return what was chosen; only the language is there without a choice, the clinic's."""
+    return Preferences(language, channel or EMAIL, frozenset(opted_out or ()))
 
 
 def _choosing(clinic_id: UUID, user_id: UUID, preferences: Preferences) -> Insert:

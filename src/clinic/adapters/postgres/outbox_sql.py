@@ -80,7 +80,7 @@ SELECT o.*,
        a.version, a.schedule_version, a.status_by, a.created_at,
        u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,
        u.link_version, u.email_verified_at IS NOT NULL,
-       p.language, p.channel, p.opted_out,
+       coalesce(p.language, c.language), p.channel, p.opted_out,
        now()
 FROM o
 JOIN clinics c ON c.id = $1
@@ -217,9 +217,12 @@ SELECT (SELECT count(*) FROM notification_outbox WHERE state = 'pending' AND nex
                  WHERE state = 'pending' AND next_at <= now()), 0)
 """
 
+#: $1 clinic, $2 person
 PREFERENCES = """
-SELECT language, channel, opted_out FROM notification_preferences
-WHERE clinic_id = $1 AND user_id = $2
+SELECT coalesce(p.language, c.language), p.channel, p.opted_out
+FROM clinics c
+LEFT JOIN notification_preferences p ON p.clinic_id = c.id AND p.user_id = $2
+WHERE c.id = $1
 """
 
 _WAY = (

@@ -35,7 +35,7 @@ from clinic.entrypoints.http.endpoint import CALL, Endpoint, mount
 from clinic.entrypoints.http.envelope import Envelope
 from clinic.entrypoints.http.graphql import graphql_endpoints
 from clinic.entrypoints.http.guard import Guard
-from clinic.entrypoints.http.pages import account_links, invitations, links, mailbox
+from clinic.entrypoints.http.pages import account_links, index, invitations, links, mailbox
 from clinic.entrypoints.http.problems import (
     BadRequest,
     InternalError,
@@ -87,6 +87,7 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         *ENDPOINTS,
         *documentation.endpoints(ENDPOINTS),
         *graphql_endpoints(services),
+        *index.ENDPOINTS,
         *links.ENDPOINTS,
         *invitations.ENDPOINTS,
         *account_links.ENDPOINTS,

@@ -32,6 +32,7 @@ from clinic.entrypoints.http.access_log import report, report_outage
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.exports import export_pieces
+from clinic.entrypoints.http.languages import asked_language
 from clinic.entrypoints.http.paging import Limit
 from clinic.entrypoints.http.reply import Reply, Streamed
 from clinic.entrypoints.http.wire import ItemsOut
@@ -112,7 +113,8 @@ def _writing(call: Call) -> dict[str, Any]:
 )
 async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
     """Not signed in: registers a patient, with a password; a message with a link asks whether the
-    email address is theirs, and they may sign in and book before they have answered. Signed in as
+    email address is theirs, in the language of Accept-Language (en, de) or else the clinic's, and
+    they may sign in and book before they have answered. Signed in as
     an administrator: adds a person in a role, who gets `invitation` to set a password with."""
     if call.known_actor is None:
         return await _register(call, query, body)
@@ -146,6 +148,7 @@ async def _register(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         body.password,
         clinic_id=query.clinic or await _only_clinic(call),
         phone=body.phone,
+        language=asked_language(call.header(b"accept-language")),
         hasher=services.hasher,
         phones=services.phones,
         request_id=call.request_id,

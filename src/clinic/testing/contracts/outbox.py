@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from clinic.domain.appointments import Appointment
+from clinic.domain.contact import Contact
 from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
 from clinic.domain.errors import NotFound
 from clinic.domain.notifications import CONFIRMATION, DAY_SHEET, Message, day_sheets
@@ -534,6 +535,33 @@ class OutboxContract(Contract, contract=True):
         claim = await claimed(store, sent)
         assert claim.look.addressee is not None
         assert claim.look.addressee.preferences == chosen
+
+    async def test_without_a_choice_the_language_is_the_clinics(self, store: Store) -> None:
+        sent = await seed_message(store)
+        clinic, patient = sent.world.clinic, sent.appointment.patient_id
+        async with store.begin() as unit:
+            await unit.people.replace_clinic(replace(clinic, contact=Contact(language="de")))
+            await unit.commit()
+
+        addressee = (await claimed(store, sent)).look.addressee
+
+        assert addressee is not None
+        assert addressee.preferences == Preferences("de")
+        assert await store.outbox.preferences(clinic.id, patient) == Preferences("de")
+        async with store.begin() as unit:
+            await unit.messages.choose(clinic.id, patient, Preferences("en"))
+            await unit.commit()
+        assert await store.outbox.preferences(clinic.id, patient) == Preferences("en")
+
+    async def test_claim_reads_how_the_clinic_is_reached(self, store: Store) -> None:
+        sent = await seed_message(store)
+        contact = Contact("1 Quay Road\nBristol", "+441174960123", "de")
+        clinic = replace(sent.world.clinic, contact=contact)
+        async with store.begin() as unit:
+            await unit.people.replace_clinic(clinic)
+            await unit.commit()
+
+        assert (await claimed(store, sent)).look.clinic == clinic
 
     async def test_claim_tells_what_links_of_account_mail_are_bound_to(self, store: Store) -> None:
         sent = await seed_message(store)

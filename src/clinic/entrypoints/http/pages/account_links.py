@@ -9,10 +9,11 @@ from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.pages.forms import read_form
-from clinic.entrypoints.http.pages.rendering import page_reply
-from clinic.entrypoints.http.pages.words import WORDS
+from clinic.entrypoints.http.pages.rendering import facts_of, page_reply
+from clinic.entrypoints.http.pages.words import WORDS, words_in
 from clinic.entrypoints.http.problems import status_of
 from clinic.entrypoints.http.reply import Reply
+from clinic.usecases.follow_link import clinic_of_link
 from clinic.usecases.open_account_link import AccountPage, show_account_page
 from clinic.usecases.reset_password import reset_password
 from clinic.usecases.sign_in import Origin
@@ -34,7 +35,7 @@ def _unless_refused(name: str) -> Callable[[_Handler], _Handler]:
             try:
                 return await handler(call, token)
             except LinkInvalid as error:
-                return _refused(error, name)
+                return await _refused(call, token, error, name)
 
         return answer
 
@@ -121,7 +122,7 @@ async def post_reset(call: Call, token: str) -> Reply:
         )
     except PasswordRefused as error:
         page = await _shown(call, token, Purpose.PASSWORD_RESET)
-        return _form(status_of(type(error)), page, token, error.message)
+        return _form(status_of(type(error)), page, token, refused=True)
     return _done(page, _RESET)
 
 
@@ -140,49 +141,40 @@ async def _shown(call: Call, token: str, purpose: Purpose) -> AccountPage:
 
 
 def _asked(page: AccountPage, token: str) -> Reply:
-    words = _words(page)
-    facts = {
-        **_facts(page, words[_VERIFICATION], words[f"{_VERIFICATION}_line"]),
-        "button": words[f"{_VERIFICATION}_button"],
-        "action": f"/email-verifications/{token}",
-    }
+    words = words_in(page.language)
+    facts = facts_of(
+        page.clinic,
+        page.language,
+        words[_VERIFICATION],
+        words[f"{_VERIFICATION}_line"],
+        button=words[f"{_VERIFICATION}_button"],
+        action=f"/email-verifications/{token}",
+    )
     return page_reply(200, "link.html", facts)
 
 
-def _form(status: int, page: AccountPage, token: str, refusal: str | None = None) -> Reply:
-    words = _words(page)
-    facts = {
-        **_facts(page, words[_RESET], refusal or words[f"{_RESET}_line"]),
-        "label": words[f"{_RESET}_label"],
-        "button": words[f"{_RESET}_button"],
-        "action": f"/password-resets/{token}",
-    }
+def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) -> Reply:
+    words = words_in(page.language)
+    facts = facts_of(
+        page.clinic,
+        page.language,
+        words[_RESET],
+        words["password_refused" if refused else f"{_RESET}_line"],
+        label=words[f"{_RESET}_label"],
+        button=words[f"{_RESET}_button"],
+        action=f"/password-resets/{token}",
+    )
     return page_reply(status, "password.html", facts)
 
 
 def _done(page: AccountPage, name: str) -> Reply:
-    return page_reply(200, "link.html", _facts(page, _words(page)[f"{name}_done"]))
+    title = words_in(page.language)[f"{name}_done"]
+    return page_reply(200, "link.html", facts_of(page.clinic, page.language, title))
 
 
-def _refused(error: LinkInvalid, name: str) -> Reply:
+async def _refused(call: Call, token: str, error: LinkInvalid, name: str) -> Reply:
+    clinic = await clinic_of_link(token, store=call.services.store)
     # Whose link it was is not known, so the language is not either.
+    title = " · ".join(words["failed"] for words in WORDS.values())
     lines = [words[f"{name}_invalid"] for words in WORDS.values()]
-    facts = _facts(AccountPage(), WORDS["en"]["failed"], *lines)
-    return page_reply(status_of(type(error)), "link.html", facts)
-
-
-def _words(page: AccountPage) -> dict[str, str]:
-    return WORDS.get(page.language, WORDS["en"])
-
-
-def _facts(page: AccountPage, title: str, *lines: str) -> dict[str, object]:
-    return {
-        "language": page.language,
-        "clinic": page.clinic_name,
-        "title": title,
-        "date": None,
-        "lines": lines,
-        "button": None,
-        "action": None,
-        "choices": [],
-    }
+    return page_reply(status_of(type(error)), "link.html", facts_of(clinic, "en", title, *lines))

@@ -1,31 +1,30 @@
 """The page behind an invitation's link: choose a password."""
 
-from clinic.domain.errors import ClinicError, InvitationInvalid, PasswordRefused
+from clinic.domain.errors import InvitationInvalid, PasswordRefused
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.pages.forms import read_form
-from clinic.entrypoints.http.pages.rendering import page_reply
+from clinic.entrypoints.http.pages.rendering import facts_of, page_reply
+from clinic.entrypoints.http.pages.words import WORDS, words_in
 from clinic.entrypoints.http.problems import status_of
 from clinic.entrypoints.http.reply import Reply
 from clinic.usecases.manage_users import accept_invitation
+from clinic.usecases.open_account_link import AccountPage, open_invitation
 
 _TAG = "Pages"
 
-CHOOSE = "Choose a password · Passwort wählen"
-LABEL = "Password · Passwort"
-BUTTON = "Keep it · Übernehmen"
-DONE = "Your password is set. · Ihr Passwort ist gesetzt."
-INVALID = (
-    "This link is not valid, or no longer. Ask the clinic for a new one.",
-    "Dieser Link gilt nicht oder nicht mehr. Bitten Sie die Praxis um einen neuen.",
-)
+_NAME = "invitation"
 
 
 @endpoint("GET", "/invitations/{token}", tag=_TAG, summary="Invited", answers=None, needs=None)
 async def get_invitation(call: Call, token: str) -> Reply:
-    """A form for the password; opening it spends nothing, and tells nothing of the account."""
-    return _page(200, CHOOSE, token=token)
+    """A form for the password; opening it spends nothing."""
+    try:
+        page = await _opened(call, token)
+    except InvitationInvalid as error:
+        return _refused(error)
+    return _form(200, page, token)
 
 
 @endpoint(
@@ -42,6 +41,7 @@ async def post_invitation(call: Call, token: str) -> Reply:
     services = call.services
     form = await read_form(call)
     try:
+        page = await _opened(call, token)
         await accept_invitation(
             token,
             form.get("password", ""),
@@ -55,29 +55,39 @@ async def post_invitation(call: Call, token: str) -> Reply:
             ip=call.address,
         )
     except PasswordRefused as error:
-        return _page(status_of(type(error)), CHOOSE, token=token, lines=(error.message,))
+        return _form(status_of(type(error)), page, token, refused=True)
     except InvitationInvalid as error:
-        return _page(_status(error), CHOOSE, lines=INVALID)
-    return _page(200, DONE)
+        return _refused(error)
+    title = words_in(page.language)[f"{_NAME}_done"]
+    return page_reply(200, "link.html", facts_of(page.clinic, page.language, title))
 
 
 ENDPOINTS = (get_invitation, post_invitation)
 
 
-def _status(error: ClinicError) -> int:
-    return status_of(type(error))
+async def _opened(call: Call, token: str) -> AccountPage:
+    services = call.services
+    return await open_invitation(
+        token, secret=services.settings.secret, store=services.store, clock=services.clock
+    )
 
 
-def _page(
-    status: int, title: str, *, token: str | None = None, lines: tuple[str, ...] = ()
-) -> Reply:
-    facts: dict[str, object] = {
-        "language": "en",
-        "clinic": "",
-        "title": title,
-        "label": LABEL,
-        "lines": lines,
-        "action": f"/invitations/{token}" if token else None,
-        "button": BUTTON,
-    }
+def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) -> Reply:
+    words = words_in(page.language)
+    facts = facts_of(
+        page.clinic,
+        page.language,
+        words[_NAME],
+        words["password_refused" if refused else f"{_NAME}_line"],
+        label=words[f"{_NAME}_label"],
+        button=words[f"{_NAME}_button"],
+        action=f"/invitations/{token}",
+    )
     return page_reply(status, "password.html", facts)
+
+
+def _refused(error: InvitationInvalid) -> Reply:
+    # Whose it was is not known, so the language is not either.
+    title = " · ".join(words["failed"] for words in WORDS.values())
+    lines = [words[f"{_NAME}_invalid"] for words in WORDS.values()]
+    return page_reply(status_of(type(error)), "link.html", facts_of(None, "en", title, *lines))

@@ -7,23 +7,23 @@ from msgspec import Meta, Struct
 
 from clinic.domain.errors import (
     ClinicError,
-    InsideCancelNotice,
-    LinkInvalid,
-    LinkOutdated,
     PolicyRefused,
     SlotBlocked,
     SlotTaken,
     TemporaryFailure,
 )
 from clinic.domain.links import LinkSigner, Purpose
+from clinic.domain.offers import LinkState
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
-from clinic.entrypoints.http.pages.rendering import page_reply
-from clinic.entrypoints.http.pages.words import WORDS, times
+from clinic.entrypoints.http.pages.rendering import facts_of, page_reply
+from clinic.entrypoints.http.pages.words import WORDS, times, words_in
 from clinic.entrypoints.http.problems import status_of
 from clinic.entrypoints.http.reply import Reply
 from clinic.usecases.follow_link import (
     LinkPage,
+    UnsubscribePage,
+    clinic_of_link,
     follow_link,
     open_link,
     open_unsubscribe,
@@ -31,6 +31,10 @@ from clinic.usecases.follow_link import (
 )
 
 _TAG = "Pages"
+#: what a form answers that could no longer do what it is for
+_NOT_DONE = {LinkState.MOVED: 404, LinkState.LATE: 422, LinkState.OVER: 409}
+#: pages that say to call, or that the way to another appointment is the front end's
+_SAYS_TO_CALL = (LinkState.MOVED, LinkState.LATE, LinkState.OVER)
 
 
 class MoveQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -40,16 +44,19 @@ class MoveQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True
 
 
 @endpoint("GET", "/m/{token}", tag=_TAG, summary="A link's page", answers=None, needs=None)
-async def get_link(call: Call, token: str) -> Reply:
-    """What the link would do, with a button that does it."""
+async def get_link(call: Call, token: str, query: MoveQuery) -> Reply:
+    """What the link would do, with a button that does it; or why it no longer can.
+
+    A form's own address, opened again, has the slot in it, and shows the same page.
+    """
     services = call.services
     try:
         page = await open_link(
             store=services.store, signer=_signer(call), clock=services.clock, token=token
         )
     except ClinicError as error:
-        return _refused(error)
-    return _shown(page, token)
+        return await _refused(call, token, error)
+    return _shown(call, page, token)
 
 
 @endpoint("POST", "/m/{token}", tag=_TAG, summary="Do it", answers=None, needs=None)
@@ -69,8 +76,10 @@ async def post_link(call: Call, token: str, query: MoveQuery) -> Reply:
             ip=call.address,
         )
     except ClinicError as error:
-        return _refused(error)
-    return _shown(page, token)
+        return await _refused(call, token, error)
+    cancelled_before = page.state is LinkState.CANCELLED and page.purpose is not Purpose.CANCEL
+    status = 404 if cancelled_before else _NOT_DONE.get(page.state, 200)
+    return _shown(call, page, token, status=status)
 
 
 @endpoint(
@@ -78,11 +87,14 @@ async def post_link(call: Call, token: str, query: MoveQuery) -> Reply:
 )
 async def get_unsubscribe(call: Call, token: str) -> Reply:
     """Ask; opening the link stops nothing."""
+    services = call.services
     try:
-        await open_unsubscribe(signer=_signer(call), clock=call.services.clock, token=token)
+        page = await open_unsubscribe(
+            store=services.store, signer=_signer(call), clock=services.clock, token=token
+        )
     except ClinicError as error:
-        return _refused(error)
-    return _told("unsubscribe", f"/unsubscribe/{token}")
+        return await _refused(call, token, error)
+    return _told(page, "unsubscribe", f"/unsubscribe/{token}")
 
 
 @endpoint("POST", "/unsubscribe/{token}", tag=_TAG, summary="Stop", answers=None, needs=None)
@@ -90,7 +102,7 @@ async def post_unsubscribe(call: Call, token: str) -> Reply:
     """Stop, at once and without cookies: also what a mail program's own button sends (RFC 8058)."""
     services = call.services
     try:
-        await unsubscribe(
+        page = await unsubscribe(
             store=services.store,
             transactions=services.transactions,
             signer=_signer(call),
@@ -101,8 +113,8 @@ async def post_unsubscribe(call: Call, token: str) -> Reply:
             ip=call.address,
         )
     except ClinicError as error:
-        return _refused(error)
-    return _told("unsubscribe_done", None)
+        return await _refused(call, token, error)
+    return _told(page, "unsubscribe_done", None)
 
 
 ENDPOINTS = (get_link, post_link, get_unsubscribe, post_unsubscribe)
@@ -112,88 +124,95 @@ def _signer(call: Call) -> LinkSigner:
     return LinkSigner(call.services.settings.secret)
 
 
-def _shown(page: LinkPage, token: str) -> Reply:
-    words = WORDS.get(page.preferences.language, WORDS["en"])
-    appointment, zone = page.view.appointment, page.view.zone
+def _shown(
+    call: Call,
+    page: LinkPage,
+    token: str,
+    *,
+    status: int = 200,
+    notice: str | None = None,
+) -> Reply:
+    words = words_in(page.language)
+    appointment, zone, state = page.view.appointment, page.view.zone, page.state
     date, span, zone_text = times(appointment.starts_at, appointment.ends_at, zone)
+    title, lines = _said(page, words)
+    asks = state is LinkState.ASKS
     name = page.purpose.name.lower()
-    moves = page.purpose is Purpose.MOVE
-    lines, button = [], None
-    if not page.done and moves:
-        lines = [words["move_line"] if page.choices else words["move_none"]]
-    elif not page.done:
-        button = words[f"{name}_button"]
     choices = []
     for choice in page.choices:
         day, hours, _ = times(choice.slot.starts_at, choice.slot.ends_at, zone)
         choices.append({"id": choice.slot.id, "text": f"{day}, {hours}"})
-    return page_reply(
-        200,
-        "link.html",
-        {
-            "language": page.preferences.language,
-            "clinic": page.clinic_name,
-            "title": words[f"{name}_done"] if page.done else words[name],
-            "date": date,
-            "times": span,
-            "zone": zone_text,
-            "lines": lines,
-            "button": button,
-            "action": f"/m/{token}",
-            "choices": choices,
-        },
+    is_off = state is LinkState.CANCELLED or (
+        state is LinkState.DONE and page.purpose is Purpose.CANCEL
     )
-
-
-def _told(name: str, action: str | None) -> Reply:
-    # Whose choice it is stays unsaid, so the language is not known either.
-    languages = ("en", "de")
-    asks = action is not None
-    return page_reply(
-        200,
-        "link.html",
-        {
-            "language": "en",
-            "clinic": "",
-            "title": " · ".join(WORDS[each][name] for each in languages),
-            "date": None,
-            "lines": [WORDS[each]["unsubscribe_line"] for each in languages],
-            "button": (
-                " · ".join(WORDS[each]["unsubscribe_button"] for each in languages)
-                if asks
-                else None
-            ),
-            "action": action,
-            "choices": [],
-        },
+    facts = facts_of(
+        page.clinic,
+        page.language,
+        title,
+        *([notice] if notice else []),
+        *lines,
+        date=date,
+        times=span,
+        zone=zone_text,
+        struck=is_off,
+        button=words[f"{name}_button"] if asks and page.purpose is not Purpose.MOVE else None,
+        action=f"/m/{token}",
+        choices=choices,
+        calls=state in _SAYS_TO_CALL or (asks and page.purpose is Purpose.MOVE and not choices),
+        home=call.services.settings.frontend_url if is_off else "",
+        home_label=words["book"],
     )
+    return page_reply(status, "link.html", facts)
 
 
-def _refused(error: ClinicError) -> Reply:
+def _said(page: LinkPage, words: dict[str, str]) -> tuple[str, list[str]]:
+    """Return the title and the lines of a link's page."""
+    name, state = page.purpose.name.lower(), page.state
+    if state is LinkState.DONE:
+        return words[f"{name}_done"], []
+    if state is not LinkState.ASKS:
+        said = state.name.lower()
+        return words[said], [words[f"{said}_line"]]
+    if page.purpose is Purpose.MOVE:
+        return words["move"], [words["move_line"] if page.choices else words["move_none"]]
+    return words[name], []
+
+
+def _told(page: UnsubscribePage, name: str, action: str | None) -> Reply:
+    words = words_in(page.language)
+    button = words["unsubscribe_button"] if action else None
+    facts = facts_of(
+        page.clinic,
+        page.language,
+        words[name],
+        words["unsubscribe_line"],
+        button=button,
+        action=action,
+    )
+    return page_reply(200, "link.html", facts)
+
+
+async def _refused(call: Call, token: str, error: ClinicError) -> Reply:
     """Return a page that says what went wrong and what to do about it."""
     if isinstance(error, TemporaryFailure):
         # The envelope says it in its own way, and that it may be tried again.
         raise error
-    reasons: dict[type[ClinicError], str] = {
-        LinkInvalid: "invalid",
-        LinkOutdated: "outdated",
-        InsideCancelNotice: "late",
-        PolicyRefused: "late",
-        SlotTaken: "move_taken",
-        SlotBlocked: "move_taken",
-    }
-    name = next((text for kind, text in reasons.items() if isinstance(error, kind)), "call")
-    return page_reply(
-        status_of(type(error)),
-        "link.html",
-        {
-            "language": "en",
-            "clinic": "",
-            "title": WORDS["en"]["failed"],
-            "date": None,
-            "lines": [WORDS["en"][name], WORDS["de"][name]],
-            "button": None,
-            "action": None,
-            "choices": [],
-        },
+    status = status_of(type(error))
+    store = call.services.store
+    if isinstance(error, SlotTaken | SlotBlocked | PolicyRefused):
+        # The link holds, and what else can be chosen has changed.
+        page = await open_link(
+            store=store, signer=_signer(call), clock=call.services.clock, token=token
+        )
+        notice = words_in(page.language)["move_taken"]
+        return _shown(call, page, token, status=status, notice=notice)
+    clinic = await clinic_of_link(token, store=store)
+    # Whose link it was is not known, so the language is not either.
+    facts = facts_of(
+        clinic,
+        "en",
+        " · ".join(words["failed"] for words in WORDS.values()),
+        *(words["invalid"] for words in WORDS.values()),
+        calls=True,
     )
+    return page_reply(status, "link.html", facts)

@@ -7,6 +7,9 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from clinic.domain.clinic import Clinic
+from clinic.domain.contact import Contact
+from clinic.entrypoints.http.pages.words import words_in
 from clinic.entrypoints.http.reply import Reply
 
 _TEMPLATES = "templates"
@@ -25,6 +28,44 @@ def page_reply(status: int, template: str, facts: dict[str, object]) -> Reply:
         (b"x-robots-tag", b"noindex, nofollow"),
     ]
     return Reply(status, html.encode(), headers, b"text/html; charset=utf-8")
+
+
+def facts_of(
+    clinic: Clinic | None, language: str, title: str, *lines: str, **more: object
+) -> dict[str, object]:
+    """Return what link.html and password.html show, of a clinic where it is known.
+
+    `more` is any of the names that have a default here.
+    """
+    contact = clinic.contact if clinic else Contact()
+    defaults: dict[str, object] = {
+        "date": None,
+        "times": None,
+        "zone": None,
+        # the appointment is off
+        "struck": False,
+        "button": None,
+        "action": None,
+        "label": None,
+        "choices": [],
+        # show the phone number as something to press
+        "calls": False,
+        # a link to the front end
+        "home": "",
+        "home_label": "",
+    }
+    assert not more.keys() - defaults.keys()
+    return {
+        **defaults,
+        "language": language,
+        "clinic": clinic.name if clinic else "",
+        "address": (contact.address or "").splitlines(),
+        "phone": contact.phone,
+        "call_label": words_in(language)["call_button"],
+        "title": title,
+        "lines": lines,
+        **more,
+    }
 
 
 @cache

@@ -1,0 +1,41 @@
+"""The page at `/`, for whoever opens the service's own address: what it is, and where to go on."""
+
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.languages import asked_language
+from clinic.entrypoints.http.pages.rendering import page_reply
+from clinic.entrypoints.http.pages.words import words_in
+from clinic.entrypoints.http.reply import Reply
+
+_TAG = "Pages"
+
+
+@endpoint("GET", "/", tag=_TAG, summary="What this is", answers=None, needs=None)
+async def get_index(call: Call) -> Reply:
+    """Says what this service is, and where its documentation and its health are; no data."""
+    settings = call.services.settings
+    language = asked_language(call.header(b"accept-language")) or "en"
+    words = words_in(language)
+    links = [
+        ("/schema", words["index_schema"]),
+        ("/schema/openapi.json", words["index_openapi"]),
+        ("/health/live", words["index_live"]),
+        ("/health/ready", words["index_ready"]),
+    ]
+    if settings.mailbox:
+        links.append(("/mailbox", words["index_mailbox"]))
+    facts: dict[str, object] = {
+        "language": language,
+        "title": words["index"],
+        "lines": [words["index_line"], words["index_patients"]],
+        "home": settings.frontend_url,
+        "home_label": words["index_home"],
+        "technical": words["index_technical"],
+        "links": links,
+    }
+    reply = page_reply(200, "index.html", facts)
+    reply.headers.append((b"vary", b"Accept-Language"))
+    return reply
+
+
+ENDPOINTS = (get_index,)
