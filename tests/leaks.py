@@ -117,7 +117,7 @@ def _tap_secrets(leaks: Leaks) -> None:
     from clinic.domain.people import Role, User
     from clinic.entrypoints.cli.demo.names import patient_names
 
-    def note_user(_: None, user: User) -> None:
+    def note_user(_: None, user: User, *__: object, **___: object) -> None:
         # A name of one word may be any word.
         if user.role is Role.PATIENT and " " in user.name:
             leaks.keep_secret("a patient's name", user.name)
@@ -125,7 +125,7 @@ def _tap_secrets(leaks: Leaks) -> None:
     def note_password(_: object, __: object, *arguments: str | None) -> None:
         leaks.keep_secret("a password", arguments[-1] or "")
 
-    _tap(User, "__post_init__", note_user)
+    _tap(User, "__init__", note_user)
     _tap(Argon2PasswordHasher, "hash", note_password)
     _tap(Argon2PasswordHasher, "verify", note_password)
     _tap(LinkSigner, "sign", lambda token, *_, **__: leaks.keep_secret("a link's token", token))

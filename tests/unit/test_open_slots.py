@@ -1,6 +1,7 @@
 """Opening the slots of every doctor: two at a time, each whole or not at all."""
 
 import asyncio
+from dataclasses import replace
 from datetime import time, timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from clinic.domain.people import Actor, Role
 from clinic.testing import FixedClock, an_availability, seed_clinic, seed_doctor
 from clinic.testing.builders import NOW, an_exception
 from clinic.usecases.change_hours import (
-    HoursPatch,
     add_availability,
     add_exception,
     change_availability,
@@ -140,7 +140,7 @@ async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
     await open_slots(people=store.people, doctor_id=doctor.id, until=far, **doing)
     assert await times() == [time(9), time(9, 30), time(10), time(10, 30)]
 
-    await change_availability(hours.id, HoursPatch(start=time(10)), **knowing)
+    await change_availability(hours.id, lambda old: replace(old, start=time(10)), **knowing)
     assert await times() == [time(10), time(10, 30)]
 
     off = an_exception(doctor, last_monday)

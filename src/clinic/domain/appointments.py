@@ -41,6 +41,7 @@ from clinic.domain.slots import Slot, SlotState
 from clinic.domain.status import OCCUPYING as OCCUPYING
 from clinic.domain.status import OPEN as OPEN
 from clinic.domain.status import Status as Status
+from clinic.domain.text import checked_line
 
 TYPE_MAX_CHARS = 80
 
@@ -181,13 +182,10 @@ class Change:
 
 
 def checked_type(value: str | None) -> str | None:
-    """Return the appointment's type without outer spaces. Raises InvalidInput."""
+    """Return the appointment's type as it is stored. Raises InvalidInput."""
     if value is None:
         return None
-    kind = " ".join(value.split())
-    if not 1 <= len(kind) <= TYPE_MAX_CHARS or not kind.isprintable():
-        raise InvalidInput(f"Write a type of 1 to {TYPE_MAX_CHARS} characters.", pointer="/type")
-    return kind
+    return checked_line(value, "type", max_chars=TYPE_MAX_CHARS, pointer="/type")
 
 
 def _entry(

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from clinic.domain.errors import InvalidInput
 from clinic.domain.people import Actor, Role
 from clinic.domain.status import Status
+from clinic.domain.text import checked_line
 
 REASON_MAX_CHARS = 500
 NO_REASON = "No reason given"
@@ -71,14 +71,14 @@ class AuditEvent:
     session_id: UUID | None = None
 
 
-def checked_reason(value: str | None) -> str:
-    """Return the reason to keep. Raises InvalidInput when it is too long or not printable."""
-    reason = " ".join((value or "").split())
-    if len(reason) > REASON_MAX_CHARS or not reason.isprintable():
-        raise InvalidInput(
-            f"Write a reason of at most {REASON_MAX_CHARS} printable characters.", pointer="/reason"
-        )
-    return reason or NO_REASON
+def checked_reason(value: str | None, pointer: str = "/reason") -> str:
+    """Return the reason to keep. Raises InvalidInput when it is too long or odd."""
+    if not value:
+        return NO_REASON
+    return (
+        checked_line(value, "reason", max_chars=REASON_MAX_CHARS, min_chars=0, pointer=pointer)
+        or NO_REASON
+    )
 
 
 @dataclass(frozen=True, slots=True)

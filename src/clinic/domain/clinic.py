@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from importlib.resources import files
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from clinic.domain.contact import Contact
 from clinic.domain.errors import (
@@ -18,6 +19,7 @@ from clinic.domain.errors import (
     TooManyOpenAppointments,
     UnknownTimeZone,
 )
+from clinic.domain.text import checked_line, near_word
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 NAME_MAX_CHARS = 200
@@ -25,18 +27,48 @@ NOTICE_MAX_MIN = 366 * 24 * 60
 HORIZON_MAX_DAYS = 730
 LEADS_MAX = 5
 OPEN_APPOINTMENTS_MAX = 1000
+ZONE_MAX_CHARS = 64
+#: in the IANA database, for clocks that have not been set; no place has it
+NO_ZONE = "Factory"
+# Files beside the zones that follow the machine's own setting.
+_MACHINES_OWN = ("localtime", "posixrules")
 
 
 @lru_cache(maxsize=1024)
 def zone_named(name: str) -> ZoneInfo:
-    """Return the IANA zone called `name`. Raises UnknownTimeZone."""
+    """Return the zone called `name`, such as a clinic's. Raises UnknownTimeZone."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise UnknownTimeZone(
-            f"{name!r} is not an IANA time zone; write one such as Europe/London.",
-            pointer="/timeZone",
+            f"{name!r} is not a time zone that this machine knows.", pointer="/timeZone"
         ) from None
+
+
+@lru_cache(maxsize=1)
+def iana_zones() -> frozenset[str]:
+    """Return the names of the IANA database that may be chosen.
+
+    Where Python's own copy of it (the package tzdata) is installed, those are its names: the same
+    on every machine, whatever else lies in the machine's zone folder.
+    """
+    try:
+        names = files("tzdata").joinpath("zones").read_text("utf-8").split()
+    except (ModuleNotFoundError, OSError):
+        names = [name for name in available_timezones() if name not in _MACHINES_OWN]
+    return frozenset(names) - {NO_ZONE}
+
+
+@lru_cache(maxsize=1024)
+def checked_zone(name: str, pointer: str = "/timeZone") -> str:
+    """Return `name` when it is exactly that of an IANA zone. Raises UnknownTimeZone."""
+    if name in iana_zones():
+        return name
+    near = near_word(name, iana_zones())
+    hint = f"; did you mean {near}?" if near else "; write one such as Europe/London."
+    raise UnknownTimeZone(
+        f"{name[:ZONE_MAX_CHARS]!r} is not the name of an IANA time zone{hint}", pointer=pointer
+    )
 
 
 def checked_instant(value: datetime, pointer: str) -> datetime:
@@ -62,11 +94,8 @@ def checked_date(value: date, pointer: str) -> date:
 
 
 def checked_name(value: str, pointer: str = "/name") -> str:
-    """Return `value` without outer spaces. Raises InvalidInput when empty, too long or odd."""
-    name = " ".join(value.split())
-    if not 1 <= len(name) <= NAME_MAX_CHARS or not name.isprintable():
-        raise InvalidInput(f"Write a name of 1 to {NAME_MAX_CHARS} characters.", pointer=pointer)
-    return name
+    """Return `value` as it is stored. Raises InvalidInput when empty, too long or odd."""
+    return checked_line(value, "name", max_chars=NAME_MAX_CHARS, pointer=pointer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +189,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """One clinic; every other row belongs to one."""
+    """One clinic; every other row belongs to one.
+
+    What is typed is checked when it comes in (usecases/checked.py), not here: what was accepted by
+    older rules can still be read.
+    """
 
     id: UUID
     name: str
@@ -169,10 +202,6 @@ class Clinic:
     policy: Policy = field(default_factory=Policy)
     #: the default where a clinic was read with a session, a booking or free slots, which need none
     contact: Contact = field(default_factory=Contact)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", checked_name(self.name))
-        zone_named(self.time_zone)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -1,9 +1,9 @@
 """How people reach a clinic, and the language it writes in."""
 
-import unicodedata
 from dataclasses import dataclass
 
 from clinic.domain.errors import InvalidInput
+from clinic.domain.text import plain_line, refuse_odd, words_told
 
 #: what messages and pages are written in
 LANGUAGES = ("en", "de")
@@ -13,14 +13,13 @@ ADDRESS_MAX_LINES = 6
 
 def checked_address(value: str) -> str | None:
     """Return a postal address as non-empty lines, None when there are none. Raises InvalidInput."""
-    lines = [" ".join(line.split()) for line in unicodedata.normalize("NFC", value).split("\n")]
-    lines = [line for line in lines if line]
+    refuse_odd(value, "postal address", "/address")
+    lines = [line for each in value.split("\n") if (line := plain_line(each))]
     address = "\n".join(lines)
-    too_long = len(address) > ADDRESS_MAX_CHARS or len(lines) > ADDRESS_MAX_LINES
-    if too_long or not all(line.isprintable() for line in lines):
+    if len(address) > ADDRESS_MAX_CHARS or len(lines) > ADDRESS_MAX_LINES:
         raise InvalidInput(
             f"Write an address of at most {ADDRESS_MAX_LINES} lines and {ADDRESS_MAX_CHARS}"
-            " characters, without control characters.",
+            " characters.",
             pointer="/address",
         )
     return address or None
@@ -29,13 +28,15 @@ def checked_address(value: str) -> str | None:
 def checked_language(value: str) -> str:
     """Return `value` if messages can be written in it. Raises InvalidInput."""
     if value not in LANGUAGES:
-        raise InvalidInput(f"language is one of: {', '.join(LANGUAGES)}.", pointer="/language")
+        raise InvalidInput(
+            f"There is no language {value!r}; {words_told(value, LANGUAGES)}", pointer="/language"
+        )
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What messages and pages say about reaching a clinic."""
+    """What messages and pages say about reaching a clinic; checked when it comes in."""
 
     #: one to six lines
     address: str | None = None
@@ -43,8 +44,3 @@ class Contact:
     phone: str | None = None
     #: of messages to people who have not chosen one
     language: str = LANGUAGES[0]
-
-    def __post_init__(self) -> None:
-        if self.address is not None:
-            object.__setattr__(self, "address", checked_address(self.address))
-        checked_language(self.language)

@@ -75,7 +75,7 @@ class PasswordRefused(InvalidInput):
 
 
 class PhoneNumberRefused(InvalidInput):
-    """This is not a phone number; write it with its country code, such as +44 20 7946 0958."""
+    """This is not a phone number; write it such as +44 20 7946 0958, an extension as ext. 12."""
 
     code = "phone_number_refused"
 

@@ -108,3 +108,31 @@ def clinics(draw: st.DrawFn, *, horizon_days: st.SearchStrategy[int] | None = No
     )
     clinic_id = UUID(int=draw(st.integers(1, 2**64)))
     return Clinic(clinic_id, "Riverside", draw(zone_names()), policy, contact)
+
+
+_WORDS = (
+    "Ada",
+    "Toma\u0301s",
+    "No\u0308e\u0323",
+    "\u212bke",
+    "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+    "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+    "\u09b0\u200d\u09cd\u09af\u0958",
+    "\u0d28\u0d4d\u200d",
+    "\U0001f469\U0001f3fd\u200d\u2695\ufe0f",
+    "\u1112\u1161\u11ab",
+    "\u845b\U000e0100\U0002ebf0",
+)
+_ODD = "a\u0301\u200d\ufe0f\u202e\u2066\u200b\u00ad\ufeff\x00\x07\x1c\x85\ue000\u3164\u037e"
+
+
+def typed_lines(*, max_size: int = 30) -> st.SearchStrategy[str]:
+    """Texts as people type and paste them: scripts that need joiners, letters in pieces, emoji, odd
+    spaces, and now and then a character that is refused."""
+    words = st.sampled_from(_WORDS)
+    spaces = st.text(st.sampled_from(" \t\n\u00a0\u2009\u3000\u2028"), max_size=2)
+    typed = st.lists(st.tuples(spaces, words), min_size=1, max_size=4)
+    lines = st.tuples(typed, spaces).map(lambda line: "".join(sum(line[0], ())) + line[1])
+    pasted = st.tuples(lines, st.text(st.sampled_from(_ODD), max_size=3)).map("".join)
+    anything = st.text(max_size=max_size)
+    return st.one_of(lines, lines, pasted, anything).map(lambda text: text[:max_size])

@@ -7,11 +7,14 @@ from clinic.domain.audit import event_by
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import Page, PageRequest, place_by_id
-from clinic.domain.people import Actor, Doctor, Patient, User, scope_of
+from clinic.domain.people import Actor, Doctor, Patient, User, checked_specialty, scope_of
 from clinic.domain.permissions import Operation, permit
+from clinic.domain.text import plain_line
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.people import PeopleReader
+from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.checked import checked_clinic, checked_user
 from clinic.usecases.pages import page_of
 from clinic.usecases.transactions import Commits
 
@@ -19,14 +22,19 @@ from clinic.usecases.transactions import Commits
 async def create_clinic(
     clinic: Clinic,
     *,
+    phones: PhoneNumbers,
     transactions: Commits[Clinic],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
     reason: str | None = None,
 ) -> Clinic:
-    """Return the clinic, added. Raises PermissionDenied."""
+    """Return the clinic, added.
+
+    Raises PermissionDenied, InvalidInput, UnknownTimeZone, PhoneNumberRefused.
+    """
     permit(actor, Operation.CREATE_CLINIC)
+    clinic = checked_clinic(clinic, phones=phones)
 
     async def work(unit: UnitOfWork) -> Clinic:
         await unit.people.add_clinic(clinic)
@@ -50,6 +58,7 @@ async def create_clinic(
 async def change_clinic(
     change: Callable[[Clinic], Clinic],
     *,
+    phones: PhoneNumbers,
     transactions: Commits[Clinic],
     clock: Clock,
     new_id: IdSource,
@@ -59,7 +68,8 @@ async def change_clinic(
     """Return the actor's clinic as `change` makes it: its new name, zone and policy.
 
     `change` is given the clinic as it is, which nobody else changes meanwhile, and may refuse.
-    Raises PermissionDenied, ClinicNotFound, and what `change` raises.
+    Raises PermissionDenied, ClinicNotFound, InvalidInput, UnknownTimeZone, PhoneNumberRefused, and
+    what `change` raises.
     """
     permit(actor, Operation.CHANGE_CLINIC)
 
@@ -67,7 +77,7 @@ async def change_clinic(
         before = await unit.people.lock_clinic(actor.clinic_id)
         if before is None:
             raise ClinicNotFound()
-        clinic = change(before)
+        clinic = checked_clinic(change(before), before, phones=phones)
         await unit.people.replace_clinic(clinic)
         await unit.events.add(
             event_by(
@@ -89,15 +99,20 @@ async def add_doctor(
     user: User,
     specialty: str,
     *,
+    phones: PhoneNumbers,
     transactions: Commits[Doctor],
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
     reason: str | None = None,
 ) -> Doctor:
-    """Return a new person as a doctor of this clinic. Raises PermissionDenied, EmailInUse."""
+    """Return a new person as a doctor of this clinic.
+
+    Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
+    """
     permit(actor, Operation.CHANGE_CLINIC)
-    doctor = Doctor(actor.clinic_id, user.id, user.name, specialty)
+    user = checked_user(user, phones=phones)
+    doctor = Doctor(actor.clinic_id, user.id, user.name, checked_specialty(specialty))
 
     async def work(unit: UnitOfWork) -> Doctor:
         await unit.people.add_user(user)
@@ -121,6 +136,7 @@ async def add_doctor(
 async def add_patient(
     user: User,
     *,
+    phones: PhoneNumbers,
     transactions: Commits[Patient],
     clock: Clock,
     new_id: IdSource,
@@ -129,9 +145,10 @@ async def add_patient(
 ) -> Patient:
     """Return a new person as a patient of the actor's clinic.
 
-    Raises PermissionDenied, EmailInUse.
+    Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
     permit(actor, Operation.ADD_PATIENT)
+    user = checked_user(user, phones=phones)
 
     async def work(unit: UnitOfWork) -> Patient:
         await unit.people.add_user(user)
@@ -171,8 +188,9 @@ async def read_self(*, people: PeopleReader, actor: Actor) -> User:
 async def list_doctors(
     *, people: PeopleReader, actor: Actor, specialty: str | None = None
 ) -> Sequence[Doctor]:
-    """Return the clinic's doctors by name."""
-    return await people.doctors(actor.clinic_id, specialty)
+    """Return the clinic's doctors by name, or those of one specialty."""
+    wanted = None if specialty is None else plain_line(specialty)
+    return await people.doctors(actor.clinic_id, wanted)
 
 
 async def read_doctor(*, people: PeopleReader, actor: Actor, doctor_id: UUID) -> Doctor:

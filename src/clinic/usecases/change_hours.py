@@ -1,9 +1,8 @@
 """Add, change and delete a doctor's hours and their exceptions; the slots follow at once."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, time
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from clinic.domain.audit import event_by
@@ -39,18 +38,6 @@ class HoursChanged(Generic[H]):
     opened: Opened
 
 
-@dataclass(frozen=True, slots=True)
-class HoursPatch:
-    """What to change of an availability; None leaves it as it is."""
-
-    start: time | None = None
-    end: time | None = None
-    slot_min: int | None = None
-    weekdays: tuple[int, ...] | None = None
-    valid_from: date | None = None
-    valid_until: date | None = None
-
-
 async def add_availability(
     availability: Availability,
     *,
@@ -79,7 +66,7 @@ async def add_availability(
 
 async def change_availability(
     availability_id: UUID,
-    patch: HoursPatch,
+    change: Callable[[Availability], Availability],
     *,
     transactions: Commits[HoursChanged[Availability]],
     calendars: CalendarReader,
@@ -88,7 +75,8 @@ async def change_availability(
     actor: Actor,
     reason: str | None = None,
 ) -> HoursChanged[Availability]:
-    """Change hours: untaken slots that no longer fit are retired, taken ones reported.
+    """Make of hours what `change` makes of them, which may refuse: untaken slots that no longer fit
+    are retired, taken ones reported.
 
     Raises AvailabilityNotFound, PermissionDenied, AvailabilityOverlap, InvalidInput.
     """
@@ -96,13 +84,7 @@ async def change_availability(
 
     async def write(unit: UnitOfWork) -> Availability:
         hours = await unit.calendars.availabilities(actor.clinic_id, known.doctor_id)
-        old = _named(hours, availability_id)
-        changes: dict[str, Any] = {
-            name: getattr(patch, name)
-            for name in ("start", "end", "slot_min", "weekdays", "valid_from", "valid_until")
-            if getattr(patch, name) is not None
-        }
-        new = replace(old, **changes)
+        new = change(_named(hours, availability_id))
         check_overlap(new, hours)
         await unit.calendars.replace_availability(new)
         return new

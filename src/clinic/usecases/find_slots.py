@@ -18,6 +18,7 @@ from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Actor
 from clinic.domain.permissions import Operation, reach_of
 from clinic.domain.slots import SlotState
+from clinic.domain.text import plain_line
 from clinic.ports.calendars import CalendarReader, Glance, SlotQuery, SlotView
 from clinic.ports.clock import Clock
 from clinic.ports.people import PeopleReader
@@ -59,6 +60,7 @@ async def find_slots(
     if not free_only and not reach_of(actor.role, Operation.READ_CALENDAR):
         raise PermissionDenied("Patients see open slots only.")
     clinic = clinic or await read_clinic(people=people, actor=actor)
+    specialty = None if specialty is None else plain_line(specialty)
     start, end = _span(clinic, clock.now(), starts_from, starts_before, free_only=free_only)
     found = await calendars.list_slots(
         SlotQuery(

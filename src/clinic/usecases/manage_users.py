@@ -1,6 +1,6 @@
 """People and their accounts: register, add, invite, change, disable, export, erase."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
@@ -40,6 +40,7 @@ from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.unit_of_work import Store, UnitOfWork
+from clinic.usecases.checked import checked_user
 from clinic.usecases.memberships import check_administrators
 from clinic.usecases.pages import every_page
 from clinic.usecases.transactions import Transactions
@@ -87,7 +88,7 @@ async def register(
 
     Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
     """
-    user = User(new_id(), name, email, Role.PATIENT, phones.checked(phone) if phone else None)
+    user = checked_user(User(new_id(), name, email, Role.PATIENT, phone), phones=phones)
     password_hash = await hasher.hash(checked_password(password, email=user.email, name=user.name))
     actor = Actor(user.id, Role.PATIENT, clinic_id, request_id=request_id, ip=ip)
 
@@ -128,8 +129,7 @@ async def add_user(
     if (user.role is Role.DOCTOR) != (specialty is not None):
         raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
     specialty = checked_specialty(specialty) if specialty is not None else None
-    if user.phone is not None:
-        user = replace(user, phone=phones.checked(user.phone))
+    user = checked_user(user, phones=phones)
     clinic_id = actor.clinic_id
 
     async def work(unit: UnitOfWork) -> Invited:
@@ -318,11 +318,8 @@ async def read_user(*, accounts: AccountReader, actor: Actor, user_id: UUID) -> 
 
 
 async def change_own_data(
+    change: Callable[[User], User],
     *,
-    name: str | None = None,
-    email: str | None = None,
-    phone: str | None = None,
-    remove_phone: bool = False,
     current: str | None = None,
     hasher: PasswordHasher,
     accounts: AccountReader,
@@ -332,32 +329,25 @@ async def change_own_data(
     new_id: IdSource,
     actor: Actor,
 ) -> Account:
-    """Return the actor's account with what was given changed.
+    """Return the actor's account with name, email address and phone number as `change` makes them.
 
     Another email address needs the current password, since a forgotten one is reset by email, and
     a message asks whether it is theirs. Raises InvalidInput, PermissionDenied, PhoneNumberRefused,
     EmailInUse.
     """
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    new_phone = phones.checked(phone) if phone else None
     known = await accounts.account(actor.user_id)
-    if known is not None and email is not None and current is not None:
+    proven = None
+    if known is not None and current is not None and change(known.user).email != known.user.email:
         await _check_password(known, current, hasher)
         proven = known.password_hash
-    else:
-        proven = None
 
     async def work(unit: UnitOfWork) -> Account:
         account = await unit.accounts.lock(actor.user_id)
         if account is None:
             raise UserNotFound()
         before = account.user
-        after = replace(
-            before,
-            name=before.name if name is None else name,
-            email=before.email if email is None else email,
-            phone=None if remove_phone else new_phone or before.phone,
-        )
+        after = checked_user(change(before), before, phones=phones)
         changed = [
             field
             for field in ("name", "email", "phone")

@@ -5,12 +5,19 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.audit import AuditEvent, checked_reason, event_by
 from clinic.domain.deliveries import OutboxState, Outcome
-from clinic.domain.errors import AppointmentNotFound, EndBeforeStart, NotificationNotFound
+from clinic.domain.errors import (
+    AppointmentNotFound,
+    EndBeforeStart,
+    InvalidInput,
+    NotificationNotFound,
+)
+from clinic.domain.notifications import RECIPIENTS
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Actor, scope_of
 from clinic.domain.permissions import Operation, permit
+from clinic.domain.text import words_told
 from clinic.ports.appointments import AppointmentReader
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.outbox import NotificationQuery, NotificationView, Outbox
@@ -31,11 +38,16 @@ async def list_notifications(
 ) -> Page[NotificationView]:
     """Return a page of the clinic's messages by when they are or were due.
 
-    Doctors see what is about their appointments. Raises PermissionDenied, EndBeforeStart.
+    Doctors see what is about their appointments. Raises PermissionDenied, EndBeforeStart,
+    InvalidInput for a family that does not exist.
     """
     permit(actor, Operation.READ_TRAIL)
     if due_from is not None and due_before is not None and due_before <= due_from:
         raise EndBeforeStart(pointer="to")
+    if family is not None and family not in RECIPIENTS:
+        raise InvalidInput(
+            f"There is no kind {family!r}; {words_told(family, RECIPIENTS)}", pointer="kind"
+        )
     query = NotificationQuery(
         scope_of(actor),
         statuses=tuple(statuses),
@@ -107,11 +119,10 @@ async def drop_notification(
 ) -> None:
     """Log a dead letter as failed for good. Raises PermissionDenied, NotificationNotFound."""
     permit(actor, Operation.CHANGE_CLINIC)
+    kept = checked_reason(reason) if reason else "dropped by an administrator"
 
     async def work(unit: UnitOfWork) -> None:
-        dropped = await unit.messages.drop(
-            actor.clinic_id, notification_id, reason=reason or "dropped by an administrator"
-        )
+        dropped = await unit.messages.drop(actor.clinic_id, notification_id, reason=kept)
         if not dropped:
             raise NotificationNotFound()
         await unit.events.add(

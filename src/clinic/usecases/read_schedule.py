@@ -11,6 +11,7 @@ from clinic.domain.clinic import checked_date, zone_named
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput, TooManyRows
 from clinic.domain.people import Actor, scope_of
 from clinic.domain.permissions import Operation, permit
+from clinic.domain.text import plain_line
 from clinic.ports.appointments import AppointmentQuery, AppointmentReader, ScheduleEntry
 from clinic.ports.clock import Clock
 from clinic.ports.people import PeopleReader
@@ -70,13 +71,18 @@ async def _zone(people: PeopleReader, actor: Actor) -> ZoneInfo:
     return clinic.zone
 
 
+def _compared(name: str) -> str:
+    # Case folding may leave NFC, as with a capital I with a dot.
+    return plain_line(plain_line(name).casefold())
+
+
 async def _doctor_id(people: PeopleReader, actor: Actor, id_or_name: str) -> UUID:
     """Return the id of the doctor who is meant. Raises DoctorNotFound, InvalidInput."""
-    name = " ".join(id_or_name.split()).casefold()
+    name = _compared(id_or_name)
     doctors = await people.doctors(actor.clinic_id)
     if any(str(each.id) == name for each in doctors):
         return UUID(name)
-    bearers = [each.id for each in doctors if each.name.casefold() == name]
+    bearers = [each.id for each in doctors if _compared(each.name) == name]
     if not bearers:
         raise DoctorNotFound()
     if len(bearers) > 1:

@@ -1,11 +1,19 @@
 """What only a real database can show of the HTTP application."""
 
 import asyncio
+import unicodedata
 from collections import Counter
+from itertools import count
+from uuid import UUID
 
 import psycopg
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+
+from clinic.testing.strategies import typed_lines
+
+_numbers = count(1)
 
 
 async def book(api, slot, who=0, **more):
@@ -151,3 +159,22 @@ async def test_odd_text_is_taken_or_refused_and_never_an_accident(api, body):
 
 async def test_ready_says_so_while_the_database_answers(api):
     assert (await api.send("GET", "/health/ready")).status_code == 200
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=typed_lines())
+async def test_any_text_that_is_accepted_is_stored_composed_and_accepted_again(api, text):
+    async def add(name):
+        body = {"name": name, "email": f"p{next(_numbers)}@example.org"}
+        return await api.send("POST", "/patients", body, who=None)
+
+    answer = await add(text)
+
+    if answer.status_code != 201:
+        assert answer.json()["errors"][0]["pointer"] == "/name"
+        return
+    name = answer.json()["name"]
+    assert unicodedata.is_normalized("NFC", name)
+    stored = await api.services.store.people.user(UUID(answer.json()["id"]))
+    assert stored.name == name
+    assert (await add(name)).json()["name"] == name

@@ -1,5 +1,8 @@
 """Commands do what they say, on a clinic in memory."""
 
+import asyncio
+from uuid import UUID
+
 import pytest
 
 from clinic.entrypoints.cli import run
@@ -40,8 +43,8 @@ def test_clinic_is_reached_by_what_create_and_change_say(line):
 def test_clinic_create_with_an_unknown_zone_is_refused(line):
     assert line.refused("clinic", "create", "Harbour", "Europe/Atlantis") == (
         1,
-        "clinic: 'Europe/Atlantis' is not an IANA time zone; write one such as Europe/London."
-        " (unknown_time_zone)\n",
+        "clinic: 'Europe/Atlantis' is not the name of an IANA time zone;"
+        " did you mean Europe/Athens? (unknown_time_zone)\n",
     )
 
 
@@ -294,3 +297,61 @@ def test_token_names_the_users_role(line, ids):
     claims = Tokens(line.services.settings, line.clock.now).read(issued.encode())
     assert (str(claims.user_id), claims.role) == (ids["one"], "PATIENT")
     assert str(claims.clinic_id) == ids["clinic"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("doctor", "add", "Dr Foo", "d@example.org", "Time"), ("patient", "add", "P", "p@x.org")],
+)
+def test_phone_number_is_stored_in_one_form_or_refused(line, ids, words):
+    phone = "+44 (0)20\u202f7946 0018 ext. 12"
+
+    line(*words, "--phone", phone)
+    status, told = line.refused(*words[:3], "other@example.org", *words[4:], "--phone", "call me")
+
+    assert (status, "phone_number_refused" in told) == (1, True)
+    assert "+44 20 7946 0958" in told
+    listed = line.json("user", "list", "--role", words[0], "--limit", "200")
+    (added,) = [UUID(each["id"]) for each in listed if each["name"] == words[2]]
+    stored = asyncio.run(line.services.store.people.user(added))
+    assert stored.phone == "+442079460018;ext=12"
+
+
+def test_user_add_and_list_know_the_roles(line, ids):
+    told = "There is no role 'docter'; write one of: patient, doctor, receptionist, admin;"
+
+    for words in (("add", "A", "a@example.org", "docter"), ("list", "--role", "docter")):
+        status, complaint = line.refused("user", *words)
+        assert (status, told in complaint) == (1, True)
+        assert "did you mean doctor?" in complaint
+    assert line.json("user", "add", "A", "a@example.org", "Receptionist")["role"] == "receptionist"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed", "near"),
+    [
+        (("appointments", "list", "--status", "boked"), "no-show", "booked"),
+        (("notifications", "list", "--status", "pendin"), "pending, claimed", "pending?"),
+        (("notifications", "list", "--kind", "remainder"), "day_sheet", "reminder?"),
+    ],
+)
+def test_unknown_word_is_refused_with_those_that_are_known(line, ids, arguments, allowed, near):
+    _, complaint = line.refused(*arguments)
+
+    assert allowed.lower() in complaint.lower()
+    assert near.lower() in complaint.lower()
+
+
+def test_filter_is_read_as_texts_are_stored(line, ids):
+    line("doctor", "add", "Dr Toma\u0301s", "t@example.org", "Pa\u0301diatrie")
+
+    (found,) = line.json("doctor", "list", "--specialty", " Pádiatrie ")
+
+    assert (found["name"], found["specialty"]) == ("Dr Tomás", "Pádiatrie")
+
+
+def test_name_that_the_shell_could_not_read_is_refused(line, ids):
+    status, complaint = line.refused("patient", "add", "A\udce9", "a@example.org")
+
+    assert status == 1
+    assert "Character 2 of the name is U+DCE9 half of a surrogate pair" in complaint

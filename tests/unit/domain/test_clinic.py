@@ -1,11 +1,22 @@
 """A clinic's zone, names and policy."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from importlib.resources import files
 from uuid import uuid4
+from zoneinfo import TZPATH, available_timezones, reset_tzpath
 
 import pytest
 
-from clinic.domain.clinic import Clinic, Policy, checked_date, checked_instant, checked_name
+from clinic.domain.clinic import (
+    Clinic,
+    Policy,
+    checked_date,
+    checked_instant,
+    checked_name,
+    checked_zone,
+    iana_zones,
+    zone_named,
+)
 from clinic.domain.errors import (
     BeyondHorizon,
     DatetimeOutOfRange,
@@ -22,15 +33,71 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
-    "zone", ["Mars/Olympus", "", "../etc/passwd", "Europe/London\x00", "UTC+1"]
+    "zone",
+    [
+        "Mars/Olympus",
+        "",
+        "../etc/passwd",
+        "Europe/London\x00",
+        "UTC+1",
+        "posixrules",
+        "localtime",
+        "Factory",
+        "posix/Europe/London",
+        "right/Europe/London",
+        "europe/london",
+        "EUROPE/LONDON",
+        "Europe/London ",
+        "Europe",
+        "zone.tab",
+        "x" * 10_000,
+    ],
 )
-def test_clinic_in_an_unknown_zone_is_refused(zone: str) -> None:
-    with pytest.raises(UnknownTimeZone):
-        Clinic(uuid4(), "Riverside", zone)
+def test_zone_that_is_none_of_the_iana_database_is_refused(zone: str) -> None:
+    with pytest.raises(UnknownTimeZone) as refused:
+        checked_zone(zone)
+
+    assert refused.value.pointer == "/timeZone"
+    assert len(refused.value.message) < 200
 
 
-def test_clinic_trims_its_name() -> None:
-    assert Clinic(uuid4(), "  River  side ", "Asia/Kathmandu").name == "River side"
+@pytest.mark.parametrize(
+    ("zone", "meant"),
+    [
+        ("europe/london", "Europe/London"),
+        ("America/New York", "America/New_York"),
+        ("Europe/Kiyv", "Europe/Kyiv"),
+        ("Mars/Olympus", None),
+    ],
+)
+def test_the_zone_that_may_be_meant_is_suggested(zone: str, meant: str | None) -> None:
+    with pytest.raises(UnknownTimeZone) as refused:
+        checked_zone(zone)
+
+    hint = f"; did you mean {meant}?" if meant else "; write one such as Europe/London."
+    assert refused.value.message.endswith(hint)
+
+
+def test_a_zone_that_only_this_machine_has_is_refused(tmp_path, monkeypatch) -> None:
+    ours = tmp_path / "Europe" / "Here"
+    ours.parent.mkdir()
+    ours.write_bytes(files("tzdata").joinpath("zoneinfo", "UTC").read_bytes())
+    before = TZPATH
+    reset_tzpath([str(tmp_path)])
+    try:
+        assert "Europe/Here" in available_timezones()
+        with pytest.raises(UnknownTimeZone):
+            checked_zone("Europe/Here")
+    finally:
+        reset_tzpath(before)
+
+
+def test_every_zone_of_the_iana_database_may_be_chosen_and_read() -> None:
+    zones = iana_zones()
+
+    assert {"Europe/London", "UTC", "US/Eastern", "Etc/GMT+5", "Asia/Kathmandu"} <= zones
+    assert len(zones) > 590
+    assert all(zone_named(checked_zone(name)).key == name for name in zones)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "a\x00b", "a\u202eb"])

@@ -5,7 +5,14 @@ from uuid import uuid4
 import pytest
 
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import Actor, Doctor, Role, Scope, User, normalised_email, scope_of
+from clinic.domain.people import (
+    Actor,
+    Role,
+    Scope,
+    checked_specialty,
+    normalised_email,
+    scope_of,
+)
 
 CLINIC_ID, USER_ID = uuid4(), uuid4()
 
@@ -52,10 +59,10 @@ def test_email_is_trimmed_and_keeps_its_case(email: str) -> None:
 )
 def test_email_that_is_none_is_refused(email: str) -> None:
     with pytest.raises(InvalidInput):
-        User(USER_ID, "Ada", email, Role.PATIENT)
+        normalised_email(email)
 
 
 @pytest.mark.parametrize("specialty", ["", " ", "x" * 81, "a\x00"])
 def test_specialty_that_is_odd_is_refused(specialty: str) -> None:
     with pytest.raises(InvalidInput):
-        Doctor(CLINIC_ID, USER_ID, "Dr Hill", specialty)
+        checked_specialty(specialty)

@@ -354,3 +354,59 @@ async def _everything(gql: Gql) -> Any:
     return await gql.rest("/appointments", who="admin"), await gql.rest(
         "/slots?status=all", who="admin"
     )
+
+
+async def _told(gql: Gql, mutation: str, **variables: Any) -> list[tuple[str, str | None]]:
+    payload = await _do(gql, mutation, who="receptionist", **variables)
+    return [(each["code"], each["pointer"]) for each in payload["errors"]]
+
+
+@pytest.mark.parametrize("name", ["reason", "expectedVersion", "idempotencyKey"])
+async def test_an_argument_of_a_change_that_is_null_is_refused(gql: Gql, name: str) -> None:
+    booked = await gql.book(0)
+    change = (
+        "mutation($i:ID!){updateStatus(id:$i status:CONFIRMED %s:null)"
+        "{appointment{version} errors{code pointer}}}"
+    )
+
+    told = await _told(gql, change % name, i=booked["id"])
+    move = change.replace("updateStatus", "rescheduleAppointment")
+    moved = await _told(gql, move.replace("status:CONFIRMED", "slotId:$i") % name, i=booked["id"])
+
+    assert told == moved == [("invalid_input", name)]
+    assert (await gql.rest(f"/appointments/{booked['id']}"))["version"] == 1
+
+
+async def test_a_variable_that_is_null_is_refused_as_null_and_not_as_left_out(gql: Gql) -> None:
+    booked = await gql.book(0)
+    change = STATUS.replace("errors{code allowed}", "errors{code pointer}")
+
+    assert await _told(gql, change, i=booked["id"], s="CONFIRMED", v=None) == [
+        ("invalid_input", "expectedVersion")
+    ]
+    assert await _told(gql, change, i=booked["id"], s="CONFIRMED") == []
+
+
+async def test_reasons_with_and_without_a_key_are_the_requests_of_before(gql: Gql) -> None:
+    """The fingerprint of a change is that of the previous release: keys live through an upgrade."""
+    booked, key = await gql.book(0), a_key()
+
+    first = await _do(gql, STATUS, who="receptionist", i=booked["id"], s="CONFIRMED", k=key)
+    again = await _do(gql, STATUS, who="receptionist", i=booked["id"], s="CONFIRMED", k=key)
+    other = await _do(
+        gql, STATUS, who="receptionist", i=booked["id"], s="CONFIRMED", k=key, r="Because"
+    )
+
+    assert (first["replayed"], again["replayed"]) == (False, True)
+    assert _codes(other) == ["idempotency_key_reused"]
+
+
+async def test_texts_are_stored_composed_and_odd_ones_are_told(gql: Gql) -> None:
+    book = BOOK.replace("appointment{", "appointment{type ")
+    payload = await _do(gql, book, s=await _slot_id(gql, 0), k=a_key(), t=" Toma\u0301s ")
+    odd = await _do(gql, BOOK, s=await _slot_id(gql, 1), k=a_key(), t="A\u202e")
+
+    assert payload["appointment"]["type"] == "Tomás"
+    (error,) = odd["errors"]
+    assert (error["code"], error["pointer"]) == ("invalid_input", "type")
+    assert error["message"].startswith("Character 2 of the type is U+202E RIGHT-TO-LEFT OVERRIDE")

@@ -612,5 +612,5 @@ class TestLimits:
 
 
 async def change_email(api, headers, email, current=PASSWORD):
-    body = {"email": email, "current": current}
+    body = {"email": email} if current is None else {"email": email, "current": current}
     return await api.client.patch("/users/me", json=body, headers=headers)

@@ -1,10 +1,27 @@
 """Telephone numbers by the rules of libphonenumber."""
 
+import re
+import unicodedata
+
 import phonenumbers
 
 from clinic.domain.errors import PhoneNumberRefused
 
-NUMBER_MAX_CHARS = 40
+NUMBER_MAX_CHARS = 100
+_EXTENSION_MAX_DIGITS = 11
+#: how an extension is written; the longer words first
+_LABELS = (
+    "extension|extensión|durchwahl|nebenstelle|apparat|interno|toestel|anexo|poste|ramal|extn"
+    "|ext|app|dw|nst|tst|int|доб|x|#"
+)
+_EXTENSION = re.compile(
+    rf"(?:;ext=|[\s,;]*(?<![^\W\d_])(?:{_LABELS})[.:]?\s*|\s*[,;]+\s*)(\d{{1,{_EXTENSION_MAX_DIGITS}}})#?$"
+)
+_LABEL = re.compile(r"^(?:tel|phone|telefon)[.:]?\s*(?=[+(\d])")
+_CONTEXT = re.compile(r";phone-context=(\+\d{1,15})$")
+#: what is left: digits, and what people write between them
+_NUMBER = re.compile(r"\+?[\d\s()./\-]*\d[\d\s()./\-]*|\(\+\d+\)[\d\s()./\-]*")
+_DASHES = "\u2212\u2053\u30fc~"
 
 
 class WorldPhoneNumbers:
@@ -13,15 +30,57 @@ class WorldPhoneNumbers:
     def __init__(self, region: str | None = None) -> None:
         self._region = region
 
-    def checked(self, number: str) -> str:
-        """Return `number` as E.164. Raises PhoneNumberRefused."""
-        if len(number) > NUMBER_MAX_CHARS:
-            raise PhoneNumberRefused(pointer="/phone")
+    def checked(self, number: str, pointer: str = "/phone") -> str:
+        """Return `number` as E.164, with its extension. Raises PhoneNumberRefused."""
+        found = self._read(number) if len(number) <= NUMBER_MAX_CHARS else None
+        if found is None:
+            raise PhoneNumberRefused(pointer=pointer)
+        return found
+
+    def _read(self, number: str) -> str | None:
+        line = _LABEL.sub("", _plain(number))
+        context = _CONTEXT.search(line)
+        if context:
+            line = context[1] + line[: context.start()]
+        ending = _EXTENSION.search(line)
+        line, extension = (line[: ending.start()], ending[1]) if ending else (line, "")
+        line = line.strip()
+        if not _NUMBER.fullmatch(line):
+            return None
+        if self._region is None and line.startswith("00"):
+            # How most of the world dials what is written as a plus.
+            line = f"+{line[2:]}"
+        # In Italy the zero in brackets is dialled, elsewhere it is not: both are tried.
+        plain = self._e164(line) or self._e164(line.replace("(0)", "", 1))
+        return f"{plain};ext={extension}" if plain and extension else plain
+
+    def _e164(self, line: str) -> str | None:
         try:
-            parsed = phonenumbers.parse(number, self._region)
+            parsed = phonenumbers.parse(line, self._region)
         except phonenumbers.NumberParseException:
-            raise PhoneNumberRefused(pointer="/phone") from None
+            return None
         # Possible, not assigned: new ranges are given out faster than lists of them are updated.
         if not phonenumbers.is_possible_number(parsed):
-            raise PhoneNumberRefused(pointer="/phone")
+            return None
         return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _plain(number: str) -> str:
+    """Return the number with plain digits, spaces and dashes, and without what is not seen: an
+    address book adds marks for the direction of writing."""
+    return "".join(_plain_characters(number)).strip().lower()
+
+
+def _plain_characters(number: str) -> list[str]:
+    plain = []
+    for character in unicodedata.normalize("NFKC", number):
+        category = unicodedata.category(character)
+        if category == "Nd":
+            plain.append(str(unicodedata.decimal(character)))
+        elif category == "Pd" or character in _DASHES:
+            plain.append("-")
+        elif character.isspace():
+            plain.append(" ")
+        elif category != "Cf":
+            plain.append(character)
+    return plain

@@ -77,12 +77,12 @@ async def create(
         max_open_appointments=max_open_appointments,
     )
     async with open_services() as services:
-        number = services.phones.checked(phone) if phone else None
-        contact = Contact("\n".join(address or ()) or None, number, language)
+        contact = Contact("\n".join(address or ()) or None, phone, language)
         clinic = Clinic(services.new_id(), name, time_zone, policy, contact)
         actor: Actor = system_actor(clinic.id)
         await create_clinic(
             clinic,
+            phones=services.phones,
             transactions=services.transactions,
             clock=services.clock,
             new_id=services.new_id,
@@ -120,7 +120,6 @@ async def change(
         Print JSON.
     """
     async with session(acting) as at:
-        number = at.services.phones.checked(phone) if phone else None
 
         def changed(before: Clinic) -> Clinic:
             contact = before.contact
@@ -130,12 +129,12 @@ async def change(
                 time_zone=before.time_zone if time_zone is None else time_zone,
                 contact=Contact(
                     contact.address if address is None else "\n".join(address),
-                    contact.phone if phone is None else number,
+                    contact.phone if phone is None else phone or None,
                     contact.language if language is None else language,
                 ),
             )
 
-        clinic = await change_clinic(changed, **at.writing)
+        clinic = await change_clinic(changed, phones=at.services.phones, **at.writing)
     print_row(_row(clinic), as_json=as_json)
 
 

@@ -43,6 +43,7 @@ from clinic.entrypoints.http.wire import (
     BookIn,
     ChangeAppointmentIn,
     ItemsOut,
+    given,
 )
 from clinic.usecases.book import book_once
 from clinic.usecases.change_appointment import change_status, reschedule
@@ -203,32 +204,33 @@ async def get_appointment(call: Call, appointment_id: UUID) -> Reply:
 async def patch_appointment(call: Call, appointment_id: UUID, body: ChangeAppointmentIn) -> Reply:
     """Give either `status` or `slotId`. A repeated Idempotency-Key is answered before If-Match is
     looked at. Asking again for a status that you have set changes nothing."""
-    if (body.status is None) == (body.slot_id is None):
+    status, slot_id, reason = given(body.status), given(body.slot_id), given(body.reason)
+    if (status is None) == (slot_id is None):
         raise InvalidInput("Give either status or slotId.", pointer="/status")
     services = call.services
 
     async def change(transactions: Commits[AppointmentView]) -> AppointmentView:
         version = await _expected_version(call, appointment_id)
-        if body.status is not None:
+        if status is not None:
             return await change_status(
                 transactions=transactions,
                 clock=services.clock,
                 new_id=services.new_id,
                 actor=call.actor,
                 appointment_id=appointment_id,
-                to=body.status,
-                reason=body.reason,
+                to=status,
+                reason=reason,
                 expected_version=version,
             )
-        assert body.slot_id is not None
+        assert slot_id is not None
         return await reschedule(
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,
             actor=call.actor,
             appointment_id=appointment_id,
-            slot_id=body.slot_id,
-            reason=body.reason,
+            slot_id=slot_id,
+            reason=reason,
             override=body.override,
             expected_version=version,
         )

@@ -1,12 +1,14 @@
 """Availabilities and their exceptions: a doctor's hours; the slots follow them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import time
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from clinic.domain.audit import checked_reason
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.errors import (
     AvailabilityNotFound,
@@ -35,10 +37,11 @@ from clinic.entrypoints.http.wire import (
     ItemsOut,
     Text,
     Weekday,
+    changes_in,
+    given,
 )
 from clinic.usecases.change_hours import (
     HoursChanged,
-    HoursPatch,
     add_availability,
     add_exception,
     change_availability,
@@ -175,25 +178,26 @@ async def patch_availability(
     """Free slots that no longer fit are retired; appointments in taken ones are `stranded`: they
     stay, and somebody should call the patient."""
     services = call.services
-    patch = HoursPatch(
-        start=_time(body.start_time),
-        end=_time(body.end_time),
-        slot_min=body.slot_minutes,
-        weekdays=_days(body.weekdays) if body.weekdays is not None else None,
-        valid_from=body.valid_from,
-        valid_until=body.valid_until,
-    )
+    changes = changes_in(body, ("valid_from", "valid_until"))
+    if body.start_time is not UNSET:
+        changes["start"] = _time(body.start_time)
+    if body.end_time is not UNSET:
+        changes["end"] = _time(body.end_time)
+    if body.slot_minutes is not UNSET:
+        changes["slot_min"] = body.slot_minutes
+    if body.weekdays is not UNSET:
+        changes["weekdays"] = _days(body.weekdays)
 
     async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
         return await change_availability(
             availability_id,
-            patch,
+            lambda hours: replace(hours, **changes),
             transactions=transactions,
             calendars=services.store.calendars,
             clock=services.clock,
             new_id=services.new_id,
             actor=call.actor,
-            reason=body.reason,
+            reason=given(body.reason),
         )
 
     return await answer_keyed(call, body, act, _changed_hours, required=False)
@@ -211,7 +215,7 @@ async def patch_availability(
 )
 async def remove_availability(call: Call, availability_id: UUID, query: ReasonQuery) -> Reply:
     """Answers with the hours that were, and the `stranded` appointments in their slots."""
-    services = call.services
+    services, reason = call.services, checked_reason(query.reason, "reason")
 
     async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
         return await delete_availability(
@@ -221,7 +225,7 @@ async def remove_availability(call: Call, availability_id: UUID, query: ReasonQu
             clock=services.clock,
             new_id=services.new_id,
             actor=call.actor,
-            reason=query.reason,
+            reason=reason,
         )
 
     return await answer_keyed(call, query, act, _changed_hours, required=False)
@@ -318,7 +322,7 @@ async def post_exception(call: Call, body: ExceptionIn) -> Reply:
     refuses=(ExceptionNotFound,),
 )
 async def remove_exception(call: Call, exception_id: UUID, query: ReasonQuery) -> Reply:
-    services = call.services
+    services, reason = call.services, checked_reason(query.reason, "reason")
 
     async def act(transactions: Commits[DayChanged]) -> DayChanged:
         return await delete_exception(
@@ -328,7 +332,7 @@ async def remove_exception(call: Call, exception_id: UUID, query: ReasonQuery) -
             clock=services.clock,
             new_id=services.new_id,
             actor=call.actor,
-            reason=query.reason,
+            reason=reason,
         )
 
     return await answer_keyed(call, query, act, _changed_exception, required=False)

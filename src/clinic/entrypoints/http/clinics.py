@@ -1,12 +1,11 @@
 """Clinics: the one of this token, its policy, and new ones."""
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from clinic.domain.clinic import Clinic, Policy
-from clinic.domain.contact import Contact
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     ClinicNotFound,
     OperatorOnly,
@@ -21,11 +20,18 @@ from clinic.entrypoints.http.conditional import expected_tags, unless_known
 from clinic.entrypoints.http.endpoint import Condition, Key, endpoint
 from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply, content_tag
-from clinic.entrypoints.http.wire import ChangeClinicIn, ClinicOut, PolicyIn
+from clinic.entrypoints.http.wire import (
+    ChangeClinicIn,
+    ClinicOut,
+    PolicyIn,
+    changes_in,
+    given,
+)
 from clinic.usecases.add_people import change_clinic, read_clinic
 from clinic.usecases.transactions import Commits
 
 _TAG = "Clinics"
+POLICY_FIELDS = PolicyIn.__struct_fields__
 _encode = msgspec.json.Encoder().encode
 
 
@@ -79,43 +85,29 @@ async def post_clinic(call: Call) -> Reply:
 async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
     """What is left out stays as it is. Needs the ETag that was last read, or `*`. For admins."""
     services = call.services
-    phone = services.phones.checked(body.phone) if body.phone else body.phone
 
     def change(before: Clinic) -> Clinic:
         allowed = expected_tags(call)
         if allowed is not None and content_tag(_encode(ClinicOut.of(before))) not in allowed:
             raise VersionMismatch()
-        return replace(
-            before,
-            name=before.name if body.name is None else body.name,
-            time_zone=before.time_zone if body.time_zone is None else body.time_zone,
-            policy=_changed(before.policy, body.policy),
-            contact=_contact(
-                before.contact, address=body.address, phone=phone, language=body.language
-            ),
-        )
+        changes = changes_in(body, ("name", "time_zone"))
+        if body.policy is not UNSET:
+            changes["policy"] = replace(before.policy, **changes_in(body.policy, POLICY_FIELDS))
+        contact = replace(before.contact, **changes_in(body, ("address", "phone", "language")))
+        return replace(before, contact=contact, **changes)
 
     async def act(transactions: Commits[Clinic]) -> Clinic:
         return await change_clinic(
             change,
+            phones=services.phones,
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,
             actor=call.actor,
-            reason=body.reason,
+            reason=given(body.reason),
         )
 
     return await answer_keyed(call, body, act, _changed_clinic, required=False)
-
-
-def _changed(policy: Policy, wanted: PolicyIn | None) -> Policy:
-    given: dict[str, Any] = {} if wanted is None else msgspec.structs.asdict(wanted)
-    return replace(policy, **{name: value for name, value in given.items() if value is not None})
-
-
-def _contact(contact: Contact, **wanted: Any) -> Contact:
-    given = {name: value for name, value in wanted.items() if value is not msgspec.UNSET}
-    return replace(contact, **given)
 
 
 def _changed_clinic(clinic: Clinic) -> Answer:

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from clinic.domain.errors import DoctorNotFound, EmailInUse
+from clinic.domain.errors import DoctorNotFound, EmailInUse, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.people import Doctor, Role, User
 from clinic.domain.permissions import Operation
@@ -66,7 +66,7 @@ async def get_doctor(call: Call, doctor_id: UUID) -> Reply:
     needs=Operation.CHANGE_CLINIC,
     key=Key.REQUIRED,
     headers=("Location",),
-    refuses=(EmailInUse,),
+    refuses=(EmailInUse, PhoneNumberRefused),
 )
 async def post_doctor(call: Call, body: DoctorIn) -> Reply:
     """Adds a person as a doctor of the clinic. For admins."""
@@ -77,6 +77,7 @@ async def post_doctor(call: Call, body: DoctorIn) -> Reply:
         return await add_doctor(
             user,
             body.specialty,
+            phones=services.phones,
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,

@@ -12,7 +12,6 @@ from clinic.entrypoints.http.wire import (
     ChangeAppointmentIn,
     ChangeAvailabilityIn,
     ChangeClinicIn,
-    ClinicIn,
     ClinicOut,
     DoctorIn,
     DoctorOut,
@@ -146,7 +145,7 @@ _patient = {
     "clinicId": _CLINIC,
     "name": "Ines Alvarez",
     "email": "ines@example.org",
-    "phone": "+44 20 7946 0018",
+    "phone": "+442079460018",
 }
 
 EXAMPLES: dict[type, Any] = {
@@ -160,12 +159,6 @@ EXAMPLES: dict[type, Any] = {
         "phone": "+44 20 7946 0018",
     },
     PatientIn: {"name": "Ines Alvarez", "email": "ines@example.org", "phone": "+44 20 7946 0018"},
-    ClinicIn: {
-        "name": "Riverside",
-        "timeZone": "Europe/Madrid",
-        "policy": _POLICY,
-        **_CONTACT,
-    },
     ChangeClinicIn: {"policy": {"noticeMin": 30}, "reason": "Walk-ins welcome"},
     SlotStateIn: {"status": "BLOCKED", "reason": "Fire drill"},
     SlotsStateIn: {

@@ -61,7 +61,8 @@ MEND: dict[str, str] = {
     "patient_busy": "Choose another time, or move the patient's other appointment first.",
     "patient_not_found": _LOOK,
     "permission_denied": "Sign in with a role that may do this.",
-    "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018.",
+    "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018; an"
+    " extension as `ext. 12`. It is stored as +442079460018;ext=12.",
     "quota_exceeded": "Wait as long as `Retry-After` says.",
     "same_slot": "Choose another slot, or leave it.",
     "offer_not_found": "Make another offer, or end the membership.",

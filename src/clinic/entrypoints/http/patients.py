@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from clinic.domain.errors import EmailInUse, PatientNotFound
+from clinic.domain.errors import EmailInUse, PatientNotFound, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.people import Patient, Role, User
 from clinic.domain.permissions import Operation
@@ -66,7 +66,7 @@ async def get_patient(call: Call, patient_id: UUID) -> Reply:
     needs=Operation.ADD_PATIENT,
     key=Key.REQUIRED,
     headers=("Location",),
-    refuses=(EmailInUse,),
+    refuses=(EmailInUse, PhoneNumberRefused),
 )
 async def post_patient(call: Call, body: PatientIn) -> Reply:
     """Adds a person as a patient of the clinic. For the office."""
@@ -76,6 +76,7 @@ async def post_patient(call: Call, body: PatientIn) -> Reply:
     async def act(transactions: Commits[Patient]) -> Patient:
         return await add_patient(
             user,
+            phones=services.phones,
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,

@@ -30,6 +30,7 @@ from clinic.entrypoints.http.wire import (
     SlotsStateIn,
     SlotStateIn,
     Text,
+    given,
 )
 from clinic.usecases.add_people import read_doctor
 from clinic.usecases.block_slots import SlotsChanged, set_slot_state, set_slots_state
@@ -182,7 +183,7 @@ async def patch_slot(call: Call, slot_id: UUID, body: SlotStateIn) -> Reply:
             new_id=services.new_id,
             actor=call.actor,
             slot_id=slot_id,
-            reason=body.reason,
+            reason=given(body.reason),
         )
 
     def render(changed: SlotsChanged) -> Answer:
@@ -219,7 +220,7 @@ async def patch_doctor_slots(call: Call, doctor_id: UUID, body: SlotsStateIn) ->
             doctor_id=doctor_id,
             starts_at=body.from_,
             ends_at=body.to,
-            reason=body.reason,
+            reason=given(body.reason),
         )
 
     def render(changed: SlotsChanged) -> Answer:

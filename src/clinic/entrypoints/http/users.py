@@ -1,5 +1,6 @@
 """Users: register, invite, one's own data, and what administrators do about people."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -35,7 +36,7 @@ from clinic.entrypoints.http.exports import export_pieces
 from clinic.entrypoints.http.languages import asked_language
 from clinic.entrypoints.http.paging import Limit
 from clinic.entrypoints.http.reply import Reply, Streamed
-from clinic.entrypoints.http.wire import ItemsOut
+from clinic.entrypoints.http.wire import ItemsOut, changes_in, given
 from clinic.entrypoints.http.wire_accounts import (
     AcceptInvitationIn,
     AccountOut,
@@ -218,17 +219,18 @@ async def get_me(call: Call) -> Reply:
     refuses=(UserNotFound, EmailInUse, PhoneNumberRefused),
 )
 async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
-    """Another email address needs the `current` password, and is not verified until the link that
-    is sent to it is used."""
+    """What is left out stays. Another email address needs the `current` password, and is not
+    verified until the link that is sent to it is used."""
     actor = call.actor
-    if body.current is not None:
+    current = given(body.current)
+    if current is not None:
         await call.guard.count(call, RateClass.ACCOUNT, str(actor.user_id))
+    changes = changes_in(body, ("name", "email", "phone"))
+    if body.remove_phone:
+        changes["phone"] = None
     account = await change_own_data(
-        name=body.name,
-        email=body.email,
-        phone=body.phone,
-        remove_phone=body.remove_phone,
-        current=body.current,
+        lambda user: replace(user, **changes),
+        current=current,
         hasher=call.services.hasher,
         accounts=call.services.store.accounts,
         phones=call.services.phones,
@@ -327,7 +329,7 @@ async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
         user_id,
         enabled=not body.disabled,
         actor=call.actor,
-        reason=body.reason,
+        reason=given(body.reason),
         **_writing(call),
     )
     return Reply(200, _encode(AccountOut.of(account)))

@@ -4,12 +4,12 @@ import datetime as dt
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from clinic.domain.audit import AuditEvent
 from clinic.domain.people import Role
 from clinic.domain.sessions import Session
-from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Text, UserOut
+from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Reason, Text, UserOut
 from clinic.entrypoints.http.wire_notifications import NotificationOut, PreferencesOut
 from clinic.ports.accounts import Account
 from clinic.usecases.manage_users import Invited
@@ -45,12 +45,14 @@ class AddUserIn(In):
 
 
 class ChangeOwnDataIn(In):
-    name: Text | None = None
-    email: Email | None = None
-    phone: Phone | None = None
+    """null removes the phone number, as does `removePhone`."""
+
+    name: Text | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    phone: Phone | UnsetType | None = UNSET
     remove_phone: bool = False
     #: the password, which another email address needs
-    current: Password | None = None
+    current: Password | UnsetType = UNSET
 
 
 class ChangePasswordIn(In):
@@ -60,7 +62,7 @@ class ChangePasswordIn(In):
 
 class ChangeUserIn(In):
     disabled: bool
-    reason: Text | None = None
+    reason: Reason = UNSET
 
 
 class ReasonIn(In):

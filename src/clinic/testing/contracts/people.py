@@ -133,6 +133,42 @@ class PeopleContract(Contract, contract=True):
 
         assert await store.people.user(user.id) == user
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+            "Tomás",
+        ],
+        ids=["joined", "emoji", "composed"],
+    )
+    async def test_texts_are_kept_to_the_letter(self, store: Store, name: str) -> None:
+        clinic = await seed_clinic(store, a_clinic(name=name))
+        doctor = await seed_doctor(store, clinic, name=name, specialty=name)
+
+        assert await store.people.clinic(clinic.id) == clinic
+        assert await store.people.doctor(clinic.id, doctor.id) == doctor
+        assert list(await store.people.doctors(clinic.id, name)) == [doctor]
+
+    async def test_what_older_rules_accepted_is_still_read(self, store: Store) -> None:
+        clinic = a_clinic(name="River\u202eside\u200d", time_zone="posix/Europe/London")
+        await seed_clinic(store, clinic)
+        user = User(new_id(), "Toma\u0301s \u202e", "a..b@example..org", Role.DOCTOR, "call me")
+
+        async with store.begin() as unit:
+            await unit.people.add_user(user)
+            await unit.people.add_doctor(clinic.id, user.id, "\u202eGeneral ")
+            await unit.commit()
+
+        doctor = Doctor(clinic.id, user.id, user.name, "\u202eGeneral ")
+        assert await store.people.clinic(clinic.id) == clinic
+        assert list(await store.people.clinics()) == [clinic]
+        assert await store.people.user(user.id) == user
+        assert await store.people.doctor(clinic.id, user.id) == doctor
+        account = await store.accounts.account(user.id)
+        assert account is not None
+        assert account.user == user
+
     async def test_user_unknown_is_none(self, store: Store) -> None:
         assert await store.people.user(new_id()) is None
 

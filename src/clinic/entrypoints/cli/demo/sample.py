@@ -71,13 +71,13 @@ async def make_people(services: Services) -> Sample:
     known_doctors = {doctor.name for doctor in await services.store.people.doctors(clinic.id)}
     for name, email, specialty in DOCTORS:
         if name not in known_doctors:
-            await add_doctor(
-                User(services.new_id(), name, email, Role.DOCTOR), specialty, **writing
-            )
+            user = User(services.new_id(), name, email, Role.DOCTOR)
+            await add_doctor(user, specialty, phones=services.phones, **writing)
     known_patients = {patient.email for patient in await _patients(services, clinic)}
     for name, email in patient_names():
         if email not in known_patients:
-            await add_patient(User(services.new_id(), name, email, Role.PATIENT), **writing)
+            user = User(services.new_id(), name, email, Role.PATIENT)
+            await add_patient(user, phones=services.phones, **writing)
     for name, email, role in STAFF:
         await _make_staff(services, clinic, User(_staff_id(clinic, email), name, email, role))
     return await read_sample(services, clinic)
@@ -142,7 +142,9 @@ async def _clinic(services: Services) -> Clinic:
     if found is not None:
         return found
     clinic = Clinic(services.new_id(), CLINIC_NAME, TIME_ZONE, POLICY, CONTACT)
-    return await create_clinic(clinic, **writing_as(services, system_actor(clinic.id)))
+    return await create_clinic(
+        clinic, phones=services.phones, **writing_as(services, system_actor(clinic.id))
+    )
 
 
 def _staff_id(clinic: Clinic, email: str) -> UUID:

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 import strawberry
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from clinic.domain.appointments import AppointmentView, Status
-from clinic.domain.errors import ClinicError
+from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fingerprint
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.graphql.connections import given
@@ -129,6 +129,9 @@ class Mutation:
     ) -> AppointmentPayload:
         async def work() -> Outcome:
             context = allowed(info, Operation.CHANGE_APPOINTMENT)
+            refuse_nulls(
+                reason=reason, expectedVersion=expected_version, idempotencyKey=idempotency_key
+            )
             services = context.services
             appointment_id, to = required_id(id, "id"), Status(status.value)
 
@@ -144,7 +147,7 @@ class Mutation:
                     expected_version=given(expected_version),
                 )
 
-            asked = ChangeAppointmentIn(status=to, reason=given(reason))
+            asked = ChangeAppointmentIn(status=to, reason=reason_in(reason))
             field = f"updateStatus/{appointment_id}"
             return await _once(context, field, given(idempotency_key), asked, act, _answer)
 
@@ -163,6 +166,12 @@ class Mutation:
     ) -> AppointmentPayload:
         async def work() -> Outcome:
             context = allowed(info, Operation.CHANGE_APPOINTMENT)
+            refuse_nulls(
+                reason=reason,
+                override=override,
+                expectedVersion=expected_version,
+                idempotencyKey=idempotency_key,
+            )
             services = context.services
             appointment_id = required_id(id, "id")
             into = required_id(slot_id, "slotId")
@@ -181,7 +190,7 @@ class Mutation:
                 )
 
             asked = ChangeAppointmentIn(
-                slot_id=into, reason=given(reason), override=bool(given(override))
+                slot_id=into, reason=reason_in(reason), override=bool(given(override))
             )
             field = f"rescheduleAppointment/{appointment_id}"
             return await _once(context, field, given(idempotency_key), asked, act, _answer)
@@ -222,6 +231,19 @@ class Mutation:
 
 
 Settled = tuple[list[AppointmentRecord] | None, list[MutationError], bool]
+
+
+def reason_in(reason: str | None) -> str | UnsetType:
+    """Return a reason as a body of REST has it, so that both have one fingerprint."""
+    return UNSET if reason in (None, strawberry.UNSET) else str(reason)
+
+
+def refuse_nulls(**arguments: object) -> None:
+    """Raise InvalidInput for an argument of a change that is null, which is not the same as left
+    out: a version that a client lost, for example, would be any version."""
+    for name, value in arguments.items():
+        if value is None:
+            raise InvalidInput(f"{name} is null; leave it out, or give a value.", pointer=name)
 
 
 def _request(context: Context, field: str, key: str, asked: Struct) -> IdempotentRequest:

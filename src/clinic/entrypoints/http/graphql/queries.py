@@ -12,6 +12,7 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset
 from clinic.domain.permissions import Operation
 from clinic.domain.slots import SlotState
+from clinic.domain.text import plain_line
 from clinic.entrypoints.http.graphql.connections import (
     Cursors,
     connection_of,
@@ -181,6 +182,10 @@ def _date_in(text: str | None) -> Date | None:
 
 
 def _text_in(text: str | None, pointer: str) -> str | None:
+    """Return a filter as texts are stored, so that however it was typed its cursors are the same.
+
+    Raises InvalidInput.
+    """
     if text is not None and "\0" in text:
         raise InvalidInput("Text may not hold the character NUL.", pointer=pointer)
-    return text
+    return None if text is None else plain_line(text)

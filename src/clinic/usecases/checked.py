@@ -1,0 +1,48 @@
+"""The one door for what is typed about people and clinics; whatever writes them goes through.
+
+Of something that is changed, only what differs is checked: what older rules accepted may stay.
+"""
+
+from dataclasses import replace
+
+from clinic.domain.clinic import Clinic, checked_name, checked_zone
+from clinic.domain.contact import Contact, checked_address, checked_language
+from clinic.domain.people import User, normalised_email
+from clinic.ports.phone_numbers import PhoneNumbers
+
+
+def checked_user(user: User, before: User | None = None, *, phones: PhoneNumbers) -> User:
+    """Return a person as typed, as it is stored. Raises InvalidInput, PhoneNumberRefused."""
+    name, email, phone = user.name, user.email, user.phone
+    if before is None or name != before.name:
+        name = checked_name(name)
+    if before is None or email != before.email:
+        email = normalised_email(email)
+    if phone is not None and (before is None or phone != before.phone):
+        phone = phones.checked(phone)
+    return replace(user, name=name, email=email, phone=phone)
+
+
+def checked_clinic(clinic: Clinic, before: Clinic | None = None, *, phones: PhoneNumbers) -> Clinic:
+    """Return a clinic as typed, as it is stored.
+
+    Raises InvalidInput, UnknownTimeZone, PhoneNumberRefused.
+    """
+    name, zone = clinic.name, clinic.time_zone
+    if before is None or name != before.name:
+        name = checked_name(name)
+    if before is None or zone != before.time_zone:
+        zone = checked_zone(zone)
+    contact = _checked_contact(clinic.contact, before.contact if before else None, phones)
+    return replace(clinic, name=name, time_zone=zone, contact=contact)
+
+
+def _checked_contact(contact: Contact, before: Contact | None, phones: PhoneNumbers) -> Contact:
+    address, phone, language = contact.address, contact.phone, contact.language
+    if address is not None and (before is None or address != before.address):
+        address = checked_address(address)
+    if phone is not None and (before is None or phone != before.phone):
+        phone = phones.checked(phone)
+    if before is None or language != before.language:
+        language = checked_language(language)
+    return Contact(address, phone, language)
