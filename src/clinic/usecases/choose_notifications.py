@@ -10,6 +10,7 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.notifications import CHANNELS, OPTIONAL
 from clinic.domain.people import Actor, Role
 from clinic.domain.permissions import Operation, permit
+from clinic.domain.text import words_told
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.outbox import Outbox
 from clinic.ports.unit_of_work import UnitOfWork
@@ -36,9 +37,14 @@ async def choose_preferences(
     """Return the actor's choice, kept. Raises PermissionDenied, InvalidInput."""
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
     if language not in LANGUAGES:
-        raise InvalidInput(f"language is one of: {', '.join(LANGUAGES)}.", pointer="/language")
+        raise InvalidInput(
+            f"There is no language {language!r}; {words_told(language, LANGUAGES)}",
+            pointer="/language",
+        )
     if channel not in CHANNELS:
-        raise InvalidInput(f"channel is one of: {', '.join(CHANNELS)}.", pointer="/channel")
+        raise InvalidInput(
+            f"There is no channel {channel!r}; {words_told(channel, CHANNELS)}", pointer="/channel"
+        )
     unwanted = frozenset(opted_out)
     if not unwanted <= OPTIONAL.keys():
         raise InvalidInput(

@@ -1,7 +1,7 @@
 """GraphQL over HTTP: every line of the status table."""
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -302,3 +302,95 @@ async def test_introspection_is_on_in_development(gql: Gql) -> None:
     data = await gql.data(get_introspection_query())
 
     assert print_schema(build_client_schema(data)) == print_schema(CORE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"query":"{me{id}}","query":"{me{name}}"}',
+        rb'{"query":"{me{id}}","q\u0075ery":"{me{name}}"}',
+        rb'{"query":"query($d:String){getAppointments(doctor:$d){id}}","variables":{"d":"a","d":"b"}}',
+        rb'{"query":"query($d:String){getAppointments(doctor:$d){id}}",'
+        rb'"variables":{"d":"a","\u0064" : "b"}}',
+        rb'{"query":"{me{id}}","variables":{"x":[{"a":1,"a":2}]}}',
+        rb'{"query":"{me{id}}","extensions":{"a":1,"a":2}}',
+        rb'{"query":"{me{id}}","unknown":{"a":1,"a":2}}',
+    ],
+)
+async def test_a_member_that_stands_twice_is_refused(gql, body):
+    answer = await gql.send(content=body, headers={"content-type": "application/json"})
+
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]["code"]) == (400, "malformed_json")
+    assert "twice" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"query":"{me{id}}"}',
+        rb'{"query":"{me{id}}","operationName":null,"variables":null,"extensions":null}',
+        rb'{"query" : "{me{id}}" , "other":{"a":[{"b":1},{"b":2}]},"variables":{"x":{"y":1}}}',
+        rb'{"query":"{me{id} #\"a\":\n}","variables":{"a":"\":"}}',
+    ],
+)
+async def test_members_that_stand_once_are_accepted(gql, body):
+    answer = await gql.send(content=body, headers={"content-type": "application/json"})
+
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("query={me{id}}&query={me{name}}", "malformed_request"),
+        ('query={me{id}}&variables={"a":1,"a":2}', "malformed_json"),
+    ],
+)
+async def test_a_parameter_that_stands_twice_is_refused(gql, query, code):
+    answer = await gql.send("GET", path=f"/graphql?{quote(query, safe='=&')}")
+
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "near"),
+    [
+        ("{appointments(status:[BOKED]){edges{cursor}}}", {}, "BOOKED"),
+        ('{appointments(status:["BOOKED"]){edges{cursor}}}', {}, None),
+        (
+            "query($s:[AppointmentStatus!]){appointments(status:$s){edges{cursor}}}",
+            {"s": ["BOOKED", "no show"]},
+            "NO_SHOW",
+        ),
+        (
+            "query($s:[AppointmentStatus!]){appointments(status:$s){edges{cursor}}}",
+            {"s": [3]},
+            None,
+        ),
+    ],
+)
+async def test_a_word_that_an_enumeration_has_not_is_refused_with_those_it_has(
+    gql, query, variables, near
+):
+    answer = await gql.ask(query, **variables)
+
+    (error,) = answer.json()["errors"]
+    assert answer.status_code == 422
+    assert (
+        "write one of: HELD, BOOKED, CONFIRMED, ARRIVED, COMPLETED, CANCELLED, NO_SHOW, EXPIRED"
+        in error["message"]
+    )
+    assert error["message"].endswith(f"; did you mean {near}?" if near else "EXPIRED.")
+
+
+async def test_a_specialty_is_found_however_it_was_typed(gql):
+    for specialty in ("General ", " general", "General\u3000"):
+        data = await gql.data(
+            "query($s:String){doctors(specialty:$s){edges{node{name}}} slots(specialty:$s)"
+            "{edges{cursor}}}",
+            s=specialty,
+        )
+        assert data["doctors"]["edges"] != []
+        assert data["slots"]["edges"] != []

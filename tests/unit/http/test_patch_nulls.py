@@ -12,6 +12,8 @@ PATCHES = [one for one in ENDPOINTS if one.method == "PATCH"]
 #: what null clears; everything else refuses it
 CLEARED = {
     ("/users/me", "/phone"),
+    ("/clinics/current", "/address"),
+    ("/clinics/current", "/phone"),
     ("/availabilities/{availability_id}", "/validFrom"),
     ("/availabilities/{availability_id}", "/validUntil"),
 }
@@ -58,6 +60,9 @@ async def _world(api):
     }
     availability = (await api.send("POST", "/availabilities", hours, who="admin")).json()
     await api.send("PATCH", "/users/me", {"phone": "+44 20 7946 0018"}, who="admin")
+    contact = {"address": "1 Quay Road", "phone": "+44 20 7946 0018"}
+    match = {"if-match": "*"}
+    await api.send("PATCH", "/clinics/current", contact, who="admin", headers=match)
     return {
         "appointment_id": (await api.book(4))["id"],
         "slot_id": str(api.world.slots[0].id),

@@ -80,7 +80,7 @@ async def create(
         contact = Contact("\n".join(address or ()) or None, phone, language)
         clinic = Clinic(services.new_id(), name, time_zone, policy, contact)
         actor: Actor = system_actor(clinic.id)
-        await create_clinic(
+        clinic = await create_clinic(
             clinic,
             phones=services.phones,
             transactions=services.transactions,

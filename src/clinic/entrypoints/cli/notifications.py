@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from clinic.domain.deliveries import OutboxState, Outcome
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import PageRequest
+from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.ports.outbox import NotificationView
@@ -145,5 +146,5 @@ def _status(name: str) -> OutboxState | Outcome:
         each.value: each for each in (*OutboxState, *Outcome)
     }
     if name not in known:
-        raise InvalidInput(f"--status is one of: {', '.join(known)}.")
+        raise InvalidInput(f"There is no status {name!r}; {words_told(name, known)}")
     return known[name]

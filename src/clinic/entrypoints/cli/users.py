@@ -6,6 +6,7 @@ from uuid import UUID
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Role, User
+from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.ports.accounts import Account
@@ -81,7 +82,7 @@ async def list_people(
         found, following = await manage_users.list_users(
             accounts=at.services.store.accounts,
             actor=at.actor,
-            role=Role(role.upper()) if role else None,
+            role=_role(role) if role is not None else None,
             after=after,
             page=PageRequest(limit),
         )
@@ -164,19 +165,20 @@ async def end_membership(user: UUID, /, *, acting: Acting = NOBODY) -> None:
         await memberships.end_membership(user, **_writing(at, acting.reason))
 
 
-def _role(text: str) -> Role:
-    try:
-        return Role(text.upper())
-    except ValueError:
-        raise InvalidInput("The role is patient, doctor, receptionist or admin.") from None
-
-
 async def _set_enabled(user: UUID, acting: Acting, *, enabled: bool) -> None:
     async with session(acting) as at:
         account = await manage_users.set_enabled(
             user, enabled=enabled, **_writing(at, acting.reason)
         )
     print_row(_row(account), as_json=False)
+
+
+def _role(word: str) -> Role:
+    """Return the role that people have, by its name without case. Raises InvalidInput."""
+    roles = {each.value.lower(): each for each in Role if each is not Role.SYSTEM}
+    if word.lower() not in roles:
+        raise InvalidInput(f"There is no role {word!r}; {words_told(word, roles)}")
+    return roles[word.lower()]
 
 
 def _writing(at: Session, reason: str | None) -> dict[str, Any]:

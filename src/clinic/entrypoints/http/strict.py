@@ -3,15 +3,17 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from enum import Enum
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Struct, ValidationError
+from msgspec import UNSET, Struct, ValidationError
 
 from clinic.domain.errors import InvalidInput
+from clinic.domain.text import words_told
 from clinic.entrypoints.http.problems import (
     BadRequest,
     MalformedJson,
@@ -27,6 +29,7 @@ PARAMETERS_MAX = 32
 REMEMBERED_MAX_BYTES = 256
 FAULTS_MAX = 20
 _WHERE = re.compile(r" - at `\$?(.*)`$")
+_UNKNOWN_WORD = re.compile("Invalid enum value '(.*)'", re.DOTALL)
 # A plus that the client did not encode arrives as a space.
 _SPACE_FOR_PLUS = re.compile(r" (\d\d:\d\d)$")
 
@@ -43,9 +46,26 @@ def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
 
 @lru_cache(maxsize=128)
 def _names_in(kind: type[Struct]) -> Callable[[bytes], list[bytes]]:
-    """Return what finds the names of fields, and texts that are such a name."""
-    names = "|".join(re.escape(field.encode_name) for field in msgspec.structs.fields(kind))
+    """Return what finds the names of fields, at any depth, and texts that are such a name."""
+    names = "|".join(map(re.escape, sorted(_every_name(kind))))
     return re.compile(f'"(?:{names})"'.encode()).findall
+
+
+def _every_name(kind: type[Struct]) -> set[str]:
+    names = set()
+    for field in msgspec.structs.fields(kind):
+        names.add(field.encode_name)
+        for inner in _parts(field.type):
+            if isinstance(inner, type) and issubclass(inner, Struct):
+                names |= _every_name(inner)
+    return names
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """Yield `kind` and everything that it is made of."""
+    yield kind
+    for part in get_args(kind):
+        yield from _parts(part)
 
 
 def read_json(body: bytes, kind: type[S]) -> S:
@@ -56,12 +76,14 @@ def read_json(body: bytes, kind: type[S]) -> S:
         raise _every_fault(body, kind, error) from None
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
-    # Both are rare and legal JSON, so what looks like them is worth a closer look.
+    # All three are rare and legal JSON, so what looks like them is worth a closer look: a name that
+    # stands twice, one that is spelled with an escape, the character NUL.
     names = _names_in(kind)(body)
-    if len(names) != len({*names}):
-        _refuse_repeated_names(body)
     # find, since `in` first takes bytes for a number, and words the error that it is none.
-    if body.find(b"\\u0000") >= 0:
+    has_escapes = body.find(b"\\") >= 0
+    if has_escapes or len(names) != len({*names}):
+        refuse_repeated_names(body)
+    if has_escapes and body.find(b"\\u0000") >= 0:
         _refuse_nul(msgspec.to_builtins(value))
     return value
 
@@ -104,10 +126,13 @@ def _faults(raw: Any, kind: type[Struct], at: str) -> Iterator[dict[str, str]]:
         if inner is not None and raw[name] is not None:
             yield from _faults(raw[name], inner, f"{at}/{name}")
             continue
+        if raw[name] is None and field.default is UNSET and NoneType not in get_args(field.type):
+            yield fault(f"{at}/{name}", "This cannot be null; leave it out to keep what there is.")
+            continue
         try:
             msgspec.convert(raw[name], field.type)
         except ValidationError as error:
-            yield _fault_of(error, f"{at}/{name}")
+            yield _fault_of(error, f"{at}/{name}", field.type)
 
 
 def _struct_in(kind: Any) -> type[Struct] | None:
@@ -119,13 +144,31 @@ def _struct_in(kind: Any) -> type[Struct] | None:
     return None
 
 
-def _fault_of(error: ValidationError, at: str = "") -> dict[str, str]:
+def _fault_of(error: ValidationError, at: str = "", kind: Any = None) -> dict[str, str]:
     message = str(error)
     where = _WHERE.search(message)
     path = where.group(1) if where else ""
     steps = re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", path)
     pointer = at + "".join(f"/{name or index}" for name, index in steps)
-    return fault(pointer, _WHERE.sub("", message) + ".")
+    return fault(pointer, _detail(message, kind))
+
+
+def _detail(message: str, kind: Any) -> str:
+    """Return msgspec's message as a sentence; of a word that is none of `kind`'s, with those."""
+    detail = _WHERE.sub("", message)
+    unknown = _UNKNOWN_WORD.fullmatch(detail)
+    words = _words_of(kind) if unknown else ()
+    return f"{detail}; {words_told(unknown[1], words)}" if unknown and words else f"{detail}."
+
+
+def _words_of(kind: Any) -> tuple[str, ...]:
+    """Return the words that an enumeration in `kind` has."""
+    for part in _parts(kind):
+        if get_origin(part) is Literal:
+            return get_args(part)
+        if isinstance(part, type) and issubclass(part, Enum):
+            return tuple(str(each.value) for each in part)
+    return ()
 
 
 def _escaped(name: str) -> str:
@@ -133,15 +176,19 @@ def _escaped(name: str) -> str:
     return name[:80].replace("~", "~0").replace("/", "~1")
 
 
-def _refuse_repeated_names(body: bytes) -> None:
-    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
-                raise MalformedJson(f"The body names {name!r} twice.")
-        return dict(pairs)
+def refuse_repeated_names(body: bytes | str) -> None:
+    """Raise MalformedJson where an object of the JSON text has a member twice, however spelled."""
 
-    json.loads(body, object_pairs_hook=check)
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise MalformedJson(f"The body names {name[:80]!r} twice.")
+            found[name] = value
+        return found
+
+    # Numbers stay text: Python refuses to read very long ones.
+    json.loads(body, object_pairs_hook=check, parse_int=str, parse_float=str)
 
 
 def _refuse_nul(value: Any, at: str = "") -> None:
@@ -213,8 +260,7 @@ def _parameter_faults(values: dict[str, Any], fields: dict[str, Any]) -> list[di
         try:
             msgspec.convert(values[name], field.type)
         except ValidationError as error:
-            detail = _WHERE.sub("", str(error)) + "."
-            faults.append({"parameter": name, "detail": detail})
+            faults.append({"parameter": name, "detail": _detail(str(error), field.type)})
     return faults
 
 

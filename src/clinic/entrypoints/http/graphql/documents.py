@@ -1,15 +1,20 @@
 """Documents made ready: parsed, validated, limited and, where they are plain, compiled; once."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 import graphql as g
 
+from clinic.domain.text import words_told
 from clinic.entrypoints.http.graphql.compiled import NotPlain, Plan
 from clinic.entrypoints.http.graphql.limits import TOKENS_MAX, Limit, check_limits
 from clinic.entrypoints.http.graphql.schema import CORE, attribute_of
 
 CACHED_MAX = 64
+_UNKNOWN_WORD = re.compile(
+    r"Value '([^']*)' does not exist in '(\w+)' enum|Enum '(\w+)' cannot represent"
+)
 ERRORS_MAX = 10
 
 
@@ -46,7 +51,7 @@ class Documents:
         document = _parsed(text)
         errors = g.validate(CORE, document, max_errors=ERRORS_MAX, hide_suggestions=True)
         if errors:
-            raise Refusal(422, "invalid_document", *errors)
+            raise Refusal(422, "invalid_document", *map(with_words, errors))
         operation = g.get_operation_ast(document, operation_name)
         if operation is None or CORE.get_root_type(operation.operation) is None:
             raise Refusal(422, "unknown_operation", "Name one operation of the document.")
@@ -59,6 +64,16 @@ class Documents:
         except NotPlain:
             plan = None
         return Prepared(document, operation, plan)
+
+
+def with_words(error: g.GraphQLError) -> g.GraphQLError:
+    """Return the error; of a word that an enumeration does not have, with those that it has."""
+    unknown = _UNKNOWN_WORD.search(error.message)
+    enumeration = CORE.type_map.get(unknown[2] or unknown[3]) if unknown else None
+    if unknown is None or not isinstance(enumeration, g.GraphQLEnumType):
+        return error
+    told = f"{error.message.rstrip('.')}; {words_told(unknown[1], enumeration.values)}"
+    return g.GraphQLError(told, error.nodes, error.source, error.positions, error.path)
 
 
 def _parsed(text: str) -> g.DocumentNode:

@@ -16,7 +16,13 @@ from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import Endpoint, endpoint
 from clinic.entrypoints.http.graphql.compiled import NotPlain
 from clinic.entrypoints.http.graphql.context import Context
-from clinic.entrypoints.http.graphql.documents import ERRORS_MAX, Documents, Prepared, Refusal
+from clinic.entrypoints.http.graphql.documents import (
+    ERRORS_MAX,
+    Documents,
+    Prepared,
+    Refusal,
+    with_words,
+)
 from clinic.entrypoints.http.graphql.mutations import PATH
 from clinic.entrypoints.http.graphql.requests import (
     GRAPHQL_TYPE,
@@ -29,6 +35,7 @@ from clinic.entrypoints.http.graphql.requests import (
 from clinic.entrypoints.http.graphql.schema import CORE, SCHEMA
 from clinic.entrypoints.http.problems import InternalError, MethodNotAllowed, NotAcceptable
 from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import given
 
 #: data and errors together; a client that takes plain JSON only is told 200
 PARTIAL = 294
@@ -57,7 +64,7 @@ class _GraphqlEndpoint(Endpoint):
                 if self.method == "POST"
                 else read_query_string(call.scope["query_string"])
             )
-            prepared = self.documents.prepare(asked.query, asked.operation_name)
+            prepared = self.documents.prepare(asked.query, given(asked.operation_name))
             if not prepared.is_query:
                 if self.method == "GET":
                     raise MethodNotAllowed("Mutations are sent by POST.", allow=["POST"])
@@ -85,7 +92,7 @@ async def execute(prepared: Prepared, asked: GraphqlRequest, context: Context) -
     definitions = prepared.operation.variable_definitions or ()
     variables = get_variable_values(CORE, definitions, inputs, ERRORS_MAX, hide_suggestions=True)
     if isinstance(variables, list):
-        raise Refusal(422, "invalid_variables", *variables)
+        raise Refusal(422, "invalid_variables", *map(with_words, variables))
     if prepared.plan is not None:
         try:
             return await prepared.plan.execute(variables, context), []
@@ -101,7 +108,7 @@ async def execute_stock(asked: GraphqlRequest, context: Context) -> Result:
         asked.query,
         variable_values=asked.variables or {},
         context_value=context,
-        operation_name=asked.operation_name,
+        operation_name=given(asked.operation_name),
     )
     return result.data, list(result.errors or ())
 

@@ -1,13 +1,16 @@
 """GraphQL over HTTP: what a request holds, and which media type answers it."""
 
+import re
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from clinic.entrypoints.http.graphql.documents import Refusal
+from clinic.entrypoints.http.problems import MalformedJson
+from clinic.entrypoints.http.strict import refuse_repeated_names
 
 GRAPHQL_TYPE = b"application/graphql-response+json"
 JSON_TYPE = b"application/json"
@@ -18,24 +21,44 @@ class GraphqlRequest(Struct, rename="camel", frozen=True):
     """The members that we know; others are ignored, as the specification says."""
 
     query: str
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = None
-    extensions: dict[str, Any] | None = None
+    variables: dict[str, Any] | UnsetType | None = UNSET
+    operation_name: str | UnsetType | None = UNSET
+    extensions: dict[str, Any] | UnsetType | None = UNSET
 
 
 _decode = msgspec.json.Decoder(GraphqlRequest).decode
+# Of every member there is one in the text, however it is spelled, and perhaps some in texts.
+_members = re.compile(rb'"[ \t\r\n]*:').findall
 
 
 def read_body(body: bytes) -> GraphqlRequest:
     """Return the request in a body. Raises Refusal."""
     try:
-        return _decode(body)
+        asked = _decode(body)
+        if len(_members(body)) != _members_of(asked):
+            refuse_repeated_names(body)
+    except MalformedJson as error:
+        raise Refusal(400, "malformed_json", error.message) from None
     except msgspec.ValidationError as error:
         if body.lstrip()[:1] == b"[":
             raise Refusal(422, "batch_refused", "Send one request at a time.") from None
         raise Refusal(422, "malformed_request", f"{error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(400, "malformed_json", "The body is not valid JSON in UTF-8.") from None
+    return asked
+
+
+def _members_of(asked: GraphqlRequest) -> int:
+    """Return how many members the text has, when none of them is unknown or stands twice."""
+    parts = asked.variables, asked.extensions
+    named = sum(part is not UNSET for part in (*parts, asked.operation_name))
+    return 1 + named + sum(_members_in(part) for part in parts if part)
+
+
+def _members_in(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_members_in, value.values()))
+    return sum(map(_members_in, value)) if isinstance(value, list) else 0
 
 
 def read_query_string(query: bytes) -> GraphqlRequest:
@@ -48,9 +71,16 @@ def read_query_string(query: bytes) -> GraphqlRequest:
     except ValueError:
         raise Refusal(400, "malformed_request", "The query is not percent-encoded UTF-8.") from None
     values: dict[str, Any] = dict(pairs)
+    if len(values) != len(pairs):
+        raise Refusal(400, "malformed_request", "Each parameter may be given once.")
     try:
         for name in {"variables", "extensions"} & values.keys():
-            values[name] = msgspec.json.decode(values[name]) if values[name] else None
+            text, values[name] = values[name], None
+            if text:
+                values[name] = msgspec.json.decode(text)
+                refuse_repeated_names(text)
+    except MalformedJson as error:
+        raise Refusal(400, "malformed_json", error.message) from None
     except (msgspec.DecodeError, RecursionError):
         raise Refusal(400, "malformed_json", "variables and extensions are JSON.") from None
     if not values.get("operationName"):
