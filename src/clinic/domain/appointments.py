@@ -16,6 +16,7 @@ from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import (
     InvalidInput,
     NotSwappable,
+    PatientDisabled,
     PatientNotFound,
     PermissionDenied,
     SameSlot,
@@ -144,6 +145,8 @@ class BookingFacts:
     stored: StoredAnswer | None = None
     #: the session that asks still counts
     signed_in: bool = True
+    #: the patient is neither disabled nor erased, and still belongs to the clinic
+    patient_open: bool = True
     #: when the patient's `max_open_appointments`-th latest open appointment starts; None with fewer
     full_until: datetime | None = None
 
@@ -246,8 +249,8 @@ def decide_booking(
     """Return the booking to write (its answer is added by the use case).
 
     `override` lets staff book inside the notice or beyond the horizon. Raises, in this order,
-    InvalidInput, SlotNotFound, PatientNotFound, PermissionDenied, PolicyRefused, SlotBlocked,
-    SlotTaken.
+    InvalidInput, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused,
+    SlotBlocked, SlotTaken.
     """
     type = checked_type(type)
     reason = checked_reason(reason)
@@ -257,6 +260,8 @@ def decide_booking(
     if patient is None:
         raise PatientNotFound()
     permit(actor, Operation.BOOK, doctor_id=slot.doctor_id)
+    if not facts.patient_open:
+        raise PatientDisabled()
     _check_override(actor, override)
     policy = facts.clinic.policy
     policy.check_bookable(slot.starts_at, now, override=override)

@@ -356,16 +356,20 @@ class UpcomingAppointments(Conflict):
     code = "upcoming_appointments"
 
 
+class PatientDisabled(Conflict):
+    """Nobody books for this patient, who is disabled or erased or has left the clinic."""
+
+    code = "patient_disabled"
+
+
 class UserShared(Conflict):
-    """This would reach beyond your clinics, since the person belongs to others too; at your clinic
-    you can end the membership or the sessions."""
+    """This would reach other clinics of the person; end the membership or sessions at yours."""
 
     code = "user_shared"
 
 
 class OfferInvalid(Conflict):
-    """This offer does not hold for you: it was accepted or withdrawn, has expired, or was made to
-    another email address."""
+    """This offer was used or withdrawn, has expired, or was made to another address."""
 
     code = "offer_invalid"
 

@@ -33,9 +33,9 @@ class BookingDesk(Protocol):
 
         Waits for a change under way of a slot that is open and free so far; any other is refused
         at once, even while it is being freed. Raises SlotTaken when the slot is no longer open
-        and free, whatever the reason; PatientBusy when the patient has another occupying
-        appointment that overlaps; IdempotencyConflict when the key has an answer already;
-        TransactionAborted when the write gave way to another one; OutcomeUnknown when the database
-        is lost before it has said that it is done.
+        and free, whatever the reason, or nobody may book for the patient any more; PatientBusy when
+        the patient has another occupying appointment that overlaps; IdempotencyConflict when the
+        key has an answer already; TransactionAborted when the write gave way to another one;
+        OutcomeUnknown when the database is lost before it has said that it is done.
         """
         ...

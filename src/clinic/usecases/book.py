@@ -60,8 +60,8 @@ async def book(
     """Return the new appointment. Patients book for themselves, staff for `patient_id`.
 
     `override` lets staff book inside the notice or beyond the horizon. Raises InvalidInput,
-    SlotNotFound, PatientNotFound, PermissionDenied, PolicyRefused, SlotBlocked, SlotTaken (with up
-    to three `nearest` free slots), PatientBusy.
+    SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused, SlotBlocked,
+    SlotTaken (with up to three `nearest` free slots), PatientBusy.
     """
     patient_id = patient_to_book_for(actor, patient_id)
     order = _Order(actor, slot_id, patient_id, type, reason, override)

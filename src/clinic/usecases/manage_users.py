@@ -331,9 +331,9 @@ async def change_own_data(
 ) -> Account:
     """Return the actor's account with name, email address and phone number as `change` makes them.
 
-    Another email address needs the current password, since a forgotten one is reset by email, and
-    a message asks whether it is theirs. Raises InvalidInput, PermissionDenied, PhoneNumberRefused,
-    EmailInUse.
+    Another email address needs the current password, since a forgotten one is reset by email; it
+    ends every other session, and a message asks whether it is theirs. Raises InvalidInput,
+    PermissionDenied, PhoneNumberRefused, EmailInUse.
     """
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
     known = await accounts.account(actor.user_id)
@@ -363,6 +363,8 @@ async def change_own_data(
             _event(actor, "change_own_data", before.id, clock, new_id, fields=changed)
         )
         if moves:
+            # Whoever still has a session may not be whom the address is of now.
+            await unit.sessions.revoke(actor.user_id, clock.now(), keep=actor.session_id)
             await unit.messages.add([_verification_mail(actor, clock, new_id)])
         return await unit.accounts.account(before.id) or account
 
@@ -410,15 +412,10 @@ async def erase_user(
     Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for staff, UpcomingAppointments.
     """
     permit(actor, Operation.MANAGE_USERS)
-    ahead = await appointments.list(
-        AppointmentQuery(
-            Scope(actor.clinic_id, patient_id=user_id),
-            starts_from=clock.now(),
-            statuses=OCCUPYING,
-        ),
-        PageRequest(1),
+    ahead = AppointmentQuery(
+        Scope(actor.clinic_id, patient_id=user_id), starts_from=clock.now(), statuses=OCCUPYING
     )
-    if ahead:
+    if await appointments.list(ahead, PageRequest(1)):
         raise UpcomingAppointments()
 
     async def work(unit: UnitOfWork) -> Account:
@@ -427,9 +424,12 @@ async def erase_user(
             raise InvalidInput("Staff are disabled, not erased.")
         erased = User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
         now = clock.now()
+        await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
+        # Again, since nobody books for the patient from here on, and who was booking is waited for.
+        if await unit.appointments.list(ahead, PageRequest(1)):
+            raise UpcomingAppointments()
         await unit.accounts.replace_user(erased)
         await unit.accounts.set_password_hash(user_id, None)
-        await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
         await unit.sessions.revoke(user_id, now)
         await unit.events.add(_event(actor, "erase_user", user_id, clock, new_id, reason))
         return Account(erased, None, account.disabled_at or now, account.clinics)

@@ -3,9 +3,13 @@
 import asyncio
 from datetime import UTC, datetime
 
+import psycopg
+from tests.integration.postgres.locks import wait_for_lock
+
 from clinic.domain.errors import ClinicError
 from clinic.domain.people import Actor, Role
 from clinic.testing import a_user
+from clinic.testing.builders import a_booking
 from clinic.usecases.manage_users import set_enabled
 from clinic.usecases.memberships import end_membership
 
@@ -66,3 +70,24 @@ async def test_a_membership_that_ends_leaves_no_session_on_another_server(api, o
     key = {"idempotency-key": f"key-{datetime.now(UTC).timestamp()}"}
     booked = await other_server.post("/appointments", json=body, headers={**headers, **key})
     assert (before.status_code, after.status_code, booked.status_code) == (200, 401, 401)
+
+
+async def test_who_disables_a_patient_waits_for_a_booking_under_way(api, postgres_urls):
+    services, patient, slot = api.services, api.patients[0], api.slots[0]
+    booking = a_booking(await services.store.people.clinic(api.clinic_id), slot, patient)
+
+    async def disable() -> None:
+        async with services.store.begin() as unit:
+            await unit.accounts.set_disabled_at(patient.id, datetime.now(UTC))
+            await unit.commit()
+
+    # Whoever holds the slot holds up the booking, which has the patient by then.
+    async with await psycopg.AsyncConnection.connect(postgres_urls.owner_url) as holder:
+        await holder.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot.id])
+        booked = asyncio.create_task(services.store.desk.take(booking))
+        await asyncio.to_thread(wait_for_lock, postgres_urls.owner_url, holder="appointments")
+        disabled = asyncio.create_task(disable())
+        await asyncio.to_thread(wait_for_lock, postgres_urls.owner_url, holder="users")
+        assert not disabled.done()
+        await holder.rollback()
+        await asyncio.gather(booked, disabled)

@@ -225,6 +225,16 @@ async def test_another_address_needs_the_password(api, ada, deliver, current):
     assert await api.services.store.accounts.by_email("eve@example.org") is None
 
 
+async def test_another_address_ends_every_other_session(api, ada):
+    old, headers = await signed_in(api), await signed_in(api)
+
+    changed = await change_email(api, headers, "eve@example.org", PASSWORD)
+
+    read = [await api.client.get("/users/me", headers=each) for each in (old, headers)]
+    assert changed.status_code == 200
+    assert [answer.status_code for answer in read] == [401, 200]
+
+
 async def test_guesses_of_the_password_with_another_address_are_limited(api, ada):
     headers = await signed_in(api)
 

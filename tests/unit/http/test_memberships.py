@@ -19,6 +19,9 @@ def settings() -> Settings:
     return Settings(log_level="error", fast_passwords=True)
 
 
+STAFF = ("doctor", "receptionist", "admin")
+
+
 class Elsewhere:
     """A second clinic, with an administrator and a receptionist who sign in there."""
 
@@ -338,3 +341,52 @@ async def test_a_patient_who_left_can_still_be_erased(api):
 
     assert erased.status_code == 200
     assert (await api.services.store.people.user(patient.id)).name == "Erased patient"
+
+
+# --- who may be booked for
+
+
+@pytest.mark.parametrize("how", ["disabled", "erased", "left"])
+async def test_nobody_books_for_a_patient_whose_account_is_closed(api, how):
+    patient = api.world.patients[0]
+    user = f"/users/{patient.id}"
+    if how == "disabled":
+        await api.send("PATCH", user, {"disabled": True}, who="admin")
+    elif how == "erased":
+        await api.send("POST", f"{user}/erasure", {}, who="admin")
+    else:
+        await api.send("DELETE", f"{user}/membership", who="admin")
+    body = {"slotId": str(api.world.slots[0].id), "patientId": str(patient.id)}
+
+    refused = [await api.send("POST", "/appointments", body, who=who) for who in STAFF]
+
+    assert {answer.status_code for answer in refused} == {409}
+    assert {answer.json()["code"] for answer in refused} == {"patient_disabled"}
+    assert (await api.send("GET", "/appointments", who="admin")).json()["items"] == []
+    assert (await api.send("GET", f"/slots/{api.world.slots[0].id}")).status_code in (200, 401)
+
+
+async def test_who_is_enabled_again_is_booked_for_again(api):
+    patient = api.world.patients[0]
+    for disabled in (True, False):
+        await api.send("PATCH", f"/users/{patient.id}", {"disabled": disabled}, who="admin")
+    body = {"slotId": str(api.world.slots[0].id), "patientId": str(patient.id)}
+
+    booked = await api.send("POST", "/appointments", body, who="receptionist")
+
+    assert booked.status_code == 201
+
+
+async def test_an_appointment_of_a_disabled_patient_is_moved_and_cancelled(api):
+    booked = await api.book()
+    patient = api.world.patients[0]
+    await api.send("PATCH", f"/users/{patient.id}", {"disabled": True}, who="admin")
+    path = f"/appointments/{booked['id']}"
+    body = {"slotId": str(api.world.slots[1].id)}
+
+    moved = await api.send("PATCH", path, body, who="receptionist", headers={"if-match": "*"})
+    cancelled = await api.send(
+        "PATCH", path, {"status": "CANCELLED"}, who="receptionist", headers={"if-match": "*"}
+    )
+
+    assert (moved.status_code, cancelled.status_code) == (200, 200)

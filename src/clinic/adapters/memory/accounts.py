@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from clinic.adapters.memory.constraints import check_clinic
+from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
 from clinic.adapters.memory.tables import Credentials, StaffProfile, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, UserNotFound
@@ -92,6 +92,9 @@ class MemoryAccounts(MemoryAccountReader):
 
     async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
         await self._locked(user_id)
+        await self._transaction.wait_until_no_rival(
+            lambda other: rivals_for_bookings(other, user_id)
+        )
         self._change(user_id, disabled_at=disabled_at, outdates_links=True)
 
     async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:

@@ -5,12 +5,17 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.adapters.memory.answers import MemoryAnswers, find_answer
-from clinic.adapters.memory.constraints import check_all, check_appointments, rivals_for_patient
-from clinic.adapters.memory.people import doctor_of, patient_of
+from clinic.adapters.memory.constraints import (
+    check_all,
+    check_appointments,
+    rivals_for_patient,
+    rivals_for_standing,
+)
+from clinic.adapters.memory.people import doctor_of, is_patient_open, patient_of
 from clinic.adapters.memory.sessions import is_signed_in
 from clinic.adapters.memory.tables import Key, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.appointments import OPEN, Booking, BookingFacts
+from clinic.domain.appointments import OPEN, Appointment, Booking, BookingFacts
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
@@ -46,6 +51,7 @@ class MemoryBookingDesk:
             patient=patient,
             stored=None if request is None else find_answer(tables, request),
             signed_in=is_signed_in(tables, clinic_id, asker),
+            patient_open=is_patient_open(tables, clinic_id, patient_id),
             full_until=None if patient is None else _full_until(tables, clinic, patient),
         )
 
@@ -77,14 +83,24 @@ def _free_slot(tables: Tables, key: Key) -> Slot:
     return slot
 
 
+async def _open_patient(transaction: Transaction, wanted: Appointment) -> None:
+    """Wait for whoever disables the patient or ends the membership. Raises SlotTaken."""
+    owner = (wanted.clinic_id, wanted.patient_id)
+    await transaction.wait_until_no_rival(lambda other: rivals_for_standing(other, *owner))
+    if transaction.tables.patients.get(owner) and not is_patient_open(transaction.tables, *owner):
+        raise SlotTaken()
+
+
 async def _write(transaction: Transaction, booking: Booking) -> None:
     tables = transaction.tables
     appointment = booking.appointment
     slot_key = (appointment.clinic_id, appointment.slot_id)
+    await _open_patient(transaction, appointment)
     # PostgreSQL looks for a free slot before it waits for it, and again when it has it.
     _free_slot(tables, slot_key)
     await transaction.lock(("slot", *slot_key))
     slot = _free_slot(tables, slot_key)
+    await _open_patient(transaction, appointment)
     tables.slots.put(slot_key, replace(slot, taken=True))
     key = (appointment.clinic_id, appointment.id)
     await transaction.lock(("appointment", *key))

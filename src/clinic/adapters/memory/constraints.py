@@ -70,6 +70,22 @@ def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
     return False
 
 
+def rivals_for_standing(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:
+    """Say whether a running transaction's changes decide about whether the patient is open."""
+    profiles = {key for key, _, _ in _written(tables.patients)}
+    users = tables.credentials
+    assert isinstance(users, Layer)
+    return (clinic_id, patient_id) in profiles or patient_id in users.changed
+
+
+def rivals_for_bookings(tables: Tables, patient_id: UUID) -> bool:
+    """Say whether a running transaction books for this patient."""
+    return any(
+        old is None and new is not None and new.patient_id == patient_id
+        for _, old, new in _written(tables.appointments)
+    )
+
+
 def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
     """Say whether a running transaction's changes decide about the doctor's time wanted here."""
     versions = [

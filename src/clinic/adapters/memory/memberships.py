@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from clinic.adapters.memory.constraints import check_clinic
+from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
 from clinic.adapters.memory.tables import (
     Credentials,
     DoctorProfile,
@@ -80,6 +80,9 @@ class MemoryMemberships:
         profile = profiles.get(key)
         if profile is None or profile.ended_at is not None:
             return False
+        await self._transaction.wait_until_no_rival(
+            lambda other: rivals_for_bookings(other, user.id)
+        )
         profiles.put(key, replace(profile, ended_at=now))
         return True
 

@@ -42,7 +42,7 @@ class PostgresBookingDesk:
         found = row[CLINIC_WIDTH:]
         doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = found[:7]
         patient, name, email, phone = found[7:11]
-        full_until, *proven = found[17:]
+        full_until, patient_open, *proven = found[17:]
         return BookingFacts(
             clinic=clinic_of(clinic_id, row[:CLINIC_WIDTH]),
             slot=None
@@ -64,6 +64,7 @@ class PostgresBookingDesk:
             else answer_of(request, found[11:17]),
             signed_in=asker is None or is_proven(asker, proven),
             full_until=full_until,
+            patient_open=patient_open,
         )
 
     async def take(self, booking: Booking) -> None:

@@ -23,6 +23,8 @@ _FULL_UNTIL = f"""(
       AND o.starts_at > s.starts_at - c.horizon_days * interval '24 hours'
     ORDER BY o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
 )"""
+#: whether the patient may be booked for; taking.py holds the row to it
+_IS_OPEN = "p.ended_at IS NULL AND p.disabled_at IS NULL"
 _IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
 #: the session asked for still counts where `xu` is there, for that user in that role
 _LIVE_SESSION = f"""LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
@@ -48,7 +50,8 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
                 s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, d.name,
                 p.user_id, pu.name, pu.email, pu.phone,
                 k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
-                {_FULL_UNTIL}, xu.id, xu.role
+                {_FULL_UNTIL}, {_IS_OPEN},
+                xu.id, xu.role
          FROM clinics c
          LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
          LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id

@@ -53,7 +53,9 @@ _MESSAGE_COLUMNS = {
 }
 
 #: All or nothing for each booking: it is written when the slot is open, free, and where the domain
-#: believed it to be. No ON CONFLICT here, ever: it would book a slot twice.
+#: believed it to be, and when the patient is open: whoever disables one waits for the lock
+#: on the profile, a stronger one than the foreign key takes. No ON CONFLICT here, ever: it would
+#: book a slot twice.
 _TAKE = """
 {slots_taken},
 a AS (
@@ -93,6 +95,12 @@ SELECT {told} FROM {written} w
 _ONE_SLOT = """
 WITH s AS (
     UPDATE slots SET taken = true
+    FROM (
+        SELECT FROM patients_profiles
+        WHERE clinic_id = {clinic_id} AND user_id = {patient_id}
+          AND ended_at IS NULL AND disabled_at IS NULL
+        FOR SHARE
+    ) patient
     WHERE clinic_id = {clinic_id} AND id = {slot_id} AND state = 'OPEN' AND NOT taken
       AND doctor_id = {doctor_id} AND starts_at = {starts_at} AND ends_at = {ends_at}
     RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, ends_at
@@ -111,7 +119,13 @@ WITH s AS (
                AND t.state = 'OPEN' AND NOT t.taken
                AND t.doctor_id = b.doctor_id AND t.starts_at = b.starts_at AND t.ends_at = b.ends_at
              FOR NO KEY UPDATE SKIP LOCKED
-         ) held
+         ) held,
+         LATERAL (
+             SELECT FROM patients_profiles p
+             WHERE p.clinic_id = b.clinic_id AND p.user_id = b.patient_id
+               AND p.ended_at IS NULL AND p.disabled_at IS NULL
+             FOR SHARE SKIP LOCKED
+         ) patient
     WHERE slots.ctid = held.place
     RETURNING b.*
 )"""

@@ -15,6 +15,7 @@ from clinic.domain.errors import (
     EndBeforeStart,
     InvalidInput,
     PatientBusy,
+    PatientDisabled,
     PatientNotFound,
     PolicyRefused,
     SameSlot,
@@ -92,6 +93,7 @@ def _booked(view: AppointmentView) -> Answer:
     refuses=(
         SlotNotFound,
         PatientNotFound,
+        PatientDisabled,
         PolicyRefused,
         SlotTaken,
         SlotBlocked,

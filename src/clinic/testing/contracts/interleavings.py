@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from clinic.domain.appointments import (
+    OCCUPYING,
     Appointment,
     Change,
     Status,
@@ -28,15 +29,19 @@ from clinic.domain.errors import (
     ClinicError,
     NotSwappable,
     PatientBusy,
+    PatientDisabled,
     SlotBlocked,
     SlotNotFound,
     SlotOverlap,
     SlotTaken,
     TransactionAborted,
     TransitionNotAllowed,
+    UpcomingAppointments,
 )
-from clinic.domain.people import Patient, Scope
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Patient, Role, Scope, User
 from clinic.domain.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.testing.builders import (
     MORNING,
@@ -328,6 +333,41 @@ class Open(UnitActor):
         await calendars.add_slots([a_slot(self.world.doctor, new.starts_at) for new in plan.add])
 
 
+class Disable(UnitActor):
+    """Disables the account of the patient whom Book books for."""
+
+    @property
+    def patient(self) -> Patient:
+        return self.world.patients[2]
+
+    async def read(self) -> None:
+        """There is nothing to decide."""
+
+    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
+        await unit.accounts.set_disabled_at(self.patient.id, NOW)
+
+
+class Erase(Disable):
+    """Does what an erasure does, which nobody with appointments ahead may have."""
+
+    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
+        await super().write_in(unit, afresh=afresh)
+        ahead = AppointmentQuery(
+            Scope(self.clinic.id, patient_id=self.patient.id), starts_from=NOW, statuses=OCCUPYING
+        )
+        if await unit.appointments.list(ahead, PageRequest(1)):
+            raise UpcomingAppointments
+
+
+class Leave(Disable):
+    """Ends the membership of the patient whom Book books for."""
+
+    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
+        patient = self.patient
+        user = User(patient.id, patient.name, patient.email, Role.PATIENT)
+        await unit.memberships.end(self.clinic.id, user, NOW)
+
+
 class OpenWithoutTheFirst(Open):
     """Opens hours without the slot that `one` is in."""
 
@@ -402,6 +442,12 @@ MEETINGS = (
     Meeting(OpenWithoutTheFirst, Swap, SlotBlocked, SlotTaken, SlotBlocked),
     Meeting(Open, Block, SlotNotFound, None, SlotNotFound),
     Meeting(Open, Open, None, SlotOverlap),
+    Meeting(Disable, Book, PatientDisabled, SlotTaken, SlotTaken),
+    Meeting(Erase, Book, PatientDisabled, SlotTaken, SlotTaken),
+    Meeting(Leave, Book, PatientDisabled, SlotTaken, SlotTaken),
+    Meeting(Book, Disable, None, None),
+    Meeting(Book, Erase, UpcomingAppointments, UpcomingAppointments),
+    Meeting(Book, Leave, None, None),
 )
 
 
