@@ -1,8 +1,10 @@
 """`clinic check` on a real database: quiet when all is well, and plain about each thing wrong."""
 
 import os
+import re
 import subprocess
 import sys
+from importlib import resources
 
 import psycopg
 import pytest
@@ -174,3 +176,68 @@ def test_check_in_development_hints_at_defaults(tmp_path):
     assert "hint: CLINIC_SECRET is the default" in told
     assert "hint: CLINIC_DATABASE_URL is memory://" in told
     assert told.endswith("All is well.\n")
+
+
+@pytest.fixture
+def settle(postgres_urls):
+    """Return a function that makes a clinic in a time zone."""
+
+    def settle(zone):
+        execute(
+            postgres_urls.owner_url,
+            "INSERT INTO clinics (id, name, time_zone, notice_min, horizon_days,"
+            " cancel_notice_min, hold_min, reminder_leads_min) VALUES"
+            f" ('01890000-0000-7000-8000-000000000001', 'Here', '{zone}', 0, 60, 0, 10, '{{}}')",
+        )
+
+    return settle
+
+
+def other_zones(tmp_path, **files):
+    """Return a folder of zone data in which each zone is another one."""
+    data = resources.files("tzdata") / "zoneinfo"
+    for name, other in files.items():
+        file = tmp_path / "zones" / name.replace("__", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((data / other).read_bytes())
+    (tmp_path / "zones" / "+VERSION").write_text("1999z\n")
+    return str(tmp_path / "zones")
+
+
+def test_check_of_a_zone_that_both_know_alike(environ, settle, tmp_path):
+    settle("America/New_York")
+
+    assert check(environ, tmp_path) == (0, "All is well.\n")
+
+
+def test_check_of_a_zone_whose_clocks_change_at_another_hour_in_the_database(
+    environ, settle, tmp_path
+):
+    """Beirut's clocks change on the days that Bucharest's do, three hours earlier."""
+    settle("Europe/Bucharest")
+    zones = other_zones(tmp_path, Europe__Bucharest="Asia/Beirut")
+
+    status, told = check(environ, tmp_path, PYTHONTZPATH=zones)
+
+    assert status == 1
+    found = re.search(
+        r"WRONG: time zone Europe/Bucharest of clinic 01890000-0000-7000-8000-000000000001:"
+        r" at 20\d\d-\d\d-\d\dT2[12]:00:00Z it is (\+0[23]):00 on this machine \(.*/zones, release"
+        r" 1999z\) and (\+0[23]):00 in PostgreSQL \d\d\n +update the one that is behind",
+        told,
+    )
+    assert found is not None, told
+    assert found[1] != found[2]
+    assert told.endswith("One thing is wrong.\n")
+
+
+def test_check_of_a_zone_that_only_one_knows(environ, settle, tmp_path):
+    settle("Moon/Tranquility")
+    zones = other_zones(tmp_path, Moon__Tranquility="UTC")
+
+    known_here = check(environ, tmp_path, PYTHONTZPATH=zones)
+    known_nowhere = check(environ, tmp_path)
+
+    assert "Moon/Tranquility of clinic" in known_here[1]
+    assert "is not known to PostgreSQL" in known_here[1]
+    assert "is not known on this machine" in known_nowhere[1]

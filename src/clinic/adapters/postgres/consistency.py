@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,9 +9,11 @@ import psycopg
 
 from clinic.adapters.postgres.connecting import connect_blocking
 from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.finding import Finding as Finding
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
 from clinic.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, TRIGGERS, metadata
+from clinic.adapters.postgres.zones import zones_apart
 from clinic.domain.appointments import OCCUPYING
 
 #: partitions that must be there beyond this month
@@ -20,14 +21,6 @@ MONTHS_AHEAD = 2
 NAMED_MAX = 10
 CLOCKS_APART_MAX_S = 5.0
 STATEMENT_TIMEOUT_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong in the database, and how to mend it."""
-
-    problem: str
-    remedy: str
 
 
 def check_consistency(url: str, now: datetime) -> list[Finding]:
@@ -50,6 +43,7 @@ def check_consistency(url: str, now: datetime) -> list[Finding]:
             *_unindexed_keys(connection),
             *_months_missing(connection, now),
             *_clock_apart(connection),
+            *zones_apart(connection, now),
         ]
 
 
