@@ -1,5 +1,6 @@
 """A clinic: its name, its time zone, and the policy that bounds bookings."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -32,6 +33,7 @@ ZONE_MAX_CHARS = 64
 NO_ZONE = "Factory"
 # Files beside the zones that follow the machine's own setting.
 _MACHINES_OWN = ("localtime", "posixrules")
+_ENCODED_WORD = re.compile(r"=\?.*\?=")
 
 
 @lru_cache(maxsize=1024)
@@ -96,6 +98,15 @@ def checked_date(value: date, pointer: str) -> date:
 def checked_name(value: str, pointer: str = "/name") -> str:
     """Return `value` as it is stored. Raises InvalidInput when empty, too long or odd."""
     return checked_line(value, "name", max_chars=NAME_MAX_CHARS, pointer=pointer)
+
+
+def check_for_headers(value: str, pointer: str = "/name") -> None:
+    """Refuse a text for the headers of emails that mail programs would decode (RFC 2047), and that
+    would say something else then. Raises InvalidInput."""
+    if _ENCODED_WORD.search(value):
+        raise InvalidInput(
+            "=?…?= has a meaning of its own in emails; write the name without it.", pointer=pointer
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Of something that is changed, only what differs is checked: what older rules acc
 
 from dataclasses import replace
 
-from clinic.domain.clinic import Clinic, checked_name, checked_zone
+from clinic.domain.clinic import Clinic, check_for_headers, checked_name, checked_zone
 from clinic.domain.contact import Contact, checked_address, checked_language
 from clinic.domain.people import User, normalised_email
 from clinic.ports.phone_numbers import PhoneNumbers
@@ -31,6 +31,7 @@ def checked_clinic(clinic: Clinic, before: Clinic | None = None, *, phones: Phon
     name, zone = clinic.name, clinic.time_zone
     if before is None or name != before.name:
         name = checked_name(name)
+        check_for_headers(name)
     if before is None or zone != before.time_zone:
         zone = checked_zone(zone)
     contact = _checked_contact(clinic.contact, before.contact if before else None, phones)

@@ -189,3 +189,19 @@ async def test_of_two_changes_of_one_clinic_the_second_must_read_it_again(api):
     ]
 
     assert [answer.status_code for answer in answers] == [200, 412]
+
+
+@pytest.mark.parametrize("name", ["=?utf-8?q?Bank=0d=0aSubject:_x?=", "A =?x?y?z?= B"])
+async def test_clinic_s_name_that_emails_would_decode_is_refused(api, name):
+    before = (await api.send("GET", "/clinics/current")).json()
+    tag = (await api.send("GET", "/clinics/current")).headers["etag"]
+
+    changed = await api.send(
+        "PATCH", "/clinics/current", {"name": name}, who="admin", headers={"if-match": tag}
+    )
+
+    told = changed.json()
+    assert (changed.status_code, told["code"]) == (400, "invalid_input")
+    assert told["errors"][0]["pointer"] == "/name"
+    assert "write the name without it" in changed.text
+    assert (await api.send("GET", "/clinics/current")).json() == before

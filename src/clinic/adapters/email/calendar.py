@@ -1,6 +1,7 @@
 """The calendar part of a message: one appointment, in UTC, without a word of what it is for."""
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
@@ -37,10 +38,10 @@ def calendar_part(
         event.add("location", location)
     if page:
         event.add("url", page)
-    organizer_address = vCalAddress(f"mailto:{organizer}")
+    organizer_address = vCalAddress(_mailto(organizer))
     organizer_address.params["CN"] = vText(organizer_name)
     event.add("organizer", organizer_address)
-    attendee_address = vCalAddress(f"mailto:{attendee}")
+    attendee_address = vCalAddress(_mailto(attendee))
     # The answer goes through the links: nobody reads what a calendar would send back.
     attendee_address.params["RSVP"] = vText("FALSE")
     attendee_address.params["PARTSTAT"] = vText("ACCEPTED")
@@ -54,3 +55,8 @@ def calendar_part(
     calendar.add_component(event)
     text: bytes = calendar.to_ical()
     return text.decode()
+
+
+def _mailto(address: str) -> str:
+    # RFC 6068: what means something in a URL is written with %-signs.
+    return "mailto:" + quote(address, safe="@!$'*+")

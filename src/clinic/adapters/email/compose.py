@@ -1,7 +1,6 @@
 """Writes a letter out as an email: text, HTML and a calendar part, from templates."""
 
-from collections.abc import Mapping
-from email.headerregistry import Address
+from collections.abc import Iterator, Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -17,6 +16,7 @@ from jinja2 import (
     select_autoescape,
 )
 
+from clinic.adapters.email import headers
 from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
 from clinic.adapters.email.language import LANGUAGES, Language, zone_name
 from clinic.domain.appointments import Appointment
@@ -29,6 +29,10 @@ from clinic.domain.notifications import (
     RESCHEDULE,
 )
 from clinic.domain.status import Status
+from clinic.ports.notifier import TransportError
+
+#: bodies in seven bits, which every server takes
+_BODIES = SMTP.clone(cte_type="7bit")
 
 #: family → template; the name says which clock a time by itself follows
 TEMPLATES = {REMINDER: "reminder_elapsed_time", "day_sheet": "day_sheet_wall_time"}
@@ -62,8 +66,17 @@ class Composer:
             keep_trailing_newline=True,
         )
 
-    def compose(self, letter: Letter) -> EmailMessage:
-        """Return the email. Two calls for one letter write the same."""
+    def compose(self, letter: Letter) -> bytes:
+        """Return the email as it goes over the wire. Two calls write the same headers.
+
+        Raises TransportError, for good, when it cannot be written so that it is safe.
+        """
+        try:
+            return self._written(letter)
+        except headers.UnsafeEmail as error:
+            raise TransportError(f"not written: {error}", permanent=True) from error
+
+    def _written(self, letter: Letter) -> bytes:
         language = letter.addressee.preferences.language
         language = language if language in LANGUAGES else "en"
         facts = _facts(letter, LANGUAGES[language], language)
@@ -71,8 +84,7 @@ class Composer:
         name = TEMPLATES.get(letter.message.family, letter.message.family)
         page = self._module(f"{language}/{name}.jinja", facts)
         facts.update(words=words, page=page)
-        email = EmailMessage(policy=SMTP)
-        self._head(email, letter, subject=str(page.subject))
+        email = EmailMessage(policy=_BODIES)
         email.set_content(self._templates.get_template("layout.txt").render(facts))
         html = self._templates.get_template("layout.html").render(facts)
         email.add_alternative(html, subtype="html")
@@ -84,32 +96,34 @@ class Composer:
                 params={"method": method},
                 cte="quoted-printable",
             )
-        return email
+        head = "".join(f"{header}\r\n" for header in self._head(letter, str(page.subject)))
+        data = head.encode() + email.as_bytes()
+        headers.check_email(data)
+        return data
 
     def _module(self, name: str, facts: Mapping[str, Any]) -> Any:
         return self._templates.get_template(name).make_module(dict(facts))
 
-    def _head(self, email: EmailMessage, letter: Letter, *, subject: str) -> None:
-        clinic = _one_line(letter.clinic.name)
-        email["From"] = Address(clinic or self.sender_name, addr_spec=self.sender_address)
+    def _head(self, letter: Letter, subject: str) -> Iterator[str]:
+        yield headers.sender(letter.clinic.name or self.sender_name, self.sender_address)
         # The address alone: whoever sees the envelope need not learn a patient's name.
-        email["To"] = Address(addr_spec=letter.addressee.email)
-        email["Subject"] = _one_line(subject)
-        email["Date"] = format_datetime(letter.message.scheduled_for)
-        email["Message-ID"] = letter.message_id
-        email["Auto-Submitted"] = "auto-generated"
+        yield headers.fixed("To", headers.mailbox(letter.addressee.email))
+        yield headers.text("Subject", subject)
+        yield headers.fixed("Date", format_datetime(letter.message.scheduled_for))
+        yield headers.fixed("Message-ID", letter.message_id)
+        yield headers.fixed("Auto-Submitted", "auto-generated")
         if letter.message.family in OPTIONAL and letter.links.unsubscribe:
-            email["List-Unsubscribe"] = f"<{letter.links.unsubscribe}>"
-            email["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+            yield headers.fixed("List-Unsubscribe", f"<{letter.links.unsubscribe}>")
+            yield headers.fixed("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 
     def _calendar(self, letter: Letter, appointment: Appointment, method: str, summary: str) -> str:
         return calendar_part(
             appointment,
             method=method,
-            summary=_one_line(summary),
+            summary=headers.one_line(summary),
             made_at=letter.message.scheduled_for,
             organizer=self.sender_address,
-            organizer_name=_one_line(letter.clinic.name),
+            organizer_name=headers.one_line(letter.clinic.name),
             attendee=letter.addressee.email,
             page=letter.links.home,
             # Where the clinic is, and nothing of who is seen there for what.
@@ -167,7 +181,3 @@ def _relative_day(letter: Letter) -> str | None:
 
 def _lines(address: str | None) -> list[str]:
     return (address or "").splitlines()
-
-
-def _one_line(value: str) -> str:
-    return " ".join(value.split())

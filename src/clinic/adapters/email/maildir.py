@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from clinic.adapters.email.compose import Composer
+from clinic.adapters.email.failures import failure
 from clinic.domain.deliveries import Letter
 from clinic.ports.notifier import TransportError
 
@@ -19,7 +20,7 @@ class MaildirNotifier:
         self._composer = composer
 
     async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
-        data = self._composer.compose(letter).as_bytes()
+        data = self._composer.compose(letter)
         written = await asyncio.to_thread(self._write, _name(letter.message_id), data)
         if not await may_send():
             written.unlink(missing_ok=True)
@@ -44,9 +45,7 @@ class MaildirNotifier:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise TransportError(
-                f"{type(error).__name__}: {error}", permanent=False, of_channel=True
-            ) from error
+            raise TransportError(failure(error), permanent=False, of_channel=True) from error
         return path
 
 

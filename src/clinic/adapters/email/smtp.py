@@ -130,8 +130,7 @@ class SmtpNotifier:
         self._places = _Places(max(threads - max(threads // 4, 1), 1))
 
     async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
-        email = self._composer.compose(letter)
-        data = _LEADING_DOT.sub(b"..", email.as_bytes())
+        data = _LEADING_DOT.sub(b"..", self._composer.compose(letter))
         if not data.endswith(b"\r\n"):
             data += b"\r\n"
         recipient = letter.addressee.email
