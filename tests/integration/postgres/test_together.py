@@ -76,7 +76,7 @@ async def test_what_cannot_be_kept_is_refused_alone(store: PostgresStore) -> Non
 async def test_all_are_told_when_the_server_ends_their_connection(
     store: PostgresStore, postgres_server, postgres_urls
 ) -> None:
-    """Given bookings that wait together for a patient's row that somebody holds
+    """Given bookings that wait together for a table that somebody holds
     When the server ends their connection
     Then each is told that nobody knows, and none is tried again by itself."""
     unhurried = PostgresStore(postgres_urls.app_url, limits=Limits(lock_timeout_ms=30_000))
@@ -85,10 +85,7 @@ async def test_all_are_told_when_the_server_ends_their_connection(
     bookings = _bookings(world)
     superuser_url = postgres_server.url(postgres_urls.name, "superuser")
     with psycopg.connect(superuser_url) as holder:
-        holder.execute(
-            "SELECT FROM patients_profiles WHERE user_id = ANY (%s) FOR UPDATE",
-            [[patient.id for patient in world.patients]],
-        )
+        holder.execute("LOCK TABLE notification_outbox IN SHARE MODE")
         writing = [asyncio.create_task(unhurried.desk.take(each)) for each in bookings]
         ended = 0
         with psycopg.connect(superuser_url, autocommit=True) as other:
