@@ -54,7 +54,7 @@ async def test_reminder_arrives_with_its_link_in_clear_and_one_sender(tmp_path) 
 
     for data in (sent, await as_filed(letter, tmp_path)):
         head = data.partition(b"\r\n\r\n")[0]
-        assert f"\r\nList-Unsubscribe:\r\n <{url}>\r\n".encode() in head
+        assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in head
         assert b"=?" not in head
         assert head.replace(b"\r\n ", b" ").startswith(
             f'From: "{name}" <no-reply@clinic.test>\r\nTo: ada@example.org\r\n'.encode()

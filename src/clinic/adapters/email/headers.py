@@ -138,9 +138,12 @@ def _encoded(value: str) -> list[str]:
 
 
 def _folded(name: str, words: Sequence[str]) -> str:
-    """Return the header, with a line end before a word that would go beyond the line."""
-    lines = [f"{name}:"]
-    for word in words:
+    """Return the header, with a line end before a word that would go beyond the line.
+
+    Not before the first one, whose space some readers take for a part of the value.
+    """
+    lines = [f"{name}: {words[0]}"]
+    for word in words[1:]:
         if len(lines[-1]) + 1 + len(word) > LINE_CHARS:
             lines.append("")
         lines[-1] += f" {word}"
