@@ -122,7 +122,7 @@ def _tap_secrets(leaks: Leaks) -> None:
         if user.role is Role.PATIENT and " " in user.name:
             leaks.keep_secret("a patient's name", user.name)
 
-    def note_password(_: object, __: object, *arguments: str | None) -> None:
+    def note_password(_: object, __: object, *arguments: str | None, source: str = "") -> None:
         leaks.keep_secret("a password", arguments[-1] or "")
 
     _tap(User, "__init__", note_user)

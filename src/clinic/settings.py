@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sign_in_limit: Rate = "30/60"
     #: sign-ins to one account
     account_limit: Rate = "10/60"
+    account_anywhere_limit: Rate = "100/3600"
     #: registrations and accepted invitations from one address
     register_limit: Rate = "20/600"
     #: password resets and email verifications asked for from one address

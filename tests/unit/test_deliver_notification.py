@@ -8,7 +8,14 @@ import pytest
 from clinic.adapters.memory.job_queue import MemoryQueue
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.memory.store import MemoryStore
-from clinic.domain.deliveries import ATTEMPTS_MAX, AmbiguousMail, OutboxState, Outcome, Preferences
+from clinic.domain.deliveries import (
+    ATTEMPTS_MAX,
+    SENT_PER_HOUR_MAX,
+    AmbiguousMail,
+    OutboxState,
+    Outcome,
+    Preferences,
+)
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import LinkSigner
 from clinic.domain.paging import PageRequest
@@ -17,9 +24,14 @@ from clinic.domain.status import Status
 from clinic.ports.notifier import TransportError
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.testing import FixedClock
-from clinic.testing.builders import a_move, a_status_change, new_id, seed_change
+from clinic.testing.builders import a_move, a_status_change, new_id, seed_change, seed_world
 from clinic.testing.contracts.outbox import Sent, seed_message
-from clinic.usecases.deliver_notification import Courier, Delivered, deliver_notification
+from clinic.usecases.deliver_notification import (
+    HELD_FOR,
+    Courier,
+    Delivered,
+    deliver_notification,
+)
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +161,56 @@ async def test_unwanted_reminder_is_discarded_and_a_confirmation_is_not(office) 
 
     assert await office.deliver(reminder) is Delivered.DISCARDED
     assert await office.deliver(confirmation) is Delivered.SENT
+
+
+async def test_nothing_about_appointments_goes_to_an_address_that_awaits_proof(
+    office,
+) -> None:
+    sent = await seed_message(office.store)
+    async with office.store.begin() as unit:
+        await unit.accounts.expect_proof(sent.appointment.patient_id, office.clock.now())
+        await unit.commit()
+
+    results = []
+    for _ in range(ATTEMPTS_MAX + 2):
+        results.append(await office.deliver(sent))
+        office.clock.advance(HELD_FOR)
+    view = await office.view(sent)
+
+    assert set(results) == {Delivered.HELD}
+    assert office.mail.sent == []
+    assert (view.status, view.attempts) == (OutboxState.PENDING, 0)
+    assert view.error == "the email address is not verified yet"
+
+
+async def test_a_mailbox_gets_only_so_many_messages_within_an_hour(office) -> None:
+    world = await seed_world(office.store, slots=SENT_PER_HOUR_MAX + 2)
+    messages = [
+        await seed_message(office.store, world=world, slot=slot)
+        for slot in range(SENT_PER_HOUR_MAX + 2)
+    ]
+    others = await seed_message(office.store)
+
+    results = [await office.deliver(each) for each in messages]
+    to_others = await office.deliver(others)
+    office.clock.advance(timedelta(hours=1))
+    later = [await office.deliver(each) for each in messages[-2:]]
+
+    assert results == [Delivered.SENT] * SENT_PER_HOUR_MAX + [Delivered.HELD] * 2
+    assert to_others is Delivered.SENT
+    assert later == [Delivered.SENT] * 2
+
+
+async def test_one_that_may_have_been_handed_over_is_not_held(office) -> None:
+    sent = await seed_message(office.store)
+    office.mail.refusals.append(LOST)
+    assert await office.deliver(sent) is Delivered.RETRIED
+    async with office.store.begin() as unit:
+        await unit.accounts.expect_proof(sent.appointment.patient_id, office.clock.now())
+        await unit.commit()
+    office.clock.advance(hours=1)
+
+    assert await office.deliver(sent) is Delivered.SENT
 
 
 async def test_message_past_its_use_is_logged_as_failed(office) -> None:

@@ -15,6 +15,7 @@ from clinic.domain.appointments import Appointment
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import LANGUAGES
 from clinic.domain.notifications import (
+    ACCOUNT_KINDS,
     CANCELLATION,
     CONFIRMATION,
     DAY_SHEET,
@@ -35,6 +36,8 @@ ATTEMPTS_MAX = 20
 BACKOFF_FIRST_S = 2.0
 BACKOFF_MAX_S = 15 * 60.0
 ERROR_MAX_CHARS = 500
+#: messages that bookings, moves and cancellations cause to one mailbox within an hour
+SENT_PER_HOUR_MAX = 30
 
 _AHEAD = frozenset({Status.BOOKED, Status.CONFIRMED})
 #: the statuses that a kind may be sent in; other kinds are not about an appointment
@@ -56,6 +59,10 @@ class Fit(Enum):
     STALE = "discard it"
     #: it came too late to be of use: log it as failed
     EXPIRED = "log it as expired"
+    #: only its user claims the address: keep it until the address is verified
+    UNPROVEN = "hold it until the email address is verified"
+    #: the mailbox got its share for now: keep it until there is room again
+    TOO_MANY = "hold it until the mailbox has room for more"
 
 
 class OutboxState(StrEnum):
@@ -139,6 +146,8 @@ class Addressee:
     link_version: int = 0
     #: the address is proven, so that nobody need be asked about it
     is_verified: bool = False
+    #: only the user claims the address so far: nothing but account mail goes there
+    awaits_proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,9 @@ class Look:
     appointment: Appointment | None = None
     #: of a day sheet, when the day's appointments start and end
     day: tuple[tuple[datetime, datetime], ...] = ()
+    #: of a message that is sent at once: how many of those the mailbox got within the last hour,
+    #: counted up to `SENT_PER_HOUR_MAX`
+    sent_lately: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +250,17 @@ def judged(claim: Claim) -> Fit:
         return Fit.STALE
     if message.kind == EMAIL_VERIFICATION and look.addressee.is_verified:
         return Fit.STALE
-    no_day = message.appointment_id is None and message.family == DAY_SHEET and not look.day
-    return Fit.STALE if no_day else Fit.SEND
+    if message.appointment_id is None and message.family == DAY_SHEET and not look.day:
+        return Fit.STALE
+    # Whether an ambiguous one is sent again is decided elsewhere: it may be there already.
+    return Fit.SEND if claim.ambiguous else _held(message, look.addressee, look.sent_lately)
+
+
+def _held(message: Message, addressee: Addressee, sent_lately: int) -> Fit:
+    """Say whether a message that is right has to wait for its mailbox."""
+    if addressee.awaits_proof and message.kind not in ACCOUNT_KINDS:
+        return Fit.UNPROVEN
+    return Fit.TOO_MANY if sent_lately >= SENT_PER_HOUR_MAX else Fit.SEND
 
 
 def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timedelta:

@@ -31,6 +31,9 @@ CHANNELS = (EMAIL, SMS)
 #: the wall time at which a doctor gets the sheet of the following day
 DAY_SHEET_AT = time(18)
 ACCOUNT_KINDS = frozenset({INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET})
+#: caused by each booking, move and cancellation, and so counted for each mailbox
+TO_PATIENT_AT_ONCE = frozenset({CONFIRMATION, RESCHEDULE, CANCELLATION})
+TO_DOCTOR_AT_ONCE = frozenset({DOCTOR_CHANGE, DOCTOR_LEFT})
 
 _REMINDER = re.compile(r"reminder_[1-9][0-9]*m")
 

@@ -13,8 +13,10 @@ class RateClass(StrEnum):
     __hash__ = str.__hash__
 
     SIGN_IN = "sign-in"
-    #: guesses of one account's password, from wherever
+    #: guesses of one account's password from one network, or from a device that it is known on
     ACCOUNT = "account"
+    #: the same from everywhere; where the account is known they are counted by network alone
+    ACCOUNT_ANYWHERE = "account-anywhere"
     REGISTER = "register"
     #: account mail asked for, by address of the client and by mailbox
     MAIL = "mail"
@@ -30,6 +32,7 @@ FAIL_CLOSED = frozenset(
     {
         RateClass.SIGN_IN,
         RateClass.ACCOUNT,
+        RateClass.ACCOUNT_ANYWHERE,
         RateClass.REGISTER,
         RateClass.MAIL,
         RateClass.MAILBOX,

@@ -66,7 +66,15 @@ class Accounts(AccountReader, Protocol):
         ...
 
     async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
-        """Note that the email address is the user's. Raises UserNotFound."""
+        """Note that the email address is the user's, which needs no proof any more.
+
+        Raises UserNotFound.
+        """
+        ...
+
+    async def expect_proof(self, user_id: UUID, since: datetime) -> None:
+        """Note that only the user claims the email address: until it is verified or replaced,
+        nothing but account mail goes there. Raises UserNotFound."""
         ...
 
     async def replace_user(self, user: User) -> None:

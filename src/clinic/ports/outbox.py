@@ -131,6 +131,11 @@ class Outbox(Protocol):
         """
         ...
 
+    async def release(self, user_id: UUID) -> int:
+        """Make due now, to be published again, the pending messages about this patient's
+        appointments that were scheduled for earlier; return how many."""
+        ...
+
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
         """Make the message a dead letter; False as in `finish`."""
         ...

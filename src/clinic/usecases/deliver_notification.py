@@ -60,6 +60,12 @@ LOG_TRIES_S = 120.0
 LOG_PAUSE_S = 0.25
 #: how long an unsubscribe link works
 UNSUBSCRIBE_FOR = timedelta(days=365)
+#: how soon a held message is looked at again, where nothing lets it go sooner
+HELD_FOR = timedelta(minutes=5)
+_HOLDING = {
+    Fit.UNPROVEN: "the email address is not verified yet",
+    Fit.TOO_MANY: "the mailbox got as many messages as it may within an hour",
+}
 
 #: pages that the links of account mail open
 _ACCOUNT_PATHS = {
@@ -82,6 +88,8 @@ class Delivered(StrEnum):
     #: finally failed, and logged as such
     FAILED = "failed"
     RETRIED = "retried"
+    #: it waits for its mailbox: the address is not verified, or had its share for now
+    HELD = "held"
     DEAD = "dead"
     #: somebody else's, gone, or not due yet
     SKIPPED = "skipped"
@@ -155,11 +163,24 @@ async def _deliver(courier: Courier, claim: Claim) -> Delivery:
             return settled
     if fit is Fit.EXPIRED:
         return await _log(courier, claim, Outcome.FAILED, error="too late to be of use")
+    if fit in _HOLDING:
+        return await _hold(courier, claim, _HOLDING[fit])
     if claim.attempts > ATTEMPTS_MAX:
         error = "tried too often; the last attempts ended without a word"
         aside = courier.outbox.set_aside(claim, error=error, ambiguous=claim.ambiguous)
         return await _ended(aside, Delivered.DEAD)
     return await _hand_over(courier, claim)
+
+
+async def _hold(courier: Courier, claim: Claim, why: str) -> Delivery:
+    """Give the message back for a while; it does not count as tried."""
+    given_back = await courier.outbox.retry_later(
+        claim, after=HELD_FOR, error=why, ambiguous=False, attempts=claim.attempts - 1
+    )
+    if not given_back:
+        return Delivery(Delivered.SKIPPED)
+    await _postpone(courier, claim.message.clinic_id, claim.message.id, HELD_FOR)
+    return Delivery(Delivered.HELD)
 
 
 async def _settle_doubt(courier: Courier, claim: Claim, fit: Fit) -> Delivery | None:

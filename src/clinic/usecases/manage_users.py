@@ -20,6 +20,7 @@ from clinic.domain.errors import (
     UserNotFound,
     UserShared,
 )
+from clinic.domain.networks import network_of
 from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
 from clinic.domain.paging import Keyset, PageRequest
 from clinic.domain.passwords import checked_password
@@ -89,7 +90,8 @@ async def register(
     Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
     """
     user = checked_user(User(new_id(), name, email, Role.PATIENT, phone), phones=phones)
-    password_hash = await hasher.hash(checked_password(password, email=user.email, name=user.name))
+    checked_password(password, email=user.email, name=user.name)
+    password_hash = await hasher.hash(password, source=network_of(ip))
     actor = Actor(user.id, Role.PATIENT, clinic_id, request_id=request_id, ip=ip)
 
     async def work(unit: UnitOfWork) -> User:
@@ -98,6 +100,7 @@ async def register(
         await unit.people.add_user(user)
         await unit.people.add_patient(clinic_id, user.id)
         await unit.accounts.set_password_hash(user.id, password_hash)
+        await unit.accounts.expect_proof(user.id, clock.now())
         if language is not None:
             await unit.messages.choose(clinic_id, user.id, Preferences(checked_language(language)))
         await unit.messages.add([_verification_mail(actor, clock, new_id)])
@@ -198,7 +201,7 @@ async def accept_invitation(
         raise InvitationInvalid()
     check_invitation(token, secret, known.password_hash, now=clock.now())
     checked_password(password, email=known.user.email, name=known.user.name)
-    password_hash = await hasher.hash(password)
+    password_hash = await hasher.hash(password, source=network_of(ip))
     actor = Actor(user_id, known.user.role, known.clinics[0], request_id=request_id, ip=ip)
 
     async def work(unit: UnitOfWork) -> User:
@@ -234,11 +237,11 @@ async def change_password(
     known = await accounts.account(actor.user_id)
     if known is None:
         raise UserNotFound()
-    await _check_password(known, current, hasher)
+    await _check_password(known, current, hasher, actor)
     if new == current:
         raise PasswordRefused("The new password is the old one.", pointer="/password")
     checked_password(new, email=known.user.email, name=known.user.name)
-    password_hash = await hasher.hash(new)
+    password_hash = await hasher.hash(new, source=network_of(actor.ip))
 
     async def work(unit: UnitOfWork) -> None:
         account = await unit.accounts.lock(actor.user_id)
@@ -339,7 +342,7 @@ async def change_own_data(
     known = await accounts.account(actor.user_id)
     proven = None
     if known is not None and current is not None and change(known.user).email != known.user.email:
-        await _check_password(known, current, hasher)
+        await _check_password(known, current, hasher, actor)
         proven = known.password_hash
 
     async def work(unit: UnitOfWork) -> Account:
@@ -363,6 +366,7 @@ async def change_own_data(
             _event(actor, "change_own_data", before.id, clock, new_id, fields=changed)
         )
         if moves:
+            await unit.accounts.expect_proof(before.id, clock.now())
             # Whoever still has a session may not be whom the address is of now.
             await unit.sessions.revoke(actor.user_id, clock.now(), keep=actor.session_id)
             await unit.messages.add([_verification_mail(actor, clock, new_id)])
@@ -465,8 +469,12 @@ async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Ac
     return account
 
 
-async def _check_password(account: Account, current: str, hasher: PasswordHasher) -> None:
-    if not (await hasher.verify(account.password_hash, current[:1024])).is_right:
+async def _check_password(
+    account: Account, current: str, hasher: PasswordHasher, actor: Actor
+) -> None:
+    source = network_of(actor.ip)
+    check = await hasher.verify(account.password_hash, current[:1024], source=source)
+    if not check.is_right:
         raise PermissionDenied("The current password is wrong.")
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from clinic.domain.account_links import reset_mail
 from clinic.domain.audit import AuditEvent, event_by
 from clinic.domain.links import LinkSigner, Purpose
+from clinic.domain.networks import network_of
 from clinic.domain.passwords import checked_password
 from clinic.domain.people import Actor, Role
 from clinic.ports.accounts import Account, AccountReader
@@ -16,6 +17,7 @@ from clinic.usecases.audit_buffer import AuditBuffer
 from clinic.usecases.open_account_link import AccountPage, check_account_link, open_account_link
 from clinic.usecases.sign_in import NOBODY_ID, Origin
 from clinic.usecases.transactions import Transactions
+from clinic.usecases.verify_email import let_mail_go
 
 _PURPOSE = Purpose.PASSWORD_RESET
 
@@ -71,7 +73,7 @@ async def reset_password(
         token, _PURPOSE, store=store, signer=signer, clock=clock
     )
     checked_password(password, email=known.user.email, name=known.user.name)
-    password_hash = await hasher.hash(password)
+    password_hash = await hasher.hash(password, source=network_of(origin.ip))
     user_id = link.subject_id
     actor = Actor(user_id, known.user.role, link.clinic_id, origin.request_id, origin.ip)
 
@@ -89,6 +91,7 @@ async def reset_password(
         )
 
     await transactions.run(work)
+    await let_mail_go(store.outbox, user_id)
     return page
 
 

@@ -14,6 +14,8 @@ from clinic.domain.errors import (
     SignInFailed,
     UserNotFound,
 )
+from clinic.domain.networks import network_of
+from clinic.domain.paging import LIMIT_MAX, PageRequest
 from clinic.domain.passwords import PASSWORD_MAX_CHARS
 from clinic.domain.people import Actor, Role, User
 from clinic.domain.permissions import Operation, permit
@@ -26,6 +28,7 @@ from clinic.domain.sessions import (
     hash_of,
 )
 from clinic.ports.accounts import Account, AccountReader
+from clinic.ports.audit import AuditLog, EventQuery
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.sessions import SessionReader
@@ -33,6 +36,8 @@ from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.audit_buffer import AuditBuffer
 from clinic.usecases.transactions import Transactions
 
+#: how long a network counts as known after a sign-in
+KNOWN_FOR = timedelta(days=90)
 #: the actor of requests by nobody known
 NOBODY_ID = UUID(int=0)
 
@@ -82,8 +87,11 @@ async def sign_in(
     """
     account = await accounts.by_email(email.strip())
     too_long = len(password) > PASSWORD_MAX_CHARS
+    source = network_of(origin.ip)
     check = await hasher.verify(
-        account.password_hash if account else None, "" if too_long else password
+        account.password_hash if account else None,
+        "" if too_long else password,
+        source=source,
     )
     usable = account is not None and account.disabled_at is None and bool(account.clinics)
     elsewhere = account is not None and clinic_id not in (None, *account.clinics)
@@ -94,7 +102,7 @@ async def sign_in(
         if len(account.clinics) > 1:
             raise ClinicNotNamed(clinics=[str(each) for each in account.clinics])
         clinic_id = account.clinics[0]
-    new_hash = await hasher.hash(password) if check.wants_rehash else None
+    new_hash = await hasher.hash(password, source=source) if check.wants_rehash else None
     made = make_session(
         account.user, clinic_id, kind=kind, clock=clock, new_id=new_id, lifetime=lifetime
     )
@@ -114,6 +122,27 @@ async def sign_in(
         return made
 
     return await transactions.run(work)
+
+
+async def is_known_network(
+    email: str, network: str, *, accounts: AccountReader, audit_log: AuditLog, clock: Clock
+) -> bool:
+    """Say whether the person with this email address has lately signed in from `network`."""
+    account = await accounts.by_email(email.strip())
+    clinics = account.clinics if account else (NOBODY_ID,)
+    user_id = account.user.id if account else NOBODY_ID
+    for clinic_id in clinics:
+        query = EventQuery(
+            clinic_id,
+            actor_id=user_id,
+            action="sign_in",
+            outcome="done",
+            at_from=clock.now() - KNOWN_FOR,
+        )
+        events = await audit_log.events(query, PageRequest(LIMIT_MAX))
+        if any(network_of(event.ip) == network for event in events):
+            return True
+    return False
 
 
 def make_session(

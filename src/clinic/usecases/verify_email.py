@@ -1,12 +1,16 @@
 """Prove that an email address is its user's: a link goes there, and its page says so."""
 
+from contextlib import suppress
+from uuid import UUID
+
 from clinic.domain.account_links import verification_mail
 from clinic.domain.audit import event_by
-from clinic.domain.errors import UserNotFound
+from clinic.domain.errors import TemporaryFailure, UserNotFound
 from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.people import Actor
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.outbox import Outbox
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.open_account_link import AccountPage, check_account_link, open_account_link
 from clinic.usecases.sign_in import Origin
@@ -69,4 +73,11 @@ async def verify_email(
         )
 
     await transactions.run(work)
+    await let_mail_go(store.outbox, user_id)
     return page
+
+
+async def let_mail_go(outbox: Outbox, user_id: UUID) -> None:
+    """Send what was held until the address was verified; what this misses goes a little later."""
+    with suppress(TemporaryFailure):
+        await outbox.release(user_id)

@@ -140,6 +140,38 @@ async def test_nobody_need_verify_to_sign_in_and_book(api, ada):
     assert booked.status_code == 201
 
 
+async def test_until_the_address_is_verified_it_gets_one_message(api, ada, deliver):
+    headers = await signed_in(api)
+    for slot in api.world.slots[:3]:
+        booked = await api.send(
+            "POST", "/appointments", {"slotId": str(slot.id)}, who=None, headers=headers
+        )
+        assert booked.status_code == 201, booked.text
+
+    before = await deliver()
+    token = before[0].links.account.rsplit("/", 1)[1]
+    verified = await api.client.post(f"/email-verifications/{token}")
+    after = await deliver()
+
+    assert [letter.message.kind for letter in before] == ["email_verification"]
+    assert verified.status_code == 200
+    assert [letter.message.kind for letter in after] == ["confirmation"] * 3
+    assert {letter.addressee.email for letter in after} == {"Ada@example.org"}
+
+
+async def test_another_address_gets_nothing_but_the_link_until_it_is_verified(api, ada, deliver):
+    headers = await signed_in(api)
+    (letter,) = await deliver()
+    await api.client.post(f"/email-verifications/{letter.links.account.rsplit('/', 1)[1]}")
+    moved = {"email": "new@example.org", "current": PASSWORD}
+    await api.send("PATCH", "/users/me", moved, who=None, headers=headers)
+
+    body = {"slotId": str(api.world.slots[0].id)}
+    await api.send("POST", "/appointments", body, who=None, headers=headers)
+
+    assert [each.message.kind for each in await deliver()] == ["email_verification"]
+
+
 async def test_a_verification_link_works_once(api, ada, deliver):
     headers = await signed_in(api)
     await api.client.post("/users/me/email-verification", headers=headers)
@@ -238,9 +270,21 @@ async def test_another_address_ends_every_other_session(api, ada):
 async def test_guesses_of_the_password_with_another_address_are_limited(api, ada):
     headers = await signed_in(api)
 
-    answers = [await change_email(api, headers, "eve@example.org", "guess") for _ in range(11)]
+    answers = [
+        await change_email(api, headers, f"eve{number}@example.org", "guess")
+        for number in range(11)
+    ]
 
     assert [answer.status_code for answer in answers] == [403] * 10 + [429]
+
+
+async def test_one_mailbox_gets_few_links_whoever_claims_its_address(api, ada, deliver):
+    headers = await signed_in(api)
+    await deliver()
+
+    answers = [await change_email(api, headers, "eve@example.org", PASSWORD) for _ in range(7)]
+
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429]
 
 
 async def test_one_may_ask_again_until_the_address_is_verified(api, ada, deliver):

@@ -180,7 +180,10 @@ async def test_staff_of_several_clinics_name_one_and_see_only_that(api):
 async def test_the_cookie_is_for_this_host_alone_and_not_for_scripts(api, ada):
     answer = await sign_in(api, cookie=True)
 
-    name, *attributes = answer.headers["set-cookie"].split("; ")
+    session, device = answer.headers.get_list("set-cookie")
+    assert device.startswith("__Host-clinic-device=")
+    assert device.endswith("; Max-Age=31536000; Path=/; Secure; HttpOnly; SameSite=Lax")
+    name, *attributes = session.split("; ")
     assert name.startswith(f"{NAME}=")
     assert len(name.partition(".")[2]) >= 43
     assert set(attributes[1:]) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}

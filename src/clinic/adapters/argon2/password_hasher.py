@@ -1,18 +1,12 @@
 """Argon2id with the library's defaults (64 MiB, three passes), a few at a time."""
 
-import asyncio
 from base64 import b64encode
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from clinic.domain.errors import TemporaryFailure
+from clinic.adapters.argon2.fair_threads import FairThreads
 from clinic.ports.password_hasher import PasswordCheck
-
-T = TypeVar("T")
 
 #: how many wait for a thread before further ones are refused: about two seconds' worth
 WAITING_MAX = 32
@@ -30,18 +24,18 @@ class Argon2PasswordHasher:
             if fast
             else PasswordHasher(type=Type.ID)
         )
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._running = 0
-        self._running_max = threads + WAITING_MAX
+        self._threads = FairThreads(threads, WAITING_MAX, name="argon2")
         self._nobodys = _hash_of_nobody(self._hasher)
 
-    async def hash(self, password: str) -> str:
-        """Return a hash. Raises TemporaryFailure when too many wait already."""
-        return await self._run(lambda: self._hasher.hash(password))
+    async def hash(self, password: str, *, source: str = "") -> str:
+        """Return a hash. Raises TemporaryFailure when too many of `source` wait already."""
+        return await self._threads.run(lambda: self._hasher.hash(password), source)
 
-    async def verify(self, password_hash: str | None, password: str) -> PasswordCheck:
+    async def verify(
+        self, password_hash: str | None, password: str, *, source: str = ""
+    ) -> PasswordCheck:
         """Say whether the password is right. Raises TemporaryFailure when too many wait already."""
-        return await self._run(lambda: self._verify(password_hash, password))
+        return await self._threads.run(lambda: self._verify(password_hash, password), source)
 
     def _verify(self, password_hash: str | None, password: str) -> PasswordCheck:
         try:
@@ -51,15 +45,6 @@ class Argon2PasswordHasher:
         if password_hash is None:
             return PasswordCheck(is_right=False)
         return PasswordCheck(True, self._hasher.check_needs_rehash(password_hash))
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._running >= self._running_max:
-            raise TemporaryFailure("Too many people are signing in; try again in a moment.")
-        self._running += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._running -= 1
 
 
 def _hash_of_nobody(hasher: PasswordHasher) -> str:

@@ -99,7 +99,11 @@ class MemoryAccounts(MemoryAccountReader):
 
     async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
         await self._locked(user_id)
-        self._change(user_id, email_verified_at=verified_at)
+        self._change(user_id, email_verified_at=verified_at, email_unproven_since=None)
+
+    async def expect_proof(self, user_id: UUID, since: datetime) -> None:
+        await self._locked(user_id)
+        self._change(user_id, email_unproven_since=since)
 
     async def replace_user(self, user: User) -> None:
         before = await self._locked(user.id)
@@ -110,7 +114,9 @@ class MemoryAccounts(MemoryAccountReader):
             self._transaction.fail(EmailInUse())
         self._tables.users.put(user.id, replace(user, role=before.role))
         if email != before.email.lower():
-            self._change(user.id, email_verified_at=None, outdates_links=True)
+            self._change(
+                user.id, email_verified_at=None, email_unproven_since=None, outdates_links=True
+            )
 
     def _change(self, user_id: UUID, *, outdates_links: bool = False, **values: Any) -> None:
         credentials = self._tables.credentials.get(user_id) or Credentials()

@@ -10,6 +10,7 @@ from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.availability import day_interval
 from clinic.domain.deliveries import (
+    SENT_PER_HOUR_MAX,
     Addressee,
     Claim,
     Look,
@@ -20,7 +21,13 @@ from clinic.domain.deliveries import (
     fitting_statuses,
 )
 from clinic.domain.errors import NotFound
-from clinic.domain.notifications import DAY_SHEET, DOCTOR_CHANGE, Message
+from clinic.domain.notifications import (
+    DAY_SHEET,
+    DOCTOR_CHANGE,
+    TO_DOCTOR_AT_ONCE,
+    TO_PATIENT_AT_ONCE,
+    Message,
+)
 from clinic.domain.paging import PageRequest
 from clinic.domain.status import Status
 from clinic.ports.job_queue import Job
@@ -173,6 +180,18 @@ class MemoryOutbox:
         self._let_go(row, error, ambiguous=ambiguous)
         return True
 
+    async def release(self, user_id: UUID) -> int:
+        now, found = self.now(), []
+        for row in self._all():
+            message = row.message
+            to_patient = message.user_id is None and self._recipient(message) == user_id
+            waits = row.state is OutboxState.PENDING and row.next_at > now
+            if to_patient and waits and message.scheduled_for <= now:
+                found.append(row)
+        for row in found:
+            row.next_at, row.published_at = now, None
+        return len(found)
+
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
         row = self._mine(claim)
         if row is None:
@@ -270,12 +289,37 @@ class MemoryOutbox:
         if message.appointment_id is not None:
             key = (message.clinic_id, message.appointment_id)
             appointment = self._tables.appointments.get(key)
-        user_id = message.user_id
-        if user_id is None and appointment is not None:
-            of_doctor = message.kind == DOCTOR_CHANGE
-            user_id = appointment.doctor_id if of_doctor else appointment.patient_id
+        user_id = self._recipient(message)
         day = self._day(message) if message.kind == DAY_SHEET else ()
-        return Look(clinic, self._addressee(message.clinic_id, user_id), appointment, day)
+        addressee = self._addressee(message.clinic_id, user_id)
+        lately = self._sent_lately(message, user_id)
+        return Look(clinic, addressee, appointment, day, lately)
+
+    def _sent_lately(self, message: Message, user_id: UUID | None) -> int:
+        """Return how many messages of this sort the person got within the last hour."""
+        for sort in (TO_PATIENT_AT_ONCE, TO_DOCTOR_AT_ONCE):
+            if message.kind in sort:
+                since = self.now() - timedelta(hours=1)
+                found = sum(
+                    record.status is Outcome.SENT
+                    and record.message.kind in sort
+                    and record.message.clinic_id == message.clinic_id
+                    and finished_at > since
+                    and self._recipient(record.message) == user_id
+                    for record, finished_at in self._log.values()
+                )
+                return min(found, SENT_PER_HOUR_MAX)
+        return 0
+
+    def _recipient(self, message: Message) -> UUID | None:
+        if message.user_id is not None or message.appointment_id is None:
+            return message.user_id
+        key = (message.clinic_id, message.appointment_id)
+        appointment = self._tables.appointments.get(key)
+        if appointment is None:
+            return None
+        of_doctor = message.kind == DOCTOR_CHANGE
+        return appointment.doctor_id if of_doctor else appointment.patient_id
 
     def _addressee(self, clinic_id: UUID, user_id: UUID | None) -> Addressee | None:
         user = self._tables.users.get(user_id) if user_id else None
@@ -293,6 +337,7 @@ class MemoryOutbox:
             credentials.password_hash,
             credentials.link_version,
             credentials.email_verified_at is not None,
+            credentials.email_unproven_since is not None,
         )
 
     def _day(self, message: Message) -> tuple[tuple[datetime, datetime], ...]:

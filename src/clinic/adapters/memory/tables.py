@@ -58,6 +58,7 @@ class Credentials:
     email_verified_at: datetime | None = None
     link_version: int = 0
     unbound_link_version: int = 0
+    email_unproven_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,8 +102,15 @@ class PostgresAccounts(PostgresAccountReader):
         await self._change(user_id, disabled_at=disabled_at, link_version=version)
 
     async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
-        """Note that the email address is the user's. Raises UserNotFound."""
-        await self._change(user_id, email_verified_at=verified_at)
+        """Note that the email address is the user's, which needs no proof any more.
+
+        Raises UserNotFound.
+        """
+        await self._change(user_id, email_verified_at=verified_at, email_unproven_since=None)
+
+    async def expect_proof(self, user_id: UUID, since: datetime) -> None:
+        """Note that only the user claims the email address. Raises UserNotFound."""
+        await self._change(user_id, email_unproven_since=since)
 
     async def replace_user(self, user: User) -> None:
         """Write name, email and phone anew. Another email address, compared without case, is not
@@ -115,6 +122,7 @@ class PostgresAccounts(PostgresAccountReader):
             email=user.email,
             phone=user.phone,
             email_verified_at=case((stays, users.c.email_verified_at)),
+            email_unproven_since=case((stays, users.c.email_unproven_since)),
             link_version=users.c.link_version + case((stays, 0), else_=1),
         )
 

@@ -32,6 +32,7 @@ from clinic.adapters.postgres.outbox_sql import (
     PREFERENCES,
     PUBLISH,
     PUBLISHED,
+    RELEASE,
     RESCUE,
     RETRY_LATER,
     REVIVE,
@@ -160,6 +161,9 @@ class PostgresOutbox:
         parameters = (*key, after, error, ambiguous, tried)
         return bool(await self._session.execute(RETRY_LATER, parameters))
 
+    async def release(self, user_id: UUID) -> int:
+        return len(await self._session.fetch(RELEASE, (user_id,)))
+
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
         message = claim.message
         parameters = (message.clinic_id, message.id, claim.token, error, ambiguous)
@@ -230,8 +234,14 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
     )
     at = 11 + WHOLE_CLINIC_WIDTH
     clinic, rest = whole_clinic_of(clinic_id, row[11:at]), row[at:]
-    look = Look(clinic, _addressee(rest[11:22]), _appointment(clinic_id, message, rest[:11]))
-    return Claim(message, token, attempts, ambiguous, interrupted, look, claimed_at=row[-1])
+    *addressee, sent_lately, claimed_at = rest[11:]
+    look = Look(
+        clinic,
+        _addressee(addressee),
+        _appointment(clinic_id, message, rest[:11]),
+        sent_lately=sent_lately,
+    )
+    return Claim(message, token, attempts, ambiguous, interrupted, look, claimed_at)
 
 
 def _appointment(clinic_id: UUID, message: Message, row: Row) -> Appointment | None:
@@ -257,13 +267,13 @@ def _appointment(clinic_id: UUID, message: Message, row: Row) -> Appointment | N
 
 
 def _addressee(row: Row) -> Addressee | None:
-    user_id, name, email, phone, disabled, password_hash, link_version, verified = row[:8]
-    language, channel, opted_out = row[8:]
+    user_id, name, email, phone, disabled, password_hash, link_version = row[:7]
+    verified, unproven, language, channel, opted_out = row[7:]
     if user_id is None or disabled:
         return None
     chosen = _preferences(language, channel, opted_out)
     return Addressee(
-        user_id, name, email, phone, chosen, password_hash, link_version, is_verified=verified
+        user_id, name, email, phone, chosen, password_hash, link_version, verified, unproven
     )
 
 

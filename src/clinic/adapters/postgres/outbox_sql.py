@@ -4,7 +4,11 @@ Each that writes returns a row for each row that it wrote. now() is the time of 
 transaction, by the database's clock.
 """
 
+from collections.abc import Iterable
+
 from clinic.adapters.postgres.rows import WHOLE_CLINIC_COLUMNS
+from clinic.domain.deliveries import SENT_PER_HOUR_MAX
+from clinic.domain.notifications import TO_DOCTOR_AT_ONCE, TO_PATIENT_AT_ONCE
 
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
 
@@ -57,6 +61,37 @@ FROM found f WHERE o.clinic_id = f.clinic_id AND o.id = f.id
 RETURNING o.clinic_id, o.id, now()
 """
 
+
+def _listed(kinds: Iterable[str]) -> str:
+    return ", ".join(f"'{kind}'" for kind in sorted(kinds))
+
+
+#: of the claimed message `o`, its appointment `a` and its addressee `u`: what Look.sent_lately is.
+#: A doctor's are few and found by time, since a doctor has many appointments.
+_LATELY = "n.status = 'SENT' AND n.finished_at > now() - interval '1 hour'"
+_SENT_LATELY = f"""CASE
+    WHEN o.kind IN ({_listed(TO_PATIENT_AT_ONCE)}) THEN (
+        SELECT count(*) FROM (
+            SELECT 1 FROM appointments m
+            JOIN notification n ON n.clinic_id = m.clinic_id AND n.appointment_id = m.id
+            WHERE m.clinic_id = $1 AND m.patient_id = a.patient_id AND {_LATELY}
+              AND n.kind IN ({_listed(TO_PATIENT_AT_ONCE)})
+              AND n.scheduled_for > now() - interval '31 days'
+            LIMIT {SENT_PER_HOUR_MAX}
+        ) sent
+    )
+    WHEN o.kind IN ({_listed(TO_DOCTOR_AT_ONCE)}) THEN (
+        SELECT count(*) FROM (
+            SELECT 1 FROM notification n
+            LEFT JOIN appointments m ON m.clinic_id = n.clinic_id AND m.id = n.appointment_id
+            WHERE n.clinic_id = $1 AND {_LATELY} AND n.kind IN ({_listed(TO_DOCTOR_AT_ONCE)})
+              AND n.scheduled_for > now() - interval '1 day'
+              AND coalesce(n.user_id, m.doctor_id) = u.id
+            LIMIT {SENT_PER_HOUR_MAX}
+        ) sent
+    )
+    ELSE 0 END"""
+
 #: $1 clinic, $2 message, $3 token, $4 lease. The look-up belongs to the same statement.
 CLAIM = f"""
 WITH old AS (
@@ -79,8 +114,9 @@ SELECT o.*,
        a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
        a.version, a.schedule_version, a.status_by, a.created_at,
        u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,
-       u.link_version, u.email_verified_at IS NOT NULL,
+       u.link_version, u.email_verified_at IS NOT NULL, u.email_unproven_since IS NOT NULL,
        coalesce(p.language, c.language), p.channel, p.opted_out,
+       {_SENT_LATELY},
        now()
 FROM o
 JOIN clinics c ON c.id = $1
@@ -155,6 +191,17 @@ UPDATE notification_outbox
 SET state = 'pending', next_at = now() + $4::interval, claim_token = NULL, lease_until = NULL,
     last_error = $5, ambiguous = ambiguous OR $6, attempts = $7
 WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+RETURNING 1
+"""
+
+#: $1 patient
+RELEASE = """
+UPDATE notification_outbox o SET next_at = now(), published_at = NULL
+FROM patients_profiles p, appointments a
+WHERE p.user_id = $1 AND a.clinic_id = p.clinic_id AND a.patient_id = p.user_id
+  AND o.clinic_id = a.clinic_id AND o.appointment_id = a.id AND o.user_id IS NULL
+  AND o.kind <> 'doctor_change'
+  AND o.state = 'pending' AND o.next_at > now() AND o.scheduled_for <= now()
 RETURNING 1
 """
 

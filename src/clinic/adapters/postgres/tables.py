@@ -163,6 +163,7 @@ users = Table(
     _instant("disabled_at", nullable=True),
     _instant("email_verified_at", nullable=True),
     _int("link_version", default=text("0")),
+    _instant("email_unproven_since", nullable=True),
     _int("unbound_link_version", default=text("0")),
     _key("users_pkey", "id"),
     _check("users_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),

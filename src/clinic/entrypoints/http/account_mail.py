@@ -9,8 +9,8 @@ from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.guesses import account_key
 from clinic.entrypoints.http.reply import Reply
-from clinic.entrypoints.http.sessions import account_key
 from clinic.entrypoints.http.wire_accounts import AcceptedOut, PasswordResetIn
 from clinic.usecases.reset_password import request_password_reset
 from clinic.usecases.sign_in import Origin

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: the prefix makes browsers refuse it from another host, over plain HTTP, or for part of the site
 NAME = "__Host-clinic"
 _REFERENCE = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9_-]{1,100})")
-_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
+ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
 
 
 def session_cookie(call: "Call") -> tuple[UUID, str]:
@@ -39,9 +39,9 @@ def cookie_values(header: bytes, name: str) -> list[str]:
 def set_cookie(clinic_id: UUID, reference: str, expires_at: datetime, now: datetime) -> bytes:
     """Return the Set-Cookie that signs a browser in."""
     age_s = max(0, int((expires_at - now).total_seconds()))
-    return f"{NAME}={clinic_id.hex}.{reference}; Max-Age={age_s}; {_ATTRIBUTES}".encode()
+    return f"{NAME}={clinic_id.hex}.{reference}; Max-Age={age_s}; {ATTRIBUTES}".encode()
 
 
 def clear_cookie() -> bytes:
     """Return the Set-Cookie that signs a browser out."""
-    return f"{NAME}=; Max-Age=0; {_ATTRIBUTES}".encode()
+    return f"{NAME}=; Max-Age=0; {ATTRIBUTES}".encode()

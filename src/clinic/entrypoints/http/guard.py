@@ -41,6 +41,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LIMIT_SETTINGS = {
     RateClass.SIGN_IN: "sign_in_limit",
     RateClass.ACCOUNT: "account_limit",
+    RateClass.ACCOUNT_ANYWHERE: "account_anywhere_limit",
     RateClass.REGISTER: "register_limit",
     RateClass.MAIL: "mail_limit",
     RateClass.MAILBOX: "mailbox_limit",

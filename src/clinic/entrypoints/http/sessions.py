@@ -1,6 +1,5 @@
 """Sessions: sign in, see where one is signed in, sign out."""
 
-import hmac
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from clinic.domain.sessions import SessionKind, csrf_token
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.cookies import clear_cookie, set_cookie
 from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.guesses import count_guess, remember_device
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.tokens import token_of
 from clinic.entrypoints.http.wire import ItemsOut
@@ -57,7 +57,7 @@ async def post_session(call: Call, body: SignInIn) -> Reply:
     services = call.services
     if body.cookie:
         call.guard.check_origin(call)
-    await call.guard.count(call, RateClass.ACCOUNT, account_key(call, body.email))
+    await count_guess(call, body.email)
     made = await sign_in(
         body.email,
         body.password,
@@ -72,7 +72,10 @@ async def post_session(call: Call, body: SignInIn) -> Reply:
         clinic_id=body.clinic,
         lifetime=timedelta(hours=services.settings.session_hours),
     )
-    return signed_in_reply(call, made)
+    reply = signed_in_reply(call, made)
+    if body.cookie:
+        reply.headers.append((b"set-cookie", remember_device(call, body.email)))
+    return reply
 
 
 def signed_in_reply(call: Call, made: NewSession) -> Reply:
@@ -185,13 +188,6 @@ async def _sign_out(
         session_id=session_id,
         everywhere=everywhere,
     )
-
-
-def account_key(call: Call, email: str) -> str:
-    """Return what requests about an address are counted under."""
-    # Not the address itself: the store of counters holds no personal data.
-    message = b"account\n" + email.strip().lower().encode(errors="replace")
-    return hmac.digest(call.services.settings.secret.encode(), message, "sha256").hex()[:32]
 
 
 ENDPOINTS = (

@@ -33,6 +33,7 @@ from clinic.entrypoints.http.access_log import report, report_outage
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.exports import export_pieces
+from clinic.entrypoints.http.guesses import account_key
 from clinic.entrypoints.http.languages import asked_language
 from clinic.entrypoints.http.paging import Limit
 from clinic.entrypoints.http.reply import Reply, Streamed
@@ -228,6 +229,9 @@ async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
     changes = changes_in(body, ("name", "email", "phone"))
     if body.remove_phone:
         changes["phone"] = None
+    if "email" in changes:
+        # A message goes there, whoever has it.
+        await call.guard.count(call, RateClass.MAILBOX, account_key(call, changes["email"]))
     account = await change_own_data(
         lambda user: replace(user, **changes),
         current=current,

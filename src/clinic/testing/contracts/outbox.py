@@ -15,7 +15,14 @@ from clinic.domain.appointments import Appointment
 from clinic.domain.contact import Contact
 from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
 from clinic.domain.errors import NotFound
-from clinic.domain.notifications import CONFIRMATION, DAY_SHEET, Message, day_sheets
+from clinic.domain.notifications import (
+    CONFIRMATION,
+    DAY_SHEET,
+    DOCTOR_CHANGE,
+    DOCTOR_LEFT,
+    Message,
+    day_sheets,
+)
 from clinic.domain.paging import Keyset, PageRequest
 from clinic.domain.people import Scope
 from clinic.domain.status import Status
@@ -57,17 +64,23 @@ async def seed_message(
     due: timedelta = -AGO,
     written: timedelta = timedelta(0),
     place: int = 0,
+    slot: int | None = None,
     world: World | None = None,
+    kind: str = CONFIRMATION,
 ) -> Sent:
-    """Book a slot with a confirmation due `due` from now, by a clock that is `written` fast."""
+    """Book a slot for the patient at `place` with a message due `due` from now, by a clock that is
+    `written` fast."""
     world = world or await seed_world(store)
-    booking = a_booking(world.clinic, world.slots[place], world.patients[place])
+    booking = a_booking(
+        world.clinic, world.slots[place if slot is None else slot], world.patients[place]
+    )
     now = datetime.now(UTC)
     message = replace(
         booking.messages[0],
         scheduled_for=now + due,
         expires_at=now + due + timedelta(days=1),
         created_at=now + written,
+        kind=kind,
     )
     await store.desk.take(replace(booking, messages=(message,)))
     return Sent(world, booking.appointment, message)
@@ -291,6 +304,112 @@ class OutboxContract(Contract, contract=True):
 
         assert (second.interrupted, second.ambiguous) == (True, True)
         assert (third.interrupted, third.ambiguous) == (False, True)
+
+    # --- the mailbox
+
+    async def test_claim_tells_whether_the_address_awaits_proof(self, store: Store) -> None:
+        sent = await seed_message(store)
+        user_id = sent.appointment.patient_id
+
+        async def awaits_proof() -> bool:
+            claim = await claimed(store, sent)
+            await store.outbox.retry_later(claim, after=-AGO, error="x", ambiguous=False)
+            assert claim.look.addressee is not None
+            return claim.look.addressee.awaits_proof
+
+        assert not await awaits_proof()
+        async with store.begin() as unit:
+            await unit.accounts.expect_proof(user_id, datetime.now(UTC))
+            await unit.commit()
+        assert await awaits_proof()
+        async with store.begin() as unit:
+            await unit.accounts.set_email_verified_at(user_id, datetime.now(UTC))
+            await unit.commit()
+        assert not await awaits_proof()
+
+    async def test_another_address_awaits_no_proof_by_itself(self, store: Store) -> None:
+        sent = await seed_message(store)
+        user = await store.people.user(sent.appointment.patient_id)
+        assert user is not None
+        async with store.begin() as unit:
+            await unit.accounts.expect_proof(user.id, datetime.now(UTC))
+            await unit.accounts.replace_user(replace(user, email=f"new.{user.email}"))
+            await unit.commit()
+
+        claim = await claimed(store, sent)
+
+        assert claim.look.addressee is not None
+        assert not claim.look.addressee.awaits_proof
+
+    async def test_claim_counts_what_was_sent_to_the_mailbox_lately(self, store: Store) -> None:
+        world = await seed_world(store)
+        sent = [await seed_message(store, world=world, place=0)]
+        sent += [await seed_message(store, world=world, slot=slot, place=0) for slot in (3, 4)]
+        others = await seed_message(store, world=world, place=1)
+
+        counts = []
+        for each, outcome in zip(sent, (Outcome.SENT, Outcome.FAILED, Outcome.SENT), strict=True):
+            claim = await claimed(store, each)
+            counts.append(claim.look.sent_lately)
+            await store.outbox.finish(claim, a_record(claim, outcome))
+        cancellation = a_status_change(world.clinic, sent[0].appointment, Status.CANCELLED)
+        await seed_change(store, cancellation)
+        off = Sent(world, cancellation.after, cancellation.messages[0])
+        store_now = datetime.now(UTC)
+        assert off.message.scheduled_for <= store_now
+
+        assert counts == [0, 1, 1]
+        assert (await claimed(store, off)).look.sent_lately == 2
+        assert (await claimed(store, others)).look.sent_lately == 0
+
+    async def test_claim_counts_what_was_sent_to_the_doctor_lately(self, store: Store) -> None:
+        world = await seed_world(store)
+        first = await seed_message(store, world=world, place=0, kind=DOCTOR_CHANGE)
+        second = await seed_message(store, world=world, place=1, kind=DOCTOR_CHANGE)
+        left, elsewhere = [
+            replace(
+                first.message,
+                id=new_id(),
+                kind=DOCTOR_LEFT,
+                user_id=doctor.id,
+                version=first.message.version + 1,
+            )
+            for doctor in (world.doctor, world.colleague)
+        ]
+        async with store.begin() as unit:
+            await unit.messages.add([left])
+            await unit.messages.add([replace(elsewhere, appointment_id=second.appointment.id)])
+            await unit.commit()
+        told = [first, second, *(replace(first, message=each) for each in (left, elsewhere))]
+
+        counts = []
+        for each in told:
+            claim = await claimed(store, each)
+            counts.append(claim.look.sent_lately)
+            await store.outbox.finish(claim, a_record(claim))
+
+        assert counts == [0, 1, 2, 0]
+
+    async def test_release_makes_due_what_waits_for_this_patient(self, store: Store) -> None:
+        world = await seed_world(store)
+        held, others = [await seed_message(store, world=world, place=place) for place in (0, 1)]
+        ahead = await seed_message(store, world=world, slot=3, place=0, due=timedelta(hours=1))
+        await publish(store)
+        for each in (held, others):
+            claim = await claimed(store, each)
+            await store.outbox.retry_later(
+                claim, after=timedelta(hours=1), error="held", ambiguous=False, attempts=0
+            )
+
+        released = await store.outbox.release(held.appointment.patient_id)
+        again = await publish(store)
+
+        assert released == 1
+        assert [(job.clinic_id, job.message_id) for job in again] == [held.key]
+        assert (await claimed(store, held)).attempts == 1
+        for each in (others, ahead):
+            waits = await store.outbox.claim(*each.key, token=uuid4(), lease=LEASE)
+            assert isinstance(waits, timedelta)
 
     # --- the last look
 
