@@ -13,6 +13,7 @@ from icalendar import Calendar
 
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.memory.notifier import MemoryNotifier
+from clinic.adapters.memory.tables import Credentials
 from clinic.bootstrap import build_worker
 from clinic.domain.contact import Contact
 from clinic.domain.deliveries import Preferences
@@ -537,6 +538,20 @@ async def test_links_of_the_release_before_hold_until_account_or_address_change(
         await set_disabled(api, False)
 
     assert opened == [200] * 4
+    await assert_dead(api, paths, booked)
+
+
+async def test_links_of_the_release_before_are_dead_where_it_disabled_the_account(api) -> None:
+    await set_contact(api)
+    booked = await api.book()
+    paths = mailed_by_the_release_before(api, booked)
+    credentials = api.services.store._database.tables.credentials
+    before_the_migration = Credentials(
+        disabled_at=api.clock.now(), link_version=1, unbound_link_version=1
+    )
+
+    credentials.put(api.world.patients[0].id, before_the_migration)
+
     await assert_dead(api, paths, booked)
 
 

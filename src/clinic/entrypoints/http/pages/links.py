@@ -214,5 +214,6 @@ async def _refused(call: Call, token: str, error: ClinicError) -> Reply:
         " · ".join(words["failed"] for words in WORDS.values()),
         *(words["invalid"] for words in WORDS.values()),
         calls=True,
+        call_label=" · ".join(words["call_button"] for words in WORDS.values()),
     )
     return page_reply(status, "link.html", facts)

@@ -50,6 +50,7 @@ def facts_of(
         "choices": [],
         # show the phone number as something to press
         "calls": False,
+        "call_label": words_in(language)["call_button"],
         # a link to the front end
         "home": "",
         "home_label": "",
@@ -61,7 +62,6 @@ def facts_of(
         "clinic": clinic.name if clinic else "",
         "address": (contact.address or "").splitlines(),
         "phone": contact.phone,
-        "call_label": words_in(language)["call_button"],
         "title": title,
         "lines": lines,
         **more,

@@ -114,7 +114,7 @@ WORDS = {
         "late_line": "Der Termin ist schon zu nah. Bitte rufen Sie an.",
         "over": "Dieser Termin lässt sich nicht mehr ändern",
         "over_line": "Wenn etwas nicht stimmt, rufen Sie bitte an.",
-        "call_button": "Anrufen:",
+        "call_button": "Anrufen",
         "book": "Einen anderen Termin buchen",
         "password_refused": "Bitte wählen Sie ein anderes Passwort: 8 bis 128 Zeichen, nicht leicht"
         " zu erraten und nicht das alte.",
