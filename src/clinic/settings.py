@@ -44,6 +44,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pool_size: Annotated[int, Meta(ge=1, le=64)] = 4
     #: the largest request body
     body_max_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = 64 * 1024
+    #: the largest request line and headers together
+    head_max_bytes: Annotated[int, Meta(ge=4096, le=1024 * 1024)] = 32 * 1024
+    #: how long request line and headers may take to arrive
+    head_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 10.0
+    #: how long a connection without a request is kept
+    idle_timeout_s: Annotated[int, Meta(ge=1, le=3600)] = 5
+    #: connections that a process has at a time
+    connections_max: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+    #: of them, from one address that is no trusted proxy; 0 is any number
+    connections_per_address: Annotated[int, Meta(ge=0, le=100_000)] = 500
     #: how long one request may take
     request_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 15.0
     #: how long running requests are given after SIGTERM

@@ -87,7 +87,10 @@ class Server:
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def start(self) -> None:
-        names = ("database_url", "broker_url", "secret", "host", "port", "pool_size", "drain_s")
+        names = (
+            *("database_url", "broker_url", "secret", "host", "port", "pool_size", "drain_s"),
+            *("request_timeout_s", "connections_per_address"),
+        )
         own = {f"{PREFIX}{name.upper()}": str(getattr(self.settings, name)) for name in names}
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         with self.log.open("ab") as log:

@@ -2,11 +2,15 @@
 
 import asyncio
 import math
+import resource
+from typing import Any, cast
 
 from clinic import bootstrap
 from clinic.entrypoints.cli.session import connected
 from clinic.settings import Settings, check_production, settings_from_environment
 
+#: what is open besides the connections of clients: the database's, Valkey's, those told to go
+FILES_BESIDES = 512
 APPLICATION = "clinic.entrypoints.http.asgi:make_app"
 
 
@@ -40,8 +44,10 @@ def listen(
     """Run uvicorn until it is stopped. The workers read the settings for themselves."""
     import uvicorn
 
-    from clinic.entrypoints.http.whole_responses import WholeResponses
+    from clinic.entrypoints.http.bounded_requests import Protocols
+    from clinic.entrypoints.http.connections import Limits
 
+    allow_files(settings.connections_max)
     uvicorn.run(
         APPLICATION,
         factory=True,
@@ -49,7 +55,7 @@ def listen(
         port=settings.port if port is None else port,
         workers=workers or settings.workers,
         loop="uvloop",
-        http=WholeResponses,
+        http=cast(Any, Protocols(Limits.of(settings))),
         ws="none",
         lifespan="on",
         log_level=settings.log_level,
@@ -57,10 +63,20 @@ def listen(
         server_header=False,
         # The application reads X-Forwarded-For by itself, and believes nothing that is no address.
         proxy_headers=False,
+        timeout_keep_alive=settings.idle_timeout_s,
         # Whole seconds are all that uvicorn takes.
         timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
     )
     return None
+
+
+def allow_files(connections_max: int) -> None:
+    """Let this process, and those that it starts, have as many files open as connections need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections_max + FILES_BESIDES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _check_ready(settings: Settings) -> None:

@@ -47,7 +47,7 @@ class Authenticator:
         return address
 
     def _trusts(self, address: str) -> bool:
-        return _within(address, self._proxies)
+        return is_within(address, self._proxies)
 
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -71,5 +71,6 @@ def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
 
 
 @lru_cache(maxsize=1024)
-def _within(address: str, networks: Networks) -> bool:
+def is_within(address: str, networks: Networks) -> bool:
+    """Say whether an address, in its one spelling, is in one of the networks."""
     return any(ip_address(address) in network for network in networks)

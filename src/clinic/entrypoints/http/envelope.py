@@ -21,7 +21,7 @@ from clinic.entrypoints.http.strays import stray_reply
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _NO_STORE = (b"cache-control", b"no-store")
 #: added to every response that does not say otherwise
-_DEFAULTS: Headers = [
+DEFAULTS: Headers = [
     _NO_STORE,
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
@@ -31,7 +31,7 @@ _DEFAULTS: Headers = [
 ]
 #: what browsers heed in pages alone, on top
 _DEFAULTS_OF_PAGES: Headers = [
-    *_DEFAULTS,
+    *DEFAULTS,
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
@@ -137,7 +137,7 @@ def _joined(pairs: Headers) -> tuple[dict[bytes, bytes], BadRequest | None]:
 def _dressed(there: Headers, status: int, call: Call, request_id: bytes) -> Headers:
     """Return a response's headers with the default ones that are not there, and the request's."""
     names = dict(there)
-    defaults = _DEFAULTS
+    defaults = DEFAULTS
     if status == 304:
         defaults = _DEFAULTS_OF_304
     elif names.get(b"content-type", b"").startswith(b"text/html"):

@@ -10,6 +10,7 @@ _UNSURE = (
 _LOOK = "Check the id; what belongs to somebody else or to another clinic looks the same."
 
 MEND: dict[str, str] = {
+    "address_too_long": "Send an address (path and query) of at most 8 KiB.",
     "already_exists": "Read what is there; change that instead.",
     "appointment_not_found": _LOOK,
     "audit_unavailable": _AGAIN,
@@ -29,6 +30,9 @@ MEND: dict[str, str] = {
     "end_before_start": "Give an end after the start.",
     "exception_not_found": _LOOK,
     "forged_request": "Send it from the clinic's own page, with its CSRF token.",
+    "headers_too_large": "Send at most 100 headers, and no more bytes of them than the server's"
+    " `CLINIC_HEAD_MAX_BYTES`; delete cookies that are not needed.",
+    "headers_too_slow": "Send request line and headers in one go, within `CLINIC_HEAD_TIMEOUT_S`.",
     "idempotency_conflict": "Wait a second and send it again with the same key.",
     "idempotency_key_malformed": "Send one key of 20 to 255 printable ASCII characters, such as a"
     " UUID, with or without double quotes.",
@@ -77,6 +81,8 @@ MEND: dict[str, str] = {
     "temporary_failure": _AGAIN,
     "timeout": _UNSURE,
     "too_early": "Send it when the time has come; `when` says when that is.",
+    "too_many_connections": "Nothing was changed. Keep connections and use them again, open fewer"
+    " at a time, and try again after `Retry-After`.",
     "too_many_rows": "Ask for one doctor or one day.",
     "transaction_aborted": _AGAIN,
     "transition_not_allowed": "Choose a status that `allowed` names.",
@@ -103,6 +109,8 @@ is `/problems/<code>`, where the server says the same as this page; its `title` 
 `detail` tells what happened this time, and `requestId` is the response's `X-Request-Id`. Input that
 is not valid also has `errors`, each with a `detail` and either a JSON `pointer` into the body or
 the name of a `parameter` (or header). Further members are facts named in the last column.
+What a connection is refused with before there is a request (408, 414, 431, 503
+`too_many_connections`, and 400 for what is not HTTP) has no `instance` and no `requestId`.
 
 This page is written by `python -m clinic.entrypoints.http.write_docs docs`; a test compares them.
 

@@ -90,6 +90,30 @@ class RequestTimeout(TemporaryFailure):
     code = "timeout"
 
 
+class AddressTooLong(ClinicError):
+    """The address of the request is too long."""
+
+    code = "address_too_long"
+
+
+class HeadersTooLarge(ClinicError):
+    """The headers of the request are too large or too many."""
+
+    code = "headers_too_large"
+
+
+class HeadersTooSlow(ClinicError):
+    """The headers of the request took too long to arrive."""
+
+    code = "headers_too_slow"
+
+
+class TooManyConnections(TemporaryFailure):
+    """There are too many connections; nothing was changed, send it again."""
+
+    code = "too_many_connections"
+
+
 class InternalError(ClinicError):
     """Something went wrong on our side."""
 
@@ -104,14 +128,17 @@ STATUS_OF: Mapping[type[ClinicError], int] = {
     NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
+    HeadersTooSlow: 408,
     Conflict: 409,
     VersionMismatch: 412,
     BodyTooLarge: 413,
+    AddressTooLong: 414,
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
     PolicyRefused: 422,
     VersionMissing: 428,
     QuotaExceeded: 429,
+    HeadersTooLarge: 431,
     ClinicError: 500,
     TemporaryFailure: 503,
 }
@@ -194,10 +221,11 @@ def problem_answer(error: ClinicError, *, instance: str, request_id: str) -> Ans
 def problem_reply(error: ClinicError, *, instance: str, request_id: str) -> Reply:
     """Return the problem as a response, with the headers that belong to it."""
     body = problem_body(error, instance=instance, request_id=request_id)
-    return Reply(status_of(type(error)), body, _headers(error), PROBLEM_TYPE)
+    return Reply(status_of(type(error)), body, problem_headers(error), PROBLEM_TYPE)
 
 
-def _headers(error: ClinicError) -> Headers:
+def problem_headers(error: ClinicError) -> Headers:
+    """Return the headers that belong to a problem of this kind."""
     if isinstance(error, NotSignedIn):
         return [(b"www-authenticate", b'Bearer realm="clinic"')]
     if isinstance(error, TemporaryFailure | IdempotencyConflict):

@@ -1,6 +1,7 @@
 """Responses that leave in one piece: uvicorn writes head and body apart, in two system calls."""
 
 import asyncio
+from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -8,8 +9,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 class _Joining(asyncio.Transport):
     """A transport that keeps what is written for what follows it, or for the loop's next turn."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, on_closing: Callable[[], None]) -> None:
         super().__init__()
+        self._on_closing = on_closing
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._kept = b""
@@ -29,8 +31,17 @@ class _Joining(asyncio.Transport):
             self._loop.call_soon(self._send)
 
     def close(self) -> None:
+        self._on_closing()
         self._send()
         self._transport.close()
+
+    def abort(self) -> None:
+        self._kept = b""
+        self._transport.abort()
+
+    def write_eof(self) -> None:
+        self._send()
+        self._transport.write_eof()
 
     def _send(self) -> None:
         kept, self._kept = self._kept, b""
@@ -43,4 +54,7 @@ class WholeResponses(HttpToolsProtocol):
     """uvicorn's own protocol over such a transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_Joining(transport))
+        super().connection_made(_Joining(transport, self.on_closing))
+
+    def on_closing(self) -> None:
+        """Called when the connection is closed from here; what was written may still be unsent."""
