@@ -127,7 +127,7 @@ clinics = Table(
     _int("hold_min"),
     Column("reminder_leads_min", ARRAY(Integer()), nullable=False),
     _made_at(),
-    Column("max_open_appointments", Integer(), nullable=False, server_default=text("10")),
+    _int("max_open_appointments", default=text("10")),
     _text("address", nullable=True),
     _text("phone", nullable=True),
     Column("language", Text(), nullable=False, server_default=text("'en'")),
