@@ -7,19 +7,34 @@ import threading
 import time
 
 import pytest
-from msgspec.structs import replace
+from tests.integration.conftest import SECRET, Server
+
+from clinic.settings import Settings
 
 #: a request that waited for the flood would take longer by far
 QUICK_S = 0.75
 FLOOD_BYTES = 60_000_000
 
 
-@pytest.fixture
-def bounded(server):
-    server.stop()
-    server.settings = replace(server.settings, request_timeout_s=0.5, connections_per_address=20)
-    server.start()
-    return server
+@pytest.fixture(scope="module")
+def bounded(module_postgres_urls, tmp_path_factory):
+    """A server with short patience, for all tests here: they leave nothing behind."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    settings = Settings(
+        database_url=module_postgres_urls.app_url,
+        secret=SECRET,
+        port=port,
+        request_timeout_s=0.5,
+        connections_per_address=20,
+    )
+    server = Server(settings, tmp_path_factory.mktemp("bounds") / "serve.log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def connect(server) -> socket.socket:
