@@ -6,12 +6,13 @@ from clinic.domain.rate_limits import Limit, Verdict
 
 
 class RateLimiter(Protocol):
-    async def hit(self, limit: Limit, key: str) -> Verdict:
-        """Count one request of `key` and say whether it is within `limit`.
+    async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
+        """Count a request of `key`, that many `times`, and say whether it is within `limit`.
 
         Counting and deciding are one step: however many ask at once, no more than `quota` in any
-        `window_s` seconds are allowed. A refused request does not count. Limits of different names
-        count apart. Raises TemporaryFailure when nothing can be counted.
+        `window_s` seconds are allowed. A request that counts several times is allowed whole or not
+        at all. A refused request does not count, and `reset_s` is when it would be allowed. Limits
+        of different names count apart. Raises TemporaryFailure when nothing can be counted.
         """
         ...
 

@@ -123,6 +123,37 @@ async def test_fragments_that_double_are_measured_once_each(gql: Gql) -> None:
     assert "1,099,511,627,776" in answer.json()["errors"][0]["message"]
 
 
+PAGES = [f"a{n}:appointments(first:100){{{RECORD}}}" for n in range(10)]
+ALL = " ".join(PAGES)
+SKIPPED = "slots(first:-1)@skip(if:true){edges{node{id doctor{id name}}}}"
+COSTLY = {
+    "pages": f"{{{ALL}}}",
+    "skip": "{" + " ".join(page.replace("){", ")@skip(if:true){", 1) for page in PAGES) + "}",
+    "include": "{"
+    + " ".join(page.replace("){", ")@include(if:false){", 1) for page in PAGES)
+    + "}",
+    "a variable": f"query($no:Boolean=false){{...@include(if:$no){{{ALL}}} me{{id}}}}",
+    "a fragment": f"query($yes:Boolean!){{...f @skip(if:$yes)}} fragment f on Query{{{ALL}}}",
+    "one fragment often": "{...f ...f ...f ...f} fragment f on Query{" + " ".join(PAGES[:3]) + "}",
+    "a default": f"query($n:Int=1){{{ALL.replace('100', '$n')}}}",
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+async def test_cost_is_what_the_document_could_ask_for(gql: Gql, name: str) -> None:
+    answer = await gql.ask(COSTLY[name], yes=True)
+
+    assert answer.status_code == 422, answer.text
+    assert [each["extensions"]["code"] for each in answer.json()["errors"]] == ["too_costly"]
+
+
+async def test_nothing_costs_less_than_nothing(gql: Gql) -> None:
+    answer = await gql.ask(f"{{{ALL} {SKIPPED}}}")
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["extensions"]["code"] == "invalid_document"
+
+
 async def test_wrong_documents_are_not_kept(gql: Gql) -> None:
     documents = Documents(introspection=False)
     for number in range(CACHED_MAX + 10):

@@ -1,5 +1,6 @@
 """What is answered, to whom, and that REST says the same."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -290,10 +291,37 @@ async def test_pages_follow_each_other(gql: Gql, field: str, total: int) -> None
 
 @pytest.mark.parametrize("first", [0, -1, 101, 2**31 - 1])
 @pytest.mark.parametrize("field", ["slots", "doctors", "appointments"])
-async def test_first_beyond_one_to_a_hundred_is_an_error(gql: Gql, field: str, first: int) -> None:
-    query = f"query($n:Int){{{field}(first:$n){{edges{{cursor}}}}}}"
+async def test_first_beyond_one_to_a_hundred_is_refused(gql: Gql, field: str, first: int) -> None:
+    selection = f"{field}(first:%s){{edges{{cursor}}}}"
+    conditions = f"$n:Int={first} $skip:Boolean=true"
+    asked = [
+        await gql.ask(f"query($n:Int){{{selection % '$n'}}}", n=first),
+        await gql.ask(f"query($n:Int={first}){{{selection % '$n'}}}"),
+        await gql.ask(f"query($n:Int!){{...f}} fragment f on Query{{{selection % '$n'}}}", n=first),
+        await gql.ask(f"{{{selection % first}}}"),
+        await gql.ask(f"{{...f}} fragment f on Query{{{selection % first}}}"),
+        # Also where nothing would be read.
+        await gql.ask(f"{{a:{selection % first} b:{selection % 1} {selection % 2} }}"),
+        await gql.ask(f"{{doctors{{edges{{cursor}}}} ...@skip(if:true){{a:{selection % first}}}}}"),
+        await gql.ask(f"query({conditions}){{...@skip(if:$skip){{{selection % '$n'}}} me{{id}}}}"),
+    ]
 
-    assert await gql.errors(query, n=first) == [("invalid_input", [field])]
+    codes = ["invalid_variables"] * 3 + ["invalid_document"] * 4 + ["invalid_variables"]
+    for answer, code in zip(asked, codes, strict=True):
+        [error] = answer.json()["errors"]
+        assert answer.status_code == 422
+        assert error["extensions"]["code"] == code
+        assert error["message"].endswith("first is from 1 to 100.")
+    assert "data" not in asked[0].json()
+
+
+@pytest.mark.parametrize("first", ["null", "1", "100"])
+async def test_first_may_be_left_out_null_or_within_its_bounds(gql: Gql, first: str) -> None:
+    query = "query($n:Int){slots(first:$n){edges{cursor}}}"
+
+    assert await gql.data(query, n=json.loads(first)) == await gql.data(
+        f"{{slots(first:{first}){{edges{{cursor}}}}}}"
+    )
 
 
 @pytest.mark.parametrize("field", ["slots", "doctors", "appointments"])

@@ -645,7 +645,7 @@ class TestLimits:
 
     async def test_without_the_counter_no_account_mail_is_sent(self, api, ada, deliver):
         class Dead:
-            async def hit(self, limit, key):
+            async def hit(self, limit, key, times=1):
                 raise TemporaryFailure
 
             async def close(self):

@@ -33,7 +33,7 @@ def settings() -> Settings:
 
 
 class DeadCounter:
-    async def hit(self, limit, key):
+    async def hit(self, limit, key, times=1):
         raise TemporaryFailure
 
     async def close(self):

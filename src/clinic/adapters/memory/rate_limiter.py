@@ -16,21 +16,23 @@ class MemoryRateLimiter:
         self._now_s = now_s
         self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
-    async def hit(self, limit: Limit, key: str) -> Verdict:
-        """Count one request of `key` and say whether it is within `limit`."""
+    async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
+        """Count a request of `key`, that many times or not at all."""
         now_s = self._now_s()
         hits = self._hits.setdefault((limit.name, key), deque())
         self._hits.move_to_end((limit.name, key))
         while hits and now_s - hits[0] >= limit.window_s:
             hits.popleft()
-        allowed = len(hits) < limit.quota
+        allowed = len(hits) + times <= limit.quota
+        # The one that must be given back first, or before the request is allowed.
+        before = 0 if allowed else min(len(hits) + times - limit.quota, len(hits)) - 1
         if allowed:
-            hits.append(now_s)
+            hits.extend([now_s] * times)
         # The key that was not used for longest has the least to lose.
         if len(self._hits) > KEYS_MAX:
             self._hits.popitem(last=False)
         # The age first: a float may round a later instant up, beyond the window.
-        reset_s = limit.window_s - (now_s - hits[0]) if hits else float(limit.window_s)
+        reset_s = limit.window_s - (now_s - hits[before]) if hits else float(limit.window_s)
         return Verdict(limit, allowed, limit.quota - len(hits), reset_s)
 
     async def close(self) -> None:

@@ -16,12 +16,13 @@ PAUSE_S = 1.0
 # A list of the instants that were allowed: exact, where token buckets and GCRA let up to twice the
 # quota through in one window. The store's clock is the only clock, so servers need not agree.
 #
-# KEYS[1] the list; ARGV quota, window in milliseconds
-# returns allowed, remaining, milliseconds until a request is given back
+# KEYS[1] the list; ARGV quota, window in milliseconds, how many times to count
+# returns allowed, remaining, milliseconds until a request is given back, or until this one would be
+# allowed
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local quota, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local quota, window, times = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local first = tonumber(redis.call('LINDEX', KEYS[1], 0) or nil)
 while first and first <= now - window do
   redis.call('LPOP', KEYS[1])
@@ -29,11 +30,16 @@ while first and first <= now - window do
 end
 local count = redis.call('LLEN', KEYS[1])
 local allowed = 0
-if count < quota then
-  redis.call('RPUSH', KEYS[1], now)
+if count + times <= quota then
+  for _ = 1, times do
+    redis.call('RPUSH', KEYS[1], now)
+  end
   redis.call('PEXPIRE', KEYS[1], window)
-  count = count + 1
+  count = count + times
   allowed = 1
+elseif times > 1 and count > 0 then
+  local before = math.min(count + times - quota, count) - 1
+  first = tonumber(redis.call('LINDEX', KEYS[1], before))
 end
 return {allowed, quota - count, (first or now) + window - now}
 """
@@ -47,11 +53,14 @@ class RedisRateLimiter:
         self._line = Line(url, timeout_s=TIMEOUT_S)
         self._down_until_s = 0.0
 
-    async def hit(self, limit: Limit, key: str) -> Verdict:
-        """Count one request of `key`. Raises TemporaryFailure when the store is gone."""
+    async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
+        """Count a request of `key`, that many times or not at all.
+
+        Raises TemporaryFailure when the store is gone.
+        """
         if time.monotonic() < self._down_until_s:
             raise TemporaryFailure()
-        counting = (1, f"clinic:rate:{limit.name}:{key}", limit.quota, limit.window_s * 1000)
+        counting = (1, f"clinic:rate:{limit.name}:{key}", limit.quota, limit.window_s * 1000, times)
         try:
             try:
                 counted = await self._line.ask("EVALSHA", _SCRIPT_SHA, *counting)

@@ -115,11 +115,14 @@ class Guard:
         call.clinics[clinic.id] = clinic
         return clinic
 
-    async def count(self, call: "Call", kind: RateClass, key: str) -> None:
-        """Count the request under `key`. Raises QuotaExceeded, TemporaryFailure."""
+    async def count(self, call: "Call", kind: RateClass, key: str, times: int = 1) -> None:
+        """Count the request under `key`, so many times or not at all.
+
+        Raises QuotaExceeded, TemporaryFailure.
+        """
         limit, policy = self._limits[kind]
         try:
-            verdict = await self._services.limiter.hit(limit, key)
+            verdict = await self._services.limiter.hit(limit, key, times)
         except TemporaryFailure:
             if kind in FAIL_CLOSED:
                 raise
@@ -128,6 +131,10 @@ class Guard:
         if not verdict.allowed:
             facts: dict[str, Any] = {"violated-policies": [verdict.limit.name]}
             raise QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
+
+    async def count_changes(self, call: "Call", number: int) -> None:
+        """Count that many changes by the actor, all or none. Raises QuotaExceeded."""
+        await self.count(call, RateClass.WRITE, call.actor.user_id.hex, number)
 
     async def count_stray(self, call: "Call") -> None:
         """Count a request that no endpoint takes, by its address: who sent it is not looked up.

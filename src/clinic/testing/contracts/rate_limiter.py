@@ -41,6 +41,34 @@ class RateLimiterContract(Contract, contract=True):
         assert [one.allowed for one in first] == [True, True, False]
         assert (await limiter.hit(short, "ada")).allowed
 
+    async def test_a_hit_counts_several_times_or_not_at_all(self, limiter: RateLimiter) -> None:
+        verdicts = [await limiter.hit(LIMIT, "ada", times) for times in (3, 3, 2, 1)]
+
+        assert [(one.allowed, one.remaining) for one in verdicts] == [
+            (True, 2),
+            (False, 2),
+            (True, 0),
+            (False, 0),
+        ]
+
+    async def test_more_than_the_quota_at_once_is_never_allowed(self, limiter: RateLimiter) -> None:
+        refused = await limiter.hit(LIMIT, "ada", 6)
+
+        assert (refused.allowed, refused.remaining) == (False, 5)
+        assert (await limiter.hit(LIMIT, "ada", 5)).allowed
+        assert 0 < (await limiter.hit(LIMIT, "ada", 6)).reset_s <= 60
+
+    async def test_a_refused_hit_says_when_it_would_be_allowed(self, limiter: RateLimiter) -> None:
+        short = Limit("short", 3, 1)
+        await limiter.hit(short, "ada")
+        await asyncio.sleep(0.4)
+        await limiter.hit(short, "ada", 2)
+
+        one, two = [await limiter.hit(short, "ada", times) for times in (1, 2)]
+
+        assert (one.allowed, two.allowed) == (False, False)
+        assert one.reset_s + 0.3 < two.reset_s <= 1
+
     async def test_refused_hits_do_not_count(self, limiter: RateLimiter) -> None:
         short = Limit("short", 1, 1)
         await limiter.hit(short, "ada")

@@ -8,7 +8,7 @@ import graphql as g
 
 from clinic.domain.text import words_told
 from clinic.entrypoints.http.graphql.compiled import NotPlain, Plan
-from clinic.entrypoints.http.graphql.limits import TOKENS_MAX, Limit, check_limits
+from clinic.entrypoints.http.graphql.limits import TOKENS_MAX, Asks, Limit, check_limits
 from clinic.entrypoints.http.graphql.schema import CORE, attribute_of
 
 CACHED_MAX = 64
@@ -31,6 +31,7 @@ class Refusal(Exception):
 class Prepared:
     document: g.DocumentNode
     operation: g.OperationDefinitionNode
+    asks: Asks
     #: None: for Strawberry
     plan: Plan | None
 
@@ -56,14 +57,14 @@ class Documents:
         if operation is None or CORE.get_root_type(operation.operation) is None:
             raise Refusal(422, "unknown_operation", "Name one operation of the document.")
         try:
-            check_limits(CORE, document, operation, introspection=self._introspection)
+            asks = check_limits(CORE, document, operation, introspection=self._introspection)
         except Limit as limit:
             raise Refusal(422, limit.code, limit) from None
         try:
             plan = Plan(CORE, operation, attribute_of)
         except NotPlain:
             plan = None
-        return Prepared(document, operation, plan)
+        return Prepared(document, operation, asks, plan)
 
 
 def with_words(error: g.GraphQLError) -> g.GraphQLError:

@@ -23,6 +23,7 @@ from clinic.entrypoints.http.graphql.documents import (
     Refusal,
     with_words,
 )
+from clinic.entrypoints.http.graphql.limits import Limit, check_page_sizes
 from clinic.entrypoints.http.graphql.mutations import PATH
 from clinic.entrypoints.http.graphql.requests import (
     GRAPHQL_TYPE,
@@ -68,7 +69,7 @@ class _GraphqlEndpoint(Endpoint):
             if not prepared.is_query:
                 if self.method == "GET":
                     raise MethodNotAllowed("Mutations are sent by POST.", allow=["POST"])
-                await call.guard.count(call, RateClass.WRITE, str(call.actor.user_id))
+                await call.guard.count_changes(call, prepared.asks.changes)
             context = Context(call, call.services, call.actor, prepared.document)
             data, errors = await execute(prepared, asked, context)
         except Refusal as refusal:
@@ -93,6 +94,10 @@ async def execute(prepared: Prepared, asked: GraphqlRequest, context: Context) -
     variables = get_variable_values(CORE, definitions, inputs, ERRORS_MAX, hide_suggestions=True)
     if isinstance(variables, list):
         raise Refusal(422, "invalid_variables", *map(with_words, variables))
+    try:
+        check_page_sizes(prepared.asks, variables.coerced)
+    except Limit as limit:
+        raise Refusal(422, limit.code, limit) from None
     if prepared.plan is not None:
         try:
             return await prepared.plan.execute(variables, context), []

@@ -1,6 +1,6 @@
 """How much one document may ask for; told before anything runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import graphql as g
@@ -14,15 +14,25 @@ ROOT_COST = 100
 #: rows counted for a list that says `first`, by default and when a variable says how many; and for
 #: one that does not
 FIRST_DEFAULT, FIRST_MAX, LIST_ROWS = 20, 100, 500
+_FIRST_RANGE = f"first is from 1 to {FIRST_MAX}."
 _HIDDEN = frozenset({"__schema", "__type"})
 
 
 class Limit(g.GraphQLError):
     """A document beyond one of the limits; its code says which."""
 
-    def __init__(self, code: str, message: str, node: g.Node) -> None:
+    def __init__(self, code: str, message: str, node: g.Node | None = None) -> None:
         super().__init__(message, node)
         self.code = code
+
+
+class Asks(NamedTuple):
+    """What a document asks for at the most, whatever `@skip` and `@include` leave of it."""
+
+    #: mutations, each under its own name
+    changes: int
+    #: variables that say how many rows a page has
+    page_sizes: frozenset[str]
 
 
 class Size(NamedTuple):
@@ -36,11 +46,11 @@ def check_limits(
     operation: g.OperationDefinitionNode,
     *,
     introspection: bool,
-) -> None:
-    """Refuse a valid document that asks for too much. Raises Limit.
+) -> Asks:
+    """Return what a valid document asks for; refuse it when that is too much. Raises Limit.
 
     A field costs one for each object it is read from. A list with `first` has as many as that
-    says; a list at the root without it counts LIST_ROWS.
+    says; a list at the root without it counts LIST_ROWS. What `@skip` leaves out counts as well.
     """
     measure = _Measure(schema, document)
     root = schema.get_root_type(operation.operation)
@@ -60,6 +70,16 @@ def check_limits(
             f"This costs {size.cost:,} and may cost {COST_MAX:,}: ask for fewer rows or fields.",
             operation,
         )
+    is_mutation = operation.operation is g.OperationType.MUTATION
+    return Asks(len(measure.root_names) if is_mutation else 0, frozenset(measure.page_sizes))
+
+
+def check_page_sizes(asks: Asks, values: Mapping[str, object]) -> None:
+    """Refuse variables whose values are no size of a page. Raises Limit."""
+    for name in asks.page_sizes:
+        value = values.get(name)
+        if isinstance(value, int) and not 1 <= value <= FIRST_MAX:
+            raise Limit("invalid_variables", f"Variable '${name}': {_FIRST_RANGE}")
 
 
 class _Measure:
@@ -75,6 +95,9 @@ class _Measure:
         self._known: dict[str, Size] = {}
         self.aliased: list[g.FieldNode] = []
         self.hidden: list[g.FieldNode] = []
+        #: the names under which fields of the root are answered; one name is asked once
+        self.root_names: set[str] = set()
+        self.page_sizes: set[str] = set()
 
     def selections(
         self, selections: g.SelectionSetNode, parent: g.GraphQLNamedType, *, is_root: bool = False
@@ -108,24 +131,31 @@ class _Measure:
         if field is None:  # __typename
             return Size(1, 1)
         own = 1 + ROOT_COST * is_root
+        if is_root:
+            self.root_names.add((node.alias or node.name).value)
         if node.selection_set is None:
             return Size(1, own)
         inside = self.selections(node.selection_set, g.get_named_type(field.type))
-        return Size(1 + inside.depth, own + _rows(field, node, is_root) * inside.cost)
+        return Size(1 + inside.depth, own + self._rows(field, node, is_root) * inside.cost)
 
-
-def _rows(field: g.GraphQLField, node: g.FieldNode, is_root: bool) -> int:
-    """Return how many objects are read for this field at the most."""
-    if "first" in field.args:
+    def _rows(self, field: g.GraphQLField, node: g.FieldNode, is_root: bool) -> int:
+        """Return how many objects are read for this field at the most. Raises Limit."""
+        if "first" not in field.args:
+            # A list further inside is part of what was counted, or as short as a list of errors.
+            is_list = g.is_list_type(g.get_nullable_type(field.type))
+            return LIST_ROWS if is_root and is_list else 1
         value: Any = next(
             (each.value for each in node.arguments or () if each.name.value == "first"), None
         )
         if value is None or isinstance(value, g.NullValueNode):
             return FIRST_DEFAULT
-        return min(int(value.value), FIRST_MAX) if isinstance(value, g.IntValueNode) else FIRST_MAX
-    # A list further inside is part of what was counted, or as short as a list of errors.
-    is_list = g.is_list_type(g.get_nullable_type(field.type))
-    return LIST_ROWS if is_root and is_list else 1
+        if isinstance(value, g.VariableNode):
+            self.page_sizes.add(value.name.value)
+            return FIRST_MAX
+        rows = int(value.value)
+        if not 1 <= rows <= FIRST_MAX:
+            raise Limit("invalid_document", _FIRST_RANGE, value)
+        return rows
 
 
 def _sum(sizes: Iterable[Size]) -> Size:
