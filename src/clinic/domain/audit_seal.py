@@ -22,13 +22,24 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Trail(StrEnum):
-    """The two audit tables."""
+    """The tables that are sealed. New ones go to the end: keys hold their numbers."""
 
     APPOINTMENT = "audit_appointment"
     EVENT = "audit_event"
+    #: the log of messages that were sent or have failed
+    NOTIFICATION = "notification"
 
 
 _TRAILS = tuple(Trail)
+#: the column that says when a row was written
+_WRITTEN_AT = {Trail.APPOINTMENT: "at", Trail.EVENT: "at", Trail.NOTIFICATION: "finished_at"}
+
+#: what a seal covers is its format; FORMAT is that of new ones
+FIRST_FORMAT, FORMAT = 1, 2
+_COVERED = {
+    FIRST_FORMAT: frozenset({Trail.APPOINTMENT, Trail.EVENT}),
+    FORMAT: frozenset(Trail),
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +81,8 @@ class TrailRow:
 
     @property
     def key(self) -> RowKey:
-        return RowKey(self.xid, _microseconds(self.columns["at"]), self.trail, self.columns["id"])
+        written_at = self.columns[_WRITTEN_AT[self.trail]]
+        return RowKey(self.xid, _microseconds(written_at), self.trail, self.columns["id"])
 
     @property
     def leaf(self) -> bytes:
@@ -93,6 +105,12 @@ class Seal:
     #: the rows' keys and leaf hashes, in order, so that a row can be named
     keys: bytes
     leaves: bytes
+    format: int = FIRST_FORMAT
+
+    @property
+    def trails(self) -> frozenset[Trail]:
+        """The tables that the seal covers; none for a format that is not known."""
+        return _COVERED.get(self.format, frozenset())
 
     def row_keys(self) -> list[RowKey]:
         return [RowKey.decoded(raw) for raw in _pieces(self.keys, _KEY_BYTES)]
@@ -111,6 +129,8 @@ class Seal:
             "root": self.root.hex(),
             "previous": self.previous.hex(),
             "chain": self.chain.hex(),
+            # As the first format was exported, so are its seals for ever.
+            **({} if self.format == FIRST_FORMAT else {"format": self.format}),
         }
 
 
@@ -168,9 +188,10 @@ def make_seal(
         len(leaves),
         root,
         previous,
-        chain_of(seq, now, xid_from, xid_to, len(leaves), root, previous),
+        chain_of(seq, now, xid_from, xid_to, len(leaves), root, previous, FORMAT),
         keys=b"".join(row.key.encoded() for row in ordered),
         leaves=b"".join(leaves),
+        format=FORMAT,
     )
 
 
@@ -182,9 +203,12 @@ def chain_of(
     row_count: int,
     root: bytes,
     previous: bytes,
+    made_as: int = FIRST_FORMAT,
 ) -> bytes:
     """Return the hash that binds a seal to all before it."""
-    numbers = (seq, _microseconds(sealed_at), xid_from, xid_to, row_count)
+    numbers = [seq, _microseconds(sealed_at), xid_from, xid_to, row_count]
+    if made_as != FIRST_FORMAT:
+        numbers.append(made_as)
     return sha256(
         previous + root + b"".join(number.to_bytes(8, "big", signed=True) for number in numbers)
     ).digest()
@@ -208,9 +232,10 @@ def check_seal(seal: Seal, before: Seal | None) -> list[Finding]:
         seal.row_count,
         seal.root,
         seal.previous,
+        seal.format,
     )
     whole = len(seal.keys) == _KEY_BYTES * seal.row_count and len(leaves) == seal.row_count
-    if not whole or root_of(leaves) != seal.root or chain != seal.chain:
+    if not whole or not seal.trails or root_of(leaves) != seal.root or chain != seal.chain:
         found.append(Finding(Tampering.SEAL_BROKEN, seal.seq))
     return found[:1]
 

@@ -72,7 +72,13 @@ class SealBook(Protocol):
         ...
 
     async def stragglers(self, xid_to: int) -> Sequence[TrailRow]:
-        """Return rows beyond `xid_to` that claim a transaction which has not happened yet."""
+        """Return rows that no seal will ever reach: beyond `xid_to` and of a transaction that has
+        not happened yet, or of a number that no transaction has, 0 or less."""
+        ...
+
+    async def unsealed_messages(self, xid_from: int, *, since: datetime) -> Sequence[TrailRow]:
+        """Return rows of the log of messages that claim a transaction before `xid_from`, or none,
+        and yet to have ended after `since`."""
         ...
 
     async def close(self) -> None:

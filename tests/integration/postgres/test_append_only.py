@@ -15,6 +15,10 @@ CHANGES = (
     "UPDATE audit_event SET reason = 'another'",
     "DELETE FROM audit_event",
     "TRUNCATE audit_event",
+    "UPDATE notification SET status = 'SENT'",
+    "DELETE FROM notification",
+    "TRUNCATE notification",
+    "TRUNCATE notification_default",
 )
 #: what passes the table by
 ON_A_PARTITION = (
@@ -35,6 +39,12 @@ async def partition(store: PostgresStore, postgres_urls) -> str:
             "INSERT INTO audit_event (clinic_id, id, at, actor_id, actor_role, action, entity,"
             " reason, outcome, detail)"
             " SELECT clinic_id, id, at, actor_id, actor_role, 'x', 'x', 'x', 'x', '{}'"
+            " FROM audit_appointment"
+        )
+        owner.execute(
+            "INSERT INTO notification (clinic_id, id, user_id, kind, channel, version,"
+            " scheduled_for, status, attempts, finished_at)"
+            " SELECT clinic_id, id, actor_id, 'invitation', 'email', 0, at, 'SENT', 1, at"
             " FROM audit_appointment"
         )
         row = owner.execute("SELECT tableoid::regclass::text FROM audit_appointment").fetchone()

@@ -215,6 +215,55 @@ def test_store_asks_for_the_schema_that_there_is() -> None:
     assert head_revision() == SCHEMA_REVISION
 
 
+def test_log_of_messages_is_sealed_from_now_on_without_rewriting_it(postgres_urls) -> None:
+    """Given messages from before the log was sealed, and a release that knows nothing of it
+    When the migration runs
+    Then no file of the table is written anew, and what that release adds can be sealed."""
+    add = """
+        INSERT INTO notification (clinic_id, id, user_id, kind, channel, version, scheduled_for,
+                                  status, attempts, finished_at)
+        VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'invitation', 'email', 0,
+                now(), 'SENT', 1, now())
+    """
+    files = """
+        SELECT relname, relfilenode FROM pg_class JOIN pg_inherits ON inhrelid = oid
+        WHERE inhparent = 'notification'::regclass
+    """
+    with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
+        owner.execute("ALTER TABLE notification DROP COLUMN xid")
+        owner.execute("UPDATE alembic_version SET version_num = '0015'")
+        owner.execute(add)
+        before = set(owner.execute(files).fetchall())
+
+        migrate(postgres_urls.owner_url)
+
+        with psycopg.connect(postgres_urls.app_url, autocommit=True) as app:
+            app.execute(add)
+        rows = owner.execute("SELECT xid IS NULL FROM notification ORDER BY finished_at").fetchall()
+        assert before <= set(owner.execute(files).fetchall())
+        assert rows == [(True,), (False,)]
+
+
+def test_row_of_no_transaction_does_not_stop_a_migration(postgres_urls) -> None:
+    """It is the trail's verification that names it."""
+    with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
+        owner.execute("ALTER TABLE audit_event DROP CONSTRAINT audit_event_xid_range")
+        owner.execute(
+            "INSERT INTO audit_event (clinic_id, id, at, actor_id, actor_role, action, entity,"
+            " reason, outcome, detail, xid) VALUES (gen_random_uuid(), gen_random_uuid(), now(),"
+            " gen_random_uuid(), 'ADMIN', 'x', 'x', 'x', 'x', '{}', -1)"
+        )
+        owner.execute("UPDATE alembic_version SET version_num = '0015'")
+
+        migrate(postgres_urls.owner_url)
+
+        found = owner.execute(
+            "SELECT convalidated FROM pg_constraint WHERE conname = 'audit_event_xid_range'"
+            " AND conrelid = 'audit_event'::regclass"
+        ).fetchone()
+        assert found == (False,)
+
+
 def test_owner_without_the_right_to_make_roles_is_told(
     empty_postgres_urls, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from clinic.adapters.postgres.seal_book import PostgresSealBook
-from clinic.domain.audit_seal import Tampering
+from clinic.domain.audit_seal import FIRST_FORMAT, Tampering, Trail, chain_of, make_seal
 from clinic.domain.errors import AlreadyExists
 from clinic.testing import FixedClock, seed_booking, seed_world
-from clinic.testing.builders import NOW, an_event
+from clinic.testing.builders import NOW, an_event, new_id
 from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
 
 CLOCK = FixedClock(NOW)
+#: the sealed tables, and what says when a row was written
+AT = {"audit_event": "at", "audit_appointment": "at", "notification": "finished_at"}
+TABLES = tuple(AT)
 SETTLES_S = 60
 
 
@@ -49,14 +53,42 @@ async def settled(postgres_urls):
 
 
 @pytest.fixture
-async def sealed(store, book, settled):
-    """Three seals of four rows each: events, a booking, events."""
+def service(postgres_urls):
+    """A connection as the service, which can append alone."""
+    with psycopg.connect(postgres_urls.app_url, autocommit=True) as connection:
+        yield connection
+
+
+def log_message(service, clinic, **changed):
+    values = {
+        "clinic_id": clinic.id,
+        "id": new_id(),
+        "user_id": new_id(),
+        "kind": "invitation",
+        "channel": "email",
+        "version": 0,
+        "scheduled_for": NOW,
+        "status": "FAILED",
+        "attempts": 1,
+        "error": "550 no such mailbox",
+        "finished_at": NOW,
+        **changed,
+    }
+    names, places = ", ".join(values), ", ".join(["%s"] * len(values))
+    service.execute(f"INSERT INTO notification ({names}) VALUES ({places})", [*values.values()])
+    return values["id"]
+
+
+@pytest.fixture
+async def sealed(store, service, book, settled):
+    """Three seals of five rows each: events, a booking, a message."""
     world = await seed_world(store)
     for number in range(3):
         await store.audit_log.append([an_event(world.clinic) for _ in range(3)])
         await seed_booking(store, world.clinic, world.slots[number], world.patients[number])
+        log_message(service, world.clinic)
         await settled()
-        assert await seal_audit(book=book, clock=CLOCK) == 4
+        assert await seal_audit(book=book, clock=CLOCK) == 5
     return world
 
 
@@ -70,8 +102,25 @@ class Intruder:
     def __call__(self, query, parameters=()):
         return self.connection.execute(query, parameters)
 
-    def rows(self, table, order="xid, at, id"):
+    def rows(self, table):
+        order = f"xid, {AT[table]}, id"
         return [row[0] for row in self(f"SELECT id FROM {table} ORDER BY {order}").fetchall()]
+
+    def copy_first(self, table, **changed):
+        """Insert a copy of a table's first row with another id, and what else is changed."""
+        found = self(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+            " AND NOT attisdropped",
+            [table],
+        ).fetchall()
+        # What keeps copies apart, beside the id.
+        changed = {"id": "gen_random_uuid()", **changed}
+        names = [name for (name,) in found]
+        values = ", ".join(str(changed.get(name, name)) for name in names)
+        self(
+            f"INSERT INTO {table} ({', '.join(names)})"
+            f" SELECT {values} FROM {table} ORDER BY xid, id LIMIT 1"
+        )
 
 
 @pytest.fixture
@@ -89,7 +138,7 @@ async def findings(book, **more):
 async def test_an_untouched_trail_verifies(book, sealed):
     found = await verify_audit(book=book)
 
-    assert (found.seals, found.rows, found.findings) == (3, 12, ())
+    assert (found.seals, found.rows, found.findings) == (3, 15, ())
 
 
 @pytest.mark.parametrize(
@@ -104,6 +153,11 @@ async def test_an_untouched_trail_verifies(book, sealed):
         ("audit_appointment", "to_status = 'CANCELLED'"),
         ("audit_appointment", "session_id = gen_random_uuid()"),
         ("audit_appointment", "version = 7"),
+        ("notification", "status = 'SENT'"),
+        ("notification", "error = NULL"),
+        ("notification", "error = 'another'"),
+        ("notification", "user_id = gen_random_uuid()"),
+        ("notification", "maybe_twice = true"),
     ],
 )
 async def test_a_changed_row_is_named(book, sealed, intruder, table, change):
@@ -115,7 +169,7 @@ async def test_a_changed_row_is_named(book, sealed, intruder, table, change):
     assert (found[0], found[2]) == (Tampering.CHANGED, victim)
 
 
-@pytest.mark.parametrize("table", ["audit_event", "audit_appointment"])
+@pytest.mark.parametrize("table", TABLES)
 async def test_a_removed_row_is_named(book, sealed, intruder, table):
     victim = intruder.rows(table)[0]
 
@@ -124,35 +178,64 @@ async def test_a_removed_row_is_named(book, sealed, intruder, table):
     assert await findings(book) == [(Tampering.REMOVED, 1, victim)]
 
 
-async def test_an_inserted_row_is_named(book, sealed, intruder):
-    intruder(
-        "INSERT INTO audit_event (clinic_id, id, at, actor_id, actor_role, action, entity, reason,"
-        " outcome, detail, xid) SELECT clinic_id, gen_random_uuid(), at, actor_id, actor_role,"
-        " action, entity, reason, outcome, detail, xid FROM audit_event ORDER BY xid LIMIT 1"
-    )
+@pytest.mark.parametrize("table", TABLES)
+async def test_an_inserted_row_is_named(book, sealed, intruder, table):
+    intruder.copy_first(table)
 
     (found,) = await findings(book)
     assert found[:2] == (Tampering.INSERTED, 1)
 
 
-async def test_a_row_inserted_where_no_seal_will_ever_reach_is_named(book, sealed, intruder):
-    intruder(
-        "INSERT INTO audit_event (clinic_id, id, at, actor_id, actor_role, action, entity, reason,"
-        " outcome, detail, xid) SELECT clinic_id, gen_random_uuid(), at, actor_id, actor_role,"
-        " action, entity, reason, outcome, detail, 1000000000000 FROM audit_event LIMIT 1"
-    )
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("xid", [-1, 0, -(2**63), 1_000_000_000_000])
+async def test_a_row_inserted_where_no_seal_will_ever_reach_is_named(
+    book, sealed, intruder, table, xid
+):
+    intruder(f"ALTER TABLE {table} DROP CONSTRAINT {table}_xid_range")
+    intruder.copy_first(table, xid=xid)
 
     (found,) = await findings(book)
     assert found[:2] == (Tampering.INSERTED, 4)
 
 
-async def test_reordered_rows_are_named(book, sealed, intruder):
-    one, *_, other = intruder.rows("audit_event")
-    (first,) = intruder("SELECT xid FROM audit_event WHERE id = %s", [one]).fetchone()
-    (last,) = intruder("SELECT xid FROM audit_event WHERE id = %s", [other]).fetchone()
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_row_of_no_transaction_is_named_before_there_is_a_seal(
+    store, service, book, intruder, table
+):
+    world = await seed_world(store)
+    await store.audit_log.append([an_event(world.clinic)])
+    await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+    log_message(service, world.clinic)
+    intruder(f"ALTER TABLE {table} DROP CONSTRAINT {table}_xid_range")
+    intruder.copy_first(table, xid=-5)
 
-    intruder("UPDATE audit_event SET xid = %s WHERE id = %s", [last, one])
-    intruder("UPDATE audit_event SET xid = %s WHERE id = %s", [first, other])
+    (found,) = await findings(book)
+    assert found[:2] == (Tampering.INSERTED, 1)
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_the_owner_too_is_refused_a_row_of_no_transaction(
+    sealed, postgres_urls, intruder, table
+):
+    intruder(f"CREATE TABLE copied AS SELECT * FROM {table} LIMIT 1")
+    intruder("UPDATE copied SET xid = -1, id = gen_random_uuid()")
+    intruder("ALTER TABLE copied OWNER TO clinic_owner")
+
+    with (
+        psycopg.connect(postgres_urls.owner_url) as owner,
+        pytest.raises(psycopg.errors.CheckViolation, match=f"{table}_xid_range"),
+    ):
+        owner.execute(f"INSERT INTO {table} SELECT * FROM copied")
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_reordered_rows_are_named(book, sealed, intruder, table):
+    one, *_, other = intruder.rows(table)
+    (first,) = intruder(f"SELECT xid FROM {table} WHERE id = %s", [one]).fetchone()
+    (last,) = intruder(f"SELECT xid FROM {table} WHERE id = %s", [other]).fetchone()
+
+    intruder(f"UPDATE {table} SET xid = %s WHERE id = %s", [last, one])
+    intruder(f"UPDATE {table} SET xid = %s WHERE id = %s", [first, other])
 
     found = await findings(book)
     assert {(each[0], each[2]) for each in found} == {
@@ -161,10 +244,12 @@ async def test_reordered_rows_are_named(book, sealed, intruder):
     }
 
 
-async def test_a_row_moved_in_time_is_named(book, sealed, intruder):
-    victim = intruder.rows("audit_event")[0]
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_row_moved_in_time_is_named(book, sealed, intruder, table):
+    victim = intruder.rows(table)[0]
+    at = AT[table]
 
-    intruder("UPDATE audit_event SET at = at + interval '1 second' WHERE id = %s", [victim])
+    intruder(f"UPDATE {table} SET {at} = {at} + interval '1 second' WHERE id = %s", [victim])
 
     assert await findings(book) == [(Tampering.REORDERED, 1, victim)]
 
@@ -227,6 +312,72 @@ async def test_a_transaction_that_commits_late_is_sealed_and_not_taken_for_an_in
     assert await findings(book) == []
 
 
+async def seal_as_the_release_before(intruder, book, settled):
+    """Seal as a release did that knew nothing of messages: without a format."""
+    await settled()
+    last = await book.last()
+    xid_to, rows = await book.unsealed(last.xid_to if last else 0, limit=5_000)
+    known = [row for row in rows if row.trail is not Trail.NOTIFICATION]
+    seal = make_seal(known, last=last, xid_to=xid_to, now=NOW)
+    chain = chain_of(seal.seq, NOW, seal.xid_from, xid_to, seal.row_count, seal.root, seal.previous)
+    await book.add(replace(seal, chain=chain, format=FIRST_FORMAT))
+    intruder("UPDATE audit_seals SET format = NULL WHERE format = 1")
+
+
+async def test_seals_of_the_release_before_stay_good_and_cover_no_messages(
+    store, service, book, settled, intruder
+):
+    world = await seed_world(store)
+    for _ in range(2):
+        await store.audit_log.append([an_event(world.clinic)])
+        log_message(service, world.clinic)
+        await seal_as_the_release_before(intruder, book, settled)
+    exported = json.loads(json.dumps(await export_seals(book=book)))
+    victim = log_message(service, world.clinic)
+    await store.audit_log.append([an_event(world.clinic)])
+    await settled()
+
+    sealed = await seal_audit(book=book, clock=CLOCK)
+    good = await findings(book, exports=exported)
+    intruder("UPDATE notification SET status = 'SENT'")
+
+    assert (sealed, good) == (2, [])
+    assert [set(one) for one in exported] == [set(exported[0])] * 2
+    assert "format" not in exported[0]
+    assert await findings(book) == [(Tampering.CHANGED, 3, victim)]
+
+
+@pytest.mark.parametrize("xid", ["NULL", "xid"])
+async def test_a_message_that_claims_to_be_from_before_the_log_was_sealed_is_named(
+    store, service, book, settled, intruder, xid
+):
+    """Given messages from before, of no transaction or below an old seal
+    When one is added that ended only afterwards
+    Then it is named, and those from before are not."""
+    world = await seed_world(store)
+    await store.audit_log.append([an_event(world.clinic)])
+    before = log_message(service, world.clinic)
+    await seal_as_the_release_before(intruder, book, settled)
+    await store.audit_log.append([an_event(world.clinic)])
+    await settled()
+    await seal_audit(book=book, clock=CLOCK)
+    intruder(f"UPDATE notification SET xid = {xid} WHERE id = %s", [before])
+    good = await findings(book)
+
+    intruder.copy_first("notification", finished_at="finished_at + interval '1 day'")
+
+    assert good == []
+    ((tampering, _, row_id),) = await findings(book)
+    assert (tampering, row_id != before) == (Tampering.INSERTED, True)
+
+
+async def test_a_seal_that_claims_another_format_is_broken(book, sealed, intruder):
+    for claimed in ("NULL", "1", "3"):
+        intruder(f"UPDATE audit_seals SET format = {claimed} WHERE seq = 3")
+
+        assert (Tampering.SEAL_BROKEN, 3, None) in await findings(book)
+
+
 async def test_large_trails_are_sealed_piece_by_piece(store, book, sealed, settled):
     for _ in range(10):
         await store.audit_log.append([an_event(sealed.clinic) for _ in range(3)])
@@ -235,7 +386,7 @@ async def test_large_trails_are_sealed_piece_by_piece(store, book, sealed, settl
     assert await seal_audit(book=book, clock=CLOCK, rows_max=7) == 30
 
     found = await verify_audit(book=book)
-    assert (found.rows, found.findings) == (42, ())
+    assert (found.rows, found.findings) == (45, ())
     assert found.seals > 5
 
 
@@ -277,6 +428,9 @@ async def test_the_service_neither_seals_nor_says_which_transaction_wrote(sealed
         "SELECT * FROM audit_seals",
         "INSERT INTO audit_seals SELECT 1",
         "INSERT INTO audit_event (xid) VALUES (1)",
+        "INSERT INTO notification (xid) VALUES (1)",
+        "UPDATE notification SET status = 'SENT'",
+        "DELETE FROM notification",
         "UPDATE audit_event SET reason = 'x'",
         "DELETE FROM audit_event",
     ]

@@ -188,7 +188,7 @@ def _trails_open(connection: psycopg.Connection) -> Iterator[Finding]:
           AND c.relname ~ %s AND c.relkind IN ('r', 'p')
           AND has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE')
     """
-    trails = f"^({'|'.join(APPEND_ONLY)})"
+    trails = rf"^({'|'.join(APPEND_ONLY)})(_\d{{4}}_\d\d|_default)?$"
     for (name,) in connection.execute(query, [APP_ROLE, trails]):
         yield Finding(
             f"{APP_ROLE} may change {name}, which is append-only",

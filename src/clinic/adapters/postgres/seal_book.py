@@ -1,7 +1,8 @@
 """The seals over the trails, for whoever seals or verifies: a connection of the sealer's own."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
@@ -11,16 +12,23 @@ from sqlalchemy import Table
 from clinic.adapters.postgres.connecting import conninfo
 from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.patience import within
-from clinic.adapters.postgres.tables import audit_appointment, audit_event, audit_seals
-from clinic.domain.audit_seal import Seal, Trail, TrailRow
+from clinic.adapters.postgres.tables import (
+    audit_appointment,
+    audit_event,
+    audit_seals,
+    notification,
+)
+from clinic.domain.audit_seal import FIRST_FORMAT, Seal, Trail, TrailRow
 from clinic.domain.errors import AuditUnavailable
 
 STATEMENT_TIMEOUT_MS = 60_000
 #: longer than the server's own, which may be what stands still
 ANSWER_TIMEOUT_S = 75.0
+FIRST_XID = 1
 _TABLES: dict[Trail, Table] = {
     Trail.APPOINTMENT: audit_appointment,
     Trail.EVENT: audit_event,
+    Trail.NOTIFICATION: notification,
 }
 _FIRST_RUNNING = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _SEAL = ", ".join(column.name for column in audit_seals.c)
@@ -32,6 +40,8 @@ WITH waiting AS (
     (SELECT xid FROM audit_appointment WHERE xid >= %(from)s ORDER BY xid LIMIT %(limit)s + 1)
     UNION ALL
     (SELECT xid FROM audit_event WHERE xid >= %(from)s ORDER BY xid LIMIT %(limit)s + 1)
+    UNION ALL
+    (SELECT xid FROM notification WHERE xid >= %(from)s ORDER BY xid LIMIT %(limit)s + 1)
 ),
 cut AS (
     SELECT (SELECT xid FROM waiting ORDER BY xid OFFSET %(limit)s LIMIT 1) AS beyond,
@@ -76,7 +86,7 @@ class PostgresSealBook:
         Raises AuditUnavailable when the database's transactions are numbered from anew, as they
         are in one that was restored from a dump.
         """
-        (found,) = await self._all(_NEXT_CUT, {"from": xid_from, "limit": limit})
+        (found,) = await self._all(_NEXT_CUT, {"from": max(xid_from, FIRST_XID), "limit": limit})
         finished, cut = found.values()
         if finished < xid_from:
             raise AuditUnavailable(
@@ -88,14 +98,25 @@ class PostgresSealBook:
 
     async def rows(self, xid_from: int, xid_to: int) -> Sequence[TrailRow]:
         """Return the rows that stand in `[xid_from, xid_to)` today."""
-        return await self._trail("xid >= %(from)s AND xid < %(to)s", xid_from, xid_to)
+        condition: LiteralString = "xid >= %(from)s AND xid < %(to)s"
+        return await self._trail(condition, {"from": max(xid_from, FIRST_XID), "to": xid_to})
 
     async def stragglers(self, xid_to: int) -> Sequence[TrailRow]:
-        """Return rows beyond `xid_to` that claim a transaction which has not happened yet."""
+        """Return rows of transactions that have not happened yet, and of those that never do."""
         condition: LiteralString = (
-            "xid >= %(to)s AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+            "xid < %(first)s"
+            " OR xid >= %(to)s AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
         )
-        return await self._trail(condition, 0, xid_to)
+        return await self._trail(condition, {"first": FIRST_XID, "to": xid_to})
+
+    async def unsealed_messages(self, xid_from: int, *, since: datetime) -> Sequence[TrailRow]:
+        """Return messages that claim a transaction before `xid_from`, or none, and to have ended
+        after `since`."""
+        condition: LiteralString = (
+            "(xid IS NULL OR xid >= %(first)s AND xid < %(from)s) AND finished_at > %(since)s"
+        )
+        parameters = {"first": FIRST_XID, "from": xid_from, "since": since}
+        return await self._trail(condition, parameters, (Trail.NOTIFICATION,))
 
     async def close(self) -> None:
         """Give back the connection."""
@@ -103,15 +124,20 @@ class PostgresSealBook:
             await self._connection.close()
             self._connection = None
 
-    async def _trail(self, condition: LiteralString, xid_from: int, xid_to: int) -> list[TrailRow]:
+    async def _trail(
+        self,
+        condition: LiteralString,
+        parameters: dict[str, Any],
+        trails: Iterable[Trail] = tuple(_TABLES),
+    ) -> list[TrailRow]:
         found = []
-        for trail, table in _TABLES.items():
+        for trail in trails:
+            table = _TABLES[trail]
             columns = ", ".join(column.name for column in table.c)
             rows = await self._all(
-                f"SELECT {columns} FROM {table.name} WHERE {condition}",
-                {"from": xid_from, "to": xid_to},
+                f"SELECT {columns} FROM {table.name} WHERE {condition}", parameters
             )
-            found += [TrailRow(trail, row.pop("xid"), row) for row in rows]
+            found += [TrailRow(trail, row.pop("xid") or 0, row) for row in rows]
         return found
 
     async def _all(self, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -127,4 +153,4 @@ class PostgresSealBook:
 
 
 def _seal_of(row: dict[str, Any]) -> Seal:
-    return Seal(**row)
+    return Seal(**{**row, "format": row["format"] or FIRST_FORMAT})

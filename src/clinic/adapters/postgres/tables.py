@@ -56,7 +56,7 @@ metadata = MetaData()
 #: tables divided by month, and the column that divides them
 PARTITIONED = {"audit_appointment": "at", "audit_event": "at", "notification": "scheduled_for"}
 #: tables whose rows are never changed
-APPEND_ONLY = ("audit_appointment", "audit_event", "audit_seals")
+APPEND_ONLY = ("audit_appointment", "audit_event", "audit_seals", "notification")
 #: what no constraint can say, by table
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
@@ -483,9 +483,9 @@ appointments = Table(
 )
 
 
-def _xid() -> Column[Any]:
+def _xid(*, nullable: bool = False) -> Column[Any]:
     # Which transaction wrote the row: what seals are cut by. Not for the application to choose.
-    return Column("xid", BigInteger(), nullable=False, server_default=text(THIS_TRANSACTION))
+    return Column("xid", BigInteger(), nullable=nullable, server_default=text(THIS_TRANSACTION))
 
 
 # The trails have no foreign keys: they outlive what they tell of, and a partition can be added or
@@ -519,6 +519,7 @@ audit_appointment = Table(
     _check("audit_appointment_reason_length", f"char_length(reason) <= {REASON_MAX_CHARS}"),
     Index("audit_appointment_trail_idx", "clinic_id", "appointment_id", "version"),
     Index("audit_appointment_time_idx", "clinic_id", "at", "id"),
+    _check("audit_appointment_xid_range", "xid > 0"),
     Index("audit_appointment_xid_idx", "xid", postgresql_using="brin"),
     postgresql_partition_by="RANGE (at)",
 )
@@ -547,6 +548,7 @@ audit_event = Table(
     _check("audit_event_reason_length", f"char_length(reason) <= {REASON_MAX_CHARS}"),
     Index("audit_event_time_idx", "clinic_id", "at", "id"),
     Index("audit_event_entity_idx", "clinic_id", "entity_id", "at"),
+    _check("audit_event_xid_range", "xid > 0"),
     Index("audit_event_xid_idx", "xid", postgresql_using="brin"),
     postgresql_partition_by="RANGE (at)",
 )
@@ -565,6 +567,8 @@ audit_seals = Table(
     Column("chain", LargeBinary(), nullable=False),
     Column("keys", LargeBinary(), nullable=False),
     Column("leaves", LargeBinary(), nullable=False),
+    # NULL in seals of releases that knew one format only.
+    Column("format", SmallInteger()),
     _key("audit_seals_pkey", "seq"),
     UniqueConstraint("xid_from", name="audit_seals_from_key"),
     _check("audit_seals_range", "xid_to > xid_from AND row_count >= 1"),
@@ -657,6 +661,8 @@ notification = Table(
     _text("message_id", nullable=True),
     _text("error", nullable=True),
     _instant("finished_at"),
+    # NULL in rows from before the log was sealed.
+    _xid(nullable=True),
     _key("notification_pkey", "clinic_id", "id", "scheduled_for"),
     UniqueConstraint(
         "clinic_id",
@@ -673,7 +679,9 @@ notification = Table(
     _check("notification_kind_length", "char_length(kind) BETWEEN 1 AND 50"),
     _check("notification_counts_range", "version >= 0 AND attempts >= 0"),
     Index("notification_user_idx", "clinic_id", "user_id", "scheduled_for"),
+    _check("notification_xid_range", "xid > 0"),
     Index("notification_due_idx", "clinic_id", "scheduled_for", "id"),
+    Index("notification_xid_idx", "xid", postgresql_using="brin"),
     postgresql_partition_by="RANGE (scheduled_for)",
 )
 

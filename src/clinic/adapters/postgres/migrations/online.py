@@ -4,9 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alembic import op
+from sqlalchemy import text
 
 #: building waits for transactions that are older, without holding up younger ones
 LOCK_TIMEOUT_MS = 60_000
+_PARTS = text(
+    """
+    SELECT part.inhrelid::regclass::text
+    FROM pg_inherits part
+    WHERE part.inhparent = CAST(:divided AS regclass) AND NOT EXISTS (
+        SELECT FROM pg_inherits attached JOIN pg_index i ON i.indexrelid = attached.inhrelid
+        WHERE attached.inhparent = CAST(:index AS regclass) AND i.indrelid = part.inhrelid
+    )
+    """
+)
 
 
 @contextmanager
@@ -24,3 +35,14 @@ def online() -> Iterator[None]:
             # As the connection was opened.
             op.execute("RESET lock_timeout")
             op.execute("RESET statement_timeout")
+
+
+def index_by_parts(name: str, table: str, how: str) -> None:
+    """Index a divided table without stopping its writers: part by part, then the whole."""
+    op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {how}")
+    parts = op.get_bind().scalars(_PARTS, {"divided": table, "index": name}).all()
+    for part in parts:
+        part_index = f"{part}{name.removeprefix(table)}"
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {part_index}")
+        op.execute(f"CREATE INDEX CONCURRENTLY {part_index} ON {part} {how}")
+        op.execute(f"ALTER INDEX {name} ATTACH PARTITION {part_index}")

@@ -32,7 +32,7 @@ RIGHTS = {
     "audit_appointment": "SELECT, INSERT ({columns})",
     "audit_event": "SELECT, INSERT ({columns})",
     "notification_outbox": "SELECT, INSERT, UPDATE, DELETE",
-    "notification": "SELECT, INSERT",
+    "notification": "SELECT, INSERT ({columns})",
     "notification_preferences": "SELECT, INSERT, UPDATE",
     "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
     "payments": "SELECT, INSERT, UPDATE",
@@ -43,6 +43,7 @@ SEALER_ROLE = "clinic_sealer"
 SEALER_RIGHTS = {
     "audit_appointment": "SELECT",
     "audit_event": "SELECT",
+    "notification": "SELECT",
     "audit_seals": "SELECT, INSERT",
     "alembic_version": "SELECT",
 }
