@@ -295,6 +295,23 @@ async def test_log_is_insisted_on_while_the_database_is_away(office, monkeypatch
     assert (await office.view(sent)).status is Outcome.SENT
 
 
+async def test_giving_back_is_insisted_on_while_the_database_is_away(office, monkeypatch) -> None:
+    monkeypatch.setattr("clinic.usecases.deliver_notification.LOG_PAUSE_S", 0.0)
+    sent = await seed_message(office.store)
+    office.mail.refusals.append(BUSY)
+    retry_later, failures = office.store.outbox.retry_later, [TemporaryFailure()] * 3
+
+    async def away(claim, **how):
+        if failures:
+            raise failures.pop()
+        return await retry_later(claim, **how)
+
+    office.store.outbox.retry_later = away
+
+    assert await office.deliver(sent) is Delivered.RETRIED
+    assert (await office.view(sent)).status is OutboxState.PENDING
+
+
 # --- in doubt
 
 

@@ -228,6 +228,22 @@ async def test_moving_keeps_the_id(api):
     assert moved["time"] == "10:00"
 
 
+@pytest.mark.parametrize("who", ["other", "colleague"])
+async def test_what_is_not_ones_own_is_not_moved_and_looks_as_if_it_were_not_there(api, who):
+    booked = await api.book()
+    body, any_version = {"slotId": str(api.world.slots[2].id)}, {"if-match": "*"}
+
+    theirs, nobodys = [
+        await api.send("PATCH", f"/appointments/{each}", body, who=who, headers=any_version)
+        for each in (booked["id"], uuid4())
+    ]
+
+    codes = [(each.status_code, each.json()["code"]) for each in (theirs, nobodys)]
+    assert codes == [(404, "appointment_not_found")] * 2
+    path = f"/appointments/{booked['id']}"
+    assert (await api.send("GET", path)).json() == booked
+
+
 async def test_moving_into_a_taken_slot_names_the_nearest(api):
     booked = await api.book(0)
     await api.book(1, who="other")

@@ -385,3 +385,152 @@ async def _cancel_all(town: Town) -> None:
             path = f"/appointments/{town.ids['admin'][target][name]}"
             answer = await town.ask("PATCH", path, "admin", target, {"status": "CANCELLED"})
             assert answer.status_code == 200
+
+
+#: lists that filter by an id
+FILTERED = (
+    "GET /appointments?doctor={doctor_id}",
+    "GET /appointments?patient={patient_id}",
+    "GET /slots?doctor={doctor_id}",
+    "GET /availabilities?doctor={doctor_id}",
+    "GET /availability-exceptions?doctor={doctor_id}",
+    "GET /audit?actor={user_id}",
+    "GET /audit?patient={patient_id}",
+    "GET /audit?entity={appointment_id}",
+)
+#: GraphQL documents with variables of these ids
+DOCUMENTS = {
+    "query($d:ID){slots(doctorId:$d first:3){edges{node{id}}}}": {"d": "doctor_id"},
+    "query($d:ID){appointments(doctorId:$d first:3){edges{node{id}}}}": {"d": "doctor_id"},
+    "query($p:ID){appointments(patientId:$p first:3){edges{node{id}}}}": {"p": "patient_id"},
+    'mutation($s:ID!,$p:ID){bookAppointment(slotId:$s patientId:$p idempotencyKey:"KEY")'
+    "{appointment{id} errors{code message pointer}}}": {"s": "slot_id", "p": "patient_id"},
+    "mutation($i:ID!){updateStatus(id:$i status:CONFIRMED)"
+    "{appointment{id} errors{code message}}}": {"i": "appointment_id"},
+    "mutation($i:ID!,$s:ID!){rescheduleAppointment(id:$i slotId:$s)"
+    "{appointment{id} errors{code message}}}": {"i": "appointment_id", "s": "slot_id"},
+    'mutation($i:[ID!]!){swapAppointments(ids:$i idempotencyKey:"KEY")'
+    "{appointments{id} errors{code message}}}": {"i": "appointment_id"},
+}
+
+
+def _told(answer: httpx.Response, ids: dict[str, UUID]) -> tuple[Any, ...]:
+    """Return all that an answer says, but for its own id and the ids that were asked for."""
+    request_id = answer.headers["x-request-id"]
+    own = {value: key for key, value in ids.items()} | {request_id: "request"}
+
+    def without_own(text: str) -> str:
+        for value, name in own.items():
+            text = text.replace(str(value), name)
+        return text
+
+    headers = {
+        name: without_own(value)
+        for name, value in answer.headers.items()
+        if name not in ("content-length", "ratelimit")
+    }
+    return answer.status_code, without_own(answer.text), headers
+
+
+def _made_up(ids: dict[str, UUID]) -> dict[str, UUID]:
+    """Return ids that nobody has, alike where these are alike."""
+    replaced = {value: new_id() for value in set(ids.values())}
+    return {name: replaced[value] for name, value in ids.items()}
+
+
+async def _ask(town: Town, operation: str, who: str, ids: dict[str, UUID], key: str) -> Any:
+    method, path = operation.split(" ")
+    headers = {
+        "authorization": f"Bearer {town.tokens[who]}",
+        "idempotency-key": key,
+        "if-match": "*",
+    }
+    body = body_of(operation, ids, who, 1)
+    answer = await town.client.request(method, path.format_map(ids), json=body, headers=headers)
+    return _told(answer, ids)
+
+
+@pytest.mark.parametrize("who", ROLES)
+async def test_another_clinics_ids_are_answered_as_ids_that_nobody_has(town, who):
+    """Every route with ids in its path, its filters or its body, in bytes."""
+    with_ids = {
+        one
+        for one in MATRIX
+        if "_id}" in one or one in ("POST /appointments", "POST /swaps", "POST /availabilities")
+    }
+    with_ids |= {"POST /availability-exceptions", *FILTERED}
+
+    differing = []
+    for number, operation in enumerate(sorted(with_ids)):
+        theirs = town.ids[who][2]
+        nobodys = _made_up(theirs)
+        # Asked twice of each, so that what the first answer left behind would show.
+        answers = [
+            await _ask(town, operation, who, ids, f"{number:020}-{name}-{turn}")
+            for turn in range(2)
+            for name, ids in (("theirs", theirs), ("nobodys", nobodys))
+        ]
+        if len({repr(each) for each in answers}) > 1:
+            differing.append((operation, *answers))
+
+    assert differing == []
+
+
+@pytest.mark.parametrize("who", ROLES)
+async def test_another_clinics_ids_are_answered_alike_over_graphql(town, who):
+    theirs = town.ids[who][2]
+    nobodys = _made_up(theirs)
+    for document, names in DOCUMENTS.items():
+        answers = []
+        for ids in (theirs, nobodys):
+            variables: dict[str, Any] = {name: str(ids[field]) for name, field in names.items()}
+            if "swap" in document:
+                variables = {"i": [str(ids["appointment_id"]), str(ids["second_id"])]}
+            answer = await town.client.post(
+                "/graphql",
+                json={"query": document.replace("KEY", str(new_id())), "variables": variables},
+                headers={"authorization": f"Bearer {town.tokens[who]}"},
+            )
+            answers.append(_told(answer, ids))
+
+        assert answers[0] == answers[1], document
+        assert "syntax" not in answers[0][1].lower()
+        assert answers[0][0] != 422, answers[0]
+
+
+ADDING = {
+    "POST /users": {"role": "PATIENT"},
+    "POST /users as doctor": {"role": "DOCTOR", "specialty": "General"},
+    "POST /doctors": {"specialty": "General"},
+    "POST /patients": {},
+}
+
+
+async def _added(town: Town, operation: str, who: str, email: str) -> tuple[Any, ...]:
+    method, path = operation.split(" ")[:2]
+    answer = await town.client.request(
+        method,
+        path,
+        json={"name": "New Person", "email": email, **ADDING[operation]},
+        headers={
+            "authorization": f"Bearer {town.tokens[who]}",
+            "idempotency-key": str(new_id()),
+        },
+    )
+    return _told(answer, {})
+
+
+@pytest.mark.parametrize(
+    ("operation", "who"),
+    [*((one, "admin") for one in ADDING), ("POST /patients", "receptionist")],
+)
+async def test_an_address_that_is_taken_is_answered_alike_wherever_it_is_known(
+    town, operation, who
+):
+    here = (town.here.patients[1].email, town.here.patients[2].email)
+    there = (town.there.patients[1].email, town.there.patients[2].email.upper())
+
+    answers = [await _added(town, operation, who, email) for email in (*here, *there)]
+
+    assert {repr(answer) for answer in answers} == {repr(answers[0])}
+    assert answers[0][0] == 409

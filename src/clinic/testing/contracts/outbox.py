@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from clinic.domain.appointments import Appointment
+from clinic.domain.availability import day_interval
 from clinic.domain.contact import Contact
 from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
 from clinic.domain.errors import NotFound
@@ -20,7 +21,9 @@ from clinic.domain.notifications import (
     DAY_SHEET,
     DOCTOR_CHANGE,
     DOCTOR_LEFT,
+    EMAIL_VERIFICATION,
     Message,
+    account_mail,
     day_sheets,
 )
 from clinic.domain.paging import Keyset, PageRequest
@@ -33,9 +36,12 @@ from clinic.testing.builders import (
     World,
     a_booking,
     a_move,
+    a_slot,
     a_status_change,
     new_id,
+    seed_booking,
     seed_change,
+    seed_slots,
     seed_world,
 )
 from clinic.testing.contracts.contract import Contract
@@ -133,6 +139,18 @@ async def views_of(store: Store, sent: Sent) -> Sequence[NotificationView]:
     return await store.outbox.list(query, PageRequest())
 
 
+async def _fill_day(store: Store, sent: Sent) -> None:
+    """Cancel another appointment of the doctor on that day, and book one that begins the next."""
+    world = sent.world
+    clinic = world.clinic
+    cancelled = await seed_booking(store, clinic, world.slots[1], world.patients[1])
+    await seed_change(store, a_status_change(clinic, cancelled, Status.CANCELLED))
+    day = day_interval(clinic.local_date(sent.appointment.starts_at), clinic.zone)
+    midnight = a_slot(world.doctor, day.ends_at)
+    await seed_slots(store, midnight)
+    await seed_booking(store, clinic, midnight, world.patients[1])
+
+
 class OutboxContract(Contract, contract=True):
     """Give it a fixture `store`: an open Store that holds nothing."""
 
@@ -168,6 +186,30 @@ class OutboxContract(Contract, contract=True):
 
         assert await store.outbox.publish(hand_over, limit=1) == 1
         assert [job.message_id for job in handed] == [one.message.id]
+
+    async def test_publish_goes_by_when_messages_were_written(self, store: Store) -> None:
+        later = await seed_message(store, due=timedelta(hours=2), written=timedelta(hours=1))
+        earlier = await seed_message(store, due=timedelta(hours=2), place=1, world=later.world)
+        handed: list[Job] = []
+
+        async def hand_over(jobs: Sequence[Job]) -> None:
+            handed.extend(jobs)
+
+        await store.outbox.publish(hand_over, limit=1)
+        assert [job.message_id for job in handed] == [earlier.message.id]
+
+    async def test_publish_passes_over_what_another_hands_over(self, store: Store) -> None:
+        await seed_message(store)
+        handed: list[Job] = []
+        counts: list[int] = []
+
+        async def hand_over(jobs: Sequence[Job]) -> None:
+            handed.extend(jobs)
+            if len(handed) == 1:
+                counts.append(await store.outbox.publish(hand_over, limit=10))
+
+        assert await store.outbox.publish(hand_over, limit=10) == 1
+        assert (len(handed), counts) == (1, [0])
 
     async def test_publish_makes_due_what_a_fast_clock_wrote_as_due_at_once(
         self, store: Store
@@ -223,6 +265,14 @@ class OutboxContract(Contract, contract=True):
         found = await store.outbox.rescue(overdue=SHORT, limit=10)
 
         assert [job.message_id for job in found] == [sent.message.id]
+
+    async def test_rescue_leaves_what_somebody_works_on(self, store: Store) -> None:
+        sent = await seed_message(store)
+        await publish(store)
+        await claimed(store, sent)
+        await asyncio.sleep(SHORT.total_seconds() * 3)
+
+        assert await store.outbox.rescue(overdue=SHORT, limit=10) == []
 
     # --- one worker at a time
 
@@ -476,6 +526,42 @@ class OutboxContract(Contract, contract=True):
         assert (view.status, view.message_id) == (Outcome.SENT, "<1@example.org>")
         assert await store.outbox.claim(*sent.key, token=uuid4(), lease=LEASE) is None
 
+    async def test_message_about_no_appointment_is_sent_by_who_holds_it(self, store: Store) -> None:
+        world = await seed_world(store)
+        message = account_mail(
+            EMAIL_VERIFICATION,
+            clinic_id=world.clinic.id,
+            user_id=world.patients[0].id,
+            valid_for=timedelta(days=1),
+            now=datetime.now(UTC) - AGO,
+            new_id=new_id,
+        )
+        async with store.begin() as unit:
+            await unit.messages.add([message])
+            await unit.commit()
+        key = (message.clinic_id, message.id)
+        lost = await store.outbox.claim(*key, token=uuid4(), lease=SHORT)
+        await asyncio.sleep(SHORT.total_seconds() * 3)
+        held = await store.outbox.claim(*key, token=uuid4(), lease=LEASE)
+
+        assert isinstance(lost, Claim)
+        assert isinstance(held, Claim)
+        assert not await store.outbox.begin_sending(lost, lease=LEASE)
+        assert await store.outbox.begin_sending(held, lease=LEASE)
+
+    async def test_change_is_told_to_the_doctor_and_not_to_the_patient(self, store: Store) -> None:
+        sent = await seed_message(store, kind=DOCTOR_CHANGE)
+        clinic_id, world = sent.world.clinic.id, sent.world
+
+        addressee = (await claimed(store, sent)).look.addressee
+        of_patient = Scope(clinic_id, patient_id=sent.appointment.patient_id)
+        of_doctor = Scope(clinic_id, doctor_id=world.doctor.id)
+
+        assert addressee is not None
+        assert addressee.user_id == world.doctor.id
+        assert await store.outbox.list(NotificationQuery(of_patient), PageRequest()) == []
+        assert len(await store.outbox.list(NotificationQuery(of_doctor), PageRequest())) == 1
+
     async def test_discard_leaves_nothing(self, store: Store) -> None:
         sent = await seed_message(store)
         claim = await claimed(store, sent)
@@ -573,6 +659,16 @@ class OutboxContract(Contract, contract=True):
 
         (view,) = await views_of(store, sent)
         assert (view.status, view.error) == (Outcome.FAILED, "enough")
+
+    async def test_drop_expired_leaves_dead_letters_that_may_still_be_sent(
+        self, store: Store
+    ) -> None:
+        sent = await seed_message(store)
+        claim = await claimed(store, sent)
+        await store.outbox.set_aside(claim, error="enough", ambiguous=False)
+
+        assert await store.outbox.drop_expired(limit=10) == 0
+        assert (await store.outbox.counts()).dead == 1
 
     # --- reading
 
@@ -700,6 +796,7 @@ class OutboxContract(Contract, contract=True):
     async def test_day_sheet_is_added_once_and_tells_the_day(self, store: Store) -> None:
         sent = await seed_message(store)
         clinic, doctor = sent.world.clinic, sent.world.doctor
+        await _fill_day(store, sent)
         day = clinic.local_date(sent.appointment.starts_at)
         early = sent.appointment.starts_at - timedelta(days=30)
 
