@@ -11,8 +11,11 @@ reset       resets the connection (RST)
 notice      sends a NoticeResponse of PostgreSQL, and resets the connection
 drip        passes the rest on byte by byte, HOLD_S apart
 silence     passes nothing more on, and leaves the connection open
-twice       passes on everything, and `spoil`'s answer a second time
+twice       passes on everything, and then the same once more
+other       sends an answer of Redis that is not the one to this question
 garbage     sends bytes that no protocol knows
+refuse      resets the connection as soon as the request comes, and passes nothing on
+stall       takes nothing more of the request, and leaves the connection open
 measure     tells how long the answer is, whose first packet must hold all of it
 """
 
@@ -33,6 +36,7 @@ SPOIL = re.compile(rb"spoil=(\w+)@(\d{4})")
 RESET = struct.pack("ii", 1, 0)
 NOTICE = b"SWARNING\0VWARNING\0C57P02\0Mterminating connection\0\0"
 NOTICE = b"N" + struct.pack("!i", len(NOTICE) + 4) + NOTICE
+OTHER = b"+OK\r\n"
 GARBAGE = b"\xff\xfe no protocol \r\n"
 #: how long a connection or a process may take to end
 PATIENCE_S = 10
@@ -94,6 +98,11 @@ class _Carrier:
                 self._is_once = True
             if found:
                 self._kind, self._left = found[1].decode(), int(found[2])
+            if self._kind == "refuse":
+                await self._reset()
+                return
+            if self._kind == "stall":
+                await asyncio.Event().wait()
             self._far_writer.write(data)
             await self._far_writer.drain()
 
@@ -144,6 +153,10 @@ class _Carrier:
 
     async def _twice(self, data: bytes, rest: bytes) -> bool:
         self._near_writer.write(rest + data)
+        return True
+
+    async def _other(self, *_: bytes) -> bool:
+        self._near_writer.write(OTHER)
         return True
 
     async def _garbage(self, *_: bytes) -> bool:

@@ -34,6 +34,10 @@ _zone_of = attrgetter("tzinfo")
 _DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
+#: how often a connection is read before others have their turn
+READS_MAX = 16
+
+
 class HotConnection(psycopg.AsyncConnection[Row]):
     """A connection in autocommit; a statement is prepared on its first use and stays prepared.
 
@@ -46,8 +50,12 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         #: the loop that tells when something can be read, and who waits for it
         self._watching: asyncio.AbstractEventLoop | None = None
         self._answered: asyncio.Future[pq.abc.PGresult] | None = None
+        #: the last result of an answer that has not come to its end
+        self._last: pq.abc.PGresult | None = None
         self._socket = -1
-        self._watched: select.poll | None = None
+        self._poll: select.poll | None = None
+        #: whether the socket was looked at since the last answer
+        self._looked_at = False
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._transformer: abc.Transformer | None = None
 
@@ -57,12 +65,10 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         Nothing comes from the server on an idle connection but the word that it is over, so a look
         at the socket replaces a round trip.
         """
-        if self.pgconn.status != pq.ConnStatus.OK:
+        if self.pgconn.status != pq.ConnStatus.OK or self._has_more():
             return True
-        if self._watched is None:
-            self._watched = select.poll()
-            self._watched.register(self.pgconn.socket, select.POLLIN)
-        return bool(self._watched.poll(0))
+        self._looked_at = True
+        return False
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a statement in PostgreSQL's own words ($1). Raises psycopg.Error."""
@@ -103,17 +109,18 @@ class HotConnection(psycopg.AsyncConnection[Row]):
     async def _answer(self) -> "pq.abc.PGresult":
         """Return the result of what was sent. Raises psycopg.Error."""
         loop = asyncio.get_running_loop()
-        if self._watching is None:
-            # For good, since watching anew costs two system calls for each statement.
-            self._socket = self.pgconn.socket
-            loop.add_reader(self._socket, self._read)
-            self._watching = loop
         answered: asyncio.Future[pq.abc.PGresult] = loop.create_future()
-        self._answered = answered
+        self._answered, self._last = answered, None
         try:
-            while self.pgconn.flush():
-                # The socket's buffer is full, which only a very large parameter does.
-                await _until_writable(loop, self.pgconn.socket)
+            if self._watching is None:
+                self._watch(loop)
+            if self.pgconn.flush():
+                await self._send_rest(loop)
+            # libuv reports once that a connection was reset: if that came together with the last
+            # answer, it never says another word about this socket.
+            if not self._looked_at and self._has_more():
+                self._read()
+            self._looked_at = False
             result = await answered
         except BaseException:
             # Whatever was under way may still come: nobody else may read it as their answer.
@@ -121,52 +128,95 @@ class HotConnection(psycopg.AsyncConnection[Row]):
             self.pgconn.finish()
             raise
         finally:
-            self._answered = None
+            self._answered = self._last = None
         if result.status not in _DONE:
             raise error_from_result(result, encoding="utf-8")
         return result
 
+    async def _send_rest(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Send what did not fit into the socket's buffer, as with a very large parameter.
+
+        The server may want to be read first. Raises psycopg.OperationalError.
+        """
+        # libpq closes the socket of a lost connection, which nobody may be watching then.
+        self._unwatch()
+        while True:
+            ready = asyncio.Event()
+            loop.add_reader(self._socket, ready.set)
+            loop.add_writer(self._socket, ready.set)
+            try:
+                await ready.wait()
+            finally:
+                loop.remove_reader(self._socket)
+                loop.remove_writer(self._socket)
+            self.pgconn.consume_input()
+            if not self.pgconn.flush():
+                break
+        self._watch(loop)
+        # What was read meanwhile is not reported again.
+        self._read()
+
     def _read(self) -> None:
+        """Take in what has come, and answer the caller once it is complete; never waits."""
         answered, pgconn = self._answered, self.pgconn
-        if answered is None:
-            # Nobody has asked anything: this is the end of the connection, as `is_stale` will see.
+        if answered is None or answered.done():
+            # Nobody has asked anything: most likely the end of the connection. It is not looked at
+            # here; `is_stale` or the next statement will see it.
             self._unwatch()
-            return
-        if answered.done():
             return
         try:
             pgconn.consume_input()
-            if pgconn.is_busy():
+            if not self._is_complete():
                 return
-            last = result = pgconn.get_result()
-            while result is not None:
-                last = result
-                result = pgconn.get_result()
+            if self._last is None or pgconn.status != pq.ConnStatus.OK:
+                raise psycopg.OperationalError("the connection was lost within an answer")
+            answered.set_result(self._last)
         except psycopg.Error as error:
             answered.set_exception(error)
-        else:
-            if last is None:
-                answered.set_exception(psycopg.OperationalError("the server sent no answer"))
-            else:
-                answered.set_result(last)
         if pgconn.status != pq.ConnStatus.OK:
             # libpq has closed the socket, and the next one opened gets its number.
             self._unwatch()
+
+    def _is_complete(self) -> bool:
+        """Say whether the answer has come to its end, reading on until there is nothing more."""
+        pgconn = self.pgconn
+        reads = 0
+        while True:
+            if not pgconn.is_busy():
+                # Without the question above this would wait, and the whole process with it.
+                result = pgconn.get_result()
+                if result is None:
+                    return True
+                self._last = result
+            elif not self._has_more():
+                return False
+            elif reads == READS_MAX:
+                # Let the others have their turn.
+                asyncio.get_running_loop().call_soon(self._read)
+                return False
+            else:
+                # libuv reports an error once, together with what came before it.
+                pgconn.consume_input()
+                reads += 1
+
+    def _has_more(self) -> bool:
+        """Say whether the socket has something to read, its end included."""
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.pgconn.socket, select.POLLIN)
+        return bool(self._poll.poll(0))
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        # For good, since watching for each statement costs two system calls.
+        self._socket = self.pgconn.socket
+        loop.add_reader(self._socket, self._read)
+        self._watching = loop
 
     def _unwatch(self) -> None:
         """Leave the socket alone; before it is closed, since another may get its number then."""
         if self._watching is not None:
             self._watching.remove_reader(self._socket)
             self._watching = None
-
-
-async def _until_writable(loop: asyncio.AbstractEventLoop, socket: int) -> None:
-    writable = asyncio.Event()
-    loop.add_writer(socket, writable.set)
-    try:
-        await writable.wait()
-    finally:
-        loop.remove_writer(socket)
 
 
 def _plan(parameters: Sequence[object]) -> Plan:

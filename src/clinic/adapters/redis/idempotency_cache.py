@@ -50,6 +50,8 @@ class RedisIdempotencyCache:
         """Return the copy of what this principal's key was answered with, or None."""
         found = await self._ask("GET", _name(request))
         if not isinstance(found, bytes):
+            if found is not None:
+                self._line.give_up()
             return None
         try:
             copy = self._decoder.decode(found)
@@ -62,7 +64,11 @@ class RedisIdempotencyCache:
             copy.created_at,
         )
         whose = (request.clinic_id, request.principal_id, request.key)
-        return stored if (copy.clinic_id, copy.principal_id, copy.key) == whose else None
+        if (copy.clinic_id, copy.principal_id, copy.key) != whose:
+            # The answer to another question.
+            self._line.give_up()
+            return None
+        return stored
 
     async def put(self, stored: StoredAnswer) -> None:
         """Keep a copy of an answer that the database has."""
@@ -81,7 +87,8 @@ class RedisIdempotencyCache:
             stored.created_at,
         )
         encoded = self._encoder.encode(copy)
-        await self._ask("SET", _name(request), encoded, "EX", TTL_S)
+        if await self._ask("SET", _name(request), encoded, "EX", TTL_S) not in (b"OK", None):
+            self._line.give_up()
 
     async def close(self) -> None:
         """Give back every connection."""

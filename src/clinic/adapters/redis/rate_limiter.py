@@ -73,9 +73,16 @@ class RedisRateLimiter:
             # Not asked again at once: every request would wait for the store to time out.
             self._down_until_s = time.monotonic() + PAUSE_S
             raise TemporaryFailure() from error
+        if not _is_count(counted):
+            self._line.give_up()
+            raise TemporaryFailure()
         allowed, remaining, reset_ms = counted
         return Verdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
 
     async def close(self) -> None:
         """Give back every connection."""
         await self._line.close()
+
+
+def _is_count(answer: object) -> bool:
+    return isinstance(answer, list) and len(answer) == 3 and all(isinstance(n, int) for n in answer)
