@@ -128,7 +128,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
         ),
         phones=WorldPhoneNumbers(settings.phone_region or None),
         limiter=_adapter("limiter", "CLINIC_BROKER_URL", settings.broker_url, settings),
-        audit=AuditBuffer(store.audit_log),
+        audit=AuditBuffer(store.audit_log, new_id=uuid7),
     )
 
 

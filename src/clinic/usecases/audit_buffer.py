@@ -9,12 +9,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import islice
+from uuid import uuid4
 
 from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import AuditUnavailable, ClinicError, TemporaryFailure
 from clinic.ports.audit import AuditLog
+from clinic.ports.clock import IdSource
+from clinic.usecases.refusal_tally import RefusalTally
 
 FLUSH_EVERY_S = 0.5
 #: how many events wait at most, and how many are written at once
@@ -39,12 +41,14 @@ class AuditBuffer:
         capacity: int = CAPACITY,
         refuse_after_s: float = REFUSE_AFTER_S,
         now_s: Callable[[], float] = time.monotonic,
+        new_id: IdSource = uuid4,
     ) -> None:
         self._log = audit_log
         self._capacity = capacity
         self._refuse_after_s = refuse_after_s
         self._now_s = now_s
         self._waiting: deque[AuditEvent] = deque()
+        self._refusals = RefusalTally(now_s=now_s, new_id=new_id)
         self._failing_since_s: float | None = None
         self._writing: asyncio.Lock | None = None
         self._task: asyncio.Task[None] | None = None
@@ -64,16 +68,25 @@ class AuditBuffer:
         self._waiting.append(event)
 
     def add_denial(self, event: AuditEvent) -> None:
-        """Keep a denial if there is room; what is refused anyway is refused without it too."""
-        with suppress(AuditUnavailable):
-            self.add(event)
+        """Keep a denial, or count it: as one of many, or while there is no room.
+
+        Never raises: what is refused anyway is refused without it too.
+        """
+        if self._refusals.keeps(event):
+            try:
+                self.add(event)
+            except AuditUnavailable:
+                self._refusals.count(event)
 
     async def flush(self) -> None:
         """Write everything that waits.
 
         An event that the store refuses for good is set aside, and the others are written. Raises
-        TemporaryFailure, and whatever else is no fault of an event; the events wait then.
+        TemporaryFailure, and whatever else is no fault of an event; the events wait then. Denials
+        that were counted are written when their minute is over.
         """
+        if len(self._waiting) < self._capacity:
+            self._waiting.extend(self._refusals.take())
         if self._writing is None:
             self._writing = asyncio.Lock()
         async with self._writing:
@@ -137,6 +150,7 @@ class AuditBuffer:
     async def close(self) -> None:
         """Write what waits and stop. Never raises; the log says how many could not be written."""
         task, self._task = self._task, None
+        self._waiting.extend(self._refusals.take(everything=True))
         try:
             async with asyncio.timeout(CLOSE_MAX_S):
                 if task is not None:

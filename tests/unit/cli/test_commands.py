@@ -1,11 +1,15 @@
 """Commands do what they say, on a clinic in memory."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
+from clinic.domain.audit import event_by
+from clinic.domain.people import Actor, Role
 from clinic.entrypoints.cli import run
+from clinic.testing.builders import NOW
 
 
 def slots(line, *arguments):
@@ -159,6 +163,27 @@ def test_appointment_books_moves_confirms_cancels_and_is_audited(line, ids):
         ("CHANGE_STATUS", "PATIENT", "No reason given"),
         ("CHANGE_STATUS", "SYSTEM", "Better"),
     ]
+
+
+def test_audit_events_are_listed_of_a_clinic_and_of_none(line, ids):
+    actor = Actor(UUID(int=0), Role.SYSTEM, UUID(int=0), ip="2001:db8::1")
+    for number in range(5):
+        guess = event_by(actor, "refused", "users", None, now=NOW, event_id=UUID(int=number + 1))
+        line.services.audit.add_denial(replace(guess, outcome="not_signed_in"))
+    book(line, ids, 0)
+
+    guesses = line.json("audit", "events")
+    table = line("audit", "events", "--action", "refused", "--outcome", "not_signed_in")
+    none = line.json("audit", "events", "--outcome", "quota_exceeded")
+    of_clinic = line.json("audit", "events", "--clinic", ids["clinic"], "--action", "BOOK")
+
+    # The first by itself, the others together when the command before closed the buffer.
+    assert sorted(each["count"] for each in guesses) == [1, 4]
+    assert {each["outcome"] for each in guesses} == {"not_signed_in"}
+    assert {each["clinicId"] for each in guesses} == {None}
+    assert table.count("2001:db8::1") == 2
+    assert none == []
+    assert [each["clinicId"] for each in of_clinic] == [ids["clinic"]]
 
 
 def test_appointment_in_a_taken_slot_is_refused(line, ids):

@@ -8,6 +8,7 @@ import pytest
 
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.paging import PageRequest
+from clinic.entrypoints.http.cookies import NAME
 from clinic.ports.audit import EventQuery
 from clinic.settings import Settings
 from clinic.testing.builders import an_event
@@ -296,10 +297,117 @@ async def test_denials_are_kept(api):
         *await events(api, clinic_id=NOBODY_ID),
     ]
 
-    assert [event.action for event in found] == ["get", "get", "get"]
+    assert [event.action for event in found] == ["get", "get", "refused"]
     assert found[0].actor_id == api.world.patients[0].id
     assert found[1].entity_id == other.id
     assert found[2].outcome == "not_signed_in"
+
+
+async def counted(api, **filters):
+    """Return the events of everything that was refused so far, as when their minute is over."""
+    audit = api.services.audit
+    audit._waiting.extend(audit._refusals.take(everything=True))
+    return await events(api, **filters)
+
+
+def total(found):
+    return sum(event.detail.get("count", 1) for event in found)
+
+
+class TestMany:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return msgspec.structs.replace(settings, anonymous_limit="300/60")
+
+    async def test_made_up_tokens_are_two_rows_of_nobodys_clinic(self, api):
+        for number in range(200):
+            headers = {"authorization": f"Bearer made.up.{number}"}
+            assert (await api.client.get("/users/me", headers=headers)).status_code == 401
+
+        found = await counted(api, clinic_id=NOBODY_ID)
+
+        assert {(each.action, each.outcome) for each in found} == {("refused", "not_signed_in")}
+        assert [each.detail.get("count") for each in found] == [199, None]
+        assert found[0].detail["network"] == "127.0.0.1"
+        own = await api.send("GET", "/audit?action=refused", who="admin")
+        assert own.json()["items"] == []
+
+    async def test_a_cookie_that_is_not_ours_is_no_guess(self, api):
+        for cookie in ("theme=dark", "a=b; c=d"):
+            await api.client.get("/users/me", headers={"cookie": cookie})
+        await api.client.get("/users/me", headers={"cookie": f"{NAME}=x"})
+
+        assert total(await counted(api, clinic_id=NOBODY_ID)) == 1
+
+    async def test_forged_requests_are_found_by_the_clinic_they_were_against(self, api):
+        body = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+        user_id = (await api.send("POST", "/users", body, who=None)).json()["user"]["id"]
+        signing_in = {"email": body["email"], "password": PASSWORD, "cookie": True}
+        made = await api.client.post("/sessions", json=signing_in)
+        cookie = {"cookie": made.headers["set-cookie"].split(";")[0], "x-csrf-token": "guessed"}
+        api.client.cookies.clear()
+        for _ in range(30):
+            answer = await api.client.patch("/users/me", json={"name": "Eve"}, headers=cookie)
+            assert answer.json()["code"] == "forged_request"
+        await counted(api)
+
+        listed = await api.send("GET", "/audit?action=refused&outcome=forged_request", who="admin")
+        denied = await api.send("GET", "/audit?action=refused", who="patient")
+
+        items = listed.json()["items"]
+        assert [item["detail"].get("count") for item in items] == [29, None]
+        assert {item["actorId"] for item in items} == {user_id}
+        assert denied.status_code == 403
+
+    async def test_forged_requests_are_limited_by_network(self, api):
+        body = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+        await api.send("POST", "/users", body, who=None)
+        signing_in = {"email": body["email"], "password": PASSWORD, "cookie": True}
+        made = await api.client.post("/sessions", json=signing_in)
+        headers = {"cookie": made.headers["set-cookie"].split(";")[0]}
+        api.client.cookies.clear()
+
+        codes = [
+            (await api.client.patch("/users/me", json={}, headers=headers)).status_code
+            for _ in range(301)
+        ]
+
+        assert codes == [403] * 300 + [429]
+
+    async def test_refused_quotas_are_found_by_user(self, api):
+        for _ in range(36):
+            await api.send("GET", "/users/me")
+        await counted(api)
+
+        listed = await api.send("GET", "/audit?action=refused", who="admin")
+
+        items = listed.json()["items"]
+        assert {item["outcome"] for item in items} == {"quota_exceeded"}
+        assert {item["actorId"] for item in items} == {str(api.world.patients[0].id)}
+        assert [item["detail"].get("count") for item in items] == [29, None]
+
+    async def test_guesses_at_a_password_are_found_by_account(self, api):
+        body = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+        user_id = (await api.send("POST", "/users", body, who=None)).json()["user"]["id"]
+        for _ in range(3):
+            wrong = {"email": body["email"], "password": "wrong one"}
+            await api.client.post("/sessions", json=wrong)
+
+        found = await counted(api, action="sign_in", outcome="denied")
+
+        assert total(found) == 3
+        assert [str(each.entity_id) for each in found] == [user_id] * 2
+
+    async def test_a_users_denials_have_rows_until_there_are_many(self, api):
+        settings = api.services.settings
+        assert settings.read_limit == "6/60"
+        other = api.world.patients[1]
+        for _ in range(6):
+            await api.send("GET", f"/patients/{other.id}")
+
+        found = await counted(api, outcome="patient_not_found")
+
+        assert [each.entity_id for each in found] == [other.id] * 6
 
 
 async def test_sign_ins_and_their_failures_are_kept_without_the_address(api):

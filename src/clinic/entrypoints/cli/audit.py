@@ -4,16 +4,26 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from clinic import bootstrap
+from clinic.domain.audit import AuditEvent
+from clinic.domain.clinic import checked_instant
 from clinic.domain.errors import InvalidInput, TemporaryFailure
+from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.app import complain
+from clinic.entrypoints.cli.output import AsJson, Row, print_rows
+from clinic.entrypoints.cli.session import open_services, system_actor
 from clinic.ports.audit import SealBook
 from clinic.settings import Settings, settings_from_environment
+from clinic.usecases.read_audit import read_audit
 from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
+from clinic.usecases.sign_in import NOBODY_ID
 
+EVENT_COLUMNS = ("at", "action", "outcome", "count", "ip", "actor", "entity", "entityId")
 SEALS_FILE = "seals.jsonl"
 EVERY_MAX_S = 3600.0
 DIFFERS = 1
@@ -65,6 +75,65 @@ async def keep_sealing(settings: Settings, every_s: float) -> None:
             await asyncio.sleep(every_s)
     finally:
         await book.close()
+
+
+async def events(
+    *,
+    clinic: UUID | None = None,
+    action: str | None = None,
+    outcome: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the audit log, latest first: what belongs to no clinic, such as made-up tokens.
+
+    Parameters
+    ----------
+    clinic
+        Id of a clinic, to list its log instead.
+    action
+        Only this one, such as refused, sign_in or BOOK.
+    outcome
+        Only this one, such as not_signed_in, forged_request, quota_exceeded, denied or done.
+    since
+        Only those from then on, with offset.
+    until
+        Only those before, with offset.
+    limit
+        At most so many, up to 200.
+    as_json
+        Print JSON.
+    """
+    async with open_services() as services:
+        page = await read_audit(
+            audit_log=services.store.audit_log,
+            actor=system_actor(clinic or NOBODY_ID),
+            action=action,
+            outcome=outcome,
+            at_from=checked_instant(since, "--since") if since else None,
+            at_before=checked_instant(until, "--until") if until else None,
+            page=PageRequest(limit),
+        )
+    rows = [_event_row(each) for each in page.items]
+    print_rows(rows, EVENT_COLUMNS, as_json=as_json, more=page.next is not None)
+
+
+def _event_row(event: AuditEvent) -> Row:
+    return {
+        "at": event.at,
+        "action": event.action,
+        "outcome": event.outcome,
+        "count": event.detail.get("count", 1),
+        "ip": event.ip,
+        "actor": None if event.actor_id == NOBODY_ID else event.actor_id,
+        "entity": event.entity,
+        "entityId": event.entity_id,
+        "clinicId": None if event.clinic_id == NOBODY_ID else event.clinic_id,
+        "id": event.id,
+        "detail": dict(event.detail),
+    }
 
 
 async def verify(*, exports: Path | None = None) -> int:

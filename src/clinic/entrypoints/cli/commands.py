@@ -114,6 +114,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         "The audit trail.",
         (
             ("seal", "audit:seal", "Seal what is finished; --every 5 goes on."),
+            ("events", "audit:events", "List events: of no clinic, such as guesses; or of one."),
             ("verify", "audit:verify", "Say whether anything sealed was changed, and what."),
             ("export", "audit:export", "Write new seals to a folder elsewhere."),
         ),

@@ -23,7 +23,7 @@ class AuditQuery(PageQuery, kw_only=True, frozen=True):
     actor: Annotated[UUID | None, Meta(description="who did it")] = None
     patient: Annotated[UUID | None, Meta(description="whom it was about")] = None
     entity: Annotated[UUID | None, Meta(description="what it was about")] = None
-    action: Annotated[Word | None, Meta(description="such as sign_in, read, BOOK")] = None
+    action: Annotated[Word | None, Meta(description="such as sign_in, read, BOOK, refused")] = None
     outcome: Annotated[Word | None, Meta(description="done, or why it was refused")] = None
     from_: Annotated[dt.datetime | None, Meta(description="earliest, with offset")] = None
     to: Annotated[dt.datetime | None, Meta(description="before, with offset")] = None

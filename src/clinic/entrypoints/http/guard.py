@@ -28,15 +28,17 @@ from clinic.domain.permissions import PATIENT_DATA, permit
 from clinic.domain.rate_limits import FAIL_CLOSED, Limit, RateClass
 from clinic.domain.sessions import Session, SignedIn, hash_of, is_csrf_token
 from clinic.entrypoints.http.actor import Authenticator
-from clinic.entrypoints.http.cookies import session_cookie
+from clinic.entrypoints.http.cookies import NAME, session_cookie
 from clinic.entrypoints.http.tokens import Tokens
 from clinic.settings import Settings
+from clinic.usecases.refusal_tally import REFUSED
 from clinic.usecases.sign_in import NOBODY_ID, find_session
 
 if TYPE_CHECKING:
     from clinic.entrypoints.http.call import Call
     from clinic.entrypoints.http.endpoint import Endpoint
 
+COOKIE = NAME.encode()
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LIMIT_SETTINGS = {
     RateClass.SIGN_IN: "sign_in_limit",
@@ -89,7 +91,7 @@ class Guard:
                         await self._check(call, await self._session_of(actor), actor)
                 else:
                     actor = await self._actor_by_cookie(call)
-            except NotSignedIn:
+            except (NotSignedIn, ForgedRequest):
                 # Guessing tokens is counted too.
                 await self.count(call, RateClass.ANONYMOUS, self._network(call))
                 raise
@@ -97,7 +99,11 @@ class Guard:
         elif endpoint.knows_actor and b"cookie" in call.headers:
             # A browser sends along what it has: an old cookie, or somebody else's altogether.
             with suppress(NotSignedIn):
-                call.known_actor = await self._actor_by_cookie(call)
+                try:
+                    call.known_actor = await self._actor_by_cookie(call)
+                except ForgedRequest:
+                    await self.count(call, RateClass.ANONYMOUS, self._network(call))
+                    raise
         if endpoint.is_limited:
             who = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
             await self.count(call, kind, who.user_id.hex if who else self._network(call))
@@ -130,7 +136,9 @@ class Guard:
         call.rate_headers = [policy, (b"ratelimit", verdict.header.encode())]
         if not verdict.allowed:
             facts: dict[str, Any] = {"violated-policies": [verdict.limit.name]}
-            raise QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
+            error = QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
+            self._note(call, REFUSED, error)
+            raise error
 
     async def count_changes(self, call: "Call", number: int) -> None:
         """Count that many changes by the actor, all or none. Raises QuotaExceeded."""
@@ -148,9 +156,10 @@ class Guard:
         asked_for_one = isinstance(error, NotFound) and bool(call.scope.get("path_params"))
         denied = isinstance(error, PermissionDenied) or asked_for_one
         unproven = isinstance(error, NotSignedIn) and _shows_identity(call)
-        if denied or unproven:
-            event = self._event(call, call.method.lower(), outcome=error.code)
-            self._services.audit.add_denial(event)
+        if unproven or isinstance(error, ForgedRequest):
+            self._note(call, REFUSED, error)
+        elif denied:
+            self._note(call, call.method.lower(), error)
 
     def note_read(self, call: "Call", endpoint: "Endpoint") -> None:
         """Keep what was read of patients. Raises AuditUnavailable: then it is not shown."""
@@ -178,13 +187,16 @@ class Guard:
         sessions = self._services.store.sessions
         found = await sessions.find_by_reference(clinic_id, hash_of(reference))
         session = await self._check(call, found)
+        actor = _actor(call, session.user_id, session.role, session.clinic_id, session.id)
         if call.method not in SAFE_METHODS:
+            # Whose cookie it is, for the log and the audit trail: also where it is refused.
+            call.known_actor = actor
             self.check_origin(call)
             token = call.headers.get(b"x-csrf-token", b"").decode("latin-1")
             if not is_csrf_token(token, self._secret, session.id):
                 raise ForgedRequest()
         call.by_cookie = True
-        return _actor(call, session.user_id, session.role, session.clinic_id, session.id)
+        return actor
 
     def _session_of(self, actor: Actor) -> Awaitable[SignedIn | None]:
         assert actor.session_id is not None
@@ -206,6 +218,9 @@ class Guard:
 
     def _network(self, call: "Call") -> str:
         return network_of(self._authenticator.address_of(call))
+
+    def _note(self, call: "Call", action: str, error: ClinicError) -> None:
+        self._services.audit.add_denial(self._event(call, action, outcome=error.code))
 
     def _event(self, call: "Call", action: str, *, outcome: str) -> AuditEvent:
         actor = call.known_actor or Actor(
@@ -236,7 +251,8 @@ def _kind_of(call: "Call", endpoint: "Endpoint") -> RateClass:
 
 
 def _shows_identity(call: "Call") -> bool:
-    return b"authorization" in call.headers or b"cookie" in call.headers
+    cookies = call.headers.get(b"cookie", b"")
+    return b"authorization" in call.headers or COOKIE in cookies
 
 
 def _actor(call: "Call", user_id: UUID, role: Role, clinic_id: UUID, session_id: UUID) -> Actor:
