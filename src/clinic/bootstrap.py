@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from email.utils import formataddr
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from clinic.domain.notifications import EMAIL
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.audit import SealBook
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.job_queue import JobQueue
 from clinic.ports.notifier import Notifier
 from clinic.ports.password_hasher import PasswordHasher
@@ -67,6 +69,7 @@ class Services:
     transactions: Transactions
     hasher: PasswordHasher
     phones: PhoneNumbers
+    emails: EmailAddresses
     limiter: RateLimiter
     audit: AuditBuffer
 
@@ -112,6 +115,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
     check_secret(settings)
     from clinic.adapters.argon2.password_hasher import Argon2PasswordHasher
     from clinic.adapters.system.clock import SystemClock
+    from clinic.adapters.system.email_addresses import WorldEmailAddresses
     from clinic.adapters.system.ids import uuid7
     from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
 
@@ -127,6 +131,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
             threads=settings.password_threads, fast=settings.fast_passwords
         ),
         phones=WorldPhoneNumbers(settings.phone_region or None),
+        emails=WorldEmailAddresses(),
         limiter=_adapter("limiter", "CLINIC_BROKER_URL", settings.broker_url, settings),
         audit=AuditBuffer(store.audit_log, new_id=uuid7),
     )
@@ -168,7 +173,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         secret=settings.secret,
         new_id=uuid7,
         public_url=settings.public_url,
-        mail_domain=settings.mail_domain,
+        mail_domain=_mail_sender(settings).rpartition("@")[2].rstrip(">"),
         frontend_url=settings.frontend_url,
         on_ambiguous=AmbiguousMail(settings.ambiguous_mail),
         lease=timedelta(seconds=settings.mail_lease_s),
@@ -507,7 +512,24 @@ def _composer(settings: Settings) -> Any:
     from clinic.adapters.email.compose import Composer
 
     folder = settings.mail_templates
-    return Composer(settings.mail_from, overrides=Path(folder) if folder else None)
+    return Composer(_mail_sender(settings), overrides=Path(folder) if folder else None)
+
+
+def _mail_sender(settings: Settings) -> str:
+    """Return CLINIC_MAIL_FROM with its domain in ASCII. Raises SettingsError."""
+    from clinic.adapters.email.headers import UnsafeEmail, mailbox
+    from clinic.adapters.system.email_addresses import WorldEmailAddresses
+
+    # Not by parseaddr, which reads a:x@example.org as x@example.org.
+    name, bracket, rest = settings.mail_from.rpartition("<")
+    address = rest.removesuffix(">") if bracket else rest
+    try:
+        return formataddr((name.strip(' "'), mailbox(WorldEmailAddresses().canonical(address))))
+    except UnsafeEmail:
+        raise SettingsError(
+            "CLINIC_MAIL_FROM: this is not an address that mail can be from; write it such as"
+            " no-reply@example.org."
+        ) from None
 
 
 _BUILT_IN: dict[tuple[str, str], Callable[[str, Settings], Any]] = {

@@ -11,6 +11,7 @@ from tests.scripted_smtp import Script, scripted_servers
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.maildir import MaildirNotifier
 from clinic.adapters.email.smtp import MailServer, SmtpNotifier
+from clinic.adapters.system.email_addresses import WorldEmailAddresses
 from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.notifications import reminder_kind
 from clinic.testing import a_clinic
@@ -62,3 +63,18 @@ async def test_reminder_arrives_with_its_link_in_clear_and_one_sender(tmp_path) 
         assert email.message_from_bytes(data).get_all("From") == [
             head.partition(b"\r\nTo:")[0].removeprefix(b"From: ").decode()
         ]
+
+
+async def test_domain_in_any_script_is_sent_as_punycode(tmp_path) -> None:
+    letter = a_letter()
+    address = WorldEmailAddresses().checked("Ada.B@m\u00fcnchen.example").ascii
+    letter = replace(letter, addressee=replace(letter.addressee, email=address))
+
+    sent, commands = await as_sent(letter)
+
+    assert b"RCPT TO:<Ada.B@xn--mnchen-3ya.example>" in commands
+    for data in (sent, await as_filed(letter, tmp_path)):
+        assert b"\r\nTo: Ada.B@xn--mnchen-3ya.example\r\n" in data
+        assert b"mailto:Ada.B@xn--mnchen-3ya.example" in data.replace(b"=\r\n", b"").replace(
+            b"=0D=0A=20", b""
+        ).replace(b"\r\n ", b"")

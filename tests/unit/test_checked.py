@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from clinic.adapters.system.email_addresses import WorldEmailAddresses
 from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
@@ -12,6 +13,7 @@ from clinic.domain.people import Role, User
 from clinic.testing.builders import new_id
 from clinic.usecases.checked import checked_clinic, checked_user
 
+EMAILS = WorldEmailAddresses()
 PHONES = WorldPhoneNumbers()
 OLD = Clinic(
     new_id(),
@@ -62,7 +64,7 @@ def test_what_is_changed_of_a_clinic_is_checked(change, error, pointer) -> None:
 def test_person_is_stored_as_it_is_compared() -> None:
     typed = User(new_id(), " Toma\u0301s ", " Ada@Example.org ", Role.PATIENT, "0044 2079460018")
 
-    stored = checked_user(typed, phones=PHONES)
+    stored = checked_user(typed, phones=PHONES, emails=EMAILS)
 
     assert stored == User(typed.id, "Tomás", "Ada@Example.org", Role.PATIENT, "+442079460018")
-    assert checked_user(stored, phones=PHONES) == stored
+    assert checked_user(stored, phones=PHONES, emails=EMAILS) == stored

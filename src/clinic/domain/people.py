@@ -1,16 +1,13 @@
 """People: one identity each, with a role; role facts live in profiles per clinic."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from clinic.domain.errors import InvalidInput
 from clinic.domain.text import checked_line
 
 EMAIL_MAX_CHARS = 254
 SPECIALTY_MAX_CHARS = 80
-_EMAIL = re.compile(r"[^@\s,;<>\"()\[\]\\]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 class Role(StrEnum):
@@ -64,12 +61,13 @@ def scope_of(actor: Actor) -> Scope:
     )
 
 
-def normalised_email(value: str) -> str:
-    """Return `value` trimmed; it keeps its case and is compared without it. Raises InvalidInput."""
-    email = value.strip()
-    if len(email) > EMAIL_MAX_CHARS or not email.isascii() or not _EMAIL.fullmatch(email):
-        raise InvalidInput("This is not an email address.", pointer="/email")
-    return email
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """An email address in ASCII, as mail is sent to it and people are looked up by it, and as it
+    was typed where that is not ASCII."""
+
+    ascii: str
+    typed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +80,16 @@ class User:
 
     id: UUID
     name: str
+    #: in ASCII, whatever it was typed in; compared without case
     email: str
     role: Role
     phone: str | None = None
+    #: as it was typed and is shown, where its domain is not ASCII
+    email_typed: str | None = None
+
+    @property
+    def shown_email(self) -> str:
+        return self.email_typed or self.email
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Patient:
     clinic_id: UUID
     id: UUID
     name: str
+    #: as it is shown
     email: str
     phone: str | None = None
 

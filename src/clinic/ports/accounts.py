@@ -29,7 +29,7 @@ class Account:
 
 class AccountReader(Protocol):
     async def by_email(self, email: str) -> Account | None:
-        """Return the account with this email address, without case."""
+        """Return the account with this email address in ASCII, without case."""
         ...
 
     async def account(self, user_id: UUID) -> Account | None: ...

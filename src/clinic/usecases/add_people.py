@@ -11,6 +11,7 @@ from clinic.domain.people import Actor, Doctor, Patient, User, checked_specialty
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.text import plain_line
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.people import PeopleReader
 from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.unit_of_work import UnitOfWork
@@ -100,6 +101,7 @@ async def add_doctor(
     specialty: str,
     *,
     phones: PhoneNumbers,
+    emails: EmailAddresses,
     transactions: Commits[Doctor],
     clock: Clock,
     new_id: IdSource,
@@ -111,7 +113,7 @@ async def add_doctor(
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
     permit(actor, Operation.CHANGE_CLINIC)
-    user = checked_user(user, phones=phones)
+    user = checked_user(user, phones=phones, emails=emails)
     doctor = Doctor(actor.clinic_id, user.id, user.name, checked_specialty(specialty))
 
     async def work(unit: UnitOfWork) -> Doctor:
@@ -137,6 +139,7 @@ async def add_patient(
     user: User,
     *,
     phones: PhoneNumbers,
+    emails: EmailAddresses,
     transactions: Commits[Patient],
     clock: Clock,
     new_id: IdSource,
@@ -148,7 +151,7 @@ async def add_patient(
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
     permit(actor, Operation.ADD_PATIENT)
-    user = checked_user(user, phones=phones)
+    user = checked_user(user, phones=phones, emails=emails)
 
     async def work(unit: UnitOfWork) -> Patient:
         await unit.people.add_user(user)
@@ -164,7 +167,7 @@ async def add_patient(
                 reason=reason,
             )
         )
-        return Patient(actor.clinic_id, user.id, user.name, user.email, user.phone)
+        return Patient(actor.clinic_id, user.id, user.name, user.shown_email, user.phone)
 
     return await transactions.run(work)
 

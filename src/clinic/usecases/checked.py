@@ -7,20 +7,29 @@ from dataclasses import replace
 
 from clinic.domain.clinic import Clinic, check_for_headers, checked_name, checked_zone
 from clinic.domain.contact import Contact, checked_address, checked_language
-from clinic.domain.people import User, normalised_email
+from clinic.domain.people import User
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.phone_numbers import PhoneNumbers
 
 
-def checked_user(user: User, before: User | None = None, *, phones: PhoneNumbers) -> User:
+def checked_user(
+    user: User,
+    before: User | None = None,
+    *,
+    phones: PhoneNumbers,
+    emails: EmailAddresses,
+) -> User:
     """Return a person as typed, as it is stored. Raises InvalidInput, PhoneNumberRefused."""
-    name, email, phone = user.name, user.email, user.phone
+    name, phone = user.name, user.phone
+    email, typed = user.email, user.email_typed
     if before is None or name != before.name:
         name = checked_name(name)
     if before is None or email != before.email:
-        email = normalised_email(email)
+        address = emails.checked(email)
+        email, typed = address.ascii, address.typed
     if phone is not None and (before is None or phone != before.phone):
         phone = phones.checked(phone)
-    return replace(user, name=name, email=email, phone=phone)
+    return replace(user, name=name, email=email, phone=phone, email_typed=typed)
 
 
 def checked_clinic(clinic: Clinic, before: Clinic | None = None, *, phones: PhoneNumbers) -> Clinic:

@@ -37,6 +37,7 @@ from clinic.ports.accounts import Account, AccountReader, Accounts
 from clinic.ports.appointments import AppointmentQuery, AppointmentReader
 from clinic.ports.audit import EventQuery
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.phone_numbers import PhoneNumbers
@@ -78,6 +79,7 @@ async def register(
     language: str | None = None,
     hasher: PasswordHasher,
     phones: PhoneNumbers,
+    emails: EmailAddresses,
     transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
@@ -89,7 +91,8 @@ async def register(
 
     Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
     """
-    user = checked_user(User(new_id(), name, email, Role.PATIENT, phone), phones=phones)
+    typed = User(new_id(), name, email, Role.PATIENT, phone)
+    user = checked_user(typed, phones=phones, emails=emails)
     checked_password(password, email=user.email, name=user.name)
     password_hash = await hasher.hash(password, source=network_of(ip))
     actor = Actor(user.id, Role.PATIENT, clinic_id, request_id=request_id, ip=ip)
@@ -116,6 +119,7 @@ async def add_user(
     specialty: str | None,
     secret: str,
     phones: PhoneNumbers,
+    emails: EmailAddresses,
     transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
@@ -132,7 +136,7 @@ async def add_user(
     if (user.role is Role.DOCTOR) != (specialty is not None):
         raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
     specialty = checked_specialty(specialty) if specialty is not None else None
-    user = checked_user(user, phones=phones)
+    user = checked_user(user, phones=phones, emails=emails)
     clinic_id = actor.clinic_id
 
     async def work(unit: UnitOfWork) -> Invited:
@@ -327,6 +331,7 @@ async def change_own_data(
     hasher: PasswordHasher,
     accounts: AccountReader,
     phones: PhoneNumbers,
+    emails: EmailAddresses,
     transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
@@ -350,11 +355,11 @@ async def change_own_data(
         if account is None:
             raise UserNotFound()
         before = account.user
-        after = checked_user(change(before), before, phones=phones)
+        after = checked_user(change(before), before, phones=phones, emails=emails)
         changed = [
             field
-            for field in ("name", "email", "phone")
-            if getattr(before, field) != getattr(after, field)
+            for field, shown in (("name", "name"), ("email", "shown_email"), ("phone", "phone"))
+            if getattr(before, shown) != getattr(after, shown)
         ]
         if not changed:
             return account

@@ -12,10 +12,11 @@ from clinic.domain.errors import (
     UserNotFound,
 )
 from clinic.domain.memberships import OFFER_LASTS, MembershipOffer, offer_named, offer_token
-from clinic.domain.people import Actor, Role, User, normalised_email
+from clinic.domain.people import Actor, Role, User
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import AccountReader
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.transactions import Transactions
 
@@ -34,6 +35,7 @@ async def offer_membership(
     *,
     specialty: str | None = None,
     secret: str,
+    emails: EmailAddresses,
     transactions: Transactions,
     clock: Clock,
     new_id: IdSource,
@@ -46,7 +48,7 @@ async def offer_membership(
     PermissionDenied, InvalidInput.
     """
     permit(actor, Operation.MANAGE_USERS)
-    address, now = normalised_email(email), clock.now()
+    address, now = emails.checked(email).ascii, clock.now()
     offer = MembershipOffer(
         actor.clinic_id, new_id(), role, specialty, actor.user_id, now, now + OFFER_LASTS
     )

@@ -11,6 +11,7 @@ from clinic.domain.passwords import checked_password
 from clinic.domain.people import Actor, Role
 from clinic.ports.accounts import Account, AccountReader
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.audit_buffer import AuditBuffer
@@ -26,6 +27,7 @@ async def request_password_reset(
     email: str,
     *,
     accounts: AccountReader,
+    emails: EmailAddresses,
     transactions: Transactions,
     audit: AuditBuffer,
     clock: Clock,
@@ -36,7 +38,7 @@ async def request_password_reset(
 
     Whoever asks is told nothing; only the time that the writing takes could tell them apart.
     """
-    account = await accounts.by_email(email.strip())
+    account = await accounts.by_email(emails.canonical(email))
     clinic_id = account.clinics[0] if account and account.clinics else NOBODY_ID
     event = _request_event(account, clinic_id, origin, clock, new_id)
     # Whoever was invited and has no password yet has an invitation, which the clinic renews.

@@ -30,6 +30,7 @@ from clinic.domain.sessions import (
 from clinic.ports.accounts import Account, AccountReader
 from clinic.ports.audit import AuditLog, EventQuery
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.sessions import SessionReader
 from clinic.ports.unit_of_work import UnitOfWork
@@ -70,6 +71,7 @@ async def sign_in(
     password: str,
     *,
     accounts: AccountReader,
+    emails: EmailAddresses,
     hasher: PasswordHasher,
     transactions: Transactions,
     audit: AuditBuffer,
@@ -85,7 +87,7 @@ async def sign_in(
     Whatever is wrong, the answer and the work before it are the same. Raises SignInFailed, and
     ClinicNotNamed to whom the password is right but several clinics are open to.
     """
-    account = await accounts.by_email(email.strip())
+    account = await accounts.by_email(emails.canonical(email))
     too_long = len(password) > PASSWORD_MAX_CHARS
     source = network_of(origin.ip)
     check = await hasher.verify(
@@ -128,7 +130,7 @@ async def is_known_network(
     email: str, network: str, *, accounts: AccountReader, audit_log: AuditLog, clock: Clock
 ) -> bool:
     """Say whether the person with this email address has lately signed in from `network`."""
-    account = await accounts.by_email(email.strip())
+    account = await accounts.by_email(email)
     clinics = account.clinics if account else (NOBODY_ID,)
     user_id = account.user.id if account else NOBODY_ID
     for clinic_id in clinics:

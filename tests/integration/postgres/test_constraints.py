@@ -224,6 +224,7 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "clinics_reminder_leads_range": ("clinics", {"reminder_leads_min": [0]}),
     "users_name_length": ("users", {"name": "x" * 201}),
     "users_email_length": ("users", {"email": "x" * 255}),
+    "users_email_typed_length": ("users", {"email_typed": "x" * 255}),
     "users_role_known": ("users", {"role": "OWNER"}),
     "users_email_key": ("users", {"email": "ADA@example.org"}),
     "doctors_profiles_clinic_fkey": ("doctors_profiles", {"clinic_id": NOBODY}),

@@ -380,3 +380,19 @@ def test_name_that_the_shell_could_not_read_is_refused(line, ids):
 
     assert status == 1
     assert "Character 2 of the name is U+DCE9 half of a surrogate pair" in complaint
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("patient", "add", "Ada", "ada..b@example.org"),
+        ("doctor", "add", "Dr Ada", ".ada@example.org", "Cardiology"),
+        ("user", "add", "Ada", "ada@example..org", "receptionist"),
+    ],
+)
+def test_address_that_mail_cannot_be_sent_to_is_refused(line, ids, command):
+    status, complaint = line.refused(*command)
+
+    assert status == 1
+    assert "not an email address" in complaint
+    assert "invalid_input" in complaint

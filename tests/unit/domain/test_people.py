@@ -10,7 +10,6 @@ from clinic.domain.people import (
     Role,
     Scope,
     checked_specialty,
-    normalised_email,
     scope_of,
 )
 
@@ -33,33 +32,6 @@ def actor(role: Role) -> Actor:
 )
 def test_scope_of_each_role(role: Role, scope: Scope) -> None:
     assert scope_of(actor(role)) == scope
-
-
-@pytest.mark.parametrize("email", ["ada@example.org", " Ada.B+c@Example.ORG ", "o'neil@x.y"])
-def test_email_is_trimmed_and_keeps_its_case(email: str) -> None:
-    assert normalised_email(email) == email.strip()
-
-
-@pytest.mark.parametrize(
-    "email",
-    [
-        "",
-        "ada",
-        "@example.org",
-        "ada@",
-        "a b@example.org",
-        "ada@example.org,b@x.y",
-        "ä@example.org",
-        "a@b@c.org",
-        "ada@-x.org",
-        "x" * 250 + "@a.org",
-        "ada@exa mple.org",
-        "ada\r\nBcc:@x.org",
-    ],
-)
-def test_email_that_is_none_is_refused(email: str) -> None:
-    with pytest.raises(InvalidInput):
-        normalised_email(email)
 
 
 @pytest.mark.parametrize("specialty", ["", " ", "x" * 81, "a\x00"])

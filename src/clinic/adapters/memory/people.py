@@ -141,4 +141,4 @@ def patient_of(tables: Tables, clinic_id: UUID, patient_id: UUID) -> Patient | N
     user = tables.users.get(patient_id)
     if tables.patients.get((clinic_id, patient_id)) is None or user is None:
         return None
-    return Patient(clinic_id, patient_id, user.name, user.email, user.phone)
+    return Patient(clinic_id, patient_id, user.name, user.shown_email, user.phone)

@@ -14,7 +14,7 @@ from clinic.ports.accounts import Account
 
 # Only the profile that fits the role opens a clinic, until it ends.
 _ACCOUNT = """
-SELECT u.id, u.name, u.email, u.role, u.phone, u.password_hash, u.disabled_at,
+SELECT u.id, u.name, u.email, u.role, u.phone, u.email_typed, u.password_hash, u.disabled_at,
        u.email_verified_at, u.link_version, u.unbound_link_version,
        ARRAY(
            SELECT clinic_id FROM doctors_profiles WHERE user_id = u.id AND u.role = 'DOCTOR'
@@ -120,6 +120,7 @@ class PostgresAccounts(PostgresAccountReader):
             user.id,
             name=user.name,
             email=user.email,
+            email_typed=user.email_typed,
             phone=user.phone,
             email_verified_at=case((stays, users.c.email_verified_at)),
             email_unproven_since=case((stays, users.c.email_unproven_since)),
@@ -134,9 +135,9 @@ class PostgresAccounts(PostgresAccountReader):
 
 
 def _account_of(row: Row) -> Account:
-    user_id, name, email, role, phone, *standing = row
+    user_id, name, email, role, phone, email_typed, *standing = row
     password_hash, disabled_at, email_verified_at, link_version, unbound, clinics = standing
-    user = User(user_id, name, email, Role(role), phone)
+    user = User(user_id, name, email, Role(role), phone, email_typed)
     return Account(
         user, password_hash, disabled_at, tuple(clinics), email_verified_at, link_version, unbound
     )

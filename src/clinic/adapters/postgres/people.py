@@ -27,7 +27,9 @@ _CLINICS = select(
     clinics.c.phone,
     clinics.c.language,
 )
-_USERS = select(users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone)
+_USERS = select(
+    users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone, users.c.email_typed
+)
 _DOCTORS = select(
     doctors_profiles.c.clinic_id,
     doctors_profiles.c.user_id,
@@ -38,7 +40,7 @@ _PATIENTS = select(
     patients_profiles.c.clinic_id,
     patients_profiles.c.user_id,
     users.c.name,
-    users.c.email,
+    func.coalesce(users.c.email_typed, users.c.email),
     users.c.phone,
 ).join_from(patients_profiles, users, users.c.id == patients_profiles.c.user_id)
 _PATIENT_ID = patients_profiles.c.user_id
@@ -65,8 +67,8 @@ class PostgresPeopleReader:
         rows = await self._all(_USERS.where(users.c.id == user_id))
         if not rows:
             return None
-        found_id, name, email, role, phone = rows[0]
-        return User(found_id, name, email, Role(role), phone)
+        found_id, name, email, role, phone, email_typed = rows[0]
+        return User(found_id, name, email, Role(role), phone, email_typed)
 
     async def doctors(self, clinic_id: UUID, specialty: str | None = None) -> Sequence[Doctor]:
         """Return the clinic's doctors by (name, id), code point by code point."""
@@ -140,6 +142,7 @@ class PostgresPeople(PostgresPeopleReader):
             "id": user.id,
             "name": user.name,
             "email": user.email,
+            "email_typed": user.email_typed,
             "phone": user.phone,
             "role": user.role.value,
         }

@@ -156,6 +156,7 @@ users = Table(
     _id("id"),
     _text("name"),
     _text("email"),
+    _text("email_typed", nullable=True),
     _text("phone", nullable=True),
     _text("role"),
     _text("password_hash", nullable=True),
@@ -168,6 +169,7 @@ users = Table(
     _key("users_pkey", "id"),
     _check("users_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),
     _check("users_email_length", f"char_length(email) BETWEEN 3 AND {EMAIL_MAX_CHARS}"),
+    _check("users_email_typed_length", f"char_length(email_typed) BETWEEN 3 AND {EMAIL_MAX_CHARS}"),
     _check("users_role_known", f"role IN {_one_of(Role)}"),
 )
 Index("users_email_key", func.lower(users.c.email), unique=True)

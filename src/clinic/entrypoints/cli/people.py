@@ -41,7 +41,7 @@ async def add_doctor(
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, Role.DOCTOR, phone)
         doctor = await add_people.add_doctor(
-            user, specialty, phones=at.services.phones, **at.writing
+            user, specialty, phones=at.services.phones, emails=at.services.emails, **at.writing
         )
     print_row(_doctor(doctor), as_json=as_json)
 
@@ -70,7 +70,9 @@ async def add_patient(
     """
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, Role.PATIENT, phone)
-        patient = await add_people.add_patient(user, phones=at.services.phones, **at.writing)
+        patient = await add_people.add_patient(
+            user, phones=at.services.phones, emails=at.services.emails, **at.writing
+        )
     print_row(_patient(patient), as_json=as_json)
 
 

@@ -52,6 +52,7 @@ async def add(
             specialty=specialty,
             secret=at.services.settings.secret,
             phones=at.services.phones,
+            emails=at.services.emails,
             **_writing(at, acting.reason),
         )
     print_row({**_row(invited.account), "invitation": invited.token}, as_json=as_json)
@@ -148,6 +149,7 @@ async def offer(
             _role(role),
             specialty=specialty,
             secret=at.services.settings.secret,
+            emails=at.services.emails,
             **_writing(at, acting.reason),
         )
     print(offered.token)
@@ -197,6 +199,6 @@ def _row(account: Account) -> Row:
         "id": user.id,
         "role": user.role.value.lower(),
         "name": user.name,
-        "email": user.email,
+        "email": user.shown_email,
         "disabled": "yes" if account.disabled_at else "no",
     }

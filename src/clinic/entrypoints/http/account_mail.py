@@ -46,6 +46,7 @@ async def post_password_reset(call: Call, body: PasswordResetIn) -> Reply:
         request_password_reset(
             body.email,
             accounts=services.store.accounts,
+            emails=services.emails,
             transactions=services.transactions,
             audit=services.audit,
             clock=services.clock,

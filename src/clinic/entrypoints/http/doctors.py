@@ -78,6 +78,7 @@ async def post_doctor(call: Call, body: DoctorIn) -> Reply:
             user,
             body.specialty,
             phones=services.phones,
+            emails=services.emails,
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,

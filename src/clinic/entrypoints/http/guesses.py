@@ -31,7 +31,11 @@ async def count_guess(call: Call, email: str) -> None:
     except QuotaExceeded:
         store, clock = call.services.store, call.services.clock
         if not await is_known_network(
-            email, network, accounts=store.accounts, audit_log=store.audit_log, clock=clock
+            call.services.emails.canonical(email),
+            network,
+            accounts=store.accounts,
+            audit_log=store.audit_log,
+            clock=clock,
         ):
             raise
     await call.guard.count(call, RateClass.ACCOUNT, f"{account}:{network}")
@@ -47,7 +51,7 @@ def remember_device(call: Call, email: str) -> bytes:
 def account_key(call: Call, email: str) -> str:
     """Return what requests about an email address are counted under."""
     # Not the address itself: the store of counters holds no personal data.
-    return _digest(call, b"account", email.strip().lower())
+    return _digest(call, b"account", call.services.emails.canonical(email).lower())
 
 
 def _known_device(call: Call, account: str) -> str | None:

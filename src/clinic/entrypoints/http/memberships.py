@@ -65,6 +65,7 @@ async def post_offer(call: Call, body: MembershipOfferIn) -> Reply:
         Role(body.role),
         specialty=body.specialty,
         secret=call.services.settings.secret,
+        emails=call.services.emails,
         reason=body.reason,
         **_writing(call),
     )

@@ -77,6 +77,7 @@ async def post_patient(call: Call, body: PatientIn) -> Reply:
         return await add_patient(
             user,
             phones=services.phones,
+            emails=services.emails,
             transactions=transactions,
             clock=services.clock,
             new_id=services.new_id,

@@ -62,6 +62,7 @@ async def post_session(call: Call, body: SignInIn) -> Reply:
         body.email,
         body.password,
         accounts=services.store.accounts,
+        emails=services.emails,
         hasher=services.hasher,
         transactions=services.transactions,
         audit=services.audit,

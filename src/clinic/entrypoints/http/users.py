@@ -131,6 +131,7 @@ async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         specialty=body.specialty,
         secret=services.settings.secret,
         phones=services.phones,
+        emails=services.emails,
         actor=call.actor,
         reason=body.reason,
         **_writing(call),
@@ -153,12 +154,20 @@ async def _register(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         language=asked_language(call.header(b"accept-language")),
         hasher=services.hasher,
         phones=services.phones,
+        emails=services.emails,
         request_id=call.request_id,
         ip=call.address,
         **_writing(call),
     )
     out = AccountOut(
-        user.id, user.role, user.name, user.email, user.phone, False, True, email_verified=False
+        user.id,
+        user.role,
+        user.name,
+        user.shown_email,
+        user.phone,
+        False,
+        True,
+        email_verified=False,
     )
     return Reply(201, _encode(AddedUserOut(out, None)))
 
@@ -238,6 +247,7 @@ async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
         hasher=call.services.hasher,
         accounts=call.services.store.accounts,
         phones=call.services.phones,
+        emails=call.services.emails,
         actor=actor,
         **_writing(call),
     )

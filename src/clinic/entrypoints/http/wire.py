@@ -373,7 +373,7 @@ class UserOut(Out):
 
     @classmethod
     def of(cls, user: User, role: Role, clinic_id: UUID) -> Self:
-        return cls(user.id, clinic_id, role, user.name, user.email, user.phone)
+        return cls(user.id, clinic_id, role, user.name, user.shown_email, user.phone)
 
 
 class PolicyOut(Out):

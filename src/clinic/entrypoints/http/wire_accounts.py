@@ -127,7 +127,7 @@ class OwnDataOut(UserOut):
     def of_account(cls, account: Account, role: Role, clinic_id: UUID) -> Self:
         user = account.user
         verified = account.email_verified_at is not None
-        return cls(user.id, clinic_id, role, user.name, user.email, user.phone, verified)
+        return cls(user.id, clinic_id, role, user.name, user.shown_email, user.phone, verified)
 
 
 class SignedInOut(Out):
@@ -187,7 +187,7 @@ class AccountOut(Out):
             user.id,
             user.role,
             user.name,
-            user.email,
+            user.shown_email,
             user.phone,
             account.disabled_at is not None,
             account.password_hash is not None,

@@ -179,6 +179,25 @@ class AccountsContract(Contract, contract=True):
 
         assert await store.people.user(user.id) == changed
 
+    async def test_email_is_kept_as_typed_and_found_in_ascii(self, store: Store) -> None:
+        clinic = await seed_clinic(store)
+        user, number = await _staff(store, clinic), new_id().hex
+        typed = f"{number}@m\u00fcnchen.example"
+        changed = replace(user, email=f"{number}@xn--mnchen-3ya.example", email_typed=typed)
+
+        async with store.begin() as unit:
+            await unit.accounts.replace_user(changed)
+            await unit.commit()
+        found = await store.accounts.by_email(changed.email)
+        async with store.begin() as unit:
+            with pytest.raises(EmailInUse):
+                await unit.people.add_user(a_user(email=changed.email.upper()))
+
+        assert found is not None
+        assert found.user == changed == await store.people.user(user.id)
+        assert found.user.shown_email == typed
+        assert await store.accounts.by_email(typed) is None
+
     async def test_new_account_is_not_verified(self, store: Store) -> None:
         user = await _staff(store, await seed_clinic(store))
 

@@ -282,6 +282,21 @@ class PeopleContract(Contract, contract=True):
         assert await store.people.patient(clinic.id, user.id) == expected
         assert await store.people.patient(other.id, user.id) is None
 
+    async def test_patient_is_read_with_the_email_as_typed(self, store: Store) -> None:
+        clinic, number = await seed_clinic(store), new_id().hex
+        typed = f"{number}@m\u00fcnchen.example"
+        user = replace(a_user(email=f"{number}@xn--mnchen-3ya.example"), email_typed=typed)
+
+        async with store.begin() as unit:
+            await unit.people.add_user(user)
+            await unit.people.add_patient(clinic.id, user.id)
+            await unit.commit()
+
+        patient = await store.people.patient(clinic.id, user.id)
+        assert patient is not None
+        assert patient.email == typed
+        assert await store.people.user(user.id) == user
+
     async def test_patients_come_by_id_in_pages(self, store: Store) -> None:
         clinic = await seed_clinic(store)
         added = [await seed_patient(store, clinic) for _ in range(3)]

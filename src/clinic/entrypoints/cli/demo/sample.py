@@ -69,15 +69,18 @@ async def make_people(services: Services) -> Sample:
     clinic = await _clinic(services)
     writing = writing_as(services, system_actor(clinic.id))
     known_doctors = {doctor.name for doctor in await services.store.people.doctors(clinic.id)}
+    phones, emails = services.phones, services.emails
     for name, email, specialty in DOCTORS:
         if name not in known_doctors:
             user = User(services.new_id(), name, email, Role.DOCTOR)
-            await add_doctor(user, specialty, phones=services.phones, **writing)
+            await add_doctor(
+                user, specialty, phones=services.phones, emails=services.emails, **writing
+            )
     known_patients = {patient.email for patient in await _patients(services, clinic)}
     for name, email in patient_names():
         if email not in known_patients:
             user = User(services.new_id(), name, email, Role.PATIENT)
-            await add_patient(user, phones=services.phones, **writing)
+            await add_patient(user, phones=phones, emails=emails, **writing)
     for name, email, role in STAFF:
         await _make_staff(services, clinic, User(_staff_id(clinic, email), name, email, role))
     return await read_sample(services, clinic)
