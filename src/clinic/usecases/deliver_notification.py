@@ -47,9 +47,10 @@ from clinic.ports.clock import IdSource
 from clinic.ports.job_queue import JobQueue, QueueUnavailable
 from clinic.ports.notifier import Notifier, TransportError
 from clinic.ports.outbox import Outbox
+from clinic.usecases.faults import kind_of, place_of
 
 logger = logging.getLogger(__name__)
-_BROKE = "message %s of kind %s broke"
+_BROKE = "message %s of kind %s broke: %s\n%s"
 
 T = TypeVar("T")
 
@@ -143,10 +144,10 @@ async def deliver_notification(courier: Courier, *, clinic_id: UUID, message_id:
         delivery = await _deliver(courier, claim)
     except (TemporaryFailure, asyncio.CancelledError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one message must not hold up the others
         # A message that cannot be written out must not come back at once, and not for ever.
-        logger.exception(_BROKE, claim.message.id, claim.message.kind)
-        return await _again(courier, claim, _words_of(error), ambiguous=False)
+        _report(claim, error)
+        return await _again(courier, claim, kind_of(error), ambiguous=False)
     if delivery.result is not Delivered.SENT:
         return delivery
     late = (claim.claimed_at - claim.message.scheduled_for).total_seconds()
@@ -243,8 +244,8 @@ async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
     except Exception as error:
         if not permitted:
             raise
-        logger.exception(_BROKE, claim.message.id, claim.message.kind)
-        return await _in_doubt(courier, claim, notifier, letter, channel, _words_of(error))
+        _report(claim, error)
+        return await _in_doubt(courier, claim, notifier, letter, channel, kind_of(error))
 
 
 async def _in_doubt(
@@ -374,8 +375,9 @@ def _account_token(courier: Courier, claim: Claim) -> str:
     )
 
 
-def _words_of(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _report(claim: Claim, error: Exception) -> None:
+    message = claim.message
+    logger.error(_BROKE, message.id, message.kind, kind_of(error), place_of(error))
 
 
 async def _again(

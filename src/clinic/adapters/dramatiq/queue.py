@@ -55,7 +55,7 @@ def _reaching(
         try:
             return await method(self, *args, **kwargs)
         except (RedisError, OSError, TimeoutError) as error:
-            raise QueueUnavailable(f"{type(error).__name__}: {error}") from error
+            raise QueueUnavailable(type(error).__name__) from error
 
     return cast("Callable[Concatenate[DramatiqQueue, P], Coroutine[Any, Any, R]]", reaching)
 

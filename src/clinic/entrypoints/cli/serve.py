@@ -46,6 +46,7 @@ def listen(
 
     from clinic.entrypoints.http.bounded_requests import Protocols
     from clinic.entrypoints.http.connections import Limits
+    from clinic.entrypoints.logs import web_log_config
 
     allow_files(settings.connections_max)
     uvicorn.run(
@@ -59,6 +60,7 @@ def listen(
         ws="none",
         lifespan="on",
         log_level=settings.log_level,
+        log_config=web_log_config(settings.log_level),
         access_log=False,
         server_header=False,
         # The application reads X-Forwarded-For by itself, and believes nothing that is no address.

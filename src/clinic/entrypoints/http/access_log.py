@@ -7,7 +7,6 @@ when the process is killed; what was done is in the audit trail.
 import asyncio
 import logging
 import sys
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -16,6 +15,7 @@ import msgspec
 
 from clinic.domain.errors import ClinicError
 from clinic.entrypoints.http.call import Call
+from clinic.usecases.faults import kind_of, place_of
 
 FLUSH_AFTER_S = 0.5
 LINES_MAX = 500
@@ -103,12 +103,8 @@ def report_outage(error: ClinicError, call: Call) -> None:
 
 
 def report(error: Exception, call: Call) -> None:
-    """Log a fault of our own: where it happened and its kind.
-
-    Not its message: databases and parsers quote personal data in theirs.
-    """
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _logger.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
+    """Log a fault of our own: where it happened and its kind."""
+    _logger.error("request %s failed: %s\n%s", call.request_id, kind_of(error), place_of(error))
 
 
 def _telling(call: Call) -> str:

@@ -17,11 +17,13 @@ from uuid import UUID
 
 from clinic.bootstrap import WorkerServices, build_worker
 from clinic.domain.errors import ClinicError, TemporaryFailure
+from clinic.entrypoints.logs import configure_worker_log
 from clinic.entrypoints.worker.metrics import Metrics
 from clinic.entrypoints.worker.status import serve_status
 from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
+from clinic.usecases.faults import kind_of, place_of
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
 from clinic.usecases.remove_expired import remove_expired
 
@@ -127,10 +129,11 @@ class Worker:
                 more, failures = False, failures + 1
                 self.metrics.failed(name)
                 logger.warning("%s failed: %s", name, type(error).__name__)
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - one fault must not end the loop
                 more, failures = False, failures + 1
                 self.metrics.failed(name)
-                logger.exception("%s broke", name)
+                kind, place = kind_of(error), place_of(error)
+                logger.error("%s broke: %s\n%s", name, kind, place)  # noqa: TRY400
             if not more:
                 wait = min(pause_s * 2**failures, max(PAUSE_MAX_S, pause_s))
                 # A little chance keeps several workers from asking all at once.
@@ -233,10 +236,7 @@ async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[
 def main() -> int:
     """Run the worker that the supervisor asked for."""
     settings = settings_from_environment()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("dramatiq").setLevel(logging.ERROR)
+    configure_worker_log(settings.log_level)
     roles = [role for role in sys.argv[1:] if role in ROLES] or list(ROLES)
     return asyncio.run(run_worker(settings, roles, _when_stdin_ends))
 

@@ -1,0 +1,46 @@
+"""How the log of a process writes exceptions, those of foreign libraries included."""
+
+import logging
+from typing import Any
+
+from clinic.usecases.faults import kind_of, place_of
+
+
+class KindsOnly(logging.Formatter):
+    """Writes where an exception came from and its kind, and not its message, which may quote
+    personal data."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        error = ei[1]
+        return f"{place_of(error)}{kind_of(error)}" if error is not None else ""
+
+
+def web_log_config(level: str) -> dict[str, Any]:
+    """Return the configuration of a web server's log, for uvicorn, each of whose processes sets it
+    up for itself."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "kinds_only": {"()": KindsOnly, "format": "%(levelname)s:     %(message)s"},
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "kinds_only",
+                "stream": "ext://sys.stderr",
+            },
+        },
+        "loggers": {
+            "uvicorn": {"handlers": ["stderr"], "level": level.upper(), "propagate": False},
+        },
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+    }
+
+
+def configure_worker_log(level: str) -> None:
+    """Write this process' log to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(KindsOnly("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("dramatiq").setLevel(logging.ERROR)

@@ -1,0 +1,23 @@
+"""What is said of an exception in logs and in what is kept: its kind and its place.
+
+Not its message: databases, mail servers and parsers quote personal data in theirs.
+"""
+
+import traceback
+
+_CAUSES_MAX = 8
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the kinds of `error` and of what led to it, such as "OutcomeUnknown < OSError"."""
+    kinds: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(kinds) < _CAUSES_MAX:
+        kinds.append(type(seen).__qualname__)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return " < ".join(kinds)
+
+
+def place_of(error: BaseException) -> str:
+    """Return the lines of code that `error` came through, as a traceback shows them."""
+    return "".join(traceback.format_tb(error.__traceback__))
