@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinic.adapters.email.headers import UnsafeEmail, mailbox
@@ -103,6 +103,7 @@ def test_letters_before_the_at_are_refused_with_the_reason() -> None:
         EMAILS.checked("ädä@example.org")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.emails())
 def test_what_is_accepted_can_be_written_into_a_header(typed) -> None:
     try:

@@ -108,7 +108,7 @@ def test_organizer_of_the_calendar_part_is_one_with_the_clinic_s_name(name) -> N
     assert event["ORGANIZER"].params["CN"] == " ".join(name.split())
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=200))
 def test_no_name_breaks_the_headers(name) -> None:
     data = written(a_letter(CONFIRMATION, clinic=unnamed(name)))
