@@ -34,6 +34,8 @@ def _composed(letter):
 
 COMPOSER = ComposedOnce("no-reply@clinic.test")
 PATIENT = Bounds(connect_s=10, answer_s=10, conversation_s=20)
+#: how often a server is asked until it gets as far as its fault
+TRIES_MAX = 4
 QUICK = Bounds(connect_s=0.5, answer_s=0.3, conversation_s=1.0)
 
 
@@ -96,10 +98,16 @@ async def test_server_that_stops_or_drips_anywhere_is_given_up(fault) -> None:
     began = time.monotonic()
 
     found = await outcomes(scripts, QUICK)
+    tries = 1
+    # On a busy machine an earlier answer may be late, too, so that the fault is never reached.
+    while early := [s for s in scripts if s.step == DOT and found[s.step, s.at] == "again"]:
+        assert tries < TRIES_MAX
+        found |= await outcomes(early, QUICK)
+        tries += 1
 
     assert {found[key] for key in found if key[0] < DOT} == {"again"}
     assert {found[key] for key in found if key[0] == DOT} == {"in doubt"}
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 8 * tries
 
 
 async def test_whole_conversation_is_bounded_though_each_answer_is_in_time() -> None:
