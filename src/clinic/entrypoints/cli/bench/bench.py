@@ -143,6 +143,8 @@ class Bench:
             "CLINIC_DATABASE_URL": filled.app_url,
             "CLINIC_BROKER_URL": self.servers.redis_url,
             "CLINIC_SECRET": self.secret,
+            # Everybody comes from this machine.
+            "CLINIC_CONNECTIONS_PER_ADDRESS": "0",
         }
 
     def _no_config(self) -> Path:
