@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from email.utils import formataddr
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -345,6 +345,13 @@ def mail_fault(settings: Settings) -> tuple[str, str] | None:
     return try_mail_server(_mail_server(url), _composer(settings).sender_address)
 
 
+def check_mail(settings: Settings) -> None:
+    """Raise SettingsError when no message could be written or handed over with these settings."""
+    _mail_sender(settings)
+    if _scheme(settings.mail_url) in ("smtp", "smtps"):
+        _mail_server(settings.mail_url)
+
+
 def is_mail_password_in_clear(settings: Settings) -> bool:
     """Say whether the mail server's password would cross a network unencrypted.
 
@@ -524,7 +531,9 @@ def _mail_sender(settings: Settings) -> str:
     name, bracket, rest = settings.mail_from.rpartition("<")
     address = rest.removesuffix(">") if bracket else rest
     try:
-        return formataddr((name.strip(' "'), mailbox(WorldEmailAddresses().canonical(address))))
+        # Not by formataddr, whose encoded words would be encoded once more with the header.
+        quoted = re.sub(r'(["\\])', r"\\\1", name.strip(' "'))
+        return f'"{quoted}" <{mailbox(WorldEmailAddresses().canonical(address))}>'
     except UnsafeEmail:
         raise SettingsError(
             "CLINIC_MAIL_FROM: this is not an address that mail can be from; write it such as"

@@ -1,10 +1,12 @@
 """All settings, read once from `CLINIC_*` variables and clinic.toml into one frozen value."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +18,11 @@ DEFAULT_SECRET = "clinic-development-secret-change-me"  # noqa: S105 - refused o
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and says how to mend it."""
 
+
+#: of a URL that messages begin links with, so that a link fits on the line of its header
+LINK_URL_MAX_CHARS = 500
+#: RFC 3986: what may be written in a URL
+_URL = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 
 #: how many in how many seconds, such as 30/60
 Rate = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}$")]
@@ -115,6 +122,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     worker_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
 
+    def __post_init__(self) -> None:
+        for name in ("public_url", "frontend_url"):
+            _check_link_url(f"{PREFIX}{name.upper()}", getattr(self, name))
+        if {"?", "#"} & set(self.public_url):
+            raise SettingsError(f"{PREFIX}PUBLIC_URL: paths are added to it; leave out ? and #.")
+
     @property
     def migration_url(self) -> str:
         return self.owner_url or self.database_url
@@ -205,6 +218,55 @@ def check_secret(settings: Settings) -> None:
             " to at least 32 random characters (python3 -c 'import secrets;"
             " print(secrets.token_urlsafe(48))')."
         )
+
+
+def _check_link_url(variable: str, url: str) -> None:
+    """Raise SettingsError unless every mail program can follow links that begin with `url`."""
+    if not url:
+        return
+    if len(url) > LINK_URL_MAX_CHARS:
+        raise SettingsError(f"{variable}: use at most {LINK_URL_MAX_CHARS} characters.")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{variable}: this is not a URL: {error}.") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{variable}: write it such as https://clinic.example.")
+    if not _URL.fullmatch(url):
+        instead = _in_ascii(url)
+        remedy = f"; write {instead}" if instead else ""
+        raise SettingsError(
+            f"{variable}: links in messages may hold only the ASCII characters of a URL{remedy}."
+        )
+
+
+def _in_ascii(url: str) -> str | None:
+    """Return `url` with its host as punycode and the rest percent-encoded, if that is a URL."""
+    # Its tables are large, and only a mistake needs them.
+    import idna
+
+    parts = urlsplit(url.strip())
+    host = parts.hostname or ""
+    try:
+        ascii_host = host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        return None
+    port = "" if parts.port is None else f":{parts.port}"
+    ascii_parts = parts._replace(
+        netloc=f"{ascii_host}{port}",
+        path=_quoted(parts.path),
+        query=_quoted(parts.query),
+        fragment=_quoted(parts.fragment),
+    )
+    found = ascii_parts.geturl()
+    return found if _URL.fullmatch(found) else None
+
+
+def _quoted(part: str) -> str:
+    """Return `part` percent-encoded; what is encoded already stays."""
+    encoded = quote(part, safe="/?:@!$&'()*+,;=~%")
+    return re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", encoded)
 
 
 def _read_secret(variable: str, path: str) -> str:

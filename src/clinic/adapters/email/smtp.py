@@ -69,11 +69,16 @@ class MailServer:
         at_once = parts.scheme == "smtps"
         if at_once and tls == "off" and "tls" in options:
             raise ValueError("smtps:// is TLS from the start; ?tls=off goes with smtp://")
+        user = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password) if parts.password else None
+        if not f"{user}{password}".isascii():
+            # smtplib cannot send them, at no attempt.
+            raise ValueError("user and password may hold ASCII characters only")
         return cls(
             host=parts.hostname,
             port=port or (465 if at_once else 587),
-            user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+            user=user,
+            password=password,
             tls_at_once=at_once,
             starttls=not at_once and tls == "on",
             ca_file=options.get("ca", [None])[0],

@@ -50,6 +50,7 @@ def _mail_server(settings: Settings, *, production: bool) -> Iterator[Fault]:
             "set smtp://user:password@host:587 or smtps://…",
         )
     try:
+        bootstrap.check_mail(settings)
         found = bootstrap.mail_fault(settings)
         in_clear = bootstrap.is_mail_password_in_clear(settings)
     except SettingsError as error:

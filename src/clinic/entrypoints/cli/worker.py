@@ -3,6 +3,7 @@
 from typing import Literal
 from urllib.parse import urlsplit
 
+from clinic import bootstrap
 from clinic.entrypoints.worker.supervisor import Supervisor
 from clinic.settings import Settings, SettingsError, check_production, settings_from_environment
 
@@ -29,7 +30,7 @@ def worker(*, processes: int = 1, role: Literal["all", "relay", "deliver"] = "al
 
 def check_worker(settings: Settings) -> None:
     """Raise SettingsError where a process of its own could not see what the web servers write, or
-    where what it sends reaches nobody."""
+    where nothing it sends would be handed over or reach anybody."""
     if urlsplit(settings.database_url).scheme == "memory":
         raise SettingsError(
             "CLINIC_DATABASE_URL: a worker is a process of its own and cannot see memory://; set"
@@ -45,3 +46,5 @@ def check_worker(settings: Settings) -> None:
             "CLINIC_MAIL_URL: with memory:// messages would count as sent and reach nobody; set"
             " smtp://… or smtps://…"
         )
+    # Here, in words: the supervisor would start a process that ends with it again and again.
+    bootstrap.check_mail(settings)
