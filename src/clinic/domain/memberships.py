@@ -10,6 +10,18 @@ from clinic.domain.errors import InvalidInput, OfferInvalid
 from clinic.domain.people import Role, checked_specialty
 
 OFFER_LASTS = timedelta(days=7)
+#: the audit event that says that somebody agreed to belong to a clinic
+ACCEPT_MEMBERSHIP = "accept_membership"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """That a person belongs to a clinic in their role, or did."""
+
+    clinic_id: UUID
+    #: of a doctor at this clinic
+    specialty: str | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from clinic.domain.memberships import Membership
 from clinic.domain.people import Role, User
 
 
@@ -43,6 +44,10 @@ class AccountReader(Protocol):
         limit: int,
     ) -> Sequence[Account]:
         """Return at most `limit` accounts of the clinic by id, beyond `after`."""
+        ...
+
+    async def memberships(self, user: User) -> Sequence[Membership]:
+        """Return the memberships that the user has or had in their role, by clinic id."""
         ...
 
 

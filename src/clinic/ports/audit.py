@@ -21,6 +21,8 @@ class EventQuery:
     entity_id: UUID | None = None
     action: str | None = None
     outcome: str | None = None
+    #: who did it, is the patient it concerns, or is what was changed
+    person_id: UUID | None = None
     at_from: datetime | None = None
     at_before: datetime | None = None
 

@@ -22,6 +22,13 @@ class SessionReader(Protocol):
         """Return the user's sessions that are neither revoked nor expired, by id."""
         ...
 
+    async def of_user(
+        self, user_id: UUID, *, after: UUID | None = None, limit: int
+    ) -> Sequence[Session]:
+        """Return at most `limit` of the user's sessions by id, beyond `after`, those that have
+        ended included."""
+        ...
+
     async def touch(self, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
         """Note that the session was seen now; a transaction of its own."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -20,9 +21,10 @@ from clinic.domain.errors import (
     UserNotFound,
     UserShared,
 )
+from clinic.domain.memberships import ACCEPT_MEMBERSHIP, Membership
 from clinic.domain.networks import network_of
 from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
-from clinic.domain.paging import Keyset, PageRequest
+from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.passwords import checked_password
 from clinic.domain.people import Actor, Role, Scope, User, checked_specialty
 from clinic.domain.permissions import Operation, permit
@@ -61,11 +63,14 @@ class Export:
     """All that is kept about a person; what there may be much of is read page by page."""
 
     account: Account
-    sessions: tuple[Session, ...]
     preferences: Preferences
+    #: at every clinic, with when the person agreed to each
+    memberships: AsyncIterator[Sequence[tuple[Membership, tuple[datetime, ...]]]]
+    #: those that have ended, too, until they are removed
+    sessions: AsyncIterator[Sequence[Session]]
     appointments: AsyncIterator[Sequence[AppointmentView]]
     notifications: AsyncIterator[Sequence[NotificationView]]
-    #: who read or changed it: role, action and instant; no names
+    #: what the person did, and who read or changed what is theirs
     events: AsyncIterator[Sequence[AuditEvent]]
 
 
@@ -380,8 +385,9 @@ async def change_own_data(
     return await transactions.run(work)
 
 
-async def export_own_data(*, store: Store, clock: Clock, actor: Actor) -> Export:
-    """Return all that is kept about the actor at this clinic. Raises UserNotFound."""
+async def export_own_data(*, store: Store, actor: Actor) -> Export:
+    """Return all that is kept about the actor at this clinic, and about the account, which other
+    clinics share. Raises UserNotFound."""
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
     account = await store.accounts.account(actor.user_id)
     if account is None:
@@ -389,8 +395,9 @@ async def export_own_data(*, store: Store, clock: Clock, actor: Actor) -> Export
     scope = Scope(actor.clinic_id, patient_id=actor.user_id)
     return Export(
         account,
-        sessions=tuple(await store.sessions.live(actor.user_id, clock.now())),
         preferences=await store.outbox.preferences(actor.clinic_id, actor.user_id),
+        memberships=_memberships(store, account.user),
+        sessions=_sessions(store, actor.user_id),
         appointments=every_page(
             partial(store.appointments.list, AppointmentQuery(scope)),
             lambda view: Keyset(view.appointment.starts_at, view.appointment.id),
@@ -400,10 +407,32 @@ async def export_own_data(*, store: Store, clock: Clock, actor: Actor) -> Export
             lambda view: Keyset(view.due_at, view.message.id),
         ),
         events=every_page(
-            partial(store.audit_log.events, EventQuery(scope.clinic_id, patient_id=actor.user_id)),
+            partial(store.audit_log.events, EventQuery(scope.clinic_id, person_id=actor.user_id)),
             lambda event: Keyset(event.at, event.id),
         ),
     )
+
+
+async def _memberships(
+    store: Store, user: User
+) -> AsyncIterator[Sequence[tuple[Membership, tuple[datetime, ...]]]]:
+    for membership in await store.accounts.memberships(user):
+        query = EventQuery(
+            membership.clinic_id, entity_id=user.id, actor_id=user.id, action=ACCEPT_MEMBERSHIP
+        )
+        consents = every_page(
+            partial(store.audit_log.events, query), lambda event: Keyset(event.at, event.id)
+        )
+        yield [(membership, tuple([event.at async for page in consents for event in page]))]
+
+
+async def _sessions(store: Store, user_id: UUID) -> AsyncIterator[Sequence[Session]]:
+    after = None
+    while page := await store.sessions.of_user(user_id, after=after, limit=LIMIT_MAX):
+        yield page
+        if len(page) < LIMIT_MAX:
+            return
+        after = page[-1].id
 
 
 async def erase_user(

@@ -11,7 +11,13 @@ from clinic.domain.errors import (
     OfferNotFound,
     UserNotFound,
 )
-from clinic.domain.memberships import OFFER_LASTS, MembershipOffer, offer_named, offer_token
+from clinic.domain.memberships import (
+    ACCEPT_MEMBERSHIP,
+    OFFER_LASTS,
+    MembershipOffer,
+    offer_named,
+    offer_token,
+)
 from clinic.domain.people import Actor, Role, User
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import AccountReader
@@ -124,7 +130,7 @@ async def accept_membership(
         await unit.events.add(
             event_by(
                 actor,
-                "accept_membership",
+                ACCEPT_MEMBERSHIP,
                 "user",
                 actor.user_id,
                 now=clock.now(),

@@ -1,6 +1,6 @@
 """Belonging to clinics: offered, accepted, withdrawn, ended; and what that reaches."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -53,6 +53,12 @@ class Elsewhere:
         return {"authorization": f"Bearer {token}"}
 
 
+async def exported(api, headers):
+    answer = await api.client.get("/users/me/export", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 @pytest.fixture
 async def elsewhere(api):
     return await Elsewhere(api.services, await seed_world(api.services.store)).settle()
@@ -100,6 +106,28 @@ async def clinics_of(api, user):
 async def actions(api):
     events = (await api.send("GET", "/audit?limit=200", who="admin")).json()["items"]
     return {event["action"]: event for event in events}
+
+
+# --- exporting
+
+
+async def test_memberships_are_exported_with_the_consent_to_each_and_when_they_ended(
+    api, elsewhere
+):
+    robin, here, there = elsewhere.robin, api.world.clinic.id, elsewhere.world.clinic.id
+    await joined(api, elsewhere)
+    agreed = api.clock.now()
+    api.clock.advance(timedelta(minutes=5))
+    await api.send("DELETE", f"/users/{robin.id}/membership", who="admin")
+
+    export = await exported(api, elsewhere.bearer(robin))
+
+    (at_home,) = [each for each in export["memberships"] if each["clinicId"] == str(there)]
+    (left,) = [each for each in export["memberships"] if each["clinicId"] == str(here)]
+    assert len(export["memberships"]) == 2
+    assert (at_home["endedAt"], at_home["consentedAt"]) == (None, [])
+    assert datetime.fromisoformat(left["endedAt"]) == api.clock.now()
+    assert [datetime.fromisoformat(each) for each in left["consentedAt"]] == [agreed]
 
 
 # --- joining

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -120,6 +120,39 @@ async def test_one_exports_all_that_is_kept_about_oneself_and_nothing_of_others(
     seen = {(each["role"], each["action"]) for each in export["events"]}
     assert {("RECEPTIONIST", "read"), ("PATIENT", "BOOK")} <= seen
     assert str(api.receptionist.id) not in answer.text
+
+
+async def test_the_sessions_exported_are_those_that_ended_too(api, ben):
+    password = {"email": BEN["email"], "password": BEN["password"]}
+    other = (await api.client.post("/sessions", json=password)).json()
+    await api.client.delete(
+        "/sessions/current", headers={"authorization": f"Bearer {other['token']}"}
+    )
+
+    export = (await api.client.get("/users/me/export", headers=ben["headers"])).json()
+
+    revoked = {each["id"]: each["revokedAt"] for each in export["sessions"]}
+    assert datetime.fromisoformat(revoked.pop(other["id"])) == NOW
+    assert list(revoked.values()) == [None]
+    assert [each["current"] for each in export["sessions"]].count(True) == 1
+
+
+async def test_what_one_did_is_exported_for_staff_as_well(api, ben):
+    headers = api.bearer("receptionist")
+    await api.client.get(f"/patients/{ben['id']}", headers=headers)
+    await api.client.get(f"/users/{ben['id']}", headers=headers)
+    body = {"phone": "+44 20 7946 0018"}
+    await api.client.patch("/users/me", json=body, headers=headers)
+    await api.services.audit.flush()
+
+    export = (await api.client.get("/users/me/export", headers=headers)).json()
+    of_ben = (await api.client.get("/users/me/export", headers=ben["headers"])).json()
+
+    own = {(each["action"], each["outcome"]) for each in export["events"] if each["own"]}
+    assert {("read", "done"), ("get", "permission_denied"), ("change_own_data", "done")} <= own
+    assert ben["id"] not in json.dumps(export)
+    done = {each["action"]: each["own"] for each in of_ben["events"]}
+    assert (done["BOOK"], done["sign_in"], done["read"]) == (True, True, False)
 
 
 async def test_an_export_is_whole_beyond_a_page_of_each(api, ben):

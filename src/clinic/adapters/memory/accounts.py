@@ -10,6 +10,7 @@ from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
 from clinic.adapters.memory.tables import Credentials, StaffProfile, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, UserNotFound
+from clinic.domain.memberships import Membership
 from clinic.domain.people import Role, User
 from clinic.ports.accounts import Account
 
@@ -56,6 +57,13 @@ class MemoryAccountReader:
             if after is None or user_id > after:
                 found.append(account_of(tables, user))
         return found[:limit]
+
+    async def memberships(self, user: User) -> Sequence[Membership]:
+        held = [
+            Membership(each.clinic_id, getattr(each, "specialty", None), each.ended_at)
+            for each in _profiles(self._tables, user).where("user", user.id)
+        ]
+        return sorted(held, key=lambda each: each.clinic_id)
 
 
 class MemoryAccounts(MemoryAccountReader):
@@ -135,12 +143,7 @@ class MemoryAccounts(MemoryAccountReader):
 def account_of(tables: Tables, user: User) -> Account:
     """Return the account of `user`."""
     credentials = tables.credentials.get(user.id) or Credentials()
-    profiles: Any = tables.staff
-    if user.role is Role.DOCTOR:
-        profiles = tables.doctors
-    elif user.role is Role.PATIENT:
-        profiles = tables.patients
-    held = profiles.where("user", user.id)
+    held = _profiles(tables, user).where("user", user.id)
     clinics = [profile.clinic_id for profile in held if profile.ended_at is None]
     return Account(
         user,
@@ -151,3 +154,10 @@ def account_of(tables: Tables, user: User) -> Account:
         credentials.link_version,
         credentials.unbound_link_version,
     )
+
+
+def _profiles(tables: Tables, user: User) -> Any:
+    """Return the profiles of the user's role."""
+    if user.role is Role.DOCTOR:
+        return tables.doctors
+    return tables.patients if user.role is Role.PATIENT else tables.staff

@@ -82,8 +82,10 @@ def _fits(event: AuditEvent, query: EventQuery) -> bool:
         (query.action, event.action),
         (query.outcome, event.outcome),
     )
+    people = (event.actor_id, event.patient_id, event.entity_id)
     return (
         event.clinic_id == query.clinic_id
+        and (query.person_id is None or query.person_id in people)
         and all(asked is None or asked == is_ for asked, is_ in wanted)
         and (query.at_from is None or event.at >= query.at_from)
         and (query.at_before is None or event.at < query.at_before)

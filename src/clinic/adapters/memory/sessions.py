@@ -37,6 +37,13 @@ class MemorySessionReader:
         found = [one for one in mine if one.revoked_at is None and one.expires_at > now]
         return sorted(found, key=lambda session: session.id)
 
+    async def of_user(
+        self, user_id: UUID, *, after: UUID | None = None, limit: int
+    ) -> Sequence[Session]:
+        mine = self._tables.sessions.where("user", user_id)
+        found = [one for one in mine if after is None or one.id > after]
+        return sorted(found, key=lambda session: session.id)[:limit]
+
     async def touch(self, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
         transaction = Transaction(self._database)
         key = (clinic_id, session_id)

@@ -9,6 +9,7 @@ from sqlalchemy import case, func, insert, update
 from clinic.adapters.postgres.sessions import Row, Session
 from clinic.adapters.postgres.tables import staff_profiles, users
 from clinic.domain.errors import UserNotFound
+from clinic.domain.memberships import Membership
 from clinic.domain.people import Role, User
 from clinic.ports.accounts import Account
 
@@ -46,6 +47,15 @@ AND ($2::text IS NULL OR u.role = $2) AND ($3::uuid IS NULL OR u.id > $3)
 ORDER BY u.id LIMIT $4
 """
 
+_MEMBERSHIPS = """
+SELECT clinic_id, {specialty}, ended_at FROM {table} WHERE user_id = $1 ORDER BY clinic_id
+"""
+_OF_STAFF = _MEMBERSHIPS.format(specialty="NULL::text", table="staff_profiles")
+_MEMBERSHIPS_OF = {
+    Role.DOCTOR: _MEMBERSHIPS.format(specialty="specialty", table="doctors_profiles"),
+    Role.PATIENT: _MEMBERSHIPS.format(specialty="NULL::text", table="patients_profiles"),
+}
+
 
 class PostgresAccountReader:
     """Reads accounts."""
@@ -75,6 +85,12 @@ class PostgresAccountReader:
         parameters = (clinic_id, role.value if role else None, after, limit)
         rows = await self._session.fetch(_OF_CLINIC, parameters)
         return [_account_of(row) for row in rows]
+
+    async def memberships(self, user: User) -> Sequence[Membership]:
+        """Return the memberships that the user has or had in their role, by clinic id."""
+        statement = _MEMBERSHIPS_OF.get(user.role, _OF_STAFF)
+        rows = await self._session.fetch(statement, (user.id,))
+        return [Membership(*row) for row in rows]
 
 
 class PostgresAccounts(PostgresAccountReader):

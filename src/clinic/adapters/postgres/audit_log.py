@@ -163,6 +163,10 @@ def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, 
         if value is not None:
             parameters.append(value)
             made += f" AND {left} ${len(parameters)}::{kind}"
+    if query.person_id is not None:
+        parameters.append(query.person_id)
+        people = (f"{prefix}actor_id", names["patient_id"], names["entity_id"])
+        made += f" AND ${len(parameters)}::uuid IN ({', '.join(people)})"
     if page.after is not None:
         sign = ">" if page.after.backwards else "<"
         parameters += [page.after.at, page.after.id]

@@ -49,6 +49,10 @@ _LIVE = f"""
 SELECT {_SESSION} FROM sessions x
 WHERE x.user_id = $1 AND x.revoked_at IS NULL AND x.expires_at > $2 ORDER BY x.id
 """
+_OF_USER = f"""
+SELECT {_SESSION} FROM sessions x
+WHERE x.user_id = $1 AND ($2::uuid IS NULL OR x.id > $2) ORDER BY x.id LIMIT $3
+"""
 
 
 class PostgresSessionReader:
@@ -70,6 +74,13 @@ class PostgresSessionReader:
     async def live(self, user_id: UUID, now: datetime) -> Sequence[Session]:
         """Return the user's sessions that are neither revoked nor expired, by id."""
         rows = await self._session.fetch(_LIVE, (user_id, now))
+        return [_session_of(row) for row in rows]
+
+    async def of_user(
+        self, user_id: UUID, *, after: UUID | None = None, limit: int
+    ) -> Sequence[Session]:
+        """Return at most `limit` of the user's sessions by id, beyond `after`."""
+        rows = await self._session.fetch(_OF_USER, (user_id, after, limit))
         return [_session_of(row) for row in rows]
 
     async def touch(self, clinic_id: UUID, session_id: UUID, now: datetime) -> None:

@@ -266,8 +266,11 @@ EXAMPLES: dict[type, Any] = {
     AcceptInvitationIn: {"token": "AZnwoAAA.c2lnbmF0dXJl", "password": "three blue herons"},
     ExportOut: {
         "user": {**_patient, "role": "PATIENT", "emailVerified": True},
-        "sessions": [],
         "preferences": {"language": "de", "channel": "email", "optedOut": []},
+        "memberships": [
+            {"clinicId": _CLINIC, "specialty": None, "endedAt": None, "consentedAt": []}
+        ],
+        "sessions": [],
         "appointments": [_appointment],
         "notifications": [],
         "events": [
@@ -277,6 +280,7 @@ EXAMPLES: dict[type, Any] = {
                 "action": "read",
                 "entity": "patients",
                 "outcome": "done",
+                "own": False,
             }
         ],
     },

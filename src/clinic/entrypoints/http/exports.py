@@ -2,14 +2,22 @@
 page."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
 from clinic.domain.audit import AuditEvent
+from clinic.domain.memberships import Membership
 from clinic.entrypoints.http.wire import AppointmentOut
-from clinic.entrypoints.http.wire_accounts import AccessOut, OwnDataOut, SessionOut
+from clinic.entrypoints.http.wire_accounts import (
+    AccessOut,
+    OwnDataOut,
+    OwnMembershipOut,
+    OwnSessionOut,
+)
 from clinic.entrypoints.http.wire_notifications import NotificationOut, PreferencesOut
 from clinic.usecases.manage_users import Export
 
@@ -24,17 +32,21 @@ async def export_pieces(
     """Yield the JSON of an ExportOut. Whatever fails before its end leaves it open."""
     account = export.account
     user = OwnDataOut.of_account(account, account.user.role, clinic_id)
-    sessions = [SessionOut.of(session, session_id) for session in export.sessions]
-    yield b'{"user":%b,"sessions":%b,"preferences":%b' % (
+    yield b'{"user":%b,"preferences":%b' % (
         _encode(user),
-        _encode(sessions),
         _encode(PreferencesOut.of(export.preferences)),
     )
+    async for piece in _list(b"memberships", export.memberships, _membership):
+        yield piece
+    own_session = partial(OwnSessionOut.of, current=session_id)
+    async for piece in _list(b"sessions", export.sessions, own_session):
+        yield piece
     async for piece in _list(b"appointments", export.appointments, AppointmentOut.of):
         yield piece
     async for piece in _list(b"notifications", export.notifications, NotificationOut.of):
         yield piece
-    async for piece in _list(b"events", export.events, _access):
+    own_access = partial(_access, user_id=account.user.id)
+    async for piece in _list(b"events", export.events, own_access):
         yield piece
     yield b"}"
 
@@ -55,5 +67,13 @@ def _joined(items: Iterable[object]) -> bytes:
     return b",".join(map(_encode, items))
 
 
-def _access(event: AuditEvent) -> AccessOut:
-    return AccessOut(event.at, event.actor_role, event.action, event.entity, event.outcome)
+def _membership(one: tuple[Membership, Sequence[datetime]]) -> OwnMembershipOut:
+    membership, consents = one
+    return OwnMembershipOut(
+        membership.clinic_id, membership.specialty, membership.ended_at, list(consents)
+    )
+
+
+def _access(event: AuditEvent, user_id: UUID) -> AccessOut:
+    is_own = event.actor_id == user_id
+    return AccessOut(event.at, event.actor_role, event.action, event.entity, event.outcome, is_own)

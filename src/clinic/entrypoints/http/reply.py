@@ -42,7 +42,7 @@ class Reply(msgspec.Struct):
 
 
 class Streamed(Reply, kw_only=True):
-    """A response that is sent as it is made, in pieces.
+    """A response that is sent as it is made, in pieces, as long as the client is there.
 
     Where no further piece can be made the connection is closed in the middle of the response, so
     that nobody takes what there is for the whole.
@@ -58,19 +58,35 @@ class Streamed(Reply, kw_only=True):
         """Send it; without its body in answer to HEAD."""
         headers = [(b"content-type", self.media_type), *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if scope["method"] != "HEAD":
-            try:
-                while piece := await self._next():
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-            except Exception as error:  # noqa: BLE001 - the status has been sent
-                self.report(error)
-                # The server closes the connection of a response that was not ended.
-                return
+        if scope["method"] != "HEAD" and not await self._send_pieces(receive, send):
+            return
         await send({"type": "http.response.body", "body": b""})
+
+    async def _send_pieces(self, receive: Receive, send: Send) -> bool:
+        """Send every piece; return whether all were sent."""
+        hang_up = asyncio.create_task(_until_hang_up(receive))
+        try:
+            while piece := await self._next():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                # A server drops what is sent to nobody without a word.
+                if hang_up.done():
+                    return False
+        except Exception as error:  # noqa: BLE001 - the status has been sent
+            self.report(error)
+            # The server closes the connection of a response that was not ended.
+            return False
+        finally:
+            hang_up.cancel()
+        return True
 
     async def _next(self) -> bytes:
         async with asyncio.timeout(self.timeout_s):
             return await anext(self.pieces, b"")
+
+
+async def _until_hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def content_tag(body: bytes) -> str:

@@ -290,9 +290,14 @@ async def put_password(call: Call, body: ChangePasswordIn) -> Reply:
 )
 async def get_export(call: Call) -> Reply:
     """The answer is whole, however long it is, and sent as it is read: a connection that is closed
-    before the JSON ends has not brought all of it."""
+    before the JSON ends has not brought all of it.
+
+    `memberships` and `sessions` are those of every clinic and of the last 30 days, ended ones
+    included; `consentedAt` says when the person agreed to a membership that a clinic offered.
+    `events` are what the person did (`own`) and who read or changed what is theirs.
+    """
     services, actor = call.services, call.actor
-    export = await export_own_data(store=services.store, clock=services.clock, actor=actor)
+    export = await export_own_data(store=services.store, actor=actor)
     call.note_patient(actor.user_id, actor.user_id)
     return Streamed(
         200,

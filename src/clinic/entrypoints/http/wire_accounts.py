@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from clinic.domain.audit import AuditEvent
@@ -250,21 +251,46 @@ class EventOut(Out):
 
 
 class AccessOut(Out):
-    """Who had to do with one's data: a role and a deed, no names."""
+    """What one did, or who had to do with one's data: a role and a deed, no names."""
 
     at: dt.datetime
     role: Role
     action: str
     entity: str
     outcome: str
+    #: whether it was oneself
+    own: bool
+
+
+class OwnMembershipOut(Out):
+    """A clinic that one belongs to, or did."""
+
+    clinic_id: UUID
+    specialty: str | None
+    ended_at: dt.datetime | None
+    #: when one accepted the clinic's offers; none where the clinic entered the person
+    consented_at: list[dt.datetime]
+
+
+class OwnSessionOut(SessionOut):
+    """A session of one's own, over or not."""
+
+    #: when it was ended before it expired
+    revoked_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, session: Session, current: UUID | None) -> Self:
+        known = msgspec.structs.asdict(SessionOut.of(session, current))
+        return cls(**known, revoked_at=session.revoked_at)
 
 
 class ExportOut(Out):
-    """All that is kept about oneself at this clinic."""
+    """All that is kept about oneself at this clinic, and about one's account."""
 
     user: OwnDataOut
-    sessions: list[SessionOut]
     preferences: PreferencesOut
+    memberships: list[OwnMembershipOut]
+    sessions: list[OwnSessionOut]
     appointments: list[AppointmentOut]
     notifications: list[NotificationOut]
     events: list[AccessOut]

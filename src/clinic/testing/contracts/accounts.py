@@ -380,6 +380,24 @@ class AccountsContract(Contract, contract=True):
         assert await store.sessions.live(user.id, NOW) == [session]
         assert await store.sessions.live(user.id, session.expires_at) == []
 
+    async def test_sessions_of_a_user_are_listed_by_id_however_they_ended(
+        self, store: Store
+    ) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        user, neighbour = await _staff(store, clinic), await _staff(store, clinic)
+        await _session(store, clinic, neighbour)
+        made = [
+            await _session(store, clinic, user),
+            await _session(store, other, user, expires_at=NOW + timedelta(hours=1)),
+            await _session(store, clinic, user),
+        ]
+        await _revoke(store, user.id, session_id=made[0].id)
+        made[0] = replace(made[0], revoked_at=NOW)
+        made.sort(key=lambda session: session.id)
+
+        assert await store.sessions.of_user(user.id, limit=2) == made[:2]
+        assert await store.sessions.of_user(user.id, after=made[1].id, limit=2) == made[2:]
+
     async def test_touch_moves_forwards_only(self, store: Store) -> None:
         clinic = await seed_clinic(store)
         session = await _session(store, clinic, await _staff(store, clinic))

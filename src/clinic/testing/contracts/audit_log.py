@@ -101,6 +101,30 @@ class AuditLogContract(Contract, contract=True):
         assert await listed(at_from=about.at) == [denied, about]
         assert await listed(at_before=about.at) == [mine, plain]
 
+    async def test_events_of_a_person_are_their_deeds_and_what_concerns_them(
+        self, store: Store
+    ) -> None:
+        world = await seed_world(store)
+        clinic, person = world.clinic, world.patients[0]
+        for slot, patient in zip(world.slots[:2], world.patients[:2], strict=True):
+            await seed_booking(store, clinic, slot, patient)
+        done, read, disabled, _ = events = _events(clinic, 4)
+        events[0] = replace(done, actor_id=person.id)
+        events[1] = replace(read, patient_id=person.id)
+        events[2] = replace(disabled, entity="user", entity_id=person.id)
+        await store.audit_log.append(events)
+
+        query = EventQuery(clinic.id, person_id=person.id)
+        found = await store.audit_log.events(query, EVERYTHING)
+        booked = [event for event in found if event.entity == "appointment"]
+        by_staff = await store.audit_log.events(
+            replace(query, person_id=booked[0].actor_id, entity_id=booked[0].entity_id), EVERYTHING
+        )
+
+        assert [event for event in found if event not in booked] == events[2::-1]
+        assert [event.patient_id for event in booked] == [person.id]
+        assert list(by_staff) == booked
+
     async def test_pages_go_on_and_back(self, store: Store) -> None:
         clinic = await seed_clinic(store)
         events = _events(clinic, 5)[::-1]

@@ -8,7 +8,7 @@ import pytest
 
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists
-from clinic.domain.memberships import OFFER_LASTS, MembershipOffer
+from clinic.domain.memberships import OFFER_LASTS, Membership, MembershipOffer
 from clinic.domain.people import Role, User
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import NOW, a_user, new_id, seed_clinic
@@ -27,6 +27,7 @@ class MembershipsContract(Contract, contract=True):
                 await unit.memberships.join(clinic.id, user, "General")
             await unit.commit()
         joined = await _clinics(store, user)
+        specialty = "General" if role is Role.DOCTOR else None
 
         async with store.begin() as unit:
             ended = await unit.memberships.end(here.id, user, NOW)
@@ -36,6 +37,7 @@ class MembershipsContract(Contract, contract=True):
             await unit.commit()
         left = await _clinics(store, user)
         listed = await store.accounts.accounts(here.id, limit=10)
+        kept = await store.accounts.memberships(user)
         async with store.begin() as unit:
             await unit.memberships.join(here.id, user, "Surgery")
             await unit.commit()
@@ -43,6 +45,8 @@ class MembershipsContract(Contract, contract=True):
         assert joined == {here.id, there.id}
         assert (ended, again, ended_at, elsewhere) == (True, False, NOW, None)
         assert (left, list(listed)) == ({there.id}, [])
+        ends = {here.id: NOW, there.id: None}
+        assert kept == [Membership(each, specialty, ends[each]) for each in sorted(ends)]
         assert await _clinics(store, user) == joined
 
     async def test_a_member_does_not_join_again(self, store: Store) -> None:
