@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from tests.commands import Commands
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.bootstrap import Services, build
@@ -129,6 +130,14 @@ class Server:
         answers = await send_together(self.settings.host, self.settings.port, list(requests))
         assert [answer for answer in answers if not isinstance(answer, Response)] == []
         return [answer for answer in answers if isinstance(answer, Response)]
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Runs `clinic …` in processes that have imported everything already."""
+    commands = Commands()
+    yield commands
+    commands.close()
 
 
 @pytest.fixture

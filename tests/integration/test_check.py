@@ -1,9 +1,6 @@
 """`clinic check` on a real database: quiet when all is well, and plain about each thing wrong."""
 
-import os
 import re
-import subprocess
-import sys
 from importlib import resources
 
 import psycopg
@@ -24,19 +21,16 @@ def environ(postgres_urls, valkey_url, tmp_path):
     }
 
 
-def check(environ, tmp_path, **changes):
-    """Return the status, and what was printed, of a check with these settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "clinic.entrypoints.cli", "check"],
-        env={**kept, **environ, **changes},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.stderr == ""
-    return ran.returncode, ran.stdout
+@pytest.fixture
+def check(commands, tmp_path):
+    """Return a function that returns status and words of a check with settings."""
+
+    def check(environ, **changes):
+        ran = commands.run(["check"], {**environ, **changes}, tmp_path)
+        assert ran.stderr == ""
+        return ran.returncode, ran.stdout
+
+    return check
 
 
 def execute(url, statement):
@@ -44,40 +38,30 @@ def execute(url, statement):
         connection.execute(statement)
 
 
-def test_check_when_all_is_well(environ, tmp_path):
-    assert check(environ, tmp_path) == (0, "All is well.\n")
+def test_check_when_all_is_well(check, environ):
+    assert check(environ) == (0, "All is well.\n")
 
 
-def test_check_of_a_setting_that_does_not_exist(environ, tmp_path):
-    status, told = check(environ, tmp_path, CLINIC_COLOUR="red")
+def test_check_of_a_setting_that_does_not_exist(check, environ):
+    status, told = check(environ, CLINIC_COLOUR="red")
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_COLOUR: there is no such setting")
     assert told.endswith("One thing is wrong.\n")
 
 
-def test_check_of_an_unreachable_database(environ, tmp_path):
-    status, told = check(environ, tmp_path, CLINIC_DATABASE_URL=UNREACHABLE)
+def test_check_of_an_unreachable_database(check, environ):
+    status, told = check(environ, CLINIC_DATABASE_URL=UNREACHABLE)
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_DATABASE_URL: the database cannot be reached")
 
 
 def test_command_without_a_database_or_schema_says_so_in_one_line(
-    environ, empty_postgres_urls, tmp_path
+    commands, environ, empty_postgres_urls, tmp_path
 ):
-    def begin(url, command):
-        return subprocess.Popen(
-            [sys.executable, "-m", "clinic.entrypoints.cli", *command],
-            env={**os.environ, **environ, "CLINIC_DATABASE_URL": url},
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     begun = [
-        (said, begin(url, command))
+        (said, commands.begin(command, {**environ, "CLINIC_DATABASE_URL": url}, tmp_path))
         for command in (["doctor", "list"], ["serve"])
         for url, said in (
             (UNREACHABLE, "clinic: The service cannot answer right now"),
@@ -85,40 +69,39 @@ def test_command_without_a_database_or_schema_says_so_in_one_line(
         )
     ]
     # All at once: the unreachable ones wait for seconds.
-    ended = [(said, *process.communicate(), process.returncode) for said, process in begun]
+    for said, running in begun:
+        ran = running.ended()
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert ran.stderr.startswith(said)
+        assert ran.stderr.count("\n") == 1
 
-    for said, printed, complaint, status in ended:
-        assert (status, printed) == (1, "")
-        assert complaint.startswith(said)
-        assert complaint.count("\n") == 1
 
-
-def test_check_of_an_unreachable_redis(environ, tmp_path):
-    status, told = check(environ, tmp_path, CLINIC_BROKER_URL="redis://127.0.0.1:1/0")
+def test_check_of_an_unreachable_redis(check, environ):
+    status, told = check(environ, CLINIC_BROKER_URL="redis://127.0.0.1:1/0")
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_BROKER_URL: Redis does not answer")
 
 
-def test_check_of_a_database_without_migrations(environ, empty_postgres_urls, tmp_path):
-    status, told = check(environ, tmp_path, CLINIC_DATABASE_URL=empty_postgres_urls.owner_url)
+def test_check_of_a_database_without_migrations(check, environ, empty_postgres_urls):
+    status, told = check(environ, CLINIC_DATABASE_URL=empty_postgres_urls.owner_url)
 
     assert status == 1
     assert "WRONG: CLINIC_DATABASE_URL: The database's schema is missing" in told
     assert "run clinic migrate" in told
 
 
-def test_check_in_production_with_defaults(tmp_path):
-    status, told = check({"CLINIC_ENVIRONMENT": "production"}, tmp_path)
+def test_check_in_production_with_defaults(check):
+    status, told = check({"CLINIC_ENVIRONMENT": "production"})
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_SECRET: the default secret is public")
 
 
-def test_check_of_a_database_with_the_default_secret(environ, tmp_path):
+def test_check_of_a_database_with_the_default_secret(check, environ):
     del environ["CLINIC_SECRET"]
 
-    status, told = check(environ, tmp_path)
+    status, told = check(environ)
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_SECRET: the default secret is public; set CLINIC_SECRET")
@@ -128,20 +111,13 @@ def test_check_of_a_database_with_the_default_secret(environ, tmp_path):
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["doctor", "list"]])
 @pytest.mark.parametrize("environment", ["development", "production"])
-def test_the_default_secret_starts_nothing_on_a_database(environ, tmp_path, command, environment):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
+def test_the_default_secret_starts_nothing_on_a_database(
+    commands, environ, tmp_path, command, environment
+):
     environ |= {"CLINIC_ENVIRONMENT": environment}
     del environ["CLINIC_SECRET"]
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "clinic.entrypoints.cli", *command],
-        env={**kept, **environ},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+    ran = commands.run(command, environ, tmp_path)
 
     assert ran.returncode != 0
     [line] = ran.stderr.splitlines()
@@ -149,28 +125,28 @@ def test_the_default_secret_starts_nothing_on_a_database(environ, tmp_path, comm
     assert "secrets.token_urlsafe(48)" in line
 
 
-def test_check_in_production_as_the_owner(environ, postgres_urls, tmp_path):
+def test_check_in_production_as_the_owner(check, environ, postgres_urls):
     production = {"CLINIC_ENVIRONMENT": "production"}
 
-    as_owner = check(environ, tmp_path, **production, CLINIC_DATABASE_URL=postgres_urls.owner_url)
-    as_app = check(environ, tmp_path, **production)
+    as_owner = check(environ, **production, CLINIC_DATABASE_URL=postgres_urls.owner_url)
+    as_app = check(environ, **production)
 
     assert as_owner[0] == 1
     assert "the service signs in as clinic_owner, who owns the tables" in as_owner[1]
     assert "who owns the tables" not in as_app[1]
 
 
-def test_check_of_a_guard_that_is_gone(environ, postgres_urls, tmp_path):
+def test_check_of_a_guard_that_is_gone(check, environ, postgres_urls):
     execute(postgres_urls.owner_url, "DROP INDEX appointments_occupied_slot_key")
 
-    status, told = check(environ, tmp_path)
+    status, told = check(environ)
 
     assert status == 1
     assert "WRONG: appointments_occupied_slot_key on appointments is missing" in told
 
 
-def test_check_in_development_hints_at_defaults(tmp_path):
-    status, told = check({}, tmp_path)
+def test_check_in_development_hints_at_defaults(check, tmp_path):
+    status, told = check({})
 
     assert status == 0
     assert "hint: CLINIC_SECRET is the default" in told
@@ -204,20 +180,20 @@ def other_zones(tmp_path, **files):
     return str(tmp_path / "zones")
 
 
-def test_check_of_a_zone_that_both_know_alike(environ, settle, tmp_path):
+def test_check_of_a_zone_that_both_know_alike(check, environ, settle):
     settle("America/New_York")
 
-    assert check(environ, tmp_path) == (0, "All is well.\n")
+    assert check(environ) == (0, "All is well.\n")
 
 
 def test_check_of_a_zone_whose_clocks_change_at_another_hour_in_the_database(
-    environ, settle, tmp_path
+    check, environ, settle, tmp_path
 ):
     """Beirut's clocks change on the days that Bucharest's do, three hours earlier."""
     settle("Europe/Bucharest")
     zones = other_zones(tmp_path, Europe__Bucharest="Asia/Beirut")
 
-    status, told = check(environ, tmp_path, PYTHONTZPATH=zones)
+    status, told = check(environ, PYTHONTZPATH=zones)
 
     assert status == 1
     found = re.search(
@@ -231,12 +207,12 @@ def test_check_of_a_zone_whose_clocks_change_at_another_hour_in_the_database(
     assert told.endswith("One thing is wrong.\n")
 
 
-def test_check_of_a_zone_that_only_one_knows(environ, settle, tmp_path):
+def test_check_of_a_zone_that_only_one_knows(check, environ, settle, tmp_path):
     settle("Moon/Tranquility")
     zones = other_zones(tmp_path, Moon__Tranquility="UTC")
 
-    known_here = check(environ, tmp_path, PYTHONTZPATH=zones)
-    known_nowhere = check(environ, tmp_path)
+    known_here = check(environ, PYTHONTZPATH=zones)
+    known_nowhere = check(environ)
 
     assert "Moon/Tranquility of clinic" in known_here[1]
     assert "is not known to PostgreSQL" in known_here[1]

@@ -1,9 +1,6 @@
 """`clinic check` of mail, the queue and what waits: it names the variable and how to mend it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -48,49 +45,34 @@ def certificates(tmp_path_factory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def checks(
-    environ: Mapping[str, str], folder, *changes: Mapping[str, str]
-) -> list[tuple[int, str]]:
-    """Return status and words of a check for each of `changes`, all at once."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
-    begun = [
-        subprocess.Popen(
-            [sys.executable, "-m", "clinic.entrypoints.cli", "check"],
-            env={**kept, **environ, **change},
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for change in changes
-    ]
-    ended = []
-    for process in begun:
-        told, complaint = process.communicate()
-        assert complaint == ""
-        ended.append((process.returncode, told))
-    return ended
+@pytest.fixture
+def checks(commands, environ, tmp_path):
+    """Return a function that returns status and words of a check for each change, all at once."""
+
+    def checks(*changes: Mapping[str, str]) -> list[tuple[int, str]]:
+        begun = [commands.begin(["check"], {**environ, **change}, tmp_path) for change in changes]
+        ended = [running.ended() for running in begun]
+        assert [ran.stderr for ran in ended] == [""] * len(changes)
+        return [(ran.returncode, ran.stdout) for ran in ended]
+
+    return checks
 
 
 def mail_at(url: str) -> dict[str, str]:
     return {"CLINIC_MAIL_URL": url}
 
 
-def test_check_of_a_right_mail_server_says_nothing_and_sends_nothing(
-    environ, certificates, tmp_path
-) -> None:
+def test_check_of_a_right_mail_server_says_nothing_and_sends_nothing(checks, certificates) -> None:
     mailbox = Mailbox()
     with smtp_server(mailbox, auth=True, starttls=certificates.good()) as port:
         ca = certificates.ca_file
-        [told] = checks(
-            environ, tmp_path, mail_at(f"smtp://{AS_USER}@localhost:{port}?tls=on&ca={ca}")
-        )
+        [told] = checks(mail_at(f"smtp://{AS_USER}@localhost:{port}?tls=on&ca={ca}"))
 
     assert told == (0, "All is well.\n")
     assert (mailbox.refused_passwords, mailbox.ids) == (0, [])
 
 
-def test_check_of_mail_servers_that_cannot_be_used(environ, certificates, tmp_path) -> None:
+def test_check_of_mail_servers_that_cannot_be_used(checks, certificates) -> None:
     mailbox, ca = Mailbox(), certificates.ca_file
     with (
         smtp_server(mailbox, auth=True, at_once=certificates.good()) as port,
@@ -110,7 +92,7 @@ def test_check_of_mail_servers_that_cannot_be_used(environ, certificates, tmp_pa
             "carrier-pigeon://roof": ("no adapter for carrier-pigeon://", "maildir"),
             "maildir:///dev/null/mail": ("nothing can be written into /dev/null", "mend the path"),
         }
-        ended = checks(environ, tmp_path, *map(mail_at, cases))
+        ended = checks(*map(mail_at, cases))
 
     for (problem, remedy), (status, told) in zip(cases.values(), ended, strict=True):
         assert status == 1
@@ -121,12 +103,10 @@ def test_check_of_mail_servers_that_cannot_be_used(environ, certificates, tmp_pa
         assert "half" not in told
 
 
-def test_check_of_mail_that_reaches_nobody(environ, tmp_path) -> None:
+def test_check_of_mail_that_reaches_nobody(checks) -> None:
     in_clear = mail_at("smtp://clinic:word@mail.invalid?tls=off")
 
     memory, memory_here, folder, wire = checks(
-        environ,
-        tmp_path,
         PRODUCTION | mail_at("memory://"),
         mail_at("memory://"),
         PRODUCTION,
@@ -140,11 +120,11 @@ def test_check_of_mail_that_reaches_nobody(environ, tmp_path) -> None:
     assert "WRONG: CLINIC_MAIL_URL: ?tls=off sends the password" in wire[1]
 
 
-def test_check_in_production_of_links_and_senders(environ, tmp_path) -> None:
+def test_check_in_production_of_links_and_senders(checks) -> None:
     plain = {"CLINIC_PUBLIC_URL": "http://clinic.test", "CLINIC_MAIL_FROM": "no-reply@localhost"}
     templates = {"CLINIC_MAIL_TEMPLATES": "/nowhere"}
 
-    right, wrong, missing = checks(environ, tmp_path, PRODUCTION, PRODUCTION | plain, templates)
+    right, wrong, missing = checks(PRODUCTION, PRODUCTION | plain, templates)
 
     assert "CLINIC_PUBLIC_URL" not in right[1]
     assert "CLINIC_MAIL_FROM" not in right[1]
@@ -171,9 +151,9 @@ def careless_redis(tmp_path_factory) -> Iterator[str]:
         valkey.stop()
 
 
-def test_check_of_a_redis_that_evicts_and_forgets(environ, careless_redis, tmp_path) -> None:
+def test_check_of_a_redis_that_evicts_and_forgets(checks, careless_redis) -> None:
     careless = {"CLINIC_BROKER_URL": careless_redis}
-    shared, own = checks(environ, tmp_path, careless, {"CLINIC_QUEUE_URL": careless_redis})
+    shared, own = checks(careless, {"CLINIC_QUEUE_URL": careless_redis})
 
     assert shared[0] == 1
     assert "WRONG: CLINIC_BROKER_URL: its maxmemory-policy is allkeys-lru" in shared[1]
@@ -181,12 +161,10 @@ def test_check_of_a_redis_that_evicts_and_forgets(environ, careless_redis, tmp_p
     assert "WRONG: CLINIC_QUEUE_URL: its maxmemory-policy" in own[1]
 
 
-def test_check_of_a_queue_that_is_away(environ, tmp_path) -> None:
+def test_check_of_a_queue_that_is_away(checks) -> None:
     nowhere = "redis://127.0.0.1:1/0"
 
     own, shared, none = checks(
-        environ,
-        tmp_path,
         {"CLINIC_QUEUE_URL": nowhere},
         {"CLINIC_BROKER_URL": nowhere},
         PRODUCTION | {"CLINIC_BROKER_URL": "memory://"},
@@ -197,9 +175,7 @@ def test_check_of_a_queue_that_is_away(environ, tmp_path) -> None:
     assert "WRONG: CLINIC_BROKER_URL is memory://, which no worker can see" in none[1]
 
 
-async def test_check_of_messages_that_nobody_sends(
-    environ, postgres_urls, valkey_url, tmp_path
-) -> None:
+async def test_check_of_messages_that_nobody_sends(checks, postgres_urls, valkey_url) -> None:
     store = PostgresStore(postgres_urls.app_url)
     await store.open()
     late = await seed_message(store)
@@ -213,7 +189,7 @@ async def test_check_of_messages_that_nobody_sends(
             " WHERE state = 'pending'"
         )
 
-    here, production = checks(environ, tmp_path, {}, PRODUCTION)
+    here, production = checks({}, PRODUCTION)
 
     assert here[0] == 1
     assert "WRONG: 1 messages are due, one for 30" in here[1]

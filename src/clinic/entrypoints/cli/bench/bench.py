@@ -36,7 +36,7 @@ class Effort:
 
 THOROUGH = Effort(5, 4.0, "1m", "10m", "1m", is_quick=False)
 QUICK = Effort(1, 2.0, "10k", "100k", "100k", is_quick=True)
-TINY = Effort(1, 0.5, "10k", "10k", "100k", is_quick=True)
+TINY = Effort(1, 0.25, "10k", "10k", "100k", is_quick=True, patients=1_000)
 
 
 @dataclass(slots=True)
