@@ -186,6 +186,13 @@ def in_memory(*, clock: Clock | None = None, settings: Settings | None = None) -
     return build(settings or Settings(), clock=clock)
 
 
+def zone_data() -> str:
+    """Return where Python reads time zones, and which release of the data that is."""
+    from clinic.adapters.postgres.zones import source_of
+
+    return source_of("Europe/London")
+
+
 def system_clock() -> Clock:
     """Return the machine's clock."""
     from clinic.adapters.system.clock import SystemClock

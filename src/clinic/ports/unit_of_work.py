@@ -99,3 +99,8 @@ class Store(Protocol):
         """Raise TemporaryFailure unless the database answers and its schema is this version's or a
         later one's, which migrations keep fit for the version before."""
         ...
+
+    async def zone_data(self) -> str | None:
+        """Return what names the release of the time zone data that the database brings along, None
+        where it has none of its own. Raises TemporaryFailure."""
+        ...

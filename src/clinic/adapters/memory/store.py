@@ -45,6 +45,9 @@ class MemoryStore:
     async def check_ready(self) -> None:
         """Do nothing: memory answers."""
 
+    async def zone_data(self) -> None:
+        """Return None: memory computes with this process's."""
+
     @property
     def messages(self) -> Sequence[Message]:
         """Every message that committed changes have called for, in the order of their ids."""

@@ -83,3 +83,9 @@ class PostgresStore:
                 f"The database's schema is {revision or 'missing'}, {SCHEMA_REVISION} is needed;"
                 " run clinic migrate."
             )
+
+    async def zone_data(self) -> str:
+        """Return PostgreSQL's release, which brings the data along unless it was built to use its
+        system's; there is nothing else that it says of it."""
+        rows = await self._session.fetch("SELECT current_setting('server_version')", ())
+        return f"PostgreSQL {rows[0][0]}"

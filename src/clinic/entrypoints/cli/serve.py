@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from clinic import bootstrap
 from clinic.entrypoints.cli.session import connected
+from clinic.entrypoints.logs import log_zone_data
 from clinic.settings import Settings, check_production, settings_from_environment
 
 #: what is open besides the connections of clients: the database's, Valkey's, those told to go
@@ -83,5 +84,6 @@ def allow_files(connections_max: int) -> None:
 
 async def _check_ready(settings: Settings) -> None:
     """Raise before anything listens, in words, where the database cannot be used."""
-    async with connected(bootstrap.build(settings)):
-        pass
+    services = bootstrap.build(settings)
+    async with connected(services):
+        await log_zone_data(services.store, settings.log_level)

@@ -6,7 +6,6 @@ when the process is killed; what was done is in the audit trail.
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,6 +14,7 @@ import msgspec
 
 from clinic.domain.errors import ClinicError
 from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.logs import write_to_stderr
 from clinic.usecases.faults import kind_of, place_of
 
 FLUSH_AFTER_S = 0.5
@@ -37,11 +37,6 @@ class Line(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     ip: str | None
     clinic_id: UUID | None = None
     user_id: UUID | None = None
-
-
-def write_to_stderr(lines: bytes) -> None:
-    sys.stderr.write(lines.decode())
-    sys.stderr.flush()
 
 
 class AccessLog:

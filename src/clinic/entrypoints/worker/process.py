@@ -17,7 +17,7 @@ from uuid import UUID
 
 from clinic.bootstrap import WorkerServices, build_worker
 from clinic.domain.errors import ClinicError, TemporaryFailure
-from clinic.entrypoints.logs import configure_worker_log
+from clinic.entrypoints.logs import configure_worker_log, log_zone_data
 from clinic.entrypoints.worker.metrics import Metrics
 from clinic.entrypoints.worker.status import serve_status
 from clinic.ports.job_queue import QueueUnavailable
@@ -223,9 +223,13 @@ async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.request_stop)
-    with suppress(TemporaryFailure):
-        # The pool keeps trying; what waits in the outbox waits until then.
+    try:
         await services.store.open()
+    except TemporaryFailure:
+        # The pool keeps trying; what waits in the outbox waits until then.
+        await log_zone_data(None, settings.log_level)
+    else:
+        await log_zone_data(services.store, settings.log_level)
     await worker.start()
     on_end(lambda: loop.call_soon_threadsafe(worker.request_stop))
     print(f"worker ready http://127.0.0.1:{worker.port}/metrics", flush=True)  # noqa: T201

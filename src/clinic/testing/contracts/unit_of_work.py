@@ -182,3 +182,11 @@ class UnitOfWorkContract(Contract, contract=True):
 
     async def test_store_that_is_open_is_ready(self, store: Store) -> None:
         await store.check_ready()
+
+    async def test_store_names_the_zone_data_that_its_database_brings_along(
+        self, store: Store
+    ) -> None:
+        named = await store.zone_data()
+
+        # A line of a log.
+        assert named is None or (named.strip() == named != "" and named.isprintable())
