@@ -186,6 +186,13 @@ def in_memory(*, clock: Clock | None = None, settings: Settings | None = None) -
     return build(settings or Settings(), clock=clock)
 
 
+def shown_phone(number: str) -> str:
+    """Return a stored phone number as people read it."""
+    from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
+
+    return WorldPhoneNumbers().shown(number)
+
+
 def zone_data() -> str:
     """Return where Python reads time zones, and which release of the data that is."""
     from clinic.adapters.postgres.zones import source_of
@@ -526,7 +533,11 @@ def _composer(settings: Settings) -> Any:
     from clinic.adapters.email.compose import Composer
 
     folder = settings.mail_templates
-    return Composer(_mail_sender(settings), overrides=Path(folder) if folder else None)
+    return Composer(
+        _mail_sender(settings),
+        overrides=Path(folder) if folder else None,
+        show_phone=shown_phone,
+    )
 
 
 def _mail_sender(settings: Settings) -> str:

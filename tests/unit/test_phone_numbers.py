@@ -84,3 +84,23 @@ def test_local_number_is_of_the_region_that_was_set():
     assert numbers.checked("020 7946 0018 x12") == f"{LONDON};ext=12"
     assert numbers.checked("\uff10\uff12\uff10 \uff17\uff19\uff14\uff16 0018") == LONDON
     assert numbers.checked("00 49 30 123456") == "+4930123456"
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (LONDON, "+44 20 7946 0018"),
+        (f"{LONDON};ext=012", "+44 20 7946 0018 x012"),
+        ("+4930123456", "+49 30 123456"),
+        ("+4930123456;ext=7", "+49 30 123456 ext. 7"),
+        ("+390612345678", "+39 06 1234 5678"),
+        # Not of any range that is known: shown all the same.
+        ("+99920794600", "+99920794600"),
+        # Stored by an earlier release, which took what was typed.
+        ("ask at the desk", "ask at the desk"),
+        ("020 7946 0018", "020 7946 0018"),
+    ],
+)
+def test_number_is_shown_as_people_write_it(stored, shown):
+    assert WorldPhoneNumbers().shown(stored) == shown
+    assert WorldPhoneNumbers("GB").shown(stored) == shown

@@ -10,3 +10,8 @@ class PhoneNumbers(Protocol):
 
         `pointer` says where the number was given. Raises PhoneNumberRefused."""
         ...
+
+    def shown(self, number: str) -> str:
+        """Return a stored number as people read it, with its country code: +44 20 7946 0958. What
+        is no number, as an earlier release may have stored it, is returned as it is."""
+        ...

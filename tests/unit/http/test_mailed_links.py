@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from icalendar import Calendar
 
+from clinic import bootstrap
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.memory.tables import Credentials
@@ -43,6 +44,7 @@ SITE = "http://127.0.0.1:8000"
 FRONT = "https://book.clinic.example/#/start"
 CONTACT = Contact("14 Quay Road\nBristol BS1 6XN", "+441174960123")
 TEL = 'href="tel:+441174960123"'
+SHOWN = "+44 117 496 0123"
 #: a button or link of mail or page
 HREF = re.compile(r'(?:href|action|src)="([^"]+)"')
 
@@ -92,7 +94,7 @@ def post(api):
         )
         assert delivery.result is Delivered.SENT, delivery
         (letter,) = notifier.sent[before:]
-        email = Composer("no-reply@clinic.example").compose(letter)
+        email = bootstrap._composer(api.services.settings).compose(letter)
         return letter, message_from_bytes(email, policy=default)
 
     return run
@@ -291,7 +293,8 @@ async def test_page_inside_the_cancel_notice_has_no_button_and_the_number(
     assert (opened.status_code, sent.status_code) == (200, 422)
     for answer in (opened, sent):
         assert "too late" in answer.text
-        assert TEL in answer.text
+        assert answer.text.count(TEL) == answer.text.count(SHOWN) == 2
+        assert CONTACT.phone not in answer.text.replace(TEL, "")
         assert "<form" not in answer.text
     assert await status_of(api, booked) == "BOOKED"
     confirm = path_of(letter.links.confirm)
@@ -397,9 +400,11 @@ async def test_every_mail_says_how_the_clinic_is_reached(api, post, kind, langua
     _, email = await mail_of(api, post, kind)
 
     html, text = part(email, "text/html"), part(email, "text/plain")
-    for line in (api.world.clinic.name, "14 Quay Road", "Bristol BS1 6XN", "+441174960123"):
+    for line in (api.world.clinic.name, "14 Quay Road", "Bristol BS1 6XN", SHOWN):
         assert line in html
         assert line in text
+    assert TEL in html
+    assert CONTACT.phone not in html.replace(TEL, "") + text
     calendars = [each for each in email.walk() if each.get_content_type() == "text/calendar"]
     for calendar in calendars:
         (event,) = Calendar.from_ical(calendar.get_content()).walk("VEVENT")

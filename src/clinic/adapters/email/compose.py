@@ -1,6 +1,6 @@
 """Writes a letter out as an email: text, HTML and a calendar part, from templates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -49,9 +49,16 @@ _CALENDAR = {
 
 class Composer:
     """Writes letters as emails from one sender; `overrides` is a folder of templates that stand in
-    for the built-in ones of the same name."""
+    for the built-in ones of the same name, `show_phone` writes a stored number as people read it.
+    """
 
-    def __init__(self, sender: str, *, overrides: Path | None = None) -> None:
+    def __init__(
+        self,
+        sender: str,
+        *,
+        overrides: Path | None = None,
+        show_phone: Callable[[str], str] = str,
+    ) -> None:
         name, address = parseaddr(sender)
         self.sender_name, self.sender_address = name, address
         loaders = [PackageLoader("clinic.adapters.email", "templates")]
@@ -65,6 +72,7 @@ class Composer:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        self._templates.filters["shown_phone"] = show_phone
 
     def compose(self, letter: Letter) -> bytes:
         """Return the email as it goes over the wire. Two calls write the same headers.

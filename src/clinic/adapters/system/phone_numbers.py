@@ -37,6 +37,14 @@ class WorldPhoneNumbers:
             raise PhoneNumberRefused(pointer=pointer)
         return found
 
+    def shown(self, number: str) -> str:
+        """Return a stored number in the international format."""
+        try:
+            parsed = phonenumbers.parse(number)
+        except phonenumbers.NumberParseException:
+            return number
+        return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
     def _read(self, number: str) -> str | None:
         line = _LABEL.sub("", _plain(number))
         context = _CONTEXT.search(line)

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from clinic.bootstrap import shown_phone
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
 from clinic.entrypoints.http.pages.words import words_in
@@ -70,13 +71,15 @@ def facts_of(
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("clinic.entrypoints.http.pages", _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shown_phone"] = shown_phone
+    return environment
 
 
 @cache
