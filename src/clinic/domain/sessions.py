@@ -14,6 +14,7 @@ from uuid import UUID
 
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import InvitationInvalid, NotSignedIn
+from clinic.domain.links import bound_to_mailbox
 from clinic.domain.people import STAFF, Actor, Role
 
 #: how long a session lasts at most, and a cookie session of staff without a request
@@ -108,13 +109,22 @@ def is_csrf_token(token: str, secret: str, session_id: UUID) -> bool:
     return hmac.compare_digest(token.encode(), csrf_token(secret, session_id).encode())
 
 
-def invitation(secret: str, user_id: UUID, expires_at: datetime, password_hash: str | None) -> str:
+def invitation(
+    secret: str,
+    user_id: UUID,
+    expires_at: datetime,
+    *,
+    password_hash: str | None,
+    email: str,
+    link_version: int,
+) -> str:
     """Return a token that sets the user's password once.
 
-    It is bound to the password as it is, so that setting one spends every earlier invitation.
+    It is bound to the password as it is, so that setting one spends every earlier invitation, and
+    falls with the address and whenever the user is disabled, as every link does.
     """
     claims = user_id.bytes + int(expires_at.timestamp()).to_bytes(8, "big")
-    mac = _mac(secret, b"invitation", claims, (password_hash or "").encode())
+    mac = _invitation_mac(secret, claims, password_hash, bound_to_mailbox(email, link_version))
     return f"{urlsafe_b64encode(claims).decode()}.{mac}"
 
 
@@ -123,14 +133,41 @@ def invited_user(token: str) -> UUID:
     return _claims(token)[0]
 
 
-def check_invitation(token: str, secret: str, password_hash: str | None, *, now: datetime) -> None:
-    """Raise InvitationInvalid unless the token is ours, unspent and in time."""
+def check_invitation(
+    token: str,
+    secret: str,
+    *,
+    password_hash: str | None,
+    email: str,
+    link_version: int,
+    unbound_link_version: int,
+    now: datetime,
+) -> None:
+    """Raise InvitationInvalid unless the token is ours, unspent and in time, and the account's
+    address and link_version are what they were.
+
+    An earlier release bound invitations to the password alone; those hold as long as the account's
+    link_version is what it was then.
+    """
     user_id, expires_s = _claims(token)
     claims = user_id.bytes + expires_s.to_bytes(8, "big")
-    mac = _mac(secret, b"invitation", claims, (password_hash or "").encode())
-    in_time = now.timestamp() < expires_s
-    if not (hmac.compare_digest(token.partition(".")[2].encode(), mac.encode()) and in_time):
+    bounds: list[str | None] = [bound_to_mailbox(email, link_version)]
+    if link_version == unbound_link_version:
+        bounds.append(None)
+    given = token.partition(".")[2].encode()
+    is_ours = any(
+        hmac.compare_digest(given, _invitation_mac(secret, claims, password_hash, bound).encode())
+        for bound in bounds
+    )
+    if not is_ours or now.timestamp() >= expires_s:
         raise InvitationInvalid()
+
+
+def _invitation_mac(
+    secret: str, claims: bytes, password_hash: str | None, bound_to: str | None
+) -> str:
+    bound = () if bound_to is None else (bound_to.encode(),)
+    return _mac(secret, b"invitation", claims, (password_hash or "").encode(), *bound)
 
 
 def _claims(token: str) -> tuple[UUID, int]:

@@ -361,7 +361,14 @@ def _account_token(courier: Courier, claim: Claim) -> str:
     password_hash = addressee.password_hash
     if message.family == INVITATION:
         # Bound to the password as it is now, so that setting one spends it.
-        return invitation(courier.secret, addressee.user_id, message.expires_at, password_hash)
+        return invitation(
+            courier.secret,
+            addressee.user_id,
+            message.expires_at,
+            password_hash=password_hash,
+            email=addressee.email,
+            link_version=addressee.link_version,
+        )
     purpose = _ACCOUNT_PURPOSES[message.family]
     return courier.signer.sign(
         Link(

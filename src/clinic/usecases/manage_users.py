@@ -31,7 +31,6 @@ from clinic.domain.permissions import Operation, permit
 from clinic.domain.sessions import (
     INVITATION_LASTS,
     Session,
-    check_invitation,
     invitation,
     invited_user,
 )
@@ -46,6 +45,7 @@ from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.checked import checked_user
 from clinic.usecases.memberships import check_administrators
+from clinic.usecases.open_account_link import check_invitation_of
 from clinic.usecases.pages import every_page
 from clinic.usecases.transactions import Transactions
 
@@ -208,7 +208,7 @@ async def accept_invitation(
     known = await accounts.account(user_id)
     if known is None or known.disabled_at is not None or not known.clinics:
         raise InvitationInvalid()
-    check_invitation(token, secret, known.password_hash, now=clock.now())
+    check_invitation_of(known, token, secret, now=clock.now())
     checked_password(password, email=known.user.email, name=known.user.name)
     password_hash = await hasher.hash(password, source=network_of(ip))
     actor = Actor(user_id, known.user.role, known.clinics[0], request_id=request_id, ip=ip)
@@ -218,7 +218,7 @@ async def accept_invitation(
         if account is None or account.disabled_at is not None:
             raise InvitationInvalid()
         # Again under the lock: of two that accept at once, one finds the password changed.
-        check_invitation(token, secret, account.password_hash, now=clock.now())
+        check_invitation_of(account, token, secret, now=clock.now())
         await unit.accounts.set_password_hash(user_id, password_hash)
         await unit.sessions.revoke(user_id, clock.now())
         await unit.events.add(_event(actor, "accept_invitation", user_id, clock, new_id))
@@ -532,7 +532,14 @@ def _invitation_mail(account: Account, actor: Actor, clock: Clock, new_id: IdSou
 
 def _invitation(account: Account, secret: str, clock: Clock) -> str:
     expires_at = clock.now() + INVITATION_LASTS
-    return invitation(secret, account.user.id, expires_at, account.password_hash)
+    return invitation(
+        secret,
+        account.user.id,
+        expires_at,
+        password_hash=account.password_hash,
+        email=account.user.email,
+        link_version=account.link_version,
+    )
 
 
 def _event(

@@ -69,9 +69,22 @@ async def open_invitation(token: str, *, secret: str, store: Store, clock: Clock
     account = await store.accounts.account(user_id)
     if account is None or account.disabled_at is not None or not account.clinics:
         raise InvitationInvalid()
-    check_invitation(token, secret, account.password_hash, now=clock.now())
+    check_invitation_of(account, token, secret, now=clock.now())
     clinic = await store.people.clinic(account.clinics[0])
     if clinic is None:
         raise InvitationInvalid()
     chosen = await store.outbox.preferences(clinic.id, user_id)
     return AccountPage(clinic, chosen.language)
+
+
+def check_invitation_of(account: Account, token: str, secret: str, *, now: datetime) -> None:
+    """Raise InvitationInvalid unless the invitation holds for the account as it is read."""
+    check_invitation(
+        token,
+        secret,
+        password_hash=account.password_hash,
+        email=account.user.email,
+        link_version=account.link_version,
+        unbound_link_version=account.unbound_link_version,
+        now=now,
+    )

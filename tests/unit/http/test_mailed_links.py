@@ -1,6 +1,8 @@
 """What mail offers leads somewhere, and only there where it is still possible and still theirs."""
 
+import hmac
 import re
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from email import message_from_bytes
@@ -26,6 +28,8 @@ from clinic.domain.notifications import (
     DAY_SHEET,
     DOCTOR_LEFT,
     EMAIL_VERIFICATION,
+    INVITATION,
+    PASSWORD_RESET,
     RECIPIENTS,
     REMINDER,
     RESCHEDULE,
@@ -558,6 +562,79 @@ async def test_links_of_the_release_before_are_dead_where_it_disabled_the_accoun
     credentials.put(api.world.patients[0].id, before_the_migration)
 
     await assert_dead(api, paths, booked)
+
+
+async def link_of(api, post, kind):
+    """Return the path of a link of this kind to the first patient."""
+    patient = api.world.patients[0].id
+    if kind == "handed over":
+        answer = await api.send("POST", f"/users/{patient}/invitations", {}, who="admin")
+        return f"/invitations/{answer.json()['invitation']}"
+    accounts = {
+        INVITATION: INVITATION,
+        Purpose.EMAIL_VERIFICATION: EMAIL_VERIFICATION,
+        Purpose.PASSWORD_RESET: PASSWORD_RESET,
+    }
+    if kind in accounts:
+        letter, _ = await post(accounts[kind], user_id=patient)
+        return path_of(letter.links.account)
+    letter, _ = await post(reminder_kind(1440), await api.book())
+    return path_of(getattr(letter.links, kind.name.lower()))
+
+
+async def take_another_address_and_come_back(api):
+    before = api.world.patients[0].email
+    await change_address(api, "ada@new.example")
+    await change_address(api, before)
+
+
+async def disable_and_enable(api):
+    await set_disabled(api, True)
+    await set_disabled(api, False)
+
+
+CHANGES = [take_another_address_and_come_back, disable_and_enable]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", [*Purpose, INVITATION, "handed over"])
+async def test_every_link_falls_with_address_and_account_for_good(api, post, kind, change) -> None:
+    path = await link_of(api, post, kind)
+    opened = await api.client.get(path)
+
+    await change(api)
+
+    assert (opened.status_code, "<form" in opened.text) == (200, True)
+    for method in ("GET", "POST"):
+        form = {"password": "three blue herons"} if method == "POST" else None
+        answer = await api.client.request(method, path, data=form)
+        assert answer.status_code in (401, 404), (method, answer.status_code)
+        assert "<form" not in answer.text
+    account = await api.services.store.accounts.account(api.world.patients[0].id)
+    assert (account.password_hash, account.email_verified_at) == (None, None)
+
+
+def invitation_of_the_release_before(api):
+    """Return the path of an invitation as the release before signed it: bound to the password."""
+    until = int((api.clock.now() + timedelta(days=1)).timestamp())
+    claims = api.world.patients[0].id.bytes + until.to_bytes(8, "big")
+    signed = b"".join(len(each).to_bytes(4, "big") + each for each in (b"invitation", claims, b""))
+    mac = hmac.digest(api.services.settings.secret.encode(), signed, "sha256")
+    parts = urlsafe_b64encode(claims).decode(), urlsafe_b64encode(mac).decode().rstrip("=")
+    return "/invitations/" + ".".join(parts)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_invitation_of_the_release_before_holds_until_account_or_address_change(
+    api, change
+) -> None:
+    path = invitation_of_the_release_before(api)
+    opened = await api.client.get(path)
+
+    await change(api)
+    late = await api.client.get(path)
+
+    assert (opened.status_code, late.status_code) == (200, 401)
 
 
 @pytest.mark.parametrize("disabled", [True, False])
