@@ -1,5 +1,6 @@
 """Who is let in: what a token must be, and where a request says it comes from."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 from uuid import uuid4
@@ -10,10 +11,11 @@ import pytest
 from clinic.domain.errors import NotSignedIn
 from clinic.domain.people import Role
 from clinic.entrypoints.http.actor import trusted_networks
-from clinic.entrypoints.http.tokens import CACHED_MAX, Tokens, issue_token
+from clinic.entrypoints.http.tokens import CACHED_MAX, Tokens, issue_token, token_of
 from clinic.settings import Settings, SettingsError
-from clinic.testing import FixedClock, seed_world
-from clinic.testing.builders import NOW
+from clinic.testing import FixedClock, a_clinic, a_user, seed_world
+from clinic.testing.builders import NOW, a_session
+from clinic.usecases.sign_in import NewSession
 
 SETTINGS = Settings(secret="s" * 64)
 
@@ -302,3 +304,48 @@ async def test_a_token_for_another_clinic_than_its_sessions_lets_nobody_in(api):
     for path in ("/users/me", "/slots", f"/slots?doctor={elsewhere.doctor.id}", "/appointments"):
         answer = await api.client.get(path, headers={"authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in"), path
+
+
+@pytest.mark.parametrize("lasts", [timedelta(hours=12), timedelta(seconds=90.75)])
+@pytest.mark.parametrize("fraction_us", [0, 1, 500_000, 999_999])
+def test_a_token_ends_with_its_session_or_within_the_second_before(lasts, fraction_us):
+    session = replace(
+        a_session(a_clinic(), uuid4(), Role.PATIENT),
+        created_at=NOW + timedelta(microseconds=fraction_us),
+        expires_at=NOW + timedelta(microseconds=fraction_us) + lasts,
+    )
+
+    token = token_of(NewSession(session, a_user(), ""), SETTINGS)
+
+    ends = read(token).expires_at
+    assert session.expires_at - timedelta(seconds=2) < ends <= session.expires_at
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ANYTHING, ids=lambda each: str(each)[:40])
+async def test_a_token_lets_nobody_in_once_its_session_has_ended(api, method, path, body):
+    user = api.receptionist
+    ends = api.clock.now() + timedelta(minutes=30)
+    session = replace(
+        a_session(api.world.clinic, user.id, user.role),
+        id=uuid4(),
+        token_hash=b"another" * 4,
+        created_at=api.clock.now(),
+        expires_at=ends,
+    )
+    async with api.services.store.begin() as unit:
+        await unit.sessions.add(session)
+        await unit.commit()
+    token = token_of(NewSession(session, user, ""), api.services.settings)
+    ids = {"doctor": api.world.doctor.id, "slot": api.world.slots[0].id}
+    ids["patient"] = api.world.patients[0].id
+    filled = body and {
+        name: value if name == "query" else value.format(**ids) for name, value in body.items()
+    }
+    headers = {"authorization": f"Bearer {token}", "if-none-match": "*"}
+    in_time = await api.send("GET", "/users/me", who=None, headers=headers)
+
+    api.clock.set(ends)
+    answer = await api.send(method, path.format(**ids), filled, who=None, headers=headers)
+
+    assert in_time.status_code == 200
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed_in")
