@@ -63,6 +63,7 @@ def flood(server, taken: list[int]) -> None:
 
 
 def test_60_megabytes_of_headers_hold_nobody_up(bounded):
+    quiet_s = max(live_s(bounded) for _ in range(10))
     taken: list[list[int]] = [[] for _ in range(4)]
     flooding = [threading.Thread(target=flood, args=(bounded, each)) for each in taken]
     for each in flooding:
@@ -72,7 +73,8 @@ def test_60_megabytes_of_headers_hold_nobody_up(bounded):
     for each in flooding:
         each.join()
 
-    assert max(waits) < QUICK_S
+    # A machine that is busy with other things is slow without a flood, too.
+    assert max(waits) < QUICK_S + 5 * quiet_s
     assert all(each[-1] < FLOOD_BYTES / 3 for each in taken)
 
 
