@@ -34,7 +34,7 @@ from clinic.usecases.deliver_notification import (
     Delivered,
     deliver_notification,
 )
-from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
+from clinic.usecases.relay_outbox import OVERDUE, relay_outbox, resync_queue, sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -446,6 +446,20 @@ async def test_sweep_finds_what_the_queue_does_not_know(office) -> None:
     lost = await sweep_outbox(outbox=office.store.outbox, queue=office.queue)
 
     assert (waiting.overdue, lost.overdue) == (0, 1)
+
+
+async def test_sweep_gives_the_queue_its_time_before_it_takes_a_message_for_lost(office) -> None:
+    sent = await seed_message(office.store, due=timedelta(hours=1))
+    await relay_outbox(outbox=office.store.outbox, queue=office.queue)
+    office.queue.forget()
+
+    found = []
+    for late in (timedelta(0), OVERDUE, OVERDUE + timedelta(milliseconds=1)):
+        office.clock.set(sent.message.scheduled_for + late)
+        found.append(await sweep_outbox(outbox=office.store.outbox, queue=office.queue))
+
+    assert [each.overdue for each in found] == [0, 0, 1]
+    assert timedelta(seconds=5) == OVERDUE
 
 
 async def test_queue_that_is_away_keeps_messages_in_the_outbox(office) -> None:

@@ -45,6 +45,17 @@ async def test_twins_make_one_appointment_and_get_one_answer(api):
     assert replayed.count("true") == 19
 
 
+async def test_refused_twins_get_one_answer_and_all_but_one_a_replay(api):
+    await book(api, 0)
+
+    answers = await asyncio.gather(*(book(api, 0, who=1, key="k" * 20) for _ in range(20)))
+
+    assert outcomes(answers) == {(409, "slot_taken"): 20}
+    assert len({answer.content for answer in answers}) == 1
+    replayed = [answer.headers.get("idempotency-replayed") for answer in answers]
+    assert replayed.count("true") == 19
+
+
 async def test_answers_are_replayed_from_the_database_when_the_cache_forgot(
     api, postgres_urls, valkey_url
 ):

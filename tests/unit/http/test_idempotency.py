@@ -209,6 +209,24 @@ async def test_twins_that_run_at_the_same_time_get_one_answer(api):
     assert replayed.count("true") == 49
 
 
+async def test_twins_that_are_refused_at_the_same_time_get_one_answer_and_all_but_one_a_replay(api):
+    await api.book()
+
+    answers = await asyncio.gather(
+        *(
+            api.send("POST", "/appointments", booking(api), who="other", key="k" * 20)
+            for _ in range(50)
+        )
+    )
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {
+        (409, "slot_taken")
+    }
+    assert len({answer.content for answer in answers}) == 1
+    replayed = [answer.headers.get("idempotency-replayed") for answer in answers]
+    assert replayed.count("true") == 49
+
+
 async def test_a_repeated_patch_is_answered_before_its_condition_is_looked_at(api):
     booked = await api.book()
     path = f"/appointments/{booked['id']}"

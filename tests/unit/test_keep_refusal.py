@@ -1,0 +1,55 @@
+"""A refusal that is kept for its key, where a twin's was kept first."""
+
+import pytest
+
+from clinic.adapters.memory.store import MemoryStore
+from clinic.domain.errors import IdempotencyKeyReused, SlotInPast, SlotTaken
+from clinic.domain.idempotency import Answer
+from clinic.testing import FixedClock, seed_clinic
+from clinic.testing.builders import NOW, a_request, new_id
+from clinic.usecases.answer_once import Keyed, keep_refusal
+
+
+def keyed(request, body: bytes) -> Keyed[None]:
+    def refuse(_error) -> Answer:
+        return Answer(409, body)
+
+    def render(_result: None) -> Answer:
+        raise AssertionError
+
+    return Keyed(request, render, refuse)
+
+
+@pytest.fixture
+async def keep():
+    """Return a function that keeps a refusal with this body, of a request or of its twin."""
+    store, clock = MemoryStore(), FixedClock(NOW)
+    request = a_request(await seed_clinic(store), new_id())
+
+    async def keep(body: bytes, *, error=None, fingerprint=request.fingerprint):
+        one = keyed(request._replace(fingerprint=fingerprint), body)
+        return await keep_refusal(error or SlotTaken(), one, answers=store.answers, clock=clock)
+
+    return keep
+
+
+async def test_the_twin_that_is_second_is_told_the_first_one_s_and_that_it_is_a_replay(keep):
+    first = await keep(b"first")
+    second = await keep(b"second")
+
+    assert first == (Answer(409, b"first"), False)
+    assert second == (Answer(409, b"first"), True)
+
+
+async def test_another_request_under_the_key_is_told_no_answer(keep):
+    await keep(b"first")
+
+    with pytest.raises(IdempotencyKeyReused):
+        await keep(b"second", fingerprint=b"x" * 32)
+
+
+async def test_a_refusal_that_is_not_final_is_raised_and_not_kept(keep):
+    with pytest.raises(SlotInPast):
+        await keep(b"first", error=SlotInPast())
+
+    assert await keep(b"second") == (Answer(409, b"second"), False)
