@@ -37,6 +37,8 @@ class MembershipOffer:
     offered_by: UUID
     created_at: datetime
     expires_at: datetime
+    #: finds the offers to an address, and does not tell it; None in those of earlier releases
+    address_tag: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.role is Role.SYSTEM:
@@ -45,6 +47,12 @@ class MembershipOffer:
             raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
         if self.specialty is not None:
             object.__setattr__(self, "specialty", checked_specialty(self.specialty))
+
+
+def address_tag(secret: str, email: str) -> bytes:
+    """Return what is kept of the address that an offer is made to."""
+    message = b"membership offer address" + email.strip().lower().encode()
+    return hmac.digest(secret.encode(), message, "sha256")
 
 
 def offer_token(secret: str, offer: MembershipOffer, email: str) -> str:

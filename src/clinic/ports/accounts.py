@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.memberships import Membership
+from clinic.domain.memberships import Membership, MembershipOffer
 from clinic.domain.people import Role, User
 
 
@@ -48,6 +48,13 @@ class AccountReader(Protocol):
 
     async def memberships(self, user: User) -> Sequence[Membership]:
         """Return the memberships that the user has or had in their role, by clinic id."""
+        ...
+
+    async def offers(
+        self, address_tag: bytes, now: datetime, *, limit: int
+    ) -> Sequence[MembershipOffer]:
+        """Return at most `limit` offers with this tag that have not expired, of every clinic, by
+        id."""
         ...
 
 

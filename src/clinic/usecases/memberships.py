@@ -1,5 +1,6 @@
 """Memberships: offer one, accept it, withdraw the offer, end one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from clinic.domain.memberships import (
     ACCEPT_MEMBERSHIP,
     OFFER_LASTS,
     MembershipOffer,
+    address_tag,
     offer_named,
     offer_token,
 )
@@ -23,8 +25,11 @@ from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import AccountReader
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.email_addresses import EmailAddresses
-from clinic.ports.unit_of_work import UnitOfWork
+from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.transactions import Transactions
+
+#: that one person is shown at a time
+OFFERS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,14 @@ async def offer_membership(
     permit(actor, Operation.MANAGE_USERS)
     address, now = emails.checked(email).ascii, clock.now()
     offer = MembershipOffer(
-        actor.clinic_id, new_id(), role, specialty, actor.user_id, now, now + OFFER_LASTS
+        actor.clinic_id,
+        new_id(),
+        role,
+        specialty,
+        actor.user_id,
+        now,
+        now + OFFER_LASTS,
+        address_tag(secret, address),
     )
 
     async def work(unit: UnitOfWork) -> Offered:
@@ -67,6 +79,45 @@ async def offer_membership(
         return Offered(offer, offer_token(secret, offer, address))
 
     return await transactions.run(work)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOffer:
+    """An offer as the person sees it to whom it is made."""
+
+    offer: MembershipOffer
+    clinic_name: str
+    token: str
+
+
+async def own_offers(
+    *, secret: str, store: Store, clock: Clock, actor: Actor
+) -> Sequence[OwnOffer]:
+    """Return the offers that the actor could accept now, at most OFFERS_MAX.
+
+    None while the email address is not verified: somebody else may have claimed it. Raises
+    UserNotFound.
+    """
+    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
+    account = await store.accounts.account(actor.user_id)
+    if account is None:
+        raise UserNotFound()
+    if account.email_verified_at is None:
+        return []
+    email, now = account.user.email, clock.now()
+    tag = address_tag(secret, email)
+    ended = {
+        each.clinic_id: each.ended_at for each in await store.accounts.memberships(account.user)
+    }
+    found = []
+    for offer in await store.accounts.offers(tag, now, limit=OFFERS_MAX):
+        is_member = offer.clinic_id in ended and ended[offer.clinic_id] is None
+        ended_at = ended.get(offer.clinic_id)
+        has_fallen = ended_at is not None and ended_at >= offer.created_at
+        clinic = await store.people.clinic(offer.clinic_id)
+        if offer.role is account.user.role and clinic and not (is_member or has_fallen):
+            found.append(OwnOffer(offer, clinic.name, offer_token(secret, offer, email)))
+    return found
 
 
 async def withdraw_offer(

@@ -153,6 +153,7 @@ MATRIX: dict[str, Row] = {
     "PUT /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (409, 409, 409)},
     "DELETE /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (204, 204, 404)},
     "POST /membership-offers": _made(_ADMIN),
+    "GET /users/me/membership-offers": _EVERYONE,
     "DELETE /membership-offers/{offer_id}": {**_ADMIN_ALL, "admin": (204, 204, 404)},
     "POST /memberships": _row(409),
     "POST /users/{user_id}/erasure": {**_ADMIN_ALL, "admin": (200, 200, 404)},

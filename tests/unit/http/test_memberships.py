@@ -167,6 +167,82 @@ async def test_an_offer_says_nothing_of_who_is_known(api, elsewhere):
     assert messages.json()["items"] == []
 
 
+async def verify(api, user):
+    async with api.services.store.begin() as unit:
+        await unit.accounts.set_email_verified_at(user.id, api.clock.now())
+        await unit.commit()
+
+
+async def offers_to(api, headers):
+    answer = await api.client.get("/users/me/membership-offers", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+async def test_one_lists_the_offers_to_oneself_and_accepts_one(api, elsewhere):
+    robin, headers = elsewhere.robin, elsewhere.bearer(elsewhere.robin)
+    await verify(api, robin)
+    offered = (await offer(api, robin.email.upper())).json()
+    await offer(api, "somebody.else@example.org")
+
+    (listed,) = await offers_to(api, headers)
+    accepted = await accept(api, elsewhere, listed["offer"])
+
+    assert listed == {
+        "id": offered["id"],
+        "clinicId": str(api.world.clinic.id),
+        "clinicName": api.world.clinic.name,
+        "role": "RECEPTIONIST",
+        "specialty": None,
+        "offer": offered["offer"],
+        "expiresAt": offered["expiresAt"],
+    }
+    assert accepted.status_code == 201
+    assert await offers_to(api, headers) == []
+    assert await offers_to(api, api.bearer("admin")) == []
+
+
+async def test_an_address_that_is_only_claimed_shows_no_offers(api, elsewhere):
+    robin = elsewhere.robin
+    await offer(api, robin.email)
+    claimed = await offers_to(api, elsewhere.bearer(robin))
+    await verify(api, robin)
+    proven = await offers_to(api, elsewhere.bearer(robin))
+
+    await api.client.patch(
+        "/users/me", json={"email": "robin.ray@example.org"}, headers=elsewhere.bearer(robin)
+    )
+    await offer(api, "robin.ray@example.org")
+
+    assert (claimed, len(proven)) == ([], 1)
+    assert await offers_to(api, elsewhere.bearer(robin)) == []
+
+
+async def test_only_offers_that_can_be_accepted_are_listed(api, elsewhere):
+    robin, headers = elsewhere.robin, elsewhere.bearer(elsewhere.robin)
+    await verify(api, robin)
+    await offer(api, robin.email, role="ADMIN")
+    withdrawn = (await offer(api, robin.email)).json()
+    first = (await offer(api, robin.email)).json()
+    await api.send("DELETE", f"/membership-offers/{withdrawn['id']}", who="admin")
+    open_ones = await offers_to(api, headers)
+    second = (await offer(api, robin.email)).json()
+    await accept(api, elsewhere, first["offer"])
+    as_member = await offers_to(api, headers)
+    api.clock.advance(timedelta(minutes=1))
+    await api.send("DELETE", f"/users/{robin.id}/membership", who="admin")
+    after_the_end = await offers_to(api, headers)
+    api.clock.advance(timedelta(minutes=1))
+    third = (await offer(api, robin.email)).json()
+    anew = await offers_to(api, headers)
+
+    assert [each["id"] for each in open_ones] == [first["id"]]
+    assert (as_member, after_the_end) == ([], [])
+    assert [each["id"] for each in anew] == [third["id"]]
+    late = await accept(api, elsewhere, second["offer"])
+    assert (late.status_code, late.json()["code"]) == (409, "offer_invalid")
+
+
 async def test_an_offer_works_once(api, elsewhere):
     token = (await offer(api, elsewhere.robin.email)).json()["offer"]
     await accept(api, elsewhere, token)

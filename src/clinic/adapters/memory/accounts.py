@@ -10,7 +10,7 @@ from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
 from clinic.adapters.memory.tables import Credentials, StaffProfile, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, UserNotFound
-from clinic.domain.memberships import Membership
+from clinic.domain.memberships import Membership, MembershipOffer
 from clinic.domain.people import Role, User
 from clinic.ports.accounts import Account
 
@@ -64,6 +64,13 @@ class MemoryAccountReader:
             for each in _profiles(self._tables, user).where("user", user.id)
         ]
         return sorted(held, key=lambda each: each.clinic_id)
+
+    async def offers(
+        self, address_tag: bytes, now: datetime, *, limit: int
+    ) -> Sequence[MembershipOffer]:
+        tagged = self._tables.offers.where("address", address_tag)
+        found = [offer for offer in tagged if offer.expires_at > now]
+        return sorted(found, key=lambda offer: offer.id)[:limit]
 
 
 class MemoryAccounts(MemoryAccountReader):

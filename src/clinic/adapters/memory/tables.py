@@ -130,5 +130,5 @@ def empty_tables() -> Tables:
             }
         ),
         preferences=Table(),
-        offers=Table(by_clinic),
+        offers=Table({**by_clinic, "address": lambda offer: offer.address_tag}),
     )

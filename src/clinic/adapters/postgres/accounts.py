@@ -6,10 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import case, func, insert, update
 
+from clinic.adapters.postgres.memberships import OFFER_COLUMNS, offer_of
 from clinic.adapters.postgres.sessions import Row, Session
 from clinic.adapters.postgres.tables import staff_profiles, users
 from clinic.domain.errors import UserNotFound
-from clinic.domain.memberships import Membership
+from clinic.domain.memberships import Membership, MembershipOffer
 from clinic.domain.people import Role, User
 from clinic.ports.accounts import Account
 
@@ -49,6 +50,11 @@ ORDER BY u.id LIMIT $4
 
 _MEMBERSHIPS = """
 SELECT clinic_id, {specialty}, ended_at FROM {table} WHERE user_id = $1 ORDER BY clinic_id
+"""
+#: $1 the address's tag, $2 now, $3 how many
+_OFFERS = f"""
+SELECT {OFFER_COLUMNS} FROM membership_offers
+WHERE address_tag = $1 AND expires_at > $2 ORDER BY id LIMIT $3
 """
 _OF_STAFF = _MEMBERSHIPS.format(specialty="NULL::text", table="staff_profiles")
 _MEMBERSHIPS_OF = {
@@ -91,6 +97,13 @@ class PostgresAccountReader:
         statement = _MEMBERSHIPS_OF.get(user.role, _OF_STAFF)
         rows = await self._session.fetch(statement, (user.id,))
         return [Membership(*row) for row in rows]
+
+    async def offers(
+        self, address_tag: bytes, now: datetime, *, limit: int
+    ) -> Sequence[MembershipOffer]:
+        """Return at most `limit` offers with this tag that have not expired, by id."""
+        rows = await self._session.fetch(_OFFERS, (address_tag, now, limit))
+        return [offer_of(row) for row in rows]
 
 
 class PostgresAccounts(PostgresAccountReader):

@@ -3,21 +3,20 @@
 from datetime import datetime
 from uuid import UUID
 
-from clinic.adapters.postgres.sessions import Session
+from clinic.adapters.postgres.sessions import Row, Session
 from clinic.domain.errors import AlreadyExists
 from clinic.domain.memberships import MembershipOffer
 from clinic.domain.people import Role, User
 
 _PROFILES = {Role.DOCTOR: "doctors_profiles", Role.PATIENT: "patients_profiles"}
 _EXPIRED = "DELETE FROM membership_offers WHERE clinic_id = $1 AND expires_at <= $2"
-_ADD = """
-INSERT INTO membership_offers (clinic_id, id, role, specialty, offered_by, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+OFFER_COLUMNS = "clinic_id, id, role, specialty, offered_by, created_at, expires_at, address_tag"
+_ADD = f"""
+INSERT INTO membership_offers ({OFFER_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 RETURNING 1
 """
-_TAKE = """
-DELETE FROM membership_offers WHERE clinic_id = $1 AND id = $2
-RETURNING clinic_id, id, role, specialty, offered_by, created_at, expires_at
+_TAKE = f"""
+DELETE FROM membership_offers WHERE clinic_id = $1 AND id = $2 RETURNING {OFFER_COLUMNS}
 """
 _WITHDRAW = "DELETE FROM membership_offers WHERE clinic_id = $1 AND offered_by = $2 RETURNING 1"
 _ADMINISTRATORS = """
@@ -54,15 +53,13 @@ class PostgresMemberships:
             (offer.clinic_id, offer.created_at),
         )
         values = (offer.clinic_id, offer.id, offer.role.value, offer.specialty, offer.offered_by)
-        await self._session.fetch(_ADD, (*values, offer.created_at, offer.expires_at))
+        times = (offer.created_at, offer.expires_at)
+        await self._session.fetch(_ADD, (*values, *times, offer.address_tag))
 
     async def take_offer(self, clinic_id: UUID, offer_id: UUID) -> MembershipOffer | None:
         """Remove the offer and return it; of two that take it one gets None."""
         rows = await self._session.fetch(_TAKE, (clinic_id, offer_id))
-        if not rows:
-            return None
-        clinic, id_, role, *rest = rows[0]
-        return MembershipOffer(clinic, id_, Role(role), *rest)
+        return offer_of(rows[0]) if rows else None
 
     async def withdraw_offers(self, clinic_id: UUID, offered_by: UUID) -> None:
         """Remove every offer that this person made for the clinic."""
@@ -93,6 +90,12 @@ class PostgresMemberships:
     async def administrators(self, clinic_id: UUID) -> int:
         """Return how many administrators the clinic has who are not disabled."""
         return int((await self._session.fetch(_ADMINISTRATORS, (clinic_id,)))[0][0])
+
+
+def offer_of(row: Row) -> MembershipOffer:
+    """Return the offer in the order of OFFER_COLUMNS."""
+    clinic_id, offer_id, role, *rest = row
+    return MembershipOffer(clinic_id, offer_id, Role(role), *rest)
 
 
 def _table(user: User) -> str:

@@ -232,9 +232,12 @@ membership_offers = Table(
     _id("offered_by"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     _instant("expires_at"),
+    Column("address_tag", LargeBinary()),
     _key("membership_offers_pkey", "clinic_id", "id"),
     _refers("membership_offers_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     _check("membership_offers_expiry_after_start", "expires_at > created_at"),
+    # Across clinics, for the one whose offers they are.
+    Index("membership_offers_address_idx", "address_tag"),
 )
 
 sessions = Table(

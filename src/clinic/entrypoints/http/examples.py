@@ -48,6 +48,7 @@ from clinic.entrypoints.http.wire_accounts import (
     MembershipOfferOut,
     MembershipOut,
     OwnDataOut,
+    OwnOfferOut,
     PasswordResetIn,
     ReasonIn,
     SessionOut,
@@ -257,6 +258,15 @@ EXAMPLES: dict[type, Any] = {
     MembershipOfferOut: {
         "id": _PATIENT,
         "role": "RECEPTIONIST",
+        "offer": "AZnwoAAA.c2lnbmF0dXJl",
+        "expiresAt": "2026-11-30T08:00:00Z",
+    },
+    OwnOfferOut: {
+        "id": _PATIENT,
+        "clinicId": _CLINIC,
+        "clinicName": "Riverside Clinic",
+        "role": "RECEPTIONIST",
+        "specialty": None,
         "offer": "AZnwoAAA.c2lnbmF0dXJl",
         "expiresAt": "2026-11-30T08:00:00Z",
     },

@@ -18,18 +18,21 @@ from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
 from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.wire import ItemsOut
 from clinic.entrypoints.http.wire_accounts import (
     AcceptOfferIn,
     AccountOut,
     MembershipOfferIn,
     MembershipOfferOut,
     MembershipOut,
+    OwnOfferOut,
     ReasonIn,
 )
 from clinic.usecases.memberships import (
     accept_membership,
     end_membership,
     offer_membership,
+    own_offers,
     withdraw_offer,
 )
 
@@ -89,6 +92,28 @@ async def delete_offer(call: Call, offer_id: UUID) -> Reply:
 
 
 @endpoint(
+    "GET",
+    "/users/me/membership-offers",
+    tag=_TAG,
+    summary="List the offers to join a clinic that one can accept",
+    answers=ItemsOut[OwnOfferOut],
+    needs=Operation.MANAGE_OWN_ACCOUNT,
+    refuses=(UserNotFound,),
+)
+async def get_own_offers(call: Call) -> Reply:
+    """Of every clinic, in one's own role, to one's email address. Empty until that is verified
+    (`emailVerified` of GET /users/me); nothing else is told of offers."""
+    services = call.services
+    found = await own_offers(
+        secret=services.settings.secret,
+        store=services.store,
+        clock=services.clock,
+        actor=call.actor,
+    )
+    return Reply(200, _encode(ItemsOut([OwnOfferOut.of(one) for one in found])))
+
+
+@endpoint(
     "POST",
     "/memberships",
     tag=_TAG,
@@ -142,4 +167,11 @@ async def put_membership(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
     raise ConsentNeeded()
 
 
-ENDPOINTS = (post_offer, delete_offer, post_membership, delete_membership, put_membership)
+ENDPOINTS = (
+    post_offer,
+    delete_offer,
+    get_own_offers,
+    post_membership,
+    delete_membership,
+    put_membership,
+)

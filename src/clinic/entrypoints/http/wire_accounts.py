@@ -14,7 +14,7 @@ from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Reason,
 from clinic.entrypoints.http.wire_notifications import NotificationOut, PreferencesOut
 from clinic.ports.accounts import Account
 from clinic.usecases.manage_users import Invited
-from clinic.usecases.memberships import Offered
+from clinic.usecases.memberships import Offered, OwnOffer
 from clinic.usecases.sign_in import NewSession
 
 Password = Annotated[
@@ -210,6 +210,31 @@ class AddedUserOut(Out):
 class InvitationOut(Out):
     user_id: UUID
     invitation: str
+
+
+class OwnOfferOut(Out):
+    """A clinic's offer to oneself; send `offer` to POST /memberships to accept it."""
+
+    id: UUID
+    clinic_id: UUID
+    clinic_name: str
+    role: Role
+    specialty: str | None
+    offer: str
+    expires_at: dt.datetime
+
+    @classmethod
+    def of(cls, own: OwnOffer) -> Self:
+        offer = own.offer
+        return cls(
+            offer.id,
+            offer.clinic_id,
+            own.clinic_name,
+            offer.role,
+            offer.specialty,
+            own.token,
+            offer.expires_at,
+        )
 
 
 class EventOut(Out):

@@ -76,6 +76,23 @@ class MembershipsContract(Contract, contract=True):
         assert foreign is None
         assert sorted(taken, key=lambda each: each is None) == [offer, None]
 
+    async def test_offers_are_found_by_the_tag_of_their_address(self, store: Store) -> None:
+        clinic, other = await seed_clinic(store), await seed_clinic(store)
+        tag = b"an address".ljust(32)
+        mine = [replace(_offer(each), address_tag=tag) for each in (clinic, other, clinic)]
+        expired = replace(mine[0], id=new_id(), expires_at=NOW + OFFER_LASTS / 2)
+        foreign = replace(_offer(clinic), address_tag=b"another".ljust(32))
+        async with store.begin() as unit:
+            for offer in (*mine, expired, foreign, _offer(clinic)):
+                await unit.memberships.add_offer(offer)
+            await unit.commit()
+        mine.sort(key=lambda offer: offer.id)
+
+        async def found(limit: int) -> list[MembershipOffer]:
+            return list(await store.accounts.offers(tag, expired.expires_at, limit=limit))
+
+        assert (await found(10), await found(2)) == (mine, mine[:2])
+
     async def test_offers_are_withdrawn_with_who_made_them_and_removed_when_expired(
         self, store: Store
     ) -> None:
