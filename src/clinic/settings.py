@@ -25,7 +25,7 @@ LINK_URL_MAX_CHARS = 500
 _URL = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 
 #: how many in how many seconds, such as 30/60
-Rate = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}$")]
+Rate = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}\Z")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: signs tokens, links and cursors; at least 32 characters; the default is for memory:// alone
     secret: Annotated[str, Meta(min_length=32)] = DEFAULT_SECRET
     #: production refuses to start with defaults that are not safe
-    environment: Annotated[str, Meta(pattern="^(development|production)$")] = "development"
+    environment: Annotated[str, Meta(pattern=r"^(development|production)\Z")] = "development"
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     #: processes that serve HTTP
@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: hashes that protect nothing, for suites of tests; refused in production
     fast_passwords: bool = False
     #: the region of phone numbers without a country code, such as GB
-    phone_region: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    phone_region: Annotated[str, Meta(pattern=r"^([A-Z]{2})?\Z")] = ""
     #: requests in so many seconds: sign-ins from one address
     sign_in_limit: Rate = "30/60"
     #: sign-ins to one account
@@ -95,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: requests of nobody known, from one address
     anonymous_limit: Rate = "1200/60"
     #: whether GraphQL tells its schema: on, off, or auto, which is off in production only
-    graphql_introspection: Annotated[str, Meta(pattern="^(auto|on|off)$")] = "auto"
+    graphql_introspection: Annotated[str, Meta(pattern=r"^(auto|on|off)\Z")] = "auto"
     #: Redis or Valkey for the queue alone (noeviction, AOF); broker_url when empty
     queue_url: str = ""
     #: where mail goes: smtp://user:password@host:587 (STARTTLS), smtps://…, maildir:///folder, or
@@ -104,23 +104,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: show every message in the folder of mail_url at /mailbox, to anybody; for demos
     mailbox: bool = False
     #: whom mail is from; the name is the clinic's
-    mail_from: Annotated[str, Meta(pattern="^[^@]*[^@ <]@[^@> ]+>?$")] = "no-reply@localhost"
+    mail_from: Annotated[str, Meta(pattern=r"^[^@\r\n]*[^@ <\r\n]@[^@> \r\n]+>?\Z")] = (
+        "no-reply@localhost"
+    )
     #: what people's browsers reach this service by; links in messages start with it
-    public_url: Annotated[str, Meta(pattern="^https?://[^ ]*[^ /]$")] = "http://127.0.0.1:8000"
+    public_url: Annotated[str, Meta(pattern=r"^https?://[^ ]*[^ /]\Z")] = "http://127.0.0.1:8000"
     #: the front end, where people book and doctors read their calendar; without it, messages and
     #: pages have no button that leads there
-    frontend_url: Annotated[str, Meta(pattern="^(https?://[^ ]+)?$")] = ""
+    frontend_url: Annotated[str, Meta(pattern=r"^(https?://[^ ]+)?\Z")] = ""
     #: a folder with templates of messages that stand in for the built-in ones
     mail_templates: str = ""
     #: what to do where the mail server's answer was lost: send again, hold, or ask the provider
-    ambiguous_mail: Annotated[str, Meta(pattern="^(resend|hold|ask)$")] = "resend"
+    ambiguous_mail: Annotated[str, Meta(pattern=r"^(resend|hold|ask)\Z")] = "resend"
     #: how long a worker may take over one message before another takes it over
     mail_lease_s: Annotated[float, Meta(ge=1, le=3600)] = 180.0
     #: messages that one worker hands over at a time
     worker_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     #: where a worker tells its metrics and health, on this machine only; 0 takes any free port
     worker_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
-    log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
 
     def __post_init__(self) -> None:
         for name in ("public_url", "frontend_url"):

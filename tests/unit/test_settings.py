@@ -103,3 +103,24 @@ def test_name_of_the_sender_is_encoded_once(name) -> None:
     email = message_from_bytes(data, policy=SMTP)
     (read,) = email["From"].addresses
     assert (read.display_name, read.addr_spec) == (name, "no-reply@clinic.example")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CLINIC_ENVIRONMENT", "production"),
+        ("CLINIC_MAIL_FROM", "no-reply@clinic.example"),
+        ("CLINIC_PUBLIC_URL", "https://clinic.example"),
+        ("CLINIC_FRONTEND_URL", "https://clinic.example"),
+        ("CLINIC_AMBIGUOUS_MAIL", "hold"),
+        ("CLINIC_GRAPHQL_INTROSPECTION", "off"),
+        ("CLINIC_LOG_LEVEL", "info"),
+        ("CLINIC_PHONE_REGION", "GB"),
+        ("CLINIC_READ_LIMIT", "3/4"),
+    ],
+)
+def test_value_with_a_line_end_is_not_taken_for_the_one_without(variable, value) -> None:
+    assert load_settings({variable: value}) is not None
+
+    with pytest.raises(SettingsError, match=f"^{variable}: "):
+        load_settings({variable: f"{value}\n"})

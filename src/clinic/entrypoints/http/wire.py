@@ -30,7 +30,8 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 WallTime = Annotated[
     str,
     Meta(
-        pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        # Python's $ would let a line end pass.
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$",
         description="HH:mm on the clinic's wall clock",
         examples=["09:00"],
     ),

@@ -11,7 +11,7 @@ from clinic.entrypoints.http.wire import In
 from clinic.ports.outbox import NotificationView
 
 NotificationStatus = Literal["pending", "claimed", "sending", "dead", "SENT", "FAILED"]
-Kind = Annotated[str, Meta(max_length=50, pattern="^[a-z_]+$")]
+Kind = Annotated[str, Meta(max_length=50, pattern=r"^[a-z_]+(?!\n)$")]
 
 
 class NotificationOut(Struct, rename="camel", frozen=True, kw_only=True):
