@@ -1,8 +1,8 @@
 """Runs `clinic …` in processes of their own that need not import everything first.
 
-One process imports the command line once and forks for each command; starting Python anew would
-take most of a second each time. The command's output goes to files, its exit status over the
-socket on which it was asked for.
+One process imports the command line once and forks for each command; starting Python each time
+would take most of a second. Every command has a parent of its own, which tells its pid and, once
+it has ended, its exit status over the socket on which the command was asked for.
 """
 
 import importlib
@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import traceback
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +20,6 @@ from tempfile import TemporaryDirectory
 
 #: what commands import beside their own module
 PRELOADED = (
-    "clinic.entrypoints.cli.app",
-    "clinic.entrypoints.cli.check",
-    "clinic.entrypoints.cli.check_messages",
     "clinic.adapters.argon2",
     "clinic.adapters.dramatiq",
     "clinic.adapters.email",
@@ -31,8 +27,15 @@ PRELOADED = (
     "clinic.adapters.postgres.consistency",
     "clinic.adapters.postgres.migrations",
     "clinic.adapters.redis",
+    "clinic.entrypoints.cli.app",
+    "clinic.entrypoints.cli.check",
+    "clinic.entrypoints.cli.check_messages",
+    "clinic.entrypoints.http.app",
+    "clinic.entrypoints.worker.process",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvloop",
 )
-#: how long a command may take
+#: how long a command that is waited for may take
 PATIENCE_S = 60
 
 
@@ -46,19 +49,53 @@ class Ran:
 
 
 class Running:
-    """A command that was begun."""
+    """A command that was begun; of a `subprocess.Popen` it has what tests use."""
 
-    def __init__(self, folder: Path, answer: socket.socket) -> None:
-        self._folder = folder
+    def __init__(self, answer: socket.socket) -> None:
         self._answer = answer
+        self._told = b""
+        self._answer.settimeout(PATIENCE_S)
+        self.pid = int(self._line())
+        self.returncode: int | None = None
 
-    def ended(self) -> Ran:
-        """Wait until it has ended. Raises TimeoutError."""
-        with self._answer, self._answer.makefile() as told:
-            status = told.readline()
-        assert status, "the command's process died"
-        printed = [(self._folder / name).read_text() for name in ("stdout", "stderr")]
-        return Ran(int(status), *printed)
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+        try:
+            return self.wait(0)
+        except TimeoutError:
+            return None
+
+    def wait(self, timeout: float = PATIENCE_S) -> int:
+        """Return the exit status once it has ended, -9 after SIGKILL. Raises TimeoutError."""
+        if self.returncode is None:
+            self._answer.settimeout(timeout)
+            try:
+                self.returncode = int(self._line())
+            except BlockingIOError:
+                raise TimeoutError from None
+            self._answer.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._told:
+            data = self._answer.recv(64)
+            assert data, "the parent of the command died"
+            self._told += data
+        line, _, self._told = self._told.partition(b"\n")
+        return line
 
 
 class Commands:
@@ -66,7 +103,6 @@ class Commands:
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="clinic-commands-")
-        self._number = 0
         self._address = f"{self._folder.name}/socket"
         self._process = subprocess.Popen(
             [sys.executable, __file__, self._address], stdout=subprocess.PIPE
@@ -80,28 +116,55 @@ class Commands:
         self._process.communicate()
         self._folder.cleanup()
 
-    def begin(self, arguments: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Running:
-        """Begin `clinic ARGUMENTS` with these CLINIC_ variables and no others."""
-        self._number += 1
-        folder = Path(self._folder.name) / str(self._number)
-        folder.mkdir()
+    def begin(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        cwd: Path,
+        *,
+        stdout: Path = Path(os.devnull),
+        stderr: Path | None = None,
+    ) -> Running:
+        """Begin `clinic ARGUMENTS` with these CLINIC_ variables and no others.
+
+        What it prints is appended to files, both kinds to one where `stderr` is missing.
+        """
         kept = {name: text for name, text in os.environ.items() if not name.startswith("CLINIC_")}
         asked = socket.socket(socket.AF_UNIX)
-        asked.settimeout(PATIENCE_S)
         asked.connect(self._address)
-        job = [list(arguments), {**kept, **environ}, str(cwd), str(folder)]
+        files = [stdout, stderr or stdout]
+        for file in files:
+            file.touch()
+        job = [list(arguments), {**kept, **environ}, str(cwd), *map(str, files)]
         asked.sendall(json.dumps(job).encode() + b"\n")
-        return Running(folder, asked)
+        return Running(asked)
 
     def run(self, arguments: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Ran:
         """Run `clinic ARGUMENTS` to its end."""
-        return self.begin(arguments, environ, cwd).ended()
+        [ran] = self.run_together([(arguments, environ)], cwd)
+        return ran
+
+    def run_together(
+        self, asked: Sequence[tuple[Sequence[str], Mapping[str, str]]], cwd: Path
+    ) -> list[Ran]:
+        """Run commands, each with its variables, all at once to their ends."""
+        with TemporaryDirectory(prefix="clinic-commands-") as name:
+            folder = Path(name)
+            begun = []
+            for number, (arguments, environ) in enumerate(asked):
+                out, err = folder / f"{number}.out", folder / f"{number}.err"
+                begun.append(
+                    (self.begin(arguments, environ, cwd, stdout=out, stderr=err), out, err)
+                )
+            return [
+                Ran(running.wait(), out.read_text(), err.read_text()) for running, out, err in begun
+            ]
 
 
 def _serve(address: str) -> None:
     for name in PRELOADED:
         importlib.import_module(name)
-    # The kernel buries the children.
+    # The kernel buries the parents of commands.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -111,34 +174,37 @@ def _serve(address: str) -> None:
             asked, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                _run(asked)
+                _look_after_one(asked)
             asked.close()
 
 
-def _run(asked: socket.socket) -> None:
-    from clinic.entrypoints.cli import main
-
+def _look_after_one(asked: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with asked.makefile() as told:
-        arguments, environ, cwd, folder = json.loads(told.readline())
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT, 0o600), number)
+        job = json.loads(told.readline())
+    pid = os.fork()
+    if pid == 0:
+        asked.close()
+        _run(*job)
+    asked.sendall(f"{pid}\n".encode())
+    _, status = os.waitpid(pid, 0)
+    asked.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def _run(arguments: list[str], environ: dict[str, str], cwd: str, stdout: str, stderr: str) -> None:
+    from clinic.entrypoints.cli import run
+
+    for number, name in ((1, stdout), (2, stderr)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     os.environ.clear()
     os.environ.update(environ)
     # PYTHONTZPATH has been read already.
     zoneinfo.reset_tzpath()
     os.chdir(cwd)
     sys.argv = ["clinic", *arguments]
-    status = 1
-    try:
-        main()
-    except SystemExit as ended:
-        status = int(ended.code or 0)
-    except BaseException:  # noqa: BLE001 - said as Python says it
-        traceback.print_exc()
-    sys.stdout.flush()
-    asked.sendall(f"{status}\n".encode())
-    os._exit(status)
+    # Ended as Python ends: what is registered for the exit runs, and threads are waited for.
+    sys.exit(run(arguments))
 
 
 if __name__ == "__main__":

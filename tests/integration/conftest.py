@@ -1,11 +1,8 @@
 """What tests on real servers share: an empty database, and a `clinic serve` with a clinic to race
 for."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from tests.commands import Commands
+from tests.commands import Commands, Running
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.bootstrap import Services, build
@@ -85,7 +82,8 @@ class Server:
 
     settings: Settings
     log: Path
-    process: subprocess.Popen[bytes] | None = field(default=None)
+    commands: Commands
+    process: Running | None = field(default=None)
 
     def start(self) -> None:
         names = (
@@ -93,15 +91,7 @@ class Server:
             *("request_timeout_s", "connections_per_address"),
         )
         own = {f"{PREFIX}{name.upper()}": str(getattr(self.settings, name)) for name in names}
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "clinic.entrypoints.cli", "serve"],
-                env={**inherited, **own},
-                cwd=self.log.parent,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = self.commands.begin(["serve"], own, self.log.parent, stdout=self.log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -141,7 +131,7 @@ def commands() -> Iterator[Commands]:
 
 
 @pytest.fixture
-def server(postgres_urls, valkey_url, tmp_path) -> Iterator[Server]:
+def server(commands, postgres_urls, valkey_url, tmp_path) -> Iterator[Server]:
     """A server on a migrated database without rows."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -153,7 +143,7 @@ def server(postgres_urls, valkey_url, tmp_path) -> Iterator[Server]:
         secret=SECRET,
         port=port,
     )
-    server = Server(settings, tmp_path / "serve.log")
+    server = Server(settings, tmp_path / "serve.log", commands)
     try:
         server.start()
         yield server

@@ -1,10 +1,7 @@
 """`clinic audit …` and `clinic user …` on a real database."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import psycopg
@@ -77,12 +74,10 @@ def test_a_sealed_trail_verifies_and_a_changed_row_is_named(
     assert f"changed: audit_event {victim} in seal 1" in capsys.readouterr().out
 
 
-def test_sealing_goes_on_until_it_is_stopped(clinic, environment, postgres_urls, tmp_path):
-    sealer = subprocess.Popen(
-        [sys.executable, "-m", "clinic.entrypoints.cli", "audit", "seal", "--every", "0.2"],
-        env={**os.environ, **environment},
-        cwd=tmp_path,
-    )
+def test_sealing_goes_on_until_it_is_stopped(
+    commands, clinic, environment, postgres_urls, tmp_path
+):
+    sealer = commands.begin(["audit", "seal", "--every", "0.2"], environment, tmp_path)
     try:
         deadline = time.monotonic() + 60
         with psycopg.connect(postgres_urls.sealer_url, autocommit=True) as connection:

@@ -60,8 +60,8 @@ def test_check_of_an_unreachable_database(check, environ):
 def test_command_without_a_database_or_schema_says_so_in_one_line(
     commands, environ, empty_postgres_urls, tmp_path
 ):
-    begun = [
-        (said, commands.begin(command, {**environ, "CLINIC_DATABASE_URL": url}, tmp_path))
+    cases = [
+        (said, (command, {**environ, "CLINIC_DATABASE_URL": url}))
         for command in (["doctor", "list"], ["serve"])
         for url, said in (
             (UNREACHABLE, "clinic: The service cannot answer right now"),
@@ -69,8 +69,9 @@ def test_command_without_a_database_or_schema_says_so_in_one_line(
         )
     ]
     # All at once: the unreachable ones wait for seconds.
-    for said, running in begun:
-        ran = running.ended()
+    ended = commands.run_together([asked for _, asked in cases], tmp_path)
+
+    for (said, _), ran in zip(cases, ended, strict=True):
         assert (ran.returncode, ran.stdout) == (1, "")
         assert ran.stderr.startswith(said)
         assert ran.stderr.count("\n") == 1

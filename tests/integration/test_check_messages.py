@@ -62,8 +62,8 @@ def checks(commands, environ, tmp_path):
     """Return a function that returns status and words of a check for each change, all at once."""
 
     def checks(*changes: Mapping[str, str]) -> list[tuple[int, str]]:
-        begun = [commands.begin(["check"], {**environ, **change}, tmp_path) for change in changes]
-        ended = [running.ended() for running in begun]
+        asked = [(["check"], {**environ, **change}) for change in changes]
+        ended = commands.run_together(asked, tmp_path)
         assert [ran.stderr for ran in ended] == [""] * len(changes)
         return [(ran.returncode, ran.stdout) for ran in ended]
 

@@ -170,21 +170,15 @@ def test_demo_writes_what_scripts_need(serving):
     assert stat.S_IMODE((serving.data / "clinic.toml").stat().st_mode) == 0o600
 
 
-def test_other_commands_work_on_the_demo(serving):
-    def clinic(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "clinic.entrypoints.cli", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("CLINIC_")},
-                "CLINIC_CONFIG": str(serving.data / "clinic.toml"),
-            },
-        )
-
-    listed = clinic("appointments", "list", "--limit", "200", "--json")
-    checked = clinic("check")
+def test_other_commands_work_on_the_demo(commands, serving):
+    config = {"CLINIC_CONFIG": str(serving.data / "clinic.toml")}
+    listed, checked = commands.run_together(
+        [
+            (["appointments", "list", "--limit", "200", "--json"], config),
+            (["check"], config),
+        ],
+        serving.data,
+    )
 
     statuses = {each["status"] for each in json.loads(listed.stdout)}
     assert {"BOOKED", "COMPLETED", "NO_SHOW", "CANCELLED"} <= statuses

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from tests.commands import Running
 from tests.integration.workers import PATIENCE_S, start_worker, until
 
 from clinic.adapters.postgres.store import PostgresStore
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 @dataclass
 class Worker:
-    supervisor: subprocess.Popen[bytes]
+    supervisor: Running
     log: Path
     mail: Path
 
@@ -48,9 +48,9 @@ class Worker:
 
 
 @pytest.fixture
-def worker(postgres_urls, valkey_url, tmp_path) -> Iterator[Worker]:
+def worker(commands, postgres_urls, valkey_url, tmp_path) -> Iterator[Worker]:
     log, mail = tmp_path / "worker.log", tmp_path / "mail"
-    supervisor = start_worker(postgres_urls, valkey_url, f"maildir://{mail}", log)
+    supervisor = start_worker(commands, postgres_urls, valkey_url, f"maildir://{mail}", log)
     yield Worker(supervisor, log, mail)
     supervisor.terminate()
     supervisor.wait(PATIENCE_S)

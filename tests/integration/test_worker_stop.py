@@ -3,9 +3,8 @@ at once."""
 
 import re
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import psutil
 import psycopg
 import pytest
+from tests.commands import Commands, Running
 from tests.integration.workers import PATIENCE_S, start_worker, until
 from tests.mail import Mailbox, smtp_server
 
@@ -32,11 +32,12 @@ GONE_S, GONE_STOP_MAX_S = 3.0, 15.0
 
 @contextmanager
 def supervised(
-    urls, valkey_url: str, mail_url: str, folder: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+    commands: Commands, urls, valkey_url: str, mail_url: str, folder: Path, **settings: str
+) -> Iterator[Running]:
     """Run a `clinic worker` with one thread, ready to work."""
     log = folder / "worker.log"
-    process = start_worker(urls, valkey_url, mail_url, log, CLINIC_WORKER_THREADS="1")
+    settings = {"CLINIC_WORKER_THREADS": "1", **settings}
+    process = start_worker(commands, urls, valkey_url, mail_url, log, **settings)
     try:
         until(lambda: re.search("worker ready", log.read_text()) is not None)
         yield process
@@ -45,7 +46,7 @@ def supervised(
         process.wait(PATIENCE_S)
 
 
-def stop(process: subprocess.Popen[bytes]) -> float:
+def stop(process: Running) -> float:
     """Return how long the worker took to end in order."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -62,18 +63,20 @@ async def seed(urls, count: int) -> None:
     await store.close()
 
 
-async def test_idle_worker_ends_at_once(postgres_urls, valkey_url, tmp_path) -> None:
-    with supervised(postgres_urls, valkey_url, "memory://", tmp_path) as process:
+async def test_idle_worker_ends_at_once(commands, postgres_urls, valkey_url, tmp_path) -> None:
+    with supervised(commands, postgres_urls, valkey_url, "memory://", tmp_path) as process:
         assert stop(process) < IDLE_STOP_MAX_S
 
 
 async def test_worker_finishes_what_it_hands_over_and_begins_nothing(
-    postgres_urls, valkey_url, tmp_path
+    commands, postgres_urls, valkey_url, tmp_path
 ) -> None:
     mailbox = Mailbox(slow_s=SLOW_S)
     with (
         smtp_server(mailbox) as port,
-        supervised(postgres_urls, valkey_url, f"smtp://127.0.0.1:{port}", tmp_path) as process,
+        supervised(
+            commands, postgres_urls, valkey_url, f"smtp://127.0.0.1:{port}", tmp_path
+        ) as process,
     ):
         await seed(postgres_urls, 3)
         assert mailbox.begun.wait(PATIENCE_S)
@@ -88,25 +91,54 @@ async def test_worker_finishes_what_it_hands_over_and_begins_nothing(
     assert waiting == [("pending", 0)] * 2
 
 
-@pytest.mark.parametrize("hang", [False, True], ids=["killed", "hanging"])
-def test_worker_whose_servers_are_gone_ends_soon(hang: bool, tmp_path) -> None:
-    postgres, valkey = EmbeddedPostgres(tmp_path / "pg"), EmbeddedValkey(tmp_path / "valkey")
+@contextmanager
+def servers(folder: Path) -> Iterator[tuple[EmbeddedPostgres, EmbeddedValkey, Callable[..., None]]]:
+    """Run a migrated database and a queue, and give what kills them or makes them hang."""
+    postgres, valkey = EmbeddedPostgres(folder / "pg"), EmbeddedValkey(folder / "valkey")
     postgres.start()
     valkey.start()
     migrate(postgres.url())
-    urls = SimpleNamespace(app_url=postgres.url(role="app"))
-    gone = [psutil.Process(server.pid) for server in (postgres, valkey)]
-    gone += gone[0].children(recursive=True)
+    found = [psutil.Process(server.pid) for server in (postgres, valkey)]
+    found += found[0].children(recursive=True)
+
+    def lose(*, hang: bool) -> None:
+        for server in found:
+            with suppress(psutil.NoSuchProcess):
+                server.suspend() if hang else server.kill()
+
     try:
-        with supervised(urls, valkey.url, "memory://", tmp_path) as process:
-            for server in gone:
-                with suppress(psutil.NoSuchProcess):
-                    server.suspend() if hang else server.kill()
-            time.sleep(GONE_S)
-            assert stop(process) < GONE_STOP_MAX_S
+        yield postgres, valkey, lose
     finally:
-        for server in gone:
+        for server in found:
             with suppress(psutil.NoSuchProcess):
                 server.resume()
         valkey.stop()
         postgres.stop()
+
+
+@pytest.mark.parametrize("hang", [False, True], ids=["killed", "hanging"])
+def test_worker_whose_servers_are_gone_ends_soon(commands, hang: bool, tmp_path) -> None:
+    with servers(tmp_path) as (postgres, valkey, lose):
+        urls = SimpleNamespace(app_url=postgres.url(role="app"))
+        with supervised(commands, urls, valkey.url, "memory://", tmp_path) as process:
+            lose(hang=hang)
+            time.sleep(GONE_S)
+            assert stop(process) < GONE_STOP_MAX_S
+
+
+async def test_worker_whose_servers_go_while_it_sends_ends_soon_after_its_patience(
+    commands, tmp_path
+) -> None:
+    """It goes on trying to write down that the message was sent, but not beyond the timeout."""
+    mailbox = Mailbox(slow_s=SLOW_S)
+    with servers(tmp_path) as (postgres, valkey, lose), smtp_server(mailbox) as port:
+        urls = SimpleNamespace(app_url=postgres.url(role="app"))
+        await seed(urls, 2)
+        with supervised(
+            *(commands, urls, valkey.url, f"smtp://127.0.0.1:{port}", tmp_path),
+            CLINIC_SHUTDOWN_TIMEOUT_S="2",
+        ) as process:
+            assert mailbox.begun.wait(PATIENCE_S)
+            lose(hang=False)
+            until(lambda: len(mailbox.ids) == 1)
+            assert stop(process) < GONE_STOP_MAX_S

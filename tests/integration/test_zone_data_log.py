@@ -37,9 +37,9 @@ def test_serve_logs_its_zone_data_once(server, expected) -> None:
 
 
 @pytest.mark.slow
-def test_worker_logs_its_zone_data(postgres_urls, valkey_url, tmp_path, expected) -> None:
+def test_worker_logs_its_zone_data(commands, postgres_urls, valkey_url, tmp_path, expected) -> None:
     log = tmp_path / "worker.log"
-    process = start_worker(postgres_urls, valkey_url, f"maildir://{tmp_path}/mail", log)
+    process = start_worker(commands, postgres_urls, valkey_url, f"maildir://{tmp_path}/mail", log)
     try:
         until(lambda: "worker ready" in log.read_text())
     finally:

@@ -1,35 +1,28 @@
 """Starts `clinic worker` as a process."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from tests.commands import Commands, Running
 
 SECRET = "of-these-workers-alone-0123456789"
 PATIENCE_S = 60
 
 
-def start_worker(urls, valkey_url: str, mail_url: str, log: Path, **settings: str):
+def start_worker(
+    commands: Commands, urls, valkey_url: str, mail_url: str, log: Path, **settings: str
+) -> Running:
     """Start one whose words go to `log`; nothing of this process's own settings reaches it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLINIC_")}
-    with log.open("w") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "clinic.entrypoints.cli", "worker"],
-            stdout=output,
-            stderr=output,
-            cwd=log.parent,
-            env={
-                **kept,
-                "CLINIC_DATABASE_URL": urls.app_url,
-                "CLINIC_QUEUE_URL": valkey_url,
-                "CLINIC_MAIL_URL": mail_url,
-                "CLINIC_WORKER_PORT": "0",
-                "CLINIC_SECRET": SECRET,
-                **settings,
-            },
-        )
+    log.unlink(missing_ok=True)
+    own = {
+        "CLINIC_DATABASE_URL": urls.app_url,
+        "CLINIC_QUEUE_URL": valkey_url,
+        "CLINIC_MAIL_URL": mail_url,
+        "CLINIC_WORKER_PORT": "0",
+        "CLINIC_SECRET": SECRET,
+    }
+    return commands.begin(["worker"], {**own, **settings}, log.parent, stdout=log)
 
 
 def until(condition: Callable[[], bool]) -> None:

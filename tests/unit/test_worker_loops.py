@@ -7,7 +7,7 @@ import pytest
 
 from clinic.bootstrap import WorkerServices
 from clinic.entrypoints.worker import process
-from clinic.entrypoints.worker.process import Worker
+from clinic.entrypoints.worker.process import Worker, end
 
 pytestmark = pytest.mark.anyio
 
@@ -56,5 +56,5 @@ async def test_loop_that_swallows_several_cancellations_does_not_keep_the_worker
     worker.request_stop()
 
     async with asyncio.timeout(5):
-        await worker._end_loops()
+        await end(worker._tasks)
     assert worker._tasks[0].done()

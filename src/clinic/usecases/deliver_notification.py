@@ -451,12 +451,14 @@ async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
     """Return what `write` returns, tried again while the database is away: what has happened must
     be written down before anybody thinks it has not. Raises TemporaryFailure after two minutes."""
     loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
     deadline = loop.time() + LOG_TRIES_S
     while True:
         try:
             return await write()
         except TemporaryFailure:
-            if loop.time() > deadline:
+            # A client that loses its connection may turn a cancellation into this failure.
+            if loop.time() > deadline or (task is not None and task.cancelling()):
                 raise
         await asyncio.sleep(LOG_PAUSE_S)
 

@@ -17,7 +17,7 @@ FLOOD_BYTES = 60_000_000
 
 
 @pytest.fixture(scope="module")
-def bounded(module_postgres_urls, tmp_path_factory):
+def bounded(commands, module_postgres_urls, tmp_path_factory):
     """A server with short patience, for all tests here: they leave nothing behind."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -29,7 +29,7 @@ def bounded(module_postgres_urls, tmp_path_factory):
         request_timeout_s=0.5,
         connections_per_address=20,
     )
-    server = Server(settings, tmp_path_factory.mktemp("bounds") / "serve.log")
+    server = Server(settings, tmp_path_factory.mktemp("bounds") / "serve.log", commands)
     try:
         server.start()
         yield server

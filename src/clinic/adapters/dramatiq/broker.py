@@ -49,6 +49,7 @@ class Broker(RedisBroker):
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         )
         self.poison_key = poison_key
+        self.is_stopping = False
         self._set_aside = client.register_script(SET_ASIDE)
 
     @property
@@ -57,6 +58,7 @@ class Broker(RedisBroker):
 
     def stop_retrying(self) -> None:
         """Let what fails from now on fail at once, even what is being retried."""
+        self.is_stopping = True
         self._retry.update_retries(0)
 
     def set_aside(self, queue_name: str, data: bytes) -> None:
@@ -89,10 +91,14 @@ class _Consumer(_RedisConsumer):
                 self.broker.do_requeue(self.queue_name, *ids)
 
     def ack(self, message: Any) -> None:
+        """Acknowledge a message. While the worker stops, one that cannot be is left to another
+        worker, which finds it done; dramatiq would try until the connection is back."""
         try:
             super().ack(message)  # type: ignore[no-untyped-call]
-        except redis.TimeoutError as error:
-            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        except (redis.TimeoutError, ConnectionClosed) as error:
+            if not self.broker.is_stopping:
+                raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+            logger.warning("a message was not acknowledged: the queue is away")
 
 
 def _id_of(data: bytes | None) -> str | None:

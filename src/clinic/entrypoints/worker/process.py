@@ -10,9 +10,10 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from clinic.bootstrap import WorkerServices, build_worker
@@ -38,7 +39,7 @@ PAUSE_MAX_S = 2.0
 #: a message is looked at again so long after the database was away
 AWAY_PAUSE_S = 2.0
 READY_TIMEOUT_S = 1.0
-#: how often a loop is told to end, and how long it is given each time
+#: how often a task is cancelled at the end, and how long it gets each time
 CANCELLATIONS_MAX, CANCELLATION_S = 6, 1.0
 
 RELAY, DELIVER = "relay", "deliver"
@@ -91,7 +92,7 @@ class Worker:
         """Stay until `request_stop`, then finish what has begun."""
         await self._stop.wait()
         try:
-            await self._end_loops()
+            await end(self._tasks)
             with suppress(QueueUnavailable):
                 await self._services.queue.stop(
                     timeout_s=self._services.settings.shutdown_timeout_s
@@ -100,18 +101,6 @@ class Worker:
             if self._status is not None:
                 self._status.close()
             await self._services.close()
-
-    async def _end_loops(self) -> None:
-        """Cancel every loop, again and again: one cancellation may be swallowed by a client. One
-        that will not hear is left behind, and ends with the process."""
-        running = set(self._tasks)
-        for _ in range(CANCELLATIONS_MAX):
-            for task in running:
-                task.cancel()
-            if not running:
-                return
-            _, running = await asyncio.wait(running, timeout=CANCELLATION_S)
-        logger.error("left behind: %s", ", ".join(task.get_name() for task in running))
 
     def request_stop(self) -> None:
         """Let `run` finish."""
@@ -213,6 +202,20 @@ class Worker:
         return None
 
 
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Cancel tasks, again and again, since a client may swallow one cancellation; return those that
+    still run."""
+    running = set(tasks)
+    for _ in range(CANCELLATIONS_MAX):
+        for task in running:
+            task.cancel()
+        if not running:
+            return running
+        _, running = await asyncio.wait(running, timeout=CANCELLATION_S)
+    logger.error("left behind: %s", ", ".join(task.get_name() for task in running))
+    return running
+
+
 async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[..., None]) -> int:
     """Run a worker until SIGTERM, SIGINT or the end of standard input; return its exit status.
 
@@ -234,7 +237,13 @@ async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[
     on_end(lambda: loop.call_soon_threadsafe(worker.request_stop))
     print(f"worker ready http://127.0.0.1:{worker.port}/metrics", flush=True)  # noqa: T201
     await worker.run()
-    return 1 if worker.broken else 0
+    status = 1 if worker.broken else 0
+    # Deliveries that the shutdown timeout has overtaken; the rows tell others where they were.
+    if await end(asyncio.all_tasks() - {asyncio.current_task()}):
+        # The loop would wait for them to end.
+        logging.shutdown()
+        os._exit(status)
+    return status
 
 
 def main() -> int:
