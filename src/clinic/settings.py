@@ -147,6 +147,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.mail_from.rpartition("@")[2].rstrip(">")
 
     @property
+    def mail_works(self) -> bool:
+        """Whether messages reach people, so that links to accounts go by mail alone."""
+        return not self.mail_url.lower().startswith("memory:")
+
+    @property
     def scheduling_url(self) -> str:
         return self.queue_url or self.broker_url
 

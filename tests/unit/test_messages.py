@@ -1,10 +1,11 @@
 """Which messages are made, whether they still fit, and how an email looks."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
-from uuid import uuid4
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,9 +23,10 @@ from clinic.domain.deliveries import (
     backoff,
     fits,
 )
-from clinic.domain.errors import LinkInvalid
+from clinic.domain.errors import InvitationInvalid, LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
 from clinic.domain.notifications import (
+    ADDRESS_CHANGED,
     CANCELLATION,
     CONFIRMATION,
     DAY_SHEET,
@@ -42,6 +44,7 @@ from clinic.domain.notifications import (
     messages_for_schedule,
     reminder_kind,
 )
+from clinic.domain.sessions import check_invitation, invitation, invited_user
 from clinic.domain.status import Status
 from clinic.testing import a_clinic
 from clinic.testing.contracts.notifier import a_letter
@@ -206,10 +209,48 @@ def a_link(**changes) -> Link:
     return replace(link, **changes)
 
 
-def test_link_is_read_as_it_was_signed() -> None:
-    signer, link = LinkSigner("s" * 32), a_link()
+@pytest.mark.parametrize("issued_by", [None, UUID(int=0), UUID(int=9)])
+def test_link_is_read_as_it_was_signed(issued_by) -> None:
+    signer, link = LinkSigner("s" * 32), a_link(issued_by=issued_by)
 
     assert signer.read(signer.sign(link), now=NOW) == link
+
+
+def test_links_and_invitations_of_the_release_before_hold() -> None:
+    reset = "BgAAAAAAAAAAAAAAAAAAAAUAAAAAAAAAAAAAAAAAAAAHAAAAAwAAAABpzGAAdCwBH0h4A_wZ3qN43E27uA"
+    invited = "AAAAAAAAAAAAAAAAAAAABwAAAABpzGAA.u4VrIbRmZtU3wTL7GE1h8brTp22kwdaViZpeeVCR_yo"
+    secret, user = "s" * 32, UUID(int=7)
+    link = a_link(purpose=Purpose.PASSWORD_RESET, clinic_id=UUID(int=5), subject_id=user)
+
+    assert LinkSigner(secret).read(reset, now=NOW, bound_to="x") == link
+    assert LinkSigner(secret).sign(link, bound_to="x") == reset
+    assert invited_user(invited) == user
+    assert check_invitation(invited, secret, **an_account(link_version=0), now=NOW) is None
+    with pytest.raises(InvitationInvalid):
+        check_invitation(invited, secret, **an_account(link_version=1), now=NOW)
+
+
+def an_account(**changes):
+    account = {"password_hash": None, "email": "a@example.org", "link_version": 2}
+    return {**account, "unbound_link_version": 0, **changes}
+
+
+@pytest.mark.parametrize("issued_by", [None, UUID(int=0), UUID(int=9)])
+def test_invitation_names_who_issued_it(issued_by) -> None:
+    secret, user, until = "s" * 32, uuid4(), datetime(2026, 4, 1, tzinfo=UTC)
+    account = an_account()
+    bound = {name: account[name] for name in ("password_hash", "email", "link_version")}
+
+    token = invitation(secret, user, until, **bound, issued_by=issued_by)
+
+    assert re.fullmatch(r"[\w.-]+", token)
+    assert check_invitation(token, secret, **account, now=NOW) == issued_by
+    head, _, mac = token.partition(".")
+    other = invitation(secret, user, until, **bound, issued_by=uuid4())
+    for forged in (f"{other.partition('.')[0]}.{mac}", f"{head[:32]}.{mac}", f"{head}AAAA.{mac}"):
+        if forged != token:
+            with pytest.raises(InvitationInvalid):
+                check_invitation(forged, secret, **account, now=NOW)
 
 
 def test_link_bound_to_something_falls_with_it() -> None:
@@ -305,6 +346,7 @@ EVERY_KIND = [
     INVITATION,
     EMAIL_VERIFICATION,
     PASSWORD_RESET,
+    ADDRESS_CHANGED,
 ]
 
 
@@ -314,6 +356,8 @@ def a_letter_of(kind: str, language: str = "en"):
         assert letter.appointment is not None
         day = ((letter.appointment.starts_at, letter.appointment.ends_at),)
         return replace(letter, appointment=None, day=day)
+    if kind == ADDRESS_CHANGED:
+        return replace(letter, appointment=None)
     if kind in (INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET):
         links = replace(letter.links, account="https://clinic.example/invitations/token")
         return replace(letter, appointment=None, links=links)

@@ -10,10 +10,18 @@ from uuid import UUID
 
 from clinic.domain.errors import LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose
-from clinic.domain.notifications import EMAIL_VERIFICATION, PASSWORD_RESET, Message, account_mail
+from clinic.domain.notifications import (
+    ADDRESS_CHANGED,
+    EMAIL_VERIFICATION,
+    PASSWORD_RESET,
+    Message,
+    account_mail,
+)
 
 VERIFICATION_LASTS = timedelta(days=3)
 RESET_LASTS = timedelta(hours=1)
+#: how long it is worth telling the old address of a change
+NOTICE_LASTS = timedelta(days=7)
 
 
 def verification_mail(
@@ -41,6 +49,21 @@ def reset_mail(
         valid_for=RESET_LASTS,
         now=now,
         new_id=new_id,
+    )
+
+
+def address_changed_mail(
+    *, clinic_id: UUID, user_id: UUID, old_email: str, now: datetime, new_id: Callable[[], UUID]
+) -> Message:
+    """Return the message that tells the old address of the change; it carries no link."""
+    return account_mail(
+        ADDRESS_CHANGED,
+        clinic_id=clinic_id,
+        user_id=user_id,
+        valid_for=NOTICE_LASTS,
+        now=now,
+        new_id=new_id,
+        to_email=old_email,
     )
 
 

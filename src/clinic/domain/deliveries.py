@@ -16,6 +16,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.contact import LANGUAGES
 from clinic.domain.notifications import (
     ACCOUNT_KINDS,
+    ADDRESS_CHANGED,
     CANCELLATION,
     CONFIRMATION,
     DAY_SHEET,
@@ -249,6 +250,8 @@ def judged(claim: Claim) -> Fit:
     if look.addressee is None or not look.addressee.preferences.wants(message.kind):
         return Fit.STALE
     if message.kind == EMAIL_VERIFICATION and look.addressee.is_verified:
+        return Fit.STALE
+    if message.kind == ADDRESS_CHANGED and message.to_email is None:
         return Fit.STALE
     if message.appointment_id is None and message.family == DAY_SHEET and not look.day:
         return Fit.STALE

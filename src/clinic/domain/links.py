@@ -16,8 +16,11 @@ from uuid import UUID
 from clinic.domain.errors import LinkInvalid
 
 _FIELDS = struct.Struct(">B16s16sIQ")
+_ISSUER_BYTES = 16
 _TAG_BYTES = 16
-TOKEN_CHARS = (_FIELDS.size + _TAG_BYTES) * 4 // 3 + 2
+#: set in the first byte when the issuer's id follows the fields
+_HAS_ISSUER = 0x80
+TOKEN_CHARS = (_FIELDS.size + _ISSUER_BYTES + _TAG_BYTES) * 4 // 3 + 2
 
 
 class Purpose(IntEnum):
@@ -41,6 +44,8 @@ class Link:
     #: the appointment's schedule_version, or the account's link_version
     version: int
     expires_at: datetime
+    #: the user who had it sent to somebody else; None when people asked for their own
+    issued_by: UUID | None = None
 
 
 def bound_to_mailbox(email: str, link_version: int) -> str:
@@ -59,13 +64,15 @@ class LinkSigner:
 
         `bound_to` is what the link falls with: no part of the token, yet signed with it.
         """
+        issuer = link.issued_by.bytes if link.issued_by else b""
         packed = _FIELDS.pack(
-            link.purpose,
+            link.purpose | (_HAS_ISSUER if issuer else 0),
             link.clinic_id.bytes,
             link.subject_id.bytes,
             link.version,
             int(link.expires_at.timestamp()),
         )
+        packed += issuer
         return urlsafe_b64encode(packed + self._tag(packed, bound_to)).rstrip(b"=").decode()
 
     def read(self, token: str, *, now: datetime, bound_to: str = "") -> Link:
@@ -102,7 +109,7 @@ class LinkSigner:
         return self.read(token, now=now)
 
     def _tag(self, packed: bytes, bound_to: str) -> bytes:
-        # What is packed has one length, so that nothing can move between the two.
+        # The first byte says how long what is packed is, so that nothing can move between the two.
         return hmac.digest(self._key, packed + bound_to.encode(), sha256)[:_TAG_BYTES]
 
 
@@ -123,15 +130,23 @@ def _parts(token: str) -> tuple[bytes, bytes]:
         raise LinkInvalid() from None
     # One spelling only: base64 ignores what it does not know and spare bits at the end.
     respelt = urlsafe_b64encode(raw).rstrip(b"=").decode() == token
-    if not respelt or len(raw) != _FIELDS.size + _TAG_BYTES:
+    size = _FIELDS.size + (_ISSUER_BYTES if raw and raw[0] & _HAS_ISSUER else 0)
+    if not respelt or len(raw) != size + _TAG_BYTES:
         raise LinkInvalid()
-    return raw[: _FIELDS.size], raw[_FIELDS.size :]
+    return raw[:size], raw[size:]
 
 
 def _unpacked(packed: bytes) -> Link:
-    purpose, clinic, subject, version, expires = _FIELDS.unpack(packed)
+    first, clinic, subject, version, expires = _FIELDS.unpack_from(packed)
+    issuer = packed[_FIELDS.size :]
     try:
-        expires_at = datetime.fromtimestamp(expires, UTC)
-        return Link(Purpose(purpose), UUID(bytes=clinic), UUID(bytes=subject), version, expires_at)
+        return Link(
+            Purpose(first & ~_HAS_ISSUER),
+            UUID(bytes=clinic),
+            UUID(bytes=subject),
+            version,
+            datetime.fromtimestamp(expires, UTC),
+            UUID(bytes=issuer) if issuer else None,
+        )
     except (ValueError, OverflowError, OSError):
         raise LinkInvalid() from None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from uuid import UUID
@@ -23,6 +23,8 @@ DAY_SHEET = "day_sheet"
 INVITATION = "invitation"
 EMAIL_VERIFICATION = "email_verification"
 PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a message
+#: to the address that an account had until then
+ADDRESS_CHANGED = "address_changed"
 
 EMAIL = "email"
 SMS = "sms"
@@ -30,7 +32,7 @@ CHANNELS = (EMAIL, SMS)
 
 #: the wall time at which a doctor gets the sheet of the following day
 DAY_SHEET_AT = time(18)
-ACCOUNT_KINDS = frozenset({INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET})
+ACCOUNT_KINDS = frozenset({INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET, ADDRESS_CHANGED})
 #: caused by each booking, move and cancellation, and so counted for each mailbox
 TO_PATIENT_AT_ONCE = frozenset({CONFIRMATION, RESCHEDULE, CANCELLATION})
 TO_DOCTOR_AT_ONCE = frozenset({DOCTOR_CHANGE, DOCTOR_LEFT})
@@ -58,6 +60,7 @@ RECIPIENTS = {
     INVITATION: Recipient.USER,
     EMAIL_VERIFICATION: Recipient.USER,
     PASSWORD_RESET: Recipient.USER,
+    ADDRESS_CHANGED: Recipient.USER,
 }
 #: what people may do without, and its number in unsubscribe links; everything else is sent whatever
 #: they chose
@@ -83,6 +86,10 @@ class Message:
     channel: str = EMAIL
     #: whom it is for, where appointment and kind do not say
     user_id: UUID | None = None
+    #: the user who had a link sent to somebody else
+    issued_by: UUID | None = None
+    #: where it goes instead of to the user's address; only ADDRESS_CHANGED has one, until erasure
+    to_email: str | None = field(default=None, repr=False)
 
     @property
     def family(self) -> str:
@@ -251,9 +258,12 @@ def account_mail(
     valid_for: timedelta,
     now: datetime,
     new_id: Callable[[], UUID],
+    issued_by: UUID | None = None,
+    to_email: str | None = None,
 ) -> Message:
     """Return account mail due now, pointless once the link that it carries is: `valid_for`."""
     assert kind in ACCOUNT_KINDS
+    assert (to_email is not None) == (kind == ADDRESS_CHANGED)
     return Message(
         new_id(),
         clinic_id,
@@ -264,4 +274,6 @@ def account_mail(
         now + valid_for,
         created_at=now,
         user_id=user_id,
+        issued_by=issued_by,
+        to_email=to_email,
     )

@@ -43,6 +43,7 @@ class Operation(Enum):
     READ_PATIENT = "read a patient's data"
     LIST_PATIENTS = "list the clinic's patients"
     ADD_PATIENT = "add a patient"
+    INVITE_PATIENT = "invite a patient who has no password yet"
     MANAGE_OWN_ACCOUNT = "read and change one's own data, password and sessions"
     EXPORT_OWN_DATA = "export all that is kept about oneself"
     MANAGE_USERS = (
@@ -85,6 +86,7 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.READ_PATIENT: _row(_OWN, _CLINIC, _CLINIC),
     Operation.LIST_PATIENTS: _row(_NOTHING, _CLINIC, _CLINIC),
     Operation.ADD_PATIENT: _row(_NOTHING, _NOTHING, _CLINIC),
+    Operation.INVITE_PATIENT: _row(_NOTHING, _NOTHING, _CLINIC),
     Operation.MANAGE_OWN_ACCOUNT: _row(_OWN, _OWN, _OWN, _OWN),
     Operation.EXPORT_OWN_DATA: _row(_OWN, _OWN, _OWN, _OWN),
     Operation.MANAGE_USERS: _row(),

@@ -28,6 +28,8 @@ KEPT_AFTER_END = timedelta(days=30)
 #: random bytes in a cookie's reference
 REFERENCE_BYTES = 32
 INVITATION_LASTS = timedelta(days=7)
+_ID_BYTES = 16
+_EXPIRES_BYTES = 8
 
 
 class SessionKind(StrEnum):
@@ -117,20 +119,23 @@ def invitation(
     password_hash: str | None,
     email: str,
     link_version: int,
+    issued_by: UUID | None,
 ) -> str:
-    """Return a token that sets the user's password once.
+    """Return a token that sets the user's password once, and names who had it made.
 
     It is bound to the password as it is, so that setting one spends every earlier invitation, and
-    falls with the address and whenever the user is disabled, as every link does.
+    falls with the address and whenever the user is disabled, as every link does. `issued_by` is
+    None only in messages that an earlier release wrote.
     """
-    claims = user_id.bytes + int(expires_at.timestamp()).to_bytes(8, "big")
+    expires = int(expires_at.timestamp()).to_bytes(_EXPIRES_BYTES, "big")
+    claims = user_id.bytes + expires + (issued_by.bytes if issued_by else b"")
     mac = _invitation_mac(secret, claims, password_hash, bound_to_mailbox(email, link_version))
-    return f"{urlsafe_b64encode(claims).decode()}.{mac}"
+    return f"{urlsafe_b64encode(claims).decode().rstrip('=')}.{mac}"
 
 
 def invited_user(token: str) -> UUID:
-    """Return whom the token claims to invite; unproven. Raises InvitationInvalid."""
-    return _claims(token)[0]
+    """Return the user that the token claims to invite; unproven. Raises InvitationInvalid."""
+    return UUID(bytes=_claims(token)[:_ID_BYTES])
 
 
 def check_invitation(
@@ -142,15 +147,14 @@ def check_invitation(
     link_version: int,
     unbound_link_version: int,
     now: datetime,
-) -> None:
-    """Raise InvitationInvalid unless the token is ours, unspent and in time, and the account's
-    address and link_version are what they were.
+) -> UUID | None:
+    """Return who issued the token; None when an earlier release made it.
 
-    An earlier release bound invitations to the password alone; those hold as long as the account's
-    link_version is what it was then.
+    Raises InvitationInvalid unless the token is ours, unspent and in time, and the account's
+    address and link_version are what they were. An earlier release bound invitations to the
+    password alone; those hold as long as the account's link_version is what it was then.
     """
-    user_id, expires_s = _claims(token)
-    claims = user_id.bytes + expires_s.to_bytes(8, "big")
+    claims = _claims(token)
     bounds: list[str | None] = [bound_to_mailbox(email, link_version)]
     if link_version == unbound_link_version:
         bounds.append(None)
@@ -159,8 +163,11 @@ def check_invitation(
         hmac.compare_digest(given, _invitation_mac(secret, claims, password_hash, bound).encode())
         for bound in bounds
     )
+    expires_s = int.from_bytes(claims[_ID_BYTES : _ID_BYTES + _EXPIRES_BYTES], "big")
     if not is_ours or now.timestamp() >= expires_s:
         raise InvitationInvalid()
+    issuer = claims[_ID_BYTES + _EXPIRES_BYTES :]
+    return UUID(bytes=issuer) if issuer else None
 
 
 def _invitation_mac(
@@ -170,14 +177,17 @@ def _invitation_mac(
     return _mac(secret, b"invitation", claims, (password_hash or "").encode(), *bound)
 
 
-def _claims(token: str) -> tuple[UUID, int]:
+def _claims(token: str) -> bytes:
+    """Return user, expiry and, but for tokens of earlier releases, issuer."""
+    text = token.partition(".")[0]
     try:
-        raw = urlsafe_b64decode(token.partition(".")[0].encode("ascii"))
+        raw = urlsafe_b64decode((text + "=" * (-len(text) % 4)).encode("ascii"))
     except ValueError:
         raise InvitationInvalid() from None
-    if len(raw) != 24:
+    without_issuer = _ID_BYTES + _EXPIRES_BYTES
+    if len(raw) not in (without_issuer, without_issuer + _ID_BYTES):
         raise InvitationInvalid()
-    return UUID(bytes=raw[:16]), int.from_bytes(raw[16:], "big")
+    return raw
 
 
 def _mac(secret: str, purpose: bytes, *parts: bytes) -> str:

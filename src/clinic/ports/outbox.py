@@ -174,6 +174,11 @@ class Messages(Protocol):
         """Keep what this person chose at this clinic. Raises NotFound for an unknown person."""
         ...
 
+    async def forget_addresses(self, user_id: UUID) -> None:
+        """Remove the addresses that messages about this person hold themselves: such a message is
+        no longer sent."""
+        ...
+
     async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
         """Make a dead letter pending, due now, with no attempts, to be published again; False when
         it is none."""

@@ -294,9 +294,12 @@ def letter_for(courier: Courier, claim: Claim) -> Letter:
     """Return all that a channel needs in order to write the claimed message out."""
     look = claim.look
     assert look.addressee is not None
+    addressee = look.addressee
+    if claim.message.to_email is not None:
+        addressee = replace(addressee, email=claim.message.to_email)
     return Letter(
         message=claim.message,
-        addressee=look.addressee,
+        addressee=addressee,
         clinic=look.clinic,
         links=_links(courier, claim),
         message_id=message_id_of(claim.message, courier.mail_domain),
@@ -368,6 +371,7 @@ def _account_token(courier: Courier, claim: Claim) -> str:
             password_hash=password_hash,
             email=addressee.email,
             link_version=addressee.link_version,
+            issued_by=message.issued_by,
         )
     purpose = _ACCOUNT_PURPOSES[message.family]
     return courier.signer.sign(
@@ -377,6 +381,7 @@ def _account_token(courier: Courier, claim: Claim) -> str:
             addressee.user_id,
             addressee.link_version,
             message.expires_at,
+            message.issued_by,
         ),
         bound_to=bound_to(purpose, email=addressee.email, password_hash=password_hash),
     )

@@ -1,12 +1,12 @@
-"""People and their accounts: register, add, invite, change, disable, export, erase."""
+"""People and their accounts: register, change, disable, export, erase."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from clinic.domain.account_links import verification_mail
+from clinic.domain.account_links import address_changed_mail, verification_mail
 from clinic.domain.appointments import OCCUPYING, AppointmentView
 from clinic.domain.audit import AuditEvent, event_by
 from clinic.domain.contact import checked_language
@@ -14,7 +14,6 @@ from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import (
     ClinicNotFound,
     InvalidInput,
-    InvitationInvalid,
     PasswordRefused,
     PermissionDenied,
     UpcomingAppointments,
@@ -23,17 +22,12 @@ from clinic.domain.errors import (
 )
 from clinic.domain.memberships import ACCEPT_MEMBERSHIP, Membership
 from clinic.domain.networks import network_of
-from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
+from clinic.domain.notifications import Message
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.passwords import checked_password
-from clinic.domain.people import Actor, Role, Scope, User, checked_specialty
+from clinic.domain.people import Actor, Role, Scope, User
 from clinic.domain.permissions import Operation, permit
-from clinic.domain.sessions import (
-    INVITATION_LASTS,
-    Session,
-    invitation,
-    invited_user,
-)
+from clinic.domain.sessions import Session
 from clinic.ports.accounts import Account, AccountReader, Accounts
 from clinic.ports.appointments import AppointmentQuery, AppointmentReader
 from clinic.ports.audit import EventQuery
@@ -45,17 +39,8 @@ from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.checked import checked_user
 from clinic.usecases.memberships import check_administrators
-from clinic.usecases.open_account_link import check_invitation_of
 from clinic.usecases.pages import every_page
 from clinic.usecases.transactions import Transactions
-
-
-@dataclass(frozen=True, slots=True)
-class Invited:
-    """A person who may set a password with `token` once."""
-
-    account: Account
-    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,115 +99,6 @@ async def register(
         await unit.messages.add([_verification_mail(actor, clock, new_id)])
         await unit.events.add(_event(actor, "register", user.id, clock, new_id))
         return user
-
-    return await transactions.run(work)
-
-
-async def add_user(
-    user: User,
-    *,
-    specialty: str | None,
-    secret: str,
-    phones: PhoneNumbers,
-    emails: EmailAddresses,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> Invited:
-    """Return a new person of the actor's clinic in the role of `user`, with an invitation.
-
-    Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
-    """
-    permit(actor, Operation.MANAGE_USERS)
-    if user.role is Role.SYSTEM:
-        raise InvalidInput("Nobody signs in as the service itself.", pointer="/role")
-    if (user.role is Role.DOCTOR) != (specialty is not None):
-        raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
-    specialty = checked_specialty(specialty) if specialty is not None else None
-    user = checked_user(user, phones=phones, emails=emails)
-    clinic_id = actor.clinic_id
-
-    async def work(unit: UnitOfWork) -> Invited:
-        await unit.people.add_user(user)
-        if specialty is not None:
-            await unit.people.add_doctor(clinic_id, user.id, specialty)
-        elif user.role is Role.PATIENT:
-            await unit.people.add_patient(clinic_id, user.id)
-        else:
-            await unit.accounts.add_staff(clinic_id, user.id)
-        await unit.events.add(
-            _event(actor, "add_user", user.id, clock, new_id, reason, role=user.role.value)
-        )
-        account = Account(user, None, None, (clinic_id,))
-        await unit.messages.add([_invitation_mail(account, actor, clock, new_id)])
-        return Invited(account, _invitation(account, secret, clock))
-
-    return await transactions.run(work)
-
-
-async def invite(
-    user_id: UUID,
-    *,
-    secret: str,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> Invited:
-    """Return a new invitation for a person; it also replaces a forgotten password.
-
-    Raises PermissionDenied, UserNotFound, UserShared.
-    """
-    permit(actor, Operation.MANAGE_USERS)
-
-    async def work(unit: UnitOfWork) -> Invited:
-        account = await managed_account(unit.accounts, actor, user_id)
-        await unit.events.add(_event(actor, "invite", user_id, clock, new_id, reason))
-        await unit.messages.add([_invitation_mail(account, actor, clock, new_id)])
-        return Invited(account, _invitation(account, secret, clock))
-
-    return await transactions.run(work)
-
-
-async def accept_invitation(
-    token: str,
-    password: str,
-    *,
-    secret: str,
-    hasher: PasswordHasher,
-    accounts: AccountReader,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    request_id: str | None = None,
-    ip: str | None = None,
-) -> User:
-    """Set the invited person's password, once; other sessions end.
-
-    Raises InvitationInvalid, PasswordRefused.
-    """
-    user_id = invited_user(token)
-    known = await accounts.account(user_id)
-    if known is None or known.disabled_at is not None or not known.clinics:
-        raise InvitationInvalid()
-    check_invitation_of(known, token, secret, now=clock.now())
-    checked_password(password, email=known.user.email, name=known.user.name)
-    password_hash = await hasher.hash(password, source=network_of(ip))
-    actor = Actor(user_id, known.user.role, known.clinics[0], request_id=request_id, ip=ip)
-
-    async def work(unit: UnitOfWork) -> User:
-        account = await unit.accounts.lock(user_id)
-        if account is None or account.disabled_at is not None:
-            raise InvitationInvalid()
-        # Again under the lock: of two that accept at once, one finds the password changed.
-        check_invitation_of(account, token, secret, now=clock.now())
-        await unit.accounts.set_password_hash(user_id, password_hash)
-        await unit.sessions.revoke(user_id, clock.now())
-        await unit.events.add(_event(actor, "accept_invitation", user_id, clock, new_id))
-        return account.user
 
     return await transactions.run(work)
 
@@ -333,6 +209,7 @@ async def change_own_data(
     change: Callable[[User], User],
     *,
     current: str | None = None,
+    count_leaving: Callable[[str], Awaitable[None]],
     hasher: PasswordHasher,
     accounts: AccountReader,
     phones: PhoneNumbers,
@@ -345,15 +222,20 @@ async def change_own_data(
     """Return the actor's account with name, email address and phone number as `change` makes them.
 
     Another email address needs the current password, since a forgotten one is reset by email; it
-    ends every other session, and a message asks whether it is theirs. Raises InvalidInput,
+    ends every other session, a message asks whether it is theirs, and another one tells the old
+    address: `count_leaving` is called with that one, once the password has proved right, and raises
+    where it has had enough. Raises InvalidInput,
     PermissionDenied, PhoneNumberRefused, EmailInUse.
     """
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
     known = await accounts.account(actor.user_id)
     proven = None
-    if known is not None and current is not None and change(known.user).email != known.user.email:
-        await _check_password(known, current, hasher, actor)
-        proven = known.password_hash
+    if known is not None and change(known.user).email != known.user.email:
+        if current is not None:
+            await _check_password(known, current, hasher, actor)
+            proven = known.password_hash
+        if known.password_hash == proven:
+            await count_leaving(known.user.email)
 
     async def work(unit: UnitOfWork) -> Account:
         account = await unit.accounts.lock(actor.user_id)
@@ -379,7 +261,14 @@ async def change_own_data(
             await unit.accounts.expect_proof(before.id, clock.now())
             # Whoever still has a session may not be whom the address is of now.
             await unit.sessions.revoke(actor.user_id, clock.now(), keep=actor.session_id)
-            await unit.messages.add([_verification_mail(actor, clock, new_id)])
+            told = address_changed_mail(
+                clinic_id=actor.clinic_id,
+                user_id=before.id,
+                old_email=before.email,
+                now=clock.now(),
+                new_id=new_id,
+            )
+            await unit.messages.add([_verification_mail(actor, clock, new_id), told])
         return await unit.accounts.account(before.id) or account
 
     return await transactions.run(work)
@@ -469,6 +358,7 @@ async def erase_user(
         await unit.accounts.replace_user(erased)
         await unit.accounts.set_password_hash(user_id, None)
         await unit.sessions.revoke(user_id, now)
+        await unit.messages.forget_addresses(user_id)
         await unit.events.add(_event(actor, "erase_user", user_id, clock, new_id, reason))
         return Account(erased, None, account.disabled_at or now, account.clinics)
 
@@ -515,30 +405,6 @@ async def _check_password(
 def _verification_mail(actor: Actor, clock: Clock, new_id: IdSource) -> Message:
     return verification_mail(
         clinic_id=actor.clinic_id, user_id=actor.user_id, now=clock.now(), new_id=new_id
-    )
-
-
-def _invitation_mail(account: Account, actor: Actor, clock: Clock, new_id: IdSource) -> Message:
-    """Return the mail with the invitation, which its sender signs when it goes out."""
-    return account_mail(
-        INVITATION if account.password_hash is None else PASSWORD_RESET,
-        clinic_id=actor.clinic_id,
-        user_id=account.user.id,
-        valid_for=INVITATION_LASTS,
-        now=clock.now(),
-        new_id=new_id,
-    )
-
-
-def _invitation(account: Account, secret: str, clock: Clock) -> str:
-    expires_at = clock.now() + INVITATION_LASTS
-    return invitation(
-        secret,
-        account.user.id,
-        expires_at,
-        password_hash=account.password_hash,
-        email=account.user.email,
-        link_version=account.link_version,
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from clinic.domain.account_links import read_account_link
 from clinic.domain.clinic import Clinic
@@ -77,9 +78,10 @@ async def open_invitation(token: str, *, secret: str, store: Store, clock: Clock
     return AccountPage(clinic, chosen.language)
 
 
-def check_invitation_of(account: Account, token: str, secret: str, *, now: datetime) -> None:
-    """Raise InvitationInvalid unless the invitation holds for the account as it is read."""
-    check_invitation(
+def check_invitation_of(account: Account, token: str, secret: str, *, now: datetime) -> UUID | None:
+    """Return who issued the invitation, if it holds for the account as it is read; None when an
+    earlier release made it. Raises InvitationInvalid."""
+    return check_invitation(
         token,
         secret,
         password_hash=account.password_hash,

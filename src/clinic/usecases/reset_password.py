@@ -84,12 +84,21 @@ async def reset_password(
         # Again under the lock: of two who use links at once, one finds the password changed.
         check_account_link(token, _PURPOSE, account, signer=signer, now=clock.now())
         now = clock.now()
+        detail = {"issuedBy": str(link.issued_by) if link.issued_by else None}
         await unit.accounts.set_password_hash(user_id, password_hash)
         if account is not None and account.email_verified_at is None:
             await unit.accounts.set_email_verified_at(user_id, now)
         await unit.sessions.revoke(user_id, now)
         await unit.events.add(
-            event_by(actor, "reset_password", "user", user_id, now=now, event_id=new_id())
+            event_by(
+                actor,
+                "reset_password",
+                "user",
+                user_id,
+                now=now,
+                event_id=new_id(),
+                detail=detail,
+            )
         )
 
     await transactions.run(work)

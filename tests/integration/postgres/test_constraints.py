@@ -297,6 +297,14 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "notification_outbox_channel_known": ("notification_outbox", {"channel": "pigeon"}),
     "notification_outbox_kind_length": ("notification_outbox", {"kind": ""}),
     "notification_outbox_counts_range": ("notification_outbox", {"version": -1}),
+    "notification_outbox_to_email_length": (
+        "notification_outbox",
+        {"to_email": "x" * 255, "kind": "address_changed"},
+    ),
+    "notification_outbox_to_email_kind": (
+        "notification_outbox",
+        {"to_email": "old@example.org"},
+    ),
     "notification_outbox_expiry_after_due": (
         "notification_outbox",
         {"expires_at": NINE - HALF_HOUR},

@@ -1,15 +1,21 @@
 """Account mail from the request to the page: verifying an address, and a forgotten password."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from email import message_from_bytes
+from email.policy import default
 from html import unescape
 from uuid import UUID
 
 import pytest
 
+from clinic.adapters.email.compose import Composer
 from clinic.adapters.memory.notifier import MemoryNotifier
-from clinic.bootstrap import build_worker
+from clinic.bootstrap import build_worker, shown_phone
 from clinic.domain.account_links import RESET_LASTS, VERIFICATION_LASTS, bound_to
+from clinic.domain.contact import Contact
+from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.paging import PageRequest
@@ -76,6 +82,10 @@ async def ask_reset(api, email="ada@example.org"):
 
 def path_of(letter, public_url="http://127.0.0.1:8000"):
     return letter.links.account.removeprefix(public_url)
+
+
+def of_kind(kind, letters):
+    return [letter for letter in letters if letter.message.kind == kind]
 
 
 async def reset(api, path, password=NEW_PASSWORD):
@@ -169,7 +179,11 @@ async def test_another_address_gets_nothing_but_the_link_until_it_is_verified(ap
     body = {"slotId": str(api.world.slots[0].id)}
     await api.send("POST", "/appointments", body, who=None, headers=headers)
 
-    assert [each.message.kind for each in await deliver()] == ["email_verification"]
+    letters = [(each.message.kind, each.addressee.email) for each in await deliver()]
+    assert sorted(letters) == [
+        ("address_changed", "Ada@example.org"),
+        ("email_verification", "new@example.org"),
+    ]
 
 
 async def test_a_verification_link_works_once(api, ada, deliver):
@@ -209,7 +223,7 @@ async def test_another_address_is_to_be_verified_and_outdates_the_link_to_the_fi
     headers = await signed_in(api)
     (first,) = await deliver()
     changed = await change_email(api, headers, "ada@new.example")
-    (second,) = await deliver()
+    (second,) = of_kind("email_verification", await deliver())
 
     outdated = await api.client.post(path_of(first))
     between = await is_verified(api, headers)
@@ -265,6 +279,91 @@ async def test_another_address_ends_every_other_session(api, ada):
     read = [await api.client.get("/users/me", headers=each) for each in (old, headers)]
     assert changed.status_code == 200
     assert [answer.status_code for answer in read] == [401, 200]
+
+
+async def test_the_old_address_is_told_of_the_change(api, ada, deliver):
+    """Given a clinic that has a phone number
+    When a person's address changes twice within a minute
+    Then each address that was left is told when, and what to do, but not the new address."""
+    contact = Contact(address="14 Quay Road\nBristol", phone="+441174960123")
+    async with api.services.store.begin() as unit:
+        await unit.people.replace_clinic(replace(api.world.clinic, contact=contact))
+        await unit.commit()
+    headers = await signed_in(api)
+    await deliver()
+    await change_email(api, headers, "ada@new.example")
+    api.clock.advance(timedelta(seconds=40))
+    await change_email(api, headers, "ada@newer.example")
+
+    told = of_kind("address_changed", await deliver())
+
+    assert [each.addressee.email for each in told] == ["Ada@example.org", "ada@new.example"]
+    for letter in told:
+        composer = Composer("no-reply@c.example", show_phone=shown_phone)
+        email = message_from_bytes(composer.compose(letter), policy=default)
+        assert email["To"] == letter.addressee.email
+        assert email["Subject"] == "Your email address was changed"
+        for part in email.iter_parts():
+            text = part.get_content()
+            assert "was changed on Monday, 23 November 2026 at 08:00 (Europe/London" in text
+            assert "+44 117 496 0123" in text
+            assert "newer" not in text
+            assert "ada@new.example" not in text
+    assert told[0].links.account is None
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+async def test_the_old_address_is_told_in_its_users_language(api, ada, deliver, language):
+    async with api.services.store.begin() as unit:
+        chosen = Preferences(language)
+        await unit.messages.choose(api.world.clinic.id, UUID(ada["id"]), chosen)
+        await unit.commit()
+    headers = await signed_in(api)
+    await deliver()
+    await change_email(api, headers, "ada@new.example")
+
+    (letter,) = of_kind("address_changed", await deliver())
+
+    email = message_from_bytes(Composer("no-reply@c.example").compose(letter), policy=default)
+    subjects = {
+        "en": "Your email address was changed",
+        "de": "Ihre E-Mail-Adresse wurde geändert",
+    }
+    assert email["Subject"] == subjects[language]
+
+
+async def test_the_old_address_is_not_told_once_the_patient_is_erased(api, ada, deliver):
+    headers = await signed_in(api)
+    await deliver()
+    await change_email(api, headers, "ada@new.example")
+
+    erased = await api.send("POST", f"/users/{ada['id']}/erasure", {}, who="admin")
+
+    assert erased.status_code == 200, erased.text
+    assert await deliver() == []
+    assert "Ada@example.org" not in repr(api.services.store.outbox._rows)
+    messages = list(api.services.store._database.tables.messages.values())
+    assert [each.to_email for each in messages if each.kind == "address_changed"] == [None]
+
+
+async def test_one_mailbox_is_told_few_times_that_it_was_left(api, deliver):
+    """Given somebody who registers with a stranger's address and leaves it, again and again
+    When they do so beyond the limit
+    Then the change is refused, and that mailbox hears of it no more often."""
+    refused = []
+    for number in range(8):
+        body = {**ADA, "email": "stranger@example.org", "name": f"Ada {number}"}
+        made = await api.client.post("/users", json=body)
+        if made.status_code != 201:
+            break
+        signed_in_as = await sign_in(api, email="stranger@example.org")
+        headers = {"authorization": f"Bearer {signed_in_as.json()['token']}"}
+        changed = await change_email(api, headers, f"ada{number}@example.org")
+        refused.append(changed.status_code)
+
+    told = of_kind("address_changed", await deliver())
+    assert refused == [200] * 6 + [429]
+    assert [each.addressee.email for each in told] == ["stranger@example.org"] * 6
 
 
 async def test_guesses_of_the_password_with_another_address_are_limited(api, ada):

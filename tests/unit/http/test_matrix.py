@@ -148,7 +148,12 @@ MATRIX: dict[str, Row] = {
     "PUT /users/me/notification-preferences": _EVERYONE,
     "GET /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "PATCH /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
-    "POST /users/{user_id}/invitations": {**_ADMIN_ALL, "admin": (201, 201, 404)},
+    # Two patients without a password; who else may be invited: test_invitations.py.
+    "POST /users/{user_id}/invitations": {
+        **_ADMIN_ALL,
+        "receptionist": (201, 201, 404),
+        "admin": (201, 201, 404),
+    },
     # Always refused, with a code that says what to do.
     "PUT /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (409, 409, 409)},
     "DELETE /users/{user_id}/membership": {**_ADMIN_ALL, "admin": (204, 204, 404)},

@@ -161,6 +161,14 @@ def _facts(letter: Letter, language: Language, code: str) -> dict[str, Any]:
         # an appointment that its patient can no longer move or cancel by themselves
         "closed": False,
         "hours_ahead": None,
+        # when what an account's message tells of happened
+        "happened": {
+            "date": language.date(letter.message.created_at, zone),
+            "time": language.time(letter.message.created_at, zone),
+            "zone": zone_name(letter.message.created_at, zone),
+        },
+        # a link that somebody of the clinic sent, not one that its reader asked for
+        "by_clinic": letter.message.issued_by is not None,
     }
     if appointment is not None:
         facts["date"] = language.date(appointment.starts_at, zone)

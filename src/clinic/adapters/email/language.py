@@ -14,6 +14,8 @@ class Language:
     day: str
     #: a time from and until
     span: str
+    #: one time of day
+    clock: str = "{time}"
 
     def date(self, instant: datetime, zone: ZoneInfo) -> str:
         """Return the day of `instant` in words."""
@@ -24,6 +26,10 @@ class Language:
             month=self.months[local.month - 1],
             year=local.year,
         )
+
+    def time(self, instant: datetime, zone: ZoneInfo) -> str:
+        """Return the time of day, by the clinic's clock."""
+        return self.clock.format(time=f"{instant.astimezone(zone):%H:%M}")
 
     def times(self, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
         """Return from when until when, by the clinic's clock."""
@@ -83,5 +89,6 @@ LANGUAGES = {
         ),
         day="{weekday}, {day}. {month} {year}",
         span="{start} bis {end} Uhr",
+        clock="{time} Uhr",
     ),
 }

@@ -213,6 +213,12 @@ class MemoryOutbox:
         if row is not None:
             self._end(row, _failed(row, reason))
 
+    def forget_addresses(self, user_id: UUID) -> None:
+        """Remove the addresses in messages about a person; at the commit of a unit of work."""
+        for row in self._all():
+            if row.message.user_id == user_id:
+                row.message = replace(row.message, to_email=None)
+
     def is_dead(self, clinic_id: UUID, message_id: UUID) -> bool:
         """Say whether this is a dead letter."""
         return self._dead(clinic_id, message_id) is not None
@@ -427,6 +433,14 @@ class MemoryMessages:
             self._transaction.fail(NotFound())
         await self._transaction.lock(("preferences", clinic_id, user_id))
         tables.preferences.put((clinic_id, user_id), preferences)
+
+    async def forget_addresses(self, user_id: UUID) -> None:
+        messages = self._transaction.tables.messages
+        for message in [each for each in messages.values() if each.user_id == user_id]:
+            messages.put(message.id, replace(message, to_email=None))
+        self._transaction.at_merge["addresses", user_id] = lambda: self._outbox.forget_addresses(
+            user_id
+        )
 
     async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
         return await self._end_death(

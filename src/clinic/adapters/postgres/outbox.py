@@ -28,6 +28,7 @@ from clinic.adapters.postgres.outbox_sql import (
     DROP,
     DROP_EXPIRED,
     FINISH,
+    FORGET_ADDRESSES,
     NOT_DUE,
     PREFERENCES,
     PUBLISH,
@@ -219,7 +220,7 @@ async def _jobs_by_index(
 
 def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim:
     appointment_id, user_id, kind, channel, version, scheduled_for = row[:6]
-    expires_at, created_at, attempts, ambiguous, interrupted = row[6:11]
+    expires_at, created_at, attempts, ambiguous, interrupted, issued_by, to_email = row[6:13]
     message = Message(
         message_id,
         clinic_id,
@@ -231,9 +232,11 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         created_at,
         channel,
         user_id,
+        issued_by,
+        to_email,
     )
-    at = 11 + WHOLE_CLINIC_WIDTH
-    clinic, rest = whole_clinic_of(clinic_id, row[11:at]), row[at:]
+    at = 13 + WHOLE_CLINIC_WIDTH
+    clinic, rest = whole_clinic_of(clinic_id, row[13:at]), row[at:]
     *addressee, sent_lately, claimed_at = rest[11:]
     look = Look(
         clinic,
@@ -329,7 +332,11 @@ class PostgresMessages:
 
     async def add(self, messages: Sequence[Message]) -> None:
         sheets = [message_values(each) for each in messages if each.kind == DAY_SHEET]
-        others = [message_values(each) for each in messages if each.kind != DAY_SHEET]
+        others = [
+            message_values(each) | {"issued_by": each.issued_by, "to_email": each.to_email}
+            for each in messages
+            if each.kind != DAY_SHEET
+        ]
         async with self._session.connection() as connection:
             if sheets:
                 await connection.execute(
@@ -345,6 +352,9 @@ class PostgresMessages:
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
         async with self._session.connection() as connection:
             await connection.execute(_choosing(clinic_id, user_id, preferences))
+
+    async def forget_addresses(self, user_id: UUID) -> None:
+        await self._session.fetch(FORGET_ADDRESSES, (user_id,))
 
     async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
         return bool(await self._session.fetch(REVIVE, (clinic_id, message_id)))

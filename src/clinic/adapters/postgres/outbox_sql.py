@@ -107,7 +107,7 @@ o AS (
         attempts = attempts + 1, ambiguous = ambiguous OR old.state = 'sending'
     FROM old WHERE o.clinic_id = old.clinic_id AND o.id = old.id
     RETURNING {_MESSAGE.format(t="o")}, o.expires_at, o.created_at, o.attempts, o.ambiguous,
-        old.state = 'sending' AS interrupted
+        old.state = 'sending' AS interrupted, o.issued_by, o.to_email
 )
 SELECT o.*,
        {WHOLE_CLINIC_COLUMNS},
@@ -211,6 +211,12 @@ UPDATE notification_outbox
 SET state = 'dead', claim_token = NULL, lease_until = NULL, last_error = $4,
     ambiguous = ambiguous OR $5
 WHERE clinic_id = $1 AND id = $2 AND claim_token = $3
+RETURNING 1
+"""
+
+#: $1 user
+FORGET_ADDRESSES = """
+UPDATE notification_outbox SET to_email = NULL WHERE user_id = $1 AND to_email IS NOT NULL
 RETURNING 1
 """
 

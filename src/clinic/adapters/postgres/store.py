@@ -20,7 +20,7 @@ from clinic.domain.errors import TemporaryFailure
 
 #: the oldest schema that this version runs on, and every later one: migrations run beside the
 #: previous release
-SCHEMA_REVISION = "0018"
+SCHEMA_REVISION = "0019"
 _REVISION = re.compile(r"\d{4}")
 
 

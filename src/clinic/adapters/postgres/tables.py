@@ -603,6 +603,10 @@ notification_outbox = Table(
     Column("ambiguous", Boolean(), nullable=False, server_default=false()),
     _instant("published_at", nullable=True),
     _text("last_error", nullable=True),
+    # Who had a link sent to somebody else; the operator is no user.
+    _id("issued_by", nullable=True),
+    # Where it goes, if not to the user's address of now.
+    _text("to_email", nullable=True),
     _key("notification_outbox_pkey", "clinic_id", "id"),
     UniqueConstraint(
         "clinic_id",
@@ -625,6 +629,11 @@ notification_outbox = Table(
     _check("notification_outbox_kind_length", "char_length(kind) BETWEEN 1 AND 50"),
     _check("notification_outbox_counts_range", "version >= 0 AND attempts >= 0"),
     _check("notification_outbox_expiry_after_due", "expires_at >= scheduled_for"),
+    _check(
+        "notification_outbox_to_email_length",
+        f"char_length(to_email) BETWEEN 3 AND {EMAIL_MAX_CHARS}",
+    ),
+    _check("notification_outbox_to_email_kind", "to_email IS NULL OR kind = 'address_changed'"),
     Index("notification_outbox_user_idx", "user_id"),
     Index(
         "notification_outbox_unpublished_idx",

@@ -92,9 +92,9 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         "user",
         "People who sign in.",
         (
-            ("add", "users:add", "Add a person in a role, and print an invitation."),
+            ("add", "users:add", "Add a person in a role, and mail a link that sets a password."),
             ("list", "users:list_people", "List the clinic's people."),
-            ("invite", "users:invite_again", "Print a new invitation; also for lost passwords."),
+            ("invite", "users:invite_again", "Mail a new link; also for lost passwords."),
             ("disable", "users:disable", "Disable a person; every session ends."),
             ("enable", "users:enable", "Enable a person again."),
             (

@@ -1,7 +1,9 @@
 """`clinic user …`: people who sign in."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+
+from cyclopts import Parameter
 
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import PageRequest
@@ -10,9 +12,11 @@ from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.ports.accounts import Account
-from clinic.usecases import manage_users, memberships
+from clinic.usecases import invite_people, manage_users, memberships
+from clinic.usecases.invite_people import Invited
 
 COLUMNS = ("id", "role", "name", "email", "disabled")
+PrintLink = Annotated[bool, Parameter(negative="")]
 NOBODY, HERE = Acting(), Where()
 
 
@@ -24,10 +28,13 @@ async def add(
     *,
     specialty: str | None = None,
     phone: str | None = None,
+    print_link: PrintLink = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
 ) -> None:
-    """Add a person in a role, and print the invitation with which they set a password.
+    """Add a person in a role, to whom a link is mailed that sets a password.
+
+    Where no mail server is configured, print the invitation instead.
 
     Parameters
     ----------
@@ -41,21 +48,26 @@ async def add(
         Of a doctor, such as Cardiology.
     phone
         Phone number.
+    print_link
+        Print the link as well, for whoever cannot get mail yet; audited. Not with --as.
     as_json
         Print JSON.
     """
     kind = _role(role)
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, kind, phone)
-        invited = await manage_users.add_user(
+        invited = await invite_people.add_user(
             user,
             specialty=specialty,
-            secret=at.services.settings.secret,
+            hand_over=print_link,
+            **_inviting(at),
             phones=at.services.phones,
             emails=at.services.emails,
             **_writing(at, acting.reason),
         )
-    print_row({**_row(invited.account), "invitation": invited.token}, as_json=as_json)
+    how = {"invitation": invited.token, "mailed": invited.is_mailed}
+    link = {"link": _link(at, invited)} if print_link else {}
+    print_row({**_row(invited.account), **how, **link}, as_json=as_json)
 
 
 async def list_people(
@@ -90,19 +102,34 @@ async def list_people(
     print_rows([_row(one) for one in found], COLUMNS, as_json=as_json, more=following is not None)
 
 
-async def invite_again(user: UUID, /, *, acting: Acting = NOBODY) -> None:
-    """Print a new invitation, with which the person sets a password once within a week.
+async def invite_again(
+    user: UUID,
+    /,
+    *,
+    print_link: PrintLink = False,
+    acting: Acting = NOBODY,
+) -> None:
+    """Mail a person a link that sets a password once within a week.
+
+    Where no mail server is configured, print the invitation instead.
 
     Parameters
     ----------
     user
         Id of the person.
+    print_link
+        Print the link as well, for whoever cannot get mail yet; audited. Not with --as.
     """
     async with session(acting) as at:
-        invited = await manage_users.invite(
-            user, secret=at.services.settings.secret, **_writing(at, acting.reason)
+        invited = await invite_people.invite(
+            user, hand_over=print_link, **_inviting(at), **_writing(at, acting.reason)
         )
-    print(invited.token)
+    if print_link:
+        print(_link(at, invited))
+    elif invited.token is not None:
+        print(invited.token)
+    else:
+        print("The link is on its way by mail." if invited.is_mailed else "Nothing is mailed.")
 
 
 async def disable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
@@ -191,6 +218,16 @@ def _writing(at: Session, reason: str | None) -> dict[str, Any]:
         "actor": at.actor,
         "reason": reason,
     }
+
+
+def _inviting(at: Session) -> dict[str, Any]:
+    settings = at.services.settings
+    return {"secret": settings.secret, "mail_works": settings.mail_works}
+
+
+def _link(at: Session, invited: Invited) -> str:
+    """Return the page where the person sets a password."""
+    return f"{at.services.settings.public_url}/invitations/{invited.token}"
 
 
 def _row(account: Account) -> Row:

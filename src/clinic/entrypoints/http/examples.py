@@ -248,7 +248,7 @@ EXAMPLES: dict[type, Any] = {
         "phone": "+44 20 7946 0018",
         "password": "three blue herons",
     },
-    AddedUserOut: {"user": _account, "invitation": None},
+    AddedUserOut: {"user": _account, "invitation": None, "invitationMailed": False},
     AccountOut: _account,
     ChangeOwnDataIn: {"phone": "+44 20 7946 0018"},
     ChangePasswordIn: {"current": "three blue herons", "password": "four grey herons"},
@@ -272,7 +272,7 @@ EXAMPLES: dict[type, Any] = {
     },
     AcceptOfferIn: {"offer": "AZnwoAAA.c2lnbmF0dXJl"},
     MembershipOut: {"clinicId": _CLINIC, "role": "RECEPTIONIST"},
-    InvitationOut: {"userId": _PATIENT, "invitation": "AZnwoAAA.c2lnbmF0dXJl"},
+    InvitationOut: {"userId": _PATIENT, "invitation": None, "invitationMailed": True},
     AcceptInvitationIn: {"token": "AZnwoAAA.c2lnbmF0dXJl", "password": "three blue herons"},
     ExportOut: {
         "user": {**_patient, "role": "PATIENT", "emailVerified": True},

@@ -17,6 +17,7 @@ from clinic.domain.errors import (
     InvitationInvalid,
     LastAdministrator,
     PasswordRefused,
+    PatientDisabled,
     PermissionDenied,
     PhoneNumberRefused,
     QuotaExceeded,
@@ -51,15 +52,12 @@ from clinic.entrypoints.http.wire_accounts import (
     OwnDataOut,
     ReasonIn,
 )
+from clinic.usecases.invite_people import accept_invitation, add_user, invite
 from clinic.usecases.manage_users import (
-    Invited,
-    accept_invitation,
-    add_user,
     change_own_data,
     change_password,
     erase_user,
     export_own_data,
-    invite,
     list_users,
     read_user,
     register,
@@ -117,7 +115,9 @@ async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
     """Not signed in: registers a patient, with a password; a message with a link asks whether the
     email address is theirs, in the language of Accept-Language (en, de) or else the clinic's, and
     they may sign in and book before they have answered. Signed in as
-    an administrator: adds a person in a role, who gets `invitation` to set a password with."""
+    an administrator: adds a person in a role, to whom a link is mailed that sets a password. Its
+    token is in the answer (`invitation`) only where no mail server is configured: whoever has it
+    can act as that person."""
     if call.known_actor is None:
         return await _register(call, query, body)
     if body.password is not None:
@@ -130,6 +130,7 @@ async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         user,
         specialty=body.specialty,
         secret=services.settings.secret,
+        mail_works=services.settings.mail_works,
         phones=services.phones,
         emails=services.emails,
         actor=call.actor,
@@ -169,7 +170,7 @@ async def _register(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         True,
         email_verified=False,
     )
-    return Reply(201, _encode(AddedUserOut(out, None)))
+    return Reply(201, _encode(AddedUserOut(out, None, invitation_mailed=False)))
 
 
 async def _only_clinic(call: Call) -> UUID:
@@ -230,7 +231,7 @@ async def get_me(call: Call) -> Reply:
 )
 async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
     """What is left out stays. Another email address needs the `current` password, and is not
-    verified until the link that is sent to it is used."""
+    verified until the link that is sent to it is used. The old address is told of the change."""
     actor = call.actor
     current = given(body.current)
     if current is not None:
@@ -241,9 +242,15 @@ async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
     if "email" in changes:
         # A message goes there, whoever has it.
         await call.guard.count(call, RateClass.MAILBOX, account_key(call, changes["email"]))
+
+    async def count_leaving(email: str) -> None:
+        # Apart from what anybody may have sent there, which must not keep its user from leaving.
+        await call.guard.count(call, RateClass.MAILBOX, f"{account_key(call, email)}:left")
+
     account = await change_own_data(
         lambda user: replace(user, **changes),
         current=current,
+        count_leaving=count_leaving,
         hasher=call.services.hasher,
         accounts=call.services.store.accounts,
         phones=call.services.phones,
@@ -361,19 +368,24 @@ async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
     summary="Invite a person anew",
     status=201,
     answers=InvitationOut,
-    needs=Operation.MANAGE_USERS,
-    refuses=(UserNotFound, UserShared),
+    needs=Operation.INVITE_PATIENT,
+    refuses=(UserNotFound, UserShared, PatientDisabled),
 )
 async def post_invitation(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
-    """The token sets the password once, within seven days; also for a forgotten one."""
-    invited: Invited = await invite(
+    """A link that sets the password once, within seven days, goes to the person by mail; from an
+    administrator also for a forgotten password. Receptionists invite patients who have no password
+    yet. The link's token is in the answer only where no mail server is configured; the audit event
+    of its use names its issuer (`issuedBy`)."""
+    settings = call.services.settings
+    invited = await invite(
         user_id,
-        secret=call.services.settings.secret,
+        secret=settings.secret,
+        mail_works=settings.mail_works,
         actor=call.actor,
         reason=body.reason,
         **_writing(call),
     )
-    return Reply(201, _encode(InvitationOut(user_id, invited.token)))
+    return Reply(201, _encode(InvitationOut.of(invited)))
 
 
 @endpoint(

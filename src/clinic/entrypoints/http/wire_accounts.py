@@ -13,7 +13,7 @@ from clinic.domain.sessions import Session
 from clinic.entrypoints.http.wire import AppointmentOut, In, Out, Phone, Reason, Text, UserOut
 from clinic.entrypoints.http.wire_notifications import NotificationOut, PreferencesOut
 from clinic.ports.accounts import Account
-from clinic.usecases.manage_users import Invited
+from clinic.usecases.invite_people import Invited
 from clinic.usecases.memberships import Offered, OwnOffer
 from clinic.usecases.sign_in import NewSession
 
@@ -197,19 +197,31 @@ class AccountOut(Out):
 
 
 class AddedUserOut(Out):
-    """Somebody new; `invitation` lets an invited person set a password once."""
+    """Somebody new. The link with which an invited person sets a password once goes by mail;
+    `invitation` is its token only where no mail server is configured, and null elsewhere."""
 
     user: AccountOut
     invitation: str | None
+    #: whether the link is on its way by mail
+    invitation_mailed: bool
 
     @classmethod
     def of(cls, invited: Invited) -> Self:
-        return cls(AccountOut.of(invited.account), invited.token)
+        return cls(AccountOut.of(invited.account), invited.token, invited.is_mailed)
 
 
 class InvitationOut(Out):
+    """A link that sets a password once goes to the person by mail; `invitation` is its token only
+    where no mail server is configured, and null elsewhere."""
+
     user_id: UUID
-    invitation: str
+    invitation: str | None
+    #: whether the link is on its way by mail
+    invitation_mailed: bool
+
+    @classmethod
+    def of(cls, invited: Invited) -> Self:
+        return cls(invited.account.user.id, invited.token, invited.is_mailed)
 
 
 class OwnOfferOut(Out):

@@ -14,14 +14,24 @@ import pytest
 from clinic.domain.appointments import Appointment
 from clinic.domain.availability import day_interval
 from clinic.domain.contact import Contact
-from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
+from clinic.domain.deliveries import (
+    Claim,
+    Fit,
+    OutboxState,
+    Outcome,
+    Preferences,
+    Record,
+    judged,
+)
 from clinic.domain.errors import NotFound
 from clinic.domain.notifications import (
+    ADDRESS_CHANGED,
     CONFIRMATION,
     DAY_SHEET,
     DOCTOR_CHANGE,
     DOCTOR_LEFT,
     EMAIL_VERIFICATION,
+    INVITATION,
     Message,
     account_mail,
     day_sheets,
@@ -115,6 +125,38 @@ def a_record(claim: Claim, status: Outcome = Outcome.SENT) -> Record:
     return Record(
         claim.message, status, claim.attempts, claim.ambiguous, "<1@example.org>", error=None
     )
+
+
+def _account_mail(
+    world: World,
+    kind: str,
+    *,
+    patient: int = 0,
+    issued_by: UUID | None = None,
+    to_email: str | None = None,
+) -> Message:
+    return account_mail(
+        kind,
+        clinic_id=world.clinic.id,
+        user_id=world.patients[patient].id,
+        valid_for=timedelta(days=1),
+        now=datetime.now(UTC) - AGO,
+        new_id=new_id,
+        issued_by=issued_by,
+        to_email=to_email,
+    )
+
+
+async def _add(store: Store, *messages: Message) -> None:
+    async with store.begin() as unit:
+        await unit.messages.add(messages)
+        await unit.commit()
+
+
+async def _claim_of(store: Store, message: Message) -> Claim:
+    claim = await store.outbox.claim(message.clinic_id, message.id, token=uuid4(), lease=LEASE)
+    assert isinstance(claim, Claim)
+    return claim
 
 
 async def revive(store: Store, sent: Sent) -> bool:
@@ -528,17 +570,8 @@ class OutboxContract(Contract, contract=True):
 
     async def test_message_about_no_appointment_is_sent_by_who_holds_it(self, store: Store) -> None:
         world = await seed_world(store)
-        message = account_mail(
-            EMAIL_VERIFICATION,
-            clinic_id=world.clinic.id,
-            user_id=world.patients[0].id,
-            valid_for=timedelta(days=1),
-            now=datetime.now(UTC) - AGO,
-            new_id=new_id,
-        )
-        async with store.begin() as unit:
-            await unit.messages.add([message])
-            await unit.commit()
+        message = _account_mail(world, EMAIL_VERIFICATION)
+        await _add(store, message)
         key = (message.clinic_id, message.id)
         lost = await store.outbox.claim(*key, token=uuid4(), lease=SHORT)
         await asyncio.sleep(SHORT.total_seconds() * 3)
@@ -792,6 +825,42 @@ class OutboxContract(Contract, contract=True):
         assert addressee is not None
         bound_to = (addressee.password_hash, addressee.link_version, addressee.is_verified)
         assert bound_to == ("hash", 1, True)
+
+    async def test_claim_tells_who_issued_a_link_and_which_address_was_left(
+        self, store: Store
+    ) -> None:
+        world = await seed_world(store)
+        user, issuer = world.patients[0].id, new_id()
+        invited = _account_mail(world, INVITATION, issued_by=issuer)
+        changed = _account_mail(world, ADDRESS_CHANGED, to_email="old@example.org")
+
+        await _add(store, invited, changed)
+
+        for message, expected in ((invited, (issuer, None)), (changed, (None, "old@example.org"))):
+            claim = await _claim_of(store, message)
+            assert (claim.message.issued_by, claim.message.to_email) == expected
+            assert claim.message == message
+            assert claim.look.addressee is not None
+            assert claim.look.addressee.user_id == user
+            assert claim.look.addressee.email == world.patients[0].email
+
+    async def test_forget_addresses_leaves_nothing_to_send_to(self, store: Store) -> None:
+        world = await seed_world(store)
+        kept = _account_mail(world, ADDRESS_CHANGED, patient=1, to_email="kept@example.org")
+        waits = _account_mail(world, ADDRESS_CHANGED, to_email="old@example.org")
+        under_way = replace(waits, id=new_id())
+        await _add(store, kept, waits, under_way)
+        held = await _claim_of(store, under_way)
+
+        async with store.begin() as unit:
+            await unit.messages.forget_addresses(world.patients[0].id)
+            await unit.commit()
+
+        assert await store.outbox.retry_later(held, after=-AGO, error="late", ambiguous=False)
+        for message, left in ((waits, None), (under_way, None), (kept, "kept@example.org")):
+            claim = await _claim_of(store, message)
+            assert claim.message.to_email == left
+            assert judged(claim) is (Fit.SEND if left else Fit.STALE)
 
     async def test_day_sheet_is_added_once_and_tells_the_day(self, store: Store) -> None:
         sent = await seed_message(store)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from clinic.bootstrap import Services
 from clinic.entrypoints.cli.demo.sample import Sample, writing_as
-from clinic.usecases.manage_users import accept_invitation, invite
+from clinic.usecases.invite_people import accept_invitation, invite
 
 PASSWORD_CHARS = 20
 
@@ -36,7 +36,9 @@ async def make_sign_ins(services: Services, sample: Sample) -> Mapping[str, Mapp
 
 async def _set_password(services: Services, sample: Sample, user_id: UUID, password: str) -> None:
     secret, writing = services.settings.secret, writing_as(services, sample.system)
-    invited = await invite(user_id, secret=secret, **writing)
+    mail_works = services.settings.mail_works
+    invited = await invite(user_id, secret=secret, mail_works=mail_works, hand_over=True, **writing)
+    assert invited.token is not None
     await accept_invitation(
         invited.token,
         password,

@@ -9,7 +9,7 @@ from clinic.entrypoints.http.pages.rendering import facts_of, page_reply
 from clinic.entrypoints.http.pages.words import WORDS, words_in
 from clinic.entrypoints.http.problems import status_of
 from clinic.entrypoints.http.reply import Reply
-from clinic.usecases.manage_users import accept_invitation
+from clinic.usecases.invite_people import accept_invitation
 from clinic.usecases.open_account_link import AccountPage, open_invitation
 
 _TAG = "Pages"
