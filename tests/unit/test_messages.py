@@ -379,6 +379,25 @@ def test_every_kind_is_written_in_every_language(kind, language) -> None:
     assert email["Auto-Submitted"] == "auto-generated"
 
 
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_every_colour_has_its_dark_one(kind) -> None:
+    """Given a program that shows messages dark
+    When it shows a message of any kind
+    Then nothing keeps the colours of a light page, some of which could not be read there."""
+    _, parts = parts_of(a_letter_of(kind))
+
+    html = parts["text/html"].get_content()
+    style, _, body = html.partition("</style>")
+    dark = set(re.findall(r"\.([a-z]+)[ ,{]", style.partition("(prefers-color-scheme: dark)")[2]))
+    coloured = [
+        tag for tag in re.findall(r"<\w+ [^>]*>", body) if re.search(r"(color|ground):", tag)
+    ]
+    assert len(coloured) > 5
+    for tag in coloured:
+        classes = set(" ".join(re.findall(r'class="([^"]*)"', tag)).split())
+        assert classes & dark or tag.startswith("<a "), tag
+
+
 def test_message_to_a_patient_says_when_by_the_clinics_clock() -> None:
     letter = a_letter(clinic=a_clinic(time_zone="Asia/Kathmandu"))
 
