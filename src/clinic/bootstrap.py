@@ -447,9 +447,10 @@ def _postgres_store(url: str, settings: Settings) -> Store:
 
 
 def _memory_cache(url: str, settings: Settings) -> IdempotencyCache:
-    from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
+    from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache, NoCopies
 
-    return MemoryIdempotencyCache()
+    is_alone = _scheme(settings.database_url) == "memory"
+    return MemoryIdempotencyCache() if is_alone else NoCopies()
 
 
 def _redis_cache(url: str, settings: Settings) -> IdempotencyCache:

@@ -97,6 +97,16 @@ async def test_cache_without_a_server_knows_nothing_and_says_so_fast() -> None:
     await cache.close()
 
 
+async def test_cache_without_a_server_is_not_certain_to_have_forgotten() -> None:
+    cache = RedisIdempotencyCache("redis://127.0.0.1:1/0")
+
+    assert not await cache.forget([b"n" * 32])
+    # Nobody asks for a while; that is not certain either.
+    assert not await cache.forget([b"n" * 32])
+    assert await cache.forget([])
+    await cache.close()
+
+
 async def test_server_that_hangs_costs_a_moment_once() -> None:
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()

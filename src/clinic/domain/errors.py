@@ -104,6 +104,12 @@ class IdempotencyKeyReused(ClinicError):
     code = "idempotency_key_reused"
 
 
+class AnswerErased(ClinicError):
+    """This was answered before; the answer was erased with the patient whom it was about."""
+
+    code = "answer_erased"
+
+
 # --- who is asking
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from clinic.domain.errors import (
+    AnswerErased,
     ClinicError,
     Conflict,
     IdempotencyConflict,
@@ -18,6 +19,8 @@ KEY_MIN_CHARS, KEY_MAX_CHARS = 20, 255
 #: how long an answer is promised, and after which it may be removed
 PROMISED = timedelta(hours=24)
 REAPED_AFTER = timedelta(hours=72)
+#: in place of an erased answer's fingerprint, which a guessed request would match
+ERASED_FINGERPRINT = b"erased"
 
 
 # These are tuples, because each booking makes them: frozen dataclasses take twice as long.
@@ -68,14 +71,34 @@ def fingerprint(method: str, route: str, canonical_body: bytes) -> bytes:
     return sha256(b"\n".join((method.encode(), route.encode(), canonical_body))).digest()
 
 
+def copy_name(request: IdempotentRequest) -> bytes:
+    """Return what a copy of the answer is filed under: a hash, which tells neither the principal
+    nor the client's key."""
+    whose = (request.clinic_id.bytes, request.principal_id.bytes, request.key.encode())
+    return sha256(b"".join(whose)).digest()
+
+
+def erased(stored: StoredAnswer) -> StoredAnswer:
+    """Return what is left of an answer that showed an erased patient: that there was one, so that
+    the request is not carried out again."""
+    request = stored.request._replace(fingerprint=ERASED_FINGERPRINT)
+    return stored._replace(request=request, answer=Answer(stored.answer.status, b""))
+
+
+def is_erased(stored: StoredAnswer) -> bool:
+    return stored.request.fingerprint == ERASED_FINGERPRINT
+
+
 def answer_to_repeat(stored: StoredAnswer | None, request: IdempotentRequest) -> Answer | None:
     """Return the answer to replay, or None for a request seen for the first time.
 
-    Raises IdempotencyKeyReused when the key answered for another request.
+    Raises IdempotencyKeyReused when the key answered for another request, AnswerErased.
     """
     if stored is None:
         return None
     if stored.request.fingerprint != request.fingerprint:
+        if is_erased(stored):
+            raise AnswerErased()
         raise IdempotencyKeyReused()
     return stored.answer
 

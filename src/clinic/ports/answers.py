@@ -1,5 +1,6 @@
 """Stored answers to requests with an idempotency key, and the cache in front of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -39,9 +40,21 @@ class IdempotencyCache(Protocol):
     It may forget at any time and fail silently, and never holds what the database does not.
     """
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes read and forget what this one puts in."""
+        ...
+
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None: ...
 
-    async def put(self, stored: StoredAnswer) -> None: ...
+    async def put(self, stored: StoredAnswer) -> None:
+        """Keep a copy, unless there is one, or one was forgotten by name."""
+        ...
+
+    async def forget(self, names: Sequence[bytes]) -> bool:
+        """Remove the copies with these names (`copy_name`), and keep none under them for the next
+        24 hours, so that a replay under way brings none back; say whether that is certain."""
+        ...
 
     async def close(self) -> None:
         """Give back every connection."""

@@ -8,7 +8,7 @@ TestMyComparison = MyComparison.TestCase
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from typing import Any, TypeVar
@@ -75,6 +75,15 @@ class ForgetfulCache:
 
     async def put(self, stored: StoredAnswer) -> None:
         """Forget at once."""
+
+    @property
+    def is_shared(self) -> bool:
+        """False."""
+        return False
+
+    async def forget(self, names: Sequence[bytes]) -> bool:
+        """Return True: nothing is held."""
+        return True
 
     async def close(self) -> None:
         """Do nothing."""

@@ -9,6 +9,7 @@ from clinic.domain.idempotency import (
     IdempotentRequest,
     StoredAnswer,
     answer_to_repeat,
+    is_erased,
     is_final,
 )
 from clinic.ports.answers import AnswerBook, IdempotencyCache
@@ -57,11 +58,12 @@ class _Answering(Generic[T]):
 async def find_answer(
     request: IdempotentRequest, *, answers: AnswerBook, cache: IdempotencyCache
 ) -> Outcome | None:
-    """Return the earlier answer to this key, if there is one. Raises IdempotencyKeyReused."""
+    """Return the earlier answer to this key, if there is one. Raises IdempotencyKeyReused,
+    AnswerErased."""
     stored = await cache.get(request)
     if stored is None:
         stored = await answers.find(request)
-        if stored is not None:
+        if stored is not None and not is_erased(stored):
             await cache.put(stored)
     answer = answer_to_repeat(stored, request)
     return Outcome(answer, replayed=True) if answer is not None else None

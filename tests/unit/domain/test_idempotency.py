@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from clinic.domain.errors import (
+    AnswerErased,
     AvailabilityOverlap,
     ClinicError,
     Conflict,
@@ -31,7 +32,9 @@ from clinic.domain.idempotency import (
     StoredAnswer,
     answer_to_repeat,
     checked_key,
+    erased,
     fingerprint,
+    is_erased,
     is_final,
 )
 
@@ -93,6 +96,25 @@ def test_answer_to_the_same_request_is_the_stored_one() -> None:
 def test_answer_to_another_request_under_the_key_is_refused() -> None:
     with pytest.raises(IdempotencyKeyReused):
         answer_to_repeat(STORED, REQUEST._replace(fingerprint=b"f" * 32))
+
+
+@pytest.mark.parametrize("fingerprint", [REQUEST.fingerprint, b"f" * 32])
+def test_erased_answer_is_told_from_none_whatever_the_request(fingerprint: bytes) -> None:
+    kept = erased(STORED)
+
+    with pytest.raises(AnswerErased):
+        answer_to_repeat(kept, REQUEST._replace(fingerprint=fingerprint))
+    assert is_erased(kept)
+    assert not is_erased(STORED)
+
+
+def test_erased_answer_keeps_key_status_and_time_alone() -> None:
+    kept = erased(STORED)
+
+    assert kept.answer == Answer(STORED.answer.status, b"")
+    assert kept.created_at == STORED.created_at
+    assert kept.request._replace(fingerprint=b"") == STORED.request._replace(fingerprint=b"")
+    assert STORED.request.fingerprint not in kept.request
 
 
 @pytest.mark.parametrize("error", [SlotTaken, PatientBusy, SlotBlocked, AvailabilityOverlap])

@@ -1,8 +1,9 @@
 """A cache of stored answers in this process."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
-from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
+from clinic.domain.idempotency import IdempotentRequest, StoredAnswer, copy_name
 
 ANSWERS_MAX = 10_000
 
@@ -12,15 +13,30 @@ class MemoryIdempotencyCache:
 
     def __init__(self, answers_max: int = ANSWERS_MAX) -> None:
         self._answers_max = answers_max
-        self._stored: OrderedDict[tuple[object, ...], StoredAnswer] = OrderedDict()
+        #: None in place of what was forgotten by its name
+        self._stored: OrderedDict[bytes, StoredAnswer | None] = OrderedDict()
+
+    @property
+    def is_shared(self) -> bool:
+        """False."""
+        return False
 
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
-        return self._stored.get(_key(request))
+        return self._stored.get(copy_name(request))
 
     async def put(self, stored: StoredAnswer) -> None:
-        key = _key(stored.request)
-        self._stored[key] = stored
-        self._stored.move_to_end(key)
+        name = copy_name(stored.request)
+        if name not in self._stored:
+            self._keep(name, stored)
+
+    async def forget(self, names: Sequence[bytes]) -> bool:
+        for name in names:
+            self._keep(name, None)
+        return True
+
+    def _keep(self, name: bytes, stored: StoredAnswer | None) -> None:
+        self._stored[name] = stored
+        self._stored.move_to_end(name)
         while len(self._stored) > self._answers_max:
             self._stored.popitem(last=False)
 
@@ -28,5 +44,24 @@ class MemoryIdempotencyCache:
         """There is nothing to give back."""
 
 
-def _key(request: IdempotentRequest) -> tuple[object, ...]:
-    return (request.clinic_id, request.principal_id, request.key)
+class NoCopies:
+    """A cache that holds nothing: for processes that share a database and no cache, since none of
+    them could forget the copies of another."""
+
+    @property
+    def is_shared(self) -> bool:
+        """False."""
+        return False
+
+    async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
+        return None
+
+    async def put(self, stored: StoredAnswer) -> None:
+        """Keep nothing."""
+
+    async def forget(self, names: Sequence[bytes]) -> bool:
+        """Return False if there are any: a cache that knew them is not within reach."""
+        return not names
+
+    async def close(self) -> None:
+        """There is nothing to give back."""

@@ -1,15 +1,15 @@
 """Copies of stored answers in Redis, so that a repeated request need not ask the database."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
-from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 from redis.exceptions import RedisError
 
 from clinic.adapters.redis.line import Line
-from clinic.domain.idempotency import PROMISED, Answer, IdempotentRequest, StoredAnswer
+from clinic.domain.idempotency import PROMISED, Answer, IdempotentRequest, StoredAnswer, copy_name
 
 TIMEOUT_S = 0.05
 #: how long Redis is left alone after a failure
@@ -46,9 +46,14 @@ class RedisIdempotencyCache:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Copy)
 
+    @property
+    def is_shared(self) -> bool:
+        """True."""
+        return True
+
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
         """Return the copy of what this principal's key was answered with, or None."""
-        found = await self._ask("GET", _name(request))
+        found = await self._ask("GET", _key(copy_name(request)))
         if not isinstance(found, bytes):
             if found is not None:
                 self._line.give_up()
@@ -87,8 +92,15 @@ class RedisIdempotencyCache:
             stored.created_at,
         )
         encoded = self._encoder.encode(copy)
-        if await self._ask("SET", _name(request), encoded, "EX", TTL_S) not in (b"OK", None):
+        # NX: a name that was forgotten holds nothing until its time is over.
+        told = await self._ask("SET", _key(copy_name(request)), encoded, "EX", TTL_S, "NX")
+        if told not in (b"OK", None):
             self._line.give_up()
+
+    async def forget(self, names: Sequence[bytes]) -> bool:
+        """Leave nothing under these names for as long as copies last; False where Redis is away."""
+        told = [await self._ask("SET", _key(name), b"", "EX", TTL_S) for name in names]
+        return all(each == b"OK" for each in told)
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -105,7 +117,5 @@ class RedisIdempotencyCache:
             return None
 
 
-def _name(request: IdempotentRequest) -> str:
-    """Return the key in Redis: no principal and no client's key can be read from it."""
-    whose = (request.clinic_id.bytes, request.principal_id.bytes, request.key.encode())
-    return f"clinic:answer:1:{sha256(b''.join(whose)).hexdigest()}"
+def _key(name: bytes) -> str:
+    return f"clinic:answer:1:{name.hex()}"

@@ -10,6 +10,8 @@ _UNSURE = (
 _LOOK = "Check the id; what belongs to somebody else or to another clinic looks the same."
 
 MEND: dict[str, str] = {
+    "answer_erased": "The request was answered before and is not carried out again. Read what"
+    " became of it; make a new key only for something new.",
     "address_too_long": "Send an address (path and query) of at most 8 KiB.",
     "already_exists": "Read what is there; change that instead.",
     "appointment_not_found": _LOOK,

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from clinic.domain.errors import (
+    AnswerErased,
     AuditUnavailable,
     ClinicError,
     ForgedRequest,
@@ -220,7 +221,8 @@ def _refusals(one: Endpoint) -> list[type[ClinicError]]:
     if one.key is Key.REQUIRED:
         kinds.append(IdempotencyKeyMissing)
     if one.key is not Key.NONE:
-        kinds += [IdempotencyKeyMalformed, IdempotencyKeyReused, IdempotencyConflict]
+        kinds += [IdempotencyKeyMalformed, IdempotencyKeyReused]
+        kinds += [IdempotencyConflict, AnswerErased]
     if one.condition is Condition.IF_MATCH:
         kinds += [VersionMissing, VersionMismatch]
     if one.needs is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from clinic.domain.errors import (
+    AnswerErased,
     ClinicError,
     Conflict,
     IdempotencyConflict,
@@ -130,6 +131,7 @@ STATUS_OF: Mapping[type[ClinicError], int] = {
     NotAcceptable: 406,
     HeadersTooSlow: 408,
     Conflict: 409,
+    AnswerErased: 410,
     VersionMismatch: 412,
     BodyTooLarge: 413,
     AddressTooLong: 414,

@@ -8,7 +8,7 @@ import pytest
 
 from clinic.domain.appointments import BookingFacts
 from clinic.domain.errors import ClinicError, IdempotencyConflict, SlotTaken, TransactionAborted
-from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
+from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer, copy_name
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
@@ -321,3 +321,32 @@ class IdempotencyCacheContract(Contract, contract=True):
         ]
 
         assert [await cache.get(twin) for twin in twins] == [None, None, None]
+
+    async def test_put_keeps_the_copy_that_is_there(self, cache: IdempotencyCache) -> None:
+        first, second = (
+            a_stored_answer(request, body=body)
+            for request in [a_request(a_clinic(), new_id())]
+            for body in (b"1", b"2")
+        )
+        await cache.put(first)
+
+        await cache.put(second)
+
+        assert await cache.get(first.request) == first
+
+    async def test_forgotten_copy_is_gone_and_is_not_put_again(
+        self, cache: IdempotencyCache
+    ) -> None:
+        gone, never_there, stays = (
+            a_stored_answer(a_request(a_clinic(), new_id())) for _ in range(3)
+        )
+        await cache.put(gone)
+        await cache.put(stays)
+
+        certain = await cache.forget([copy_name(each.request) for each in (gone, never_there)])
+        for each in (gone, never_there):
+            await cache.put(each)
+
+        assert certain
+        found = [await cache.get(each.request) for each in (gone, never_there, stays)]
+        assert found == [None, None, stays]
