@@ -13,6 +13,11 @@ from clinic.domain.text import checked_line
 
 REASON_MAX_CHARS = 500
 NO_REASON = "No reason given"
+#: what is left of a free text about a patient who was erased
+ERASED = "Erased"
+ERASE_USER = "erase_user"
+#: how many texts one event of an erasure names
+TEXTS_MAX = 200
 
 
 class Action(StrEnum):

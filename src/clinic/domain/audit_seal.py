@@ -7,13 +7,14 @@ was still running, so that no row can appear inside it afterwards.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from clinic.domain.audit import ERASED
 from clinic.domain.merkle import HASH_BYTES, leaf_hash, root_of
 
 FIRST_CHAIN = bytes(HASH_BYTES)
@@ -34,12 +35,18 @@ _TRAILS = tuple(Trail)
 #: the column that says when a row was written
 _WRITTEN_AT = {Trail.APPOINTMENT: "at", Trail.EVENT: "at", Trail.NOTIFICATION: "finished_at"}
 
+#: the column whose text may be erased; beside it a salt, and a digest of both
+_TEXT = {Trail.APPOINTMENT: "reason", Trail.EVENT: "reason", Trail.NOTIFICATION: "error"}
+
 #: what a seal covers is its format; FORMAT is that of new ones
 FIRST_FORMAT, FORMAT = 1, 2
 _COVERED = {
     FIRST_FORMAT: frozenset({Trail.APPOINTMENT, Trail.EVENT}),
     FORMAT: frozenset(Trail),
 }
+
+
+_TEXT_ITSELF, _SALT, _DIGEST = "", "_salt", "_digest"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,7 +93,56 @@ class TrailRow:
 
     @property
     def leaf(self) -> bytes:
-        return leaf_hash(canonical(self))
+        """What is sealed: of a text with a digest the digest alone, so that it can be erased."""
+        return self._leaf(_SALT) if self._digest is None else self._leaf(_TEXT_ITSELF, _SALT)
+
+    @property
+    def plain_leaf(self) -> bytes:
+        """What is sealed of a row without a digest, or by a release that knew none."""
+        return self._leaf(_SALT, _DIGEST)
+
+    @property
+    def rest(self) -> str:
+        """A hash of the row without its text."""
+        return self._leaf(_TEXT_ITSELF, _SALT).hex()
+
+    @property
+    def is_erased(self) -> bool:
+        return self._text == ERASED and self._salt is None
+
+    @property
+    def has_digest(self) -> bool:
+        return self._digest is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the text is what the digest says; true without one."""
+        if self._digest is None:
+            return True
+        if self._text is None or self._salt is None:
+            return False
+        return sha256(bytes(self._salt) + self._text.encode()).digest() == bytes(self._digest)
+
+    @property
+    def _text(self) -> str | None:
+        return self.columns.get(_TEXT[self.trail])
+
+    @property
+    def _salt(self) -> bytes | None:
+        return self.columns.get(_TEXT[self.trail] + _SALT)
+
+    @property
+    def _digest(self) -> bytes | None:
+        return self.columns.get(_TEXT[self.trail] + _DIGEST)
+
+    def _leaf(self, *without: str) -> bytes:
+        text = _TEXT[self.trail]
+        names = {text + suffix for suffix in without}
+        if self._digest is None:
+            # As the row was before there were digests.
+            names.add(text + _DIGEST)
+        columns = {name: value for name, value in self.columns.items() if name not in names}
+        return leaf_hash(canonical(TrailRow(self.trail, self.xid, columns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +192,8 @@ class Seal:
 
 class Tampering(StrEnum):
     CHANGED = "changed"
+    #: a text was erased, and no erasure says so
+    BLANKED = "blanked"
     REMOVED = "removed"
     INSERTED = "inserted"
     REORDERED = "reordered"
@@ -152,6 +210,8 @@ class Finding:
     seq: int
     trail: Trail | None = None
     row_id: UUID | None = None
+    #: of a blanked row, TrailRow.rest
+    rest: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         where = f" {self.trail} {self.row_id}" if self.row_id else ""
@@ -256,13 +316,37 @@ def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[Finding]:
             what = Tampering.INSERTED
         elif known[0] != row.key:
             what = Tampering.REORDERED
-        elif known[1] != row.leaf:
-            what = Tampering.CHANGED
-        else:
+        elif row.is_whole and known[1] in (row.leaf, row.plain_leaf):
             continue
-        found.append(Finding(what, seal.seq, row.trail, row.columns["id"]))
+        elif _may_be_erased(seal, row, known[1]):
+            what = Tampering.BLANKED
+        else:
+            what = Tampering.CHANGED
+        found.append(Finding(what, seal.seq, row.trail, row.columns["id"], row.rest))
     found += [Finding(Tampering.REMOVED, seal.seq, trail, row_id) for trail, row_id in sealed]
     return found
+
+
+def _may_be_erased(seal: Seal, row: TrailRow, sealed: bytes) -> bool:
+    """Say whether the row is as it was sealed but for its erased text, as far as can be told.
+
+    That is for certain where a digest was sealed; elsewhere an erasure must know the rest.
+    """
+    if not row.is_erased:
+        return False
+    return sealed == row.leaf or not row.has_digest or seal.format == FIRST_FORMAT
+
+
+def unexplained(findings: Sequence[Finding], erased: Mapping[UUID, set[str]]) -> list[Finding]:
+    """Return `findings` without rows whose text an erasure erased. `erased` has, for each row, the
+    hashes of its rest that erasures knew."""
+    return [
+        one
+        for one in findings
+        if one.tampering is not Tampering.BLANKED
+        or one.row_id is None
+        or one.rest not in erased.get(one.row_id, ())
+    ]
 
 
 def moved(findings: Sequence[Finding]) -> list[Finding]:
@@ -310,4 +394,6 @@ def _plain(value: Any) -> str:
         return _instant(value)
     if isinstance(value, date | UUID):
         return str(value)
+    if isinstance(value, bytes | memoryview):
+        return value.hex()
     raise TypeError(f"an audit row holds no {type(value).__name__}")

@@ -1,6 +1,6 @@
 """The audit log: reading it, and writing what belongs to no change."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -76,6 +76,10 @@ class SealBook(Protocol):
     async def stragglers(self, xid_to: int) -> Sequence[TrailRow]:
         """Return rows that no seal will ever reach: beyond `xid_to` and of a transaction that has
         not happened yet, or of a number that no transaction has, 0 or less."""
+        ...
+
+    async def erased_texts(self, row_ids: Collection[UUID]) -> Mapping[UUID, set[str]]:
+        """Return which of these rows events of erasures name, with the hashes of their rest."""
         ...
 
     async def unsealed_messages(self, xid_from: int, *, since: datetime) -> Sequence[TrailRow]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.audit_log import AuditLogContract as AuditLogContract
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
     from clinic.testing.contracts.crowds import CrowdsContract as CrowdsContract
+    from clinic.testing.contracts.erasures import ErasuresContract as ErasuresContract
     from clinic.testing.contracts.idempotency import (
         IdempotencyCacheContract as IdempotencyCacheContract,
     )
@@ -65,6 +66,7 @@ _HOMES = {
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarsContract": "clinic.testing.contracts.calendars",
     "CrowdsContract": "clinic.testing.contracts.crowds",
+    "ErasuresContract": "clinic.testing.contracts.erasures",
     "IdempotencyCacheContract": "clinic.testing.contracts.idempotency",
     "IdempotencyContract": "clinic.testing.contracts.idempotency",
     "InterleavingsContract": "clinic.testing.contracts.interleavings",

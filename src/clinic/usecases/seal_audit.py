@@ -15,6 +15,7 @@ from clinic.domain.audit_seal import (
     check_seal,
     make_seal,
     moved,
+    unexplained,
 )
 from clinic.domain.errors import AlreadyExists
 from clinic.ports.audit import SealBook
@@ -84,7 +85,10 @@ async def verify_audit(*, book: SealBook, exports: Iterable[Mapping[str, Any]] =
     findings += [
         Finding(Tampering.INSERTED, next_seq, row.trail, row.columns["id"]) for row in beyond
     ]
-    return Verified(seals, rows_read, tuple(moved(findings)))
+    # Only now, since texts are erased meanwhile, too.
+    blanked = {one.row_id for one in findings if one.tampering is Tampering.BLANKED and one.row_id}
+    erased = await book.erased_texts(blanked) if blanked else {}
+    return Verified(seals, rows_read, tuple(moved(unexplained(findings, erased))))
 
 
 async def export_seals(*, book: SealBook, after_seq: int = 0) -> list[Mapping[str, Any]]:

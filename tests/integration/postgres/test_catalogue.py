@@ -80,6 +80,16 @@ DAMAGE = {
     f"DROP TABLE audit_appointment_{NOW:%Y_%m}": (
         f"audit_appointment has no partition audit_appointment_{NOW:%Y_%m}"
     ),
+    "GRANT UPDATE (outcome) ON audit_event TO clinic_app": (
+        "clinic_app may change audit_event, which is append-only"
+    ),
+    "DROP TRIGGER audit_event_salt ON audit_event": (
+        "trigger audit_event_salt on audit_event is missing or off"
+    ),
+    "INSERT INTO erasures SELECT id, id, now() - interval '2 h', '' FROM gen_random_uuid() id": (
+        "erasures of patients that are not finished: 1; copies of answers about them"
+        " may still be in Valkey"
+    ),
     "DROP TRIGGER audit_event_no_truncate ON audit_event": (
         "trigger audit_event_no_truncate on audit_event is missing or off"
     ),

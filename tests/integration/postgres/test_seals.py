@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres.seal_book import PostgresSealBook
+from clinic.adapters.postgres.tables import ERASABLE
 from clinic.domain.audit_seal import FIRST_FORMAT, Tampering, Trail, chain_of, make_seal
 from clinic.domain.errors import AlreadyExists
 from clinic.testing import FixedClock, seed_booking, seed_world
-from clinic.testing.builders import NOW, an_event, new_id
+from clinic.testing.builders import NOW, a_booking, an_event, new_id
 from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
 
 CLOCK = FixedClock(NOW)
@@ -85,7 +86,9 @@ async def sealed(store, service, book, settled):
     world = await seed_world(store)
     for number in range(3):
         await store.audit_log.append([an_event(world.clinic) for _ in range(3)])
-        await seed_booking(store, world.clinic, world.slots[number], world.patients[number])
+        booking = a_booking(world.clinic, world.slots[number], world.patients[number])
+        audit = replace(booking.audit, reason="Check-up")
+        await store.desk.take(replace(booking, audit=audit))
         log_message(service, world.clinic)
         await settled()
         assert await seal_audit(book=book, clock=CLOCK) == 5
@@ -284,7 +287,7 @@ async def test_a_trail_sealed_anew_from_the_start_is_told_by_what_was_exported(
     exported = json.loads(json.dumps(await export_seals(book=book)))
     victim = intruder.rows("audit_event")[0]
 
-    intruder("UPDATE audit_event SET reason = 'nicer' WHERE id = %s", [victim])
+    intruder("UPDATE audit_event SET outcome = 'nicer' WHERE id = %s", [victim])
     intruder("DELETE FROM audit_seals")
     await settled()
     await seal_audit(book=book, clock=CLOCK)
@@ -312,12 +315,143 @@ async def test_a_transaction_that_commits_late_is_sealed_and_not_taken_for_an_in
     assert await findings(book) == []
 
 
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_text_that_was_blanked_without_an_erasure_is_named(book, sealed, intruder, table):
+    victim, text = intruder.rows(table)[0], ERASABLE[table]
+
+    intruder(f"UPDATE {table} SET {text} = 'Erased', {text}_salt = NULL WHERE id = %s", [victim])
+
+    assert await findings(book) == [(Tampering.BLANKED, 1, victim)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("change", ["{0}_salt = 'x'", "{0}_digest = NULL", "{0}_digest = 'x'"])
+async def test_a_changed_salt_or_digest_is_named(book, sealed, intruder, table, change):
+    victim, text = intruder.rows(table)[0], ERASABLE[table]
+
+    intruder(f"UPDATE {table} SET {change.format(text)} WHERE id = %s", [victim])
+
+    assert await findings(book) == [(Tampering.CHANGED, 1, victim)]
+
+
+async def erase(unit, clinic, user_id):
+    """Blank every text about the user, as an erasure does; return how many."""
+    texts = await unit.erasures.texts(user_id)
+    event = replace(
+        an_event(clinic),
+        action="erase_user",
+        entity_id=user_id,
+        reason="No reason given",
+        detail={"texts": {str(text.row_id): text.rest for text in texts}},
+    )
+    await unit.events.add(event)
+    await unit.erasures.blank(user_id, texts)
+    await unit.commit()
+    return len(texts)
+
+
+@pytest.fixture
+async def erased(store, service, book, settled):
+    """Sealed texts about a patient, which were erased; the clinic and the patient's id."""
+    world = await seed_world(store)
+    clinic, patient = world.clinic, world.patients[0]
+    about = replace(an_event(clinic), entity_id=patient.id, reason="Ada came")
+    await store.audit_log.append([about, an_event(clinic)])
+    booking = a_booking(clinic, world.slots[0], patient)
+    await store.desk.take(replace(booking, audit=replace(booking.audit, reason="Ada came")))
+    log_message(service, clinic, user_id=patient.id)
+    await settled()
+    await seal_audit(book=book, clock=CLOCK)
+    async with store.begin() as unit:
+        assert await erase(unit, clinic, patient.id) == 3
+    return clinic, patient.id
+
+
+async def test_an_erased_text_leaves_every_seal_good(book, erased, settled):
+    before = await findings(book)
+    await settled()
+    await seal_audit(book=book, clock=CLOCK)
+
+    assert before == []
+    assert await findings(book) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("audit_event", "outcome = 'another'"),
+        ("audit_event", "reason = 'Somebody came'"),
+        ("audit_event", "reason_digest = NULL"),
+        ("audit_appointment", "ip = '192.0.2.66'"),
+        ("notification", "status = 'SENT'"),
+    ],
+)
+async def test_a_row_with_an_erased_text_that_is_changed_is_named(
+    book, erased, intruder, table, change
+):
+    text = ERASABLE[table]
+    (victim,) = intruder(f"SELECT id FROM {table} WHERE {text} = 'Erased'").fetchone()
+
+    intruder(f"UPDATE {table} SET {change} WHERE id = %s", [victim])
+
+    ((tampering, _, row_id),) = await findings(book)
+    assert (tampering in (Tampering.CHANGED, Tampering.BLANKED), row_id) == (True, victim)
+
+
+async def test_a_row_that_was_changed_before_its_text_was_erased_is_named(
+    store, book, sealed, intruder
+):
+    """The digest was sealed: the erasure hides nothing."""
+    (user_id, victim) = intruder("SELECT user_id, id FROM notification LIMIT 1").fetchone()
+    intruder("UPDATE notification SET status = 'SENT' WHERE id = %s", [victim])
+    async with store.begin() as unit:
+        await erase(unit, sealed.clinic, user_id)
+
+    assert {one[:1] + one[2:] for one in await findings(book)} == {(Tampering.CHANGED, victim)}
+
+
+async def test_an_erasure_that_is_taken_away_is_missed(book, erased, settled, intruder):
+    await settled()
+    await seal_audit(book=book, clock=CLOCK)
+    (event,) = intruder("SELECT id FROM audit_event WHERE action = 'erase_user'").fetchone()
+
+    intruder("DELETE FROM audit_event WHERE id = %s", [event])
+
+    found = [one[0] for one in await findings(book)]
+    assert sorted(found) == [Tampering.BLANKED] * 3 + [Tampering.REMOVED]
+
+
+async def test_texts_that_a_release_without_digests_sealed_are_erased_and_verify(
+    store, service, book, settled, intruder
+):
+    """It runs beside this one: the trigger salts its rows, and its sealer seals their text."""
+    world = await seed_world(store)
+    patient = world.patients[0]
+    await store.audit_log.append(
+        [replace(an_event(world.clinic), entity_id=patient.id, reason="Ada came")]
+    )
+    await seal_as_the_release_before(intruder, book, settled)
+    untouched = await findings(book)
+
+    async with store.begin() as unit:
+        await erase(unit, world.clinic, patient.id)
+    good = await findings(book)
+    intruder("UPDATE audit_event SET outcome = 'another' WHERE reason = 'Erased'")
+
+    assert (untouched, good) == ([], [])
+    assert [one[0] for one in await findings(book)] == [Tampering.BLANKED]
+
+
 async def seal_as_the_release_before(intruder, book, settled):
     """Seal as a release did that knew nothing of messages: without a format."""
     await settled()
     last = await book.last()
     xid_to, rows = await book.unsealed(last.xid_to if last else 0, limit=5_000)
-    known = [row for row in rows if row.trail is not Trail.NOTIFICATION]
+    known = [
+        replace(row, columns={k: v for k, v in row.columns.items() if not k.startswith("reason_")})
+        for row in rows
+        if row.trail is not Trail.NOTIFICATION
+    ]
     seal = make_seal(known, last=last, xid_to=xid_to, now=NOW)
     chain = chain_of(seal.seq, NOW, seal.xid_from, xid_to, seal.row_count, seal.root, seal.previous)
     await book.add(replace(seal, chain=chain, format=FIRST_FORMAT))

@@ -1,6 +1,6 @@
 """The outbox in memory: as strict as the real one about who may do what, and when."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -8,6 +8,8 @@ from uuid import UUID
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
+from clinic.domain.audit import ERASED
+from clinic.domain.audit_seal import Trail
 from clinic.domain.availability import day_interval
 from clinic.domain.deliveries import (
     SENT_PER_HOUR_MAX,
@@ -30,6 +32,7 @@ from clinic.domain.notifications import (
 )
 from clinic.domain.paging import PageRequest
 from clinic.domain.status import Status
+from clinic.ports.erasures import ErasableText
 from clinic.ports.job_queue import Job
 from clinic.ports.outbox import HandOver, NotificationQuery, NotificationView, OutboxCounts
 
@@ -259,6 +262,44 @@ class MemoryOutbox:
     @property
     def _tables(self) -> Tables:
         return self._database.tables
+
+    def about(self, user_id: UUID, appointments: Collection[Key]) -> set[Key]:
+        """Return the keys of messages to the user or about these appointments, also in the log."""
+        self._all()
+        messages = [row.message for row in self._rows.values()]
+        messages += [record.message for record, _ in self._log.values()]
+        return {
+            (one.clinic_id, one.id)
+            for one in messages
+            if one.user_id == user_id or (one.clinic_id, one.appointment_id) in appointments
+        }
+
+    def errors(self, keys: Collection[Key]) -> Sequence[ErasableText]:
+        """Return the errors in the log of these messages."""
+        return [
+            ErasableText(Trail.NOTIFICATION, *key, rest="")
+            for key, (record, _) in self._log.items()
+            if key in keys and record.error not in (None, ERASED)
+        ]
+
+    def blank(self, clinic_id: UUID, message_id: UUID) -> None:
+        """Put ERASED in place of the error in the log."""
+        record, at = self._log[clinic_id, message_id]
+        self._log[clinic_id, message_id] = (replace(record, error=ERASED), at)
+
+    def clear(self, user_id: UUID, appointments: Collection[Key]) -> None:
+        """Remove what waits for the patient, and what was said of messages under way."""
+        for key in self.about(user_id, appointments):
+            row = self._rows.get(key)
+            if row is None:
+                continue
+            row.error = None
+            message = row.message
+            to_patient = message.user_id == user_id or (
+                message.user_id is None and message.kind != DOCTOR_CHANGE
+            )
+            if to_patient and row.state in (OutboxState.PENDING, OutboxState.DEAD):
+                del self._rows[key]
 
     def _all(self) -> Iterable[_Row]:
         """Return every message on its way, those of new commits included."""

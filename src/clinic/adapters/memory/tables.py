@@ -18,6 +18,7 @@ from clinic.domain.notifications import Message
 from clinic.domain.people import User
 from clinic.domain.sessions import Session
 from clinic.domain.slots import Slot
+from clinic.ports.erasures import Erasure
 
 #: a clinic's id and the row's
 Key = tuple[UUID, UUID]
@@ -82,6 +83,7 @@ class Tables:
     sessions: Rows[Key, Session]
     preferences: Rows[Key, Preferences]
     offers: Rows[Key, MembershipOffer]
+    erasures: Rows[Key, Erasure]
 
     def layer(self) -> "Tables":
         """Return these tables under a layer of changes, empty yet."""
@@ -131,4 +133,5 @@ def empty_tables() -> Tables:
         ),
         preferences=Table(),
         offers=Table({**by_clinic, "address": lambda offer: offer.address_tag}),
+        erasures=Table(),
     )

@@ -8,6 +8,7 @@ from clinic.adapters.memory.answers import MemoryAnswers
 from clinic.adapters.memory.appointments import MemoryAppointments
 from clinic.adapters.memory.calendars import MemoryCalendars
 from clinic.adapters.memory.constraints import check_all
+from clinic.adapters.memory.erasures import MemoryErasures
 from clinic.adapters.memory.events import MemoryEventLog
 from clinic.adapters.memory.memberships import MemoryMemberships
 from clinic.adapters.memory.outbox import MemoryMessages, MemoryOutbox
@@ -71,6 +72,10 @@ class MemoryUnitOfWork:
     @property
     def messages(self) -> MemoryMessages:
         return MemoryMessages(self._running, self._outbox)
+
+    @property
+    def erasures(self) -> MemoryErasures:
+        return MemoryErasures(self._running, self._outbox)
 
     @property
     def events(self) -> MemoryEventLog:

@@ -12,7 +12,7 @@ from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.finding import Finding as Finding
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
-from clinic.adapters.postgres.tables import APPEND_ONLY, PARTITIONED, TRIGGERS, metadata
+from clinic.adapters.postgres.tables import APPEND_ONLY, ERASABLE, PARTITIONED, TRIGGERS, metadata
 from clinic.adapters.postgres.zones import zones_apart
 from clinic.domain.appointments import OCCUPYING
 
@@ -20,6 +20,7 @@ from clinic.domain.appointments import OCCUPYING
 MONTHS_AHEAD = 2
 NAMED_MAX = 10
 CLOCKS_APART_MAX_S = 5.0
+ERASED_WITHIN_MIN = 60
 STATEMENT_TIMEOUT_MS = 60_000
 
 
@@ -42,6 +43,7 @@ def check_consistency(url: str, now: datetime) -> list[Finding]:
             *_trails_open(connection),
             *_unindexed_keys(connection),
             *_months_missing(connection, now),
+            *_erasures_waiting(connection),
             *_clock_apart(connection),
             *zones_apart(connection, now),
         ]
@@ -57,6 +59,21 @@ def _clock_apart(connection: psycopg.Connection) -> Iterator[Finding]:
             f"the database's clock is {ahead_s:+.0f} s from this machine's: bookings and messages"
             " go by different times",
             "let NTP set both clocks",
+        )
+
+
+def _erasures_waiting(connection: psycopg.Connection) -> Iterator[Finding]:
+    query = """
+        SELECT count(*) FROM erasures
+        WHERE erased_at < clock_timestamp() - make_interval(mins => %s)
+    """
+    row = connection.execute(query, [ERASED_WITHIN_MIN]).fetchone()
+    assert row is not None
+    if row[0]:
+        yield Finding(
+            f"erasures of patients that are not finished: {row[0]}; copies of answers about them"
+            " may still be in Valkey",
+            "run `clinic worker` with the servers' CLINIC_BROKER_URL, and see that it answers",
         )
 
 
@@ -186,10 +203,15 @@ def _trails_open(connection: psycopg.Connection) -> Iterator[Finding]:
         SELECT c.relname FROM pg_roles r, pg_class c
         WHERE r.rolname = %s AND c.relnamespace = current_schema()::regnamespace
           AND c.relname ~ %s AND c.relkind IN ('r', 'p')
-          AND has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE')
+          AND (has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE') OR EXISTS (
+              SELECT FROM pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND a.attname <> ALL (%s) AND has_column_privilege(r.oid, c.oid, a.attnum, 'UPDATE')
+          ))
     """
+    erasable = [text + suffix for text in ERASABLE.values() for suffix in ("", "_salt")]
     trails = rf"^({'|'.join(APPEND_ONLY)})(_\d{{4}}_\d\d|_default)?$"
-    for (name,) in connection.execute(query, [APP_ROLE, trails]):
+    for (name,) in connection.execute(query, [APP_ROLE, trails, erasable]):
         yield Finding(
             f"{APP_ROLE} may change {name}, which is append-only",
             f"REVOKE UPDATE, DELETE, TRUNCATE ON {name} FROM {APP_ROLE}; it must not own it either",

@@ -157,7 +157,8 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
 def entry_of(row: SqlRow) -> AuditEntry:
     """Return the audit entry of a row of the whole table."""
     values = dict(row._mapping)
-    del values["xid"]
+    for name in ("xid", "reason_salt", "reason_digest"):
+        del values[name]
     values["actor_role"] = Role(row.actor_role)
     values["action"] = Action(row.action)
     values["from_status"] = Status(row.from_status) if row.from_status else None

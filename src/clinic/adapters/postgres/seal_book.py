@@ -1,9 +1,10 @@
 """The seals over the trails, for whoever seals or verifies: a connection of the sealer's own."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
@@ -18,6 +19,7 @@ from clinic.adapters.postgres.tables import (
     audit_seals,
     notification,
 )
+from clinic.domain.audit import ERASE_USER
 from clinic.domain.audit_seal import FIRST_FORMAT, Seal, Trail, TrailRow
 from clinic.domain.errors import AuditUnavailable
 
@@ -108,6 +110,18 @@ class PostgresSealBook:
             " OR xid >= %(to)s AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
         )
         return await self._trail(condition, {"first": FIRST_XID, "to": xid_to})
+
+    async def erased_texts(self, row_ids: Collection[UUID]) -> Mapping[UUID, set[str]]:
+        """Return which of these rows events of erasures name, with the hashes of their rest."""
+        found = await self._all(
+            "SELECT key, value FROM audit_event, jsonb_each_text(detail -> 'texts')"
+            " WHERE action = %(action)s AND key = ANY (%(ids)s)",
+            {"action": ERASE_USER, "ids": [str(each) for each in row_ids]},
+        )
+        erased: dict[UUID, set[str]] = {}
+        for row in found:
+            erased.setdefault(UUID(row["key"]), set()).add(row["value"])
+        return erased
 
     async def unsealed_messages(self, xid_from: int, *, since: datetime) -> Sequence[TrailRow]:
         """Return messages that claim a transaction before `xid_from`, or none, and to have ended

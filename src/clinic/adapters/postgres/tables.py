@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.sql.elements import TextClause
 
 from clinic.domain.appointments import OCCUPYING, Status
-from clinic.domain.audit import REASON_MAX_CHARS, Action
+from clinic.domain.audit import NO_REASON, REASON_MAX_CHARS, Action
 from clinic.domain.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, ExceptionKind
 from clinic.domain.clinic import (
     HORIZON_MAX_DAYS,
@@ -57,13 +57,22 @@ metadata = MetaData()
 PARTITIONED = {"audit_appointment": "at", "audit_event": "at", "notification": "scheduled_for"}
 #: tables whose rows are never changed
 APPEND_ONLY = ("audit_appointment", "audit_event", "audit_seals", "notification")
+#: of those, the text that an erasure may erase
+ERASABLE = {"audit_appointment": "reason", "audit_event": "reason", "notification": "error"}
 #: what no constraint can say, by table
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
     "doctors_profiles": ("doctors_profiles_name",),
     "patients_profiles": ("patients_profiles_disabled",),
     "users": ("users_rename_doctor", "users_disable_patient"),
-    **{table: (f"{table}_no_change", f"{table}_no_truncate") for table in APPEND_ONLY},
+    **{
+        table: (
+            f"{table}_no_change",
+            f"{table}_no_truncate",
+            *([f"{table}_salt"] if table in ERASABLE else []),
+        )
+        for table in APPEND_ONLY
+    },
 }
 
 
@@ -493,6 +502,14 @@ def _xid(*, nullable: bool = False) -> Column[Any]:
     return Column("xid", BigInteger(), nullable=nullable, server_default=text(THIS_TRANSACTION))
 
 
+def _erasable(text_name: str) -> tuple[Column[Any], Column[Any]]:
+    # What is sealed in place of a text that may have to be erased; a trigger makes both.
+    return (
+        Column(f"{text_name}_salt", LargeBinary()),
+        Column(f"{text_name}_digest", LargeBinary()),
+    )
+
+
 # The trails have no foreign keys: they outlive what they tell of, and a partition can be added or
 # taken away without a lock on appointments.
 audit_appointment = Table(
@@ -514,6 +531,7 @@ audit_appointment = Table(
     _text("request_id", nullable=True),
     _text("ip", nullable=True),
     _id("session_id", nullable=True),
+    *_erasable("reason"),
     _xid(),
     _key("audit_appointment_pkey", "clinic_id", "id", "at"),
     _check("audit_appointment_role_known", f"actor_role IN {_one_of(Role)}"),
@@ -547,6 +565,7 @@ audit_event = Table(
     _text("request_id", nullable=True),
     _text("ip", nullable=True),
     _id("session_id", nullable=True),
+    *_erasable("reason"),
     _xid(),
     _key("audit_event_pkey", "clinic_id", "id", "at"),
     _check("audit_event_role_known", f"actor_role IN {_one_of(Role)}"),
@@ -554,6 +573,14 @@ audit_event = Table(
     Index("audit_event_time_idx", "clinic_id", "at", "id"),
     Index("audit_event_entity_idx", "clinic_id", "entity_id", "at"),
     _check("audit_event_xid_range", "xid > 0"),
+    # Few have a reason; who erases a patient looks for those.
+    Index(
+        "audit_event_reason_idx",
+        "clinic_id",
+        "patient_id",
+        "actor_id",
+        postgresql_where=text(f"reason <> '{NO_REASON}'"),
+    ),
     Index("audit_event_xid_idx", "xid", postgresql_using="brin"),
     postgresql_partition_by="RANGE (at)",
 )
@@ -577,6 +604,19 @@ audit_seals = Table(
     _key("audit_seals_pkey", "seq"),
     UniqueConstraint("xid_from", name="audit_seals_from_key"),
     _check("audit_seals_range", "xid_to > xid_from AND row_count >= 1"),
+)
+
+# What is left to do of erasures; each row is gone within minutes, once the cache has confirmed.
+erasures = Table(
+    "erasures",
+    metadata,
+    _id("clinic_id"),
+    _id("user_id"),
+    _instant("erased_at"),
+    # Names of copies of stored answers, 32 bytes each.
+    Column("copies", LargeBinary(), nullable=False),
+    _key("erasures_pkey", "clinic_id", "user_id"),
+    _check("erasures_copies_length", "octet_length(copies) % 32 = 0"),
 )
 
 # --- messages, answers, payments --------------------------------------------------------------
@@ -675,6 +715,7 @@ notification = Table(
     _text("message_id", nullable=True),
     _text("error", nullable=True),
     _instant("finished_at"),
+    *_erasable("error"),
     # NULL in rows from before the log was sealed.
     _xid(nullable=True),
     _key("notification_pkey", "clinic_id", "id", "scheduled_for"),

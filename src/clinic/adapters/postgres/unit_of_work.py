@@ -9,6 +9,7 @@ from clinic.adapters.postgres.accounts import PostgresAccounts
 from clinic.adapters.postgres.answers import PostgresAnswers, PostgresEventLog
 from clinic.adapters.postgres.appointments import PostgresAppointments
 from clinic.adapters.postgres.calendars import PostgresCalendars
+from clinic.adapters.postgres.erasures import PostgresErasures
 from clinic.adapters.postgres.memberships import PostgresMemberships
 from clinic.adapters.postgres.outbox import PostgresMessages
 from clinic.adapters.postgres.people import PostgresPeople
@@ -30,6 +31,7 @@ class PostgresUnitOfWork:
         self.accounts = PostgresAccounts(self._session)
         self.memberships = PostgresMemberships(self._session)
         self.sessions = PostgresSessions(self._session)
+        self.erasures = PostgresErasures(self._session)
 
     async def __aenter__(self) -> Self:
         return self

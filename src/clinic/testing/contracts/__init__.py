@@ -3,7 +3,7 @@
 import pytest
 
 _CONTRACTS = (
-    "accounts appointments audit_log calendars crowds idempotency interleavings job_queue"
+    "accounts appointments audit_log calendars crowds erasures idempotency interleavings job_queue"
     " memberships notifier outbox people rate_limiter unit_of_work"
 )
 

@@ -5,6 +5,7 @@ from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.crowds import CrowdsContract
+from clinic.testing.contracts.erasures import ErasuresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
 from clinic.testing.contracts.memberships import MembershipsContract
@@ -22,6 +23,7 @@ class StoreContract(
     AccountsContract,
     MembershipsContract,
     AuditLogContract,
+    ErasuresContract,
     InterleavingsContract,
     contract=True,
 ):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, text
 
 from clinic.adapters.postgres.migrations.schema import quoted_schema
-from clinic.adapters.postgres.tables import APPEND_ONLY, metadata
+from clinic.adapters.postgres.tables import APPEND_ONLY, ERASABLE, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,13 @@ RIGHTS = {
     "staff_profiles": "SELECT, INSERT, UPDATE",
     "membership_offers": "SELECT, INSERT, DELETE",
     # What a row may not be given is the transaction that wrote it: seals are cut by that.
-    "audit_appointment": "SELECT, INSERT ({columns})",
-    "audit_event": "SELECT, INSERT ({columns})",
+    # Nor the salt and the digest of its text. A trigger lets erasures alone update that.
+    "audit_appointment": "SELECT, INSERT ({columns}), UPDATE (reason, reason_salt)",
+    "audit_event": "SELECT, INSERT ({columns}), UPDATE (reason, reason_salt)",
+    "erasures": "SELECT, INSERT, UPDATE, DELETE",
     "notification_outbox": "SELECT, INSERT, UPDATE, DELETE",
-    "notification": "SELECT, INSERT ({columns})",
-    "notification_preferences": "SELECT, INSERT, UPDATE",
+    "notification": "SELECT, INSERT ({columns}), UPDATE (error, error_salt)",
+    "notification_preferences": "SELECT, INSERT, UPDATE, DELETE",
     "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
     "payments": "SELECT, INSERT, UPDATE",
 }
@@ -94,7 +96,7 @@ def grant_rights(connection: Connection, role: str, rights: Mapping[str, str] = 
         # Together, so that a service that is running does not lose its rights in between.
         connection.exec_driver_sql(changes)
     for table in APPEND_ONLY:
-        connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC, {name}"))
+        connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC"))
     schema = quoted_schema(connection)
     connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {name}"))
 
@@ -103,7 +105,8 @@ def _columns_to_write(table: str) -> str:
     """Return the columns of a trail that its writers may give a value to."""
     if table not in metadata.tables:
         return ""
-    return ", ".join(column.name for column in metadata.tables[table].c if column.name != "xid")
+    made = {"xid", *(f"{ERASABLE.get(table)}_{kind}" for kind in ("salt", "digest"))}
+    return ", ".join(column.name for column in metadata.tables[table].c if column.name not in made)
 
 
 def _exists(connection: Connection, role: str) -> bool:
