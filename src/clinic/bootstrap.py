@@ -146,10 +146,13 @@ class WorkerServices:
     queue: JobQueue
     courier: Courier
     clock: Clock
+    new_id: IdSource
+    transactions: Transactions
+    cache: IdempotencyCache
 
     async def close(self) -> None:
         """Close everything; never raises an Exception."""
-        await _close_all(*self.courier.notifiers.values(), self.store)
+        await _close_all(*self.courier.notifiers.values(), self.cache, self.store)
 
 
 def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerServices:
@@ -178,7 +181,16 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         on_ambiguous=AmbiguousMail(settings.ambiguous_mail),
         lease=timedelta(seconds=settings.mail_lease_s),
     )
-    return WorkerServices(settings, store, queue, courier, SystemClock())
+    return WorkerServices(
+        settings,
+        store,
+        queue,
+        courier,
+        SystemClock(),
+        uuid7,
+        Transactions(store.begin),
+        _adapter("cache", "CLINIC_BROKER_URL", settings.broker_url, settings),
+    )
 
 
 def in_memory(*, clock: Clock | None = None, settings: Settings | None = None) -> Services:

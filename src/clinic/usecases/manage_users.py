@@ -1,4 +1,4 @@
-"""People and their accounts: register, change, disable, export, erase."""
+"""People and their accounts: register, change, disable, export."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from clinic.domain.account_links import address_changed_mail, verification_mail
-from clinic.domain.appointments import OCCUPYING, AppointmentView
+from clinic.domain.appointments import AppointmentView
 from clinic.domain.audit import AuditEvent, event_by
 from clinic.domain.contact import checked_language
 from clinic.domain.deliveries import Preferences
@@ -16,7 +16,6 @@ from clinic.domain.errors import (
     InvalidInput,
     PasswordRefused,
     PermissionDenied,
-    UpcomingAppointments,
     UserNotFound,
     UserShared,
 )
@@ -29,7 +28,7 @@ from clinic.domain.people import Actor, Role, Scope, User
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.sessions import Session
 from clinic.ports.accounts import Account, AccountReader, Accounts
-from clinic.ports.appointments import AppointmentQuery, AppointmentReader
+from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.audit import EventQuery
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.email_addresses import EmailAddresses
@@ -322,57 +321,6 @@ async def _sessions(store: Store, user_id: UUID) -> AsyncIterator[Sequence[Sessi
         if len(page) < LIMIT_MAX:
             return
         after = page[-1].id
-
-
-async def erase_user(
-    user_id: UUID,
-    *,
-    transactions: Transactions,
-    appointments: AppointmentReader,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> Account:
-    """Replace what names a patient by a pseudonym, for good; appointments and audit trail stay.
-
-    Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for staff, UpcomingAppointments.
-    """
-    permit(actor, Operation.MANAGE_USERS)
-    ahead = AppointmentQuery(
-        Scope(actor.clinic_id, patient_id=user_id), starts_from=clock.now(), statuses=OCCUPYING
-    )
-    if await appointments.list(ahead, PageRequest(1)):
-        raise UpcomingAppointments()
-
-    async def work(unit: UnitOfWork) -> Account:
-        account = await _erasable_account(unit, actor, user_id)
-        if account.user.role is not Role.PATIENT:
-            raise InvalidInput("Staff are disabled, not erased.")
-        erased = User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
-        now = clock.now()
-        await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
-        # Again, since nobody books for the patient from here on, and who was booking is waited for.
-        if await unit.appointments.list(ahead, PageRequest(1)):
-            raise UpcomingAppointments()
-        await unit.accounts.replace_user(erased)
-        await unit.accounts.set_password_hash(user_id, None)
-        await unit.sessions.revoke(user_id, now)
-        await unit.messages.forget_addresses(user_id)
-        await unit.events.add(_event(actor, "erase_user", user_id, clock, new_id, reason))
-        return Account(erased, None, account.disabled_at or now, account.clinics)
-
-    return await transactions.run(work)
-
-
-async def _erasable_account(unit: UnitOfWork, actor: Actor, user_id: UUID) -> Account:
-    """Return the locked account of a person whom the actor may erase: also of one who belongs to
-    no clinic any more, and to this one before. Raises UserNotFound, UserShared."""
-    account = await unit.accounts.lock(user_id)
-    gone = account is not None and not account.clinics
-    if account and gone and await unit.memberships.ended_at(actor.clinic_id, account.user):
-        return account
-    return await managed_account(unit.accounts, actor, user_id)
 
 
 async def managed_account(accounts: Accounts, actor: Actor, user_id: UUID) -> Account:

@@ -213,9 +213,27 @@ async def test_an_erased_patient_is_a_pseudonym_and_cannot_sign_in(api, ben):
     assert BEN["email"] not in everything
     assert "Erased patient" in everything
     after = (await api.send("GET", f"{path}/audit", who="admin")).json()
-    assert after["items"][: len(trail["items"])] == trail["items"]
+    assert after["items"][: len(trail["items"])] == [
+        {**each, "reason": "Erased"} for each in trail["items"]
+    ]
+    assert "a rash nobody must know of" not in everything
     # The address is free again.
     assert (await api.send("POST", "/users", BEN, who=None)).status_code == 201
+
+
+async def test_answers_to_staff_about_an_erased_patient_are_not_given_again(api):
+    key = {"idempotency-key": "of-the-office-alone-0001"}
+    added = {"name": "Cleo Cassidy", "email": "cleo@example.org"}
+    first = await api.send("POST", "/patients", added, who="receptionist", headers=key)
+    await api.send("POST", f"/users/{first.json()['id']}/erasure", {}, who="admin")
+    before = await api.everything()
+
+    again = await api.send("POST", "/patients", added, who="receptionist", headers=key)
+
+    assert (first.status_code, again.status_code) == (201, 410)
+    assert again.json()["code"] == "answer_erased"
+    assert "Cleo" not in again.text
+    assert await api.everything() == before
 
 
 async def test_staff_are_not_erased_and_nobody_disables_themselves(api):

@@ -1,13 +1,15 @@
 """`clinic cleanup`: remove what is kept for a while only."""
 
 from clinic.entrypoints.cli.session import open_services
+from clinic.usecases.erase_user import finish_erasures
 from clinic.usecases.remove_expired import LIMIT, remove_expired
 
 
 async def cleanup(*, limit: int = LIMIT) -> None:
-    """Remove stored answers older than 72 hours, and sessions that ended 30 days ago.
+    """Remove stored answers older than 72 hours and sessions that ended 30 days ago, and finish
+    erasures of patients.
 
-    `clinic worker` does the same every minute.
+    `clinic worker` does the same all the time.
 
     Parameters
     ----------
@@ -21,4 +23,14 @@ async def cleanup(*, limit: int = LIMIT) -> None:
             clock=services.clock,
             limit=limit,
         )
-    print(f"Removed {removed.answers} answers and {removed.sessions} sessions.")
+        finished = await finish_erasures(
+            erasures=services.store.erasures,
+            transactions=services.transactions,
+            cache=services.cache,
+            clock=services.clock,
+            new_id=services.new_id,
+        )
+    print(
+        f"Removed {removed.answers} answers and {removed.sessions} sessions;"
+        f" finished {finished} erasures."
+    )

@@ -52,11 +52,11 @@ from clinic.entrypoints.http.wire_accounts import (
     OwnDataOut,
     ReasonIn,
 )
+from clinic.usecases.erase_user import erase_user
 from clinic.usecases.invite_people import accept_invitation, add_user, invite
 from clinic.usecases.manage_users import (
     change_own_data,
     change_password,
-    erase_user,
     export_own_data,
     list_users,
     read_user,
@@ -424,10 +424,12 @@ async def post_accepted(call: Call, body: AcceptInvitationIn) -> Reply:
     refuses=(UserNotFound, UserShared, UpcomingAppointments),
 )
 async def post_erasure(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
-    """Appointments and the audit trail stay, under a pseudonym. Nothing brings the name back."""
+    """Appointments and the audit trail stay, under a pseudonym and without any text about the
+    patient. Nothing brings those back. The reason is not kept either: it may name the patient."""
     account = await erase_user(
         user_id,
         appointments=call.services.store.appointments,
+        cache=call.services.cache,
         actor=call.actor,
         reason=body.reason,
         **_writing(call),

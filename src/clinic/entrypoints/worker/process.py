@@ -24,6 +24,7 @@ from clinic.entrypoints.worker.status import serve_status
 from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
+from clinic.usecases.erase_user import finish_erasures
 from clinic.usecases.faults import kind_of, place_of
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
 from clinic.usecases.remove_expired import remove_expired
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two rounds of each loop
 RELAY_S, PROMOTE_S, RESYNC_S, SWEEP_S, COUNT_S, WATCH_S = 0.2, 0.2, 1.0, 2.0, 5.0, 2.0
-REMOVE_S = 60.0
+REMOVE_S, ERASE_S = 60.0, 10.0
 PROMOTE_LIMIT = 500
 #: a loop that keeps failing waits up to this long
 PAUSE_MAX_S = 2.0
@@ -80,6 +81,7 @@ class Worker:
                 ("sweep", self._sweep, SWEEP_S),
                 ("count", self._count, COUNT_S),
                 ("remove", self._remove, REMOVE_S),
+                ("erase", self._erase, ERASE_S),
             ]
         if DELIVER in self._roles:
             loops.append(("promote", self._promote, PROMOTE_S))
@@ -165,6 +167,17 @@ class Worker:
             answers=store.answers, sessions=store.sessions, clock=self._services.clock
         )
         self.metrics.removed(removed)
+        return False
+
+    async def _erase(self) -> bool:
+        services = self._services
+        await finish_erasures(
+            erasures=services.store.erasures,
+            transactions=services.transactions,
+            cache=services.cache,
+            clock=services.clock,
+            new_id=services.new_id,
+        )
         return False
 
     async def _watch(self) -> bool:
