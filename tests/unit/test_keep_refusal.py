@@ -2,12 +2,13 @@
 
 import pytest
 
+from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
 from clinic.adapters.memory.store import MemoryStore
-from clinic.domain.errors import IdempotencyKeyReused, SlotInPast, SlotTaken
-from clinic.domain.idempotency import Answer
+from clinic.domain.errors import AnswerErased, IdempotencyKeyReused, SlotInPast, SlotTaken
+from clinic.domain.idempotency import Answer, erased
 from clinic.testing import FixedClock, seed_clinic
-from clinic.testing.builders import NOW, a_request, new_id
-from clinic.usecases.answer_once import Keyed, keep_refusal
+from clinic.testing.builders import NOW, a_request, a_stored_answer, new_id
+from clinic.usecases.answer_once import Keyed, find_answer, keep_refusal
 
 
 def keyed(request, body: bytes) -> Keyed[None]:
@@ -53,3 +54,18 @@ async def test_a_refusal_that_is_not_final_is_raised_and_not_kept(keep):
         await keep(b"first", error=SlotInPast())
 
     assert await keep(b"second") == (Answer(409, b"second"), False)
+
+
+async def test_an_erased_answer_is_copied_to_no_cache():
+    """Its key, which a client made up, is in the copy as well."""
+    store, clock, cache = MemoryStore(), FixedClock(NOW), MemoryIdempotencyCache()
+    request = a_request(await seed_clinic(store), new_id())
+    await store.answers.keep(erased(a_stored_answer(request)))
+    one = keyed(request, b"first")
+
+    with pytest.raises(AnswerErased):
+        await find_answer(request, answers=store.answers, cache=cache)
+    with pytest.raises(AnswerErased):
+        await keep_refusal(SlotTaken(), one, answers=store.answers, cache=cache, clock=clock)
+
+    assert await cache.get(request) is None

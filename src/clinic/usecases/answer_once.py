@@ -85,10 +85,10 @@ async def keep_refusal(
         raise error
     mine = StoredAnswer(keyed.request, keyed.refuse(error), clock.now())
     stands = await answers.keep(mine)
-    if cache is not None:
-        await cache.put(stands)
     answer = answer_to_repeat(stands, keyed.request)
     assert answer is not None
+    if cache is not None:
+        await cache.put(stands)
     return Outcome(answer, replayed=stands is not mine and stands != mine)
 
 
