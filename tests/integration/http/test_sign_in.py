@@ -44,7 +44,7 @@ def make_server(server, tmp_path):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         settings = msgspec.structs.replace(server.settings, port=port)
-        started.append(type(server)(settings, tmp_path / f"serve-{port}.log"))
+        started.append(type(server)(settings, tmp_path / f"serve-{port}.log", server.commands))
         started[-1].start()
         return started[-1]
 

@@ -77,6 +77,7 @@ ROWS: dict[str, Row] = {
         "created_at": NINE,
         "expires_at": NINE + HALF_HOUR,
     },
+    "erasures": {"clinic_id": ONE, "user_id": _id(11), "erased_at": NINE, "copies": b"x" * 32},
     "sessions": {
         "clinic_id": ONE,
         "id": _id(40),
@@ -286,6 +287,7 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "notification_xid_range": ("notification", {"xid": -1}),
     "audit_event_role_known": ("audit_event", {"actor_role": "OWNER"}),
     "audit_event_reason_length": ("audit_event", {"reason": "x" * 501}),
+    "erasures_copies_length": ("erasures", {"copies": b"short"}),
     "audit_seals_range": ("audit_seals", {"row_count": 0}),
     "notification_outbox_appointment_fkey": ("notification_outbox", {"appointment_id": NOBODY}),
     "notification_outbox_user_fkey": (
