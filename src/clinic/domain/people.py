@@ -114,6 +114,16 @@ class Patient:
     phone: str | None = None
 
 
+def erased_user(user_id: UUID) -> User:
+    """Return the pseudonym that an erasure leaves of a patient."""
+    return User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
+
+
+def is_erased_user(user: User) -> bool:
+    """Say whether nothing but the pseudonym is left; nobody can type such an address."""
+    return user == erased_user(user.id)
+
+
 def checked_specialty(value: str) -> str:
     """Return `value` as it is stored. Raises InvalidInput."""
     return checked_line(value, "specialty", max_chars=SPECIALTY_MAX_CHARS, pointer="/specialty")

@@ -9,7 +9,7 @@ from clinic.domain.appointments import OCCUPYING
 from clinic.domain.audit import ERASE_USER, TEXTS_MAX, AuditEvent, checked_reason, event_by
 from clinic.domain.errors import InvalidInput, UpcomingAppointments
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role, Scope, User
+from clinic.domain.people import Actor, Role, Scope, erased_user
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import Account
 from clinic.ports.answers import IdempotencyCache
@@ -56,7 +56,7 @@ async def erase_user(
         account = await _erasable_account(unit, actor, user_id)
         if account.user.role is not Role.PATIENT:
             raise InvalidInput("Staff are disabled, not erased.")
-        erased = User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
+        erased = erased_user(user_id)
         now = clock.now()
         await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
         # Again, since nobody books for the patient from here on, and who was booking is waited for.

@@ -14,7 +14,9 @@ from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import (
     ClinicNotFound,
     InvalidInput,
+    NotSignedIn,
     PasswordRefused,
+    PatientDisabled,
     PermissionDenied,
     UserNotFound,
     UserShared,
@@ -24,7 +26,7 @@ from clinic.domain.networks import network_of
 from clinic.domain.notifications import Message
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.passwords import checked_password
-from clinic.domain.people import Actor, Role, Scope, User
+from clinic.domain.people import Actor, Role, Scope, User, is_erased_user
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.sessions import Session
 from clinic.ports.accounts import Account, AccountReader, Accounts
@@ -150,7 +152,8 @@ async def set_enabled(
 ) -> Account:
     """Return the account, enabled or disabled; disabling ends its sessions at once.
 
-    Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator, InvalidInput for oneself.
+    An erasure is for good. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator,
+    InvalidInput for oneself, PatientDisabled for enabling whoever is erased.
     """
     permit(actor, Operation.MANAGE_USERS)
     if user_id == actor.user_id and not enabled:
@@ -162,6 +165,8 @@ async def set_enabled(
         account = await managed_account(unit.accounts, actor, user_id)
         if (account.disabled_at is None) == enabled:
             return account
+        if is_erased_user(account.user):
+            raise PatientDisabled("This patient is erased for good; add them as a new patient.")
         disabled_at = None if enabled else clock.now()
         await unit.accounts.set_disabled_at(user_id, disabled_at)
         if not enabled:
@@ -223,8 +228,8 @@ async def change_own_data(
     Another email address needs the current password, since a forgotten one is reset by email; it
     ends every other session, a message asks whether it is theirs, and another one tells the old
     address: `count_leaving` is called with that one, once the password has proved right, and raises
-    where it has had enough. Raises InvalidInput,
-    PermissionDenied, PhoneNumberRefused, EmailInUse.
+    where it has had enough. Raises InvalidInput, NotSignedIn for whoever was disabled or erased
+    meanwhile, PermissionDenied, PhoneNumberRefused, EmailInUse.
     """
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
     known = await accounts.account(actor.user_id)
@@ -240,6 +245,9 @@ async def change_own_data(
         account = await unit.accounts.lock(actor.user_id)
         if account is None:
             raise UserNotFound()
+        # The session was looked at before the password was: an erasure may lie between.
+        if account.disabled_at is not None:
+            raise NotSignedIn()
         before = account.user
         after = checked_user(change(before), before, phones=phones, emails=emails)
         changed = [

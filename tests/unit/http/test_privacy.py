@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from clinic.bootstrap import in_memory
 from clinic.domain.notifications import DOCTOR_CHANGE
 from clinic.domain.paging import LIMIT_MAX
-from clinic.domain.people import Patient, Role, User
+from clinic.domain.people import Patient, Role, User, erased_user
 from clinic.entrypoints.http.access_log import FLUSH_AFTER_S
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.tokens import issue_token
@@ -234,6 +234,51 @@ async def test_answers_to_staff_about_an_erased_patient_are_not_given_again(api)
     assert again.json()["code"] == "answer_erased"
     assert "Cleo" not in again.text
     assert await api.everything() == before
+
+
+async def test_a_change_of_ones_own_data_under_way_writes_nothing_after_an_erasure(
+    api, ben, monkeypatch
+):
+    """The session is looked at first; then comes the password, which takes a while."""
+    path = f"/appointments/{ben['appointment']}"
+    await api.send("PATCH", path, {"status": "CANCELLED"}, who="admin", headers={"if-match": "*"})
+    hasher = type(api.services.hasher)
+    verify = hasher.verify
+
+    async def erased_meanwhile(*args, **more):
+        checked = await verify(*args, **more)
+        erased = await api.send("POST", f"/users/{ben['id']}/erasure", {}, who="admin")
+        assert erased.status_code == 200
+        return checked
+
+    monkeypatch.setattr(hasher, "verify", erased_meanwhile)
+    change = {
+        "name": "Benedikta Spaet",
+        "email": "late@secret.example.org",
+        "phone": "+493012345678",
+        "current": BEN["password"],
+    }
+
+    refused = await api.client.patch("/users/me", json=change, headers=ben["headers"])
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "not_signed_in")
+    account = await api.services.store.accounts.account(UUID(ben["id"]))
+    assert account.user == erased_user(UUID(ben["id"]))
+    assert (account.password_hash, account.disabled_at) == (None, NOW)
+    assert all(message.to_email is None for message in api.services.store.messages)
+
+
+async def test_an_erased_patient_is_not_enabled_again(api):
+    patient = api.world.patients[0]
+    user = f"/users/{patient.id}"
+    await api.send("POST", f"{user}/erasure", {}, who="admin")
+
+    refused = await api.send("PATCH", user, {"disabled": False}, who="admin")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "patient_disabled")
+    assert (await api.send("GET", user, who="admin")).json()["disabled"]
+    again = await api.send("PATCH", user, {"disabled": True}, who="admin")
+    assert again.status_code == 200
 
 
 async def test_staff_are_not_erased_and_nobody_disables_themselves(api):

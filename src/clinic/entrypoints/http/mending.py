@@ -65,7 +65,8 @@ MEND: dict[str, str] = {
     "outcome_unknown": _UNSURE,
     "password_refused": "Choose another password, as the detail says.",
     "patient_busy": "Choose another time, or move the patient's other appointment first.",
-    "patient_disabled": "Enable the account, or offer the patient to join the clinic again.",
+    "patient_disabled": "Enable the account, or offer the patient to join the clinic again. Who is"
+    " erased is added as a new patient.",
     "patient_not_found": _LOOK,
     "permission_denied": "Sign in with a role that may do this.",
     "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018; an"

@@ -346,11 +346,11 @@ async def get_user(call: Call, user_id: UUID) -> Reply:
     summary="Disable or enable a person",
     answers=AccountOut,
     needs=Operation.MANAGE_USERS,
-    refuses=(UserNotFound, UserShared, LastAdministrator),
+    refuses=(UserNotFound, UserShared, LastAdministrator, PatientDisabled),
 )
 async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
     """Disabling ends every session at once, at every clinic. Whoever also belongs to a clinic that
-    is not yours cannot be disabled; end the membership instead."""
+    is not yours cannot be disabled; end the membership instead. Who is erased stays disabled."""
     account = await set_enabled(
         user_id,
         enabled=not body.disabled,
