@@ -20,7 +20,9 @@ def other_server(server, tmp_path):
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    other = type(server)(replace(server.settings, port=port), tmp_path / "other.log", server.commands)
+    other = type(server)(
+        replace(server.settings, port=port), tmp_path / "other.log", server.commands
+    )
     try:
         other.start()
         yield other
