@@ -45,8 +45,9 @@ bench: $(BENCH)
 chaos: $(DEV)
 	@exec $(BIN)/python tests/chaos/harness.py $(ARGS)
 
+# Compiled files are kept, whatever the environment says: tests start hundreds of processes.
 test: check
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check --quiet

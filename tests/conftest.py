@@ -11,8 +11,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,6 +193,14 @@ def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[DatabaseUrl
         )
     finally:
         postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def database_of(
+    postgres_server: EmbeddedPostgres,
+) -> Callable[[str], AbstractContextManager[DatabaseUrls]]:
+    """Return a function that makes a database from the template of a name, and drops it."""
+    return lambda template: _database(postgres_server, template)
 
 
 @pytest.fixture

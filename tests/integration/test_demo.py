@@ -26,9 +26,16 @@ RACE = "  1 booked, 199 told that the slot was just taken, 0 errors"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """A folder with a space in its name, made by the first demo that uses it."""
+def shown(tmp_path_factory) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
+    """A folder with a space in its name, in which the demo was shown twice, and what it said."""
     folder: Path = tmp_path_factory.mktemp("demo") / "the data"
+    return folder, [show(folder, "--port", "0") for _ in range(2)]
+
+
+@pytest.fixture
+def data(shown) -> Path:
+    """The folder, which has the sample clinic already."""
+    folder: Path = shown[0]
     return folder
 
 
@@ -91,10 +98,10 @@ def running(data: Path) -> Iterator[Running]:
         demo.wait()
 
 
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory) -> Iterator[Running]:
-    """A demo that tests use and leave running; SIGTERM ends it in order."""
-    folder = tmp_path_factory.mktemp("serving") / "the data"
+@pytest.fixture(scope="class")
+def serving(shown) -> Iterator[Running]:
+    """A demo that the tests of one class use and leave running; SIGTERM ends it in order."""
+    folder = shown[0]
     demo = Running(folder)
     yield demo
     demo.process.terminate()
@@ -127,14 +134,12 @@ def get(url: str, token: str):
         return json.load(answer)
 
 
-def test_demo_shows_the_race_twice_on_one_folder(tmp_path):
-    data = tmp_path / "the data"
-    first = show(data, "--port", "0")
-    second = show(data, "--port", "0")
+def test_demo_shows_the_race_twice_on_one_folder(shown):
+    data, (first, second) = shown
 
-    for shown in (first, second):
-        assert (shown.returncode, shown.stderr) == (0, "")
-        lines = shown.stdout.splitlines()
+    for ran in (first, second):
+        assert (ran.returncode, ran.stderr) == (0, "")
+        lines = ran.stdout.splitlines()
         assert RACE in lines
         assert "  the same answer, and no second appointment" in lines
         trail = [line.split() for line in lines if re.match(r"[123]  ", line)]
@@ -149,40 +154,50 @@ def test_demo_shows_the_race_twice_on_one_folder(tmp_path):
     assert processes_in(data) == []
 
 
-def test_demo_writes_what_scripts_need(serving):
-    path = serving.data / "demo.json"
-    facts = json.loads(path.read_text())
+class TestServing:
+    """All on one demo that goes on."""
 
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert {"url", "tokens", "patientIds", "doctorIds"} <= set(facts)
-    assert facts["url"] == serving.url
-    assert len(facts["patientIds"]) == len(set(facts["patientIds"])) == 250
-    assert len(facts["doctorIds"]) == 3
-    who = {role: get(f"{serving.url}/users/me", token) for role, token in facts["tokens"].items()}
-    assert {role: me["role"] for role, me in who.items()} == {
-        "patient": "PATIENT",
-        "doctor": "DOCTOR",
-        "receptionist": "RECEPTIONIST",
-        "admin": "ADMIN",
-    }
-    assert who["patient"]["id"] == facts["patientIds"][0]
-    assert who["doctor"]["id"] == facts["doctorIds"][0]
-    assert stat.S_IMODE((serving.data / "clinic.toml").stat().st_mode) == 0o600
+    def test_demo_writes_what_scripts_need(self, serving):
+        path = serving.data / "demo.json"
+        facts = json.loads(path.read_text())
 
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert {"url", "tokens", "patientIds", "doctorIds"} <= set(facts)
+        assert facts["url"] == serving.url
+        assert len(facts["patientIds"]) == len(set(facts["patientIds"])) == 250
+        assert len(facts["doctorIds"]) == 3
+        who = {
+            role: get(f"{serving.url}/users/me", token) for role, token in facts["tokens"].items()
+        }
+        assert {role: me["role"] for role, me in who.items()} == {
+            "patient": "PATIENT",
+            "doctor": "DOCTOR",
+            "receptionist": "RECEPTIONIST",
+            "admin": "ADMIN",
+        }
+        assert who["patient"]["id"] == facts["patientIds"][0]
+        assert who["doctor"]["id"] == facts["doctorIds"][0]
+        assert stat.S_IMODE((serving.data / "clinic.toml").stat().st_mode) == 0o600
 
-def test_other_commands_work_on_the_demo(commands, serving):
-    config = {"CLINIC_CONFIG": str(serving.data / "clinic.toml")}
-    listed, checked = commands.run_together(
-        [
-            (["appointments", "list", "--limit", "200", "--json"], config),
-            (["check"], config),
-        ],
-        serving.data,
-    )
+    def test_other_commands_work_on_the_demo(self, commands, serving):
+        config = {"CLINIC_CONFIG": str(serving.data / "clinic.toml")}
+        listed, checked = commands.run_together(
+            [
+                (["appointments", "list", "--limit", "200", "--json"], config),
+                (["check"], config),
+            ],
+            serving.data,
+        )
 
-    statuses = {each["status"] for each in json.loads(listed.stdout)}
-    assert {"BOOKED", "COMPLETED", "NO_SHOW", "CANCELLED"} <= statuses
-    assert (checked.returncode, checked.stdout) == (0, "All is well.\n")
+        statuses = {each["status"] for each in json.loads(listed.stdout)}
+        assert {"BOOKED", "COMPLETED", "NO_SHOW", "CANCELLED"} <= statuses
+        assert (checked.returncode, checked.stdout) == (0, "All is well.\n")
+
+    def test_demo_on_a_folder_in_use_is_refused(self, serving):
+        refused = show(serving.data, "--port", "0")
+
+        assert refused.returncode == 1
+        assert re.fullmatch(r"clinic: Process \d+ uses .*\. \(cannot_start\)\n", refused.stderr)
 
 
 def test_demo_killed_leaves_no_process_and_starts_again(running, data):
@@ -208,13 +223,6 @@ def test_demo_on_a_port_in_use_is_refused(data):
         1,
         f"clinic: Port {port} is in use; choose another with --port. (cannot_start)\n",
     )
-
-
-def test_demo_on_a_folder_in_use_is_refused(serving):
-    refused = show(serving.data, "--port", "0")
-
-    assert refused.returncode == 1
-    assert re.fullmatch(r"clinic: Process \d+ uses .*\. \(cannot_start\)\n", refused.stderr)
 
 
 def test_demo_whose_server_dies_says_so(running):

@@ -68,8 +68,8 @@ ARRAYS = [
 
 
 @pytest.fixture
-async def hot(postgres_urls):
-    connection = await HotConnection.connect(postgres_urls.app_url, autocommit=True)
+async def hot(module_postgres_urls):
+    connection = await HotConnection.connect(module_postgres_urls.app_url, autocommit=True)
     async with connection:
         # So that every instant can be read back, those included of which there is no local time.
         await connection.execute("SET timezone = 'UTC'")

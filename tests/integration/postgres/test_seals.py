@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.seal_book import PostgresSealBook
 from clinic.adapters.postgres.tables import ERASABLE
 from clinic.domain.audit_seal import FIRST_FORMAT, Tampering, Trail, chain_of, make_seal
@@ -31,13 +32,17 @@ async def book(postgres_urls):
 
 @pytest.fixture
 async def settled(postgres_urls):
-    """Waits until whatever is committed now can be sealed.
-
-    A seal stops at the oldest transaction of the whole server, and other tests share the server.
-    """
-    connection = await psycopg.AsyncConnection.connect(postgres_urls.owner_url, autocommit=True)
+    """Waits until whatever is committed now can be sealed."""
 
     async def wait():
+        await settle(postgres_urls)
+
+    return wait
+
+
+async def settle(urls):
+    """A seal stops at the oldest transaction of the whole server, and other tests share it."""
+    async with await psycopg.AsyncConnection.connect(urls.owner_url, autocommit=True) as connection:
         cursor = await connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
         [(now,)] = await cursor.fetchall()
         async with asyncio.timeout(SETTLES_S):
@@ -48,9 +53,6 @@ async def settled(postgres_urls):
                 if await cursor.fetchall() == [(True,)]:
                     return
                 await asyncio.sleep(0.02)
-
-    yield wait
-    await connection.close()
 
 
 @pytest.fixture
@@ -80,19 +82,43 @@ def log_message(service, clinic, **changed):
     return values["id"]
 
 
-@pytest.fixture
-async def sealed(store, service, book, settled):
-    """Three seals of five rows each: events, a booking, a message."""
+async def seal_three(urls):
+    """Make three seals of five rows each: events, a booking, a message."""
+    store, book = PostgresStore(urls.app_url), PostgresSealBook(urls.sealer_url)
+    await store.open()
     world = await seed_world(store)
-    for number in range(3):
-        await store.audit_log.append([an_event(world.clinic) for _ in range(3)])
-        booking = a_booking(world.clinic, world.slots[number], world.patients[number])
-        audit = replace(booking.audit, reason="Check-up")
-        await store.desk.take(replace(booking, audit=audit))
-        log_message(service, world.clinic)
-        await settled()
-        assert await seal_audit(book=book, clock=CLOCK) == 5
+    with psycopg.connect(urls.app_url, autocommit=True) as service:
+        for number in range(3):
+            await store.audit_log.append([an_event(world.clinic) for _ in range(3)])
+            await seed_booking(store, world.clinic, world.slots[number], world.patients[number])
+            log_message(service, world.clinic)
+            await settle(urls)
+            assert await seal_audit(book=book, clock=CLOCK) == 5
+    await book.close()
+    await store.close()
     return world
+
+
+@pytest.fixture(scope="module")
+def sealed_template(database_of, migrated_template):
+    """The name of a database with three seals, to make others from, and its world."""
+    with database_of(migrated_template) as urls:
+        yield urls.name, asyncio.run(seal_three(urls))
+
+
+@pytest.fixture
+def sealed(sealed_template):
+    """The world of three seals of five rows each: events, a booking, a message."""
+    return sealed_template[1]
+
+
+@pytest.fixture
+def postgres_urls(request, database_of, migrated_template):
+    """A database for one test; for one that uses `sealed` it holds the seals already."""
+    is_sealed = "sealed" in request.fixturenames
+    template = request.getfixturevalue("sealed_template")[0] if is_sealed else migrated_template
+    with database_of(template) as urls:
+        yield urls
 
 
 class Intruder:
