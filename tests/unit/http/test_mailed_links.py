@@ -19,6 +19,7 @@ from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.memory.tables import Credentials
 from clinic.bootstrap import build_worker
 from clinic.domain.contact import Contact
+from clinic.domain.date_words import DATE_WORDS
 from clinic.domain.deliveries import Preferences
 from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.notifications import (
@@ -358,6 +359,23 @@ async def test_page_after_the_fact_says_what_has_become_of_the_appointment(
     assert (cancelled_sent.status_code, cancelled in cancelled_sent.text) == (404, True)
     for page in (confirmed_page, *moved_pages, *cancelled_pages, moved_sent, cancelled_sent):
         assert "<form" not in page.text
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+async def test_pages_write_days_and_times_as_their_message_does(api, post, language) -> None:
+    await set_contact(api, replace(CONTACT, language=language))
+    zone = api.world.clinic.zone
+    letter, email = await post(CONFIRMATION, await api.book())
+
+    page = await api.client.get(path_of(letter.links.move))
+
+    booked, other = (api.world.slots[each] for each in (0, 2))
+    text = part(email, "text/plain")
+    for slot in (booked, other):
+        day = DATE_WORDS[language].date(slot.starts_at, zone)
+        times = DATE_WORDS[language].times(slot.starts_at, slot.ends_at, zone)
+        assert (day in page.text, times in page.text) == (True, True)
+    assert DATE_WORDS[language].date(booked.starts_at, zone) in text
 
 
 async def test_page_of_an_appointment_that_has_begun_offers_nothing(api, post) -> None:

@@ -18,8 +18,8 @@ from jinja2 import (
 
 from clinic.adapters.email import headers
 from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
-from clinic.adapters.email.language import LANGUAGES, Language, zone_name
 from clinic.domain.appointments import Appointment
+from clinic.domain.date_words import DATE_WORDS, DateWords, zone_name
 from clinic.domain.deliveries import Letter
 from clinic.domain.notifications import (
     CANCELLATION,
@@ -86,8 +86,8 @@ class Composer:
 
     def _written(self, letter: Letter) -> bytes:
         language = letter.addressee.preferences.language
-        language = language if language in LANGUAGES else "en"
-        facts = _facts(letter, LANGUAGES[language], language)
+        language = language if language in DATE_WORDS else "en"
+        facts = _facts(letter, DATE_WORDS[language], language)
         words = self._module(f"{language}/words.jinja", facts)
         name = TEMPLATES.get(letter.message.family, letter.message.family)
         page = self._module(f"{language}/{name}.jinja", facts)
@@ -139,7 +139,7 @@ class Composer:
         )
 
 
-def _facts(letter: Letter, language: Language, code: str) -> dict[str, Any]:
+def _facts(letter: Letter, language: DateWords, code: str) -> dict[str, Any]:
     """Return what templates may use; a name or an ailment is not among it."""
     zone, appointment = letter.clinic.zone, letter.appointment
     contact = letter.clinic.contact

@@ -134,13 +134,13 @@ def _shown(
 ) -> Reply:
     words = words_in(page.language)
     appointment, zone, state = page.view.appointment, page.view.zone, page.state
-    date, span, zone_text = times(appointment.starts_at, appointment.ends_at, zone)
+    date, span, zone_text = times(appointment.starts_at, appointment.ends_at, zone, page.language)
     title, lines = _said(page, words)
     asks = state is LinkState.ASKS
     name = page.purpose.name.lower()
     choices = []
     for choice in page.choices:
-        day, hours, _ = times(choice.slot.starts_at, choice.slot.ends_at, zone)
+        day, hours, _ = times(choice.slot.starts_at, choice.slot.ends_at, zone, page.language)
         choices.append({"id": choice.slot.id, "text": f"{day}, {hours}"})
     is_off = state is LinkState.CANCELLED or (
         state is LinkState.DONE and page.purpose is Purpose.CANCEL

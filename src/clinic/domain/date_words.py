@@ -1,4 +1,4 @@
-"""How a language writes days and times; its words are in templates/<language>/."""
+"""How each language writes days and times, in messages and on pages."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class DateWords:
     """Names of days and months, and the order in which a date is written."""
 
     weekdays: tuple[str, ...]
@@ -43,8 +43,8 @@ def zone_name(instant: datetime, zone: ZoneInfo) -> str:
     return f"{zone.key}, UTC{offset[:3]}:{offset[3:]}"
 
 
-LANGUAGES = {
-    "en": Language(
+DATE_WORDS = {
+    "en": DateWords(
         weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
         months=(
             "January",
@@ -63,7 +63,7 @@ LANGUAGES = {
         day="{weekday}, {day} {month} {year}",
         span="{start} to {end}",
     ),
-    "de": Language(
+    "de": DateWords(
         weekdays=(
             "Montag",
             "Dienstag",
