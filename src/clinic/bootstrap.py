@@ -343,6 +343,15 @@ def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
     return [(finding.problem, finding.remedy) for finding in found]
 
 
+def why_database_unreachable(settings: Settings) -> str | None:
+    """Return why PostgreSQL takes no connection, or None when it does or none is configured."""
+    if _scheme(settings.database_url) != "postgresql":
+        return None
+    from clinic.adapters.postgres.connecting import why_unreachable
+
+    return why_unreachable(settings.database_url)
+
+
 def why_broker_unreachable(settings: Settings) -> str | None:
     """Return why Redis does not answer, or None when it does or none is configured."""
     if _scheme(settings.broker_url) not in ("redis", "rediss", "unix"):

@@ -16,7 +16,7 @@ DEFAULT_SECRET = "clinic-development-secret-change-me"  # noqa: S105 - refused o
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names the variable and says how to mend it."""
+    """A setting is missing or wrong; the message names the variable and says how to fix it."""
 
 
 #: of a URL that messages begin links with, so that a link fits on the line of its header
@@ -179,7 +179,9 @@ def load_settings(environ: Mapping[str, str], file: Path | None = None) -> Setti
         from_file = name.endswith("_file")
         name = name.removesuffix("_file")
         if name not in Settings.__struct_fields__:
-            raise SettingsError(f"{variable}: there is no such setting; unset it or mend its name.")
+            raise SettingsError(
+                f"{variable}: there is no such setting; unset it or correct its name."
+            )
         values[name] = _read_secret(variable, text) if from_file else text
     try:
         return msgspec.convert(values, Settings, strict=False)

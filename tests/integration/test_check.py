@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -55,6 +56,18 @@ def test_check_of_an_unreachable_database(check, environ):
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_DATABASE_URL: the database cannot be reached")
+
+
+def test_check_names_what_postgresql_refuses(check, environ):
+    url = urlsplit(environ["CLINIC_DATABASE_URL"])
+    address = url.netloc.rpartition("@")[2]
+    wrong = url._replace(netloc=f"{url.username}:not-the-password@{address}").geturl()
+
+    status, told = check(environ, CLINIC_DATABASE_URL=wrong)
+
+    assert status == 1
+    assert f'password authentication failed for user "{url.username}"' in told
+    assert "not-the-password" not in told
 
 
 def test_command_without_a_database_or_schema_says_so_in_one_line(

@@ -92,17 +92,23 @@ def test_check_of_mail_servers_that_cannot_be_used(checks, certificates) -> None
         smtp_server(mailbox) as clear,
     ):
         cases = {
-            f"smtps://clinic:wrong-word@localhost:{port}?ca={ca}": ("535", "mend user or password"),
-            f"smtps://localhost:{expired}?ca={ca}": ("has expired", "mend its certificate"),
+            f"smtps://clinic:wrong-word@localhost:{port}?ca={ca}": (
+                "535",
+                "correct the user or password",
+            ),
+            f"smtps://localhost:{expired}?ca={ca}": ("has expired", "fix its certificate"),
             f"smtps://localhost:{port}": ("CERTIFICATE_VERIFY_FAILED", "?ca=FILE"),
             f"smtp://localhost:{clear}?tls=on": ("STARTTLS", "it offers no STARTTLS"),
             f"smtp://clinic:wrong-word@localhost:{clear}": ("AUTH", "it takes no passwords here"),
             f"smtps://localhost:{clear}": ("SSL", "smtps:// is TLS from the start"),
-            "smtp://localhost:1": ("refused", "start it, or mend host or port"),
+            "smtp://localhost:1": ("refused", "start it, or correct the host or port"),
             "smtp://clinic:half#other-half@mail.clinic.test": ("not a URL", "smtps://…"),
             "smtps://mail.clinic.test?ca=/nowhere": ("cannot read certificates", ""),
             "carrier-pigeon://roof": ("no adapter for carrier-pigeon://", "maildir"),
-            "maildir:///dev/null/mail": ("nothing can be written into /dev/null", "mend the path"),
+            "maildir:///dev/null/mail": (
+                "nothing can be written into /dev/null",
+                "correct the path",
+            ),
         }
         ended = checks(*map(mail_at, cases))
 

@@ -105,7 +105,7 @@ class IdempotencyKeyReused(ClinicError):
 
 
 class AnswerErased(ClinicError):
-    """This was answered before; the answer was erased with the patient whom it was about."""
+    """This was answered before; the answer was erased along with the patient's data."""
 
     code = "answer_erased"
 
@@ -231,19 +231,19 @@ class ExceptionNotFound(NotFound):
 
 
 class NotificationNotFound(NotFound):
-    """There is no such message, or it is no dead letter."""
+    """There is no such message, or it is not a dead letter."""
 
     code = "notification_not_found"
 
 
 class LinkInvalid(NotFound):
-    """This link is not valid; take the one in the latest message, or call the clinic."""
+    """This link is not valid; use the one in the latest message, or call the clinic."""
 
     code = "link_invalid"
 
 
 class LinkOutdated(NotFound):
-    """This link belongs to an earlier message; take the one in the latest, or call the clinic."""
+    """This link is from an earlier message; use the one in the latest, or call the clinic."""
 
     code = "link_outdated"
 
@@ -351,7 +351,7 @@ class SlotOverlap(Conflict):
 
 
 class EmailInUse(Conflict):
-    """Someone is registered with this email address."""
+    """Somebody is already registered with this email address."""
 
     code = "email_in_use"
 
@@ -363,13 +363,13 @@ class UpcomingAppointments(Conflict):
 
 
 class PatientDisabled(Conflict):
-    """Nobody books for this patient, who is disabled or erased or has left the clinic."""
+    """Nobody can book for this patient, who is disabled, erased or no longer at the clinic."""
 
     code = "patient_disabled"
 
 
 class UserShared(Conflict):
-    """This would reach other clinics of the person; end the membership or sessions at yours."""
+    """This would affect the person's other clinics; end the membership or sessions at yours."""
 
     code = "user_shared"
 
@@ -381,7 +381,7 @@ class OfferInvalid(Conflict):
 
 
 class ConsentNeeded(Conflict):
-    """Nobody joins a clinic without their consent; offer it with POST /membership-offers."""
+    """Joining a clinic needs the person's consent; make an offer with POST /membership-offers."""
 
     code = "consent_needed"
 
@@ -399,7 +399,7 @@ class AlreadyExists(Conflict):
 
 
 class IdempotencyConflict(Conflict):
-    """A request with this Idempotency-Key is being worked on; send it again in a moment."""
+    """A request with this Idempotency-Key is still being processed; try again in a moment."""
 
     code = "idempotency_conflict"
 
@@ -429,13 +429,13 @@ class TemporaryFailure(ClinicError):
 
 
 class OutcomeUnknown(TemporaryFailure):
-    """This may or may not be done; send it again with the same key, or look first."""
+    """This may or may not have been done; send it again with the same key, or check first."""
 
     code = "outcome_unknown"
 
 
 class TransactionAborted(TemporaryFailure):
-    """Two changes met and this one gave way; send it again."""
+    """Two changes conflicted and this one was rolled back; send it again."""
 
     code = "transaction_aborted"
 

@@ -81,7 +81,7 @@ def test_patient_add_with_a_known_email_is_refused(line, ids):
 
     assert (status, complaint) == (
         1,
-        "clinic: Someone is registered with this email address. (email_in_use)\n",
+        "clinic: Somebody is already registered with this email address. (email_in_use)\n",
     )
 
 
@@ -273,7 +273,8 @@ def test_unknown_setting_is_told_without_a_traceback(line, monkeypatch):
 
     assert line.refused("doctor", "list") == (
         1,
-        "clinic: CLINIC_COLOUR: there is no such setting; unset it or mend its name. (settings)\n",
+        "clinic: CLINIC_COLOUR: there is no such setting; unset it or correct its name."
+        " (settings)\n",
     )
 
 

@@ -22,7 +22,7 @@ def defaults() -> dict[str, str]:
         text = value if isinstance(value, str) else json.dumps(value)
         texts[f"{PREFIX}{name.upper()}"] = f"`{text}`" if text else ""
     # Not worth remembering, and long.
-    texts["CLINIC_SECRET"] = "a known one"
+    texts["CLINIC_SECRET"] = "a public one"
     return texts
 
 

@@ -298,7 +298,7 @@ async def test_a_change_whose_commit_was_lost_without_a_key_is_not_said_to_be_un
 
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (503, "outcome_unknown")
-    assert "may or may not be done" in problem["detail"]
+    assert "may or may not have been done" in problem["detail"]
     clinic = await api.send("GET", "/clinics/current", who="admin")
     assert clinic.json()["name"] == "Hillside"
 

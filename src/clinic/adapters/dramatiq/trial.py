@@ -60,7 +60,7 @@ def queue_server_faults(url: str, *, has_workers: bool) -> Iterator[tuple[str, s
     except (RedisError, OSError, ValueError) as error:
         yield (
             f"Redis does not answer: {str(error) or type(error).__name__}",
-            "start it, or mend the address or password; messages wait in the database until then",
+            "start it, or correct address or password; messages wait in the database until then",
             False,
         )
         return

@@ -22,7 +22,7 @@ def try_mail_server(server: MailServer, sender: str) -> Finding | None:
             if code >= 300:
                 return (
                     f"{place} takes no mail of {sender}: {code} {text.decode(errors='replace')}",
-                    "mend CLINIC_MAIL_FROM, or let the user of CLINIC_MAIL_URL send as it",
+                    "correct CLINIC_MAIL_FROM, or let the user of CLINIC_MAIL_URL send as it",
                 )
             smtp.rset()
     except (smtplib.SMTPException, OSError) as error:
@@ -41,16 +41,16 @@ def _said(error: Exception) -> str:
 
 def _remedy(error: Exception, server: MailServer) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "mend its certificate or the host's name, or name its authority: ?ca=FILE"
+        return "fix its certificate or the host's name, or name its authority: ?ca=FILE"
     if isinstance(error, ssl.SSLError):
         return "smtps:// is TLS from the start, mostly port 465; smtp:// is STARTTLS, port 587"
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return "mend user or password; special characters in it are written with %-signs"
+        return "correct the user or password; special characters in it are written with %-signs"
     if isinstance(error, smtplib.SMTPNotSupportedError):
         if server.starttls and "STARTTLS" in str(error):
             return "it offers no STARTTLS: use smtps://, or ?tls=off within your own network"
         return "it takes no passwords here: use its port for submission, or leave user and password"
-    return "start it, or mend host or port"
+    return "start it, or correct the host or port"
 
 
 def try_folder(folder: Path) -> Finding | None:
@@ -60,7 +60,7 @@ def try_folder(folder: Path) -> Finding | None:
         place = place.parent
     if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
         return None
-    return f"nothing can be written into {folder}", "mend the path, or let this user write there"
+    return f"nothing can be written into {folder}", "correct the path, or let this user write there"
 
 
 def is_password_in_clear(server: MailServer) -> bool:

@@ -88,6 +88,16 @@ def connect_blocking(
     )
 
 
+def why_unreachable(url: str) -> str | None:
+    """Return why no connection can be made, or None if one can; a pool only says it timed out."""
+    try:
+        connect_blocking(url).close()
+    except psycopg.Error as error:
+        lines = str(error).strip().splitlines()
+        return lines[0] if lines else type(error).__name__
+    return None
+
+
 def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
     """Return a pool, closed yet, whose connections commit each statement by itself."""
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from clinic.bootstrap import CannotStart
 from clinic.domain.errors import ClinicError, TemporaryFailure
@@ -22,6 +22,8 @@ def make_app() -> App:
         help="A clinic's appointments.",
         version=lambda: version("clinic"),
         help_format="plaintext",
+        # --empty-address would be one more way to say --address ""
+        default_parameter=Parameter(negative_iterable=()),
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
@@ -46,7 +48,7 @@ def run_command(arguments: Sequence[str]) -> int:
         complain(f"{_sentence(error)} Try: clinic {' '.join([*words[:1], '--help'])}")
         return MISUSED
     except TemporaryFailure as error:
-        complain(f"{error.message} ({error.code}) clinic check tells what is wrong.")
+        complain(f"{error.message} ({error.code}) clinic check says what is wrong.")
         return REFUSED
     except ClinicError as error:
         complain(f"{error.message} ({error.code})")

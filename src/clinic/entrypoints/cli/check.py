@@ -1,4 +1,4 @@
-"""`clinic check`: what is misconfigured or inconsistent, and how to mend it."""
+"""`clinic check`: what is misconfigured or inconsistent, and how to fix it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from clinic.settings import (
 
 
 def check() -> int:
-    """Say what is misconfigured, which variable, and how to mend it.
+    """Say what is misconfigured, which variable, and how to fix it.
 
     Ends with status 1 when something is wrong. Changes nothing.
     """
@@ -82,7 +82,7 @@ def _broker(settings: Settings) -> Iterator[Fault]:
     if reason is not None:
         yield Fault(
             f"CLINIC_BROKER_URL: Redis does not answer: {reason}",
-            "start it, or mend the address or password; bookings go on without it, more slowly",
+            "start it, or correct the address or password; bookings go on without it, more slowly",
         )
 
 
@@ -100,9 +100,10 @@ def _database(settings: Settings) -> Iterator[Fault]:
     except TemporaryFailure as error:
         unreachable = error.message == TemporaryFailure().message
         if unreachable:
+            reason = bootstrap.why_database_unreachable(settings) or _reason(error)
             yield Fault(
-                f"{variable}: the database cannot be reached: {_reason(error)}",
-                "start it, or mend host, user or password",
+                f"{variable}: the database cannot be reached: {reason}",
+                "start it, or correct the host, user or password",
             )
         else:
             yield Fault(f"{variable}: {error.message}", "")

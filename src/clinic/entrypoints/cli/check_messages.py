@@ -19,7 +19,7 @@ def mail(settings: Settings) -> Iterator[Fault]:
     if settings.mail_templates and not Path(settings.mail_templates).is_dir():
         yield Fault(
             f"CLINIC_MAIL_TEMPLATES: there is no folder {settings.mail_templates}",
-            "mend the path; until then the built-in templates are used",
+            "correct the path; until then the built-in templates are used",
         )
     if not production:
         return
@@ -30,7 +30,7 @@ def mail(settings: Settings) -> Iterator[Fault]:
         )
     if settings.mail_domain == "localhost":
         yield Fault(
-            f"CLINIC_MAIL_FROM is {settings.mail_from}, whom mail servers do not believe",
+            f"CLINIC_MAIL_FROM is {settings.mail_from}, which mail servers will not accept",
             "set it to an address of your own domain",
         )
 

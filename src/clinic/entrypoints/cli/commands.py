@@ -7,13 +7,13 @@ Plain data without imports, so that `clinic --help` answers at once.
 Command = tuple[str, str, str]
 
 COMMANDS: tuple[Command, ...] = (
-    ("demo", "demo.command:demo", "Run everything here with a sample clinic, and show a race."),
+    ("demo", "demo.command:demo", "Run everything locally with a sample clinic, and show a race."),
     ("serve", "serve:serve", "Serve HTTP."),
-    ("worker", "worker:worker", "Deliver messages; a process of its own."),
+    ("worker", "worker:worker", "Deliver messages, in a separate process from serve."),
     ("migrate", "migrate:migrate", "Bring the database's schema up to date."),
-    ("cleanup", "cleanup:cleanup", "Remove answers and sessions that were kept long enough."),
-    ("check", "check:check", "Say what is misconfigured, and how to mend it."),
-    ("bench", "bench.command:bench", "Measure how near booking comes to the database's limit."),
+    ("cleanup", "cleanup:cleanup", "Remove stored answers and sessions that have expired."),
+    ("check", "check:check", "Say what is misconfigured, and how to fix it."),
+    ("bench", "bench.command:bench", "Measure how close booking comes to the database's limit."),
     ("token", "tokens:token", "Print a bearer token for a user (for development)."),
 )
 
@@ -46,7 +46,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
     ),
     (
         "hours",
-        "Doctors' hours; their slots follow at once.",
+        "Doctors' hours; slots are opened from them at once.",
         (
             ("add", "hours:add", "Add hours on weekdays or on one date, and open their slots."),
             ("list", "hours:list_hours", "List hours and exceptions."),
@@ -57,9 +57,9 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         "slots",
         "Slots that patients book.",
         (
-            ("open", "slots:open_hours", "Open slots from the hours; twice adds nothing."),
+            ("open", "slots:open_hours", "Open slots from the hours; safe to repeat."),
             ("list", "slots:list_slots", "List slots that are free, or all of them."),
-            ("block", "slots:block", "Block a doctor's slots in a stretch of time."),
+            ("block", "slots:block", "Block a doctor's slots over a period."),
             ("unblock", "slots:unblock", "Open blocked slots again."),
         ),
     ),
@@ -70,8 +70,8 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
             ("list", "notifications:list_all", "List messages by when they are due."),
             ("show", "notifications:show", "Show one message."),
             ("dead", "notifications:dead", "List dead letters."),
-            ("retry", "notifications:retry", "Send a dead letter on its way again."),
-            ("drop", "notifications:drop", "Log a dead letter as failed for good."),
+            ("retry", "notifications:retry", "Queue a dead letter for delivery again."),
+            ("drop", "notifications:drop", "Give up on a dead letter and log it as failed."),
         ),
     ),
     (
@@ -83,7 +83,11 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
             ("book", "appointments:book_slot", "Book a slot for a patient."),
             ("move", "appointments:move", "Move an appointment to another slot."),
             ("cancel", "appointments:cancel", "Cancel an appointment; its slot is free again."),
-            ("status", "appointments:status", "Confirm, arrive, complete, or mark a no-show."),
+            (
+                "status",
+                "appointments:status",
+                "Change the status: confirm, arrive, complete or no-show.",
+            ),
             ("swap", "appointments:swap_two", "Exchange the slots of two appointments."),
             ("audit", "appointments:audit", "Print everything that happened to an appointment."),
         ),
@@ -94,13 +98,13 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         (
             ("add", "users:add", "Add a person in a role, and mail a link that sets a password."),
             ("list", "users:list_people", "List the clinic's people."),
-            ("invite", "users:invite_again", "Mail a new link; also for lost passwords."),
+            ("invite", "users:invite_again", "Mail a new invitation or password reset link."),
             ("disable", "users:disable", "Disable a person; every session ends."),
             ("enable", "users:enable", "Enable a person again."),
             (
                 "offer",
                 "users:offer",
-                "Print an offer to join the clinic.",
+                "Print an offer of membership of the clinic.",
             ),
             (
                 "end-membership",
@@ -113,9 +117,9 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         "audit",
         "The audit trail.",
         (
-            ("seal", "audit:seal", "Seal what is finished; --every 5 goes on."),
-            ("events", "audit:events", "List events: of no clinic, such as guesses; or of one."),
-            ("verify", "audit:verify", "Say whether anything sealed was changed, and what."),
+            ("seal", "audit:seal", "Seal finished rows once, or every few seconds with --every."),
+            ("events", "audit:events", "List events of no clinic (such as guesses), or of one."),
+            ("verify", "audit:verify", "Report any sealed row that was changed since."),
             ("export", "audit:export", "Write new seals to a folder elsewhere."),
         ),
     ),
@@ -137,8 +141,8 @@ def overview() -> str:
         lines += [f"  {name:{width}}  {text}"] if len(name) <= width else []
     lines += [
         "",
-        "clinic COMMAND --help tells a command's options; clinic --version prints the version.",
-        "Settings are CLINIC_* variables or clinic.toml; clinic check tells what is wrong.",
+        "clinic COMMAND --help shows a command's options; clinic --version prints the version.",
+        "Settings are CLINIC_* variables or clinic.toml; clinic check says what is wrong.",
     ]
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong, and how to mend it; a mere `hint` is all right in development."""
+    """Something wrong, and how to fix it; a mere `hint` is all right in development."""
 
     problem: str
     remedy: str

@@ -82,7 +82,7 @@ async def get_file(call: Call, name: str) -> Reply:
     "GET",
     "/problems/{code}",
     tag=_TAG,
-    summary="Read what a problem means and how to mend it",
+    summary="Read what a problem means and how to fix it",
     answers=ProblemPageOut,
     needs=None,
     refuses=(NotFound,),

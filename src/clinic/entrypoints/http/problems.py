@@ -86,7 +86,7 @@ class UnsupportedMediaType(ClinicError):
 
 
 class RequestTimeout(TemporaryFailure):
-    """This took too long and may or may not be done; send it again with the same key."""
+    """This took too long, and may or may not have been done; send it again with the same key."""
 
     code = "timeout"
 
