@@ -1,14 +1,23 @@
 """The PostgreSQL adapter keeps every contract."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import psycopg
 import pytest
 
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing import StoreContract
 
+WAITING = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'
+)
+"""
+
 
 class TestPostgresStore(StoreContract):
+    waits_no_more_than_needed = True
+
     @pytest.fixture(scope="class")
     async def open_store(self, module_postgres_urls) -> AsyncIterator[PostgresStore]:
         store = PostgresStore(module_postgres_urls.app_url)
@@ -16,9 +25,21 @@ class TestPostgresStore(StoreContract):
         yield store
         await store.close()
 
+    @pytest.fixture(scope="module")
+    def watcher(self, postgres_server) -> Iterator[psycopg.Connection]:
+        """Who sees everybody's locks."""
+        with psycopg.connect(postgres_server.url("postgres", "superuser"), autocommit=True) as one:
+            yield one
+
     @pytest.fixture
     def store(
-        self, open_store: PostgresStore, module_postgres_urls, empty_database
+        self, open_store: PostgresStore, module_postgres_urls, empty_database, watcher
     ) -> PostgresStore:
         empty_database(module_postgres_urls.name)
+        self.watcher, self.database = watcher, module_postgres_urls.name
         return open_store
+
+    async def is_anybody_waiting(self) -> bool:
+        found = self.watcher.execute(WAITING, [self.database]).fetchone()
+        assert found is not None
+        return bool(found[0])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import anyio
 import pytest
 
 from clinic.domain.clinic import Clinic
@@ -29,6 +30,7 @@ from clinic.testing.builders import (
     seed_patient,
     seed_world,
 )
+from clinic.testing.contracts.attempts import attempt
 from clinic.testing.contracts.contract import Contract
 
 
@@ -262,15 +264,19 @@ class AccountsContract(Contract, contract=True):
                 assert account is not None
                 return account.password_hash
 
-        async with store.begin() as unit:
+        found: list[str | None] = []
+
+        async def look() -> None:
+            found.append(await seen())
+
+        async with anyio.create_task_group() as group, store.begin() as unit:
             await unit.accounts.lock(user.id)
             await unit.accounts.set_password_hash(user.id, "new")
-            other = asyncio.create_task(seen())
-            await asyncio.sleep(self.settle_s)
-            assert not other.done()
+            other = await attempt(group, look, self)
+            waited = not other.has_ended
             await unit.commit()
 
-        assert await other == "new"
+        assert (waited, await other.outcome(), found) == (True, None, ["new"])
 
     async def test_locking_nobody_is_none(self, store: Store) -> None:
         async with store.begin() as unit:

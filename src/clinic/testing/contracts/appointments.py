@@ -39,7 +39,7 @@ from clinic.testing.builders import (
     seed_state,
     seed_world,
 )
-from clinic.testing.contracts.attempts import attempt, outcome_of
+from clinic.testing.contracts.attempts import attempt, begin, outcome_of
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_sound, every_appointment
 
@@ -367,7 +367,7 @@ class AppointmentsContract(Contract, contract=True):
             async with store.begin() as unit:
                 await unit.appointments.lock(_scope(world), [booked.id])
                 await unit.appointments.apply([change])
-                second = await attempt(group, lock, self.settle_s)
+                second = await attempt(group, lock, self)
                 waited = not second.has_ended
                 if commits:
                     await unit.commit()
@@ -389,7 +389,7 @@ class AppointmentsContract(Contract, contract=True):
             async with store.begin() as unit:
                 await unit.appointments.lock(_scope(world), [booked.id], [world.slots[1].id])
                 await unit.appointments.apply([move])
-                second = await attempt(group, lock, self.settle_s)
+                second = await attempt(group, lock, self)
                 waited = not second.has_ended
                 await unit.commit()
             outcome = await second.outcome()
@@ -407,8 +407,8 @@ class AppointmentsContract(Contract, contract=True):
 
         async with anyio.create_task_group() as group:
             tries = [
-                await attempt(group, lambda: swap_names(one, two), 0),
-                await attempt(group, lambda: swap_names(two, one), 0),
+                begin(group, lambda: swap_names(one, two)),
+                begin(group, lambda: swap_names(two, one)),
             ]
             outcomes = [await each.outcome() for each in tries]
 
@@ -426,7 +426,7 @@ class AppointmentsContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.appointments.lock(_scope(world), [], [first])
-                waiting = await attempt(group, lambda: lock(*others, first), self.settle_s)
+                waiting = await attempt(group, lambda: lock(*others, first), self)
                 waited = not waiting.has_ended
                 with anyio.fail_after(5):
                     await lock(*others)
@@ -447,7 +447,7 @@ class AppointmentsContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.appointments.lock(_scope(world), [], [booked.slot_id])
-                second = await attempt(group, lock, self.settle_s)
+                second = await attempt(group, lock, self)
                 waited = not second.has_ended
                 locked = await unit.appointments.lock(_scope(world), [booked.id])
                 await unit.commit()
@@ -892,10 +892,7 @@ class AppointmentsContract(Contract, contract=True):
         world = await seed_world(store, patients="ABCDEFGHIJKLMNOPQRST")
 
         async with anyio.create_task_group() as group:
-            tries = [
-                await attempt(group, partial(_book, store, world, 0, place), 0)
-                for place in range(20)
-            ]
+            tries = [begin(group, partial(_book, store, world, 0, place)) for place in range(20)]
             outcomes = [await each.outcome() for each in tries]
 
         assert sorted(outcomes, key=str) == sorted([None] + [SlotTaken] * 19, key=str)
@@ -909,11 +906,7 @@ class AppointmentsContract(Contract, contract=True):
 
         async with anyio.create_task_group() as group:
             tries = [
-                await attempt(
-                    group,
-                    partial(seed_booking, store, world.clinic, slot, world.patients[0]),
-                    0,
-                )
+                begin(group, partial(seed_booking, store, world.clinic, slot, world.patients[0]))
                 for slot in slots
             ]
             outcomes = [await each.outcome() for each in tries]
@@ -933,7 +926,7 @@ class AppointmentsContract(Contract, contract=True):
                 await unit.calendars.set_slot_state(
                     world.clinic.id, [world.slots[0].id], SlotState.BLOCKED
                 )
-                booking = await attempt(group, lambda: _book(store, world), self.settle_s)
+                booking = await attempt(group, lambda: _book(store, world), self)
                 waited = not booking.has_ended
                 if commits:
                     await unit.commit()
@@ -976,7 +969,7 @@ class AppointmentsContract(Contract, contract=True):
                 booking = await attempt(
                     group,
                     lambda: seed_booking(store, world.clinic, elsewhere, world.patients[0]),
-                    self.settle_s,
+                    self,
                 )
                 waited = not booking.has_ended
                 if commits:

@@ -1,11 +1,15 @@
 """Something tried in the background, to see whether it waits and how it ends."""
 
 from collections.abc import Awaitable, Callable
+from typing import ClassVar, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from clinic.domain.errors import ClinicError
+
+#: how often a lock is looked for, and how long at most
+LOOK_S, PATIENCE_S = 0.002, 10
 
 
 class Attempt:
@@ -36,14 +40,34 @@ class Attempt:
             self._done.set()
 
 
-async def attempt(
-    group: TaskGroup, call: Callable[[], Awaitable[object]], settle_s: float
-) -> Attempt:
-    """Start `call` in the group, give it time to end or to meet a lock, and return it."""
+class Watch(Protocol):
+    """What tells whether an attempt waits: a suite of contracts."""
+
+    settle_s: ClassVar[float]
+
+    async def is_anybody_waiting(self) -> bool | None:
+        """Say whether a transaction waits for a lock, or None where nobody can see that."""
+        ...
+
+
+def begin(group: TaskGroup, call: Callable[[], Awaitable[object]]) -> Attempt:
+    """Start `call` in the group."""
     started = Attempt()
     group.start_soon(started.run, call)
-    with anyio.move_on_after(settle_s):
-        await started._done.wait()
+    return started
+
+
+async def attempt(group: TaskGroup, call: Callable[[], Awaitable[object]], watch: Watch) -> Attempt:
+    """Start `call` in the group and return it once it has ended or waits for a lock."""
+    started = begin(group, call)
+    if await watch.is_anybody_waiting() is None:
+        with anyio.move_on_after(watch.settle_s):
+            await started._done.wait()
+        return started
+    with anyio.fail_after(PATIENCE_S):
+        # No database says when somebody begins to wait.
+        while not started.has_ended and not await watch.is_anybody_waiting():  # noqa: ASYNC110
+            await anyio.sleep(LOOK_S)
     return started
 
 

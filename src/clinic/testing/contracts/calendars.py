@@ -40,7 +40,7 @@ from clinic.testing.builders import (
     seed_world,
     slots_of,
 )
-from clinic.testing.contracts.attempts import attempt, outcome_of
+from clinic.testing.contracts.attempts import attempt, begin, outcome_of
 from clinic.testing.contracts.contract import Contract
 
 WHOLE_DAY = (MORNING - timedelta(hours=9), MORNING + timedelta(hours=15))
@@ -491,7 +491,7 @@ class CalendarsContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.calendars.lock_doctor(world.clinic.id, world.doctor.id)
-                second = await attempt(group, lock, self.settle_s)
+                second = await attempt(group, lock, self)
                 waited = not second.has_ended
             outcome = await second.outcome()
 
@@ -606,9 +606,7 @@ class CalendarsContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.calendars.add_slots([a_slot(world.doctor)])
-                second = await attempt(
-                    group, lambda: seed_slots(store, a_slot(world.doctor)), self.settle_s
-                )
+                second = await attempt(group, lambda: seed_slots(store, a_slot(world.doctor)), self)
                 waited = not second.has_ended
                 if commits:
                     await unit.commit()
@@ -712,8 +710,8 @@ class CalendarsContract(Contract, contract=True):
 
         async with anyio.create_task_group() as group:
             tries = [
-                await attempt(group, lambda: block((one, two)), 0),
-                await attempt(group, lambda: block((two, one)), 0),
+                begin(group, lambda: block((one, two))),
+                begin(group, lambda: block((two, one))),
             ]
             outcomes = [await each.outcome() for each in tries]
 
@@ -728,7 +726,7 @@ class CalendarsContract(Contract, contract=True):
             async with store.begin() as unit:
                 await unit.calendars.set_slot_state(world.clinic.id, [one.id], SlotState.BLOCKED)
                 waiting = await attempt(
-                    group, lambda: seed_state(store, SlotState.BLOCKED, two, one), self.settle_s
+                    group, lambda: seed_state(store, SlotState.BLOCKED, two, one), self
                 )
                 waited = not waiting.has_ended
                 with anyio.fail_after(5):

@@ -18,8 +18,11 @@ class Contract:
 
     #: the name of a test → why it may fail
     excused: ClassVar[Mapping[str, str]] = {}
-    #: seconds after which something that has not gone on is taken to be waiting for a lock
+    #: seconds after which something that has not gone on is taken to be waiting for a lock, where
+    #: `is_anybody_waiting` cannot tell
     settle_s: ClassVar[float] = 0.05
+    #: whether nobody may wait who need not: False for a store with few locks
+    waits_no_more_than_needed: ClassVar[bool] = False
 
     pytestmark: ClassVar[Any] = pytest.mark.anyio
     _tests: ClassVar[Mapping[str, Any]] = {}
@@ -42,6 +45,11 @@ class Contract:
         _excuse(cls, inherited)
         _refuse_changed(cls, inherited)
         cls._tests = {name: getattr(cls, name) for name in inherited}
+
+    async def is_anybody_waiting(self) -> bool | None:
+        """Say whether a transaction waits for a lock in the adapter, or None where nobody can see
+        that. Override it with a look at the database's own list of locks."""
+        return None
 
     async def test_contract_is_whole(self) -> None:
         """No test of the contract has been replaced since the class was defined."""

@@ -148,7 +148,7 @@ class ErasuresContract(Contract, contract=True):
         stored = a_stored_answer(request, body=str(mine.id).encode())
         async with anyio.create_task_group() as group, store.begin() as unit:
             await unit.appointments.lock(Scope(world.clinic.id), [booked.id])
-            clearing = await attempt(group, lambda: _clear(store, mine), self.settle_s)
+            clearing = await attempt(group, lambda: _clear(store, mine), self)
             waited = not clearing.has_ended
             await unit.answers.add(stored)
             await unit.commit()
@@ -260,7 +260,7 @@ class ErasuresContract(Contract, contract=True):
 
         async with anyio.create_task_group() as group, store.begin() as unit:
             await unit.appointments.lock(Scope(world.clinic.id), [booked.id])
-            looking = await attempt(group, look, self.settle_s)
+            looking = await attempt(group, look, self)
             waited = not looking.has_ended
             await unit.events.add(event)
             await unit.commit()

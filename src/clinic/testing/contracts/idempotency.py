@@ -22,7 +22,7 @@ from clinic.testing.builders import (
     seed_clinic,
     seed_world,
 )
-from clinic.testing.contracts.attempts import attempt, outcome_of
+from clinic.testing.contracts.attempts import attempt, begin, outcome_of
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import every_appointment
 
@@ -110,7 +110,7 @@ class IdempotencyContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.answers.add(first)
-                twin = await attempt(group, lambda: _add(store, second), self.settle_s)
+                twin = await attempt(group, lambda: _add(store, second), self)
                 waited = not twin.has_ended
                 if commits:
                     await unit.commit()
@@ -151,7 +151,7 @@ class IdempotencyContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.answers.add(first)
-                twin = await attempt(group, keep, self.settle_s)
+                twin = await attempt(group, keep, self)
                 waited = not twin.has_ended
                 if commits:
                     await unit.commit()
@@ -251,8 +251,7 @@ class IdempotencyContract(Contract, contract=True):
 
         async with anyio.create_task_group() as group:
             tries = [
-                await attempt(group, partial(_book, store, world, n % 10, 0, stored), 0)
-                for n in range(20)
+                begin(group, partial(_book, store, world, n % 10, 0, stored)) for n in range(20)
             ]
             outcomes = [await each.outcome() for each in tries]
 

@@ -511,7 +511,7 @@ class InterleavingsContract(Contract, contract=True):
                 await first.write_in(unit, afresh=False)
                 # Booking has looked by now; that it looks again is the use case's business.
                 afresh = isinstance(second, UnitActor)
-                waiting = await attempt(group, lambda: second.write(afresh=afresh), self.settle_s)
+                waiting = await attempt(group, lambda: second.write(afresh=afresh), self)
                 waited = not waiting.has_ended
                 if commits:
                     await unit.commit()
@@ -519,6 +519,8 @@ class InterleavingsContract(Contract, contract=True):
 
         assert outcome is (meeting.waiting if commits else meeting.alone)
         assert waited or not meeting.waits
+        if self.waits_no_more_than_needed:
+            assert waited == meeting.waits
         await check_sound(store, first.clinic.id)
 
     async def test_every_pair_is_met_in_both_orders(self) -> None:

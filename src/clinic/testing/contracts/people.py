@@ -185,7 +185,7 @@ class PeopleContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await unit.people.add_user(a_user(email="ada@example.org"))
-                twin = await attempt(group, lambda: _add_user(store, second), self.settle_s)
+                twin = await attempt(group, lambda: _add_user(store, second), self)
                 waited = not twin.has_ended
                 await unit.commit()
             outcome = await twin.outcome()

@@ -13,7 +13,7 @@ from clinic.testing.builders import (
     seed_clinic,
     seed_world,
 )
-from clinic.testing.contracts.attempts import attempt
+from clinic.testing.contracts.attempts import begin
 from clinic.testing.contracts.contract import Contract
 
 
@@ -163,8 +163,8 @@ class UnitOfWorkContract(Contract, contract=True):
 
         async with anyio.create_task_group() as group:
             tries = [
-                await attempt(group, lambda: lock_both(0), 0),
-                await attempt(group, lambda: lock_both(1), 0),
+                begin(group, lambda: lock_both(0)),
+                begin(group, lambda: lock_both(1)),
             ]
             outcomes = [await each.outcome() for each in tries]
 
