@@ -62,7 +62,7 @@ async def post_password_reset(call: Call, body: PasswordResetIn) -> Reply:
     "POST",
     "/users/me/email-verification",
     tag=_TAG,
-    summary="Ask again for the link that verifies one's email address",
+    summary="Request another link that verifies your email address",
     status=202,
     answers=AcceptedOut,
     needs=Operation.MANAGE_OWN_ACCOUNT,

@@ -101,7 +101,7 @@ def _booked(view: AppointmentView) -> Answer:
     ),
 )
 async def book_appointment(call: Call, body: BookIn) -> Reply:
-    """Patients book for themselves, staff for the patient they name. Of those who race for a slot
+    """Patients book for themselves, staff for the patient they name. If several race for a slot,
     one gets it; the others get 409 `slot_taken` with up to three `nearest` open slots."""
     key = key_of(call, required=True)
     assert key is not None

@@ -21,7 +21,7 @@ Word = Annotated[str, Meta(max_length=60)]
 
 class AuditQuery(PageQuery, kw_only=True, frozen=True):
     actor: Annotated[UUID | None, Meta(description="who did it")] = None
-    patient: Annotated[UUID | None, Meta(description="whom it was about")] = None
+    patient: Annotated[UUID | None, Meta(description="the patient it was about")] = None
     entity: Annotated[UUID | None, Meta(description="what it was about")] = None
     action: Annotated[Word | None, Meta(description="such as sign_in, read, BOOK, refused")] = None
     outcome: Annotated[Word | None, Meta(description="done, or why it was refused")] = None

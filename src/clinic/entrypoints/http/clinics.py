@@ -83,7 +83,7 @@ async def post_clinic(call: Call) -> Reply:
     refuses=(ClinicNotFound, UnknownTimeZone, PhoneNumberRefused),
 )
 async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
-    """What is left out stays as it is. Needs the ETag that was last read, or `*`. For admins."""
+    """Omitted members stay unchanged. Needs the ETag that was last read, or `*`. For admins."""
     services = call.services
 
     def change(before: Clinic) -> Clinic:

@@ -61,8 +61,8 @@ def _writing(call: Call) -> dict[str, Any]:
 )
 async def post_offer(call: Call, body: MembershipOfferIn) -> Reply:
     """For people who have an account at another clinic, or had one here. Nothing changes until
-    whoever signs in with this address sends `offer` to POST /memberships, once, within seven days.
-    The answer is the same whether or not anybody has the address."""
+    somebody signed in with this address sends `offer` to POST /memberships, once, within seven
+    days. The answer is the same whether or not anybody has the address."""
     offered = await offer_membership(
         body.email,
         Role(body.role),
@@ -101,8 +101,8 @@ async def delete_offer(call: Call, offer_id: UUID) -> Reply:
     refuses=(UserNotFound,),
 )
 async def get_own_offers(call: Call) -> Reply:
-    """Of every clinic, in one's own role, to one's email address. Empty until that is verified
-    (`emailVerified` of GET /users/me); nothing else is told of offers."""
+    """From every clinic, for the caller's own role and email address. Empty until the address is
+    verified (`emailVerified` in GET /users/me); offers are announced in no other way."""
     services = call.services
     found = await own_offers(
         secret=services.settings.secret,
@@ -147,8 +147,9 @@ async def post_membership(call: Call, body: AcceptOfferIn) -> Reply:
     refuses=(UserNotFound, LastAdministrator),
 )
 async def delete_membership(call: Call, user_id: UUID) -> Reply:
-    """Their sessions here end at once, on every server; what they are elsewhere stays. Nobody ends
-    their own, and the last administrator stays. They come back by an offer."""
+    """Their sessions here end at once, on every server; other clinics are not affected. Nobody can
+    end their own membership, and the last administrator cannot be removed. An offer brings them
+    back."""
     await end_membership(user_id, **_writing(call))
     return Reply(204)
 

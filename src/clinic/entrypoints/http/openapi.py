@@ -61,7 +61,7 @@ done twice. Whatever is refused is answered with a problem (RFC 9457) whose `cod
 
 _HEADERS: dict[str, Any] = {
     "Location": ("Where it is", "/appointments/0199f0a0-0000-7000-8000-000000000005"),
-    "ETag": ("Stands for what it shows; send it back as If-Match or If-None-Match", '"1"'),
+    "ETag": ("Identifies this version; send it back as If-Match or If-None-Match", '"1"'),
     "Link": ("The first, next and previous pages", '</slots?cursor=AAYg>; rel="next"'),
     "Idempotency-Replayed": ("Present when this answer was given before", "true"),
     "X-Request-Id": ("Names this request in logs and audit trail", "9c1e3f5a7b2d4e60-1a2b"),

@@ -169,7 +169,7 @@ async def get_slot(call: Call, slot_id: UUID) -> Reply:
     refuses=(SlotNotFound,),
 )
 async def patch_slot(call: Call, slot_id: UUID, body: SlotStateIn) -> Reply:
-    """The appointment in a slot that is blocked stays, and is told."""
+    """The appointment in a blocked slot stays, and is reported."""
     services = call.services
     view = await read_slot(calendars=services.store.calendars, actor=call.actor, slot_id=slot_id)
     zone = (await call.clinic()).zone

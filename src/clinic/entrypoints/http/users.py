@@ -114,10 +114,9 @@ def _writing(call: Call) -> dict[str, Any]:
 async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
     """Not signed in: registers a patient, with a password; a message with a link asks whether the
     email address is theirs, in the language of Accept-Language (en, de) or else the clinic's, and
-    they may sign in and book before they have answered. Signed in as
-    an administrator: adds a person in a role, to whom a link is mailed that sets a password. Its
-    token is in the answer (`invitation`) only where no mail server is configured: whoever has it
-    can act as that person."""
+    they can sign in and book before answering. Signed in as an administrator: adds a person in a
+    role, and mails them a link that sets a password. Its token is in the answer (`invitation`) only
+    where no mail server is configured: whoever has it can act as that person."""
     if call.known_actor is None:
         return await _register(call, query, body)
     if body.password is not None:
@@ -224,14 +223,15 @@ async def get_me(call: Call) -> Reply:
     "PATCH",
     "/users/me",
     tag=_TAG,
-    summary="Change one's own data",
+    summary="Change your own data",
     answers=OwnDataOut,
     needs=Operation.MANAGE_OWN_ACCOUNT,
     refuses=(UserNotFound, EmailInUse, PhoneNumberRefused),
 )
 async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
-    """What is left out stays. Another email address needs the `current` password, and is not
-    verified until the link that is sent to it is used. The old address is told of the change."""
+    """Omitted members stay unchanged. Changing the email address needs the `current` password, and
+    the new one is unverified until the link sent to it is used. A message to the old address says
+    so."""
     actor = call.actor
     current = given(body.current)
     if current is not None:
@@ -265,7 +265,7 @@ async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
     "PUT",
     "/users/me/password",
     tag=_TAG,
-    summary="Change one's password",
+    summary="Change your password",
     status=204,
     answers=None,
     needs=Operation.MANAGE_OWN_ACCOUNT,
@@ -296,8 +296,8 @@ async def put_password(call: Call, body: ChangePasswordIn) -> Reply:
     refuses=(UserNotFound,),
 )
 async def get_export(call: Call) -> Reply:
-    """The answer is whole, however long it is, and sent as it is read: a connection that is closed
-    before the JSON ends has not brought all of it.
+    """The answer is complete, however long, and streamed: if the connection is closed before the
+    JSON ends, part of it is missing.
 
     `memberships` and `sessions` are those of every clinic and of the last 30 days, ended ones
     included; `consentedAt` says when the person agreed to a membership that a clinic offered.
@@ -349,8 +349,9 @@ async def get_user(call: Call, user_id: UUID) -> Reply:
     refuses=(UserNotFound, UserShared, LastAdministrator, PatientDisabled),
 )
 async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
-    """Disabling ends every session at once, at every clinic. Whoever also belongs to a clinic that
-    is not yours cannot be disabled; end the membership instead. Who is erased stays disabled."""
+    """Disabling ends every session at once, at every clinic. People who also belong to a clinic
+    that is not yours cannot be disabled; end the membership instead. An erased person stays
+    disabled."""
     account = await set_enabled(
         user_id,
         enabled=not body.disabled,
@@ -365,7 +366,7 @@ async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
     "POST",
     "/users/{user_id}/invitations",
     tag=_TAG,
-    summary="Invite a person anew",
+    summary="Invite a person again",
     status=201,
     answers=InvitationOut,
     needs=Operation.INVITE_PATIENT,
@@ -425,7 +426,7 @@ async def post_accepted(call: Call, body: AcceptInvitationIn) -> Reply:
 )
 async def post_erasure(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
     """Appointments and the audit trail stay, under a pseudonym and without any text about the
-    patient. Nothing brings those back. The reason is not kept either: it may name the patient."""
+    patient. Those cannot be restored. The reason is not kept either: it may name the patient."""
     account = await erase_user(
         user_id,
         appointments=call.services.store.appointments,

@@ -80,7 +80,8 @@ class MembershipOfferIn(In):
 
 
 class MembershipOfferOut(Out):
-    """An offer; whoever signs in with the address it was made to accepts it with `offer`, once."""
+    """An offer. The person who signs in with the address it was made to can accept it with `offer`,
+    once."""
 
     id: UUID
     role: Role
@@ -197,8 +198,8 @@ class AccountOut(Out):
 
 
 class AddedUserOut(Out):
-    """Somebody new. The link with which an invited person sets a password once goes by mail;
-    `invitation` is its token only where no mail server is configured, and null elsewhere."""
+    """The new person. The link with which an invited person sets a password, once, is sent by
+    mail; `invitation` is its token only where no mail server is configured, and null elsewhere."""
 
     user: AccountOut
     invitation: str | None
@@ -288,7 +289,7 @@ class EventOut(Out):
 
 
 class AccessOut(Out):
-    """What one did, or who had to do with one's data: a role and a deed, no names."""
+    """What the person did, or who handled their data: a role and an action, no names."""
 
     at: dt.datetime
     role: Role
@@ -310,7 +311,7 @@ class OwnMembershipOut(Out):
 
 
 class OwnSessionOut(SessionOut):
-    """A session of one's own, over or not."""
+    """One of the caller's own sessions, ended or not."""
 
     #: when it was ended before it expired
     revoked_at: dt.datetime | None
@@ -322,7 +323,7 @@ class OwnSessionOut(SessionOut):
 
 
 class ExportOut(Out):
-    """All that is kept about oneself at this clinic, and about one's account."""
+    """Everything stored about the caller at this clinic, and about their account."""
 
     user: OwnDataOut
     preferences: PreferencesOut

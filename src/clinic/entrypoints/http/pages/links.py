@@ -141,7 +141,7 @@ def _shown(
     choices = []
     for choice in page.choices:
         day, hours, _ = times(choice.slot.starts_at, choice.slot.ends_at, zone, page.language)
-        choices.append({"id": choice.slot.id, "text": f"{day}, {hours}"})
+        choices.append({"id": choice.slot.id, "day": day, "times": hours})
     is_off = state is LinkState.CANCELLED or (
         state is LinkState.DONE and page.purpose is Purpose.CANCEL
     )
