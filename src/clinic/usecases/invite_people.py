@@ -15,7 +15,7 @@ from clinic.domain.errors import (
 from clinic.domain.networks import network_of
 from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
 from clinic.domain.passwords import checked_password
-from clinic.domain.people import Actor, Role, User, checked_specialty
+from clinic.domain.people import Actor, Role, User, checked_specialty, is_erased_user
 from clinic.domain.permissions import Operation, Reach, permit, reach_of
 from clinic.domain.sessions import INVITATION_LASTS, invitation, invited_user
 from clinic.ports.accounts import Account, AccountReader
@@ -114,6 +114,8 @@ async def invite(
         if reach_of(actor.role, Operation.MANAGE_USERS) is Reach.NOTHING:
             await _check_desk(unit, actor, user_id)
         account = await managed_account(unit.accounts, actor, user_id)
+        if is_erased_user(account.user):
+            raise PatientDisabled("This patient is erased for good; add them as a new patient.")
         detail = {"handedOver": handed_over}
         await unit.events.add(_event(actor, "invite", user_id, clock, new_id, reason, detail))
         await unit.messages.add([_invitation_mail(account, actor, clock, new_id)])

@@ -281,6 +281,16 @@ async def test_an_erased_patient_is_not_enabled_again(api):
     assert again.status_code == 200
 
 
+async def test_an_erased_patient_is_not_invited_and_no_reason_for_it_is_kept(api):
+    user = f"/users/{api.world.patients[0].id}"
+    await api.send("POST", f"{user}/erasure", {}, who="admin")
+
+    refused = await api.send("POST", f"{user}/invitations", {"reason": "Ada asked"}, who="admin")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "patient_disabled")
+    assert "Ada asked" not in (await api.send("GET", "/audit", who="admin")).text
+
+
 async def test_staff_are_not_erased_and_nobody_disables_themselves(api):
     staff = await api.send("POST", f"/users/{api.receptionist.id}/erasure", {}, who="admin")
     oneself = await api.send("PATCH", f"/users/{api.admin.id}", {"disabled": True}, who="admin")

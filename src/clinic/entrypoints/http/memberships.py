@@ -149,7 +149,7 @@ async def post_membership(call: Call, body: AcceptOfferIn) -> Reply:
 async def delete_membership(call: Call, user_id: UUID) -> Reply:
     """Their sessions here end at once, on every server; other clinics are not affected. Nobody can
     end their own membership, and the last administrator cannot be removed. An offer brings them
-    back."""
+    back, if they still belong to another clinic: accepting one needs a sign-in."""
     await end_membership(user_id, **_writing(call))
     return Reply(204)
 
