@@ -576,7 +576,7 @@ def _mail_sender(settings: Settings) -> str:
         return f'"{quoted}" <{mailbox(WorldEmailAddresses().canonical(address))}>'
     except UnsafeEmail:
         raise SettingsError(
-            "CLINIC_MAIL_FROM: this is not an address that mail can be from; write it such as"
+            "CLINIC_MAIL_FROM: mail cannot be sent from this address; write one such as"
             " no-reply@example.org."
         ) from None
 

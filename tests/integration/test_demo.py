@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
 TIMEOUT_S = 90
 # A worker whose database and queue were killed with the demo takes its shutdown timeout, 25 s.
 END_TIMEOUT_S = 40
-RACE = "  1 booked, 199 told that the slot was just taken, 0 errors"
+RACE = "  1 booked, 199 refused because the slot was just taken, 0 errors"
 
 
 @pytest.fixture(scope="module")

@@ -283,7 +283,7 @@ async def test_mail_domain_that_is_never_answered_for_leaves_threads_to_others()
         assert time.monotonic() - began < 3
         # Those beyond the domain's share hold nothing for long.
         for task in waiting[3:]:
-            with pytest.raises(TransportError, match="put off") as raised:
+            with pytest.raises(TransportError, match="postponed") as raised:
                 await task
             assert (what_is_meant(raised.value), raised.value.of_channel) == ("again", True)
         await notifier.close()

@@ -78,8 +78,8 @@ def test_embedder_is_told_as_well() -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"mail_from": "ä@x.example"}, "^CLINIC_MAIL_FROM: this is not an address"),
-        ({"mail_url": "smtp://u:p%C3%A4ss@h"}, "^CLINIC_MAIL_URL: user and password may hold"),
+        ({"mail_from": "ä@x.example"}, "^CLINIC_MAIL_FROM: mail cannot be sent from"),
+        ({"mail_url": "smtp://u:p%C3%A4ss@h"}, "^CLINIC_MAIL_URL: user and password may contain"),
         ({"mail_url": "smtp://h:99999"}, "^CLINIC_MAIL_URL: this is not a URL"),
         ({"mail_url": "smtp://h?ca=/nowhere.pem"}, "^CLINIC_MAIL_URL: cannot read certificates"),
     ],

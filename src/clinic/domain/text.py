@@ -57,7 +57,7 @@ def checked_line(value: str, what: str, *, max_chars: int, pointer: str, min_cha
         raise InvalidInput(f"Write a {what} of {bounds} characters.", pointer=pointer)
     if line and not is_plain and not any(map(_is_visible, line)):
         raise InvalidInput(
-            f"Nothing can be seen of this {what}; write it with letters.", pointer=pointer
+            f"This {what} has no visible characters; write it with letters.", pointer=pointer
         )
     return line
 

@@ -59,8 +59,8 @@ ODD = {
     "x" * 201: "Write a name of 1 to 200 characters.",
     # In NFC each of these is two characters.
     "\u0958" * 101: "Write a name of 1 to 200 characters.",
-    "\u3164": "Nothing can be seen of this name; write it with letters.",
-    "\u2800 \u115f\ufe0f": "Nothing can be seen of this name; write it with letters.",
+    "\u3164": "This name has no visible characters; write it with letters.",
+    "\u2800 \u115f\ufe0f": "This name has no visible characters; write it with letters.",
 }
 
 

@@ -98,7 +98,7 @@ class _Consumer(_RedisConsumer):
         except (redis.TimeoutError, ConnectionClosed) as error:
             if not self.broker.is_stopping:
                 raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
-            logger.warning("a message was not acknowledged: the queue is away")
+            logger.warning("a message was not acknowledged: the queue cannot be reached")
 
 
 def _id_of(data: bytes | None) -> str | None:

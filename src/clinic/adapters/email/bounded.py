@@ -122,7 +122,7 @@ class BoundedSMTP(smtplib.SMTP):
         if self._received:
             # It would be taken for the answer to what is about to be said.
             self.close()
-            raise AnswerLost("the server said something that nobody asked for")
+            raise AnswerLost("the server sent something unsolicited")
         try:
             while rest:
                 self.sock.settimeout(self._left_s(step))

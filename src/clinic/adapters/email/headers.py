@@ -87,7 +87,7 @@ def check_email(data: bytes) -> None:
     """Raise UnsafeEmail unless the headers are those expected, each once and well formed, and no
     line end is anything but CRLF."""
     if _STRAY_LINE_END.search(data):
-        raise UnsafeEmail("the email has a line end that is none")
+        raise UnsafeEmail("the email has an invalid line end")
     head, _, body = data.partition(b"\r\n\r\n")
     if any(len(line) > LINE_MAX_CHARS for line in body.split(b"\r\n")):
         raise UnsafeEmail("a line of the email is too long")
@@ -96,7 +96,7 @@ def check_email(data: bytes) -> None:
         name, _, value = line.partition(": ")
         shape = _SHAPES.get(name)
         if shape is None or name in found or not shape.fullmatch(value):
-            raise UnsafeEmail(f"the email's {name if shape else 'header'} is not as it must be")
+            raise UnsafeEmail(f"the email's {name if shape else 'header'} is malformed")
         if "=?" in _ENCODED.sub("", value) if name in ("From", "Subject") else "=?" in value:
             raise UnsafeEmail(f"the email's {name} holds an encoded word")
         found[name] = value
@@ -109,13 +109,13 @@ def _unfolded(head: bytes) -> list[str]:
     for raw in head.split(b"\r\n"):
         line = raw.decode("ascii", errors="replace")
         if len(line) > LINE_MAX_CHARS or not _LINE.fullmatch(line) or not line.strip():
-            raise UnsafeEmail("a header line of the email is not as it must be")
+            raise UnsafeEmail("a header line of the email is malformed")
         if not line.startswith(" "):
             lines.append(line)
         elif lines:
             lines[-1] += line
         else:
-            raise UnsafeEmail("the email begins with half a header")
+            raise UnsafeEmail("the email begins in the middle of a header")
     return lines
 
 

@@ -73,7 +73,7 @@ class MailServer:
         password = unquote(parts.password) if parts.password else None
         if not f"{user}{password}".isascii():
             # smtplib cannot send them, at no attempt.
-            raise ValueError("user and password may hold ASCII characters only")
+            raise ValueError("user and password may contain only ASCII characters")
         return cls(
             host=parts.hostname,
             port=port or (465 if at_once else 587),
@@ -282,7 +282,7 @@ class SmtpNotifier:
 
     def _check_not_old(self, asked_at: float) -> None:
         if self._is_old(asked_at):
-            raise TransportError("this process stood still while sending", permanent=False)
+            raise TransportError("this process was suspended while sending", permanent=False)
 
     def _withdraw(self, connection: _Connection) -> None:
         try:
@@ -321,7 +321,7 @@ class _Places:
                 await asyncio.wait_for(places.acquire(), PLACE_WAIT_S)
             except TimeoutError:
                 raise TransportError(
-                    "put off: mail to its domain is slow, and others shall not wait for it",
+                    "postponed: mail to its domain is slow and must not hold up others",
                     permanent=False,
                     of_channel=True,
                 ) from None
@@ -369,7 +369,7 @@ def sign_in(smtp: BoundedSMTP, server: MailServer) -> None:
 
 
 def _ending() -> TransportError:
-    return TransportError("this worker is ending", permanent=False, of_channel=True)
+    return TransportError("this worker is shutting down", permanent=False, of_channel=True)
 
 
 def _check(answer: tuple[int, bytes], step: str, *, lasting: bool = True) -> None:

@@ -138,7 +138,7 @@ def _rows_of(events: Sequence[AuditEvent]) -> str:
         rows = [{**event_facts(each), "detail": dict(each.detail)} for each in events]
         return _encode(rows).decode()
     except (msgspec.MsgspecError, AttributeError, RecursionError, TypeError, ValueError) as error:
-        raise InvalidInput("An event holds what JSON cannot.") from error
+        raise InvalidInput("An event contains something that JSON cannot.") from error
 
 
 def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:

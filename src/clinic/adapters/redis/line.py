@@ -109,7 +109,7 @@ class Line:
         connection._reader = connection._writer = None
         if reader._buffer or reader.at_eof() or reader.exception():
             writer.transport.abort()
-            raise RedisConnectionError("Redis says something that nobody has asked for")
+            raise RedisConnectionError("Redis sent something unsolicited")
         return _Conversation(writer, self._timeout_s)
 
 
@@ -165,7 +165,7 @@ class _Conversation(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._waiting:
             # It would be taken for the next answer.
-            self.hang_up(RedisConnectionError("Redis says something that nobody has asked for"))
+            self.hang_up(RedisConnectionError("Redis sent something unsolicited"))
             return
         try:
             self._reader.feed(data)
@@ -182,7 +182,7 @@ class _Conversation(asyncio.Protocol):
             self.hang_up(RedisConnectionError(str(error)))
             return
         if not self._waiting and self._reader.has_data():
-            self.hang_up(RedisConnectionError("Redis says something that nobody has asked for"))
+            self.hang_up(RedisConnectionError("Redis sent something unsolicited"))
 
     def connection_lost(self, error: Exception | None) -> None:
         self.hang_up(RedisConnectionError(str(error or "Redis closed the connection")))

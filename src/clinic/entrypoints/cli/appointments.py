@@ -45,7 +45,7 @@ async def list_all(
     status
         Only those in this status; may be given several times.
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     as_json
         Print JSON.
     """
@@ -102,7 +102,7 @@ async def book_slot(
     type
         Such as Consultation.
     override
-        Also inside the clinic's notice or beyond its horizon.
+        Book even inside the clinic's notice or beyond its horizon.
     as_json
         Print JSON.
     """
@@ -140,7 +140,7 @@ async def move(
     slot
         Id of the slot to move to.
     override
-        Also inside the clinic's notice or beyond its horizon.
+        Book even inside the clinic's notice or beyond its horizon.
     as_json
         Print JSON.
     """

@@ -44,7 +44,7 @@ async def seal(*, every: float | None = None) -> None:
     Parameters
     ----------
     every
-        Go on sealing, every so many seconds, until stopped.
+        Keep sealing at this interval, in seconds, until stopped.
     """
     if every is not None and not 0 < every <= EVERY_MAX_S:
         raise InvalidInput(f"Seal every 1 to {EVERY_MAX_S:.0f} seconds.")
@@ -102,7 +102,7 @@ async def events(
     until
         Only those before, with offset.
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     as_json
         Print JSON.
     """
@@ -142,7 +142,7 @@ async def verify(*, exports: Path | None = None) -> int:
     Parameters
     ----------
     exports
-        Folder that `clinic audit export` wrote; tells seals that were rewritten.
+        Folder that `clinic audit export` wrote; reveals seals that were rewritten.
     """
     known = _exported(exports / SEALS_FILE) if exports else []
     async with _book() as book:

@@ -40,8 +40,8 @@ def _mail_server(settings: Settings, *, production: bool) -> Iterator[Fault]:
     keeps_data = not settings.database_url.startswith("memory:")
     if scheme == "memory" and (production or keeps_data):
         yield Fault(
-            "CLINIC_MAIL_URL is memory://: messages count as sent, nobody gets them, and whoever"
-            " invites somebody is given the link",
+            "CLINIC_MAIL_URL is memory://: messages count as sent, nobody gets them, and"
+            " invitations are returned to the inviter",
             "set smtp://user:password@host:587 or smtps://…; for trying out, maildir:///folder",
             hint=not production,
         )

@@ -14,7 +14,7 @@ async def cleanup(*, limit: int = LIMIT) -> None:
     Parameters
     ----------
     limit
-        Remove at most so many of each.
+        How many of each to remove at most.
     """
     async with open_services() as services:
         removed = await remove_expired(

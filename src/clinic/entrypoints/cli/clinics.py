@@ -52,11 +52,11 @@ async def create(
     time_zone
         Its IANA time zone, such as Europe/London.
     notice_min
-        Minutes before its start at which a slot can last be booked.
+        How many minutes before its start a slot can still be booked.
     horizon_days
         Days ahead that bookings are taken.
     cancel_notice_min
-        Minutes before the start until which patients cancel and move by themselves.
+        Minutes before the start until which patients can cancel and move online.
     max_open_appointments
         Appointments ahead that one patient may have at a time.
     address
@@ -64,7 +64,7 @@ async def create(
     phone
         Its phone number, for patients to call.
     language
-        Of messages to people who have not chosen one: en or de.
+        Language of messages to people who have not chosen one: en or de.
     reason
         Why; kept in the audit trail.
     as_json
@@ -115,7 +115,7 @@ async def change(
     phone
         Its phone number, for patients to call; '' removes it.
     language
-        Of messages to people who have not chosen one: en or de.
+        Language of messages to people who have not chosen one: en or de.
     as_json
         Print JSON.
     """

@@ -35,7 +35,7 @@ async def add(
     doctor
         Id of the doctor.
     start
-        First minute on the clinic's clock, such as 09:00.
+        Start on the clinic's clock, such as 09:00.
     end
         End on the clinic's clock, such as 12:30.
     weekdays
@@ -45,9 +45,9 @@ async def add(
     slot_minutes
         Length of a slot; the hours must be a whole number of slots.
     valid_from
-        First day on which they hold.
+        First day on which they apply.
     valid_until
-        Last day on which they hold.
+        Last day on which they apply.
     """
     if (weekdays is None) == (on is None):
         raise InvalidInput("Give either --weekdays or --on.")

@@ -47,7 +47,7 @@ async def list_all(
     until
         Only those due before, with offset.
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     as_json
         Print JSON.
     """
@@ -71,7 +71,7 @@ async def dead(*, limit: int = 50, where: Where = HERE, as_json: AsJson = False)
     Parameters
     ----------
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     as_json
         Print JSON.
     """

@@ -30,7 +30,7 @@ async def add_doctor(
     name
         Full name.
     email
-        Email address, by which the person is known.
+        Email address, which identifies the person.
     specialty
         Such as Cardiology.
     phone
@@ -62,7 +62,7 @@ async def add_patient(
     name
         Full name.
     email
-        Email address, by which the person is known.
+        Email address, which identifies the person.
     phone
         Phone number.
     as_json
@@ -107,7 +107,7 @@ async def list_patients(
     Parameters
     ----------
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     after
         Only those after this id, to go on where the last list ended.
     as_json

@@ -75,7 +75,7 @@ async def list_slots(
     every
         Taken and blocked ones too.
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     as_json
         Print JSON.
     """

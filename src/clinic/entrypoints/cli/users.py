@@ -85,7 +85,7 @@ async def list_people(
     role
         Only those in this role.
     limit
-        At most so many, up to 200.
+        How many at most, up to 200.
     after
         Only those after this id, to go on where the last list ended.
     as_json

@@ -16,7 +16,7 @@ def worker(*, processes: int = 1, role: Literal["all", "relay", "deliver"] = "al
     processes
         Worker processes; each delivers CLINIC_WORKER_THREADS messages at a time.
     role
-        relay tells the queue what waits in the outbox, deliver sends; all does both.
+        relay moves what waits in the outbox to the queue, deliver sends; all does both.
     """
     settings = settings_from_environment()
     check_production(settings)

@@ -43,7 +43,9 @@ class Metrics:
             registry=registry,
         )
         self._resynced = Counter(
-            "clinic_queue_resyncs", "Times the queue was told everything anew.", registry=registry
+            "clinic_queue_resyncs",
+            "Times everything was sent to the queue again.",
+            registry=registry,
         )
         self._removed = Counter(
             "clinic_removed",

@@ -144,7 +144,7 @@ class Worker:
         count = await resync_queue(outbox=services.store.outbox, queue=services.queue)
         if count is not None:
             self.metrics.resynced()
-            logger.warning("the queue was told %d messages anew", count)
+            logger.warning("%d messages were sent to the queue again", count)
         return False
 
     async def _sweep(self) -> bool:

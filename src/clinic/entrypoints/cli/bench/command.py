@@ -65,7 +65,7 @@ def bench(
     Parameters
     ----------
     json
-        Write everything to this file, too.
+        Write everything to this file as well.
     quick
         Rough figures in under a minute, at a hundredth of the size.
     only

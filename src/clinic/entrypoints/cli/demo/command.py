@@ -47,9 +47,9 @@ def demo(
     port
         Port to serve on; 0 takes any that is free.
     data
-        Folder to keep everything in; made where it is missing.
+        Folder to keep everything in; created if missing.
     exit_
-        Stop after the show: status 0 when every count was right, 1 otherwise.
+        Exit after the show: status 0 if every count was right, 1 otherwise.
     """
     began_at = time.monotonic()
     with _stopping_in_order():

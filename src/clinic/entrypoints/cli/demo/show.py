@@ -60,7 +60,9 @@ class Show:
         booked = sum(_status(racer) == 201 for racer in racers)
         taken = sum(_refused_as_taken(racer.answer) for racer in racers)
         errors = len(racers) - booked - taken
-        print(f"  {booked} booked, {taken} told that the slot was just taken, {errors} errors")
+        print(
+            f"  {booked} booked, {taken} refused because the slot was just taken, {errors} errors"
+        )
         self._expect("booked", booked, 1)
         self._expect("told that the slot was just taken", taken, RACERS - 1)
         self._expect("errors", errors, 0)
