@@ -82,7 +82,10 @@ class PostgresAppointmentReader:
         conditions, given = _filters(query)
         values = [query.scope.clinic_id, limit, *given]
         rows = await self._session.fetch(hot_schedule(conditions), values)
-        return [ScheduleEntry._make((*row[:6], STATUSES[row[6]], row[7])) for row in rows]
+        return [
+            ScheduleEntry(found, patient, doctor, starts_at, ends_at, kind, STATUSES[status], zone)
+            for found, patient, doctor, starts_at, ends_at, kind, status, zone in rows
+        ]
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
         """Return the appointment's audit entries by version; empty when it is not in `scope`."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from clinic.adapters.postgres.booking_queue import BookingQueue
-from clinic.adapters.postgres.hot import LOOK
-from clinic.adapters.postgres.rows import CLINIC_WIDTH, answer_of, clinic_of, is_proven
+from clinic.adapters.postgres.hot import FACTS, LOOK
+from clinic.adapters.postgres.rows import answer_of, clinic_of, is_proven
 from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
@@ -39,12 +39,12 @@ class PostgresBookingDesk:
         )
         if row is None:
             raise ClinicNotFound()
-        found = row[CLINIC_WIDTH:]
-        doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = found[:7]
-        patient, name, email, phone = found[7:11]
-        full_until, patient_open, *proven = found[17:]
+        clinic, slot, patient, answer, brakes, proven = FACTS.parts(row)
+        doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = slot
+        found_id, name, email, phone = patient
+        full_until, patient_open = brakes
         return BookingFacts(
-            clinic=clinic_of(clinic_id, row[:CLINIC_WIDTH]),
+            clinic=clinic_of(clinic_id, clinic),
             slot=None
             if doctor_id is None
             else Slot(
@@ -58,10 +58,9 @@ class PostgresBookingDesk:
                 taken,
             ),
             doctor_name=doctor_name or "",
-            patient=None if patient is None else Patient(clinic_id, patient, name, email, phone),
-            stored=None
-            if request is None or found[11] is None
-            else answer_of(request, found[11:17]),
+            patient=None if found_id is None else Patient(clinic_id, found_id, name, email, phone),
+            # The first column of a key that has an answer is never NULL.
+            stored=None if request is None or answer[0] is None else answer_of(request, answer),
             signed_in=asker is None or is_proven(asker, proven),
             full_until=full_until,
             patient_open=patient_open,

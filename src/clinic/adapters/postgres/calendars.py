@@ -10,9 +10,14 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from sqlalchemy import Table, delete, func, insert, lateral, select, true, tuple_, update
 
-from clinic.adapters.postgres.hot import GLANCE, NEAREST_OF_DOCTOR, NEAREST_OF_SPECIALTY, free_slots
+from clinic.adapters.postgres.hot import (
+    GLANCE,
+    GLANCED,
+    NEAREST_OF_DOCTOR,
+    NEAREST_OF_SPECIALTY,
+    free_slots,
+)
 from clinic.adapters.postgres.rows import (
-    CLINIC_WIDTH,
     Query,
     SqlRow,
     availability_of,
@@ -87,10 +92,10 @@ class PostgresCalendarReader:
         row = await self._session.ask(GLANCE, asked)
         if row is None:
             return None
-        clinic = clinic_of(clinic_id, row[:CLINIC_WIDTH])
-        proven, state = row[CLINIC_WIDTH : CLINIC_WIDTH + 2], row[CLINIC_WIDTH + 2 :]
-        free = FreeSlots(state, lambda: _unpacked(clinic_id, doctor_id, *state))
-        doctor_name = state[0]
+        clinic_part, proven, state = GLANCED.parts(row)
+        clinic = clinic_of(clinic_id, clinic_part)
+        free = FreeSlots(tuple(state), lambda: _unpacked(clinic_id, doctor_id, *state))
+        doctor_name, _, _ = state
         signed_in = asker is None or is_proven(asker, proven)
         return Glance(clinic, signed_in, None if doctor_name is None else free)
 

@@ -70,7 +70,7 @@ class Gathering:
             for _, answer in asked:
                 answer.cancel()
             raise
-        found = {row[0]: row[1:] for row in rows}
+        found = {number: tuple(found) for number, *found in rows}
         for number, (_, answer) in enumerate(asked, 1):
             if not answer.done():
                 answer.set_result(found.get(number))

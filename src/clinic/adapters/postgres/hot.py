@@ -6,7 +6,8 @@ column named here against tables.py.
 
 from collections.abc import Iterable
 
-from clinic.adapters.postgres.rows import CLINIC_COLUMNS, WHOLE_CLINIC_COLUMNS
+from clinic.adapters.postgres.columns import Columns, Layout
+from clinic.adapters.postgres.rows import ANSWER, CLINIC, VIEW, WHOLE_CLINIC
 from clinic.domain.appointments import OCCUPYING, OPEN, Status
 
 
@@ -38,6 +39,25 @@ SIGNED_IN = f"""EXISTS (
       AND x.revoked_at IS NULL
 )"""
 
+_SLOT_FACTS = Columns(
+    doctor_id="s.doctor_id",
+    specialty="s.specialty",
+    starts_at="s.starts_at",
+    ends_at="s.ends_at",
+    state="s.state",
+    taken="s.taken",
+    doctor_name="d.name",
+)
+_PATIENT = Columns(user_id="p.user_id", name="pu.name", email="pu.email", phone="pu.phone")
+_BRAKES = Columns(full_until=_FULL_UNTIL, is_open=_IS_OPEN)
+#: user and role of a session that counts, NULL without one: what is_proven takes
+_PROVEN = Columns(user_id="xu.id", role="xu.role")
+#: what LOOK selects
+FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, _PROVEN)
+_FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
+#: what GLANCE selects
+GLANCED = Layout(CLINIC, _PROVEN, _FREE)
+
 #: booking's read for many bookings at once, as Gathering asks: clinics, slots, patients, principals
 #: and keys (NULL without a key), sessions. One row while the clinic exists; what is absent is NULL.
 LOOK = f"""
@@ -46,12 +66,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
          WITH ORDINALITY AS asked (clinic_id, slot_id, patient_id, principal_id, key, session_id,
                                    number),
      LATERAL (
-         SELECT {CLINIC_COLUMNS},
-                s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state, s.taken, d.name,
-                p.user_id, pu.name, pu.email, pu.phone,
-                k.fingerprint, k.status, k.body, k.location, k.etag, k.created_at,
-                {_FULL_UNTIL}, {_IS_OPEN},
-                xu.id, xu.role
+         SELECT {FACTS.sql}
          FROM clinics c
          LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
          LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id
@@ -140,8 +155,7 @@ JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 #: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
 #: of the doctor's slots, packed, whose bytes say whether anything has changed.
 GLANCE = f"""
-SELECT asked.number, {CLINIC_COLUMNS},
-       xu.id, xu.role, d.name, d.specialty, free.*
+SELECT asked.number, {GLANCED.sql}
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many,
                                    session_id, number)
@@ -188,11 +202,11 @@ ORDER BY a.starts_at, a.id
 
 
 #: $1 clinic; nearly every request asks for its zone or its policy
-CLINIC = f"SELECT {WHOLE_CLINIC_COLUMNS} FROM clinics c WHERE c.id = $1"
+FIND_CLINIC = f"SELECT {WHOLE_CLINIC.sql} FROM clinics c WHERE c.id = $1"
 
-FIND_ANSWER = """
-SELECT fingerprint, status, body, location, etag, created_at FROM idempotency_keys
-WHERE clinic_id = $1 AND principal_id = $2 AND key = $3 AND recovery_point = 'finished'
+FIND_ANSWER = f"""
+SELECT {ANSWER.sql} FROM idempotency_keys k
+WHERE k.clinic_id = $1 AND k.principal_id = $2 AND k.key = $3 AND k.recovery_point = 'finished'
 """
 
 #: one row unless the key has an answer already, whose writing it waits for
@@ -203,9 +217,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO NOTHING RETURNING 1
 """
 
-_VIEW = """
-SELECT a.id, a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
-       a.version, a.schedule_version, a.status_by, a.created_at, d.name, pu.name, c.time_zone
+_VIEW = f"""
+SELECT {VIEW.sql}
 FROM appointments a
 JOIN clinics c ON c.id = a.clinic_id
 JOIN doctors_profiles d ON d.clinic_id = a.clinic_id AND d.user_id = a.doctor_id
@@ -246,7 +259,7 @@ PREPARED = (
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
     GLANCE,
-    CLINIC,
+    FIND_CLINIC,
     FIND_ANSWER,
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,

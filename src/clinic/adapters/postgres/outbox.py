@@ -16,8 +16,10 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from clinic.adapters.postgres.columns import Part
 from clinic.adapters.postgres.errors import translated
 from clinic.adapters.postgres.outbox_sql import (
+    APPOINTMENT,
     BEGIN_SENDING,
     BEGIN_SENDING_APPOINTMENT,
     BY_INDEX,
@@ -29,6 +31,7 @@ from clinic.adapters.postgres.outbox_sql import (
     DROP_EXPIRED,
     FINISH,
     FORGET_ADDRESSES,
+    LOOKED,
     NOT_DUE,
     PREFERENCES,
     PUBLISH,
@@ -41,7 +44,7 @@ from clinic.adapters.postgres.outbox_sql import (
     listing,
 )
 from clinic.adapters.postgres.patience import PatientSession, within
-from clinic.adapters.postgres.rows import WHOLE_CLINIC_WIDTH, message_values, whole_clinic_of
+from clinic.adapters.postgres.rows import message_values, whole_clinic_of
 from clinic.adapters.postgres.sessions import PooledSession, Session, driver_of
 from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
 from clinic.domain.appointments import Appointment
@@ -115,7 +118,7 @@ class PostgresOutbox:
         rows = await self._session.fetch(
             DAY, (message.clinic_id, message.user_id, day.starts_at, day.ends_at)
         )
-        found = tuple((row[0], row[1]) for row in rows)
+        found = tuple((starts_at, ends_at) for starts_at, ends_at in rows)
         return replace(claim, look=replace(look, day=found))
 
     async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
@@ -219,8 +222,9 @@ async def _jobs_by_index(
 
 
 def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim:
-    appointment_id, user_id, kind, channel, version, scheduled_for = row[:6]
-    expires_at, created_at, attempts, ambiguous, interrupted, issued_by, to_email = row[6:13]
+    claimed, clinic, contact, appointment, addressee, now = LOOKED.parts(row)
+    appointment_id, user_id, kind, channel, version, scheduled_for, expires_at, *rest = claimed
+    created_at, attempts, ambiguous, interrupted, issued_by, to_email = rest
     message = Message(
         message_id,
         clinic_id,
@@ -235,44 +239,28 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         issued_by,
         to_email,
     )
-    at = 13 + WHOLE_CLINIC_WIDTH
-    clinic, rest = whole_clinic_of(clinic_id, row[13:at]), row[at:]
-    *addressee, sent_lately, claimed_at = rest[11:]
+    sent_lately, claimed_at = now
     look = Look(
-        clinic,
+        whole_clinic_of(clinic_id, clinic, contact),
         _addressee(addressee),
-        _appointment(clinic_id, message, rest[:11]),
+        _appointment(clinic_id, message, appointment),
         sent_lately=sent_lately,
     )
     return Claim(message, token, attempts, ambiguous, interrupted, look, claimed_at)
 
 
-def _appointment(clinic_id: UUID, message: Message, row: Row) -> Appointment | None:
-    slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status = row[:7]
-    version, schedule_version, status_by, created_at = row[7:11]
-    if message.appointment_id is None or slot_id is None:
+def _appointment(clinic_id: UUID, message: Message, part: Part) -> Appointment | None:
+    found = APPOINTMENT.named(part)
+    if message.appointment_id is None or found["slot_id"] is None:
         return None
-    return Appointment(
-        id=message.appointment_id,
-        clinic_id=clinic_id,
-        slot_id=slot_id,
-        doctor_id=doctor_id,
-        patient_id=patient_id,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        type=kind,
-        status=Status(status),
-        version=version,
-        schedule_version=schedule_version,
-        status_by=status_by,
-        created_at=created_at,
-    )
+    found["status"] = Status(found["status"])
+    return Appointment(id=message.appointment_id, clinic_id=clinic_id, **found)
 
 
-def _addressee(row: Row) -> Addressee | None:
-    user_id, name, email, phone, disabled, password_hash, link_version = row[:7]
-    verified, unproven, language, channel, opted_out = row[7:]
-    if user_id is None or disabled:
+def _addressee(part: Part) -> Addressee | None:
+    user_id, name, email, phone, is_disabled, password_hash, link_version, *rest = part
+    verified, unproven, language, channel, opted_out = rest
+    if user_id is None or is_disabled:
         return None
     chosen = _preferences(language, channel, opted_out)
     return Addressee(
@@ -301,8 +289,8 @@ def _choosing(clinic_id: UUID, user_id: UUID, preferences: Preferences) -> Inser
 
 
 def _view_of(clinic_id: UUID, row: Row) -> NotificationView:
-    message_id, appointment_id, user_id, kind, channel, version, scheduled_for = row[:7]
-    expires_at, created_at, status, attempts, _, at, maybe_twice, sent_as, error = row[7:]
+    message_id, appointment_id, user_id, kind, channel, version, scheduled_for, *rest = row
+    expires_at, created_at, status, attempts, _, at, maybe_twice, sent_as, error = rest
     message = Message(
         message_id,
         clinic_id,

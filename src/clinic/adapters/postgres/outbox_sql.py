@@ -6,7 +6,8 @@ transaction, by the database's clock.
 
 from collections.abc import Iterable
 
-from clinic.adapters.postgres.rows import WHOLE_CLINIC_COLUMNS
+from clinic.adapters.postgres.columns import Columns, Layout, of_table
+from clinic.adapters.postgres.rows import CLINIC, CONTACT
 from clinic.domain.deliveries import SENT_PER_HOUR_MAX
 from clinic.domain.notifications import TO_DOCTOR_AT_ONCE, TO_PATIENT_AT_ONCE
 
@@ -92,6 +93,34 @@ _SENT_LATELY = f"""CASE
     )
     ELSE 0 END"""
 
+_CLAIMED = of_table(
+    "o",
+    *("appointment_id", "user_id", "kind", "channel", "version", "scheduled_for", "expires_at"),
+    *("created_at", "attempts", "ambiguous", "interrupted", "issued_by", "to_email"),
+)
+APPOINTMENT = of_table(
+    "a",
+    *("slot_id", "doctor_id", "patient_id", "starts_at", "ends_at", "type", "status", "version"),
+    *("schedule_version", "status_by", "created_at"),
+)
+_ADDRESSEE = Columns(
+    user_id="u.id",
+    name="u.name",
+    email="u.email",
+    phone="u.phone",
+    is_disabled="u.disabled_at IS NOT NULL",
+    password_hash="u.password_hash",  # noqa: S106 - the name of a column
+    link_version="u.link_version",
+    is_verified="u.email_verified_at IS NOT NULL",
+    is_unproven="u.email_unproven_since IS NOT NULL",
+    language="coalesce(p.language, c.language)",
+    channel="p.channel",
+    opted_out="p.opted_out",
+)
+_NOW = Columns(sent_lately=_SENT_LATELY, claimed_at="now()")
+#: what CLAIM selects
+LOOKED = Layout(_CLAIMED, CLINIC, CONTACT, APPOINTMENT, _ADDRESSEE, _NOW)
+
 #: $1 clinic, $2 message, $3 token, $4 lease. The look-up belongs to the same statement.
 CLAIM = f"""
 WITH old AS (
@@ -109,15 +138,7 @@ o AS (
     RETURNING {_MESSAGE.format(t="o")}, o.expires_at, o.created_at, o.attempts, o.ambiguous,
         old.state = 'sending' AS interrupted, o.issued_by, o.to_email
 )
-SELECT o.*,
-       {WHOLE_CLINIC_COLUMNS},
-       a.slot_id, a.doctor_id, a.patient_id, a.starts_at, a.ends_at, a.type, a.status,
-       a.version, a.schedule_version, a.status_by, a.created_at,
-       u.id, u.name, u.email, u.phone, u.disabled_at IS NOT NULL, u.password_hash,
-       u.link_version, u.email_verified_at IS NOT NULL, u.email_unproven_since IS NOT NULL,
-       coalesce(p.language, c.language), p.channel, p.opted_out,
-       {_SENT_LATELY},
-       now()
+SELECT {LOOKED.sql}
 FROM o
 JOIN clinics c ON c.id = $1
 LEFT JOIN appointments a ON a.clinic_id = $1 AND a.id = o.appointment_id

@@ -5,28 +5,23 @@ from uuid import UUID
 
 from sqlalchemy import collate, func, insert, select, update
 
-from clinic.adapters.postgres.hot import CLINIC
-from clinic.adapters.postgres.rows import Query, SqlRow, clinic_values, whole_clinic_of
+from clinic.adapters.postgres.hot import FIND_CLINIC
+from clinic.adapters.postgres.rows import (
+    CLINIC,
+    CONTACT,
+    WHOLE_CLINIC,
+    Query,
+    SqlRow,
+    clinic_values,
+    whole_clinic_of,
+)
 from clinic.adapters.postgres.sessions import Session
 from clinic.adapters.postgres.tables import clinics, doctors_profiles, patients_profiles, users
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound
 from clinic.domain.people import Doctor, Patient, Role, User
 
-_CLINICS = select(
-    clinics.c.id,
-    clinics.c.name,
-    clinics.c.time_zone,
-    clinics.c.notice_min,
-    clinics.c.horizon_days,
-    clinics.c.cancel_notice_min,
-    clinics.c.hold_min,
-    clinics.c.max_open_appointments,
-    clinics.c.reminder_leads_min,
-    clinics.c.address,
-    clinics.c.phone,
-    clinics.c.language,
-)
+_CLINICS = select(clinics.c.id, *(clinics.c[name] for name in (*CLINIC.names, *CONTACT.names)))
 _USERS = select(
     users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone, users.c.email_typed
 )
@@ -55,12 +50,14 @@ class PostgresPeopleReader:
     async def clinics(self) -> Sequence[Clinic]:
         """Return every clinic, by id."""
         rows = await self._all(_CLINICS.order_by(clinics.c.id))
-        return [whole_clinic_of(row.id, row[1:]) for row in rows]
+        return [
+            whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(found)) for clinic_id, *found in rows
+        ]
 
     async def clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, or None."""
-        rows = await self._session.fetch(CLINIC, (clinic_id,))
-        return whole_clinic_of(clinic_id, rows[0]) if rows else None
+        rows = await self._session.fetch(FIND_CLINIC, (clinic_id,))
+        return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def user(self, user_id: UUID) -> User | None:
         """Return the person, or None."""
@@ -126,8 +123,8 @@ class PostgresPeople(PostgresPeopleReader):
     async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, kept from changing until this unit ends, or None."""
         # What refers to the clinic, such as a booking, does not wait for this lock.
-        rows = await self._session.fetch(f"{CLINIC} FOR NO KEY UPDATE", (clinic_id,))
-        return whole_clinic_of(clinic_id, rows[0]) if rows else None
+        rows = await self._session.fetch(f"{FIND_CLINIC} FOR NO KEY UPDATE", (clinic_id,))
+        return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Write the clinic with this id anew. Raises ClinicNotFound."""

@@ -1,13 +1,14 @@
 """Rows as the domain's values, and values as rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, Select
 
+from clinic.adapters.postgres.columns import Columns, Layout, of_table
 from clinic.domain.appointments import Appointment, AppointmentView, Status
 from clinic.domain.audit import Action, AuditEntry
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
@@ -25,46 +26,32 @@ Query = Select[*tuple[Any, ...]]
 AnyRow = SqlRow | Sequence[Any]
 STATUSES = {status.value: status for status in Status}
 
-
-#: of clinics, as `c`: what clinic_of takes
-CLINIC_COLUMNS = """c.name, c.time_zone, c.notice_min, c.horizon_days, c.cancel_notice_min,
-       c.hold_min, c.max_open_appointments, c.reminder_leads_min"""
-#: how many columns those are
-CLINIC_WIDTH = 8
-#: with the contact, which only messages, pages and settings need: what whole_clinic_of takes
-WHOLE_CLINIC_COLUMNS = f"{CLINIC_COLUMNS}, c.address, c.phone, c.language"
-WHOLE_CLINIC_WIDTH = CLINIC_WIDTH + 3
-
-
-def clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
-    """Return the clinic from name, zone, the policy's five numbers and its reminder leads."""
-    return _clinic(clinic_id, *row[:-1], tuple(row[-1]))
+_POLICY = tuple(field.name for field in fields(Policy))
+#: of clinics, as `c`: what clinic_of takes. Each field of Policy is a column of its name.
+CLINIC = of_table("c", "name", "time_zone", *_POLICY)
+#: what only messages, pages and settings need beside it
+CONTACT = of_table("c", *(field.name for field in fields(Contact)))
+WHOLE_CLINIC = Layout(CLINIC, CONTACT)
+#: a list, which the cache of clinics cannot have in its key
+_LEADS = CLINIC.names.index("reminder_leads_min")
 
 
-def whole_clinic_of(clinic_id: UUID, row: AnyRow) -> Clinic:
-    """Return the clinic from what `clinic_of` takes, and address, phone and language."""
-    *settings, address, phone, language = row
-    clinic = clinic_of(clinic_id, settings)
-    return replace(clinic, contact=Contact(address, phone, language))
+def clinic_of(clinic_id: UUID, part: AnyRow) -> Clinic:
+    """Return the clinic from the columns of CLINIC."""
+    return _clinic(clinic_id, (*part[:_LEADS], tuple(part[_LEADS]), *part[_LEADS + 1 :]))
+
+
+def whole_clinic_of(clinic_id: UUID, clinic: AnyRow, contact: AnyRow) -> Clinic:
+    """Return the clinic from the columns of CLINIC and of CONTACT."""
+    return replace(clinic_of(clinic_id, clinic), contact=Contact(**CONTACT.named(contact)))
 
 
 # Nearly every request makes one, of the few that there are.
 @lru_cache(maxsize=256)
-def _clinic(
-    clinic_id: UUID,
-    name: str,
-    zone: str,
-    notice_min: int,
-    horizon_days: int,
-    cancel_notice_min: int,
-    hold_min: int,
-    max_open_appointments: int,
-    leads: tuple[int, ...],
-) -> Clinic:
-    policy = Policy(
-        notice_min, horizon_days, cancel_notice_min, hold_min, leads, max_open_appointments
-    )
-    return Clinic(clinic_id, name, zone, policy)
+def _clinic(clinic_id: UUID, values: tuple[Any, ...]) -> Clinic:
+    named = CLINIC.named(values)
+    policy = Policy(**{name: named[name] for name in _POLICY})
+    return Clinic(clinic_id, named["name"], named["time_zone"], policy)
 
 
 def is_proven(actor: Actor, proven: AnyRow) -> bool:
@@ -75,21 +62,10 @@ def is_proven(actor: Actor, proven: AnyRow) -> bool:
 
 def clinic_values(clinic: Clinic) -> Values:
     """Return the clinic's row."""
-    policy = clinic.policy
-    return {
-        "id": clinic.id,
-        "name": clinic.name,
-        "time_zone": clinic.time_zone,
-        "notice_min": policy.notice_min,
-        "horizon_days": policy.horizon_days,
-        "cancel_notice_min": policy.cancel_notice_min,
-        "hold_min": policy.hold_min,
-        "max_open_appointments": policy.max_open_appointments,
-        "reminder_leads_min": list(policy.reminder_leads_min),
-        "address": clinic.contact.address,
-        "phone": clinic.contact.phone,
-        "language": clinic.contact.language,
-    }
+    values: Values = {"id": clinic.id, "name": clinic.name, "time_zone": clinic.time_zone}
+    values |= {name: getattr(clinic.policy, name) for name in _POLICY}
+    values["reminder_leads_min"] = list(clinic.policy.reminder_leads_min)
+    return values | {name: getattr(clinic.contact, name) for name in CONTACT.names}
 
 
 def slot_of(row: SqlRow) -> Slot:
@@ -132,10 +108,30 @@ def appointment_of(row: SqlRow) -> Appointment:
     )
 
 
+#: of appointments as `a`, a doctor's profile as `d`, a patient's user as `pu`, and clinics as `c`
+VIEW = Columns(
+    id="a.id",
+    slot_id="a.slot_id",
+    doctor_id="a.doctor_id",
+    patient_id="a.patient_id",
+    starts_at="a.starts_at",
+    ends_at="a.ends_at",
+    type="a.type",
+    status="a.status",
+    version="a.version",
+    schedule_version="a.schedule_version",
+    status_by="a.status_by",
+    created_at="a.created_at",
+    doctor_name="d.name",
+    patient_name="pu.name",
+    zone="c.time_zone",
+)
+
+
 def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
-    """Return the view from the columns that hot.APPOINTMENT names."""
-    appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status = row[:8]
-    version, schedule_version, status_by, created_at, doctor_name, patient_name, zone = row[8:]
+    """Return the view from the columns of VIEW."""
+    appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status, *rest = row
+    version, schedule_version, status_by, created_at, doctor_name, patient_name, zone = rest
     appointment = Appointment(
         id=appointment_id,
         clinic_id=clinic_id,
@@ -205,9 +201,13 @@ def message_values(message: Message) -> Values:
     }
 
 
-def answer_of(request: IdempotentRequest, row: AnyRow) -> StoredAnswer:
-    """Return the answer from fingerprint, status, body, location, ETag and time."""
-    fingerprint, status, body, location, etag, created_at = row
+#: of idempotency_keys
+ANSWER = of_table("k", "fingerprint", "status", "body", "location", "etag", "created_at")
+
+
+def answer_of(request: IdempotentRequest, part: AnyRow) -> StoredAnswer:
+    """Return the answer from the columns of ANSWER."""
+    fingerprint, status, body, location, etag, created_at = part
     asked = IdempotentRequest(request.clinic_id, request.principal_id, request.key, fingerprint)
     return StoredAnswer(asked, Answer(status, body, location, etag), created_at)
 

@@ -127,7 +127,10 @@ class TransactionSession:
     async def ask(self, query: str, question: Sequence[object]) -> Row | None:
         """Return the row for one question, from inside the transaction."""
         rows = await self.fetch(query, [[each] for each in question])
-        return rows[0][1:] if rows else None
+        if not rows:
+            return None
+        _, *found = rows[0]
+        return tuple(found)
 
     async def commit(self) -> None:
         """Make every change last. Raises TransactionAborted after an error, OutcomeUnknown when the

@@ -16,41 +16,41 @@ from sqlalchemy import (
 )
 
 from clinic.adapters.postgres import sessions as running
-from clinic.adapters.postgres.rows import CLINIC_COLUMNS, clinic_of
+from clinic.adapters.postgres.columns import Columns, Layout, Part, of_table
+from clinic.adapters.postgres.rows import CLINIC, clinic_of
 from clinic.adapters.postgres.tables import sessions
 from clinic.domain.people import Role
 from clinic.domain.sessions import Session, SessionKind, SignedIn
 
-_SESSION = (
-    "x.id, x.clinic_id, x.user_id, x.role, x.kind, x.created_at, x.expires_at, x.last_seen_at,"
-    " x.token_hash, x.revoked_at"
+_SESSION = of_table(
+    "x",
+    *("id", "clinic_id", "user_id", "role", "kind", "created_at", "expires_at", "last_seen_at"),
+    *("token_hash", "revoked_at"),
 )
-_SIGNED_IN = f"""{_SESSION}, u.disabled_at IS NOT NULL OR u.role <> x.role,
-       {CLINIC_COLUMNS}"""
+_USER = Columns(is_barred="u.disabled_at IS NOT NULL OR u.role <> x.role")
+_SIGNED_IN = Layout(_SESSION, _USER, CLINIC)
 # Each by its key, whatever the planner thinks of the sizes.
 _BY_ID = f"""
 SELECT asked.number, found.*
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS asked (clinic_id, id, number),
      LATERAL (
-         SELECT {_SIGNED_IN}
+         SELECT {_SIGNED_IN.sql}
          FROM sessions x JOIN users u ON u.id = x.user_id JOIN clinics c ON c.id = x.clinic_id
          WHERE x.clinic_id = asked.clinic_id AND x.id = asked.id LIMIT 1
      ) found
 """
 _BY_REFERENCE = f"""
-SELECT {_SIGNED_IN}
+SELECT {_SIGNED_IN.sql}
 FROM sessions x JOIN users u ON u.id = x.user_id JOIN clinics c ON c.id = x.clinic_id
 WHERE x.clinic_id = $1 AND x.token_hash = $2 AND x.kind = 'cookie'
 """
 _PLACE: ColumnElement[str] = literal_column("sessions.ctid")
-#: where the session ends and the clinic begins
-_CLINIC_AT = 11
 _LIVE = f"""
-SELECT {_SESSION} FROM sessions x
+SELECT {_SESSION.sql} FROM sessions x
 WHERE x.user_id = $1 AND x.revoked_at IS NULL AND x.expires_at > $2 ORDER BY x.id
 """
 _OF_USER = f"""
-SELECT {_SESSION} FROM sessions x
+SELECT {_SESSION.sql} FROM sessions x
 WHERE x.user_id = $1 AND ($2::uuid IS NULL OR x.id > $2) ORDER BY x.id LIMIT $3
 """
 
@@ -156,11 +156,12 @@ class PostgresSessions(PostgresSessionReader):
 
 
 def _signed_in(row: running.Row) -> SignedIn:
-    session = _session_of(row[: _CLINIC_AT - 1])
-    return SignedIn(session, row[_CLINIC_AT - 1], clinic_of(session.clinic_id, row[_CLINIC_AT:]))
+    found, (is_barred,), clinic = _SIGNED_IN.parts(row)
+    session = _session_of(found)
+    return SignedIn(session, is_barred, clinic_of(session.clinic_id, clinic))
 
 
-def _session_of(row: running.Row) -> Session:
+def _session_of(row: Part) -> Session:
     session_id, clinic_id, user_id, role, kind, created_at, expires_at, seen_at, token, end = row
     return Session(
         session_id,

@@ -1,0 +1,49 @@
+"""Columns that statements select together, and where each group stands in a row."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
+
+Part = Sequence[Any]
+
+
+class Columns:
+    """SQL expressions that stand side by side in a row, each under a name."""
+
+    def __init__(self, **expressions: str) -> None:
+        self.names = tuple(expressions)
+        self.sql = ",\n       ".join(expressions.values())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def named(self, part: Part) -> dict[str, Any]:
+        """Return the values of this group's part of a row by their names."""
+        return dict(zip(self.names, part, strict=True))
+
+
+def of_table(alias: str, *names: str) -> Columns:
+    """Return columns of one table, which go by their own names."""
+    return Columns(**{name: f"{alias}.{name}" for name in names})
+
+
+class Layout:
+    """Groups of columns in the order in which a statement selects them.
+
+    Where each begins is computed once, so that reading a row costs no more than slices of it would,
+    and a column more in one group shifts nothing by hand.
+    """
+
+    def __init__(self, *groups: Columns) -> None:
+        self.sql = ",\n       ".join(group.sql for group in groups)
+        ends = [sum(map(len, groups[:number])) for number in range(len(groups) + 1)]
+        places = [slice(*each) for each in pairwise(ends)]
+        self.width = ends[-1]
+        self._parts: Callable[[Part], tuple[Part, ...]] = itemgetter(*places)
+
+    def parts(self, row: Part) -> tuple[Part, ...]:
+        """Return each group's part of a row. Raises ValueError for a row of another width."""
+        if len(row) != self.width:
+            raise ValueError(f"{len(row)} columns where {self.width} were asked for")
+        return self._parts(row)

@@ -1,0 +1,62 @@
+"""Groups of columns agree with the tables, and each finds its own part of a row."""
+
+import re
+
+import pytest
+
+from clinic.adapters.postgres import hot, outbox_sql, rows, sign_ins
+from clinic.adapters.postgres.columns import Columns, Layout, of_table
+from clinic.adapters.postgres.tables import metadata
+
+#: which table each alias is of, in every statement that is built of groups
+TABLES = {
+    "a": "appointments",
+    "c": "clinics",
+    "d": "doctors_profiles",
+    "k": "idempotency_keys",
+    "p": None,
+    "pu": "users",
+    "s": "slots",
+    "u": "users",
+    "x": "sessions",
+    "xu": "users",
+}
+PLAIN = re.compile(r"(\w+)\.(\w+)")
+GROUPS = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": found
+    for module in (rows, hot, outbox_sql, sign_ins)
+    for name, found in vars(module).items()
+    if isinstance(found, Columns)
+}
+
+
+def test_every_group_is_held_against_the_tables() -> None:
+    assert {"rows.CLINIC", "rows.VIEW", "hot._SLOT_FACTS", "sign_ins._SESSION"} <= set(GROUPS)
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_columns_exist(group: Columns) -> None:
+    for expression in group.sql.split(",\n       "):
+        found = PLAIN.fullmatch(expression)
+        table = TABLES.get(found[1]) if found else None
+        if found and table:
+            assert found[2] in metadata.tables[table].c, expression
+
+
+def test_each_group_gets_its_part_of_a_row() -> None:
+    first, second, third = (
+        of_table("a", "one", "two"),
+        Columns(three="f(b.x, 3)"),
+        of_table("c", "d"),
+    )
+    layout = Layout(first, second, third)
+
+    assert layout.sql.split() == ["a.one,", "a.two,", "f(b.x,", "3),", "c.d"]
+    assert layout.parts((1, 2, 3, 4)) == ((1, 2), (3,), (4,))
+    assert first.named((1, 2)) == {"one": 1, "two": 2}
+
+
+@pytest.mark.parametrize("row", [(1, 2, 3), (1, 2, 3, 4, 5)])
+def test_a_row_of_another_width_is_refused(row: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"columns where 4 were asked for"):
+        Layout(of_table("a", "b", "c"), of_table("d", "e", "f")).parts(row)
