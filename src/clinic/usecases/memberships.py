@@ -10,6 +10,7 @@ from clinic.domain.errors import (
     LastAdministrator,
     OfferInvalid,
     OfferNotFound,
+    SignInFailed,
     UserNotFound,
 )
 from clinic.domain.memberships import (
@@ -22,10 +23,13 @@ from clinic.domain.memberships import (
 )
 from clinic.domain.people import Actor, Role, User
 from clinic.domain.permissions import Operation, permit
-from clinic.ports.accounts import AccountReader
+from clinic.ports.accounts import Account, AccountReader
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.email_addresses import EmailAddresses
+from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import Store, UnitOfWork
+from clinic.usecases.audit_buffer import AuditBuffer
+from clinic.usecases.sign_in import Origin, prove_person
 from clinic.usecases.transactions import Transactions
 
 #: that one person is shown at a time
@@ -151,14 +155,16 @@ async def accept_membership(
     clock: Clock,
     new_id: IdSource,
     actor: Actor,
+    proven: Account | None = None,
 ) -> MembershipOffer:
     """Make the actor a member of the clinic whose offer the token names, and return the offer.
 
     It works once, for the address it was made to, in the role that it names, and not after a
-    membership that has ended since. Raises OfferInvalid, AlreadyExists.
+    membership that has ended since. `proven` is the account of an actor who gave its password
+    instead of a session. Raises OfferInvalid, AlreadyExists, SignInFailed.
     """
     permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    known = await accounts.account(actor.user_id)
+    known = proven or await accounts.account(actor.user_id)
     if known is None:
         raise UserNotFound()
     clinic_id, offer_id = offer_named(token, secret, known.user.email)
@@ -170,6 +176,8 @@ async def accept_membership(
             raise OfferInvalid()
         if account is None or account.disabled_at is not None:
             raise OfferInvalid()
+        if proven is not None and account.password_hash != proven.password_hash:
+            raise SignInFailed()
         # Again under the lock: the address may just have changed.
         offer_named(token, secret, account.user.email)
         if account.user.role is not offer.role:
@@ -193,6 +201,61 @@ async def accept_membership(
         return offer
 
     return await transactions.run(work)
+
+
+async def accept_with_password(
+    token: str,
+    email: str,
+    password: str,
+    *,
+    secret: str,
+    accounts: AccountReader,
+    emails: EmailAddresses,
+    hasher: PasswordHasher,
+    transactions: Transactions,
+    audit: AuditBuffer,
+    clock: Clock,
+    new_id: IdSource,
+    origin: Origin,
+) -> MembershipOffer:
+    """Do what accept_membership does for a person without a session, who may belong to no clinic.
+
+    A token for another address is refused like a wrong password. Raises SignInFailed,
+    OfferInvalid, AlreadyExists.
+    """
+    named = _clinic_named(token, secret, emails.canonical(email))
+    # Not audited at the clinic of the offer: that would tell it who is known elsewhere.
+    account, _ = await prove_person(
+        email,
+        password,
+        is_open=lambda account: named is not None,
+        accounts=accounts,
+        emails=emails,
+        hasher=hasher,
+        audit=audit,
+        clock=clock,
+        new_id=new_id,
+        origin=origin,
+    )
+    assert named is not None
+    user = account.user
+    return await accept_membership(
+        token,
+        secret=secret,
+        accounts=accounts,
+        transactions=transactions,
+        clock=clock,
+        new_id=new_id,
+        actor=Actor(user.id, user.role, named, origin.request_id, origin.ip),
+        proven=account,
+    )
+
+
+def _clinic_named(token: str, secret: str, email: str) -> UUID | None:
+    try:
+        return offer_named(token, secret, email)[0]
+    except OfferInvalid:
+        return None
 
 
 async def end_membership(

@@ -1,7 +1,7 @@
 """Sign in and out, and end sessions."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -31,7 +31,7 @@ from clinic.ports.accounts import Account, AccountReader
 from clinic.ports.audit import AuditLog, EventQuery
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.email_addresses import EmailAddresses
-from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.password_hasher import PasswordCheck, PasswordHasher
 from clinic.ports.sessions import SessionReader
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.audit_buffer import AuditBuffer
@@ -84,26 +84,31 @@ async def sign_in(
 ) -> NewSession:
     """Return a new session of the person with this email address and password.
 
-    Whatever is wrong, the answer and the work before it are the same. Raises SignInFailed, and
-    ClinicNotNamed to whom the password is right but several clinics are open to.
+    Raises SignInFailed, and ClinicNotNamed to whom the password is right but several clinics are
+    open to.
     """
-    account = await accounts.by_email(emails.canonical(email))
-    too_long = len(password) > PASSWORD_MAX_CHARS
-    source = network_of(origin.ip)
-    check = await hasher.verify(
-        account.password_hash if account else None,
-        "" if too_long else password,
-        source=source,
+
+    def is_open(account: Account) -> bool:
+        return bool(account.clinics) and clinic_id in (None, *account.clinics)
+
+    account, check = await prove_person(
+        email,
+        password,
+        is_open=is_open,
+        clinic_id=clinic_id,
+        accounts=accounts,
+        emails=emails,
+        hasher=hasher,
+        audit=audit,
+        clock=clock,
+        new_id=new_id,
+        origin=origin,
     )
-    usable = account is not None and account.disabled_at is None and bool(account.clinics)
-    elsewhere = account is not None and clinic_id not in (None, *account.clinics)
-    if account is None or too_long or not check.is_right or not usable or elsewhere:
-        _note_failure(audit, account, clinic_id, origin, clock, new_id)
-        raise SignInFailed()
     if clinic_id is None:
         if len(account.clinics) > 1:
             raise ClinicNotNamed(clinics=[str(each) for each in account.clinics])
         clinic_id = account.clinics[0]
+    source = network_of(origin.ip)
     new_hash = await hasher.hash(password, source=source) if check.wants_rehash else None
     made = make_session(
         account.user, clinic_id, kind=kind, clock=clock, new_id=new_id, lifetime=lifetime
@@ -124,6 +129,38 @@ async def sign_in(
         return made
 
     return await transactions.run(work)
+
+
+async def prove_person(
+    email: str,
+    password: str,
+    *,
+    is_open: Callable[[Account], bool],
+    accounts: AccountReader,
+    emails: EmailAddresses,
+    hasher: PasswordHasher,
+    audit: AuditBuffer,
+    clock: Clock,
+    new_id: IdSource,
+    origin: Origin,
+    clinic_id: UUID | None = None,
+) -> tuple[Account, PasswordCheck]:
+    """Return the account with this email address and password if what it asks for is open to it.
+
+    Whatever is wrong, the answer and the work before it are the same. Raises SignInFailed.
+    """
+    account = await accounts.by_email(emails.canonical(email))
+    too_long = len(password) > PASSWORD_MAX_CHARS
+    check = await hasher.verify(
+        account.password_hash if account else None,
+        "" if too_long else password,
+        source=network_of(origin.ip),
+    )
+    usable = account is not None and account.disabled_at is None and is_open(account)
+    if account is None or too_long or not check.is_right or not usable:
+        _note_failure(audit, account, clinic_id, origin, clock, new_id)
+        raise SignInFailed()
+    return account, check
 
 
 async def is_known_network(

@@ -1,15 +1,24 @@
-"""Memberships that end at the same moment, on PostgreSQL."""
+"""Memberships that end at the same moment, and people who come back, on PostgreSQL."""
 
 import asyncio
 from datetime import UTC, datetime
 
 import psycopg
+import pytest
+from tests.coming_back import (
+    PASSWORD,
+    READS,
+    Person,
+    check_patient_comes_back,
+    check_staff_come_back,
+)
 from tests.integration.postgres.locks import wait_for_lock
 
 from clinic.domain.errors import ClinicError
 from clinic.domain.people import Actor, Role
+from clinic.entrypoints.http.tokens import issue_token
 from clinic.testing import a_user
-from clinic.testing.builders import a_booking
+from clinic.testing.builders import a_booking, a_session
 from clinic.usecases.manage_users import set_enabled
 from clinic.usecases.memberships import end_membership
 
@@ -91,3 +100,66 @@ async def test_who_disables_a_patient_waits_for_a_booking_under_way(api, postgre
         assert not disabled.done()
         await holder.rollback()
         await asyncio.gather(booked, disabled)
+
+
+@pytest.fixture
+async def person(api) -> Person:
+    services, admin, now = api.services, a_user(Role.ADMIN), datetime.now(UTC)
+    clinic = await services.store.people.clinic(api.clinic_id)
+    async with services.store.begin() as unit:
+        await unit.people.add_user(admin)
+        await unit.accounts.add_staff(api.clinic_id, admin.id)
+        await unit.sessions.add(a_session(clinic, admin.id, admin.role, now=now))
+        await unit.commit()
+    token = issue_token(
+        services.settings,
+        user_id=admin.id,
+        role=admin.role,
+        clinic_id=api.clinic_id,
+        session_id=admin.id,
+        now=now,
+        lifetime_s=3600,
+    )
+    headers = {"authorization": f"Bearer {token}"}
+    return Person(api.client, headers, later=lambda: None)
+
+
+async def test_a_patient_comes_back(api, person):
+    await check_patient_comes_back(person, [slot.id for slot in api.slots])
+
+
+@pytest.mark.parametrize("role", READS)
+async def test_staff_come_back(person, role):
+    await check_staff_come_back(person, role)
+
+
+async def test_of_two_who_accept_one_offer_with_a_password_one_does(api, person, other_server):
+    await person.register()
+    await person.leave()
+    token = await person.offer()
+    body = {"offer": token, "email": person.email, "password": PASSWORD}
+
+    answers = await asyncio.gather(
+        person.accept(token), other_server.post("/memberships", json=body)
+    )
+
+    assert sorted(each.status_code for each in answers) == [201, 409]
+
+
+async def test_a_password_that_changes_meanwhile_accepts_nothing(api, person, postgres_urls):
+    await person.register()
+    await person.leave()
+    token = await person.offer()
+
+    async with await psycopg.AsyncConnection.connect(postgres_urls.owner_url) as holder:
+        await holder.execute(
+            "UPDATE users SET password_hash = 'another' WHERE id = %s", [person.id]
+        )
+        accepting = asyncio.create_task(person.accept(token))
+        await asyncio.to_thread(wait_for_lock, postgres_urls.owner_url, holder="users")
+        await holder.commit()
+        answer = await accepting
+
+    account = await api.services.store.accounts.by_email(person.email)
+    assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_failed")
+    assert account.clinics == ()

@@ -29,6 +29,8 @@ Answers = tuple[int, ...]
 PUBLIC = {
     "POST /sessions",
     "POST /users",
+    # Signed in, or with email and password; the matrix asks with a session and with neither.
+    "POST /memberships",
     "POST /invitations/accepted",
     "GET /",
     "GET /health/live",

@@ -159,7 +159,8 @@ async def offer(
 ) -> None:
     """Print an offer to join the clinic, good once within a week.
 
-    The person accepts it with POST /memberships, signed in elsewhere with this address.
+    The person accepts it with POST /memberships, signed in elsewhere with this address or by
+    sending this address and their password.
 
     Parameters
     ----------

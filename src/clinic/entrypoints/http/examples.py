@@ -270,7 +270,11 @@ EXAMPLES: dict[type, Any] = {
         "offer": "AZnwoAAA.c2lnbmF0dXJl",
         "expiresAt": "2026-11-30T08:00:00Z",
     },
-    AcceptOfferIn: {"offer": "AZnwoAAA.c2lnbmF0dXJl"},
+    AcceptOfferIn: {
+        "offer": "AZnwoAAA.c2lnbmF0dXJl",
+        "email": "robin@example.org",
+        "password": "three blue herons",
+    },
     MembershipOut: {"clinicId": _CLINIC, "role": "RECEPTIONIST"},
     InvitationOut: {"userId": _PATIENT, "invitation": None, "invitationMailed": True},
     AcceptInvitationIn: {"token": "AZnwoAAA.c2lnbmF0dXJl", "password": "three blue herons"},

@@ -8,15 +8,26 @@ import msgspec
 from clinic.domain.errors import (
     AlreadyExists,
     ConsentNeeded,
+    ForgedRequest,
+    InvalidInput,
     LastAdministrator,
+    NotSignedIn,
     OfferInvalid,
     OfferNotFound,
+    OutcomeUnknown,
+    QuotaExceeded,
+    SignInFailed,
+    TemporaryFailure,
     UserNotFound,
 )
+from clinic.domain.memberships import MembershipOffer
 from clinic.domain.people import Role
 from clinic.domain.permissions import Operation
+from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import endpoint
+from clinic.entrypoints.http.guesses import count_guess
+from clinic.entrypoints.http.problems import RequestTimeout
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import ItemsOut
 from clinic.entrypoints.http.wire_accounts import (
@@ -30,11 +41,13 @@ from clinic.entrypoints.http.wire_accounts import (
 )
 from clinic.usecases.memberships import (
     accept_membership,
+    accept_with_password,
     end_membership,
     offer_membership,
     own_offers,
     withdraw_offer,
 )
+from clinic.usecases.sign_in import Origin
 
 _TAG = "Users"
 _encode = msgspec.json.Encoder().encode
@@ -61,8 +74,8 @@ def _writing(call: Call) -> dict[str, Any]:
 )
 async def post_offer(call: Call, body: MembershipOfferIn) -> Reply:
     """For people who have an account at another clinic, or had one here. Nothing changes until
-    somebody signed in with this address sends `offer` to POST /memberships, once, within seven
-    days. The answer is the same whether or not anybody has the address."""
+    the person with this address sends `offer` to POST /memberships, once, within seven days.
+    The answer is the same whether or not anybody has the address."""
     offered = await offer_membership(
         body.email,
         Role(body.role),
@@ -120,20 +133,69 @@ async def get_own_offers(call: Call) -> Reply:
     summary="Accept an offer to join a clinic",
     status=201,
     answers=MembershipOut,
-    needs=Operation.MANAGE_OWN_ACCOUNT,
-    refuses=(OfferInvalid, AlreadyExists, UserNotFound),
+    needs=None,
+    knows_actor=True,
+    rate=RateClass.SIGN_IN,
+    refuses=(
+        OfferInvalid,
+        AlreadyExists,
+        UserNotFound,
+        NotSignedIn,
+        SignInFailed,
+        ForgedRequest,
+        QuotaExceeded,
+        OutcomeUnknown,
+        TemporaryFailure,
+        RequestTimeout,
+    ),
 )
 async def post_membership(call: Call, body: AcceptOfferIn) -> Reply:
-    """Signed in at any clinic, with the email address that the offer was made to. Sign in again to
-    work at the new one."""
+    """Signed in at any clinic, with the email address that the offer was made to; or not signed in,
+    with `email` and `password`, as people do who belong to no clinic any more. A password is
+    checked and counted as in POST /sessions, and an offer to another address is refused like a
+    wrong password. Sign in afterwards to work at the clinic."""
     services = call.services
-    offer = await accept_membership(
+    if call.known_actor is None:
+        offer = await _accept_with_password(call, body)
+    elif body.email is not None or body.password is not None:
+        pointer = "/email" if body.email is not None else "/password"
+        raise InvalidInput(
+            "You are signed in: leave out email and password, or send them without the session.",
+            pointer=pointer,
+        )
+    else:
+        offer = await accept_membership(
+            body.offer,
+            secret=services.settings.secret,
+            accounts=services.store.accounts,
+            **_writing(call),
+        )
+    return Reply(201, _encode(MembershipOut(offer.clinic_id, offer.role)))
+
+
+async def _accept_with_password(call: Call, body: AcceptOfferIn) -> MembershipOffer:
+    if body.email is None and body.password is None:
+        raise NotSignedIn("Sign in, or send email and password with the offer.")
+    if body.email is None:
+        raise InvalidInput("Send the email address with the password.", pointer="/email")
+    if body.password is None:
+        raise InvalidInput("Send the password with the email address.", pointer="/password")
+    services = call.services
+    await count_guess(call, body.email)
+    return await accept_with_password(
         body.offer,
+        body.email,
+        body.password,
         secret=services.settings.secret,
         accounts=services.store.accounts,
-        **_writing(call),
+        emails=services.emails,
+        hasher=services.hasher,
+        transactions=services.transactions,
+        audit=services.audit,
+        clock=services.clock,
+        new_id=services.new_id,
+        origin=Origin(call.request_id, call.address),
     )
-    return Reply(201, _encode(MembershipOut(offer.clinic_id, offer.role)))
 
 
 @endpoint(
@@ -149,7 +211,7 @@ async def post_membership(call: Call, body: AcceptOfferIn) -> Reply:
 async def delete_membership(call: Call, user_id: UUID) -> Reply:
     """Their sessions here end at once, on every server; other clinics are not affected. Nobody can
     end their own membership, and the last administrator cannot be removed. An offer brings them
-    back, if they still belong to another clinic: accepting one needs a sign-in."""
+    back: POST /memberships accepts it with email and password."""
     await end_membership(user_id, **_writing(call))
     return Reply(204)
 

@@ -65,8 +65,8 @@ MEND: dict[str, str] = {
     "outcome_unknown": _UNSURE,
     "password_refused": "Choose another password, as the detail says.",
     "patient_busy": "Choose another time, or move the patient's other appointment first.",
-    "patient_disabled": "Enable the account, or offer the patient membership again. An erased"
-    " patient has to be added as a new one.",
+    "patient_disabled": "Enable the account, or offer the patient membership again, to be accepted"
+    " with POST /memberships. An erased patient has to be added as a new one.",
     "patient_not_found": _LOOK,
     "permission_denied": "Sign in with a role that may do this.",
     "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018; an"
@@ -75,7 +75,8 @@ MEND: dict[str, str] = {
     "same_slot": "Choose another slot, or leave the appointment where it is.",
     "offer_not_found": "Make another offer, or end the membership.",
     "session_not_found": _LOOK,
-    "sign_in_failed": "Check email address and password.",
+    "sign_in_failed": "Check email address and password; of an offer, also whether it was made to"
+    " this address.",
     "slot_blocked": "Choose another slot, or have the clinic unblock it.",
     "slot_in_past": "Choose a slot that has not started.",
     "slot_not_found": _LOOK,
@@ -94,7 +95,7 @@ MEND: dict[str, str] = {
     "unsupported_media_type": "Send `Content-Type: application/json`.",
     "upcoming_appointments": "Cancel the patient's appointments first.",
     "user_not_found": _LOOK,
-    "offer_invalid": "Sign in with the address that the offer was made to, or ask for another.",
+    "offer_invalid": "Use the address that the offer was made to, or ask for another offer.",
     "consent_needed": "Send POST /membership-offers, and have the person accept.",
     "last_administrator": "Add another administrator, or offer somebody that role, first.",
     "operator_only": "Have the operator run clinic clinic create on the server.",

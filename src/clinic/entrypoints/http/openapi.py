@@ -142,7 +142,7 @@ def _operation(one: Endpoint) -> dict[str, Any]:
         "operationId": _camel(one.handle.__name__),
         "tags": [one.tag],
         "summary": one.summary,
-        "security": [{"bearer": []}] if one.needs else [],
+        "security": _security(one),
         "parameters": list(_parameters(one)),
         "responses": _responses(one),
     }
@@ -155,6 +155,13 @@ def _operation(one: Endpoint) -> dict[str, Any]:
             "content": {"application/json": _content(one.body)},
         }
     return operation
+
+
+def _security(one: Endpoint) -> list[dict[str, Any]]:
+    bearer: dict[str, Any] = {"bearer": []}
+    if one.needs:
+        return [bearer]
+    return [{}, bearer] if one.knows_actor else []
 
 
 def _parameters(one: Endpoint) -> Iterable[dict[str, Any]]:

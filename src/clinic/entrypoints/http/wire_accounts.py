@@ -95,7 +95,11 @@ class MembershipOfferOut(Out):
 
 
 class AcceptOfferIn(In):
+    """`email` and `password` together, or neither when signed in."""
+
     offer: InvitationToken
+    email: Email | None = None
+    password: Password | None = None
 
 
 class MembershipOut(Out):
