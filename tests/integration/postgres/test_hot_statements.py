@@ -81,6 +81,8 @@ async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres
     plan = await _plan_kept(postgres_urls.app_url, hot.LOOK)
 
     assert "Index Scan using idempotency_keys_pkey" in plan
+    # By the index of times everybody's appointments would be read for each booking.
+    assert "Scan Backward using appointments_patient_idx on appointments" in plan
     assert "Hash" not in plan
     assert "Seq Scan" not in plan
     assert "Merge" not in plan

@@ -17,12 +17,15 @@ def _listed(statuses: Iterable[Status]) -> str:
 
 #: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
 #: appointment that lies ahead today cannot begin earlier than the slot less the horizon, so a long
-#: history is not read.
+#: history is not read. The patient is a range of patients, since only the patients' index has this
+#: order: by the index of times, which a plan made on an empty table may prefer, everybody's
+#: appointments would be read.
 _FULL_UNTIL = f"""(
     SELECT o.starts_at FROM appointments o
-    WHERE o.clinic_id = c.id AND o.patient_id = p.user_id AND o.status IN ({_listed(OPEN)})
-      AND o.starts_at > s.starts_at - c.horizon_days * interval '24 hours'
-    ORDER BY o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
+    WHERE o.clinic_id = c.id AND o.status IN ({_listed(OPEN)}) AND o.patient_id <= p.user_id
+      AND (o.patient_id, o.starts_at)
+          > (p.user_id, s.starts_at - c.horizon_days * interval '24 hours')
+    ORDER BY o.patient_id DESC, o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
 )"""
 #: whether the patient may be booked for; taking.py holds the row to it
 _IS_OPEN = "p.ended_at IS NULL AND p.disabled_at IS NULL"
