@@ -17,12 +17,13 @@ def _listed(statuses: Iterable[Status]) -> str:
 
 #: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
 #: appointment that lies ahead today cannot begin earlier than the slot less the horizon, so a long
-#: history is not read. The patient is a range of patients, since only the patients' index has this
-#: order: by the index of times, which a plan made on an empty table may prefer, everybody's
-#: appointments would be read.
+#: history is not read. One patient is a range here, so that only the patients' index has the order,
+#: and only indexes of patients can use the bounds: the planner may take a table that has filled
+#: since its last ANALYZE for empty, and by the index of times would read everybody's appointments.
 _FULL_UNTIL = f"""(
     SELECT o.starts_at FROM appointments o
-    WHERE o.clinic_id = c.id AND o.status IN ({_listed(OPEN)}) AND o.patient_id <= p.user_id
+    WHERE o.clinic_id = c.id AND o.status IN ({_listed(OPEN)})
+      AND o.patient_id >= p.user_id AND o.patient_id <= p.user_id
       AND (o.patient_id, o.starts_at)
           > (p.user_id, s.starts_at - c.horizon_days * interval '24 hours')
     ORDER BY o.patient_id DESC, o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
