@@ -11,6 +11,7 @@ from clinic.ports.audit import AuditLog
 from clinic.ports.booking_desk import BookingDesk
 from clinic.ports.calendars import CalendarReader, Calendars
 from clinic.ports.erasures import ErasureList, Erasures
+from clinic.ports.maintenance import MaintenanceBook, Partitions
 from clinic.ports.memberships import Memberships
 from clinic.ports.outbox import Messages, Outbox
 from clinic.ports.people import People, PeopleReader
@@ -89,6 +90,10 @@ class Store(Protocol):
     def audit_log(self) -> AuditLog: ...
     @property
     def erasures(self) -> ErasureList: ...
+    @property
+    def maintenance(self) -> MaintenanceBook: ...
+    @property
+    def partitions(self) -> Partitions: ...
 
     def begin(self) -> UnitOfWork: ...
 

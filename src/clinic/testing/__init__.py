@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         InterleavingsContract as InterleavingsContract,
     )
     from clinic.testing.contracts.job_queue import JobQueueContract as JobQueueContract
+    from clinic.testing.contracts.maintenance import MaintenanceContract as MaintenanceContract
     from clinic.testing.contracts.memberships import MembershipsContract as MembershipsContract
     from clinic.testing.contracts.notifier import NotifierContract as NotifierContract
     from clinic.testing.contracts.outbox import OutboxContract as OutboxContract
@@ -71,6 +72,7 @@ _HOMES = {
     "IdempotencyContract": "clinic.testing.contracts.idempotency",
     "InterleavingsContract": "clinic.testing.contracts.interleavings",
     "JobQueueContract": "clinic.testing.contracts.job_queue",
+    "MaintenanceContract": "clinic.testing.contracts.maintenance",
     "MembershipsContract": "clinic.testing.contracts.memberships",
     "NotifierContract": "clinic.testing.contracts.notifier",
     "OutboxContract": "clinic.testing.contracts.outbox",

@@ -9,6 +9,7 @@ from clinic.adapters.memory.audit_log import MemoryAuditLog
 from clinic.adapters.memory.booking_desk import MemoryBookingDesk
 from clinic.adapters.memory.calendars import MemoryCalendarReader
 from clinic.adapters.memory.erasures import MemoryErasureList
+from clinic.adapters.memory.maintenance import MemoryMaintenanceBook, MemoryPartitions
 from clinic.adapters.memory.outbox import MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeopleReader
 from clinic.adapters.memory.sessions import MemorySessionReader
@@ -34,6 +35,8 @@ class MemoryStore:
         self.sessions = MemorySessionReader(self._database)
         self.audit_log = MemoryAuditLog(self._database)
         self.erasures = MemoryErasureList(self._database)
+        self.maintenance = MemoryMaintenanceBook()
+        self.partitions = MemoryPartitions()
 
     def begin(self) -> MemoryUnitOfWork:
         return MemoryUnitOfWork(self._database, self.outbox)

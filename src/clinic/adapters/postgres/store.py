@@ -12,6 +12,7 @@ from clinic.adapters.postgres.booking_desk import PostgresBookingDesk
 from clinic.adapters.postgres.calendars import PostgresCalendarReader
 from clinic.adapters.postgres.connecting import Limits, hot_pool, transaction_engine
 from clinic.adapters.postgres.erasures import PostgresErasureList
+from clinic.adapters.postgres.maintenance import PostgresMaintenanceBook, PostgresPartitions
 from clinic.adapters.postgres.outbox import PostgresOutbox
 from clinic.adapters.postgres.people import PostgresPeopleReader
 from clinic.adapters.postgres.sessions import PooledSession
@@ -21,7 +22,7 @@ from clinic.domain.errors import TemporaryFailure
 
 #: the oldest schema that this version runs on, and every later one: migrations run beside the
 #: previous release
-SCHEMA_REVISION = "0020"
+SCHEMA_REVISION = "0021"
 _REVISION = re.compile(r"\d{4}")
 
 
@@ -58,6 +59,8 @@ class PostgresStore:
         self.sessions = PostgresSessionReader(session)
         self.audit_log = PostgresAuditLog(session)
         self.erasures = PostgresErasureList(session)
+        self.maintenance = PostgresMaintenanceBook(session)
+        self.partitions = PostgresPartitions(session)
 
     def begin(self) -> PostgresUnitOfWork:
         """Return a new unit of work; it connects when it is first used."""

@@ -619,6 +619,26 @@ erasures = Table(
     _check("erasures_copies_length", "octet_length(copies) % 32 = 0"),
 )
 
+# One row for each maintenance service. Of no clinic: a service looks after all of them.
+maintenance_runs = Table(
+    "maintenance_runs",
+    metadata,
+    _text("service"),
+    _id("token", nullable=True),
+    _instant("started_at", nullable=True),
+    _instant("lease_until", nullable=True),
+    _instant("succeeded_at", nullable=True),
+    _int("duration_ms", nullable=True),
+    _int("row_count", nullable=True),
+    _int("failures", default=text("0")),
+    _key("maintenance_runs_pkey", "service"),
+    _check("maintenance_runs_service_length", "char_length(service) BETWEEN 1 AND 50"),
+    _check("maintenance_runs_lease", "(token IS NULL) = (lease_until IS NULL)"),
+    _check(
+        "maintenance_runs_counts_range", "duration_ms >= 0 AND row_count >= 0 AND failures >= 0"
+    ),
+)
+
 # --- messages, answers, payments --------------------------------------------------------------
 
 notification_outbox = Table(

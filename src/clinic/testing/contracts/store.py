@@ -8,6 +8,7 @@ from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.erasures import ErasuresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
+from clinic.testing.contracts.maintenance import MaintenanceContract
 from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.people import PeopleContract
 from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
@@ -24,6 +25,7 @@ class StoreContract(
     MembershipsContract,
     AuditLogContract,
     ErasuresContract,
+    MaintenanceContract,
     InterleavingsContract,
     contract=True,
 ):

@@ -20,9 +20,10 @@ from sqlalchemy.pool import NullPool
 
 from clinic.adapters.postgres.connecting import connect_blocking
 from clinic.adapters.postgres.errors import translated
-from clinic.adapters.postgres.migrations.partitions import ensure_partitions
+from clinic.adapters.postgres.migrations.partitions import MIGRATION_LOCK, ensure_partitions
 from clinic.adapters.postgres.migrations.rights import (
     APP_ROLE,
+    FUNCTIONS,
     RIGHTS,
     SEALER_RIGHTS,
     SEALER_ROLE,
@@ -31,12 +32,17 @@ from clinic.adapters.postgres.migrations.rights import (
 )
 from clinic.domain.errors import TemporaryFailure
 
-__all__ = ["APP_ROLE", "current_revision", "ensure_partitions", "head_revision", "migrate"]
+__all__ = [
+    "APP_ROLE",
+    "MIGRATION_LOCK",
+    "current_revision",
+    "ensure_partitions",
+    "head_revision",
+    "migrate",
+]
 
 FOLDER = Path(__file__).parent
 
-#: any number will do, as long as every release takes the same one
-MIGRATION_LOCK = 0x436C696E6963
 LOCK_WAIT_S = 120.0
 LOCK_PAUSE_S = 0.1
 # A migration that cannot have its lock soon gives up, instead of stopping the service behind it.
@@ -66,7 +72,7 @@ def migrate(owner_url: str, *, app_role: str = APP_ROLE, sealer_role: str = SEAL
             _upgrade(connection)
             ensure_partitions(connection, datetime.now(UTC))
             if ensure_role(connection, app_role, WITHOUT_APP):
-                grant_rights(connection, app_role, RIGHTS)
+                grant_rights(connection, app_role, RIGHTS, FUNCTIONS)
             if ensure_role(connection, sealer_role, WITHOUT_SEALER):
                 grant_rights(connection, sealer_role, SEALER_RIGHTS)
         finally:

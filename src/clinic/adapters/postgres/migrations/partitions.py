@@ -4,9 +4,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-from clinic.adapters.postgres.tables import APPEND_ONLY, PARTITIONED
+from clinic.adapters.postgres.migrations.schema import quoted_schema
+from clinic.adapters.postgres.tables import PARTITIONED
 
 MONTHS_BACK, MONTHS_AHEAD = 3, 24
+#: held by whoever migrates; any number will do, as long as every release takes the same one
+MIGRATION_LOCK = 0x436C696E6963
+#: how long making a partition beside the service may keep others waiting
+LOCK_TIMEOUT_MS = 1_000
+_DIVIDED = ", ".join(f"('{table}', '{column}')" for table, column in PARTITIONED.items())
 
 
 def ensure_partitions(connection: Connection, now: datetime) -> list[str]:
@@ -36,32 +42,91 @@ def missing_months(present: set[str], table: str, now: datetime, months_ahead: i
     return [name for name in wanted if name not in present]
 
 
-def _attach(connection: Connection, table: str, name: str, bounds: str | None) -> None:
-    """Make a table like `table` and add it as its partition.
+def make_functions(connection: Connection) -> None:
+    """Make, or replace, the functions that attach a partition. `connection` is the owner's."""
+    schema = quoted_schema(connection)
+    for function in (_ATTACH, _MAKE_NEXT):
+        connection.execute(text(function.format(schema=schema)))
 
-    CREATE TABLE … PARTITION OF would lock the whole table against reading and writing; attaching
-    lets bookings go on.
-    """
-    with_triggers = ""
-    if table in APPEND_ONLY and _has_guard(connection):
-        # Row triggers are inherited, those of TRUNCATE are not.
-        with_triggers = (
-            f" CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {name}"
-            " EXECUTE FUNCTION clinic_refuse_change();"
-        )
+
+def _attach(connection: Connection, table: str, name: str, bounds: str | None) -> None:
     values = f"FOR VALUES {bounds}" if bounds else "DEFAULT"
     connection.execute(
-        text(
-            f"DO $$ BEGIN"
-            f" CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
-            f" ALTER TABLE {table} ATTACH PARTITION {name} {values};"
-            f"{with_triggers} END $$"
-        )
+        text("SELECT clinic_attach_partition(:table, :name, :values)"),
+        {"table": table, "name": name, "values": values},
     )
 
 
-def _has_guard(connection: Connection) -> bool:
-    return connection.scalar(text("SELECT to_regproc('clinic_refuse_change')")) is not None
+# Makes a table like the divided one and adds it as its partition. CREATE TABLE … PARTITION OF would
+# lock the whole table against reading and writing; attaching lets bookings go on. Row triggers are
+# inherited, those of TRUNCATE are not. Nobody but the owner has rights on a partition, whatever the
+# default privileges say: it is reached through its table alone.
+_ATTACH = """
+CREATE OR REPLACE FUNCTION clinic_attach_partition(divided text, part text, part_values text)
+RETURNS void LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
+DECLARE
+    other text;
+BEGIN
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+                   part, divided);
+    FOR other IN
+        SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
+        FROM pg_class c, aclexplode(c.relacl)
+        WHERE c.oid = to_regclass(quote_ident(part)) AND grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %I FROM %s', part, other);
+    END LOOP;
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I %s', divided, part, part_values);
+    IF EXISTS (
+        SELECT FROM pg_trigger
+        WHERE tgrelid = divided::regclass AND tgname = divided || '_no_truncate'
+    ) THEN
+        EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %I'
+                       ' EXECUTE FUNCTION clinic_refuse_change()', divided || '_no_truncate', part);
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION clinic_attach_partition(text, text, text) FROM PUBLIC
+"""
+
+# What the service's role may do with partitions: have the nearest one made that is missing. Which
+# that is, is decided here, by the database's clock; there is nothing to pass in, and nothing is
+# dropped. A month whose rows are in the default partition already is left out: `clinic check` names
+# it. Attaching locks the default partition; who cannot have that at once gives way.
+_MAKE_NEXT = f"""
+CREATE OR REPLACE FUNCTION clinic_make_next_partition() RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = {{schema}}, pg_temp SET lock_timeout = '{LOCK_TIMEOUT_MS}' AS $$
+DECLARE
+    this_month CONSTANT timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
+    first timestamptz;
+    beyond timestamptz;
+    divided text;
+    divided_by text;
+    part text;
+    is_late boolean;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock({MIGRATION_LOCK}) THEN
+        RETURN NULL;
+    END IF;
+    FOR ahead IN 0..{MONTHS_AHEAD} LOOP
+        first := (this_month + make_interval(months => ahead)) AT TIME ZONE 'UTC';
+        beyond := (this_month + make_interval(months => ahead + 1)) AT TIME ZONE 'UTC';
+        FOR divided, divided_by IN VALUES {_DIVIDED} LOOP
+            part := format('%s_%s', divided, to_char(first AT TIME ZONE 'UTC', 'YYYY_MM'));
+            CONTINUE WHEN to_regclass(quote_ident(part)) IS NOT NULL;
+            EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I >= $1 AND %I < $2)',
+                           divided || '_default', divided_by, divided_by)
+                INTO is_late USING first, beyond;
+            CONTINUE WHEN is_late;
+            PERFORM clinic_attach_partition(
+                divided, part, format('FOR VALUES FROM (%L) TO (%L)', first, beyond));
+            RETURN part;
+        END LOOP;
+    END LOOP;
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION clinic_make_next_partition() FROM PUBLIC
+"""
 
 
 def _partitions(connection: Connection) -> set[str]:

@@ -1,7 +1,7 @@
 """What the application's role may do: what its statements need, and nothing else."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -38,7 +38,10 @@ RIGHTS = {
     "notification_preferences": "SELECT, INSERT, UPDATE, DELETE",
     "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
     "payments": "SELECT, INSERT, UPDATE",
+    "maintenance_runs": "SELECT, INSERT, UPDATE",
 }
+#: functions that run in their owner's name
+FUNCTIONS = ("clinic_make_next_partition()",)
 
 #: who seals the trails: reads them, writes nothing but seals
 SEALER_ROLE = "clinic_sealer"
@@ -79,8 +82,13 @@ def ensure_role(connection: Connection, role: str, without: str) -> bool:
     return False
 
 
-def grant_rights(connection: Connection, role: str, rights: Mapping[str, str] = RIGHTS) -> None:
-    """Let the role do what `rights` says on every table, and no more."""
+def grant_rights(
+    connection: Connection,
+    role: str,
+    rights: Mapping[str, str] = RIGHTS,
+    functions: Sequence[str] = (),
+) -> None:
+    """Let the role do what `rights` says on every table, and no more, and call the functions."""
     name = _quoted(connection, role)
     own_tables = """
         SELECT quote_ident(relname) FROM pg_class
@@ -97,6 +105,8 @@ def grant_rights(connection: Connection, role: str, rights: Mapping[str, str] = 
         connection.exec_driver_sql(changes)
     for table in APPEND_ONLY:
         connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC"))
+    for function in functions:
+        connection.execute(text(f"GRANT EXECUTE ON FUNCTION {function} TO {name}"))
     schema = quoted_schema(connection)
     connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {name}"))
 
