@@ -29,6 +29,7 @@ from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, SettingsError, check_secret
 from clinic.usecases.audit_buffer import AuditBuffer
 from clinic.usecases.deliver_notification import Courier
+from clinic.usecases.maintenance.service import Resources
 from clinic.usecases.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Services:
     emails: EmailAddresses
     limiter: RateLimiter
     audit: AuditBuffer
+
+    @property
+    def resources(self) -> Resources:
+        """What maintenance services are given."""
+        return Resources(self.store, self.transactions, self.cache, self.clock, self.new_id)
 
     async def open(self) -> None:
         await self.store.open()
@@ -149,6 +155,11 @@ class WorkerServices:
     new_id: IdSource
     transactions: Transactions
     cache: IdempotencyCache
+
+    @property
+    def resources(self) -> Resources:
+        """What maintenance services are given."""
+        return Resources(self.store, self.transactions, self.cache, self.clock, self.new_id)
 
     async def close(self) -> None:
         """Close everything; never raises an Exception."""

@@ -1,13 +1,16 @@
 """A worker's loops, whatever the libraries under them do."""
 
 import asyncio
+from datetime import timedelta
 from typing import cast
 
 import pytest
 
-from clinic.bootstrap import WorkerServices
+from clinic.bootstrap import WorkerServices, in_memory
 from clinic.entrypoints.worker import process
 from clinic.entrypoints.worker.process import Worker, end
+from clinic.usecases.maintenance.run import Ran
+from clinic.usecases.maintenance.service import Rows, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -58,3 +61,76 @@ async def test_loop_that_swallows_several_cancellations_does_not_keep_the_worker
     async with asyncio.timeout(5):
         await end(worker._tasks)
     assert worker._tasks[0].done()
+
+
+async def test_failing_service_is_logged_and_counted_and_stops_no_other(monkeypatch, caplog):
+    """Given a service that fails in an unexpected way, and another one
+    When the worker goes round
+    Then the other one runs, and metrics, record and log tell of the failure."""
+    services = in_memory()
+    personal = "Ada Lovett"
+
+    async def fail(_) -> Rows:
+        raise KeyError(personal)
+
+    async def tidy(_) -> Rows:
+        return {"things": 3}
+
+    hour = timedelta(hours=1)
+    both = [Service("failing", "Fail.", hour, fail), Service("tidying", "Tidy.", hour, tidy)]
+    worker = Worker(services=cast("WorkerServices", services))
+    tidied = asyncio.Event()
+    maintained = worker.metrics.maintained
+
+    def note(service: str, ran: Ran) -> None:
+        maintained(service, ran)
+        tidied.set()
+
+    monkeypatch.setattr(worker.metrics, "maintained", note)
+    monkeypatch.setattr(process, "ASK_MAX_S", 0.001)
+    monkeypatch.setattr(process, "ASK_MIN_S", 0.001)
+    loops = [
+        asyncio.create_task(worker._loop(*worker._maintenance_loop(service))) for service in both
+    ]
+    async with asyncio.timeout(5):
+        await tidied.wait()
+    worker.request_stop()
+    await end(loops)
+
+    worker.metrics.history(await services.store.maintenance.history())
+    told = told_by(worker)
+    assert 'clinic_maintenance_failures_total{service="failing"} 1.0' in told
+    assert 'clinic_worker_failures_total{loop="failing"} 1.0' in told
+    assert 'clinic_maintenance_rows_total{service="tidying",what="things"} 3.0' in told
+    assert 'clinic_maintenance_duration_seconds_count{service="tidying"} 1.0' in told
+    assert 'clinic_maintenance_last_success_timestamp_seconds{service="tidying"}' in told
+    assert 'last_success_timestamp_seconds{service="failing"}' not in told
+    assert "failing broke: KeyError" in caplog.text
+    assert personal not in caplog.text
+
+
+async def test_services_leave_connections_to_messages(monkeypatch):
+    services = in_memory()
+    worker = Worker(services=cast("WorkerServices", services))
+    running = most = 0
+
+    async def busy(_) -> Rows:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return {}
+
+    hour = timedelta(hours=1)
+    rounds = [
+        worker._maintenance_loop(Service(f"busy-{number}", "", hour, busy))[1]
+        for number in range(6)
+    ]
+    await asyncio.gather(*(each() for each in rounds))
+
+    assert most == process.SERVICES_AT_ONCE
+
+
+def told_by(worker: Worker) -> str:
+    return worker.metrics.text().decode()

@@ -9,9 +9,11 @@ import msgspec
 from clinic import bootstrap
 from clinic.bootstrap import Services
 from clinic.domain.errors import TemporaryFailure
+from clinic.entrypoints.cli.check_maintenance import overdue
 from clinic.entrypoints.cli.check_messages import mail, queue, waiting
 from clinic.entrypoints.cli.fault import Fault
 from clinic.entrypoints.cli.session import builder, connected
+from clinic.ports.maintenance import MaintenanceHistory
 from clinic.ports.outbox import OutboxCounts
 from clinic.settings import (
     DEFAULT_SECRET,
@@ -93,7 +95,7 @@ def _database(settings: Settings) -> Iterator[Fault]:
         settings = msgspec.structs.replace(settings, secret=token_urlsafe())
     try:
         services = builder.get()(settings)
-        counts = asyncio.run(_counts(services))
+        counts, history = asyncio.run(_looked_up(services))
         found = bootstrap.database_faults(settings, services.clock.now())
     except SettingsError as error:
         yield Fault(str(error), "")
@@ -110,11 +112,13 @@ def _database(settings: Settings) -> Iterator[Fault]:
     else:
         yield from (Fault(problem, remedy) for problem, remedy in found)
         yield from waiting(counts)
+        yield from overdue(history)
 
 
-async def _counts(services: Services) -> OutboxCounts:
+async def _looked_up(services: Services) -> tuple[OutboxCounts, MaintenanceHistory]:
     async with connected(services):
-        return await services.store.outbox.counts()
+        store = services.store
+        return await store.outbox.counts(), await store.maintenance.history()
 
 
 def _reason(error: BaseException) -> str:

@@ -9,7 +9,11 @@ Command = tuple[str, str, str]
 COMMANDS: tuple[Command, ...] = (
     ("demo", "demo.command:demo", "Run everything locally with a sample clinic, and show a race."),
     ("serve", "serve:serve", "Serve HTTP."),
-    ("worker", "worker:worker", "Deliver messages, in a separate process from serve."),
+    (
+        "worker",
+        "worker:worker",
+        "Deliver messages and do maintenance, in a process of its own.",
+    ),
     ("migrate", "migrate:migrate", "Bring the database's schema up to date."),
     ("cleanup", "cleanup:cleanup", "Remove stored answers and sessions that have expired."),
     ("check", "check:check", "Say what is misconfigured, and how to fix it."),
@@ -72,6 +76,14 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
             ("dead", "notifications:dead", "List dead letters."),
             ("retry", "notifications:retry", "Queue a dead letter for delivery again."),
             ("drop", "notifications:drop", "Give up on a dead letter and log it as failed."),
+        ),
+    ),
+    (
+        "maintenance",
+        "What clinic worker does beside messages, such as opening slots.",
+        (
+            ("list", "maintenance:list_services", "List the services and how they last ran."),
+            ("run", "maintenance:run", "Run one service now."),
         ),
     ),
     (

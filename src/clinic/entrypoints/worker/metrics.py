@@ -3,12 +3,16 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from clinic.ports.job_queue import QueueCounts
+from clinic.ports.maintenance import MaintenanceHistory
 from clinic.ports.outbox import OutboxCounts
 from clinic.usecases.deliver_notification import Delivery
+from clinic.usecases.maintenance.remove_expired_rows import REMOVE_EXPIRED
+from clinic.usecases.maintenance.run import Ran
+from clinic.usecases.maintenance.services import SERVICES
 from clinic.usecases.relay_outbox import Rescued
-from clinic.usecases.remove_expired import Removed
 
 LATENESS_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)
+DURATION_BUCKETS_S = (0.01, 0.1, 1, 10, 60, 300, 1800)
 
 
 class Metrics:
@@ -71,6 +75,8 @@ class Metrics:
             registry=registry,
         )
 
+        self._maintenance = _MaintenanceMetrics(registry)
+
     def delivered(self, delivery: Delivery) -> None:
         """Count what became of an attempt."""
         self._delivered.labels(delivery.result.value).inc()
@@ -97,10 +103,23 @@ class Metrics:
         """Count a complete resync."""
         self._resynced.inc()
 
-    def removed(self, removed: Removed) -> None:
-        """Count what was removed for its age."""
-        self._removed.labels("answers").inc(removed.answers)
-        self._removed.labels("sessions").inc(removed.sessions)
+    def maintained(self, service: str, ran: Ran) -> None:
+        """Count a maintenance service's run that succeeded."""
+        self._maintenance.ran(service, ran)
+        if service == REMOVE_EXPIRED.name:
+            for what, count in ran.rows.items():
+                self._removed.labels(what).inc(count)
+
+    def not_maintained(self, service: str) -> None:
+        """Count a maintenance service's run that failed."""
+        self._maintenance.failures.labels(service).inc()
+
+    def history(self, history: MaintenanceHistory) -> None:
+        """Take note of when each service last succeeded, in whichever worker."""
+        for service, record in history.records.items():
+            if record.succeeded_at is not None:
+                at_s = record.succeeded_at.timestamp()
+                self._maintenance.last_success.labels(service).set(at_s)
 
     def failed(self, loop: str) -> None:
         """Count a round of a loop that failed."""
@@ -117,3 +136,40 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything as Prometheus reads it."""
         return generate_latest(self.registry)
+
+
+class _MaintenanceMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.last_success = Gauge(
+            "clinic_maintenance_last_success_timestamp_seconds",
+            "When a service last succeeded, in whichever worker.",
+            ["service"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "clinic_maintenance_failures",
+            "Runs of a service in this worker that failed.",
+            ["service"],
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "clinic_maintenance_duration_seconds",
+            "How long runs of a service in this worker took.",
+            ["service"],
+            buckets=DURATION_BUCKETS_S,
+            registry=registry,
+        )
+        self._rows = Counter(
+            "clinic_maintenance_rows",
+            "Rows that a service made or removed, by what they were.",
+            ["service", "what"],
+            registry=registry,
+        )
+        for name in SERVICES:
+            self.failures.labels(name)
+            self._durations.labels(name)
+
+    def ran(self, service: str, ran: Ran) -> None:
+        self._durations.labels(service).observe(ran.duration_s)
+        for what, count in ran.rows.items():
+            self._rows.labels(service, what).inc(count)

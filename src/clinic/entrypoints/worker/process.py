@@ -1,4 +1,5 @@
-"""One worker process: relay, promoter and reconciler as loops, and the threads that deliver.
+"""One worker process: relay, promoter, reconciler and maintenance as loops, and the threads that
+deliver.
 
 Run as a program by the supervisor, whose end it notices by its standard input.
 """
@@ -24,16 +25,20 @@ from clinic.entrypoints.worker.status import serve_status
 from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
-from clinic.usecases.erase_user import finish_erasures
 from clinic.usecases.faults import kind_of, place_of
+from clinic.usecases.maintenance.run import run_service
+from clinic.usecases.maintenance.service import Service
+from clinic.usecases.maintenance.services import SERVICES
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
-from clinic.usecases.remove_expired import remove_expired
 
 logger = logging.getLogger(__name__)
 
 #: seconds between two rounds of each loop
 RELAY_S, PROMOTE_S, RESYNC_S, SWEEP_S, COUNT_S, WATCH_S = 0.2, 0.2, 1.0, 2.0, 5.0, 2.0
-REMOVE_S, ERASE_S = 60.0, 10.0
+#: a maintenance service is asked for five times in its period, within these bounds
+ASK_MIN_S, ASK_MAX_S = 1.0, 30.0
+#: services at once in one worker, so that most connections are left to messages
+SERVICES_AT_ONCE = 2
 PROMOTE_LIMIT = 500
 #: a loop that keeps failing waits up to this long
 PAUSE_MAX_S = 2.0
@@ -42,6 +47,9 @@ AWAY_PAUSE_S = 2.0
 READY_TIMEOUT_S = 1.0
 #: how often a task is cancelled at the end, and how long it gets each time
 CANCELLATIONS_MAX, CANCELLATION_S = 6, 1.0
+
+#: its name, what one round does, and the seconds between two
+Loop = tuple[str, Callable[[], Awaitable[bool]], float]
 
 RELAY, DELIVER = "relay", "deliver"
 ROLES = (RELAY, DELIVER)
@@ -55,6 +63,7 @@ class Worker:
         self._roles = roles
         self.metrics = Metrics()
         self._stop = asyncio.Event()
+        self._maintaining = asyncio.Semaphore(SERVICES_AT_ONCE)
         self._tasks: list[asyncio.Task[None]] = []
         self._status: asyncio.Server | None = None
         #: whether it ended because something in it died
@@ -73,16 +82,15 @@ class Worker:
         self._status = await serve_status(
             services.settings.worker_port, self.metrics, self._what_is_wrong
         )
-        loops: list[tuple[str, Callable[[], Awaitable[bool]], float]] = []
+        loops: list[Loop] = []
         if RELAY in self._roles:
             loops += [
                 ("relay", self._relay, RELAY_S),
                 ("resync", self._resync, RESYNC_S),
                 ("sweep", self._sweep, SWEEP_S),
                 ("count", self._count, COUNT_S),
-                ("remove", self._remove, REMOVE_S),
-                ("erase", self._erase, ERASE_S),
             ]
+            loops += [self._maintenance_loop(service) for service in SERVICES.values()]
         if DELIVER in self._roles:
             loops.append(("promote", self._promote, PROMOTE_S))
             threads = services.settings.worker_threads
@@ -159,26 +167,23 @@ class Worker:
         services = self._services
         queue = await services.queue.counts()
         self.metrics.depths(queue, await services.store.outbox.counts())
+        self.metrics.history(await services.store.maintenance.history())
         return False
 
-    async def _remove(self) -> bool:
-        store = self._services.store
-        removed = await remove_expired(
-            answers=store.answers, sessions=store.sessions, clock=self._services.clock
-        )
-        self.metrics.removed(removed)
-        return False
+    def _maintenance_loop(self, service: Service) -> Loop:
+        async def round_() -> bool:
+            try:
+                async with self._maintaining:
+                    ran = await run_service(service, self._services.resources)
+            except Exception:
+                self.metrics.not_maintained(service.name)
+                raise
+            if ran is not None:
+                self.metrics.maintained(service.name, ran)
+            return False
 
-    async def _erase(self) -> bool:
-        services = self._services
-        await finish_erasures(
-            erasures=services.store.erasures,
-            transactions=services.transactions,
-            cache=services.cache,
-            clock=services.clock,
-            new_id=services.new_id,
-        )
-        return False
+        pause_s = min(max(service.period.total_seconds() / 5, ASK_MIN_S), ASK_MAX_S)
+        return service.name, round_, pause_s
 
     async def _watch(self) -> bool:
         if not self._services.queue.is_working():

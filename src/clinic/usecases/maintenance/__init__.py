@@ -1,0 +1,1 @@
+"""What keeps the database in order: services that any number of workers run, each once a period."""

@@ -1,0 +1,26 @@
+"""Finish erasures of patients: what was being written meanwhile, and copies in the cache."""
+
+from datetime import timedelta
+
+from clinic.usecases.erase_user import finish_erasures
+from clinic.usecases.maintenance.service import Resources, Rows, Service
+
+
+async def finish_all_erasures(resources: Resources) -> Rows:
+    """Finish up to erase_user.LIMIT erasures, each in a transaction. Raises TemporaryFailure."""
+    finished = await finish_erasures(
+        erasures=resources.store.erasures,
+        transactions=resources.transactions,
+        cache=resources.cache,
+        clock=resources.clock,
+        new_id=resources.new_id,
+    )
+    return {"erasures": finished}
+
+
+FINISH_ERASURES = Service(
+    "finish-erasures",
+    "Erase what was being written while a patient was erased, and copies in Valkey.",
+    timedelta(seconds=10),
+    finish_all_erasures,
+)

@@ -1,0 +1,62 @@
+"""Keep slots open up to each clinic's horizon, which moves by a day every midnight."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
+from clinic.domain.people import Actor, Role
+from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, Rows, Service
+from clinic.usecases.open_slots import open_slots
+
+#: the actor_id of what the service itself does
+_SERVICE_ID = UUID(int=0)
+
+logger = logging.getLogger(__name__)
+
+
+async def open_calendars(resources: Resources) -> Rows:
+    """Bring the slots of every doctor with hours in line with them, one doctor after the other.
+
+    A doctor without hours is left alone: slots that somebody made in another way would be retired.
+    One that fails does not stop the others. Raises TemporaryFailure, MaintenanceIncomplete.
+    """
+    opened = retired = stranded = failed = 0
+    store = resources.store
+    for clinic in await store.people.clinics():
+        hours = await store.calendars.availabilities(clinic.id)
+        service = Actor(_SERVICE_ID, Role.SYSTEM, clinic.id)
+        for doctor_id in sorted({each.doctor_id for each in hours}):
+            try:
+                changed = await open_slots(
+                    transactions=resources.transactions,
+                    people=store.people,
+                    clock=resources.clock,
+                    new_id=resources.new_id,
+                    actor=service,
+                    doctor_id=doctor_id,
+                )
+            except (DoctorNotFound, TemporaryFailure) as error:
+                if isinstance(error, DoctorNotFound):
+                    continue
+                raise
+            except ClinicError as error:
+                failed += 1
+                logger.warning("slots of doctor %s were not opened: %s", doctor_id, error.code)
+                continue
+            opened += changed.added
+            retired += changed.retired
+            stranded += len(changed.stranded)
+    if stranded:
+        logger.warning("%d appointments keep slots that no hours make any more", stranded)
+    if failed:
+        raise MaintenanceIncomplete(f"The slots of {failed} doctors could not be opened.")
+    return {"slots_opened": opened, "slots_retired": retired}
+
+
+OPEN_SLOTS = Service(
+    "open-slots",
+    "Open the slots of every doctor up to the clinic's horizon.",
+    timedelta(hours=1),
+    open_calendars,
+)

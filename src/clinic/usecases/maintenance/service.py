@@ -1,0 +1,65 @@
+"""What a maintenance service is, and what it is given."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from clinic.domain.errors import ClinicError
+from clinic.ports.answers import IdempotencyCache
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.unit_of_work import Store
+from clinic.usecases.transactions import Transactions
+
+
+class MaintenanceIncomplete(ClinicError):
+    """A part of this service's work failed; the rest is done."""
+
+    code = "maintenance_incomplete"
+
+
+class MaintenanceUnderWay(ClinicError):
+    """This service is running elsewhere at the moment."""
+
+    code = "maintenance_under_way"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What services work with. `clock` tells the database's time while one runs."""
+
+    store: Store
+    transactions: Transactions
+    cache: IdempotencyCache
+    clock: Clock
+    new_id: IdSource
+
+
+#: rows made or removed, by what they are
+Rows = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A piece of work that is due once every `period` and may be repeated at any time.
+
+    `run` works in small transactions, each of which may meet another worker's.
+    """
+
+    name: str
+    summary: str
+    period: timedelta
+    run: Callable[[Resources], Awaitable[Rows]]
+
+
+class DatabaseClock:
+    """Continues the database's time by this machine's monotonic clock, which nobody sets."""
+
+    def __init__(self, now: datetime, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._monotonic_s = monotonic_s
+        self._since_s = monotonic_s()
+
+    def now(self) -> datetime:
+        """Return the current instant, aware, in UTC."""
+        return self._now + timedelta(seconds=self._monotonic_s() - self._since_s)

@@ -1,0 +1,14 @@
+"""Every maintenance service, by name."""
+
+from collections.abc import Mapping
+
+from clinic.usecases.maintenance.finish_all_erasures import FINISH_ERASURES
+from clinic.usecases.maintenance.make_partitions import MAKE_PARTITIONS
+from clinic.usecases.maintenance.open_calendars import OPEN_SLOTS
+from clinic.usecases.maintenance.remove_expired_rows import REMOVE_EXPIRED
+from clinic.usecases.maintenance.service import Service
+
+SERVICES: Mapping[str, Service] = {
+    service.name: service
+    for service in (OPEN_SLOTS, REMOVE_EXPIRED, FINISH_ERASURES, MAKE_PARTITIONS)
+}

@@ -1,0 +1,147 @@
+"""What each maintenance service does, and what it leaves alone."""
+
+from datetime import timedelta
+
+import pytest
+
+from clinic.bootstrap import in_memory
+from clinic.domain.availability import day_interval
+from clinic.domain.errors import SlotOverlap, TemporaryFailure
+from clinic.domain.paging import PageRequest
+from clinic.domain.people import Role
+from clinic.domain.slots import SlotState
+from clinic.ports.audit import EventQuery
+from clinic.testing import (
+    FixedClock,
+    a_clinic,
+    an_availability,
+    seed_clinic,
+    seed_doctor,
+    seed_world,
+)
+from clinic.testing.builders import NOW
+from clinic.usecases.maintenance import make_partitions as making
+from clinic.usecases.maintenance import open_calendars as opening
+from clinic.usecases.maintenance.make_partitions import make_partitions
+from clinic.usecases.maintenance.open_calendars import open_calendars
+from clinic.usecases.maintenance.service import MaintenanceIncomplete
+from clinic.usecases.open_slots import open_slots as open_slots_of
+
+pytestmark = pytest.mark.anyio
+
+EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
+
+
+@pytest.fixture
+def services():
+    return in_memory(clock=FixedClock(NOW))
+
+
+async def doctor_with_hours(store, clinic, name):
+    doctor = await seed_doctor(store, clinic, name=name)
+    async with store.begin() as unit:
+        await unit.calendars.add_availability(an_availability(doctor, weekdays=EVERY_DAY))
+        await unit.commit()
+    return doctor
+
+
+async def slots_on_last_day(store, clinic, doctor, now=NOW):
+    last = clinic.local_date(now) + timedelta(days=clinic.policy.horizon_days)
+    day = day_interval(last, clinic.zone)
+    async with store.begin() as unit:
+        return await unit.calendars.slots_between(clinic.id, doctor.id, day.starts_at, day.ends_at)
+
+
+async def test_slots_of_all_doctors_of_all_clinics_are_opened_up_to_the_horizon(services):
+    store, clock = services.store, services.clock
+    clinics = [
+        await seed_clinic(store, a_clinic(name=zone, time_zone=zone))
+        for zone in ("Europe/London", "Pacific/Auckland")
+    ]
+    doctors = [
+        (clinic, await doctor_with_hours(store, clinic, f"Dr {number}"))
+        for clinic in clinics
+        for number in range(2)
+    ]
+
+    rows = await open_calendars(services.resources)
+
+    days = sum(clinic.policy.horizon_days + 1 for clinic, _ in doctors)
+    # It is evening in Auckland.
+    assert rows == {"slots_opened": days * 4 - 2 * 4, "slots_retired": 0}
+    for clinic, doctor in doctors:
+        assert len(await slots_on_last_day(store, clinic, doctor)) == 4
+    assert await open_calendars(services.resources) == {"slots_opened": 0, "slots_retired": 0}
+
+    clock.advance(days=1)
+    assert await open_calendars(services.resources) == {"slots_opened": 16, "slots_retired": 0}
+    for clinic, doctor in doctors:
+        assert len(await slots_on_last_day(store, clinic, doctor, clock.now())) == 4
+        found = await store.audit_log.events(
+            EventQuery(clinic.id, entity_id=doctor.id, action="open_slots"), PageRequest(5)
+        )
+        assert [event.actor_role for event in found] == [Role.SYSTEM] * 2
+
+
+async def test_slots_of_a_doctor_without_hours_are_left_alone(services):
+    world = await seed_world(services.store)
+
+    assert await open_calendars(services.resources) == {"slots_opened": 0, "slots_retired": 0}
+
+    found = await services.store.calendars.slot(world.clinic.id, world.slots[0].id)
+    assert found is not None
+    assert found.slot.state is SlotState.OPEN
+
+
+async def test_doctor_whose_slots_cannot_be_opened_does_not_stop_the_others(
+    services, monkeypatch, caplog
+):
+    store = services.store
+    clinic = await seed_clinic(store)
+    doctors = [await doctor_with_hours(store, clinic, f"Dr {number}") for number in range(3)]
+    unlucky = sorted(doctor.id for doctor in doctors)[1]
+
+    async def open_slots(*args, doctor_id, **more):
+        if doctor_id == unlucky:
+            raise SlotOverlap()
+        return await open_slots_of(*args, doctor_id=doctor_id, **more)
+
+    monkeypatch.setattr(opening, "open_slots", open_slots)
+    with pytest.raises(MaintenanceIncomplete):
+        await open_calendars(services.resources)
+
+    opened = [bool(await slots_on_last_day(store, clinic, doctor)) for doctor in doctors]
+    assert opened == [doctor.id != unlucky for doctor in doctors]
+    assert f"slots of doctor {unlucky} were not opened: slot_overlap" in caplog.text
+
+
+async def test_database_that_is_away_ends_the_opening(services, monkeypatch):
+    store = services.store
+    clinic = await seed_clinic(store)
+    for number in range(2):
+        await doctor_with_hours(store, clinic, f"Dr {number}")
+    asked = []
+
+    async def open_slots(*_, doctor_id, **__):
+        asked.append(doctor_id)
+        raise TemporaryFailure()
+
+    monkeypatch.setattr(opening, "open_slots", open_slots)
+    with pytest.raises(TemporaryFailure):
+        await open_calendars(services.resources)
+
+    assert len(asked) == 1
+
+
+async def test_one_run_makes_no_more_partitions_than_its_limit(services):
+    missing = [f"part_{number}" for number in range(making.PARTITIONS_MAX + 2)]
+
+    class Partitions:
+        async def make_next(self):
+            return missing.pop() if missing else None
+
+    services.store.partitions = Partitions()
+
+    counts = [(await make_partitions(services.resources))["partitions"] for _ in range(3)]
+
+    assert counts == [making.PARTITIONS_MAX, 2, 0]
