@@ -26,7 +26,7 @@ from clinic.bootstrap import Services, build
 from clinic.domain.people import Actor, Patient, Role
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.graphql import handler, queries
-from clinic.entrypoints.http.graphql.context import Context
+from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import Documents
 from clinic.entrypoints.http.graphql.mutations import Mutation
 from clinic.entrypoints.http.graphql.queries import Query
@@ -131,7 +131,7 @@ async def measure(app: Any, services: Services, rows: int) -> None:
     await measure_engines(services, actor, rows)
 
 
-async def execute_stock(_: Any, asked: GraphqlRequest, context: Context) -> Any:
+async def execute_stock(_: Any, asked: GraphqlRequest, context: QueryContext) -> Any:
     result = await STOCK.execute(asked.query, context_value=context)
     assert not result.errors, result.errors
     return result.data, []
@@ -139,12 +139,7 @@ async def execute_stock(_: Any, asked: GraphqlRequest, context: Context) -> Any:
 
 async def measure_engines(services: Services, actor: Actor, rows: int) -> None:
     """Measure both executions alone: what the resolver returns is there already."""
-    schedule = await read_schedule(
-        appointments=services.store.appointments,
-        people=services.store.people,
-        clock=services.clock,
-        actor=actor,
-    )
+    schedule = await read_schedule(services.context(actor))
     made = schedule_rows(schedule)
 
     async def ready(**_: Any) -> Schedule:
@@ -155,8 +150,8 @@ async def measure_engines(services: Services, actor: Actor, rows: int) -> None:
     assert prepared.plan is not None
     call: Any = _Noted()
 
-    def context() -> Context:
-        return Context(call, services, actor, prepared.document)
+    def context() -> QueryContext:
+        return QueryContext(call, services, actor, prepared.document)
 
     async def compiled() -> Any:
         return await handler.execute(prepared, asked, context())

@@ -16,6 +16,7 @@ from clinic.domain.appointments import Booking
 from clinic.domain.deliveries import AmbiguousMail
 from clinic.domain.links import LinkSigner
 from clinic.domain.notifications import EMAIL
+from clinic.domain.people import Actor
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.audit import SealBook
 from clinic.ports.clock import Clock, IdSource
@@ -28,8 +29,12 @@ from clinic.ports.rate_limiter import RateLimiter
 from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, SettingsError, check_secret
 from clinic.usecases.audit_buffer import AuditBuffer
+from clinic.usecases.checked import ContactRules
+from clinic.usecases.context import AnonymousContext, Context, Origin
 from clinic.usecases.deliver_notification import Courier
+from clinic.usecases.invite_people import InvitationLinks
 from clinic.usecases.maintenance.service import Resources
+from clinic.usecases.sign_in import SignInRules
 from clinic.usecases.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -78,6 +83,28 @@ class Services:
     def resources(self) -> Resources:
         """What maintenance services are given."""
         return Resources(self.store, self.transactions, self.cache, self.clock, self.new_id)
+
+    @property
+    def contacts(self) -> ContactRules:
+        return ContactRules(self.phones, self.emails)
+
+    @property
+    def sign_ins(self) -> SignInRules:
+        return SignInRules(self.emails, self.hasher, self.audit)
+
+    @property
+    def invitation_links(self) -> InvitationLinks:
+        return InvitationLinks(self.settings.secret, self.settings.mail_works)
+
+    def context(self, actor: Actor, reason: str | None = None) -> Context:
+        """Return what a use case needs that acts for `actor`, who does it for `reason`."""
+        return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
+
+    def anonymous(self, origin: Origin | None = None) -> AnonymousContext:
+        """Return what a use case needs that acts for nobody known."""
+        return AnonymousContext(
+            self.store, self.transactions, self.clock, self.new_id, origin or Origin()
+        )
 
     async def open(self) -> None:
         await self.store.open()

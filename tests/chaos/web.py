@@ -13,7 +13,6 @@ import random
 import sys
 import time
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 from clinic.bootstrap import build
@@ -68,38 +67,24 @@ async def main() -> None:  # noqa: C901 - three things to do, each in its branch
         }
         print(json.dumps(line), flush=True)
 
-    common: dict[str, Any] = {"clock": services.clock, "new_id": services.new_id, "actor": actor}
+    context = services.context(actor)
 
     async def step() -> None:
         slot_id = await free_slot()
         what = chance.random()
         if (what < 0.55 or not mine) and slot_id is not None:
             view = await book(
-                desk=services.store.desk,
-                calendars=services.store.calendars,
-                slot_id=slot_id,
-                patient_id=chance.choice(patients).id,
-                override=True,
-                **common,
+                context, slot_id, patient_id=chance.choice(patients).id, override=True
             )
             mine.append(view.appointment.id)
         elif what < 0.75 and slot_id is not None:
-            view = await reschedule(
-                transactions=services.transactions,
-                appointment_id=chance.choice(mine),
-                slot_id=slot_id,
-                override=True,
-                **common,
-            )
+            view = await reschedule(context, chance.choice(mine), slot_id=slot_id, override=True)
         else:
             to = chance.choice([Status.CANCELLED, Status.CONFIRMED, Status.ARRIVED])
             place = chance.randrange(len(mine))
+            # Who has confirmed may still move, cancel or arrive.
             view = await change_status(
-                transactions=services.transactions,
-                # Who has confirmed may still move, cancel or arrive.
-                appointment_id=mine[place] if to is Status.CONFIRMED else mine.pop(place),
-                to=to,
-                **common,
+                context, mine[place] if to is Status.CONFIRMED else mine.pop(place), to=to
             )
         say(view)
 

@@ -53,14 +53,7 @@ def token(run: Any) -> str:
                     "INSERT INTO staff_profiles (clinic_id, user_id) VALUES (%s, %s)",
                     (run.clinic.id, user_id),
                 )
-            (signed_in,) = await sign_in_as(
-                [user_id],
-                accounts=services.store.accounts,
-                transactions=services.transactions,
-                clock=services.clock,
-                new_id=services.new_id,
-                actor=actor,
-            )
+            (signed_in,) = await sign_in_as(services.context(actor), [user_id])
             return token_of(signed_in, settings)
         finally:
             await services.close()

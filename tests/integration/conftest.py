@@ -18,10 +18,9 @@ from tests.commands import Commands, Running
 from clinic.adapters.postgres import PostgresStore
 from clinic.bootstrap import Services, build
 from clinic.domain.clinic import Clinic
-from clinic.domain.people import Role, User
+from clinic.domain.people import Role, User, system_actor
 from clinic.domain.slots import Slot
 from clinic.entrypoints.cli.demo.client import Request, Response, send_together
-from clinic.entrypoints.cli.session import system_actor
 from clinic.entrypoints.http.tokens import token_of
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.settings import PREFIX, Settings
@@ -179,12 +178,8 @@ def make_town(server):
                 lambda unit: _settle(unit, services, doctors, slots, patients)
             )
             signed_in = await sign_in_as(
+                services.context(system_actor(town.clinic_id)),
                 [town.receptionist_id, *town.patient_ids],
-                accounts=services.store.accounts,
-                transactions=services.transactions,
-                clock=services.clock,
-                new_id=services.new_id,
-                actor=system_actor(town.clinic_id),
             )
         finally:
             await services.close()

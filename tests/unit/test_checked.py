@@ -11,10 +11,9 @@ from clinic.domain.contact import Contact
 from clinic.domain.errors import InvalidInput, PhoneNumberRefused, UnknownTimeZone
 from clinic.domain.people import Role, User
 from clinic.testing.builders import new_id
-from clinic.usecases.checked import checked_clinic, checked_user
+from clinic.usecases.checked import ContactRules
 
-EMAILS = WorldEmailAddresses()
-PHONES = WorldPhoneNumbers()
+CONTACTS = ContactRules(WorldPhoneNumbers(), WorldEmailAddresses())
 OLD = Clinic(
     new_id(),
     " River\u202eside ",
@@ -31,15 +30,15 @@ def test_clinic_is_stored_as_it_is_compared() -> None:
         contact=Contact(" Caf\u0065\u0301  Road \r\n\n1 Quay ", "tel:+44 (0)20 7946 0018 x7", "de"),
     )
 
-    stored = checked_clinic(typed, phones=PHONES)
+    stored = CONTACTS.checked_clinic(typed)
 
     assert stored.name == "River side"
     assert stored.contact == Contact("Café Road\n1 Quay", "+442079460018;ext=7", "de")
-    assert checked_clinic(stored, phones=PHONES) == stored
+    assert CONTACTS.checked_clinic(stored) == stored
 
 
 def test_clinic_that_older_rules_accepted_keeps_what_is_not_changed() -> None:
-    changed = checked_clinic(replace(OLD, time_zone="Europe/London"), OLD, phones=PHONES)
+    changed = CONTACTS.checked_clinic(replace(OLD, time_zone="Europe/London"), OLD)
 
     assert changed == replace(OLD, time_zone="Europe/London")
 
@@ -56,7 +55,7 @@ def test_clinic_that_older_rules_accepted_keeps_what_is_not_changed() -> None:
 )
 def test_what_is_changed_of_a_clinic_is_checked(change, error, pointer) -> None:
     with pytest.raises(error) as refused:
-        checked_clinic(replace(OLD, **change), OLD, phones=PHONES)
+        CONTACTS.checked_clinic(replace(OLD, **change), OLD)
 
     assert refused.value.pointer == pointer
 
@@ -64,7 +63,7 @@ def test_what_is_changed_of_a_clinic_is_checked(change, error, pointer) -> None:
 def test_person_is_stored_as_it_is_compared() -> None:
     typed = User(new_id(), " Toma\u0301s ", " Ada@Example.org ", Role.PATIENT, "0044 2079460018")
 
-    stored = checked_user(typed, phones=PHONES, emails=EMAILS)
+    stored = CONTACTS.checked_user(typed)
 
     assert stored == User(typed.id, "Tomás", "Ada@Example.org", Role.PATIENT, "+442079460018")
-    assert checked_user(stored, phones=PHONES, emails=EMAILS) == stored
+    assert CONTACTS.checked_user(stored) == stored

@@ -6,30 +6,33 @@ from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
 from clinic.adapters.memory.store import MemoryStore
 from clinic.domain.errors import AnswerErased, IdempotencyKeyReused, SlotInPast, SlotTaken
 from clinic.domain.idempotency import Answer, erased
-from clinic.testing import FixedClock, seed_clinic
-from clinic.testing.builders import NOW, a_request, a_stored_answer, new_id
-from clinic.usecases.answer_once import Keyed, find_answer, keep_refusal
+from clinic.domain.people import system_actor
+from clinic.testing import a_context, seed_clinic
+from clinic.testing.builders import a_request, a_stored_answer, new_id
+from clinic.usecases.answer_once import IdempotentCall, find_answer, keep_refusal
 
 
-def keyed(request, body: bytes) -> Keyed[None]:
+def keyed(request, body: bytes) -> IdempotentCall[None]:
     def refuse(_error) -> Answer:
         return Answer(409, body)
 
     def render(_result: None) -> Answer:
         raise AssertionError
 
-    return Keyed(request, render, refuse)
+    return IdempotentCall(request, render, refuse)
 
 
 @pytest.fixture
 async def keep():
     """Return a function that keeps a refusal with this body, of a request or of its twin."""
-    store, clock = MemoryStore(), FixedClock(NOW)
-    request = a_request(await seed_clinic(store), new_id())
+    store = MemoryStore()
+    clinic = await seed_clinic(store)
+    request = a_request(clinic, new_id())
+    context = a_context(store, system_actor(clinic.id))
 
     async def keep(body: bytes, *, error=None, fingerprint=request.fingerprint):
         one = keyed(request._replace(fingerprint=fingerprint), body)
-        return await keep_refusal(error or SlotTaken(), one, answers=store.answers, clock=clock)
+        return await keep_refusal(context, error or SlotTaken(), one)
 
     return keep
 
@@ -58,14 +61,16 @@ async def test_a_refusal_that_is_not_final_is_raised_and_not_kept(keep):
 
 async def test_an_erased_answer_is_copied_to_no_cache():
     """Its key, which a client made up, is in the copy as well."""
-    store, clock, cache = MemoryStore(), FixedClock(NOW), MemoryIdempotencyCache()
-    request = a_request(await seed_clinic(store), new_id())
+    store, cache = MemoryStore(), MemoryIdempotencyCache()
+    clinic = await seed_clinic(store)
+    request = a_request(clinic, new_id())
+    context = a_context(store, system_actor(clinic.id))
     await store.answers.keep(erased(a_stored_answer(request)))
     one = keyed(request, b"first")
 
     with pytest.raises(AnswerErased):
         await find_answer(request, answers=store.answers, cache=cache)
     with pytest.raises(AnswerErased):
-        await keep_refusal(SlotTaken(), one, answers=store.answers, cache=cache, clock=clock)
+        await keep_refusal(context, SlotTaken(), one, cache=cache)
 
     assert await cache.get(request) is None

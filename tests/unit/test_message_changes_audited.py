@@ -1,5 +1,6 @@
 """What is changed about messages is audited in the same transaction: both are there, or neither."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from clinic.testing.builders import NOW
 from clinic.testing.clock import FixedClock
 from clinic.testing.contracts.outbox import LEASE, claimed, seed_message
 from clinic.usecases.choose_notifications import choose_preferences
+from clinic.usecases.context import Origin
 from clinic.usecases.follow_link import unsubscribe
 from clinic.usecases.read_notifications import drop_notification, retry_notification
 from clinic.usecases.transactions import Transactions
@@ -40,52 +42,32 @@ class Office:
         self.store = services.store
         self.clinic_id, self.message_id = sent.key
         self.patient_id = sent.appointment.patient_id
+        self.admin = Actor(UUID(int=7), Role.ADMIN, self.clinic_id)
         self.signer = LinkSigner("of-these-tests-alone-0123456789abcdef")
 
-    @property
-    def _time(self):
-        return {"clock": self.services.clock, "new_id": self.services.new_id}
+    def _acting(self, actor, transactions):
+        return replace(self.services.context(actor), transactions=transactions)
 
     async def retry(self, transactions) -> None:
-        admin = Actor(UUID(int=7), Role.ADMIN, self.clinic_id)
-        await retry_notification(
-            transactions=transactions,
-            actor=admin,
-            notification_id=self.message_id,
-            reason="asked",
-            **self._time,
-        )
+        context = replace(self._acting(self.admin, transactions), reason="asked")
+        await retry_notification(context, self.message_id)
 
     async def drop(self, transactions) -> None:
-        admin = Actor(UUID(int=7), Role.ADMIN, self.clinic_id)
-        await drop_notification(
-            transactions=transactions, actor=admin, notification_id=self.message_id, **self._time
-        )
+        await drop_notification(self._acting(self.admin, transactions), self.message_id)
 
     async def choose(self, transactions, language="de") -> None:
+        patient = Actor(self.patient_id, Role.PATIENT, self.clinic_id, session_id=self.patient_id)
         await choose_preferences(
-            outbox=self.store.outbox,
-            transactions=transactions,
-            actor=Actor(self.patient_id, Role.PATIENT, self.clinic_id, session_id=self.patient_id),
-            language=language,
-            channel="email",
-            opted_out=[],
-            **self._time,
+            self._acting(patient, transactions), language=language, channel="email", opted_out=[]
         )
 
     async def unsubscribe(self, transactions) -> None:
         link = Link(
             Purpose.UNSUBSCRIBE, self.clinic_id, self.patient_id, OPTIONAL[REMINDER], NOW + LEASE
         )
-        await unsubscribe(
-            store=self.store,
-            transactions=transactions,
-            signer=self.signer,
-            token=self.signer.sign(link),
-            request_id="request",
-            ip="192.0.2.1",
-            **self._time,
-        )
+        origin = Origin("request", "192.0.2.1")
+        context = replace(self.services.anonymous(origin), transactions=transactions)
+        await unsubscribe(context, self.signer.sign(link), signer=self.signer)
 
     async def state(self):
         view = await self.store.outbox.get(self.clinic_id, self.message_id)

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 from datetime import time, timedelta
-from typing import Any
 
 import pytest
 
@@ -70,11 +69,10 @@ async def hospital():
 
 def opening(services, clinic, transactions, on_progress=None):
     return open_slots(
-        transactions=transactions,
-        people=services.store.people,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=Actor(services.new_id(), Role.ADMIN, clinic.id),
+        replace(
+            services.context(Actor(services.new_id(), Role.ADMIN, clinic.id)),
+            transactions=transactions,
+        ),
         on_progress=on_progress,
     )
 
@@ -115,13 +113,7 @@ async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
     clinic = await seed_clinic(store)
     doctor = await seed_doctor(store, clinic)
     hours = an_availability(doctor, weekdays=(1,))
-    doing: dict[str, Any] = {
-        "transactions": services.transactions,
-        "clock": services.clock,
-        "new_id": services.new_id,
-        "actor": Actor(services.new_id(), Role.ADMIN, clinic.id),
-    }
-    knowing = {**doing, "calendars": store.calendars}
+    context = services.context(Actor(services.new_id(), Role.ADMIN, clinic.id))
     today = clinic.local_date(NOW)
     far = today + timedelta(days=clinic.policy.horizon_days + 60)
     last_monday = far - timedelta(days=far.isoweekday() - 1)
@@ -135,21 +127,21 @@ async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
             )
         return [slot.starts_at.astimezone(clinic.zone).time() for slot in found]
 
-    await add_availability(hours, **doing)
+    await add_availability(context, hours)
     assert await times() == []
-    await open_slots(people=store.people, doctor_id=doctor.id, until=far, **doing)
+    await open_slots(context, doctor_id=doctor.id, until=far)
     assert await times() == [time(9), time(9, 30), time(10), time(10, 30)]
 
-    await change_availability(hours.id, lambda old: replace(old, start=time(10)), **knowing)
+    await change_availability(context, hours.id, lambda old: replace(old, start=time(10)))
     assert await times() == [time(10), time(10, 30)]
 
     off = an_exception(doctor, last_monday)
-    await add_exception(off, **doing)
+    await add_exception(context, off)
     assert await times() == []
     # The Monday before is the last one now, so that what is beyond it is opened by asking.
-    await delete_exception(off.id, **knowing)
-    await open_slots(people=store.people, doctor_id=doctor.id, until=far, **doing)
+    await delete_exception(context, off.id)
+    await open_slots(context, doctor_id=doctor.id, until=far)
     assert await times() == [time(10), time(10, 30)]
 
-    await delete_availability(hours.id, **knowing)
+    await delete_availability(context, hours.id)
     assert await times() == []

@@ -143,8 +143,6 @@ class BookingFacts:
     patient: Patient | None
     #: an earlier answer to the same idempotency key
     stored: StoredAnswer | None = None
-    #: the session that asks still counts
-    signed_in: bool = True
     #: the patient is neither disabled nor erased, and still belongs to the clinic
     patient_open: bool = True
     #: when the patient's `max_open_appointments`-th latest open appointment starts; None with fewer

@@ -8,6 +8,8 @@ from clinic.domain.text import checked_line
 
 EMAIL_MAX_CHARS = 254
 SPECIALTY_MAX_CHARS = 80
+#: the actor_id of what the service itself does, and of requests by nobody known; nobody has this id
+SYSTEM_ID = UUID(int=0)
 
 
 class Role(StrEnum):
@@ -41,6 +43,11 @@ class Actor:
     @property
     def is_staff(self) -> bool:
         return self.role in STAFF
+
+
+def system_actor(clinic_id: UUID) -> Actor:
+    """Return the service itself as an actor of the clinic."""
+    return Actor(SYSTEM_ID, Role.SYSTEM, clinic_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,12 @@ class AppointmentReader(Protocol):
         ...
 
     async def list(
-        self, query: AppointmentQuery, page: PageRequest, asker: Actor | None = None
+        self, asker: Actor, query: AppointmentQuery, page: PageRequest
     ) -> Sequence[AppointmentView]:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
 
-        Always earliest first; going backwards, those nearest before `page.after`. With `asker`
-        none, unless their session at this clinic still counts, for this user in this role.
+        Always earliest first; going backwards, those nearest before `page.after`. Raises
+        NotSignedIn unless the session that `asker` names still counts, as `BookingDesk.look`.
         """
         ...
 

@@ -13,18 +13,17 @@ class BookingDesk(Protocol):
 
     async def look(
         self,
-        clinic_id: UUID,
+        asker: Actor,
         slot_id: UUID,
         patient_id: UUID,
-        request: IdempotentRequest | None,
-        asker: Actor | None = None,
+        request: IdempotentRequest | None = None,
     ) -> BookingFacts:
         """Return all that the domain must know, as it is committed now; None is what is absent.
 
-        A slot or patient of another clinic is absent. `signed_in` is whether the session of `asker`
-        exists, is not revoked, and is of this user in this role, who is neither disabled nor in
-        another role by now; without `asker` it is true.
-        Raises ClinicNotFound.
+        A slot or patient of a clinic that is not the asker's is absent. Raises ClinicNotFound, and
+        NotSignedIn unless the session that `asker` names counts: it exists at this clinic, is not
+        revoked, and is of this user in this role, who is neither disabled nor in another role by
+        now. An asker without a session, such as the service itself, is not checked.
         """
         ...
 

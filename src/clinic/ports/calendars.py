@@ -52,8 +52,6 @@ class Glance:
     """What one answer about a doctor's free slots needs, as it was committed at one moment."""
 
     clinic: Clinic
-    #: False when the session of who asks no longer counts, or is not of this user in this role
-    signed_in: bool
     #: None when the doctor does not exist
     free: FreeSlots | None
 
@@ -66,12 +64,13 @@ class CalendarReader(Protocol):
         """
         ...
 
-    async def glance(
-        self, query: SlotQuery, page: PageRequest, asker: Actor | None = None
-    ) -> Glance | None:
+    async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
         """Return what `list_slots` would, made into slots only when they are wanted, with the
-        clinic and whether the session of `asker` still counts; None when the clinic does not
-        exist. For the first page of one doctor's free slots."""
+        clinic; None when the clinic does not exist. For the first page of one doctor's free slots.
+
+        Raises NotSignedIn unless the session that `asker` names still counts, as
+        `BookingDesk.look`.
+        """
         ...
 
     async def nearest_free(

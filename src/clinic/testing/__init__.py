@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from clinic.bootstrap import in_memory as in_memory
     from clinic.testing.builders import World as World
     from clinic.testing.builders import a_clinic as a_clinic
+    from clinic.testing.builders import a_context as a_context
     from clinic.testing.builders import a_patient as a_patient
     from clinic.testing.builders import a_slot as a_slot
     from clinic.testing.builders import a_user as a_user
     from clinic.testing.builders import an_actor as an_actor
+    from clinic.testing.builders import an_anonymous_context as an_anonymous_context
     from clinic.testing.builders import an_appointment as an_appointment
     from clinic.testing.builders import an_availability as an_availability
     from clinic.testing.builders import seed_booking as seed_booking
@@ -51,7 +53,8 @@ if TYPE_CHECKING:
     from clinic.testing.stateful import StoreComparison as StoreComparison
 
 _BUILDERS = (
-    "World a_clinic a_patient a_slot a_user an_actor an_appointment an_availability"
+    "World a_clinic a_context a_patient a_slot a_user an_actor an_anonymous_context"
+    " an_appointment an_availability"
     " seed_booking seed_clinic seed_doctor seed_patient seed_slots seed_world"
 )
 _HOMES = {

@@ -30,7 +30,11 @@ from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 from clinic.domain.people import Actor, Doctor, Patient, Role, User
 from clinic.domain.sessions import Session, SessionKind, hash_of
 from clinic.domain.slots import Slot, SlotState
+from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
+from clinic.testing.clock import FixedClock
+from clinic.usecases.context import AnonymousContext, Context, Origin
+from clinic.usecases.transactions import TransactionRunner, Transactions
 
 #: a Monday morning in winter
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -70,6 +74,35 @@ def an_actor(
 ) -> Actor:
     """Return someone who asks in this role; a receptionist unless you say otherwise."""
     return Actor(user_id or new_id(), role, clinic.id, request_id="request-1", ip="192.0.2.1")
+
+
+def a_context(
+    store: Store,
+    actor: Actor,
+    *,
+    clock: Clock | None = None,
+    new_id: IdSource = new_id,
+    transactions: TransactionRunner | None = None,
+    reason: str | None = None,
+) -> Context:
+    """Return what a use case needs that acts for `actor` on `store`; the clock stands at NOW."""
+    return Context(
+        actor,
+        store,
+        transactions or Transactions(store.begin),
+        clock or FixedClock(NOW),
+        new_id,
+        reason,
+    )
+
+
+def an_anonymous_context(
+    store: Store, *, clock: Clock | None = None, origin: Origin | None = None
+) -> AnonymousContext:
+    """Return what a use case needs that acts for nobody known; the clock stands at NOW."""
+    return AnonymousContext(
+        store, Transactions(store.begin), clock or FixedClock(NOW), new_id, origin or Origin()
+    )
 
 
 def a_slot(

@@ -11,7 +11,7 @@ from clinic.domain.appointments import AppointmentView
 from clinic.domain.audit import AuditEntry, Replayed, replay
 from clinic.domain.availability import Availability, AvailabilityException, never_overlap
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people import Scope, system_actor
 from clinic.domain.slots import SlotState
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery, SlotView
@@ -99,7 +99,9 @@ async def every_appointment(store: Store, clinic_id: UUID) -> Sequence[Appointme
     found: list[AppointmentView] = []
     page = PageRequest(LIMIT_MAX)
     for _ in range(PAGES_MAX):
-        views = await store.appointments.list(AppointmentQuery(Scope(clinic_id)), page)
+        views = await store.appointments.list(
+            system_actor(clinic_id), AppointmentQuery(Scope(clinic_id)), page
+        )
         found.extend(views[: page.limit])
         if len(views) <= page.limit:
             return found

@@ -33,6 +33,7 @@ from clinic.domain.people import Actor, Role, User
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import a_context
 from clinic.testing.clock import FixedClock
 from clinic.testing.ids import CountingIds
 from clinic.testing.soundness import check_promises, every_appointment, every_slot, everything
@@ -42,7 +43,7 @@ from clinic.testing.strategies import (
     windows,
     zone_names,
 )
-from clinic.usecases.answer_once import Keyed, Outcome
+from clinic.usecases.answer_once import IdempotentCall, Outcome
 from clinic.usecases.block_slots import set_slot_state, set_slots_state
 from clinic.usecases.book import book, book_once
 from clinic.usecases.change_appointment import change_status, reschedule, swap
@@ -52,9 +53,10 @@ from clinic.usecases.change_hours import (
     delete_availability,
     delete_exception,
 )
-from clinic.usecases.find_slots import find_slots
+from clinic.usecases.context import Context
+from clinic.usecases.find_slots import SlotSearch, find_slots
 from clinic.usecases.open_slots import open_slots
-from clinic.usecases.read_appointments import list_appointments
+from clinic.usecases.read_appointments import AppointmentSearch, list_appointments
 from clinic.usecases.transactions import Transactions
 
 T = TypeVar("T")
@@ -97,21 +99,15 @@ class Side:
         self.new_id = CountingIds()
         self.transactions = Transactions(store.begin)
 
-    @property
-    def writes(self) -> dict[str, Any]:
-        """What every use case that changes something in a transaction takes."""
-        return {"transactions": self.transactions, "clock": self.clock, "new_id": self.new_id}
-
-    @property
-    def books(self) -> dict[str, Any]:
-        """What booking takes."""
-        store = self.store
-        return {
-            "desk": store.desk,
-            "calendars": store.calendars,
-            "clock": self.clock,
-            "new_id": self.new_id,
-        }
+    def context(self, actor: Actor) -> Context:
+        """Return what every use case is given."""
+        return a_context(
+            self.store,
+            actor,
+            clock=self.clock,
+            new_id=self.new_id,
+            transactions=self.transactions,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +264,7 @@ class StoreComparison(RuleBasedStateMachine):
             tuple(weekdays),
         )
         actor = self.receptionist
-        self.both(lambda side: add_availability(hours, actor=actor, **side.writes))
+        self.both(lambda side: add_availability(side.context(actor), hours))
 
     @rule(doctor=PICK, window=windows(slots_max=4), days=st.integers(0, 3), removes=st.booleans())
     def add_one_exception(self, doctor: int, window: Window, days: int, removes: bool) -> None:
@@ -284,7 +280,7 @@ class StoreComparison(RuleBasedStateMachine):
             None if removes else window.slot_min,
         )
         actor = self.receptionist
-        self.both(lambda side: add_exception(exception, actor=actor, **side.writes))
+        self.both(lambda side: add_exception(side.context(actor), exception))
 
     @precondition(lambda self: self.steps % 4 == 0)
     @rule(pick=PICK)
@@ -294,11 +290,7 @@ class StoreComparison(RuleBasedStateMachine):
         known = self.run(_listed(calendars.availabilities(self.clinic.id)))
         if known:
             gone, actor = known[pick % len(known)].id, self.receptionist
-            self.both(
-                lambda side: delete_availability(
-                    gone, calendars=side.store.calendars, actor=actor, **side.writes
-                )
-            )
+            self.both(lambda side: delete_availability(side.context(actor), gone))
 
     @rule(pick=PICK)
     def delete_some_exception(self, pick: int) -> None:
@@ -307,11 +299,7 @@ class StoreComparison(RuleBasedStateMachine):
         known = self.run(_listed(calendars.exceptions(self.clinic.id)))
         if known:
             gone, actor = known[pick % len(known)].id, self.receptionist
-            self.both(
-                lambda side: delete_exception(
-                    gone, calendars=side.store.calendars, actor=actor, **side.writes
-                )
-            )
+            self.both(lambda side: delete_exception(side.context(actor), gone))
 
     @rule(doctor=PICK, everyone=st.booleans())
     def open_hours(self, doctor: int, everyone: bool) -> None:
@@ -321,13 +309,7 @@ class StoreComparison(RuleBasedStateMachine):
 
         def open_them(side: Side) -> Awaitable[object]:
             # One after the other, so that both sides give the same ids to the same slots.
-            return open_slots(
-                people=side.store.people,
-                actor=actor,
-                doctor_id=doctor_id,
-                at_once=1,
-                **side.writes,
-            )
+            return open_slots(side.context(actor), doctor_id=doctor_id, at_once=1)
 
         self.both(open_them)
         before = self.slots
@@ -339,11 +321,7 @@ class StoreComparison(RuleBasedStateMachine):
     def set_one_slot(self, pick: int, state: SlotState, role: Role) -> None:
         """Block or open one slot."""
         slot, actor = self._slot(pick), self.actor(role, pick)
-        self.both(
-            lambda side: set_slot_state(
-                state, calendars=side.store.calendars, actor=actor, slot_id=slot.id, **side.writes
-            )
-        )
+        self.both(lambda side: set_slot_state(side.context(actor), state, slot.id))
 
     @rule(
         doctor=PICK,
@@ -357,12 +335,11 @@ class StoreComparison(RuleBasedStateMachine):
         actor, doctor_id = self.receptionist, self.doctors[doctor % DOCTORS].id
         self.both(
             lambda side: set_slots_state(
+                side.context(actor),
                 state,
-                actor=actor,
                 doctor_id=doctor_id,
                 starts_at=starts_at,
                 ends_at=starts_at + timedelta(minutes=lasts_min),
-                **side.writes,
             )
         )
 
@@ -382,12 +359,11 @@ class StoreComparison(RuleBasedStateMachine):
         patient_id = self.patients[patient % PATIENTS].id
         self.both(
             lambda side: book(
-                actor=actor,
-                slot_id=slot.id,
+                side.context(actor),
+                slot.id,
                 patient_id=patient_id,
                 type="Consultation",
                 override=override,
-                **side.books,
             )
         )
 
@@ -437,12 +413,10 @@ class StoreComparison(RuleBasedStateMachine):
 
     async def _book_once(self, side: Side, keyed: KeyedBooking) -> Outcome:
         return await book_once(
-            Keyed(keyed.request, _render, _refuse),
-            answers=side.store.answers,
-            actor=keyed.actor,
-            slot_id=keyed.slot_id,
+            side.context(keyed.actor),
+            IdempotentCall(keyed.request, _render, _refuse),
+            keyed.slot_id,
             patient_id=keyed.patient_id,
-            **side.books,
         )
 
     @precondition(lambda self: self.appointments)
@@ -458,11 +432,10 @@ class StoreComparison(RuleBasedStateMachine):
         actor = self._party(role, appointment, pick)
         self.both(
             lambda side: change_status(
-                actor=actor,
-                appointment_id=appointment.id,
+                side.context(actor),
+                appointment.id,
                 to=to,
                 expected_version=version,
-                **side.writes,
             )
         )
 
@@ -472,9 +445,7 @@ class StoreComparison(RuleBasedStateMachine):
         """Cancel, so that there is always something to book."""
         appointment, actor = self._appointment(pick), self.receptionist
         self.both(
-            lambda side: change_status(
-                actor=actor, appointment_id=appointment.id, to=Status.CANCELLED, **side.writes
-            )
+            lambda side: change_status(side.context(actor), appointment.id, to=Status.CANCELLED)
         )
 
     @precondition(lambda self: self.appointments and self.slots)
@@ -486,11 +457,10 @@ class StoreComparison(RuleBasedStateMachine):
         slot = self._slot(into)
         self.both(
             lambda side: reschedule(
-                actor=actor,
-                appointment_id=appointment.id,
+                side.context(actor),
+                appointment.id,
                 slot_id=slot.id,
                 override=override,
-                **side.writes,
             )
         )
 
@@ -500,7 +470,7 @@ class StoreComparison(RuleBasedStateMachine):
         """Let two appointments exchange their slots."""
         ids = [self._appointment(each).id for each in (one, two)]
         actor = self.actor(role, one)
-        self.both(lambda side: swap(actor=actor, appointment_ids=ids, **side.writes))
+        self.both(lambda side: swap(side.context(actor), ids))
 
     def _appointment(self, pick: int) -> Appointment:
         """Return some appointment, mostly one that can still change."""
@@ -523,12 +493,7 @@ class StoreComparison(RuleBasedStateMachine):
         for _ in range(3):
             found = self.both(
                 lambda side, page=page: find_slots(  # type: ignore[misc]
-                    calendars=side.store.calendars,
-                    people=side.store.people,
-                    clock=side.clock,
-                    actor=actor,
-                    free_only=free_only,
-                    page=page,
+                    side.context(actor), SlotSearch(free_only=free_only), page
                 )
             )
             if isinstance(found, Refusal) or found.next is None:
@@ -554,10 +519,7 @@ class StoreComparison(RuleBasedStateMachine):
         actor = self.actor(role, pick)
         self.both(
             lambda side: list_appointments(
-                appointments=side.store.appointments,
-                people=side.store.people,
-                actor=actor,
-                page=PageRequest(limit),
+                side.context(actor), AppointmentSearch(), PageRequest(limit)
             )
         )
 

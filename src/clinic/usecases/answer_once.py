@@ -1,7 +1,8 @@
 """Answers a request with an idempotency key once, and repeats that answer ever after."""
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from clinic.domain.errors import ClinicError, IdempotencyConflict, TemporaryFailure
 from clinic.domain.idempotency import (
@@ -15,16 +16,18 @@ from clinic.domain.idempotency import (
 from clinic.ports.answers import AnswerBook, IdempotencyCache
 from clinic.ports.clock import Clock
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Commits, Work
+from clinic.usecases.context import Context
+from clinic.usecases.transactions import TransactionRunner, Work
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 #: how often a change runs whose key is taken, and free again when it is looked up
 ATTEMPTS = 3
 
 
-class Keyed(NamedTuple, Generic[T]):
-    """A request with a key, and how its entrypoint puts results and refusals into words."""
+class IdempotentCall(NamedTuple, Generic[T]):
+    """A request with an idempotency key, and how its entrypoint renders results and refusals."""
 
     request: IdempotentRequest
     render: Callable[[T], Answer]
@@ -37,18 +40,19 @@ class Outcome(NamedTuple):
     replayed: bool
 
 
-class _Answering(Generic[T]):
-    """Writes the answer in the same transaction as what it answers for."""
+class _AnsweringRunner(Generic[T]):
+    """Writes the answer in the same transaction as the change it answers for."""
 
-    def __init__(self, inner: Commits[T], keyed: Keyed[T], clock: Clock) -> None:
-        self._inner, self._keyed, self._clock = inner, keyed, clock
+    def __init__(self, inner: TransactionRunner, call: IdempotentCall[T], clock: Clock) -> None:
+        self._inner, self._call, self._clock = inner, call, clock
         self.stored: StoredAnswer | None = None
 
-    async def run(self, work: Work[T]) -> T:
-        async def work_and_answer(unit: UnitOfWork) -> T:
+    async def run(self, work: Work[R]) -> R:
+        async def work_and_answer(unit: UnitOfWork) -> R:
             result = await work(unit)
-            answer = self._keyed.render(result)
-            self.stored = StoredAnswer(self._keyed.request, answer, self._clock.now())
+            # What the use case returns is what its one change returned.
+            answer = self._call.render(cast(T, result))
+            self.stored = StoredAnswer(self._call.request, answer, self._clock.now())
             await unit.answers.add(self.stored)
             return result
 
@@ -70,12 +74,11 @@ async def find_answer(
 
 
 async def keep_refusal(
+    context: Context,
     error: ClinicError,
-    keyed: Keyed[T],
+    call: IdempotentCall[T],
     *,
-    answers: AnswerBook,
     cache: IdempotencyCache | None = None,
-    clock: Clock,
 ) -> Outcome:
     """Store a final refusal and return it, or the answer that a twin request stored first.
 
@@ -83,39 +86,38 @@ async def keep_refusal(
     """
     if not is_final(error):
         raise error
-    mine = StoredAnswer(keyed.request, keyed.refuse(error), clock.now())
-    stands = await answers.keep(mine)
-    answer = answer_to_repeat(stands, keyed.request)
+    mine = StoredAnswer(call.request, call.refuse(error), context.clock.now())
+    kept = await context.store.answers.keep(mine)
+    answer = answer_to_repeat(kept, call.request)
     assert answer is not None
     if cache is not None:
-        await cache.put(stands)
-    return Outcome(answer, replayed=stands is not mine and stands != mine)
+        await cache.put(kept)
+    return Outcome(answer, replayed=kept is not mine and kept != mine)
 
 
 async def answer_once(
-    act: Callable[[Commits[T]], Awaitable[T]],
-    keyed: Keyed[T],
+    context: Context,
+    act: Callable[[Context], Awaitable[T]],
+    call: IdempotentCall[T],
     *,
-    transactions: Commits[T],
-    answers: AnswerBook,
     cache: IdempotencyCache,
-    clock: Clock,
 ) -> Outcome:
-    """Return the answer to `keyed`, running `act` only when the key is new.
+    """Return the answer to `call`, running `act` only when its key is new.
 
-    `act` runs its change in what it is given, once, and returns its result. Whatever refuses it,
-    the key is read again first: a twin may have been answered meanwhile, or it itself, where the
-    connection was lost at the commit. Raises what `act` raises when that is not final.
+    `act` runs one change in the context it is given, and returns that change's result. Whatever
+    refuses it, the key is read again first: a twin may have been answered meanwhile, or this very
+    request, where the connection was lost at the commit. Raises what `act` raises when that is not
+    final.
     """
-    request = keyed.request
+    request, answers = call.request, context.store.answers
     earlier = await find_answer(request, answers=answers, cache=cache)
     if earlier is not None:
         return earlier
     lost: ClinicError | None = None
     for _ in range(ATTEMPTS):
-        answering = _Answering(transactions, keyed, clock)
+        answering = _AnsweringRunner(context.transactions, call, context.clock)
         try:
-            await act(answering)
+            await act(replace(context, transactions=answering))
         except ClinicError as error:
             try:
                 twin = await find_answer(request, answers=answers, cache=cache)
@@ -128,7 +130,7 @@ async def answer_once(
                 # A twin's answer was in the way, and is removed by now.
                 lost = error
                 continue
-            return await keep_refusal(error, keyed, answers=answers, cache=cache, clock=clock)
+            return await keep_refusal(context, error, call, cache=cache)
         assert answering.stored is not None
         await cache.put(answering.stored)
         return Outcome(answering.stored.answer, replayed=False)

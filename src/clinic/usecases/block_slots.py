@@ -6,16 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.domain.appointments import AppointmentView
-from clinic.domain.audit import event_by
 from clinic.domain.clinic import checked_instant
 from clinic.domain.errors import EndBeforeStart, InvalidInput, SlotNotFound
-from clinic.domain.people import Actor
 from clinic.domain.slots import Slot, SlotState
-from clinic.ports.calendars import CalendarReader
-from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import Context
 from clinic.usecases.open_slots import lock_calendar
-from clinic.usecases.transactions import Commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +23,7 @@ class SlotsChanged:
 
 
 async def set_slots_state(
-    state: SlotState,
-    *,
-    transactions: Commits[SlotsChanged],
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    doctor_id: UUID,
-    starts_at: datetime,
-    ends_at: datetime,
-    reason: str | None = None,
+    context: Context, state: SlotState, *, doctor_id: UUID, starts_at: datetime, ends_at: datetime
 ) -> SlotsChanged:
     """Block or open every slot of a doctor that overlaps `[starts_at, ends_at)`.
 
@@ -49,39 +36,31 @@ async def set_slots_state(
         raise EndBeforeStart("to must be after from.", pointer="/to")
 
     async def work(unit: UnitOfWork) -> SlotsChanged:
-        await lock_calendar(unit, actor, doctor_id)
-        slots = await unit.calendars.slots_between(actor.clinic_id, doctor_id, starts_at, ends_at)
-        return await _set(unit, slots, state, doctor_id, actor, clock, new_id, reason)
+        await lock_calendar(context, unit, doctor_id)
+        slots = await unit.calendars.slots_between(
+            context.actor.clinic_id, doctor_id, starts_at, ends_at
+        )
+        return await _set(context, unit, slots, state, doctor_id)
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
-async def set_slot_state(
-    state: SlotState,
-    *,
-    transactions: Commits[SlotsChanged],
-    calendars: CalendarReader,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    slot_id: UUID,
-    reason: str | None = None,
-) -> SlotsChanged:
+async def set_slot_state(context: Context, state: SlotState, slot_id: UUID) -> SlotsChanged:
     """Block or open one slot. Raises InvalidInput, SlotNotFound, PermissionDenied."""
     _check_state(state)
-    known = await calendars.slot(actor.clinic_id, slot_id)
+    known = await context.store.calendars.slot(context.actor.clinic_id, slot_id)
     if known is None:
         raise SlotNotFound()
     doctor_id = known.slot.doctor_id
 
     async def work(unit: UnitOfWork) -> SlotsChanged:
-        await lock_calendar(unit, actor, doctor_id)
-        now_known = await unit.calendars.slot(actor.clinic_id, slot_id)
+        await lock_calendar(context, unit, doctor_id)
+        now_known = await unit.calendars.slot(context.actor.clinic_id, slot_id)
         if now_known is None or now_known.slot.state is SlotState.RETIRED:
             raise SlotNotFound()
-        return await _set(unit, [now_known.slot], state, doctor_id, actor, clock, new_id, reason)
+        return await _set(context, unit, [now_known.slot], state, doctor_id)
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 def _check_state(state: SlotState) -> None:
@@ -90,33 +69,24 @@ def _check_state(state: SlotState) -> None:
 
 
 async def _set(
-    unit: UnitOfWork,
-    slots: Sequence[Slot],
-    state: SlotState,
-    doctor_id: UUID,
-    actor: Actor,
-    clock: Clock,
-    new_id: IdSource,
-    reason: str | None,
+    context: Context, unit: UnitOfWork, slots: Sequence[Slot], state: SlotState, doctor_id: UUID
 ) -> SlotsChanged:
     changing = tuple(slot for slot in slots if slot.state is not state)
     ids = [slot.id for slot in changing]
     if ids:
-        await unit.calendars.set_slot_state(actor.clinic_id, ids, state)
+        await unit.calendars.set_slot_state(context.actor.clinic_id, ids, state)
         await unit.events.add(
-            event_by(
-                actor,
+            context.event(
                 "block_slots" if state is SlotState.BLOCKED else "unblock_slots",
                 "doctor",
                 doctor_id,
-                now=clock.now(),
-                event_id=new_id(),
-                reason=reason,
                 detail={"slots": [str(each) for each in ids]},
             )
         )
     hit: Sequence[AppointmentView] = ()
     if state is SlotState.BLOCKED and slots:
         # Read after the slots are locked: a booking that was under way is either in or refused.
-        hit = await unit.appointments.occupying(actor.clinic_id, [slot.id for slot in slots])
+        hit = await unit.appointments.occupying(
+            context.actor.clinic_id, [slot.id for slot in slots]
+        )
     return SlotsChanged(tuple(replace(slot, state=state) for slot in changing), tuple(hit))

@@ -1,6 +1,6 @@
 """Book a slot for a patient: one read, one write, and the database decides the race."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from clinic.domain.appointments import (
@@ -13,29 +13,22 @@ from clinic.domain.appointments import (
 from clinic.domain.errors import (
     ClinicError,
     IdempotencyConflict,
-    NotSignedIn,
     PatientBusy,
     SlotTaken,
     TransactionAborted,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
-from clinic.domain.people import Actor
-from clinic.ports.answers import AnswerBook
-from clinic.ports.booking_desk import BookingDesk
-from clinic.ports.calendars import CalendarReader
-from clinic.ports.clock import Clock, IdSource
-from clinic.usecases.answer_once import Keyed, Outcome, keep_refusal
+from clinic.usecases.answer_once import IdempotentCall, Outcome, keep_refusal
+from clinic.usecases.context import Context
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is asked for, by whom."""
+    """What is asked for."""
 
-    actor: Actor
     slot_id: UUID
     patient_id: UUID
     type: str | None
-    reason: str | None
     override: bool
 
 
@@ -45,44 +38,33 @@ NEAREST = 3
 
 
 async def book(
-    *,
-    desk: BookingDesk,
-    calendars: CalendarReader,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
+    context: Context,
     slot_id: UUID,
+    *,
     patient_id: UUID | None = None,
     type: str | None = None,
-    reason: str | None = None,
     override: bool = False,
 ) -> AppointmentView:
     """Return the new appointment. Patients book for themselves, staff for `patient_id`.
 
     `override` lets staff book inside the notice or beyond the horizon. Raises InvalidInput,
-    SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused, SlotBlocked,
-    SlotTaken (with up to three `nearest` free slots), PatientBusy.
+    NotSignedIn, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused,
+    SlotBlocked, SlotTaken (with up to three `nearest` free slots), PatientBusy.
     """
-    patient_id = patient_to_book_for(actor, patient_id)
-    order = _Order(actor, slot_id, patient_id, type, reason, override)
-    result = await _take(order, None, desk, calendars, clock, new_id)
+    patient_id = patient_to_book_for(context.actor, patient_id)
+    order = _Order(slot_id, patient_id, type, override)
+    result = await _take(context, order, None)
     assert isinstance(result, AppointmentView)
     return result
 
 
 async def book_once(
-    keyed: Keyed[AppointmentView],
-    *,
-    answers: AnswerBook,
-    desk: BookingDesk,
-    calendars: CalendarReader,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
+    context: Context,
+    call: IdempotentCall[AppointmentView],
     slot_id: UUID,
+    *,
     patient_id: UUID | None = None,
     type: str | None = None,
-    reason: str | None = None,
     override: bool = False,
 ) -> Outcome:
     """Return the answer to a booking request that bears a key, doing it only the first time.
@@ -92,11 +74,11 @@ async def book_once(
     come back as answers.
     """
     try:
-        patient_id = patient_to_book_for(actor, patient_id)
-        order = _Order(actor, slot_id, patient_id, type, reason, override)
-        result = await _take(order, keyed, desk, calendars, clock, new_id)
+        patient_id = patient_to_book_for(context.actor, patient_id)
+        order = _Order(slot_id, patient_id, type, override)
+        result = await _take(context, order, call)
     except ClinicError as error:
-        return await keep_refusal(error, keyed, answers=answers, clock=clock)
+        return await keep_refusal(context, error, call)
     if isinstance(result, Outcome):
         return result
     assert isinstance(result, StoredAnswer)
@@ -104,51 +86,40 @@ async def book_once(
 
 
 async def _take(
-    order: _Order,
-    keyed: Keyed[AppointmentView] | None,
-    desk: BookingDesk,
-    calendars: CalendarReader,
-    clock: Clock,
-    new_id: IdSource,
+    context: Context, order: _Order, call: IdempotentCall[AppointmentView] | None
 ) -> AppointmentView | StoredAnswer | Outcome:
     """Return the view of the new appointment; with a key, its stored answer or a replay."""
-    request = keyed.request if keyed else None
+    request = call.request if call else None
     lost: ClinicError | None = None
     for _ in range(ATTEMPTS):
-        facts = await desk.look(
-            order.actor.clinic_id,
-            order.slot_id,
-            order.patient_id,
-            request,
-            order.actor if order.actor.session_id else None,
+        facts = await context.store.desk.look(
+            context.actor, order.slot_id, order.patient_id, request
         )
-        if not facts.signed_in:
-            raise NotSignedIn()
         if request is not None:
             repeat = answer_to_repeat(facts.stored, request)
             if repeat is not None:
                 return Outcome(repeat, replayed=True)
         if isinstance(lost, PatientBusy):
             raise lost
-        now = clock.now()
+        now = context.clock.now()
         try:
             booking = decide_booking(
                 facts,
-                actor=order.actor,
+                actor=context.actor,
                 type=order.type,
-                reason=order.reason,
+                reason=context.reason,
                 override=order.override,
                 now=now,
-                new_id=new_id,
+                new_id=context.new_id,
             )
         except SlotTaken as error:
-            raise await _with_nearest(error, facts, calendars, clock) from None
+            raise await _with_nearest(context, error, facts) from None
         view = _view(booking, facts)
-        if keyed is not None:
-            stored = StoredAnswer(keyed.request, keyed.render(view), now)
-            booking = Booking(booking.appointment, booking.audit, booking.messages, stored)
+        if call is not None:
+            stored = StoredAnswer(call.request, call.render(view), now)
+            booking = replace(booking, stored=stored)
         try:
-            await desk.take(booking)
+            await context.store.desk.take(booking)
         except (SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted) as error:
             lost = error
             continue
@@ -164,13 +135,11 @@ def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
     )
 
 
-async def _with_nearest(
-    error: SlotTaken, facts: BookingFacts, calendars: CalendarReader, clock: Clock
-) -> SlotTaken:
+async def _with_nearest(context: Context, error: SlotTaken, facts: BookingFacts) -> SlotTaken:
     """Return `error` naming up to three slots that could be booked instead."""
     assert facts.slot is not None
-    earliest, latest = facts.clinic.policy.bookable_window(clock.now())
-    nearest = await calendars.nearest_free(
+    earliest, latest = facts.clinic.policy.bookable_window(context.clock.now())
+    nearest = await context.store.calendars.nearest_free(
         facts.slot, starts_from=earliest, starts_before=latest, limit=NEAREST
     )
     return SlotTaken(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

@@ -15,25 +15,16 @@ from clinic.domain.appointments import (
 )
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AppointmentNotFound, ClinicNotFound, InvalidInput, SlotTaken
-from clinic.domain.people import Actor, Scope, scope_of
+from clinic.domain.people import Scope, scope_of
 from clinic.ports.appointments import Locked
-from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 NEAREST = 3
 
 
 async def change_status(
-    *,
-    transactions: Commits[AppointmentView],
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    appointment_id: UUID,
-    to: Status,
-    reason: str | None = None,
-    expected_version: int | None = None,
+    context: Context, appointment_id: UUID, *, to: Status, expected_version: int | None = None
 ) -> AppointmentView:
     """Return the appointment in status `to`: confirm, arrive, complete, no-show, cancel.
 
@@ -41,39 +32,35 @@ async def change_status(
     AppointmentNotFound, VersionMismatch, PermissionDenied, TransitionNotAllowed,
     InsideCancelNotice, TooEarly.
     """
-    scope = scope_of(actor)
+    scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork) -> AppointmentView:
         locked = await unit.appointments.lock(scope, [appointment_id])
         before = locked.appointments.get(appointment_id)
         if before is None:
             raise AppointmentNotFound()
-        if not already_there(before, to, actor):
+        if not already_there(before, to, context.actor):
             check_version(before, expected_version)
             change = decide_status(
                 before,
                 to,
-                actor=actor,
-                clinic=await _clinic(unit, actor),
-                reason=reason,
-                now=clock.now(),
-                new_id=new_id,
+                actor=context.actor,
+                clinic=await _clinic(context, unit),
+                reason=context.reason,
+                now=context.clock.now(),
+                new_id=context.new_id,
             )
             await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 async def reschedule(
-    *,
-    transactions: Commits[AppointmentView],
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
+    context: Context,
     appointment_id: UUID,
+    *,
     slot_id: UUID,
-    reason: str | None = None,
     override: bool = False,
     expected_version: int | None = None,
 ) -> AppointmentView:
@@ -83,7 +70,7 @@ async def reschedule(
     TransitionNotAllowed, PolicyRefused, SameSlot, SlotBlocked, SlotTaken (with `nearest`),
     PatientBusy.
     """
-    scope = scope_of(actor)
+    scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork) -> AppointmentView:
         locked = await unit.appointments.lock(scope, [appointment_id], [slot_id])
@@ -91,20 +78,20 @@ async def reschedule(
         if before is None:
             raise AppointmentNotFound()
         check_version(before, expected_version)
-        clinic = await _clinic(unit, actor)
+        clinic = await _clinic(context, unit)
         try:
             change = decide_move(
                 before,
                 locked.slots.get(slot_id),
-                actor=actor,
+                actor=context.actor,
                 clinic=clinic,
-                reason=reason,
+                reason=context.reason,
                 override=override,
-                now=clock.now(),
-                new_id=new_id,
+                now=context.clock.now(),
+                new_id=context.new_id,
             )
         except SlotTaken:
-            earliest, latest = clinic.policy.bookable_window(clock.now())
+            earliest, latest = clinic.policy.bookable_window(context.clock.now())
             nearest = await unit.calendars.nearest_free(
                 locked.slots[slot_id], starts_from=earliest, starts_before=latest, limit=NEAREST
             )
@@ -112,17 +99,11 @@ async def reschedule(
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 async def swap(
-    *,
-    transactions: Commits[tuple[AppointmentView, AppointmentView]],
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    appointment_ids: Sequence[UUID],
-    reason: str | None = None,
+    context: Context, appointment_ids: Sequence[UUID]
 ) -> tuple[AppointmentView, AppointmentView]:
     """Return two appointments that exchanged their slots, in the order they were named.
 
@@ -132,27 +113,20 @@ async def swap(
     if len(appointment_ids) != 2:
         raise InvalidInput("Name two appointments.", pointer="/appointmentIds")
     one, two = appointment_ids
-    scope = scope_of(actor)
+    scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork) -> tuple[AppointmentView, AppointmentView]:
         locked = await unit.appointments.lock(scope, [one, two])
-        clinic = await _clinic(unit, actor)
-        changes = _swapped(locked, one, two, actor, clinic, clock, new_id, reason)
+        clinic = await _clinic(context, unit)
+        changes = _swapped(context, locked, one, two, clinic)
         await unit.appointments.apply(changes)
         return await _read(unit, scope, one), await _read(unit, scope, two)
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 def _swapped(
-    locked: Locked,
-    one: UUID,
-    two: UUID,
-    actor: Actor,
-    clinic: Clinic,
-    clock: Clock,
-    new_id: IdSource,
-    reason: str | None,
+    context: Context, locked: Locked, one: UUID, two: UUID, clinic: Clinic
 ) -> tuple[Change, Change]:
     a, b = locked.appointments.get(one), locked.appointments.get(two)
     if a is None or b is None:
@@ -160,16 +134,16 @@ def _swapped(
     return decide_swap(
         (a, locked.slots[a.slot_id]),
         (b, locked.slots[b.slot_id]),
-        actor=actor,
+        actor=context.actor,
         clinic=clinic,
-        reason=reason,
-        now=clock.now(),
-        new_id=new_id,
+        reason=context.reason,
+        now=context.clock.now(),
+        new_id=context.new_id,
     )
 
 
-async def _clinic(unit: UnitOfWork, actor: Actor) -> Clinic:
-    clinic = await unit.people.clinic(actor.clinic_id)
+async def _clinic(context: Context, unit: UnitOfWork) -> Clinic:
+    clinic = await unit.people.clinic(context.actor.clinic_id)
     if clinic is None:
         raise ClinicNotFound()
     return clinic

@@ -6,85 +6,68 @@ from datetime import timedelta
 from uuid import UUID
 
 from clinic.domain.appointments import OCCUPYING
-from clinic.domain.audit import ERASE_USER, TEXTS_MAX, AuditEvent, checked_reason, event_by
+from clinic.domain.audit import ERASE_USER, TEXTS_MAX, AuditEvent, checked_reason
 from clinic.domain.errors import InvalidInput, UpcomingAppointments
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role, Scope, erased_user
+from clinic.domain.people import SYSTEM_ID, Role, Scope, erased_user
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import Account
 from clinic.ports.answers import IdempotencyCache
-from clinic.ports.appointments import AppointmentQuery, AppointmentReader
-from clinic.ports.clock import Clock, IdSource
-from clinic.ports.erasures import ErasableText, Erasure, ErasureList
+from clinic.ports.appointments import AppointmentQuery
+from clinic.ports.erasures import ErasableText, Erasure
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.manage_users import managed_account
-from clinic.usecases.transactions import Transactions
 
 #: longer than any request or delivery that had begun before an erasure
 SETTLES_AFTER = timedelta(minutes=10)
 #: how many unfinished erasures one round looks at
 LIMIT = 100
-#: the actor_id of what the service itself does
-_SERVICE_ID = UUID(int=0)
 
 
-async def erase_user(
-    user_id: UUID,
-    *,
-    transactions: Transactions,
-    appointments: AppointmentReader,
-    cache: IdempotencyCache,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> Account:
+async def erase_user(context: Context, user_id: UUID, *, cache: IdempotencyCache) -> Account:
     """Replace what names a patient by a pseudonym, for good, and remove every free text about the
     patient; appointments and audit trail stay. `reason` is not kept, since it may name the patient.
 
     Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for staff, UpcomingAppointments.
     """
-    permit(actor, Operation.MANAGE_USERS)
-    checked_reason(reason)
+    permit(context.actor, Operation.MANAGE_USERS)
+    checked_reason(context.reason)
     ahead = AppointmentQuery(
-        Scope(actor.clinic_id, patient_id=user_id), starts_from=clock.now(), statuses=OCCUPYING
+        Scope(context.actor.clinic_id, patient_id=user_id),
+        starts_from=context.clock.now(),
+        statuses=OCCUPYING,
     )
-    if await appointments.list(ahead, PageRequest(1)):
+    if await context.store.appointments.list(context.actor, ahead, PageRequest(1)):
         raise UpcomingAppointments()
 
     async def work(unit: UnitOfWork) -> tuple[Account, Sequence[bytes]]:
-        account = await _erasable_account(unit, actor, user_id)
+        account = await _erasable_account(context, unit, user_id)
         if account.user.role is not Role.PATIENT:
             raise InvalidInput("Staff are disabled, not erased.")
         erased = erased_user(user_id)
-        now = clock.now()
+        now = context.clock.now()
         await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
         # Again, since nobody books for the patient from here on, and who was booking is waited for.
-        if await unit.appointments.list(ahead, PageRequest(1)):
+        if await unit.appointments.list(context.actor, ahead, PageRequest(1)):
             raise UpcomingAppointments()
         await unit.accounts.replace_user(erased)
         await unit.accounts.set_password_hash(user_id, None)
         await unit.messages.forget_addresses(user_id)
-        await _blank(unit, actor, user_id, clock, new_id, always=True)
+        await _blank(context, unit, user_id, always=True)
         copies = await unit.erasures.clear(user_id)
         listed = tuple(copies) if cache.is_shared else ()
-        await unit.erasures.remember(Erasure(actor.clinic_id, user_id, now, listed))
+        await unit.erasures.remember(Erasure(context.actor.clinic_id, user_id, now, listed))
         return Account(erased, None, account.disabled_at or now, account.clinics), copies
 
-    account, copies = await transactions.run(work)
+    account, copies = await context.transactions.run(work)
     # Where that fails, `finish_erasures` does it.
     await cache.forget(copies)
     return account
 
 
 async def finish_erasures(
-    *,
-    erasures: ErasureList,
-    transactions: Transactions,
-    cache: IdempotencyCache,
-    clock: Clock,
-    new_id: IdSource,
-    limit: int = LIMIT,
+    context: AnonymousContext, *, cache: IdempotencyCache, limit: int = LIMIT
 ) -> int:
     """Go over erasures that are not finished; return how many are now.
 
@@ -92,30 +75,21 @@ async def finish_erasures(
     and the cache has confirmed that it holds no copies. Raises TemporaryFailure.
     """
     finished = 0
-    for erasure in await erasures.unfinished(limit=limit):
+    for erasure in await context.store.erasures.unfinished(limit=limit):
         if not await cache.forget(erasure.copies):
             continue
-        if clock.now() >= erasure.erased_at + SETTLES_AFTER:
-            finished += await _finish(
-                erasure, transactions, clock, new_id, is_shared=cache.is_shared
-            )
+        if context.clock.now() >= erasure.erased_at + SETTLES_AFTER:
+            finished += await _finish(context, erasure, is_shared=cache.is_shared)
     return finished
 
 
-async def _finish(
-    erasure: Erasure,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    *,
-    is_shared: bool,
-) -> bool:
+async def _finish(context: AnonymousContext, erasure: Erasure, *, is_shared: bool) -> bool:
     """Erase what was written meanwhile; return whether there was no answer among it."""
     user_id = erasure.user_id
-    service = Actor(_SERVICE_ID, Role.SYSTEM, erasure.clinic_id)
+    service = context.acting_as(SYSTEM_ID, Role.SYSTEM, erasure.clinic_id)
 
     async def work(unit: UnitOfWork) -> bool:
-        await _blank(unit, service, user_id, clock, new_id)
+        await _blank(service, unit, user_id)
         copies = tuple(await unit.erasures.clear(user_id))
         if copies:
             late = Erasure(erasure.clinic_id, user_id, erasure.erased_at, copies)
@@ -124,57 +98,40 @@ async def _finish(
         await unit.erasures.finish(erasure)
         return True
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
-async def _erasable_account(unit: UnitOfWork, actor: Actor, user_id: UUID) -> Account:
+async def _erasable_account(context: Context, unit: UnitOfWork, user_id: UUID) -> Account:
     """Return the locked account of a person whom the actor may erase: also of one who belongs to
     no clinic any more, and to this one before. Raises UserNotFound, UserShared."""
     account = await unit.accounts.lock(user_id)
     gone = account is not None and not account.clinics
-    if account and gone and await unit.memberships.ended_at(actor.clinic_id, account.user):
+    if account and gone and await unit.memberships.ended_at(context.actor.clinic_id, account.user):
         return account
-    return await managed_account(unit.accounts, actor, user_id)
+    return await managed_account(unit, context.actor, user_id)
 
 
 async def _blank(
-    unit: UnitOfWork,
-    actor: Actor,
-    user_id: UUID,
-    clock: Clock,
-    new_id: IdSource,
-    *,
-    always: bool = False,
+    context: Context, unit: UnitOfWork, user_id: UUID, *, always: bool = False
 ) -> None:
     """Blank every text about the patient, after events that name each; `always` with an event at
     the actor's clinic."""
     texts = await unit.erasures.texts(user_id)
-    clinics = {text.clinic_id for text in texts} | ({actor.clinic_id} if always else set())
+    clinics = {text.clinic_id for text in texts} | ({context.actor.clinic_id} if always else set())
     for clinic_id in sorted(clinics):
         here = [text for text in texts if text.clinic_id == clinic_id]
         for start in range(0, max(len(here), 1), TEXTS_MAX):
             part = here[start : start + TEXTS_MAX]
-            await unit.events.add(_event(actor, user_id, clinic_id, part, clock, new_id))
+            await unit.events.add(_event(context, user_id, clinic_id, part))
     if texts:
         await unit.erasures.blank(user_id, texts)
 
 
 def _event(
-    actor: Actor,
-    user_id: UUID,
-    clinic_id: UUID,
-    texts: Sequence[ErasableText],
-    clock: Clock,
-    new_id: IdSource,
+    context: Context, user_id: UUID, clinic_id: UUID, texts: Sequence[ErasableText]
 ) -> AuditEvent:
     named = {str(text.row_id): text.rest for text in texts}
-    return event_by(
-        actor,
-        ERASE_USER,
-        "user",
-        user_id,
-        now=clock.now(),
-        event_id=new_id(),
-        clinic_id=clinic_id,
-        detail={"texts": named} if named else {},
+    # Without the reason: it may name the patient.
+    return replace(context, reason=None).event(
+        ERASE_USER, "user", user_id, clinic_id=clinic_id, detail={"texts": named} if named else {}
     )

@@ -14,15 +14,14 @@ from clinic.domain.errors import ClinicError, LinkInvalid, TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
 from clinic.domain.notifications import OPTIONAL
 from clinic.domain.offers import LinkState, link_state
-from clinic.domain.people import Actor, Role, Scope
+from clinic.domain.people import Role, Scope
 from clinic.domain.status import Status
 from clinic.ports.accounts import Account
 from clinic.ports.calendars import SlotView
-from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.change_appointment import change_status, reschedule
 from clinic.usecases.choose_notifications import keep_choice
-from clinic.usecases.transactions import Commits, Transactions
+from clinic.usecases.context import AnonymousContext
 
 #: slots that a page offers to move into
 CHOICES = 8
@@ -60,7 +59,7 @@ class UnsubscribePage:
 
 
 async def open_link(
-    *, store: Store, signer: LinkSigner, clock: Clock, token: str, choices: bool = True
+    context: AnonymousContext, token: str, *, signer: LinkSigner, choices: bool = True
 ) -> LinkPage:
     """Return what the page of a link about an appointment shows; changes nothing.
 
@@ -69,72 +68,57 @@ async def open_link(
     unproven = claimed(token)
     if unproven.purpose not in (*_TO, Purpose.MOVE):
         raise LinkInvalid()
-    view = await store.appointments.get(Scope(unproven.clinic_id), unproven.subject_id)
+    view = await context.store.appointments.get(Scope(unproven.clinic_id), unproven.subject_id)
     if view is None:
         raise LinkInvalid()
     appointment = view.appointment
-    link = await _proven(token, appointment.patient_id, store=store, signer=signer, clock=clock)
-    clinic, language = await _clinic_and_language(store, link.clinic_id, appointment.patient_id)
+    link = await _proven(context, token, appointment.patient_id, signer=signer)
+    clinic, language = await _clinic_and_language(context, link.clinic_id, appointment.patient_id)
     page = LinkPage(
-        link, view, clinic, language, link_state(link, appointment, clinic, clock.now())
+        link, view, clinic, language, link_state(link, appointment, clinic, context.clock.now())
     )
     if link.purpose is Purpose.MOVE and choices and page.state is LinkState.ASKS:
-        return replace(page, choices=await _choices(store, page, clock))
+        return replace(page, choices=await _choices(context, page))
     return page
 
 
 async def follow_link(
-    *,
-    store: Store,
-    transactions: Transactions,
-    signer: LinkSigner,
-    clock: Clock,
-    new_id: IdSource,
-    token: str,
-    slot_id: UUID | None = None,
-    request_id: str | None = None,
-    ip: str | None = None,
+    context: AnonymousContext, token: str, *, signer: LinkSigner, slot_id: UUID | None = None
 ) -> LinkPage:
     """Do what the link is for, as the appointment's patient; doing it twice changes nothing more.
 
     Where it can no longer be done, nothing is, and the page says why. Raises LinkInvalid, and what
     else the change refuses, such as SlotTaken.
     """
-    page = await open_link(store=store, signer=signer, clock=clock, token=token, choices=False)
+    page = await open_link(context, token, signer=signer, choices=False)
     if page.state is not LinkState.ASKS:
         return page
     appointment = page.view.appointment
-    actor = Actor(appointment.patient_id, Role.PATIENT, appointment.clinic_id, request_id, ip)
+    acting = context.acting_as(
+        appointment.patient_id, Role.PATIENT, appointment.clinic_id, reason=REASON
+    )
     try:
         if page.purpose is Purpose.MOVE:
             if slot_id is None:
                 raise LinkInvalid("Choose one of the times.")
             view = await reschedule(
-                transactions=transactions,
-                clock=clock,
-                new_id=new_id,
-                actor=actor,
-                appointment_id=appointment.id,
+                acting,
+                appointment.id,
                 slot_id=slot_id,
-                reason=REASON,
                 expected_version=appointment.version,
             )
         else:
             view = await change_status(
-                transactions=transactions,
-                clock=clock,
-                new_id=new_id,
-                actor=actor,
-                appointment_id=appointment.id,
+                acting,
+                appointment.id,
                 to=_TO[page.purpose],
-                reason=REASON,
                 expected_version=appointment.version,
             )
     except TemporaryFailure:
         raise
     except ClinicError:
         # Somebody may have been faster: then the page says what it is by now.
-        page = await open_link(store=store, signer=signer, clock=clock, token=token, choices=False)
+        page = await open_link(context, token, signer=signer, choices=False)
         if page.state is LinkState.ASKS:
             raise
         return page
@@ -142,52 +126,42 @@ async def follow_link(
 
 
 async def open_unsubscribe(
-    *, store: Store, signer: LinkSigner, clock: Clock, token: str
+    context: AnonymousContext, token: str, *, signer: LinkSigner
 ) -> UnsubscribePage:
     """Return whose messages of which kind the token stops; changes nothing. Raises LinkInvalid."""
     user_id = claimed(token).subject_id
-    link = await _proven(token, user_id, store=store, signer=signer, clock=clock)
+    link = await _proven(context, token, user_id, signer=signer)
     families = {number: family for family, number in OPTIONAL.items()}
     if link.purpose is not Purpose.UNSUBSCRIBE or link.version not in families:
         raise LinkInvalid()
-    clinic, language = await _clinic_and_language(store, link.clinic_id, user_id)
+    clinic, language = await _clinic_and_language(context, link.clinic_id, user_id)
     return UnsubscribePage(link, families[link.version], clinic, language)
 
 
 async def unsubscribe(
-    *,
-    store: Store,
-    transactions: Commits[None],
-    signer: LinkSigner,
-    clock: Clock,
-    new_id: IdSource,
-    token: str,
-    request_id: str | None = None,
-    ip: str | None = None,
+    context: AnonymousContext, token: str, *, signer: LinkSigner
 ) -> UnsubscribePage:
     """Stop one kind of optional messages to one person, as that person; doing it twice changes
     nothing more. Raises LinkInvalid."""
-    page = await open_unsubscribe(store=store, signer=signer, clock=clock, token=token)
+    page = await open_unsubscribe(context, token, signer=signer)
     link, family = page.link, page.family
 
     async def work(unit: UnitOfWork) -> None:
         # Again under the lock: a link falls with the address, which may change meanwhile.
         account = await unit.accounts.lock(link.subject_id)
-        role = _holder(token, account, signer=signer, clock=clock).user.role
-        chosen = await store.outbox.preferences(link.clinic_id, link.subject_id)
+        role = _holder(context, token, account, signer=signer).user.role
+        chosen = await context.store.outbox.preferences(link.clinic_id, link.subject_id)
         if family in chosen.opted_out:
             return
         await keep_choice(
+            context.acting_as(link.subject_id, role, link.clinic_id),
             unit,
             replace(chosen, opted_out=chosen.opted_out | {family}),
-            actor=Actor(link.subject_id, role, link.clinic_id, request_id, ip),
             action="unsubscribe",
             detail={"family": family},
-            clock=clock,
-            new_id=new_id,
         )
 
-    await transactions.run(work)
+    await context.transactions.run(work)
     return page
 
 
@@ -201,16 +175,18 @@ async def clinic_of_link(token: str, *, store: Store) -> Clinic | None:
 
 
 async def _proven(
-    token: str, user_id: UUID, *, store: Store, signer: LinkSigner, clock: Clock
+    context: AnonymousContext, token: str, user_id: UUID, *, signer: LinkSigner
 ) -> Link:
     """Return the link, if it was mailed to this person at the address they have. Raises
     LinkInvalid."""
-    account = await store.accounts.account(user_id)
-    _holder(token, account, signer=signer, clock=clock)
+    account = await context.store.accounts.account(user_id)
+    _holder(context, token, account, signer=signer)
     return claimed(token)
 
 
-def _holder(token: str, account: Account | None, *, signer: LinkSigner, clock: Clock) -> Account:
+def _holder(
+    context: AnonymousContext, token: str, account: Account | None, *, signer: LinkSigner
+) -> Account:
     """Return the account, if the token was mailed to its address. Raises LinkInvalid."""
     if account is None or account.disabled_at is not None:
         raise LinkInvalid()
@@ -219,25 +195,27 @@ def _holder(token: str, account: Account | None, *, signer: LinkSigner, clock: C
         email=account.user.email,
         link_version=account.link_version,
         unbound_link_version=account.unbound_link_version,
-        now=clock.now(),
+        now=context.clock.now(),
     )
     return account
 
 
-async def _clinic_and_language(store: Store, clinic_id: UUID, user_id: UUID) -> tuple[Clinic, str]:
-    clinic = await store.people.clinic(clinic_id)
+async def _clinic_and_language(
+    context: AnonymousContext, clinic_id: UUID, user_id: UUID
+) -> tuple[Clinic, str]:
+    clinic = await context.store.people.clinic(clinic_id)
     if clinic is None:
         raise LinkInvalid()
-    return clinic, (await store.outbox.preferences(clinic_id, user_id)).language
+    return clinic, (await context.store.outbox.preferences(clinic_id, user_id)).language
 
 
-async def _choices(store: Store, page: LinkPage, clock: Clock) -> Sequence[SlotView]:
+async def _choices(context: AnonymousContext, page: LinkPage) -> Sequence[SlotView]:
     appointment = page.view.appointment
-    slot = await store.calendars.slot(page.link.clinic_id, appointment.slot_id)
+    slot = await context.store.calendars.slot(page.link.clinic_id, appointment.slot_id)
     if slot is None:
         return ()
-    earliest, latest = page.clinic.policy.bookable_window(clock.now())
-    return await store.calendars.nearest_free(
+    earliest, latest = page.clinic.policy.bookable_window(context.clock.now())
+    return await context.store.calendars.nearest_free(
         slot.slot,
         starts_from=earliest,
         starts_before=min(latest, appointment.starts_at + CHOICES_WITHIN),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import (
     InvalidInput,
     LastAdministrator,
@@ -21,16 +21,13 @@ from clinic.domain.memberships import (
     offer_named,
     offer_token,
 )
-from clinic.domain.people import Actor, Role, User
+from clinic.domain.people import Role, User
 from clinic.domain.permissions import Operation, permit
-from clinic.ports.accounts import Account, AccountReader
-from clinic.ports.clock import Clock, IdSource
-from clinic.ports.email_addresses import EmailAddresses
-from clinic.ports.password_hasher import PasswordHasher
-from clinic.ports.unit_of_work import Store, UnitOfWork
-from clinic.usecases.audit_buffer import AuditBuffer
-from clinic.usecases.sign_in import Origin, prove_person
-from clinic.usecases.transactions import Transactions
+from clinic.ports.accounts import Account
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.checked import ContactRules
+from clinic.usecases.context import AnonymousContext, Context
+from clinic.usecases.sign_in import Credentials, SignInRules, prove_person
 
 #: that one person is shown at a time
 OFFERS_MAX = 100
@@ -45,31 +42,27 @@ class Offered:
 
 
 async def offer_membership(
+    context: Context,
     email: str,
     role: Role,
     *,
     specialty: str | None = None,
     secret: str,
-    emails: EmailAddresses,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
+    contacts: ContactRules,
 ) -> Offered:
     """Return an offer to whoever signs in with this address.
 
     Nobody is looked up, so the answer says nothing of who is known elsewhere. Raises
     PermissionDenied, InvalidInput.
     """
-    permit(actor, Operation.MANAGE_USERS)
-    address, now = emails.checked(email).ascii, clock.now()
+    permit(context.actor, Operation.MANAGE_USERS)
+    address, now = contacts.emails.checked(email).ascii, context.clock.now()
     offer = MembershipOffer(
-        actor.clinic_id,
-        new_id(),
+        context.actor.clinic_id,
+        context.new_id(),
         role,
         specialty,
-        actor.user_id,
+        context.actor.user_id,
         now,
         now + OFFER_LASTS,
         address_tag(secret, address),
@@ -77,12 +70,10 @@ async def offer_membership(
 
     async def work(unit: UnitOfWork) -> Offered:
         await unit.memberships.add_offer(offer)
-        await unit.events.add(
-            _offer_event(actor, "offer_membership", offer.id, clock, new_id, reason)
-        )
+        await unit.events.add(_offer_event(context, "offer_membership", offer.id))
         return Offered(offer, offer_token(secret, offer, address))
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,68 +85,49 @@ class OwnOffer:
     token: str
 
 
-async def own_offers(
-    *, secret: str, store: Store, clock: Clock, actor: Actor
-) -> Sequence[OwnOffer]:
+async def own_offers(context: Context, *, secret: str) -> Sequence[OwnOffer]:
     """Return the offers that the actor could accept now, at most OFFERS_MAX.
 
     None while the email address is not verified: somebody else may have claimed it. Raises
     UserNotFound.
     """
-    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    account = await store.accounts.account(actor.user_id)
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    account = await context.store.accounts.account(context.actor.user_id)
     if account is None:
         raise UserNotFound()
     if account.email_verified_at is None:
         return []
-    email, now = account.user.email, clock.now()
+    email, now = account.user.email, context.clock.now()
     tag = address_tag(secret, email)
     ended = {
-        each.clinic_id: each.ended_at for each in await store.accounts.memberships(account.user)
+        each.clinic_id: each.ended_at
+        for each in await context.store.accounts.memberships(account.user)
     }
     found = []
-    for offer in await store.accounts.offers(tag, now, limit=OFFERS_MAX):
+    for offer in await context.store.accounts.offers(tag, now, limit=OFFERS_MAX):
         is_member = offer.clinic_id in ended and ended[offer.clinic_id] is None
         ended_at = ended.get(offer.clinic_id)
         has_fallen = ended_at is not None and ended_at >= offer.created_at
-        clinic = await store.people.clinic(offer.clinic_id)
+        clinic = await context.store.people.clinic(offer.clinic_id)
         if offer.role is account.user.role and clinic and not (is_member or has_fallen):
             found.append(OwnOffer(offer, clinic.name, offer_token(secret, offer, email)))
     return found
 
 
-async def withdraw_offer(
-    offer_id: UUID,
-    *,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> None:
+async def withdraw_offer(context: Context, offer_id: UUID) -> None:
     """Withdraw an offer of the actor's clinic. Raises PermissionDenied, OfferNotFound."""
-    permit(actor, Operation.MANAGE_USERS)
+    permit(context.actor, Operation.MANAGE_USERS)
 
     async def work(unit: UnitOfWork) -> None:
-        if await unit.memberships.take_offer(actor.clinic_id, offer_id) is None:
+        if await unit.memberships.take_offer(context.actor.clinic_id, offer_id) is None:
             raise OfferNotFound()
-        await unit.events.add(
-            _offer_event(actor, "withdraw_offer", offer_id, clock, new_id, reason)
-        )
+        await unit.events.add(_offer_event(context, "withdraw_offer", offer_id))
 
-    await transactions.run(work)
+    await context.transactions.run(work)
 
 
 async def accept_membership(
-    token: str,
-    *,
-    secret: str,
-    accounts: AccountReader,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    proven: Account | None = None,
+    context: Context, token: str, *, secret: str, proven: Account | None = None
 ) -> MembershipOffer:
     """Make the actor a member of the clinic whose offer the token names, and return the offer.
 
@@ -163,16 +135,16 @@ async def accept_membership(
     membership that has ended since. `proven` is the account of an actor who gave its password
     instead of a session. Raises OfferInvalid, AlreadyExists, SignInFailed.
     """
-    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    known = proven or await accounts.account(actor.user_id)
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    known = proven or await context.store.accounts.account(context.actor.user_id)
     if known is None:
         raise UserNotFound()
     clinic_id, offer_id = offer_named(token, secret, known.user.email)
 
     async def work(unit: UnitOfWork) -> MembershipOffer:
         offer = await unit.memberships.take_offer(clinic_id, offer_id)
-        account = await unit.accounts.lock(actor.user_id)
-        if offer is None or clock.now() >= offer.expires_at:
+        account = await unit.accounts.lock(context.actor.user_id)
+        if offer is None or context.clock.now() >= offer.expires_at:
             raise OfferInvalid()
         if account is None or account.disabled_at is not None:
             raise OfferInvalid()
@@ -187,68 +159,40 @@ async def accept_membership(
             raise OfferInvalid()
         await unit.memberships.join(clinic_id, account.user, offer.specialty)
         await unit.events.add(
-            event_by(
-                actor,
+            context.event(
                 ACCEPT_MEMBERSHIP,
                 "user",
-                actor.user_id,
-                now=clock.now(),
-                event_id=new_id(),
+                context.actor.user_id,
                 clinic_id=clinic_id,
                 detail={"offer": str(offer.id), "offeredBy": str(offer.offered_by)},
             )
         )
         return offer
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 async def accept_with_password(
+    context: AnonymousContext,
     token: str,
-    email: str,
-    password: str,
+    credentials: Credentials,
     *,
     secret: str,
-    accounts: AccountReader,
-    emails: EmailAddresses,
-    hasher: PasswordHasher,
-    transactions: Transactions,
-    audit: AuditBuffer,
-    clock: Clock,
-    new_id: IdSource,
-    origin: Origin,
+    sign_ins: SignInRules,
 ) -> MembershipOffer:
     """Do what accept_membership does for a person without a session, who may belong to no clinic.
 
     A token for another address is refused like a wrong password. Raises SignInFailed,
     OfferInvalid, AlreadyExists.
     """
-    named = _clinic_named(token, secret, emails.canonical(email))
+    named = _clinic_named(token, secret, sign_ins.emails.canonical(credentials.email))
     # Not audited at the clinic of the offer: that would tell it who is known elsewhere.
     account, _ = await prove_person(
-        email,
-        password,
-        is_open=lambda account: named is not None,
-        accounts=accounts,
-        emails=emails,
-        hasher=hasher,
-        audit=audit,
-        clock=clock,
-        new_id=new_id,
-        origin=origin,
+        context, credentials, sign_ins, is_open=lambda account: named is not None
     )
     assert named is not None
-    user = account.user
-    return await accept_membership(
-        token,
-        secret=secret,
-        accounts=accounts,
-        transactions=transactions,
-        clock=clock,
-        new_id=new_id,
-        actor=Actor(user.id, user.role, named, origin.request_id, origin.ip),
-        proven=account,
-    )
+    acting = context.acting_as(account.user.id, account.user.role, named)
+    return await accept_membership(acting, token, secret=secret, proven=account)
 
 
 def _clinic_named(token: str, secret: str, email: str) -> UUID | None:
@@ -258,47 +202,32 @@ def _clinic_named(token: str, secret: str, email: str) -> UUID | None:
         return None
 
 
-async def end_membership(
-    user_id: UUID,
-    *,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    reason: str | None = None,
-) -> None:
+async def end_membership(context: Context, user_id: UUID) -> None:
     """End a person's membership of the actor's clinic, their sessions there and their offers.
 
     Raises PermissionDenied, UserNotFound, InvalidInput for oneself, LastAdministrator.
     """
-    permit(actor, Operation.MANAGE_USERS)
-    if user_id == actor.user_id:
+    permit(context.actor, Operation.MANAGE_USERS)
+    if user_id == context.actor.user_id:
         raise InvalidInput("You cannot end your own membership; another administrator can.")
 
     async def work(unit: UnitOfWork) -> None:
         # First, so that two administrators who end each other's do it one after the other.
-        await unit.people.lock_clinic(actor.clinic_id)
+        await unit.people.lock_clinic(context.actor.clinic_id)
         account = await unit.accounts.lock(user_id)
-        now = clock.now()
-        if account is None or not await unit.memberships.end(actor.clinic_id, account.user, now):
+        now = context.clock.now()
+        if account is None or not await unit.memberships.end(
+            context.actor.clinic_id, account.user, now
+        ):
             raise UserNotFound()
-        await check_administrators(unit, actor.clinic_id, account.user)
-        await unit.memberships.withdraw_offers(actor.clinic_id, user_id)
-        ended = await unit.sessions.revoke(user_id, now, clinic_id=actor.clinic_id)
+        await check_administrators(unit, context.actor.clinic_id, account.user)
+        await unit.memberships.withdraw_offers(context.actor.clinic_id, user_id)
+        ended = await unit.sessions.revoke(user_id, now, clinic_id=context.actor.clinic_id)
         await unit.events.add(
-            event_by(
-                actor,
-                "end_membership",
-                "user",
-                user_id,
-                now=now,
-                event_id=new_id(),
-                reason=reason,
-                detail={"sessions": len(ended)},
-            )
+            context.event("end_membership", "user", user_id, detail={"sessions": len(ended)})
         )
 
-    await transactions.run(work)
+    await context.transactions.run(work)
 
 
 async def check_administrators(unit: UnitOfWork, clinic_id: UUID, removed: User) -> None:
@@ -307,21 +236,6 @@ async def check_administrators(unit: UnitOfWork, clinic_id: UUID, removed: User)
         raise LastAdministrator()
 
 
-def _offer_event(
-    actor: Actor,
-    action: str,
-    offer_id: UUID,
-    clock: Clock,
-    new_id: IdSource,
-    reason: str | None,
-) -> AuditEvent:
+def _offer_event(context: Context, action: str, offer_id: UUID) -> AuditEvent:
     # Not for whom: the trail must not say who is known elsewhere.
-    return event_by(
-        actor,
-        action,
-        "membership_offer",
-        offer_id,
-        now=clock.now(),
-        event_id=new_id(),
-        reason=reason,
-    )
+    return context.event(action, "membership_offer", offer_id)

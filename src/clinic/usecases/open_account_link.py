@@ -10,8 +10,7 @@ from clinic.domain.errors import InvitationInvalid, LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
 from clinic.domain.sessions import check_invitation, invited_user
 from clinic.ports.accounts import Account
-from clinic.ports.clock import Clock
-from clinic.ports.unit_of_work import Store
+from clinic.usecases.context import AnonymousContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +22,25 @@ class AccountPage:
 
 
 async def open_account_link(
-    token: str, purpose: Purpose, *, store: Store, signer: LinkSigner, clock: Clock
+    context: AnonymousContext, token: str, purpose: Purpose, *, signer: LinkSigner
 ) -> tuple[Link, Account, AccountPage]:
     """Return the link, whose it is, and its page; changes nothing. Raises LinkInvalid."""
     user_id = claimed(token).subject_id
-    account = await store.accounts.account(user_id)
-    link = check_account_link(token, purpose, account, signer=signer, now=clock.now())
+    account = await context.store.accounts.account(user_id)
+    link = check_account_link(token, purpose, account, signer=signer, now=context.clock.now())
     assert account is not None
-    clinic = await store.people.clinic(link.clinic_id)
+    clinic = await context.store.people.clinic(link.clinic_id)
     if clinic is None:
         raise LinkInvalid()
-    chosen = await store.outbox.preferences(link.clinic_id, user_id)
+    chosen = await context.store.outbox.preferences(link.clinic_id, user_id)
     return link, account, AccountPage(clinic, chosen.language)
 
 
 async def show_account_page(
-    token: str, purpose: Purpose, *, store: Store, signer: LinkSigner, clock: Clock
+    context: AnonymousContext, token: str, purpose: Purpose, *, signer: LinkSigner
 ) -> AccountPage:
     """Return what the link's page shows; changes nothing. Raises LinkInvalid."""
-    _, _, page = await open_account_link(token, purpose, store=store, signer=signer, clock=clock)
+    _, _, page = await open_account_link(context, token, purpose, signer=signer)
     return page
 
 
@@ -64,17 +63,17 @@ def check_account_link(
     )
 
 
-async def open_invitation(token: str, *, secret: str, store: Store, clock: Clock) -> AccountPage:
+async def open_invitation(context: AnonymousContext, token: str, *, secret: str) -> AccountPage:
     """Return what an invitation's page shows; changes nothing. Raises InvitationInvalid."""
     user_id = invited_user(token)
-    account = await store.accounts.account(user_id)
+    account = await context.store.accounts.account(user_id)
     if account is None or account.disabled_at is not None or not account.clinics:
         raise InvitationInvalid()
-    check_invitation_of(account, token, secret, now=clock.now())
-    clinic = await store.people.clinic(account.clinics[0])
+    check_invitation_of(account, token, secret, now=context.clock.now())
+    clinic = await context.store.people.clinic(account.clinics[0])
     if clinic is None:
         raise InvitationInvalid()
-    chosen = await store.outbox.preferences(clinic.id, user_id)
+    chosen = await context.store.outbox.preferences(clinic.id, user_id)
     return AccountPage(clinic, chosen.language)
 
 

@@ -7,18 +7,15 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments import AppointmentView
-from clinic.domain.audit import event_by
 from clinic.domain.availability import RANGE_MAX_DAYS, day_interval, plan_range
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput
 from clinic.domain.notifications import day_sheets
-from clinic.domain.people import Actor, Doctor, Role
+from clinic.domain.people import Doctor, Role
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.slots import Slot, SlotState, plan_slots
-from clinic.ports.clock import Clock, IdSource
-from clinic.ports.people import PeopleReader
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 #: doctors: while the rows of one are written, the slots of another are planned
 AT_ONCE = 2
@@ -37,15 +34,10 @@ class Opened:
 
 
 async def open_slots(
+    context: Context,
     *,
-    transactions: Commits[Opened],
-    people: PeopleReader,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
     doctor_id: UUID | None = None,
     until: date | None = None,
-    reason: str | None = None,
     on_progress: Progress | None = None,
     at_once: int = AT_ONCE,
 ) -> Opened:
@@ -56,21 +48,19 @@ async def open_slots(
     Raises PermissionDenied, DoctorNotFound, InvalidInput.
     """
     if doctor_id is None:
-        permit(actor, Operation.OPEN_ALL_CALENDARS)
-        doctors = [doctor.id for doctor in await people.doctors(actor.clinic_id)]
+        permit(context.actor, Operation.OPEN_ALL_CALENDARS)
+        doctors = [
+            doctor.id for doctor in await context.store.people.doctors(context.actor.clinic_id)
+        ]
     else:
-        permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
+        permit(context.actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
         doctors = [doctor_id]
     opened: list[Opened] = []
     waiting = iter(doctors)
 
     async def open_next() -> None:
         for each in waiting:
-            opened.append(
-                await _open_one(
-                    transactions, clock, new_id, actor, each, until=until, reason=reason
-                )
-            )
+            opened.append(await _open_one(context, each, until=until))
             if on_progress is not None:
                 on_progress(len(opened), len(doctors), opened[-1].added)
 
@@ -93,71 +83,52 @@ async def _together(works: Sequence[Coroutine[None, None, None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _open_one(
-    transactions: Commits[Opened],
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    doctor_id: UUID,
-    *,
-    until: date | None,
-    reason: str | None,
-) -> Opened:
+async def _open_one(context: Context, doctor_id: UUID, *, until: date | None) -> Opened:
     async def work(unit: UnitOfWork) -> Opened:
-        clinic, doctor = await lock_calendar(unit, actor, doctor_id)
-        opened = await align_slots(
-            unit, clinic=clinic, doctor=doctor, clock=clock, new_id=new_id, until=until
-        )
+        clinic, doctor = await lock_calendar(context, unit, doctor_id)
+        opened = await align_slots(context, unit, clinic=clinic, doctor=doctor, until=until)
         if opened.added or opened.retired:
             await unit.events.add(
-                event_by(
-                    actor,
+                context.event(
                     "open_slots",
                     "doctor",
                     doctor_id,
-                    now=clock.now(),
-                    event_id=new_id(),
-                    reason=reason,
                     detail={"added": opened.added, "retired": opened.retired},
                 )
             )
         return opened
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
-async def lock_calendar(unit: UnitOfWork, actor: Actor, doctor_id: UUID) -> tuple[Clinic, Doctor]:
+async def lock_calendar(
+    context: Context, unit: UnitOfWork, doctor_id: UUID
+) -> tuple[Clinic, Doctor]:
     """Lock the doctor's calendar and return it with its clinic.
 
     Raises ClinicNotFound, DoctorNotFound, PermissionDenied.
     """
-    clinic = await unit.people.clinic(actor.clinic_id)
+    clinic = await unit.people.clinic(context.actor.clinic_id)
     if clinic is None:
         raise ClinicNotFound()
-    if actor.role is Role.PATIENT:
-        permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
-    doctor = await unit.calendars.lock_doctor(actor.clinic_id, doctor_id)
+    if context.actor.role is Role.PATIENT:
+        permit(context.actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
+    doctor = await unit.calendars.lock_doctor(context.actor.clinic_id, doctor_id)
     if doctor is None:
         raise DoctorNotFound()
-    permit(actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
+    permit(context.actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
     return clinic, doctor
 
 
 async def align_slots(
-    unit: UnitOfWork,
-    *,
-    clinic: Clinic,
-    doctor: Doctor,
-    clock: Clock,
-    new_id: IdSource,
-    until: date | None = None,
+    context: Context, unit: UnitOfWork, *, clinic: Clinic, doctor: Doctor, until: date | None = None
 ) -> Opened:
     """Make, retire and block the doctor's future slots so that they follow the hours as they are.
 
     Covers today until the later of `until` (default the clinic's horizon) and the last slot there
     is. The calendar must be locked. Raises InvalidInput when `until` is too far off.
     """
-    now = clock.now()
+    now = context.clock.now()
     today = clinic.local_date(now)
     if until is not None and not today <= until <= today + timedelta(days=RANGE_MAX_DAYS - 1):
         raise InvalidInput(
@@ -186,7 +157,9 @@ async def align_slots(
         )
     await unit.calendars.add_slots(
         [
-            Slot(new_id(), clinic.id, doctor.id, doctor.specialty, new.starts_at, new.ends_at)
+            Slot(
+                context.new_id(), clinic.id, doctor.id, doctor.specialty, new.starts_at, new.ends_at
+            )
             for new in plan.add
         ]
     )
@@ -197,7 +170,7 @@ async def align_slots(
             days=(clinic.local_date(new.starts_at) for new in plan.add),
             zone=clinic.zone,
             now=now,
-            new_id=new_id,
+            new_id=context.new_id,
         )
     )
     stranded = await _occupying(unit, clinic.id, plan.strand)

@@ -1,6 +1,7 @@
 """List appointments, read one, read its audit trail; each as far as the actor may see."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
@@ -15,64 +16,71 @@ from clinic.domain.errors import (
     PatientNotFound,
 )
 from clinic.domain.paging import Keyset, Page, PageRequest
-from clinic.domain.people import Actor, scope_of
+from clinic.domain.people import Scope, scope_of
 from clinic.domain.permissions import Operation, permit
-from clinic.ports.appointments import AppointmentQuery, AppointmentReader
-from clinic.ports.people import PeopleReader
+from clinic.ports.appointments import AppointmentQuery
 from clinic.usecases.add_people import read_clinic
+from clinic.usecases.context import Context
 from clinic.usecases.pages import page_of
 
 
-async def list_appointments(
-    *,
-    appointments: AppointmentReader,
-    people: PeopleReader,
-    actor: Actor,
-    doctor_id: UUID | None = None,
-    patient_id: UUID | None = None,
-    on_date: date | None = None,
-    starts_from: datetime | None = None,
-    starts_before: datetime | None = None,
-    statuses: Sequence[Status] = (),
-    page: PageRequest,
-    clinic: Clinic | None = None,
-    check_session: Callable[[], Awaitable[Clinic]] | None = None,
-) -> Page[AppointmentView]:
-    """Return a page of appointments by start; `on_date` is a day at the clinic.
+@dataclass(frozen=True, slots=True)
+class AppointmentSearch:
+    """Which appointments to list; None does not filter. `on_date` is a day at the clinic;
+    `starts_from`, `starts_before` are the half-open range in which they start."""
 
-    `clinic` is the actor's, where the caller has just read it. With `check_session` the actor's
-    session is held against its row, too: by the read itself if that finds anything, else by
-    `check_session`, which gives the clinic as it is; `clinic` is then as it was when it was last
-    read. Raises DoctorNotFound or PatientNotFound for a filter that names nobody, EndBeforeStart;
-    as `check_session`.
-    """
-    if on_date is None and starts_from and starts_before and starts_before <= starts_from:
-        raise EndBeforeStart(pointer="to")
+    doctor_id: UUID | None = None
+    patient_id: UUID | None = None
+    on_date: date | None = None
+    starts_from: datetime | None = None
+    starts_before: datetime | None = None
+    statuses: tuple[Status, ...] = ()
 
-    def query_at(clinic: Clinic | None) -> AppointmentQuery:
-        span = _span(on_date, clinic, starts_from, starts_before)
+    def query_at(self, scope: Scope, clinic: Clinic | None) -> AppointmentQuery:
+        """Return the query; with a day, `clinic` says when that is."""
+        span = _span(self.on_date, clinic, self.starts_from, self.starts_before)
         return AppointmentQuery(
-            scope_of(actor), doctor_id, patient_id, *span, statuses=tuple(statuses)
+            scope, self.doctor_id, self.patient_id, *span, statuses=self.statuses
         )
 
-    if on_date is not None and clinic is None:
-        checked = check_session() if check_session else read_clinic(people=people, actor=actor)
-        clinic = await checked
-    query = query_at(clinic)
-    found = await appointments.list(query, page, actor if check_session else None)
-    if check_session is not None and not (found and _is_day_of(found[0], on_date, clinic)):
-        # Nothing is there, or not for this session; or the clinic's days are others by now.
-        query, asked = query_at(await check_session()), query
+
+async def list_appointments(
+    context: Context,
+    search: AppointmentSearch,
+    page: PageRequest,
+    *,
+    clinics: MutableMapping[UUID, Clinic] | None = None,
+) -> Page[AppointmentView]:
+    """Return a page of appointments by start.
+
+    `clinics` are remembered from call to call, so that when a day begins is known before anything
+    is read; where the clinic has changed since, it is read again. Raises NotSignedIn,
+    DoctorNotFound or PatientNotFound for a filter that names nobody, EndBeforeStart.
+    """
+    actor, scope = context.actor, scope_of(context.actor)
+    known = {} if clinics is None else clinics
+    no_day = search.on_date is None
+    starts_from, starts_before = search.starts_from, search.starts_before
+    if no_day and starts_from and starts_before and starts_before <= starts_from:
+        raise EndBeforeStart(pointer="to")
+    if not no_day and actor.clinic_id not in known:
+        known[actor.clinic_id] = await read_clinic(context)
+    query = search.query_at(scope, known.get(actor.clinic_id))
+    found = await context.store.appointments.list(actor, query, page)
+    if not (no_day or (found and _is_day_of(found[0], known[actor.clinic_id]))):
+        # The clinic's days may be others by now.
+        known[actor.clinic_id] = await read_clinic(context)
+        query, asked = search.query_at(scope, known[actor.clinic_id]), query
         if query != asked:
-            found = await appointments.list(query, page)
+            found = await context.store.appointments.list(actor, query, page)
     if not found:
-        await _check_filters(people, actor, doctor_id, patient_id)
+        await _check_filters(context, search.doctor_id, search.patient_id)
     return page_of(found, page, _place)
 
 
-def _is_day_of(found: AppointmentView, on_date: date | None, clinic: Clinic | None) -> bool:
-    """Say whether a day was meant as it is at the clinic now, of which `found` tells the zone."""
-    return on_date is None or (clinic is not None and found.zone.key == clinic.time_zone)
+def _is_day_of(found: AppointmentView, clinic: Clinic) -> bool:
+    """Say whether the day was taken as it is at the clinic now, whose zone `found` shows."""
+    return found.zone.key == clinic.time_zone
 
 
 def _span(
@@ -92,16 +100,20 @@ def _span(
     )
 
 
-async def _check_filters(
-    people: PeopleReader, actor: Actor, doctor_id: UUID | None, patient_id: UUID | None
-) -> None:
+async def _check_filters(context: Context, doctor_id: UUID | None, patient_id: UUID | None) -> None:
     """Raise for a filter that names nobody; asked only when nothing was found."""
-    if doctor_id is not None and await people.doctor(actor.clinic_id, doctor_id) is None:
+    if (
+        doctor_id is not None
+        and await context.store.people.doctor(context.actor.clinic_id, doctor_id) is None
+    ):
         raise DoctorNotFound()
     if patient_id is None:
         return
-    visible = scope_of(actor).patient_id in (None, patient_id)
-    if not visible or await people.patient(actor.clinic_id, patient_id) is None:
+    visible = scope_of(context.actor).patient_id in (None, patient_id)
+    if (
+        not visible
+        or await context.store.people.patient(context.actor.clinic_id, patient_id) is None
+    ):
         raise PatientNotFound()
 
 
@@ -109,25 +121,21 @@ def _place(view: AppointmentView) -> Keyset:
     return Keyset(view.appointment.starts_at, view.appointment.id)
 
 
-async def read_appointment(
-    *, appointments: AppointmentReader, actor: Actor, appointment_id: UUID
-) -> AppointmentView:
+async def read_appointment(context: Context, appointment_id: UUID) -> AppointmentView:
     """Return one appointment. Raises AppointmentNotFound, also for somebody else's."""
-    view = await appointments.get(scope_of(actor), appointment_id)
+    view = await context.store.appointments.get(scope_of(context.actor), appointment_id)
     if view is None:
         raise AppointmentNotFound()
     return view
 
 
-async def read_trail(
-    *, appointments: AppointmentReader, actor: Actor, appointment_id: UUID
-) -> Sequence[AuditEntry]:
+async def read_trail(context: Context, appointment_id: UUID) -> Sequence[AuditEntry]:
     """Return the appointment's audit entries, oldest first.
 
     Raises PermissionDenied to patients, AppointmentNotFound.
     """
-    permit(actor, Operation.READ_TRAIL)
-    trail = await appointments.trail(scope_of(actor), appointment_id)
+    permit(context.actor, Operation.READ_TRAIL)
+    trail = await context.store.appointments.trail(scope_of(context.actor), appointment_id)
     if not trail:
         raise AppointmentNotFound()
     return trail

@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 from clinic.domain.availability import day_interval
 from clinic.domain.clinic import checked_date, zone_named
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput, TooManyRows
-from clinic.domain.people import Actor, scope_of
+from clinic.domain.people import scope_of
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.text import plain_line
-from clinic.ports.appointments import AppointmentQuery, AppointmentReader, ScheduleEntry
-from clinic.ports.clock import Clock
-from clinic.ports.people import PeopleReader
+from clinic.ports.appointments import AppointmentQuery, ScheduleEntry
+from clinic.usecases.context import Context
 
 ROWS_MAX = 5_000
 DAYS_BACK = 7
@@ -29,13 +28,7 @@ class Schedule:
 
 
 async def read_schedule(
-    *,
-    appointments: AppointmentReader,
-    people: PeopleReader,
-    clock: Clock,
-    actor: Actor,
-    doctor: str | None = None,
-    on_date: date | None = None,
+    context: Context, *, doctor: str | None = None, on_date: date | None = None
 ) -> Schedule:
     """Return all that the actor may see of one day at the clinic; without `on_date`, of the time
     from seven days ago to the booking horizon. `doctor` is an id, or a name without regard to case.
@@ -43,19 +36,19 @@ async def read_schedule(
     Raises PermissionDenied, ClinicNotFound, DatetimeOutOfRange, DoctorNotFound, InvalidInput when
     several doctors bear the name, TooManyRows above 5,000.
     """
-    permit(actor, Operation.READ_APPOINTMENTS)
+    permit(context.actor, Operation.READ_APPOINTMENTS)
     query = AppointmentQuery(
-        scope_of(actor),
-        doctor_id=None if doctor is None else await _doctor_id(people, actor, doctor),
+        scope_of(context.actor),
+        doctor_id=None if doctor is None else await _doctor_id(context, doctor),
     )
     if on_date is None:
         # The reader knows the horizon: without a date this is one look at the database.
-        now = clock.now()
+        now = context.clock.now()
         query = replace(query, starts_from=now - timedelta(days=DAYS_BACK), horizon_from=now)
     else:
-        day = day_interval(checked_date(on_date, "date"), await _zone(people, actor))
+        day = day_interval(checked_date(on_date, "date"), await _zone(context))
         query = replace(query, starts_from=day.starts_at, starts_before=day.ends_at)
-    found = await appointments.schedule(query, ROWS_MAX + 1)
+    found = await context.store.appointments.schedule(query, ROWS_MAX + 1)
     if len(found) > ROWS_MAX:
         raise TooManyRows(
             f"There are more than {ROWS_MAX:,} appointments; ask for one doctor or one date.",
@@ -64,8 +57,8 @@ async def read_schedule(
     return Schedule(found, zone_named(found[0].time_zone if found else "UTC"))
 
 
-async def _zone(people: PeopleReader, actor: Actor) -> ZoneInfo:
-    clinic = await people.clinic(actor.clinic_id)
+async def _zone(context: Context) -> ZoneInfo:
+    clinic = await context.store.people.clinic(context.actor.clinic_id)
     if clinic is None:
         raise ClinicNotFound()
     return clinic.zone
@@ -76,10 +69,10 @@ def _compared(name: str) -> str:
     return plain_line(plain_line(name).casefold())
 
 
-async def _doctor_id(people: PeopleReader, actor: Actor, id_or_name: str) -> UUID:
+async def _doctor_id(context: Context, id_or_name: str) -> UUID:
     """Return the id of the doctor who is meant. Raises DoctorNotFound, InvalidInput."""
     name = _compared(id_or_name)
-    doctors = await people.doctors(actor.clinic_id)
+    doctors = await context.store.people.doctors(context.actor.clinic_id)
     if any(str(each.id) == name for each in doctors):
         return UUID(name)
     bearers = [each.id for each in doctors if _compared(each.name) == name]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
-from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import (
     ClinicNotNamed,
     NotSignedIn,
@@ -17,7 +17,7 @@ from clinic.domain.errors import (
 from clinic.domain.networks import network_of
 from clinic.domain.paging import LIMIT_MAX, PageRequest
 from clinic.domain.passwords import PASSWORD_MAX_CHARS
-from clinic.domain.people import Actor, Role, User
+from clinic.domain.people import SYSTEM_ID, Actor, Role, User
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.sessions import (
     LIFETIME,
@@ -27,28 +27,39 @@ from clinic.domain.sessions import (
     SignedIn,
     hash_of,
 )
-from clinic.ports.accounts import Account, AccountReader
-from clinic.ports.audit import AuditLog, EventQuery
-from clinic.ports.clock import Clock, IdSource
+from clinic.ports.accounts import Account
+from clinic.ports.audit import EventQuery
+from clinic.ports.clock import Clock
 from clinic.ports.email_addresses import EmailAddresses
 from clinic.ports.password_hasher import PasswordCheck, PasswordHasher
 from clinic.ports.sessions import SessionReader
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.audit_buffer import AuditBuffer
-from clinic.usecases.transactions import Transactions
+from clinic.usecases.context import AnonymousContext, Context
 
 #: how long a network counts as known after a sign-in
 KNOWN_FOR = timedelta(days=90)
 #: the actor of requests by nobody known
-NOBODY_ID = UUID(int=0)
+NOBODY_ID = SYSTEM_ID
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a request came from."""
+class Credentials:
+    """What somebody types to prove who they are."""
 
-    request_id: str | None = None
-    ip: str | None = None
+    email: str
+    password: str
+    #: where to sign in; None where the person belongs to one clinic only
+    clinic_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRules:
+    """How credentials are read and checked, and where failures are recorded."""
+
+    emails: EmailAddresses
+    hasher: PasswordHasher
+    audit: AuditBuffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +78,11 @@ class NewSession:
 
 
 async def sign_in(
-    email: str,
-    password: str,
+    context: AnonymousContext,
+    credentials: Credentials,
+    sign_ins: SignInRules,
     *,
-    accounts: AccountReader,
-    emails: EmailAddresses,
-    hasher: PasswordHasher,
-    transactions: Transactions,
-    audit: AuditBuffer,
-    clock: Clock,
-    new_id: IdSource,
-    origin: Origin,
     kind: SessionKind = SessionKind.BEARER,
-    clinic_id: UUID | None = None,
     lifetime: timedelta = LIFETIME,
 ) -> NewSession:
     """Return a new session of the person with this email address and password.
@@ -88,32 +91,23 @@ async def sign_in(
     open to.
     """
 
+    clinic_id = credentials.clinic_id
+
     def is_open(account: Account) -> bool:
         return bool(account.clinics) and clinic_id in (None, *account.clinics)
 
-    account, check = await prove_person(
-        email,
-        password,
-        is_open=is_open,
-        clinic_id=clinic_id,
-        accounts=accounts,
-        emails=emails,
-        hasher=hasher,
-        audit=audit,
-        clock=clock,
-        new_id=new_id,
-        origin=origin,
-    )
+    account, check = await prove_person(context, credentials, sign_ins, is_open=is_open)
     if clinic_id is None:
         if len(account.clinics) > 1:
             raise ClinicNotNamed(clinics=[str(each) for each in account.clinics])
         clinic_id = account.clinics[0]
-    source = network_of(origin.ip)
-    new_hash = await hasher.hash(password, source=source) if check.wants_rehash else None
-    made = make_session(
-        account.user, clinic_id, kind=kind, clock=clock, new_id=new_id, lifetime=lifetime
-    )
-    actor = replace(made.actor, request_id=origin.request_id, ip=origin.ip)
+    new_hash = None
+    if check.wants_rehash:
+        source = network_of(context.origin.ip)
+        new_hash = await sign_ins.hasher.hash(credentials.password, source=source)
+    made = make_session(context, account.user, clinic_id, kind=kind, lifetime=lifetime)
+    acting = context.acting_as(account.user.id, account.user.role, clinic_id)
+    acting = replace(acting, actor=replace(acting.actor, session_id=made.session.id))
 
     async def work(unit: UnitOfWork) -> NewSession:
         # Read again under a lock: a password that changed meanwhile must not let anybody in.
@@ -125,49 +119,40 @@ async def sign_in(
         if new_hash is not None:
             await unit.accounts.set_password_hash(account.user.id, new_hash)
         await unit.sessions.add(made.session)
-        await unit.events.add(_event(actor, "sign_in", made.session.id, clock, new_id))
+        await unit.events.add(_event(acting, "sign_in", made.session.id))
         return made
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 async def prove_person(
-    email: str,
-    password: str,
+    context: AnonymousContext,
+    credentials: Credentials,
+    sign_ins: SignInRules,
     *,
     is_open: Callable[[Account], bool],
-    accounts: AccountReader,
-    emails: EmailAddresses,
-    hasher: PasswordHasher,
-    audit: AuditBuffer,
-    clock: Clock,
-    new_id: IdSource,
-    origin: Origin,
-    clinic_id: UUID | None = None,
 ) -> tuple[Account, PasswordCheck]:
     """Return the account with this email address and password if what it asks for is open to it.
 
     Whatever is wrong, the answer and the work before it are the same. Raises SignInFailed.
     """
-    account = await accounts.by_email(emails.canonical(email))
-    too_long = len(password) > PASSWORD_MAX_CHARS
-    check = await hasher.verify(
+    account = await context.store.accounts.by_email(sign_ins.emails.canonical(credentials.email))
+    too_long = len(credentials.password) > PASSWORD_MAX_CHARS
+    check = await sign_ins.hasher.verify(
         account.password_hash if account else None,
-        "" if too_long else password,
-        source=network_of(origin.ip),
+        "" if too_long else credentials.password,
+        source=network_of(context.origin.ip),
     )
     usable = account is not None and account.disabled_at is None and is_open(account)
     if account is None or too_long or not check.is_right or not usable:
-        _note_failure(audit, account, clinic_id, origin, clock, new_id)
+        _note_failure(context, sign_ins.audit, account, credentials.clinic_id)
         raise SignInFailed()
     return account, check
 
 
-async def is_known_network(
-    email: str, network: str, *, accounts: AccountReader, audit_log: AuditLog, clock: Clock
-) -> bool:
+async def is_known_network(context: AnonymousContext, email: str, network: str) -> bool:
     """Say whether the person with this email address has lately signed in from `network`."""
-    account = await accounts.by_email(email)
+    account = await context.store.accounts.by_email(email)
     clinics = account.clinics if account else (NOBODY_ID,)
     user_id = account.user.id if account else NOBODY_ID
     for clinic_id in clinics:
@@ -176,28 +161,27 @@ async def is_known_network(
             actor_id=user_id,
             action="sign_in",
             outcome="done",
-            at_from=clock.now() - KNOWN_FOR,
+            at_from=context.clock.now() - KNOWN_FOR,
         )
-        events = await audit_log.events(query, PageRequest(LIMIT_MAX))
+        events = await context.store.audit_log.events(query, PageRequest(LIMIT_MAX))
         if any(network_of(event.ip) == network for event in events):
             return True
     return False
 
 
 def make_session(
+    context: Context | AnonymousContext,
     user: User,
     clinic_id: UUID,
     *,
     kind: SessionKind,
-    clock: Clock,
-    new_id: IdSource,
     lifetime: timedelta = LIFETIME,
 ) -> NewSession:
     """Return a session to be added; its reference cannot be guessed."""
-    now = clock.now()
+    now = context.clock.now()
     reference = secrets.token_urlsafe(REFERENCE_BYTES)
     session = Session(
-        new_id(),
+        context.new_id(),
         clinic_id,
         user.id,
         user.role,
@@ -222,87 +206,67 @@ async def find_session(found: SignedIn | None, *, sessions: SessionReader, clock
 
 
 async def sign_out(
-    *,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    session_id: UUID | None = None,
-    everywhere: bool = False,
+    context: Context, *, session_id: UUID | None = None, everywhere: bool = False
 ) -> None:
     """End the actor's current session, the one named, or all. Raises SessionNotFound."""
-    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    one = None if everywhere else session_id or actor.session_id
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    one = None if everywhere else session_id or context.actor.session_id
 
     async def work(unit: UnitOfWork) -> None:
-        await _revoke(unit, actor.user_id, one, actor, clock, new_id)
+        await _revoke(context, unit, context.actor.user_id, one)
 
     if one is None and not everywhere:
         return
-    await transactions.run(work)
+    await context.transactions.run(work)
 
 
 async def revoke_sessions(
-    user_id: UUID,
-    *,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    session_id: UUID | None = None,
+    context: Context, user_id: UUID, *, session_id: UUID | None = None
 ) -> None:
     """End another person's sessions at the actor's clinic, or one of them.
 
     Raises PermissionDenied, UserNotFound, SessionNotFound.
     """
-    permit(actor, Operation.MANAGE_USERS)
+    permit(context.actor, Operation.MANAGE_USERS)
 
     async def work(unit: UnitOfWork) -> None:
         account = await unit.accounts.lock(user_id)
-        if account is None or actor.clinic_id not in account.clinics:
+        if account is None or context.actor.clinic_id not in account.clinics:
             raise UserNotFound()
-        await _revoke(unit, user_id, session_id, actor, clock, new_id, clinic_id=actor.clinic_id)
+        await _revoke(context, unit, user_id, session_id, clinic_id=context.actor.clinic_id)
 
-    await transactions.run(work)
+    await context.transactions.run(work)
 
 
-async def own_sessions(*, sessions: SessionReader, clock: Clock, actor: Actor) -> Sequence[Session]:
+async def own_sessions(context: Context) -> Sequence[Session]:
     """Return where the actor is signed in."""
-    permit(actor, Operation.MANAGE_OWN_ACCOUNT)
-    return await sessions.live(actor.user_id, clock.now())
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    return await context.store.sessions.live(context.actor.user_id, context.clock.now())
 
 
 async def sign_in_as(
-    user_ids: Sequence[UUID],
-    *,
-    accounts: AccountReader,
-    transactions: Transactions,
-    clock: Clock,
-    new_id: IdSource,
-    actor: Actor,
-    lifetime: timedelta = LIFETIME,
+    context: Context, user_ids: Sequence[UUID], *, lifetime: timedelta = LIFETIME
 ) -> Sequence[NewSession]:
     """Return a session of each user at the actor's clinic, made by the service for scripts.
 
     Raises PermissionDenied to anybody else, UserNotFound.
     """
-    if actor.role is not Role.SYSTEM:
-        permit(actor, Operation.MANAGE_USERS)
+    if context.actor.role is not Role.SYSTEM:
+        permit(context.actor, Operation.MANAGE_USERS)
         raise UserNotFound("Only the service itself can sign in as somebody.")
     made = []
     usable = []
     for user_id in user_ids:
-        account = await accounts.account(user_id)
-        if account is None or actor.clinic_id not in account.clinics or account.disabled_at:
+        account = await context.store.accounts.account(user_id)
+        if account is None or context.actor.clinic_id not in account.clinics or account.disabled_at:
             raise UserNotFound()
         usable.append(account)
         made.append(
             make_session(
+                context,
                 account.user,
-                actor.clinic_id,
+                context.actor.clinic_id,
                 kind=SessionKind.BEARER,
-                clock=clock,
-                new_id=new_id,
                 lifetime=lifetime,
             )
         )
@@ -313,49 +277,40 @@ async def sign_in_as(
             if await unit.accounts.lock(account.user.id) != account:
                 raise UserNotFound()
             await unit.sessions.add(one.session)
-            await unit.events.add(_event(actor, "issue_token", one.session.id, clock, new_id))
+            await unit.events.add(_event(context, "issue_token", one.session.id))
         return made
 
-    return await transactions.run(work)
+    return await context.transactions.run(work)
 
 
 async def _revoke(
+    context: Context,
     unit: UnitOfWork,
     user_id: UUID,
     session_id: UUID | None,
-    actor: Actor,
-    clock: Clock,
-    new_id: IdSource,
     *,
     clinic_id: UUID | None = None,
 ) -> None:
     ended = await unit.sessions.revoke(
-        user_id, clock.now(), session_id=session_id, clinic_id=clinic_id
+        user_id, context.clock.now(), session_id=session_id, clinic_id=clinic_id
     )
     if session_id is not None and not ended:
         raise SessionNotFound()
     for each in ended:
-        action = "sign_out" if user_id == actor.user_id else "revoke_session"
-        await unit.events.add(_event(actor, action, each, clock, new_id))
+        action = "sign_out" if user_id == context.actor.user_id else "revoke_session"
+        await unit.events.add(_event(context, action, each))
 
 
-def _event(
-    actor: Actor, action: str, session_id: UUID, clock: Clock, new_id: IdSource
-) -> AuditEvent:
-    return event_by(actor, action, "session", session_id, now=clock.now(), event_id=new_id())
+def _event(context: Context, action: str, session_id: UUID) -> AuditEvent:
+    return context.event(action, "session", session_id)
 
 
 def _note_failure(
-    audit: AuditBuffer,
-    account: Account | None,
-    clinic_id: UUID | None,
-    origin: Origin,
-    clock: Clock,
-    new_id: IdSource,
+    context: AnonymousContext, audit: AuditBuffer, account: Account | None, clinic_id: UUID | None
 ) -> None:
     known = account.clinics if account else ()
     where = clinic_id or (known[0] if known else NOBODY_ID)
     user_id = account.user.id if account else None
-    nobody = Actor(NOBODY_ID, Role.SYSTEM, where, request_id=origin.request_id, ip=origin.ip)
-    event = event_by(nobody, "sign_in", "user", user_id, now=clock.now(), event_id=new_id())
+    nobody = context.acting_as(NOBODY_ID, Role.SYSTEM, where)
+    event = nobody.event("sign_in", "user", user_id)
     audit.add_denial(replace(event, outcome="denied"))

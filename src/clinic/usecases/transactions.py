@@ -16,11 +16,12 @@ PAUSE_MAX_S = 0.02
 Work = Callable[[UnitOfWork], Awaitable[T]]
 
 
-class Commits(Protocol[T]):
-    """Where a use case runs its change, once, and whose result it returns as it is.
+class TransactionRunner(Protocol):
+    """Runs changes as transactions.
 
-    An answer that is kept with the change is made of that result, so a use case that returned
-    something else would be answered with one thing now and another when it is repeated.
+    A use case runs one change in it and returns that change's result: an answer that is stored
+    with the change is rendered from that result, so any other return value would be answered with
+    one thing now and with another when the request is repeated.
     """
 
     async def run(self, work: Work[T]) -> T:

@@ -273,16 +273,10 @@ class Life:
         assert await outbox.set_aside(dead, error=error, ambiguous=False)
         assert await outbox.set_aside(dropped, error=error, ambiguous=False)
         assert await outbox.set_aside(revived, error=error, ambiguous=False)
-        services = self.api.services
-        for mend, claim in ((drop_notification, dropped), (retry_notification, revived)):
-            await mend(
-                transactions=services.transactions,
-                clock=services.clock,
-                new_id=services.new_id,
-                actor=Actor(new_id(), Role.ADMIN, self.api.clinic_id),
-                notification_id=claim.message.id,
-                reason=why("Mended"),
-            )
+        admin = Actor(new_id(), Role.ADMIN, self.api.clinic_id)
+        context = self.api.services.context(admin, why("Mended"))
+        for end, claim in ((drop_notification, dropped), (retry_notification, revived)):
+            await end(context, claim.message.id)
         self.database.execute(
             "UPDATE notification_outbox SET last_error = %s WHERE id = %s", [error, away.message.id]
         )

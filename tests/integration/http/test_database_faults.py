@@ -245,13 +245,7 @@ async def test_what_cannot_be_audited_is_not_done_to_messages(api, owner, doors)
     topic = OPTIONAL[REMINDER]
     link = Link(Purpose.UNSUBSCRIBE, api.clinic_id, patient.id, topic, expires_at)
     choice = {"language": "de", "channel": "email", "optedOut": []}
-    admin = {
-        "transactions": services.transactions,
-        "clock": services.clock,
-        "new_id": services.new_id,
-        "actor": Actor(services.new_id(), Role.ADMIN, api.clinic_id),
-        "notification_id": view.message.id,
-    }
+    admin = services.context(Actor(services.new_id(), Role.ADMIN, api.clinic_id))
     owner.execute("INSERT INTO fault VALUES ('53100')")
     owner.execute(AT_ONCE.format(table="audit_event") + "fail()")
 
@@ -259,16 +253,16 @@ async def test_what_cannot_be_audited_is_not_done_to_messages(api, owner, doors)
     left = await api.client.post(f"/unsubscribe/{signer.sign(link)}")
     for change in (retry_notification, drop_notification):
         with pytest.raises(TemporaryFailure):
-            await change(**admin)
+            await change(admin, view.message.id)
 
     assert (chosen.status_code, left.status_code) == (503, 503)
     assert await store.outbox.preferences(api.clinic_id, patient.id) == Preferences()
     assert (await store.outbox.get(*key)).status is OutboxState.DEAD
     owner.execute("DELETE FROM fault")
     assert (await api.client.post(f"/unsubscribe/{signer.sign(link)}")).status_code == 200
-    await retry_notification(**admin)
+    await retry_notification(admin, view.message.id)
     told = owner.execute("SELECT action, entity, entity_id, actor_id FROM audit_event ORDER BY at")
     assert told.fetchall()[-2:] == [
         ("unsubscribe", "notification_preferences", patient.id, patient.id),
-        ("retry_notification", "notification", view.message.id, admin["actor"].user_id),
+        ("retry_notification", "notification", view.message.id, admin.actor.user_id),
     ]

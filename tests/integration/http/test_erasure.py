@@ -279,13 +279,8 @@ async def stored_answer(life: Life, key: str) -> StoredAnswer:
 
 async def finish(api, *, after: timedelta, cache=None) -> int:
     services = api.services
-    return await finish_erasures(
-        erasures=services.store.erasures,
-        transactions=services.transactions,
-        cache=cache or services.cache,
-        clock=FixedClock(datetime.now(UTC) + after),
-        new_id=services.new_id,
-    )
+    later = replace(services.anonymous(), clock=FixedClock(datetime.now(UTC) + after))
+    return await finish_erasures(later, cache=cache or services.cache)
 
 
 async def test_an_erasure_while_valkey_is_away_is_finished_when_it_is_back(

@@ -31,18 +31,13 @@ async def test_two_administrators_who_remove_each_other_leave_one(api):
             await unit.people.add_user(user)
             await unit.accounts.add_staff(api.clinic_id, user.id)
         await unit.commit()
-    writing = {
-        "transactions": services.transactions,
-        "clock": services.clock,
-        "new_id": services.new_id,
-    }
 
     def by(user):
-        return {**writing, "actor": Actor(user.id, Role.ADMIN, api.clinic_id)}
+        return services.context(Actor(user.id, Role.ADMIN, api.clinic_id))
 
     done = await asyncio.gather(
-        end_membership(one.id, **by(two)),
-        set_enabled(two.id, enabled=False, **by(one)),
+        end_membership(by(two), one.id),
+        set_enabled(by(one), two.id, enabled=False),
         return_exceptions=True,
     )
 
@@ -64,11 +59,7 @@ async def test_a_membership_that_ends_leaves_no_session_on_another_server(api, o
     before = await other_server.get(f"/slots?doctor={api.doctor.id}", headers=headers)
 
     await end_membership(
-        api.patients[0].id,
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=Actor(admin.id, Role.ADMIN, api.clinic_id),
+        services.context(Actor(admin.id, Role.ADMIN, api.clinic_id)), api.patients[0].id
     )
 
     after = await other_server.get(

@@ -14,12 +14,11 @@ import pytest
 
 from clinic.bootstrap import build
 from clinic.domain.memberships import OFFER_LASTS, MembershipOffer, offer_token
-from clinic.domain.people import Role
+from clinic.domain.people import Role, system_actor
 from clinic.entrypoints.cli.demo.client import Request, Response, send_together
-from clinic.entrypoints.cli.session import system_actor
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.tokens import issue_token
-from clinic.usecases.invite_people import invite
+from clinic.usecases.invite_people import InvitationLinks, invite
 
 PASSWORD = "seven quiet otters"
 ADA = {"name": "Ada Lovett", "email": "ada@example.org", "password": PASSWORD}
@@ -97,13 +96,9 @@ async def test_disabling_shuts_every_server_at_once(api, other_server):
 async def test_of_two_who_accept_one_invitation_one_does(api, other_server):
     services = api.services
     invited = await invite(
+        services.context(system_actor(api.clinic_id)),
         api.receptionist.id,
-        secret=services.settings.secret,
-        mail_works=False,
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=system_actor(api.clinic_id),
+        links=InvitationLinks(services.settings.secret, mail_works=False),
     )
     bodies = [
         {"token": invited.token, "password": f"{word} quiet otters"} for word in ("ten", "six")

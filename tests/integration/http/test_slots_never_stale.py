@@ -10,6 +10,7 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.domain.paging import PageRequest
+from clinic.domain.people import system_actor
 from clinic.domain.slots import Slot, SlotState
 from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Reply
@@ -33,7 +34,9 @@ class Reader:
         self.shown: set[str] = set()
 
     async def look(self) -> None:
-        glance = await self._store.calendars.glance(self._query, PageRequest(200))
+        glance = await self._store.calendars.glance(
+            system_actor(self._query.clinic_id), self._query, PageRequest(200)
+        )
         assert glance is not None
         self._found = glance.free
 

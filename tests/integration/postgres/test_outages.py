@@ -16,6 +16,7 @@ from clinic.adapters.postgres.connecting import Limits
 from clinic.adapters.postgres.hot_connection import HotConnection
 from clinic.adapters.postgres.migrations import migrate
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
+from clinic.domain.people import system_actor
 from clinic.testing.builders import World, seed_booking, seed_world
 
 pytestmark = pytest.mark.anyio
@@ -193,7 +194,7 @@ async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
     wire.is_cut = False
 
     assert type(reading.value) is TemporaryFailure
-    facts = await store.desk.look(world.clinic.id, free.id, world.patients[0].id, None)
+    facts = await store.desk.look(system_actor(world.clinic.id), free.id, world.patients[0].id)
     assert facts.slot is not None
     assert facts.slot.taken
 
@@ -244,7 +245,7 @@ async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) ->
         patient = PostgresStore(server.url(role="app"), limits=Limits(pool_timeout_s=60))
         await patient.open()
         await asyncio.to_thread(server.kill9)
-        what = (world.clinic.id, world.slots[0].id, world.patients[0].id, None)
+        what = (system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id)
         asked = [asyncio.create_task(patient.desk.look(*what)) for _ in range(12)]
         await asyncio.sleep(2)
         await asyncio.to_thread(server.start)

@@ -10,12 +10,11 @@ import pytest
 from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
 from clinic.domain.errors import ClinicError, IdempotencyConflict
 from clinic.domain.idempotency import Answer
-from clinic.domain.people import Role
-from clinic.testing import FixedClock, seed_world
-from clinic.testing.builders import NOW, a_request, a_stored_answer, an_actor, new_id
-from clinic.usecases.answer_once import Keyed, answer_once
+from clinic.domain.people import Role, system_actor
+from clinic.testing import seed_world
+from clinic.testing.builders import NOW, a_context, a_request, a_stored_answer, an_actor, new_id
+from clinic.usecases.answer_once import IdempotentCall, answer_once
 from clinic.usecases.book import book_once
-from clinic.usecases.transactions import Transactions
 
 pytestmark = pytest.mark.anyio
 
@@ -67,16 +66,21 @@ async def test_booking_whose_keys_answer_is_just_being_removed_waits_and_books(
         async def take(self, booking):
             await store.desk.take(booking)
 
+    class LateStore:
+        """The store, with that desk."""
+
+        desk = Desk()
+
+        def __getattr__(self, name):
+            return getattr(store, name)
+
     booking = asyncio.create_task(
         book_once(
-            Keyed(request, lambda view: Answer(201, str(view.appointment.id).encode()), refuse),
-            answers=store.answers,
-            desk=Desk(),
-            calendars=store.calendars,
-            clock=FixedClock(NOW),
-            new_id=new_id,
-            actor=an_actor(world.clinic, Role.PATIENT, user_id=patient.id),
-            slot_id=slot.id,
+            a_context(LateStore(), an_actor(world.clinic, Role.PATIENT, user_id=patient.id)),
+            IdempotentCall(
+                request, lambda view: Answer(201, str(view.appointment.id).encode()), refuse
+            ),
+            slot.id,
         )
     )
     await waits_for_a_lock(postgres_urls.owner_url)
@@ -94,7 +98,7 @@ async def test_change_whose_keys_answer_is_removed_between_two_looks_is_made(sto
     request = a_request(world.clinic, world.patients[0].id)
     runs = []
 
-    async def act(transactions):
+    async def act(context):
         async def work(unit):
             runs.append(1)
             if len(runs) == 1:
@@ -103,18 +107,16 @@ async def test_change_whose_keys_answer_is_removed_between_two_looks_is_made(sto
             return "done"
 
         try:
-            return await transactions.run(work)
+            return await context.transactions.run(work)
         except IdempotencyConflict:
             assert await store.answers.remove_old(LATER, limit=10) == 1
             raise
 
     outcome = await answer_once(
+        a_context(store, system_actor(world.clinic.id)),
         act,
-        Keyed(request, lambda result: Answer(200, result.encode()), refuse),
-        transactions=Transactions(store.begin),
-        answers=store.answers,
+        IdempotentCall(request, lambda result: Answer(200, result.encode()), refuse),
         cache=MemoryIdempotencyCache(),
-        clock=FixedClock(NOW),
     )
 
     assert (outcome.answer.body, len(runs)) == (b"done", 2)

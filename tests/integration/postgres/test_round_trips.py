@@ -10,6 +10,7 @@ import pytest
 from clinic.adapters.postgres import PostgresStore
 from clinic.domain.appointments import decide_booking
 from clinic.domain.paging import PageRequest
+from clinic.domain.people import system_actor
 from clinic.ports.calendars import SlotQuery
 from clinic.testing.builders import (
     MORNING,
@@ -109,7 +110,9 @@ async def _copy(server: asyncio.StreamReader, client: asyncio.StreamWriter) -> N
 async def _book(store: PostgresStore, world: World, place: int, *, keyed: bool) -> None:
     request = a_request(world.clinic, world.patients[0].id) if keyed else None
     slot = world.slots[place]
-    facts = await store.desk.look(world.clinic.id, slot.id, world.patients[0].id, request)
+    facts = await store.desk.look(
+        system_actor(world.clinic.id), slot.id, world.patients[0].id, request
+    )
     booking = decide_booking(
         facts,
         actor=an_actor(world.clinic),

@@ -11,7 +11,7 @@ from clinic.bootstrap import CannotStart, in_memory
 from clinic.domain.appointments import Status
 from clinic.domain.audit import replay
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people import Scope, system_actor
 from clinic.domain.slots import SlotState
 from clinic.entrypoints.cli.demo.history import PAST, SetClock, at, free_slots
 from clinic.entrypoints.cli.demo.names import PATIENTS, patient_names
@@ -41,7 +41,9 @@ async def appointments(services, clinic):
     after = None
     while True:
         query = AppointmentQuery(Scope(clinic.id))
-        page = await services.store.appointments.list(query, PageRequest(LIMIT_MAX, after))
+        page = await services.store.appointments.list(
+            system_actor(clinic.id), query, PageRequest(LIMIT_MAX, after)
+        )
         found += [view.appointment for view in page[:LIMIT_MAX]]
         if len(page) <= LIMIT_MAX:
             return found
@@ -198,11 +200,8 @@ async def test_stage_with_nothing_left_is_refused(services, tmp_path):
 async def block_all(services, sample):
     for doctor in sample.doctors:
         await set_slots_state(
+            services.context(sample.system),
             SlotState.BLOCKED,
-            transactions=services.transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=sample.system,
             doctor_id=doctor.id,
             starts_at=NOW,
             ends_at=NOW + timedelta(days=60),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from clinic.domain.paging import PageRequest
-from clinic.entrypoints.cli.session import SYSTEM_ID
+from clinic.domain.people import SYSTEM_ID
 from clinic.ports.audit import EventQuery
 from clinic.usecases.invite_people import accept_invitation
 
@@ -40,14 +40,11 @@ def accept(line, token):
 
     async def run():
         await accept_invitation(
+            services.anonymous(),
             token,
             "seven quiet otters",
             secret=services.settings.secret,
             hasher=services.hasher,
-            accounts=services.store.accounts,
-            transactions=services.transactions,
-            clock=services.clock,
-            new_id=services.new_id,
         )
 
     asyncio.run(run())

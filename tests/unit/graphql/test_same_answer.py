@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clinic.domain.people import Actor, Role
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.graphql.compiled import NotPlain
-from clinic.entrypoints.http.graphql.context import Context
+from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import Documents, Prepared, Refusal
 from clinic.entrypoints.http.graphql.handler import execute, execute_stock, told
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
@@ -85,8 +85,8 @@ async def test_any_document_gets_the_answer_of_the_stock_execution(
     assert prepared.document.loc is not None
     asked = GraphqlRequest(prepared.document.loc.source.body, variables)
 
-    def context() -> Context:
-        return Context(_call(gql), gql.services, _actor(gql, who), prepared.document)
+    def context() -> QueryContext:
+        return QueryContext(_call(gql), gql.services, _actor(gql, who), prepared.document)
 
     try:
         data, errors = await execute(prepared, asked, context())
@@ -102,7 +102,7 @@ async def test_any_document_gets_the_answer_of_the_stock_execution(
         await _answers_itself(prepared, asked, context())
 
 
-async def _answers_itself(prepared: Prepared, asked: GraphqlRequest, context: Context) -> None:
+async def _answers_itself(prepared: Prepared, asked: GraphqlRequest, context: QueryContext) -> None:
     """Assert that the plan needs nobody's help where nothing is wrong."""
     from graphql.execution.values import get_variable_values
 

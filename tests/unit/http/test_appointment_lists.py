@@ -73,17 +73,17 @@ async def test_a_list_that_finds_something_asks_for_nothing_else(api, monkeypatc
     await api.book()
     path = "/appointments?date=2026-11-24"
     await _ids(api, path)
-    sessions = api.services.store.sessions
+    people = api.services.store.people
     looks = []
 
-    async def find(clinic_id, session_id):
-        looks.append(session_id)
-        return await type(sessions).find(sessions, clinic_id, session_id)
+    async def clinic(clinic_id):
+        looks.append(clinic_id)
+        return await type(people).clinic(people, clinic_id)
 
-    monkeypatch.setattr(sessions, "find", find)
-    monkeypatch.delattr(type(api.services.store.people), "clinic")
+    monkeypatch.setattr(people, "clinic", clinic)
+    monkeypatch.delattr(type(api.services.store.sessions), "find")
 
     assert len(await _ids(api, path)) == 1
     assert looks == []
     assert await _ids(api, "/appointments?date=2026-11-30") == []
-    assert looks == [api.receptionist.id]
+    assert looks == [api.world.clinic.id]

@@ -8,7 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.constraints import check_appointments, rivals_for_patient
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of, patient_of
-from clinic.adapters.memory.sessions import is_signed_in
+from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments import Appointment, AppointmentView, Change
@@ -34,10 +34,9 @@ class MemoryAppointmentReader:
         return self._view(found) if found is not None and _is_in(found, scope) else None
 
     async def list(
-        self, query: AppointmentQuery, page: PageRequest, asker: Actor | None = None
+        self, asker: Actor, query: AppointmentQuery, page: PageRequest
     ) -> Sequence[AppointmentView]:
-        if not is_signed_in(self._tables, query.scope.clinic_id, asker):
-            return ()
+        check_signed_in(self._tables, query.scope.clinic_id, asker)
         return [self._view(one) for one in page_of(self._asked_for(query), page, _place)]
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:

@@ -12,7 +12,7 @@ from clinic.adapters.memory.constraints import (
     rivals_for_standing,
 )
 from clinic.adapters.memory.people import doctor_of, is_patient_open, patient_of
-from clinic.adapters.memory.sessions import is_signed_in
+from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Key, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.appointments import OPEN, Appointment, Booking, BookingFacts
@@ -31,16 +31,16 @@ class MemoryBookingDesk:
 
     async def look(
         self,
-        clinic_id: UUID,
+        asker: Actor,
         slot_id: UUID,
         patient_id: UUID,
-        request: IdempotentRequest | None,
-        asker: Actor | None = None,
+        request: IdempotentRequest | None = None,
     ) -> BookingFacts:
-        tables = self._database.tables
+        tables, clinic_id = self._database.tables, asker.clinic_id
         clinic = tables.clinics.get(clinic_id)
         if clinic is None:
             raise ClinicNotFound()
+        check_signed_in(tables, clinic_id, asker)
         slot = tables.slots.get((clinic_id, slot_id))
         patient = patient_of(tables, clinic_id, patient_id)
         doctor = None if slot is None else doctor_of(tables, clinic_id, slot.doctor_id)
@@ -50,7 +50,6 @@ class MemoryBookingDesk:
             doctor_name=doctor.name if doctor else "",
             patient=patient,
             stored=None if request is None else find_answer(tables, request),
-            signed_in=is_signed_in(tables, clinic_id, asker),
             patient_open=is_patient_open(tables, clinic_id, patient_id),
             full_until=None if patient is None else _full_until(tables, clinic, patient),
         )

@@ -8,7 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.constraints import check_doctor, check_slots, rivals_for_slots
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of
-from clinic.adapters.memory.sessions import is_signed_in
+from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.availability import Availability, AvailabilityException, Interval
@@ -44,18 +44,16 @@ class MemoryCalendarReader:
         found = (slot for slot in rows if _is_asked_for(slot, query))
         return [self._view(slot) for slot in page_of(found, page, _place)]
 
-    async def glance(
-        self, query: SlotQuery, page: PageRequest, asker: Actor | None = None
-    ) -> Glance | None:
+    async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
         assert query.doctor_id is not None
         clinic = self._tables.clinics.get(query.clinic_id)
         if clinic is None:
             return None
-        counts = is_signed_in(self._tables, query.clinic_id, asker)
+        check_signed_in(self._tables, query.clinic_id, asker)
         if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
-            return Glance(clinic.without_contact(), counts, None)
+            return Glance(clinic.without_contact(), None)
         views = tuple(await self.list_slots(query, page))
-        return Glance(clinic.without_contact(), counts, FreeSlots(views, lambda: views))
+        return Glance(clinic.without_contact(), FreeSlots(views, lambda: views))
 
     async def nearest_free(
         self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int

@@ -8,7 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.constraints import check_clinic
 from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.errors import ClinicNotFound, UserNotFound
+from clinic.domain.errors import ClinicNotFound, NotSignedIn, UserNotFound
 from clinic.domain.people import Actor
 from clinic.domain.sessions import Session, SessionKind, SignedIn
 
@@ -121,13 +121,12 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
     )
 
 
-def is_signed_in(tables: Tables, clinic_id: UUID, asker: Actor | None) -> bool:
-    """Say whether the actor's session still counts; where none is named, nobody asks."""
-    if asker is None:
-        return True
+def check_signed_in(tables: Tables, clinic_id: UUID, asker: Actor) -> None:
+    """Raise NotSignedIn unless the session that the actor names still counts at the clinic."""
     if asker.session_id is None:
-        return False
+        return
     found = signed_in(tables, tables.sessions.get((clinic_id, asker.session_id)))
     if found is None or found.withdrawn or found.session.revoked_at is not None:
-        return False
-    return found.session.is_of(asker)
+        raise NotSignedIn()
+    if not found.session.is_of(asker):
+        raise NotSignedIn()

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.hot import (
     APPOINTMENT,
+    IS_SIGNED_IN,
     OCCUPYING_APPOINTMENTS,
     SIGNED_IN,
     WITHIN_HORIZON,
@@ -32,7 +33,7 @@ from clinic.adapters.postgres.tables import (
 )
 from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
 from clinic.domain.audit import AuditEntry
-from clinic.domain.errors import SlotTaken, TransactionAborted
+from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Scope
 from clinic.domain.slots import SlotState
@@ -55,10 +56,13 @@ class PostgresAppointmentReader:
         return view_of(scope.clinic_id, rows[0]) if rows else None
 
     async def list(
-        self, query: AppointmentQuery, page: PageRequest, asker: Actor | None = None
+        self, asker: Actor, query: AppointmentQuery, page: PageRequest
     ) -> Sequence[AppointmentView]:
-        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`; with
-        `asker` none, unless their session still counts."""
+        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
+
+        The session is held against its row by the same statement; only where nothing was found
+        does another one tell why. Raises NotSignedIn.
+        """
         place = page.after
         backwards = place is not None and place.backwards
         conditions, given = _filters(query)
@@ -67,11 +71,16 @@ class PostgresAppointmentReader:
             sign, at = "<" if backwards else ">", len(values) + 1
             conditions.append(f"(a.starts_at, a.id) {sign} (${at}::timestamptz, ${at + 1}::uuid)")
             values += [place.at, place.id]
-        if asker is not None:
+        claims = [asker.session_id, asker.user_id, asker.role.value]
+        if asker.session_id is not None:
             at = len(values) + 1
-            values += [asker.session_id, asker.user_id, asker.role.value]
+            values += claims
             conditions.append(SIGNED_IN.format(at, at + 1, at + 2))
         rows = await self._session.fetch(listing(conditions, backwards=backwards), values)
+        if not rows and asker.session_id is not None:
+            (counts,) = (await self._session.fetch(IS_SIGNED_IN, values[:1] + claims))[0]
+            if not counts:
+                raise NotSignedIn()
         views = [view_of(query.scope.clinic_id, row) for row in rows]
         if backwards:
             views.reverse()

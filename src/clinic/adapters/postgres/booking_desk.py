@@ -9,7 +9,7 @@ from clinic.adapters.postgres.rows import answer_of, clinic_of, is_proven
 from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
-from clinic.domain.errors import ClinicNotFound, SlotTaken
+from clinic.domain.errors import ClinicNotFound, NotSignedIn, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people import Actor, Patient
 from clinic.domain.slots import Slot, SlotState
@@ -24,22 +24,23 @@ class PostgresBookingDesk:
 
     async def look(
         self,
-        clinic_id: UUID,
+        asker: Actor,
         slot_id: UUID,
         patient_id: UUID,
-        request: IdempotentRequest | None,
-        asker: Actor | None = None,
+        request: IdempotentRequest | None = None,
     ) -> BookingFacts:
         """Return what is committed now, in one round trip, which bookings share that look at the
-        same time. Raises ClinicNotFound."""
+        same time. Raises ClinicNotFound, NotSignedIn."""
+        clinic_id, session_id = asker.clinic_id, asker.session_id
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
-        session_id = asker.session_id if asker else None
         row = await self._session.ask(
             LOOK, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
         )
         if row is None:
             raise ClinicNotFound()
         clinic, slot, patient, answer, brakes, proven = FACTS.parts(row)
+        if session_id is not None and not is_proven(asker, proven):
+            raise NotSignedIn()
         doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = slot
         found_id, name, email, phone = patient
         full_until, patient_open = brakes
@@ -61,7 +62,6 @@ class PostgresBookingDesk:
             patient=None if found_id is None else Patient(clinic_id, found_id, name, email, phone),
             # The first column of a key that has an answer is never NULL.
             stored=None if request is None or answer[0] is None else answer_of(request, answer),
-            signed_in=asker is None or is_proven(asker, proven),
             full_until=full_until,
             patient_open=patient_open,
         )

@@ -41,6 +41,7 @@ from clinic.domain.availability import SLOT_MAX_MIN, Availability, AvailabilityE
 from clinic.domain.errors import (
     AvailabilityNotFound,
     ExceptionNotFound,
+    NotSignedIn,
     SlotNotFound,
     TransactionAborted,
 )
@@ -80,24 +81,22 @@ class PostgresCalendarReader:
             views.reverse()
         return views
 
-    async def glance(
-        self, query: SlotQuery, page: PageRequest, asker: Actor | None = None
-    ) -> Glance | None:
+    async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
         """Return what `list_slots` would, read together with what others ask at the same time."""
         clinic_id, doctor_id = query.clinic_id, query.doctor_id
         assert doctor_id is not None
         span = (query.starts_from, query.starts_before)
-        session_id = asker.session_id if asker else None
-        asked = (clinic_id, doctor_id, *span, page.one_more, session_id)
+        asked = (clinic_id, doctor_id, *span, page.one_more, asker.session_id)
         row = await self._session.ask(GLANCE, asked)
         if row is None:
             return None
         clinic_part, proven, state = GLANCED.parts(row)
+        if asker.session_id is not None and not is_proven(asker, proven):
+            raise NotSignedIn()
         clinic = clinic_of(clinic_id, clinic_part)
         free = FreeSlots(tuple(state), lambda: _unpacked(clinic_id, doctor_id, *state))
         doctor_name, _, _ = state
-        signed_in = asker is None or is_proven(asker, proven)
-        return Glance(clinic, signed_in, None if doctor_name is None else free)
+        return Glance(clinic, None if doctor_name is None else free)
 
     async def _free(self, query: SlotQuery, page: PageRequest) -> Sequence[Row]:
         statement = free_slots(

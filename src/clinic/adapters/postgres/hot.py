@@ -43,6 +43,8 @@ SIGNED_IN = f"""EXISTS (
       AND x.revoked_at IS NULL
 )"""
 
+IS_SIGNED_IN = f"SELECT {SIGNED_IN.format(2, 3, 4)}"
+
 _SLOT_FACTS = Columns(
     doctor_id="s.doctor_id",
     specialty="s.specialty",

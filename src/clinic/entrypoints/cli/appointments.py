@@ -15,7 +15,12 @@ from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.entrypoints.cli.told import APPOINTMENT_COLUMNS, appointment_row
 from clinic.usecases.book import book
 from clinic.usecases.change_appointment import change_status, reschedule, swap
-from clinic.usecases.read_appointments import list_appointments, read_appointment, read_trail
+from clinic.usecases.read_appointments import (
+    AppointmentSearch,
+    list_appointments,
+    read_appointment,
+    read_trail,
+)
 
 AUDIT_COLUMNS = ("version", "at", "action", "from", "to", "by", "reason")
 NOBODY, HERE = Acting(), Where()
@@ -51,14 +56,9 @@ async def list_all(
     """
     async with session(where) as at:
         page = await list_appointments(
-            appointments=at.services.store.appointments,
-            people=at.services.store.people,
-            actor=at.actor,
-            doctor_id=doctor,
-            patient_id=patient,
-            on_date=on,
-            statuses=status or (),
-            page=PageRequest(limit),
+            at.context,
+            AppointmentSearch(doctor, patient, on, statuses=tuple(status or ())),
+            PageRequest(limit),
         )
     rows = [appointment_row(view) for view in page.items]
     print_rows(rows, APPOINTMENT_COLUMNS, as_json=as_json, more=page.next is not None)
@@ -75,9 +75,7 @@ async def show(appointment: UUID, /, *, where: Where = HERE, as_json: AsJson = F
         Print JSON.
     """
     async with session(where) as at:
-        view = await read_appointment(
-            appointments=at.services.store.appointments, actor=at.actor, appointment_id=appointment
-        )
+        view = await read_appointment(at.context, appointment)
     print_row(appointment_row(view), as_json=as_json)
 
 
@@ -108,15 +106,10 @@ async def book_slot(
     """
     async with session(acting) as at:
         view = await book(
-            desk=at.services.store.desk,
-            calendars=at.services.store.calendars,
-            clock=at.services.clock,
-            new_id=at.services.new_id,
-            actor=at.actor,
-            slot_id=slot,
+            at.context,
+            slot,
             patient_id=patient,
             type=type,
-            reason=at.reason,
             override=override,
         )
     print_row(appointment_row(view), as_json=as_json)
@@ -145,9 +138,7 @@ async def move(
         Print JSON.
     """
     async with session(acting) as at:
-        view = await reschedule(
-            appointment_id=appointment, slot_id=slot, override=override, **at.writing
-        )
+        view = await reschedule(at.context, appointment, slot_id=slot, override=override)
     print_row(appointment_row(view), as_json=as_json)
 
 
@@ -179,7 +170,7 @@ async def status(
         Print JSON.
     """
     async with session(acting) as at:
-        view = await change_status(appointment_id=appointment, to=to, **at.writing)
+        view = await change_status(at.context, appointment, to=to)
     print_row(appointment_row(view), as_json=as_json)
 
 
@@ -198,7 +189,7 @@ async def swap_two(
         Print JSON.
     """
     async with session(acting) as at:
-        views: Sequence[AppointmentView] = await swap(appointment_ids=[one, two], **at.writing)
+        views: Sequence[AppointmentView] = await swap(at.context, [one, two])
     print_rows([appointment_row(view) for view in views], APPOINTMENT_COLUMNS, as_json=as_json)
 
 
@@ -213,9 +204,7 @@ async def audit(appointment: UUID, /, *, where: Where = HERE, as_json: AsJson = 
         Print JSON.
     """
     async with session(where) as at:
-        trail = await read_trail(
-            appointments=at.services.store.appointments, actor=at.actor, appointment_id=appointment
-        )
+        trail = await read_trail(at.context, appointment)
     print_rows([_entry(entry, at) for entry in trail], AUDIT_COLUMNS, as_json=as_json)
 
 

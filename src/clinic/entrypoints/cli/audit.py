@@ -14,12 +14,13 @@ from clinic.domain.audit import AuditEvent
 from clinic.domain.clinic import checked_instant
 from clinic.domain.errors import InvalidInput, TemporaryFailure
 from clinic.domain.paging import PageRequest
+from clinic.domain.people import system_actor
 from clinic.entrypoints.cli.app import complain
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
-from clinic.entrypoints.cli.session import open_services, system_actor
+from clinic.entrypoints.cli.session import open_services
 from clinic.ports.audit import SealBook
 from clinic.settings import Settings, settings_from_environment
-from clinic.usecases.read_audit import read_audit
+from clinic.usecases.read_audit import AuditSearch, read_audit
 from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
 from clinic.usecases.sign_in import NOBODY_ID
 
@@ -108,13 +109,14 @@ async def events(
     """
     async with open_services() as services:
         page = await read_audit(
-            audit_log=services.store.audit_log,
-            actor=system_actor(clinic or NOBODY_ID),
-            action=action,
-            outcome=outcome,
-            at_from=checked_instant(since, "--since") if since else None,
-            at_before=checked_instant(until, "--until") if until else None,
-            page=PageRequest(limit),
+            services.context(system_actor(clinic or NOBODY_ID)),
+            AuditSearch(
+                action=action,
+                outcome=outcome,
+                at_from=checked_instant(since, "--since") if since else None,
+                at_before=checked_instant(until, "--until") if until else None,
+            ),
+            PageRequest(limit),
         )
     rows = [_event_row(each) for each in page.items]
     print_rows(rows, EVENT_COLUMNS, as_json=as_json, more=page.next is not None)

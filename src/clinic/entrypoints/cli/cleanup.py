@@ -23,13 +23,7 @@ async def cleanup(*, limit: int = LIMIT) -> None:
             clock=services.clock,
             limit=limit,
         )
-        finished = await finish_erasures(
-            erasures=services.store.erasures,
-            transactions=services.transactions,
-            cache=services.cache,
-            clock=services.clock,
-            new_id=services.new_id,
-        )
+        finished = await finish_erasures(services.anonymous(), cache=services.cache)
     print(
         f"Removed {removed.answers} answers and {removed.sessions} sessions;"
         f" finished {finished} erasures."

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import LANGUAGES, Contact
-from clinic.domain.people import Actor
+from clinic.domain.people import Actor, system_actor
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
-from clinic.entrypoints.cli.session import Acting, open_services, session, system_actor
+from clinic.entrypoints.cli.session import Acting, open_services, session
 from clinic.usecases.add_people import change_clinic, create_clinic
 
 COLUMNS = (
@@ -81,13 +81,7 @@ async def create(
         clinic = Clinic(services.new_id(), name, time_zone, policy, contact)
         actor: Actor = system_actor(clinic.id)
         clinic = await create_clinic(
-            clinic,
-            phones=services.phones,
-            transactions=services.transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=actor,
-            reason=reason,
+            services.context(actor, reason), clinic, contacts=services.contacts
         )
     print_row(_row(clinic), as_json=as_json)
 
@@ -134,7 +128,7 @@ async def change(
                 ),
             )
 
-        clinic = await change_clinic(changed, phones=at.services.phones, **at.writing)
+        clinic = await change_clinic(at.context, changed, contacts=at.services.contacts)
     print_row(_row(clinic), as_json=as_json)
 
 

@@ -64,7 +64,7 @@ async def add(
             valid_from=valid_from,
             valid_until=valid_until,
         )
-        changed = await change_hours.add_availability(hours, **at.writing)
+        changed = await change_hours.add_availability(at.context, hours)
     print(f"Added hours {hours.id}.")
     tell_opened(changed.opened)
 
@@ -82,12 +82,7 @@ async def list_hours(
         Print JSON.
     """
     async with session(where) as at:
-        hours, exceptions = await change_hours.list_availabilities(
-            calendars=at.services.store.calendars,
-            people=at.services.store.people,
-            actor=at.actor,
-            doctor_id=doctor,
-        )
+        hours, exceptions = await change_hours.list_availabilities(at.context, doctor_id=doctor)
     rows = [_hours(each) for each in hours] + [_exception(each) for each in exceptions]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -101,9 +96,7 @@ async def delete(hours: UUID, /, *, acting: Acting = NOBODY) -> None:
         Id of the hours.
     """
     async with session(acting) as at:
-        changed = await change_hours.delete_availability(
-            hours, calendars=at.services.store.calendars, **at.writing
-        )
+        changed = await change_hours.delete_availability(at.context, hours)
     print(f"Deleted hours {hours}.")
     tell_opened(changed.opened)
 

@@ -53,13 +53,12 @@ async def list_all(
     """
     async with session(where) as at:
         page = await list_notifications(
-            outbox=at.services.store.outbox,
-            actor=at.actor,
+            at.context,
+            PageRequest(limit),
             statuses=[_status(each) for each in status or ()],
             family=kind,
             due_from=since,
             due_before=until,
-            page=PageRequest(limit),
         )
         rows = [_row(view, at) for view in page.items]
     print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
@@ -89,9 +88,7 @@ async def show(notification: UUID, /, *, where: Where = HERE, as_json: AsJson = 
         Print JSON.
     """
     async with session(where) as at:
-        view = await read_notification(
-            outbox=at.services.store.outbox, actor=at.actor, notification_id=notification
-        )
+        view = await read_notification(at.context, notification)
         row = {
             **_row(view, at),
             "appointment": view.message.appointment_id,
@@ -111,7 +108,7 @@ async def retry(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
         Its id.
     """
     async with session(acting) as at:
-        await retry_notification(notification_id=notification, **at.writing)
+        await retry_notification(at.context, notification)
     print(f"{notification} is on its way again.")
 
 
@@ -124,7 +121,7 @@ async def drop(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
         Its id.
     """
     async with session(acting) as at:
-        await drop_notification(notification_id=notification, **at.writing)
+        await drop_notification(at.context, notification)
     print(f"{notification} is logged as failed.")
 
 

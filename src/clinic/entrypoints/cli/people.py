@@ -41,7 +41,7 @@ async def add_doctor(
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, Role.DOCTOR, phone)
         doctor = await add_people.add_doctor(
-            user, specialty, phones=at.services.phones, emails=at.services.emails, **at.writing
+            at.context, user, specialty, contacts=at.services.contacts
         )
     print_row(_doctor(doctor), as_json=as_json)
 
@@ -70,9 +70,7 @@ async def add_patient(
     """
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, Role.PATIENT, phone)
-        patient = await add_people.add_patient(
-            user, phones=at.services.phones, emails=at.services.emails, **at.writing
-        )
+        patient = await add_people.add_patient(at.context, user, contacts=at.services.contacts)
     print_row(_patient(patient), as_json=as_json)
 
 
@@ -89,9 +87,7 @@ async def list_doctors(
         Print JSON.
     """
     async with session(where) as at:
-        doctors = await add_people.list_doctors(
-            people=at.services.store.people, actor=at.actor, specialty=specialty
-        )
+        doctors = await add_people.list_doctors(at.context, specialty=specialty)
     print_rows([_doctor(each) for each in doctors], DOCTOR_COLUMNS, as_json=as_json)
 
 
@@ -115,9 +111,7 @@ async def list_patients(
     """
     async with session(where) as at:
         page = await add_people.list_patients(
-            people=at.services.store.people,
-            actor=at.actor,
-            page=PageRequest(limit, place_by_id(after) if after else None),
+            at.context, PageRequest(limit, place_by_id(after) if after else None)
         )
     rows = [_patient(each) for each in page.items]
     print_rows(rows, PATIENT_COLUMNS, as_json=as_json, more=page.next is not None)

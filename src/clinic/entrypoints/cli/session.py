@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from cyclopts import Parameter
@@ -14,11 +14,9 @@ from clinic import bootstrap
 from clinic.bootstrap import Services
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, ClinicNotNamed, NotFound
-from clinic.domain.people import Actor, Role
+from clinic.domain.people import Actor, system_actor
 from clinic.settings import Settings, settings_from_environment
-
-#: the actor_id of what the service itself does; nobody has this id
-SYSTEM_ID = UUID(int=0)
+from clinic.usecases.context import Context
 
 #: how a command gets its services; a test puts its own here
 builder: ContextVar[Callable[[Settings], Services]] = ContextVar("builder", default=bootstrap.build)
@@ -54,15 +52,9 @@ class Session:
     reason: str | None = None
 
     @property
-    def writing(self) -> dict[str, Any]:
-        """Return what every use case that changes something is given."""
-        return {
-            "transactions": self.services.transactions,
-            "clock": self.services.clock,
-            "new_id": self.services.new_id,
-            "actor": self.actor,
-            "reason": self.reason,
-        }
+    def context(self) -> Context:
+        """Return what every use case is given."""
+        return self.services.context(self.actor, self.reason)
 
 
 @asynccontextmanager
@@ -101,11 +93,6 @@ async def session(where: Where) -> AsyncIterator[Session]:
         acting = where if isinstance(where, Acting) else Acting()
         actor = await _actor(services, clinic.id, acting.as_user)
         yield Session(services, clinic, actor, acting.reason)
-
-
-def system_actor(clinic_id: UUID) -> Actor:
-    """Return the service itself as an actor of the clinic."""
-    return Actor(SYSTEM_ID, Role.SYSTEM, clinic_id)
 
 
 async def _clinic(services: Services, clinic_id: UUID | None) -> Clinic:

@@ -15,7 +15,7 @@ from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.entrypoints.cli.told import tell_hit, tell_opened
 from clinic.ports.calendars import SlotView
 from clinic.usecases.block_slots import set_slots_state
-from clinic.usecases.find_slots import find_slots
+from clinic.usecases.find_slots import SlotSearch, find_slots
 from clinic.usecases.open_slots import open_slots
 
 COLUMNS = ("id", "startsAt", "endsAt", "doctor", "specialty", "state", "taken")
@@ -40,11 +40,7 @@ async def open_hours(
     async with session(acting) as at:
         with progress("Opening slots", "doctors") as on_progress:
             opened = await open_slots(
-                people=at.services.store.people,
-                doctor_id=doctor,
-                until=until,
-                on_progress=on_progress,
-                **at.writing,
+                at.context, doctor_id=doctor, until=until, on_progress=on_progress
             )
     tell_opened(opened)
 
@@ -82,16 +78,15 @@ async def list_slots(
     async with session(where) as at:
         zone = at.clinic.zone
         page = await find_slots(
-            calendars=at.services.store.calendars,
-            people=at.services.store.people,
-            clock=at.services.clock,
-            actor=at.actor,
-            doctor_id=doctor,
-            specialty=specialty,
-            starts_from=instant(from_, zone, "--from"),
-            starts_before=instant(to, zone, "--to", end=True),
-            free_only=not every,
-            page=PageRequest(limit),
+            at.context,
+            SlotSearch(
+                doctor,
+                specialty,
+                instant(from_, zone, "--from"),
+                instant(to, zone, "--to", end=True),
+                free_only=not every,
+            ),
+            PageRequest(limit),
         )
     rows = [_row(view, at) for view in page.items]
     print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
@@ -133,11 +128,11 @@ WORDS: Mapping[SlotState, str] = {SlotState.BLOCKED: "blocked", SlotState.OPEN: 
 async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, acting: Acting) -> None:
     async with session(acting) as at:
         changed = await set_slots_state(
+            at.context,
             state,
             doctor_id=doctor,
             starts_at=needed_instant(start, at.clinic.zone, "--from"),
             ends_at=needed_instant(end, at.clinic.zone, "--to", end=True),
-            **at.writing,
         )
     print(f"{len(changed.slots)} slots {WORDS[state]}.")
     tell_hit(changed.appointments, "in blocked slots; move or cancel them")

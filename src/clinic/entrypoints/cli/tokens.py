@@ -25,13 +25,5 @@ async def token(user: UUID, /, *, hours: int = 8, where: Where = HERE) -> None:
     if not 1 <= hours <= MAX_HOURS:
         raise InvalidInput(f"A token is valid for 1 to {MAX_HOURS} hours.")
     async with session(where) as at:
-        (made,) = await sign_in_as(
-            [user],
-            accounts=at.services.store.accounts,
-            transactions=at.services.transactions,
-            clock=at.services.clock,
-            new_id=at.services.new_id,
-            actor=at.actor,
-            lifetime=timedelta(hours=hours),
-        )
+        (made,) = await sign_in_as(at.context, [user], lifetime=timedelta(hours=hours))
         print(token_of(made, at.services.settings))

@@ -1,6 +1,6 @@
 """`clinic user …`: people who sign in."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from cyclopts import Parameter
@@ -57,13 +57,12 @@ async def add(
     async with session(acting) as at:
         user = User(at.services.new_id(), name, email, kind, phone)
         invited = await invite_people.add_user(
+            at.context,
             user,
             specialty=specialty,
+            links=at.services.invitation_links,
+            contacts=at.services.contacts,
             hand_over=print_link,
-            **_inviting(at),
-            phones=at.services.phones,
-            emails=at.services.emails,
-            **_writing(at, acting.reason),
         )
     how = {"invitation": invited.token, "mailed": invited.is_mailed}
     link = {"link": _link(at, invited)} if print_link else {}
@@ -93,11 +92,10 @@ async def list_people(
     """
     async with session(where) as at:
         found, following = await manage_users.list_users(
-            accounts=at.services.store.accounts,
-            actor=at.actor,
+            at.context,
+            PageRequest(limit),
             role=_role(role) if role is not None else None,
             after=after,
-            page=PageRequest(limit),
         )
     print_rows([_row(one) for one in found], COLUMNS, as_json=as_json, more=following is not None)
 
@@ -122,7 +120,7 @@ async def invite_again(
     """
     async with session(acting) as at:
         invited = await invite_people.invite(
-            user, hand_over=print_link, **_inviting(at), **_writing(at, acting.reason)
+            at.context, user, links=at.services.invitation_links, hand_over=print_link
         )
     if print_link:
         print(_link(at, invited))
@@ -173,12 +171,12 @@ async def offer(
     """
     async with session(acting) as at:
         offered = await memberships.offer_membership(
+            at.context,
             email,
             _role(role),
             specialty=specialty,
             secret=at.services.settings.secret,
-            emails=at.services.emails,
-            **_writing(at, acting.reason),
+            contacts=at.services.contacts,
         )
     print(offered.token)
 
@@ -192,14 +190,12 @@ async def end_membership(user: UUID, /, *, acting: Acting = NOBODY) -> None:
         Id of the person.
     """
     async with session(acting) as at:
-        await memberships.end_membership(user, **_writing(at, acting.reason))
+        await memberships.end_membership(at.context, user)
 
 
 async def _set_enabled(user: UUID, acting: Acting, *, enabled: bool) -> None:
     async with session(acting) as at:
-        account = await manage_users.set_enabled(
-            user, enabled=enabled, **_writing(at, acting.reason)
-        )
+        account = await manage_users.set_enabled(at.context, user, enabled=enabled)
     print_row(_row(account), as_json=False)
 
 
@@ -209,21 +205,6 @@ def _role(word: str) -> Role:
     if word.lower() not in roles:
         raise InvalidInput(f"There is no role {word!r}; {words_told(word, roles)}")
     return roles[word.lower()]
-
-
-def _writing(at: Session, reason: str | None) -> dict[str, Any]:
-    return {
-        "transactions": at.services.transactions,
-        "clock": at.services.clock,
-        "new_id": at.services.new_id,
-        "actor": at.actor,
-        "reason": reason,
-    }
-
-
-def _inviting(at: Session) -> dict[str, Any]:
-    settings = at.services.settings
-    return {"secret": settings.secret, "mail_works": settings.mail_works}
 
 
 def _link(at: Session, invited: Invited) -> str:

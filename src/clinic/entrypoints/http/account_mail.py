@@ -13,7 +13,6 @@ from clinic.entrypoints.http.guesses import account_key
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire_accounts import AcceptedOut, PasswordResetIn
 from clinic.usecases.reset_password import request_password_reset
-from clinic.usecases.sign_in import Origin
 from clinic.usecases.verify_email import request_verification
 
 _TAG = "Users"
@@ -43,16 +42,7 @@ async def post_password_reset(call: Call, body: PasswordResetIn) -> Reply:
     await call.guard.count(call, RateClass.MAILBOX, account_key(call, body.email))
     # Both, one beside the other: the answer comes when the later of them ends.
     await asyncio.gather(
-        request_password_reset(
-            body.email,
-            accounts=services.store.accounts,
-            emails=services.emails,
-            transactions=services.transactions,
-            audit=services.audit,
-            clock=services.clock,
-            new_id=services.new_id,
-            origin=Origin(call.request_id, call.address),
-        ),
+        request_password_reset(call.anonymous(), body.email, sign_ins=services.sign_ins),
         asyncio.sleep(ANSWER_AFTER_S),
     )
     return Reply(202, _encode(AcceptedOut(_RESET)))
@@ -71,14 +61,8 @@ async def post_password_reset(call: Call, body: PasswordResetIn) -> Reply:
 )
 async def post_verification(call: Call) -> Reply:
     """The link works once, for three days, and only while the address stays the same."""
-    services = call.services
     await call.guard.count(call, RateClass.MAILBOX, str(call.actor.user_id))
-    await request_verification(
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=call.actor,
-    )
+    await request_verification(call.context())
     return Reply(202, _encode(AcceptedOut(_VERIFICATION)))
 
 

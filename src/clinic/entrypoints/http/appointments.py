@@ -48,8 +48,13 @@ from clinic.entrypoints.http.wire import (
 )
 from clinic.usecases.book import book_once
 from clinic.usecases.change_appointment import change_status, reschedule
-from clinic.usecases.read_appointments import list_appointments, read_appointment, read_trail
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
+from clinic.usecases.read_appointments import (
+    AppointmentSearch,
+    list_appointments,
+    read_appointment,
+    read_trail,
+)
 
 _TAG = "Appointments"
 #: expected where no tag can be that of an appointment
@@ -105,19 +110,12 @@ async def book_appointment(call: Call, body: BookIn) -> Reply:
     one gets it; the others get 409 `slot_taken` with up to three `nearest` open slots."""
     key = key_of(call, required=True)
     assert key is not None
-    services = call.services
     outcome = await book_once(
+        call.context(body.reason),
         keyed_by(key, call, body, _booked),
-        answers=services.store.answers,
-        desk=services.store.desk,
-        calendars=services.store.calendars,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=call.actor,
-        slot_id=body.slot_id,
+        body.slot_id,
         patient_id=body.patient_id,
         type=body.type,
-        reason=body.reason,
         override=body.override,
     )
     return reply_to(outcome)
@@ -136,20 +134,16 @@ async def book_appointment(call: Call, body: BookIn) -> Reply:
 )
 async def get_appointments(call: Call, query: AppointmentsQuery) -> Reply:
     """Patients and doctors see their own, the office all of the clinic's."""
-    checked = call.known_clinic is not None
+    search = AppointmentSearch(
+        query.doctor,
+        query.patient,
+        checked_date(query.date, "date") if query.date else None,
+        checked_instant(query.from_, "from") if query.from_ else None,
+        checked_instant(query.to, "to") if query.to else None,
+        query.status,
+    )
     page = await list_appointments(
-        appointments=call.services.store.appointments,
-        people=call.services.store.people,
-        actor=call.actor,
-        doctor_id=query.doctor,
-        patient_id=query.patient,
-        on_date=checked_date(query.date, "date") if query.date else None,
-        starts_from=checked_instant(query.from_, "from") if query.from_ else None,
-        starts_before=checked_instant(query.to, "to") if query.to else None,
-        statuses=query.status,
-        page=page_request(call, query),
-        clinic=call.known_clinic or call.clinics.get(call.actor.clinic_id),
-        check_session=None if checked else lambda: call.guard.check_session(call),
+        call.context(), search, page_request(call, query), clinics=call.clinics
     )
     call.note_ids(view.appointment.id for view in page.items)
     return page_reply(call, query, page, AppointmentOut.of)
@@ -168,11 +162,7 @@ async def get_appointments(call: Call, query: AppointmentsQuery) -> Reply:
 )
 async def get_appointment(call: Call, appointment_id: UUID) -> Reply:
     """Its ETag is its version; send it back as If-Match to change it."""
-    view = await read_appointment(
-        appointments=call.services.store.appointments,
-        actor=call.actor,
-        appointment_id=appointment_id,
-    )
+    view = await read_appointment(call.context(), appointment_id)
     call.note_patient(appointment_id, view.appointment.patient_id)
     answer = appointment_answer(view)
     headers = [(b"etag", (answer.etag or "").encode())]
@@ -206,38 +196,26 @@ async def get_appointment(call: Call, appointment_id: UUID) -> Reply:
 async def patch_appointment(call: Call, appointment_id: UUID, body: ChangeAppointmentIn) -> Reply:
     """Give either `status` or `slotId`. A repeated Idempotency-Key is answered before If-Match is
     looked at. Asking again for a status that you have set changes nothing."""
-    status, slot_id, reason = given(body.status), given(body.slot_id), given(body.reason)
+    status, slot_id = given(body.status), given(body.slot_id)
     if (status is None) == (slot_id is None):
         raise InvalidInput("Give either status or slotId.", pointer="/status")
-    services = call.services
 
-    async def change(transactions: Commits[AppointmentView]) -> AppointmentView:
+    async def change(context: Context) -> AppointmentView:
         version = await _expected_version(call, appointment_id)
         if status is not None:
-            return await change_status(
-                transactions=transactions,
-                clock=services.clock,
-                new_id=services.new_id,
-                actor=call.actor,
-                appointment_id=appointment_id,
-                to=status,
-                reason=reason,
-                expected_version=version,
-            )
+            return await change_status(context, appointment_id, to=status, expected_version=version)
         assert slot_id is not None
         return await reschedule(
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            appointment_id=appointment_id,
+            context,
+            appointment_id,
             slot_id=slot_id,
-            reason=reason,
             override=body.override,
             expected_version=version,
         )
 
-    return await answer_keyed(call, body, change, appointment_answer, required=False)
+    return await answer_keyed(
+        call, body, change, appointment_answer, required=False, reason=given(body.reason)
+    )
 
 
 async def _expected_version(call: Call, appointment_id: UUID) -> int | None:
@@ -246,11 +224,7 @@ async def _expected_version(call: Call, appointment_id: UUID) -> int | None:
     if allowed is None:
         return None
     if len(allowed) > 1:
-        view = await read_appointment(
-            appointments=call.services.store.appointments,
-            actor=call.actor,
-            appointment_id=appointment_id,
-        )
+        view = await read_appointment(call.context(), appointment_id)
         allowed &= {view.appointment.version}
     return next(iter(allowed), NO_VERSION)
 
@@ -266,11 +240,7 @@ async def _expected_version(call: Call, appointment_id: UUID) -> int | None:
 )
 async def get_audit(call: Call, appointment_id: UUID) -> Reply:
     """Every change, oldest first: who, what, when, from where, why. For staff."""
-    trail = await read_trail(
-        appointments=call.services.store.appointments,
-        actor=call.actor,
-        appointment_id=appointment_id,
-    )
+    trail = await read_trail(call.context(), appointment_id)
     return Reply(200, _encode(ItemsOut([AuditOut.of(entry) for entry in trail])))
 
 

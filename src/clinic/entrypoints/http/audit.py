@@ -14,7 +14,7 @@ from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import ItemsOut
 from clinic.entrypoints.http.wire_accounts import EventOut
-from clinic.usecases.read_audit import read_audit
+from clinic.usecases.read_audit import AuditSearch, read_audit
 
 Word = Annotated[str, Meta(max_length=60)]
 
@@ -41,16 +41,17 @@ class AuditQuery(PageQuery, kw_only=True, frozen=True):
 async def get_events(call: Call, query: AuditQuery) -> Reply:
     """Every change, sign-in, denial and read of patients' data; by id, without names."""
     page = await read_audit(
-        audit_log=call.services.store.audit_log,
-        actor=call.actor,
-        actor_id=query.actor,
-        patient_id=query.patient,
-        entity_id=query.entity,
-        action=query.action,
-        outcome=query.outcome,
-        at_from=checked_instant(query.from_, "from") if query.from_ else None,
-        at_before=checked_instant(query.to, "to") if query.to else None,
-        page=page_request(call, query),
+        call.context(),
+        AuditSearch(
+            query.actor,
+            query.patient,
+            query.entity,
+            query.action,
+            query.outcome,
+            checked_instant(query.from_, "from") if query.from_ else None,
+            checked_instant(query.to, "to") if query.to else None,
+        ),
+        page_request(call, query),
     )
     return page_reply(call, query, page, EventOut.of)
 

@@ -49,7 +49,7 @@ from clinic.usecases.change_hours import (
     delete_exception,
     list_availabilities,
 )
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 _TAG = "Availabilities"
 _encode = msgspec.json.Encoder().encode
@@ -143,17 +143,10 @@ async def post_availability(call: Call, body: AvailabilityIn) -> Reply:
         valid_until=body.valid_until,
     )
 
-    async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
-        return await add_availability(
-            availability,
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            reason=body.reason,
-        )
+    async def act(context: Context) -> HoursChanged[Availability]:
+        return await add_availability(context, availability)
 
-    return await answer_keyed(call, body, act, _added_hours)
+    return await answer_keyed(call, body, act, _added_hours, reason=body.reason)
 
 
 @endpoint(
@@ -177,7 +170,6 @@ async def patch_availability(
 ) -> Reply:
     """Free slots that no longer fit are retired; appointments in taken ones are `stranded`: they
     stay, and somebody should call the patient."""
-    services = call.services
     changes = changes_in(body, ("valid_from", "valid_until"))
     if body.start_time is not UNSET:
         changes["start"] = _time(body.start_time)
@@ -188,19 +180,14 @@ async def patch_availability(
     if body.weekdays is not UNSET:
         changes["weekdays"] = _days(body.weekdays)
 
-    async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
+    async def act(context: Context) -> HoursChanged[Availability]:
         return await change_availability(
-            availability_id,
-            lambda hours: replace(hours, **changes),
-            transactions=transactions,
-            calendars=services.store.calendars,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            reason=given(body.reason),
+            context, availability_id, lambda hours: replace(hours, **changes)
         )
 
-    return await answer_keyed(call, body, act, _changed_hours, required=False)
+    return await answer_keyed(
+        call, body, act, _changed_hours, required=False, reason=given(body.reason)
+    )
 
 
 @endpoint(
@@ -215,20 +202,12 @@ async def patch_availability(
 )
 async def remove_availability(call: Call, availability_id: UUID, query: ReasonQuery) -> Reply:
     """Answers with the hours that were, and the `stranded` appointments in their slots."""
-    services, reason = call.services, checked_reason(query.reason, "reason")
+    reason = checked_reason(query.reason, "reason")
 
-    async def act(transactions: Commits[HoursChanged[Availability]]) -> HoursChanged[Availability]:
-        return await delete_availability(
-            availability_id,
-            transactions=transactions,
-            calendars=services.store.calendars,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            reason=reason,
-        )
+    async def act(context: Context) -> HoursChanged[Availability]:
+        return await delete_availability(context, availability_id)
 
-    return await answer_keyed(call, query, act, _changed_hours, required=False)
+    return await answer_keyed(call, query, act, _changed_hours, required=False, reason=reason)
 
 
 # --- exceptions ----------------------------------------------------------------------------------
@@ -298,17 +277,10 @@ async def post_exception(call: Call, body: ExceptionIn) -> Reply:
         slot_min=body.slot_minutes,
     )
 
-    async def act(transactions: Commits[DayChanged]) -> DayChanged:
-        return await add_exception(
-            exception,
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            reason=body.reason,
-        )
+    async def act(context: Context) -> DayChanged:
+        return await add_exception(context, exception)
 
-    return await answer_keyed(call, body, act, _added_exception)
+    return await answer_keyed(call, body, act, _added_exception, reason=body.reason)
 
 
 @endpoint(
@@ -322,20 +294,12 @@ async def post_exception(call: Call, body: ExceptionIn) -> Reply:
     refuses=(ExceptionNotFound,),
 )
 async def remove_exception(call: Call, exception_id: UUID, query: ReasonQuery) -> Reply:
-    services, reason = call.services, checked_reason(query.reason, "reason")
+    reason = checked_reason(query.reason, "reason")
 
-    async def act(transactions: Commits[DayChanged]) -> DayChanged:
-        return await delete_exception(
-            exception_id,
-            transactions=transactions,
-            calendars=services.store.calendars,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            reason=reason,
-        )
+    async def act(context: Context) -> DayChanged:
+        return await delete_exception(context, exception_id)
 
-    return await answer_keyed(call, query, act, _changed_exception, required=False)
+    return await answer_keyed(call, query, act, _changed_exception, required=False, reason=reason)
 
 
 def _added_hours(change: HoursChanged[Availability]) -> Answer:
@@ -359,10 +323,7 @@ def _changed_exception(change: HoursChanged[AvailabilityException]) -> Answer:
 async def _hours_of(
     call: Call, doctor_id: UUID | None
 ) -> tuple[Sequence[Availability], Sequence[AvailabilityException]]:
-    store = call.services.store
-    return await list_availabilities(
-        calendars=store.calendars, people=store.people, actor=call.actor, doctor_id=doctor_id
-    )
+    return await list_availabilities(call.context(), doctor_id=doctor_id)
 
 
 ENDPOINTS = (

@@ -15,6 +15,7 @@ from clinic.entrypoints.http.problems import BodyTooLarge, UnsupportedMediaType
 from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Headers, Receive, Scope
 from clinic.usecases.add_people import read_clinic
+from clinic.usecases.context import AnonymousContext, Context, Origin
 
 
 class Addresses(Protocol):
@@ -88,14 +89,21 @@ class Call(msgspec.Struct, eq=False):
     async def clinic(self) -> Clinic:
         """Return the actor's clinic, read at most once for a request. Raises ClinicNotFound."""
         if self.known_clinic is None:
-            people = self.services.store.people
-            self.known_clinic = await read_clinic(people=people, actor=self.actor)
+            self.known_clinic = await read_clinic(self.context())
         return self.known_clinic
 
     @property
     def address(self) -> str | None:
         """The client's address, as far as proxies that are trusted tell it."""
         return self.authenticator.address_of(self)
+
+    def context(self, reason: str | None = None) -> Context:
+        """Return what a use case needs that acts for who asks, who does it for `reason`."""
+        return self.services.context(self.actor, reason)
+
+    def anonymous(self) -> AnonymousContext:
+        """Return what a use case needs that does not know who asks."""
+        return self.services.anonymous(Origin(self.request_id, self.address))
 
     def note_patient(self, entity_id: UUID, patient_id: UUID) -> None:
         """Note for the audit trail what was read, and about whom."""

@@ -28,7 +28,7 @@ from clinic.entrypoints.http.wire import (
     given,
 )
 from clinic.usecases.add_people import change_clinic, read_clinic
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 _TAG = "Clinics"
 POLICY_FIELDS = PolicyIn.__struct_fields__
@@ -49,7 +49,7 @@ _encode = msgspec.json.Encoder().encode
 async def get_clinic(call: Call) -> Reply:
     """The clinic that the token was issued for."""
     # What was read with the session says nothing about reaching the clinic.
-    clinic = await read_clinic(people=call.services.store.people, actor=call.actor)
+    clinic = await read_clinic(call.context())
     body = _encode(ClinicOut.of(clinic))
     return unless_known(call, Reply(200, body, [(b"etag", content_tag(body).encode())]))
 
@@ -96,18 +96,12 @@ async def patch_clinic(call: Call, body: ChangeClinicIn) -> Reply:
         contact = replace(before.contact, **changes_in(body, ("address", "phone", "language")))
         return replace(before, contact=contact, **changes)
 
-    async def act(transactions: Commits[Clinic]) -> Clinic:
-        return await change_clinic(
-            change,
-            phones=services.phones,
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            reason=given(body.reason),
-        )
+    async def act(context: Context) -> Clinic:
+        return await change_clinic(context, change, contacts=services.contacts)
 
-    return await answer_keyed(call, body, act, _changed_clinic, required=False)
+    return await answer_keyed(
+        call, body, act, _changed_clinic, required=False, reason=given(body.reason)
+    )
 
 
 def _changed_clinic(clinic: Clinic) -> Answer:

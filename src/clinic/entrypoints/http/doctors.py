@@ -15,7 +15,7 @@ from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import DoctorIn, DoctorOut, ItemsOut, Text
 from clinic.usecases.add_people import add_doctor, list_doctors, read_doctor
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 _TAG = "Doctors"
 _encode = msgspec.json.Encoder().encode
@@ -35,9 +35,7 @@ class DoctorsQuery(Struct, forbid_unknown_fields=True, frozen=True):
 )
 async def get_doctors(call: Call, query: DoctorsQuery) -> Reply:
     """All of the clinic's, or those of one specialty."""
-    doctors = await list_doctors(
-        people=call.services.store.people, actor=call.actor, specialty=query.specialty
-    )
+    doctors = await list_doctors(call.context(), specialty=query.specialty)
     return Reply(200, _encode(ItemsOut([DoctorOut.of(doctor) for doctor in doctors])))
 
 
@@ -51,8 +49,7 @@ async def get_doctors(call: Call, query: DoctorsQuery) -> Reply:
     refuses=(DoctorNotFound,),
 )
 async def get_doctor(call: Call, doctor_id: UUID) -> Reply:
-    people = call.services.store.people
-    doctor = await read_doctor(people=people, actor=call.actor, doctor_id=doctor_id)
+    doctor = await read_doctor(call.context(), doctor_id)
     return Reply(200, _encode(DoctorOut.of(doctor)))
 
 
@@ -73,17 +70,8 @@ async def post_doctor(call: Call, body: DoctorIn) -> Reply:
     services = call.services
     user = User(services.new_id(), body.name, body.email, Role.DOCTOR, body.phone)
 
-    async def act(transactions: Commits[Doctor]) -> Doctor:
-        return await add_doctor(
-            user,
-            body.specialty,
-            phones=services.phones,
-            emails=services.emails,
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-        )
+    async def act(context: Context) -> Doctor:
+        return await add_doctor(context, user, body.specialty, contacts=services.contacts)
 
     return await answer_keyed(call, body, act, _added)
 

@@ -108,9 +108,9 @@ class Endpoint:
                 await call.guard.check_session(call)
             raise
 
-    def _arguments(self, call: Call) -> dict[str, Any]:
+    def _arguments(self, call: Call) -> dict[str, object]:
         """Return what the path and the query say. Raises NotFound, InvalidInput."""
-        arguments: dict[str, Any] = {name: call.path_id(name) for name in self.path_ids}
+        arguments: dict[str, object] = {name: call.path_id(name) for name in self.path_ids}
         for name in self.path_names:
             arguments[name] = call.scope["path_params"][name]
         query = call.scope["query_string"]

@@ -4,7 +4,7 @@ In this order: the proof of identity and its session row, forgery, the rate limi
 the audit trail's health. docs/security.md says what each promises.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -117,9 +117,7 @@ class Guard:
         it. Raises NotSignedIn."""
         if call.known_clinic is None:
             await self._check(call, await self._session_of(call.actor), call.actor)
-        clinic = await call.clinic()
-        call.clinics[clinic.id] = clinic
-        return clinic
+        return await call.clinic()
 
     async def count(self, call: "Call", kind: RateClass, key: str, times: int = 1) -> None:
         """Count the request under `key`, so many times or not at all.
@@ -135,8 +133,8 @@ class Guard:
             return
         call.rate_headers = [policy, (b"ratelimit", verdict.header.encode())]
         if not verdict.allowed:
-            facts: dict[str, Any] = {"violated-policies": [verdict.limit.name]}
-            error = QuotaExceeded(retryAfterS=verdict.wait_s, **facts)
+            violated: Mapping[str, Any] = {"violated-policies": [verdict.limit.name]}
+            error = QuotaExceeded(retryAfterS=verdict.wait_s, **violated)
             self._note(call, REFUSED, error)
             raise error
 
@@ -214,6 +212,8 @@ class Guard:
         if claimed is not None and not session.is_of(claimed):
             raise NotSignedIn()
         call.known_clinic = found.clinic if found else None
+        if call.known_clinic is not None:
+            call.clinics[call.known_clinic.id] = call.known_clinic
         return session
 
     def _network(self, call: "Call") -> str:

@@ -29,13 +29,8 @@ async def count_guess(call: Call, email: str) -> None:
     try:
         await call.guard.count(call, RateClass.ACCOUNT_ANYWHERE, account)
     except QuotaExceeded:
-        store, clock = call.services.store, call.services.clock
         if not await is_known_network(
-            call.services.emails.canonical(email),
-            network,
-            accounts=store.accounts,
-            audit_log=store.audit_log,
-            clock=clock,
+            call.anonymous(), call.services.emails.canonical(email), network
         ):
             raise
     await call.guard.count(call, RateClass.ACCOUNT, f"{account}:{network}")

@@ -10,8 +10,8 @@ from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fi
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.problems import problem_answer
 from clinic.entrypoints.http.reply import JSON_TYPE, PROBLEM_TYPE, Headers, Reply
-from clinic.usecases.answer_once import Keyed, Outcome, answer_once
-from clinic.usecases.transactions import Commits
+from clinic.usecases.answer_once import IdempotentCall, Outcome, answer_once
+from clinic.usecases.context import Context
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def key_of(call: Call, *, required: bool) -> str | None:
 
 def keyed_by(
     key: str, call: Call, body: msgspec.Struct | None, render: Callable[[T], Answer]
-) -> Keyed[T]:
+) -> IdempotentCall[T]:
     """Return the request bound to its clinic, principal, key and content."""
     actor = call.actor
     content = b"" if body is None else _canonical(body)
@@ -45,29 +45,25 @@ def keyed_by(
     def refuse(error: ClinicError) -> Answer:
         return problem_answer(error, instance=call.path, request_id=call.request_id)
 
-    return Keyed(request, render, refuse)
+    return IdempotentCall(request, render, refuse)
 
 
 async def answer_keyed(
     call: Call,
     body: msgspec.Struct | None,
-    act: Callable[[Commits[T]], Awaitable[T]],
+    act: Callable[[Context], Awaitable[T]],
     render: Callable[[T], Answer],
     *,
     required: bool = True,
+    reason: str | None = None,
 ) -> Reply:
     """Return what `act` leads to; with a key, what it led to the first time."""
     key = key_of(call, required=required)
-    services = call.services
+    context = call.context(reason)
     if key is None:
-        return reply_with(render(await act(services.transactions)))
+        return reply_with(render(await act(context)))
     outcome = await answer_once(
-        act,
-        keyed_by(key, call, body, render),
-        transactions=services.transactions,
-        answers=services.store.answers,
-        cache=services.cache,
-        clock=services.clock,
+        context, act, keyed_by(key, call, body, render), cache=call.services.cache
     )
     return reply_to(outcome)
 

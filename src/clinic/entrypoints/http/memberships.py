@@ -1,6 +1,5 @@
 """Memberships: who belongs to the clinic, with the person's consent."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -47,20 +46,10 @@ from clinic.usecases.memberships import (
     own_offers,
     withdraw_offer,
 )
-from clinic.usecases.sign_in import Origin
+from clinic.usecases.sign_in import Credentials
 
 _TAG = "Users"
 _encode = msgspec.json.Encoder().encode
-
-
-def _writing(call: Call) -> dict[str, Any]:
-    services = call.services
-    return {
-        "transactions": services.transactions,
-        "clock": services.clock,
-        "new_id": services.new_id,
-        "actor": call.actor,
-    }
 
 
 @endpoint(
@@ -77,13 +66,12 @@ async def post_offer(call: Call, body: MembershipOfferIn) -> Reply:
     the person with this address sends `offer` to POST /memberships, once, within seven days.
     The answer is the same whether or not anybody has the address."""
     offered = await offer_membership(
+        call.context(body.reason),
         body.email,
         Role(body.role),
         specialty=body.specialty,
         secret=call.services.settings.secret,
-        emails=call.services.emails,
-        reason=body.reason,
-        **_writing(call),
+        contacts=call.services.contacts,
     )
     return Reply(201, _encode(MembershipOfferOut.of(offered)))
 
@@ -100,7 +88,7 @@ async def post_offer(call: Call, body: MembershipOfferIn) -> Reply:
 )
 async def delete_offer(call: Call, offer_id: UUID) -> Reply:
     """It can be accepted no longer. What is accepted already is a membership; end that."""
-    await withdraw_offer(offer_id, **_writing(call))
+    await withdraw_offer(call.context(), offer_id)
     return Reply(204)
 
 
@@ -117,12 +105,7 @@ async def get_own_offers(call: Call) -> Reply:
     """From every clinic, for the caller's own role and email address. Empty until the address is
     verified (`emailVerified` in GET /users/me); offers are announced in no other way."""
     services = call.services
-    found = await own_offers(
-        secret=services.settings.secret,
-        store=services.store,
-        clock=services.clock,
-        actor=call.actor,
-    )
+    found = await own_offers(call.context(), secret=services.settings.secret)
     return Reply(200, _encode(ItemsOut([OwnOfferOut.of(one) for one in found])))
 
 
@@ -164,12 +147,7 @@ async def post_membership(call: Call, body: AcceptOfferIn) -> Reply:
             pointer=pointer,
         )
     else:
-        offer = await accept_membership(
-            body.offer,
-            secret=services.settings.secret,
-            accounts=services.store.accounts,
-            **_writing(call),
-        )
+        offer = await accept_membership(call.context(), body.offer, secret=services.settings.secret)
     return Reply(201, _encode(MembershipOut(offer.clinic_id, offer.role)))
 
 
@@ -183,18 +161,11 @@ async def _accept_with_password(call: Call, body: AcceptOfferIn) -> MembershipOf
     services = call.services
     await count_guess(call, body.email)
     return await accept_with_password(
+        call.anonymous(),
         body.offer,
-        body.email,
-        body.password,
+        Credentials(body.email, body.password),
         secret=services.settings.secret,
-        accounts=services.store.accounts,
-        emails=services.emails,
-        hasher=services.hasher,
-        transactions=services.transactions,
-        audit=services.audit,
-        clock=services.clock,
-        new_id=services.new_id,
-        origin=Origin(call.request_id, call.address),
+        sign_ins=services.sign_ins,
     )
 
 
@@ -212,7 +183,7 @@ async def delete_membership(call: Call, user_id: UUID) -> Reply:
     """Their sessions here end at once, on every server; other clinics are not affected. Nobody can
     end their own membership, and the last administrator cannot be removed. An offer brings them
     back: POST /memberships accepts it with email and password."""
-    await end_membership(user_id, **_writing(call))
+    await end_membership(call.context(), user_id)
     return Reply(204)
 
 

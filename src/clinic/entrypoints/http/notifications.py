@@ -50,13 +50,7 @@ class NotificationsQuery(PageQuery, kw_only=True, frozen=True):
 )
 async def get_of_appointment(call: Call, appointment_id: UUID) -> Reply:
     """What is on its way and what was sent or has failed, by when it is due. For staff."""
-    store = call.services.store
-    found = await read_notifications(
-        outbox=store.outbox,
-        appointments=store.appointments,
-        actor=call.actor,
-        appointment_id=appointment_id,
-    )
+    found = await read_notifications(call.context(), appointment_id)
     return Reply(200, _encode(ItemsOut([NotificationOut.of(view) for view in found])))
 
 
@@ -73,13 +67,12 @@ async def get_of_appointment(call: Call, appointment_id: UUID) -> Reply:
 async def get_notifications(call: Call, query: NotificationsQuery) -> Reply:
     """By when they are or were due, earliest first. For staff; doctors see what is about theirs."""
     page = await list_notifications(
-        outbox=call.services.store.outbox,
-        actor=call.actor,
+        call.context(),
+        page_request(call, query),
         statuses=[_status(each) for each in query.status],
         family=query.kind,
         due_from=checked_instant(query.from_, "from") if query.from_ else None,
         due_before=checked_instant(query.to, "to") if query.to else None,
-        page=page_request(call, query),
     )
     return page_reply(call, query, page, NotificationOut.of)
 
@@ -94,7 +87,7 @@ async def get_notifications(call: Call, query: NotificationsQuery) -> Reply:
 )
 async def get_preferences(call: Call) -> Reply:
     """Language, channel, and which optional messages you do not want."""
-    chosen = await read_preferences(outbox=call.services.store.outbox, actor=call.actor)
+    chosen = await read_preferences(call.context())
     return Reply(200, _encode(PreferencesOut.of(chosen)))
 
 
@@ -109,14 +102,7 @@ async def get_preferences(call: Call) -> Reply:
 async def put_preferences(call: Call, body: PreferencesIn) -> Reply:
     """Confirmations, changes and cancellations are sent whatever you choose."""
     chosen = await choose_preferences(
-        outbox=call.services.store.outbox,
-        transactions=call.services.transactions,
-        clock=call.services.clock,
-        new_id=call.services.new_id,
-        actor=call.actor,
-        language=body.language,
-        channel=body.channel,
-        opted_out=body.opted_out,
+        call.context(), language=body.language, channel=body.channel, opted_out=body.opted_out
     )
     return Reply(200, _encode(PreferencesOut.of(chosen)))
 

@@ -15,7 +15,7 @@ from clinic.entrypoints.http.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import ItemsOut, PatientIn, PatientOut
 from clinic.usecases.add_people import add_patient, list_patients, read_patient
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 _TAG = "Patients"
 _encode = msgspec.json.Encoder().encode
@@ -32,9 +32,7 @@ _encode = msgspec.json.Encoder().encode
 )
 async def get_patients(call: Call, query: PageQuery) -> Reply:
     """In the order they were added. For staff."""
-    page = await list_patients(
-        people=call.services.store.people, actor=call.actor, page=page_request(call, query)
-    )
+    page = await list_patients(call.context(), page_request(call, query))
     call.note_ids(patient.id for patient in page.items)
     return page_reply(call, query, page, PatientOut.of)
 
@@ -50,8 +48,7 @@ async def get_patients(call: Call, query: PageQuery) -> Reply:
 )
 async def get_patient(call: Call, patient_id: UUID) -> Reply:
     """Staff read any of the clinic's, patients themselves."""
-    people = call.services.store.people
-    patient = await read_patient(people=people, actor=call.actor, patient_id=patient_id)
+    patient = await read_patient(call.context(), patient_id)
     call.note_patient(patient_id, patient_id)
     return Reply(200, _encode(PatientOut.of(patient)))
 
@@ -73,16 +70,8 @@ async def post_patient(call: Call, body: PatientIn) -> Reply:
     services = call.services
     user = User(services.new_id(), body.name, body.email, Role.PATIENT, body.phone)
 
-    async def act(transactions: Commits[Patient]) -> Patient:
-        return await add_patient(
-            user,
-            phones=services.phones,
-            emails=services.emails,
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-        )
+    async def act(context: Context) -> Patient:
+        return await add_patient(context, user, contacts=services.contacts)
 
     return await answer_keyed(call, body, act, _added)
 

@@ -26,8 +26,8 @@ from clinic.entrypoints.http.tokens import token_of
 from clinic.entrypoints.http.wire import ItemsOut
 from clinic.entrypoints.http.wire_accounts import SessionOut, SignedInOut, SignInIn
 from clinic.usecases.sign_in import (
+    Credentials,
     NewSession,
-    Origin,
     own_sessions,
     revoke_sessions,
     sign_in,
@@ -59,18 +59,10 @@ async def post_session(call: Call, body: SignInIn) -> Reply:
         call.guard.check_origin(call)
     await count_guess(call, body.email)
     made = await sign_in(
-        body.email,
-        body.password,
-        accounts=services.store.accounts,
-        emails=services.emails,
-        hasher=services.hasher,
-        transactions=services.transactions,
-        audit=services.audit,
-        clock=services.clock,
-        new_id=services.new_id,
-        origin=Origin(call.request_id, call.address),
+        call.anonymous(),
+        Credentials(body.email, body.password, body.clinic),
+        services.sign_ins,
         kind=SessionKind.COOKIE if body.cookie else SessionKind.BEARER,
-        clinic_id=body.clinic,
         lifetime=timedelta(hours=services.settings.session_hours),
     )
     reply = signed_in_reply(call, made)
@@ -101,10 +93,7 @@ def signed_in_reply(call: Call, made: NewSession) -> Reply:
     needs=Operation.MANAGE_OWN_ACCOUNT,
 )
 async def get_sessions(call: Call) -> Reply:
-    services = call.services
-    found = await own_sessions(
-        sessions=services.store.sessions, clock=services.clock, actor=call.actor
-    )
+    found = await own_sessions(call.context())
     current = call.actor.session_id
     return Reply(200, _encode(ItemsOut([SessionOut.of(one, current) for one in found])))
 
@@ -166,29 +155,14 @@ async def delete_session(call: Call, session_id: UUID) -> Reply:
     refuses=(UserNotFound,),
 )
 async def delete_users_sessions(call: Call, user_id: UUID) -> Reply:
-    services = call.services
-    await revoke_sessions(
-        user_id,
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=call.actor,
-    )
+    await revoke_sessions(call.context(), user_id)
     return Reply(204)
 
 
 async def _sign_out(
     call: Call, *, session_id: UUID | None = None, everywhere: bool = False
 ) -> None:
-    services = call.services
-    await sign_out(
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=call.actor,
-        session_id=session_id,
-        everywhere=everywhere,
-    )
+    await sign_out(call.context(), session_id=session_id, everywhere=everywhere)
 
 
 ENDPOINTS = (

@@ -34,9 +34,9 @@ from clinic.entrypoints.http.wire import (
 )
 from clinic.usecases.add_people import read_doctor
 from clinic.usecases.block_slots import SlotsChanged, set_slot_state, set_slots_state
-from clinic.usecases.find_slots import find_slots, glance_at_slots, read_slot
+from clinic.usecases.context import Context
+from clinic.usecases.find_slots import SlotSearch, find_slots, glance_at_slots, read_slot
 from clinic.usecases.open_slots import Opened, open_slots
-from clinic.usecases.transactions import Commits
 
 _TAG = "Slots"
 _encode = msgspec.json.Encoder().encode
@@ -59,41 +59,30 @@ class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
 async def _list(
     call: Call, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
-    services = call.services
     is_first = query.cursor is None and specialty is None
     if doctor is not None and is_first and query.status == "open":
         return await _list_free(call, query, doctor)
     await call.guard.check_session(call)
     clinic = await call.clinic()
-    page = await find_slots(
-        calendars=services.store.calendars,
-        people=services.store.people,
-        clock=services.clock,
-        actor=call.actor,
-        doctor_id=doctor,
-        specialty=specialty,
-        starts_from=query.from_,
-        starts_before=query.to,
+    search = SlotSearch(
+        doctor,
+        specialty,
+        query.from_,
+        query.to,
         free_only=query.status == "open",
         state=SlotState.BLOCKED if query.status == "blocked" else None,
-        page=page_request(call, query),
-        clinic=clinic,
     )
+    page = await find_slots(call.context(), search, page_request(call, query), clinic=clinic)
     return page_reply(call, query, page, lambda view: SlotOut.of(view, clinic.zone))
 
 
 async def _list_free(call: Call, query: DoctorSlotsQuery, doctor: UUID) -> Reply:
     """Answer what is asked most and again and again: the same reply as long as it is the same."""
     found = await glance_at_slots(
-        calendars=call.services.store.calendars,
-        people=call.services.store.people,
-        clock=call.services.clock,
-        actor=call.actor,
+        call.context(),
+        SlotSearch(doctor, starts_from=query.from_, starts_before=query.to),
+        page_request(call, query),
         clinics=call.clinics,
-        doctor_id=doctor,
-        starts_from=query.from_,
-        starts_before=query.to,
-        page=page_request(call, query),
     )
 
     clinic = found.clinic
@@ -153,8 +142,7 @@ async def get_doctor_slots(call: Call, doctor_id: UUID, query: DoctorSlotsQuery)
 )
 async def get_slot(call: Call, slot_id: UUID) -> Reply:
     """`taken` says that somebody has it, never who."""
-    calendars = call.services.store.calendars
-    view = await read_slot(calendars=calendars, actor=call.actor, slot_id=slot_id)
+    view = await read_slot(call.context(), slot_id)
     return Reply(200, _encode(SlotOut.of(view, (await call.clinic()).zone)))
 
 
@@ -170,26 +158,16 @@ async def get_slot(call: Call, slot_id: UUID) -> Reply:
 )
 async def patch_slot(call: Call, slot_id: UUID, body: SlotStateIn) -> Reply:
     """The appointment in a blocked slot stays, and is reported."""
-    services = call.services
-    view = await read_slot(calendars=services.store.calendars, actor=call.actor, slot_id=slot_id)
+    view = await read_slot(call.context(), slot_id)
     zone = (await call.clinic()).zone
 
-    async def act(transactions: Commits[SlotsChanged]) -> SlotsChanged:
-        return await set_slot_state(
-            SlotState(body.status),
-            transactions=transactions,
-            calendars=services.store.calendars,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            slot_id=slot_id,
-            reason=given(body.reason),
-        )
+    async def act(context: Context) -> SlotsChanged:
+        return await set_slot_state(context, SlotState(body.status), slot_id)
 
     def render(changed: SlotsChanged) -> Answer:
         return Answer(200, _encode(SlotsChangedOut.of(changed, view.doctor_name, zone)))
 
-    return await answer_keyed(call, body, act, render, required=False)
+    return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
 
 
 @endpoint(
@@ -205,28 +183,22 @@ async def patch_slot(call: Call, slot_id: UUID, body: SlotStateIn) -> Reply:
 async def patch_doctor_slots(call: Call, doctor_id: UUID, body: SlotsStateIn) -> Reply:
     """Changes every slot that overlaps `[from, to)`; answers with the slots that changed and the
     appointments in blocked ones, which stay until somebody moves or cancels them."""
-    services = call.services
-    people = services.store.people
-    doctor = await read_doctor(people=people, actor=call.actor, doctor_id=doctor_id)
+    doctor = await read_doctor(call.context(), doctor_id)
     zone = (await call.clinic()).zone
 
-    async def act(transactions: Commits[SlotsChanged]) -> SlotsChanged:
+    async def act(context: Context) -> SlotsChanged:
         return await set_slots_state(
+            context,
             SlotState(body.status),
-            transactions=transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
             doctor_id=doctor_id,
             starts_at=body.from_,
             ends_at=body.to,
-            reason=given(body.reason),
         )
 
     def render(changed: SlotsChanged) -> Answer:
         return Answer(200, _encode(SlotsChangedOut.of(changed, doctor.name, zone)))
 
-    return await answer_keyed(call, body, act, render, required=False)
+    return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
 
 
 @endpoint(
@@ -241,21 +213,11 @@ async def patch_doctor_slots(call: Call, doctor_id: UUID, body: SlotsStateIn) ->
 )
 async def post_doctor_slots(call: Call, doctor_id: UUID, body: OpenSlotsIn) -> Reply:
     """Opens from now until the day `until`, or the clinic's horizon. Opening twice adds nothing."""
-    services = call.services
 
-    async def act(transactions: Commits[Opened]) -> Opened:
-        return await open_slots(
-            transactions=transactions,
-            people=services.store.people,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=call.actor,
-            doctor_id=doctor_id,
-            until=body.until,
-            reason=body.reason,
-        )
+    async def act(context: Context) -> Opened:
+        return await open_slots(context, doctor_id=doctor_id, until=body.until)
 
-    return await answer_keyed(call, body, act, _opened)
+    return await answer_keyed(call, body, act, _opened, reason=body.reason)
 
 
 def _opened(opened: Opened) -> Answer:

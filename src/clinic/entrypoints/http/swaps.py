@@ -12,7 +12,7 @@ from clinic.entrypoints.http.idempotency import answer_keyed
 from clinic.entrypoints.http.reply import Reply
 from clinic.entrypoints.http.wire import AppointmentOut, ItemsOut, SwapIn, appointments_out
 from clinic.usecases.change_appointment import swap
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,17 +37,10 @@ async def post_swap(call: Call, body: SwapIn) -> Reply:
     """Two BOOKED or CONFIRMED appointments of equal length exchange their slots, both or neither;
     they come back in the order they were named. For staff."""
 
-    async def act(transactions: Commits[Pair]) -> Pair:
-        return await swap(
-            transactions=transactions,
-            clock=call.services.clock,
-            new_id=call.services.new_id,
-            actor=call.actor,
-            appointment_ids=body.appointment_ids,
-            reason=body.reason,
-        )
+    async def act(context: Context) -> Pair:
+        return await swap(context, body.appointment_ids)
 
-    return await answer_keyed(call, body, act, _swapped)
+    return await answer_keyed(call, body, act, _swapped, reason=body.reason)
 
 
 ENDPOINTS = (post_swap,)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -55,6 +54,7 @@ from clinic.entrypoints.http.wire_accounts import (
 from clinic.usecases.erase_user import erase_user
 from clinic.usecases.invite_people import accept_invitation, add_user, invite
 from clinic.usecases.manage_users import (
+    Registration,
     change_own_data,
     change_password,
     export_own_data,
@@ -78,15 +78,6 @@ class UsersQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     #: the id after which to go on
     after: UUID | None = None
     limit: Limit = LIMIT_DEFAULT
-
-
-def _writing(call: Call) -> dict[str, Any]:
-    services = call.services
-    return {
-        "transactions": services.transactions,
-        "clock": services.clock,
-        "new_id": services.new_id,
-    }
 
 
 @endpoint(
@@ -126,15 +117,11 @@ async def post_user(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
     services = call.services
     user = User(services.new_id(), body.name, body.email, Role(body.role), body.phone)
     invited = await add_user(
+        call.context(body.reason),
         user,
         specialty=body.specialty,
-        secret=services.settings.secret,
-        mail_works=services.settings.mail_works,
-        phones=services.phones,
-        emails=services.emails,
-        actor=call.actor,
-        reason=body.reason,
-        **_writing(call),
+        links=services.invitation_links,
+        contacts=services.contacts,
     )
     return Reply(201, _encode(AddedUserOut.of(invited)))
 
@@ -146,18 +133,17 @@ async def _register(call: Call, query: AddUserQuery, body: AddUserIn) -> Reply:
         raise InvalidInput("Choose a password.", pointer="/password")
     services = call.services
     user = await register(
-        body.name,
-        body.email,
-        body.password,
-        clinic_id=query.clinic or await _only_clinic(call),
-        phone=body.phone,
-        language=asked_language(call.header(b"accept-language")),
+        call.anonymous(),
+        Registration(
+            query.clinic or await _only_clinic(call),
+            body.name,
+            body.email,
+            body.password,
+            body.phone,
+            asked_language(call.header(b"accept-language")),
+        ),
+        contacts=services.contacts,
         hasher=services.hasher,
-        phones=services.phones,
-        emails=services.emails,
-        request_id=call.request_id,
-        ip=call.address,
-        **_writing(call),
     )
     out = AccountOut(
         user.id,
@@ -192,11 +178,7 @@ async def _only_clinic(call: Call) -> UUID:
 async def get_users(call: Call, query: UsersQuery) -> Reply:
     """For administrators; `next` is the `after` of the next page."""
     found, following = await list_users(
-        accounts=call.services.store.accounts,
-        actor=call.actor,
-        role=query.role,
-        after=query.after,
-        page=PageRequest(query.limit),
+        call.context(), PageRequest(query.limit), role=query.role, after=query.after
     )
     call.note_ids(account.user.id for account in found)
     items = [AccountOut.of(account) for account in found]
@@ -214,8 +196,7 @@ async def get_users(call: Call, query: UsersQuery) -> Reply:
 )
 async def get_me(call: Call) -> Reply:
     actor = call.actor
-    accounts = call.services.store.accounts
-    account = await read_user(accounts=accounts, actor=actor, user_id=actor.user_id)
+    account = await read_user(call.context(), actor.user_id)
     return Reply(200, _encode(OwnDataOut.of_account(account, actor.role, actor.clinic_id)))
 
 
@@ -248,15 +229,12 @@ async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
         await call.guard.count(call, RateClass.MAILBOX, f"{account_key(call, email)}:left")
 
     account = await change_own_data(
+        call.context(),
         lambda user: replace(user, **changes),
         current=current,
         count_leaving=count_leaving,
         hasher=call.services.hasher,
-        accounts=call.services.store.accounts,
-        phones=call.services.phones,
-        emails=call.services.emails,
-        actor=actor,
-        **_writing(call),
+        contacts=call.services.contacts,
     )
     return Reply(200, _encode(OwnDataOut.of_account(account, actor.role, actor.clinic_id)))
 
@@ -275,14 +253,7 @@ async def patch_me(call: Call, body: ChangeOwnDataIn) -> Reply:
 async def put_password(call: Call, body: ChangePasswordIn) -> Reply:
     """Every other session ends."""
     await call.guard.count(call, RateClass.ACCOUNT, str(call.actor.user_id))
-    await change_password(
-        body.current,
-        body.password,
-        hasher=call.services.hasher,
-        accounts=call.services.store.accounts,
-        actor=call.actor,
-        **_writing(call),
-    )
+    await change_password(call.context(), body.current, body.password, hasher=call.services.hasher)
     return Reply(204)
 
 
@@ -304,7 +275,7 @@ async def get_export(call: Call) -> Reply:
     `events` are what the person did (`own`) and who read or changed what is theirs.
     """
     services, actor = call.services, call.actor
-    export = await export_own_data(store=services.store, actor=actor)
+    export = await export_own_data(call.context())
     call.note_patient(actor.user_id, actor.user_id)
     return Streamed(
         200,
@@ -331,9 +302,7 @@ def _report_export(call: Call, error: Exception) -> None:
     refuses=(UserNotFound,),
 )
 async def get_user(call: Call, user_id: UUID) -> Reply:
-    account = await read_user(
-        accounts=call.services.store.accounts, actor=call.actor, user_id=user_id
-    )
+    account = await read_user(call.context(), user_id)
     if account.user.role is Role.PATIENT:
         call.note_patient(user_id, user_id)
     return Reply(200, _encode(AccountOut.of(account)))
@@ -353,11 +322,7 @@ async def patch_user(call: Call, user_id: UUID, body: ChangeUserIn) -> Reply:
     that is not yours cannot be disabled; end the membership instead. An erased person stays
     disabled."""
     account = await set_enabled(
-        user_id,
-        enabled=not body.disabled,
-        actor=call.actor,
-        reason=given(body.reason),
-        **_writing(call),
+        call.context(given(body.reason)), user_id, enabled=not body.disabled
     )
     return Reply(200, _encode(AccountOut.of(account)))
 
@@ -377,15 +342,7 @@ async def post_invitation(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
     administrator also for a forgotten password. Receptionists invite patients who have no password
     yet. The link's token is in the answer only where no mail server is configured; the audit event
     of its use names its issuer (`issuedBy`)."""
-    settings = call.services.settings
-    invited = await invite(
-        user_id,
-        secret=settings.secret,
-        mail_works=settings.mail_works,
-        actor=call.actor,
-        reason=body.reason,
-        **_writing(call),
-    )
+    invited = await invite(call.context(body.reason), user_id, links=call.services.invitation_links)
     return Reply(201, _encode(InvitationOut.of(invited)))
 
 
@@ -403,14 +360,11 @@ async def post_invitation(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
 async def post_accepted(call: Call, body: AcceptInvitationIn) -> Reply:
     """Sets the password; then sign in with it."""
     await accept_invitation(
+        call.anonymous(),
         body.token,
         body.password,
         secret=call.services.settings.secret,
         hasher=call.services.hasher,
-        accounts=call.services.store.accounts,
-        request_id=call.request_id,
-        ip=call.address,
-        **_writing(call),
     )
     return Reply(204)
 
@@ -427,14 +381,7 @@ async def post_accepted(call: Call, body: AcceptInvitationIn) -> Reply:
 async def post_erasure(call: Call, user_id: UUID, body: ReasonIn) -> Reply:
     """Appointments and the audit trail stay, under a pseudonym and without any text about the
     patient. Those cannot be restored. The reason is not kept either: it may name the patient."""
-    account = await erase_user(
-        user_id,
-        appointments=call.services.store.appointments,
-        cache=call.services.cache,
-        actor=call.actor,
-        reason=body.reason,
-        **_writing(call),
-    )
+    account = await erase_user(call.context(body.reason), user_id, cache=call.services.cache)
     return Reply(200, _encode(AccountOut.of(account)))
 
 

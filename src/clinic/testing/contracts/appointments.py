@@ -20,7 +20,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import Keyset, PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people import Scope, system_actor
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.appointments import AppointmentQuery, ScheduleEntry
 from clinic.ports.unit_of_work import Store
@@ -57,7 +57,9 @@ async def _slot(store: Store, slot: Slot) -> Slot:
 async def _list(
     store: Store, query: AppointmentQuery, page: PageRequest | None = None
 ) -> list[Appointment]:
-    found = await store.appointments.list(query, page or PageRequest())
+    found = await store.appointments.list(
+        system_actor(query.scope.clinic_id), query, page or PageRequest()
+    )
     return [view.appointment for view in found]
 
 
@@ -233,7 +235,9 @@ class AppointmentsContract(Contract, contract=True):
         ]
 
         for query in queries:
-            views = await store.appointments.list(query, PageRequest())
+            views = await store.appointments.list(
+                system_actor(query.scope.clinic_id), query, PageRequest()
+            )
 
             assert list(await store.appointments.schedule(query, 50)) == [
                 ScheduleEntry(
@@ -680,7 +684,7 @@ class AppointmentsContract(Contract, contract=True):
         world = await seed_world(store)
         slot, patient = world.slots[0], world.patients[0]
 
-        facts = await store.desk.look(world.clinic.id, slot.id, patient.id, None)
+        facts = await store.desk.look(system_actor(world.clinic.id), slot.id, patient.id)
 
         assert facts == BookingFacts(world.clinic, slot, world.doctor.name, patient, None)
 
@@ -690,7 +694,9 @@ class AppointmentsContract(Contract, contract=True):
         booked = await _book(store, world)
         await seed_state(store, state, world.slots[0])
 
-        facts = await store.desk.look(world.clinic.id, booked.slot_id, world.patients[1].id, None)
+        facts = await store.desk.look(
+            system_actor(world.clinic.id), booked.slot_id, world.patients[1].id
+        )
 
         assert facts.slot == replace(world.slots[0], state=state, taken=True)
 
@@ -701,7 +707,7 @@ class AppointmentsContract(Contract, contract=True):
         clinic, patient, slots = world.clinic, world.patients[0], world.slots
 
         async def full_until() -> datetime | None:
-            facts = await store.desk.look(clinic.id, slots[4].id, patient.id, None)
+            facts = await store.desk.look(system_actor(clinic.id), slots[4].id, patient.id)
             return facts.full_until
 
         assert await full_until() is None
@@ -730,10 +736,13 @@ class AppointmentsContract(Contract, contract=True):
         world = await seed_world(store, policy=Policy(max_open_appointments=1))
         clinic, patient, slots = world.clinic, world.patients[0], world.slots
 
-        looks = [await store.desk.look(clinic.id, slot.id, patient.id, None) for slot in slots[:3]]
+        looks = [
+            await store.desk.look(system_actor(clinic.id), slot.id, patient.id)
+            for slot in slots[:3]
+        ]
         for slot in slots[:3]:
             await store.desk.take(a_booking(clinic, slot, patient))
-        next_look = await store.desk.look(clinic.id, slots[3].id, patient.id, None)
+        next_look = await store.desk.look(system_actor(clinic.id), slots[3].id, patient.id)
 
         assert [facts.full_until for facts in looks] == [None] * 3
         assert next_look.full_until == slots[2].starts_at
@@ -746,7 +755,7 @@ class AppointmentsContract(Contract, contract=True):
                 world.clinic.id, [world.slots[0].id], SlotState.BLOCKED
             )
             facts = await store.desk.look(
-                world.clinic.id, world.slots[0].id, world.patients[0].id, None
+                system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id
             )
 
         assert facts.slot == world.slots[0]
@@ -756,9 +765,9 @@ class AppointmentsContract(Contract, contract=True):
     ) -> None:
         world, other = await seed_world(store), await seed_world(store)
 
-        absent = await store.desk.look(world.clinic.id, new_id(), new_id(), None)
+        absent = await store.desk.look(system_actor(world.clinic.id), new_id(), new_id())
         foreign = await store.desk.look(
-            world.clinic.id, other.slots[0].id, other.patients[0].id, None
+            system_actor(world.clinic.id), other.slots[0].id, other.patients[0].id
         )
 
         assert (absent.slot, absent.patient, absent.stored) == (None, None, None)
@@ -769,7 +778,7 @@ class AppointmentsContract(Contract, contract=True):
         world = await seed_world(store)
 
         with pytest.raises(ClinicNotFound):
-            await store.desk.look(new_id(), world.slots[0].id, world.patients[0].id, None)
+            await store.desk.look(system_actor(new_id()), world.slots[0].id, world.patients[0].id)
 
     async def test_take_writes_a_booking_of_which_nobody_is_told(self, store: Store) -> None:
         world = await seed_world(store)

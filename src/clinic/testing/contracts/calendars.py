@@ -18,7 +18,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import Keyset, PageRequest
-from clinic.domain.people import Doctor
+from clinic.domain.people import Doctor, system_actor
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.ports.unit_of_work import Store
@@ -186,7 +186,7 @@ class CalendarsContract(Contract, contract=True):
         await seed_booking(store, world.clinic, world.slots[1], world.patients[0])
 
         for page in (PageRequest(), PageRequest(2)):
-            found = await store.calendars.glance(_query(world), page)
+            found = await store.calendars.glance(system_actor(world.clinic.id), _query(world), page)
             listed = await store.calendars.list_slots(_query(world), page)
 
             assert found is not None
@@ -199,8 +199,12 @@ class CalendarsContract(Contract, contract=True):
     ) -> None:
         world, other = await seed_world(store, slots=0), await seed_world(store)
 
-        empty = await store.calendars.glance(_query(world), PageRequest())
-        nobody = await store.calendars.glance(_query(world, doctor_id=new_id()), PageRequest())
+        empty = await store.calendars.glance(
+            system_actor(world.clinic.id), _query(world), PageRequest()
+        )
+        nobody = await store.calendars.glance(
+            system_actor(world.clinic.id), _query(world, doctor_id=new_id()), PageRequest()
+        )
         elsewhere = _query(world, doctor_id=other.doctor.id)
 
         assert empty is not None
@@ -208,11 +212,16 @@ class CalendarsContract(Contract, contract=True):
         assert list(empty.free.slots()) == []
         assert nobody is not None
         assert nobody.free is None
-        found = await store.calendars.glance(elsewhere, PageRequest())
+        found = await store.calendars.glance(
+            system_actor(elsewhere.clinic_id), elsewhere, PageRequest()
+        )
         assert found is not None
         assert found.free is None
         nowhere = replace(_query(world), clinic_id=new_id())
-        assert await store.calendars.glance(nowhere, PageRequest()) is None
+        assert (
+            await store.calendars.glance(system_actor(nowhere.clinic_id), nowhere, PageRequest())
+            is None
+        )
 
     async def test_glances_differ_whenever_what_they_show_differs(self, store: Store) -> None:
         world = await seed_world(store, slots=4)
@@ -220,7 +229,9 @@ class CalendarsContract(Contract, contract=True):
         seen: list[tuple[object, ...]] = []
 
         async def look(query: SlotQuery, page: PageRequest | None = None) -> None:
-            found = await store.calendars.glance(query, page or PageRequest())
+            found = await store.calendars.glance(
+                system_actor(query.clinic_id), query, page or PageRequest()
+            )
             assert found is not None
             assert found.free is not None
             seen.append(found.free.state)
@@ -251,7 +262,9 @@ class CalendarsContract(Contract, contract=True):
         slot = world.slots[0]
 
         async def state() -> tuple[object, ...]:
-            found = await store.calendars.glance(_query(world), PageRequest())
+            found = await store.calendars.glance(
+                system_actor(world.clinic.id), _query(world), PageRequest()
+            )
             assert found is not None
             assert found.free is not None
             return found.free.state
@@ -275,7 +288,9 @@ class CalendarsContract(Contract, contract=True):
         found: dict[int, list[SlotView]] = {}
 
         async def look(number: int) -> None:
-            glance = await store.calendars.glance(asked[number], PageRequest())
+            glance = await store.calendars.glance(
+                system_actor(asked[number].clinic_id), asked[number], PageRequest()
+            )
             assert glance is not None
             assert glance.free is not None
             found[number] = list(glance.free.slots())

@@ -9,6 +9,7 @@ import pytest
 from clinic.domain.appointments import BookingFacts
 from clinic.domain.errors import ClinicError, IdempotencyConflict, SlotTaken, TransactionAborted
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer, copy_name
+from clinic.domain.people import system_actor
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
@@ -204,7 +205,9 @@ class IdempotencyContract(Contract, contract=True):
 
         assert await store.answers.find(stored.request) == stored
         slot, patient = world.slots[1], world.patients[0]
-        facts = await store.desk.look(world.clinic.id, slot.id, patient.id, stored.request)
+        facts = await store.desk.look(
+            system_actor(world.clinic.id), slot.id, patient.id, stored.request
+        )
         assert facts == BookingFacts(world.clinic, slot, world.doctor.name, patient, stored)
 
     async def test_look_finds_the_answer_whatever_the_fingerprint(self, store: Store) -> None:
@@ -214,7 +217,7 @@ class IdempotencyContract(Contract, contract=True):
         other = stored.request._replace(fingerprint=b"f" * 32)
 
         facts = await store.desk.look(
-            world.clinic.id, world.slots[0].id, world.patients[0].id, other
+            system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id, other
         )
 
         assert facts.stored == stored
@@ -231,7 +234,7 @@ class IdempotencyContract(Contract, contract=True):
         assert refused is IdempotencyConflict
         assert list(await every_appointment(store, world.clinic.id)) == []
         facts = await store.desk.look(
-            world.clinic.id, world.slots[0].id, world.patients[0].id, None
+            system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id
         )
         assert facts.slot == world.slots[0]
 

@@ -39,7 +39,7 @@ from clinic.domain.errors import (
     UpcomingAppointments,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Patient, Role, Scope, User
+from clinic.domain.people import Patient, Role, Scope, User, system_actor
 from clinic.domain.slots import Slot, SlotPlan, SlotState, plan_slots
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.unit_of_work import Store, UnitOfWork
@@ -117,7 +117,7 @@ class Book(Actor):
         desk = self.scene.store.desk
         if afresh:
             booking = decide_booking(
-                await desk.look(self.clinic.id, self.slot.id, self.patient.id, None),
+                await desk.look(system_actor(self.clinic.id), self.slot.id, self.patient.id),
                 actor=self.staff,
                 type=None,
                 reason=None,
@@ -355,7 +355,7 @@ class Erase(Disable):
         ahead = AppointmentQuery(
             Scope(self.clinic.id, patient_id=self.patient.id), starts_from=NOW, statuses=OCCUPYING
         )
-        if await unit.appointments.list(ahead, PageRequest(1)):
+        if await unit.appointments.list(system_actor(ahead.scope.clinic_id), ahead, PageRequest(1)):
             raise UpcomingAppointments
 
 

@@ -8,13 +8,7 @@ from clinic.usecases.maintenance.service import Resources, Rows, Service
 
 async def finish_all_erasures(resources: Resources) -> Rows:
     """Finish up to erase_user.LIMIT erasures, each in a transaction. Raises TemporaryFailure."""
-    finished = await finish_erasures(
-        erasures=resources.store.erasures,
-        transactions=resources.transactions,
-        cache=resources.cache,
-        clock=resources.clock,
-        new_id=resources.new_id,
-    )
+    finished = await finish_erasures(resources.context, cache=resources.cache)
     return {"erasures": finished}
 
 

@@ -2,15 +2,11 @@
 
 import logging
 from datetime import timedelta
-from uuid import UUID
 
 from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
-from clinic.domain.people import Actor, Role
+from clinic.domain.people import SYSTEM_ID, Role
 from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, Rows, Service
 from clinic.usecases.open_slots import open_slots
-
-#: the actor_id of what the service itself does
-_SERVICE_ID = UUID(int=0)
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +21,10 @@ async def open_calendars(resources: Resources) -> Rows:
     store = resources.store
     for clinic in await store.people.clinics():
         hours = await store.calendars.availabilities(clinic.id)
-        service = Actor(_SERVICE_ID, Role.SYSTEM, clinic.id)
+        service = resources.context.acting_as(SYSTEM_ID, Role.SYSTEM, clinic.id)
         for doctor_id in sorted({each.doctor_id for each in hours}):
             try:
-                changed = await open_slots(
-                    transactions=resources.transactions,
-                    people=store.people,
-                    clock=resources.clock,
-                    new_id=resources.new_id,
-                    actor=service,
-                    doctor_id=doctor_id,
-                )
+                changed = await open_slots(service, doctor_id=doctor_id)
             except (DoctorNotFound, TemporaryFailure) as error:
                 if isinstance(error, DoctorNotFound):
                     continue

@@ -9,6 +9,7 @@ from clinic.domain.errors import ClinicError
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
+from clinic.usecases.context import AnonymousContext
 from clinic.usecases.transactions import Transactions
 
 
@@ -33,6 +34,11 @@ class Resources:
     cache: IdempotencyCache
     clock: Clock
     new_id: IdSource
+
+    @property
+    def context(self) -> AnonymousContext:
+        """What a use case needs that nobody asked for."""
+        return AnonymousContext(self.store, self.transactions, self.clock, self.new_id)
 
 
 #: rows made or removed, by what they are

@@ -22,14 +22,14 @@ from clinic.domain.availability import day_interval
 from clinic.domain.errors import ClinicError
 from clinic.domain.idempotency import Answer, IdempotentRequest, fingerprint
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role, Scope
+from clinic.domain.people import Actor, Role, Scope, system_actor
 from clinic.entrypoints.cli.bench.world import CLINIC_ID, ZONE
 from clinic.entrypoints.http.asgi import tune_gc
 from clinic.entrypoints.http.wire import AppointmentOut, BookIn, ItemsOut, SlotOut
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery
 from clinic.settings import settings_from_environment
-from clinic.usecases.answer_once import Keyed
+from clinic.usecases.answer_once import IdempotentCall
 from clinic.usecases.book import book_once
 
 _encode = msgspec.json.Encoder().encode
@@ -80,16 +80,10 @@ async def _book(services: Services, scope: Any, receive: Any, send: Any) -> None
         CLINIC_ID, body.patient_id, key, fingerprint("POST", "/appointments", content)
     )
     outcome = await book_once(
-        Keyed(request, _booked, _refused),
-        answers=services.store.answers,
-        desk=services.store.desk,
-        calendars=services.store.calendars,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=Actor(body.patient_id, Role.PATIENT, CLINIC_ID),
-        slot_id=body.slot_id,
+        services.context(Actor(body.patient_id, Role.PATIENT, CLINIC_ID), body.reason),
+        IdempotentCall(request, _booked, _refused),
+        body.slot_id,
         type=body.type,
-        reason=body.reason,
     )
     await _answer(send, outcome.answer.status, outcome.answer.body)
 
@@ -108,7 +102,9 @@ async def _list(services: Services, scope: Any, send: Any) -> None:
     day = day_interval(dt.date.fromisoformat(asked["date"]), _ZONE)
     query = AppointmentQuery(Scope(CLINIC_ID), starts_from=day.starts_at, starts_before=day.ends_at)
     limit = int(asked["limit"])
-    views = await services.store.appointments.list(query, PageRequest(limit))
+    views = await services.store.appointments.list(
+        system_actor(CLINIC_ID), query, PageRequest(limit)
+    )
     body = _encode(ItemsOut([AppointmentOut.of(view) for view in views[:limit]]))
     await _answer(send, 200, body)
 

@@ -35,7 +35,7 @@ from clinic.entrypoints.cli.bench.world import (
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.settings import Settings
 from clinic.usecases.book import book
-from clinic.usecases.find_slots import find_slots
+from clinic.usecases.find_slots import SlotSearch, find_slots
 
 Question = Callable[[int], Awaitable[object]]
 
@@ -155,12 +155,9 @@ def first_open(services: Services, filled: Filled) -> Question:
 
     async def ask(number: int) -> object:
         return await find_slots(
-            calendars=services.store.calendars,
-            people=services.store.people,
-            clock=services.clock,
-            actor=OFFICE,
-            specialty=specialty_of(number % filled.world.doctors),
-            page=PageRequest(FIRST_OPEN),
+            services.context(OFFICE),
+            SlotSearch(specialty=specialty_of(number % filled.world.doctors)),
+            PageRequest(FIRST_OPEN),
         )
 
     return ask
@@ -172,14 +169,13 @@ def listing(services: Services, filled: Filled) -> Question:
 
     async def ask(number: int) -> object:
         return await find_slots(
-            calendars=services.store.calendars,
-            people=services.store.people,
-            clock=services.clock,
-            actor=OFFICE,
-            doctor_id=numbered(DOCTOR_IDS, number % filled.world.doctors),
-            starts_from=start,
-            starts_before=end,
-            page=PageRequest(LISTED),
+            services.context(OFFICE),
+            SlotSearch(
+                numbered(DOCTOR_IDS, number % filled.world.doctors),
+                starts_from=start,
+                starts_before=end,
+            ),
+            PageRequest(LISTED),
         )
 
     return ask
@@ -192,12 +188,7 @@ def one_booking(services: Services, filled: Filled) -> Question:
         slot = filled.world.slot_of(filled.take(1))
         patient_id = numbered(PATIENT_IDS, filled.world.patient_of(slot))
         return await book(
-            desk=services.store.desk,
-            calendars=services.store.calendars,
-            clock=services.clock,
-            new_id=services.new_id,
-            actor=Actor(patient_id, Role.PATIENT, CLINIC_ID),
-            slot_id=numbered(SLOT_IDS, slot),
+            services.context(Actor(patient_id, Role.PATIENT, CLINIC_ID)), numbered(SLOT_IDS, slot)
         )
 
     return ask

@@ -16,7 +16,7 @@ from clinic.domain.errors import PatientBusy
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.people import Actor, Patient, Role
 from clinic.domain.slots import Slot
-from clinic.entrypoints.cli.demo.sample import REASON, Sample, writing_as
+from clinic.entrypoints.cli.demo.sample import REASON, Sample, acting
 from clinic.ports.calendars import SlotQuery
 from clinic.usecases.book import book
 from clinic.usecases.change_appointment import change_status
@@ -134,7 +134,7 @@ async def _held(
 ) -> None:
     """Hold a slot for a patient who has yet to pay. Nothing else makes such an appointment yet."""
     desk = services.store.desk
-    facts = await desk.look(sample.clinic.id, slot.id, patient.id, None)
+    facts = await desk.look(_patient(sample, patient), slot.id, patient.id)
     booking = decide_booking(
         facts,
         actor=_patient(sample, patient),
@@ -163,23 +163,17 @@ async def _book(
     when: datetime,
     number: int,
 ) -> UUID:
-    there = at(services, when)
     view = await book(
-        desk=there.store.desk,
-        calendars=there.store.calendars,
-        clock=there.clock,
-        new_id=there.new_id,
-        actor=sample.office,
-        slot_id=slot.id,
+        acting(at(services, when), sample.office),
+        slot.id,
         patient_id=patient.id,
         type=TYPES[number % len(TYPES)],
-        reason=REASON,
     )
     return view.appointment.id
 
 
 async def _change(services: Services, actor: Actor, appointment_id: UUID, to: Status) -> None:
-    await change_status(appointment_id=appointment_id, to=to, **writing_as(services, actor))
+    await change_status(acting(services, actor), appointment_id, to=to)
 
 
 def _patient(sample: Sample, patient: Patient) -> Actor:

@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
-from typing import Any
 from uuid import UUID, uuid5
 
 from clinic.bootstrap import Services
-from clinic.domain.audit import event_by
 from clinic.domain.availability import Availability
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
 from clinic.domain.paging import LIMIT_MAX
-from clinic.domain.people import Actor, Doctor, Patient, Role, User
+from clinic.domain.people import Actor, Doctor, Patient, Role, User, system_actor
 from clinic.entrypoints.cli.demo.names import patient_names
-from clinic.entrypoints.cli.session import system_actor
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.add_people import add_doctor, add_patient, create_clinic
 from clinic.usecases.change_hours import add_availability
+from clinic.usecases.context import Context
 from clinic.usecases.open_slots import open_slots
 
 CLINIC_NAME, TIME_ZONE = "Riverside Clinic", "Europe/London"
@@ -67,20 +65,17 @@ class Sample:
 async def make_people(services: Services) -> Sample:
     """Return the sample clinic with its people, made as far as they are not there yet."""
     clinic = await _clinic(services)
-    writing = writing_as(services, system_actor(clinic.id))
+    context = acting(services, system_actor(clinic.id))
     known_doctors = {doctor.name for doctor in await services.store.people.doctors(clinic.id)}
-    phones, emails = services.phones, services.emails
     for name, email, specialty in DOCTORS:
         if name not in known_doctors:
             user = User(services.new_id(), name, email, Role.DOCTOR)
-            await add_doctor(
-                user, specialty, phones=services.phones, emails=services.emails, **writing
-            )
+            await add_doctor(context, user, specialty, contacts=services.contacts)
     known_patients = {patient.email for patient in await _patients(services, clinic)}
     for name, email in patient_names():
         if email not in known_patients:
             user = User(services.new_id(), name, email, Role.PATIENT)
-            await add_patient(user, phones=phones, emails=emails, **writing)
+            await add_patient(context, user, contacts=services.contacts)
     for name, email, role in STAFF:
         await _make_staff(services, clinic, User(_staff_id(clinic, email), name, email, role))
     return await read_sample(services, clinic)
@@ -112,24 +107,18 @@ async def make_hours(services: Services, sample: Sample) -> None:
             hours = Availability(
                 services.new_id(), sample.clinic.id, doctor.id, start, end, slot_min, weekdays=days
             )
-            await add_availability(hours, **writing_as(services, sample.system))
+            await add_availability(acting(services, sample.system), hours)
 
 
 async def open_coming_weeks(services: Services, sample: Sample) -> int:
     """Open what has come within the horizon since the last time; return how many slots."""
-    opened = await open_slots(people=services.store.people, **writing_as(services, sample.system))
+    opened = await open_slots(acting(services, sample.system))
     return opened.added
 
 
-def writing_as(services: Services, actor: Actor) -> dict[str, Any]:
-    """Return what every use case that changes something is given."""
-    return {
-        "transactions": services.transactions,
-        "clock": services.clock,
-        "new_id": services.new_id,
-        "actor": actor,
-        "reason": REASON,
-    }
+def acting(services: Services, actor: Actor) -> Context:
+    """Return what every use case is given."""
+    return services.context(actor, REASON)
 
 
 async def find_clinic(services: Services) -> Clinic | None:
@@ -146,7 +135,7 @@ async def _clinic(services: Services) -> Clinic:
         return found
     clinic = Clinic(services.new_id(), CLINIC_NAME, TIME_ZONE, POLICY, CONTACT)
     return await create_clinic(
-        clinic, phones=services.phones, **writing_as(services, system_actor(clinic.id))
+        acting(services, system_actor(clinic.id)), clinic, contacts=services.contacts
     )
 
 
@@ -163,15 +152,7 @@ async def _make_staff(services: Services, clinic: Clinic, user: User) -> None:
         await unit.people.add_user(user)
         await unit.accounts.add_staff(clinic.id, user.id)
         await unit.events.add(
-            event_by(
-                system_actor(clinic.id),
-                "add_staff",
-                "user",
-                user.id,
-                now=services.clock.now(),
-                event_id=services.new_id(),
-                reason=REASON,
-            )
+            acting(services, system_actor(clinic.id)).event("add_staff", "user", user.id)
         )
 
     await services.transactions.run(work)

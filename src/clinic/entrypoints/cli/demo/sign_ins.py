@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from clinic.bootstrap import Services
-from clinic.entrypoints.cli.demo.sample import Sample, writing_as
+from clinic.entrypoints.cli.demo.sample import Sample, acting
 from clinic.usecases.invite_people import accept_invitation, invite
 
 PASSWORD_CHARS = 20
@@ -35,19 +35,11 @@ async def make_sign_ins(services: Services, sample: Sample) -> Mapping[str, Mapp
 
 
 async def _set_password(services: Services, sample: Sample, user_id: UUID, password: str) -> None:
-    secret, writing = services.settings.secret, writing_as(services, sample.system)
-    mail_works = services.settings.mail_works
-    invited = await invite(user_id, secret=secret, mail_works=mail_works, hand_over=True, **writing)
+    secret, links = services.settings.secret, services.invitation_links
+    invited = await invite(acting(services, sample.system), user_id, links=links, hand_over=True)
     assert invited.token is not None
     await accept_invitation(
-        invited.token,
-        password,
-        secret=secret,
-        hasher=services.hasher,
-        accounts=services.store.accounts,
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
+        services.anonymous(), invited.token, password, secret=secret, hasher=services.hasher
     )
 
 

@@ -14,7 +14,7 @@ from clinic.domain.paging import LIMIT_MAX, PageRequest
 from clinic.domain.people import Doctor, Patient, Scope
 from clinic.domain.slots import Slot
 from clinic.entrypoints.cli.demo.history import AHEAD, free_slots
-from clinic.entrypoints.cli.demo.sample import Sample, writing_as
+from clinic.entrypoints.cli.demo.sample import Sample, acting
 from clinic.entrypoints.cli.demo.sign_ins import make_sign_ins, people_of
 from clinic.entrypoints.http.tokens import token_of
 from clinic.ports.appointments import AppointmentQuery
@@ -113,7 +113,7 @@ async def _busy(services: Services, sample: Sample, slot: Slot) -> set[object]:
         starts_before=slot.ends_at,
         statuses=OCCUPYING,
     )
-    views = await services.store.appointments.list(query, PageRequest(LIMIT_MAX))
+    views = await services.store.appointments.list(sample.system, query, PageRequest(LIMIT_MAX))
     return {view.appointment.patient_id for view in views}
 
 
@@ -131,22 +131,14 @@ async def _open_evenings(services: Services, sample: Sample) -> None:
             on_date=today + timedelta(days=day),
         )
         with suppress(AvailabilityOverlap):
-            await add_availability(hours, **writing_as(services, sample.system))
+            await add_availability(acting(services, sample.system), hours)
 
 
 async def _sign_in(services: Services, sample: Sample, racers: Sequence[Patient]) -> _SignedIn:
     """Return a token for each role and each racer, every one with a session of its own."""
     people = people_of(sample)
     users = {*people.values(), *(racer.id for racer in racers)}
-    made = await sign_in_as(
-        sorted(users),
-        accounts=services.store.accounts,
-        transactions=services.transactions,
-        clock=services.clock,
-        new_id=services.new_id,
-        actor=sample.system,
-        lifetime=TOKEN_LIFETIME,
-    )
+    made = await sign_in_as(services.context(sample.system), sorted(users), lifetime=TOKEN_LIFETIME)
     tokens = {one.user.id: token_of(one, services.settings) for one in made}
     by_role = {role: tokens[user_id] for role, user_id in people.items()}
     return _SignedIn(by_role, tokens)

@@ -10,7 +10,7 @@ import strawberry
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Doctor as ClinicDoctor
-from clinic.entrypoints.http.graphql.context import Context
+from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.types import Connection, Edge, PageInfo
 from clinic.entrypoints.http.paging import place_bytes, place_of, seal, unseal
 from clinic.entrypoints.http.problems import InvalidCursor
@@ -38,7 +38,7 @@ def checked_first(first: int | None) -> int:
 class Cursors:
     """The cursors of one list with its filters; those of another list are refused."""
 
-    def __init__(self, context: Context, field: str, **filters: object) -> None:
+    def __init__(self, context: QueryContext, field: str, **filters: object) -> None:
         self._secret = context.services.settings.secret
         actor = context.actor
         self._bound = f"{actor.clinic_id}\n{field}\n{_encode(filters).decode()}"

@@ -16,7 +16,7 @@ from clinic.entrypoints.http.call import Call
 
 
 @dataclass(slots=True)
-class Context:
+class QueryContext:
     """One request: who asks, what answers, and what has been looked up for it already."""
 
     call: Call
@@ -30,10 +30,10 @@ class Context:
     def __post_init__(self) -> None:
         self.doctors = DataLoader(self._load_doctors)
 
-    def afresh(self) -> "Context":
+    def afresh(self) -> "QueryContext":
         """Return a context for the same request that has looked up nothing yet."""
         self.call.read_ids = []
-        return Context(self.call, self.services, self.actor, self.document)
+        return QueryContext(self.call, self.services, self.actor, self.document)
 
     def note_read(self, ids: Iterable[str]) -> None:
         """Note for the audit trail which appointments are shown; fields of one request add up."""
@@ -48,10 +48,10 @@ class Context:
         return [by_id.get(each) or DoctorNotFound() for each in ids]
 
 
-Info = strawberry.Info[Context, None]
+Info = strawberry.Info[QueryContext, None]
 
 
-def allowed(info: Info, operation: Operation) -> Context:
+def allowed(info: Info, operation: Operation) -> QueryContext:
     """Return the request's context when its actor may do this at all.
 
     Raises PermissionDenied, and AuditUnavailable where what is read of patients cannot be noted.

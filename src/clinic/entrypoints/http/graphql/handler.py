@@ -15,7 +15,7 @@ from clinic.entrypoints.http.access_log import report
 from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.endpoint import Endpoint, endpoint
 from clinic.entrypoints.http.graphql.compiled import NotPlain
-from clinic.entrypoints.http.graphql.context import Context
+from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import (
     ERRORS_MAX,
     Documents,
@@ -70,7 +70,7 @@ class _GraphqlEndpoint(Endpoint):
                 if self.method == "GET":
                     raise MethodNotAllowed("Mutations are sent by POST.", allow=["POST"])
                 await call.guard.count_changes(call, prepared.asks.changes)
-            context = Context(call, call.services, call.actor, prepared.document)
+            context = QueryContext(call, call.services, call.actor, prepared.document)
             data, errors = await execute(prepared, asked, context)
         except Refusal as refusal:
             # Told in the type that GraphQL clients trust under any status.
@@ -87,7 +87,7 @@ class _GraphqlEndpoint(Endpoint):
 Result = tuple[dict[str, Any] | None, list[g.GraphQLError]]
 
 
-async def execute(prepared: Prepared, asked: GraphqlRequest, context: Context) -> Result:
+async def execute(prepared: Prepared, asked: GraphqlRequest, context: QueryContext) -> Result:
     """Return data and errors of a prepared document. Raises Refusal for wrong variables."""
     inputs = asked.variables or {}
     definitions = prepared.operation.variable_definitions or ()
@@ -107,7 +107,7 @@ async def execute(prepared: Prepared, asked: GraphqlRequest, context: Context) -
     return await execute_stock(asked, context)
 
 
-async def execute_stock(asked: GraphqlRequest, context: Context) -> Result:
+async def execute_stock(asked: GraphqlRequest, context: QueryContext) -> Result:
     """Return data and errors as Strawberry finds them."""
     result = await SCHEMA.execute(
         asked.query,

@@ -16,7 +16,7 @@ from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fingerprint
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.graphql.connections import given
-from clinic.entrypoints.http.graphql.context import Context, Info, allowed
+from clinic.entrypoints.http.graphql.context import Info, QueryContext, allowed
 from clinic.entrypoints.http.graphql.types import (
     AppointmentRecord,
     AppointmentStatus,
@@ -32,10 +32,10 @@ from clinic.entrypoints.http.wire import (
     SlotOut,
     SwapIn,
 )
-from clinic.usecases.answer_once import Keyed, Outcome, answer_once
+from clinic.usecases.answer_once import IdempotentCall, Outcome, answer_once
 from clinic.usecases.book import book_once
 from clinic.usecases.change_appointment import change_status, reschedule, swap
-from clinic.usecases.transactions import Commits
+from clinic.usecases.context import Context
 
 PATH = "/graphql"
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -89,7 +89,6 @@ class Mutation:
     ) -> AppointmentPayload:
         async def work() -> Outcome:
             context = allowed(info, Operation.BOOK)
-            services = context.services
             asked = BookIn(
                 slot_id=required_id(slot_id, "slotId"),
                 patient_id=id_in(given(patient_id), "patientId"),
@@ -99,17 +98,11 @@ class Mutation:
             )
             request = _request(context, "bookAppointment", idempotency_key, asked)
             return await book_once(
-                Keyed(request, _answer, _refusal_in(context)),
-                answers=services.store.answers,
-                desk=services.store.desk,
-                calendars=services.store.calendars,
-                clock=services.clock,
-                new_id=services.new_id,
-                actor=context.actor,
-                slot_id=asked.slot_id,
+                context.call.context(asked.reason),
+                IdempotentCall(request, _answer, _refusal_in(context)),
+                asked.slot_id,
                 patient_id=asked.patient_id,
                 type=asked.type,
-                reason=asked.reason,
                 override=asked.override,
             )
 
@@ -132,24 +125,18 @@ class Mutation:
             refuse_nulls(
                 reason=reason, expectedVersion=expected_version, idempotencyKey=idempotency_key
             )
-            services = context.services
             appointment_id, to = required_id(id, "id"), Status(status.value)
 
-            async def act(transactions: Commits[AppointmentView]) -> AppointmentView:
+            async def act(acting: Context) -> AppointmentView:
                 return await change_status(
-                    transactions=transactions,
-                    clock=services.clock,
-                    new_id=services.new_id,
-                    actor=context.actor,
-                    appointment_id=appointment_id,
-                    to=to,
-                    reason=given(reason),
-                    expected_version=given(expected_version),
+                    acting, appointment_id, to=to, expected_version=given(expected_version)
                 )
 
             asked = ChangeAppointmentIn(status=to, reason=reason_in(reason))
             field = f"updateStatus/{appointment_id}"
-            return await _once(context, field, given(idempotency_key), asked, act, _answer)
+            return await _once(
+                context, field, given(idempotency_key), asked, act, _answer, given(reason)
+            )
 
         return _appointment_payload(await _settled(info.context, work))
 
@@ -172,19 +159,14 @@ class Mutation:
                 expectedVersion=expected_version,
                 idempotencyKey=idempotency_key,
             )
-            services = context.services
             appointment_id = required_id(id, "id")
             into = required_id(slot_id, "slotId")
 
-            async def act(transactions: Commits[AppointmentView]) -> AppointmentView:
+            async def act(acting: Context) -> AppointmentView:
                 return await reschedule(
-                    transactions=transactions,
-                    clock=services.clock,
-                    new_id=services.new_id,
-                    actor=context.actor,
-                    appointment_id=appointment_id,
+                    acting,
+                    appointment_id,
                     slot_id=into,
-                    reason=given(reason),
                     override=bool(given(override)),
                     expected_version=given(expected_version),
                 )
@@ -193,7 +175,9 @@ class Mutation:
                 slot_id=into, reason=reason_in(reason), override=bool(given(override))
             )
             field = f"rescheduleAppointment/{appointment_id}"
-            return await _once(context, field, given(idempotency_key), asked, act, _answer)
+            return await _once(
+                context, field, given(idempotency_key), asked, act, _answer, given(reason)
+            )
 
         return _appointment_payload(await _settled(info.context, work))
 
@@ -207,23 +191,15 @@ class Mutation:
     ) -> SwapPayload:
         async def work() -> Outcome:
             context = allowed(info, Operation.SWAP_APPOINTMENTS)
-            services = context.services
             # One more than can be right, so that too many are told as such.
             named = tuple(required_id(each, "ids") for each in ids[:3])
 
-            async def act(transactions: Commits[Pair]) -> Pair:
-                return await swap(
-                    transactions=transactions,
-                    clock=services.clock,
-                    new_id=services.new_id,
-                    actor=context.actor,
-                    appointment_ids=named,
-                    reason=given(reason),
-                )
+            async def act(acting: Context) -> Pair:
+                return await swap(acting, named)
 
             asked = SwapIn(appointment_ids=named, reason=given(reason))
             return await _once(
-                context, "swapAppointments", idempotency_key, asked, act, _answer_two
+                context, "swapAppointments", idempotency_key, asked, act, _answer_two, given(reason)
             )
 
         records, errors, replayed = await _settled(info.context, work)
@@ -246,7 +222,7 @@ def refuse_nulls(**arguments: object) -> None:
             raise InvalidInput(f"{name} is null; leave it out, or give a value.", pointer=name)
 
 
-def _request(context: Context, field: str, key: str, asked: Struct) -> IdempotentRequest:
+def _request(context: QueryContext, field: str, key: str, asked: Struct) -> IdempotentRequest:
     """Return the request bound to its clinic, principal, key, field and arguments."""
     actor = context.actor
     content = fingerprint("POST", f"{PATH}#{field}", _encode(asked))
@@ -254,25 +230,20 @@ def _request(context: Context, field: str, key: str, asked: Struct) -> Idempoten
 
 
 async def _once(
-    context: Context,
+    context: QueryContext,
     field: str,
     key: str | None,
     asked: Struct,
-    act: Callable[[Commits[T]], Awaitable[T]],
+    act: Callable[[Context], Awaitable[T]],
     render: Callable[[T], Answer],
+    reason: str | None,
 ) -> Outcome:
     """Return what `act` leads to; with a key, what it led to the first time."""
-    services = context.services
+    acting = context.call.context(reason)
     if key is None:
-        return Outcome(render(await act(services.transactions)), replayed=False)
-    return await answer_once(
-        act,
-        Keyed(_request(context, field, key, asked), render, _refusal_in(context)),
-        transactions=services.transactions,
-        answers=services.store.answers,
-        cache=services.cache,
-        clock=services.clock,
-    )
+        return Outcome(render(await act(acting)), replayed=False)
+    call = IdempotentCall(_request(context, field, key, asked), render, _refusal_in(context))
+    return await answer_once(acting, act, call, cache=context.services.cache)
 
 
 def _answer(view: AppointmentView) -> Answer:
@@ -283,12 +254,12 @@ def _answer_two(views: Pair) -> Answer:
     return Answer(200, _encode([AppointmentOut.of(view) for view in views]))
 
 
-def _refusal_in(context: Context) -> Callable[[ClinicError], Answer]:
+def _refusal_in(context: QueryContext) -> Callable[[ClinicError], Answer]:
     request_id = context.call.request_id
     return lambda error: problem_answer(error, instance=PATH, request_id=request_id)
 
 
-async def _settled(context: Context, work: Callable[[], Awaitable[Outcome]]) -> Settled:
+async def _settled(context: QueryContext, work: Callable[[], Awaitable[Outcome]]) -> Settled:
     """Return the appointments, or why there are none, and whether that was said before."""
     try:
         outcome = await work()

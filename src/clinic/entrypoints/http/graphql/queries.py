@@ -36,8 +36,8 @@ from clinic.entrypoints.http.graphql.types import (
 )
 from clinic.entrypoints.http.wire import SlotOut, UserOut
 from clinic.usecases.add_people import list_doctors, read_self
-from clinic.usecases.find_slots import find_slots
-from clinic.usecases.read_appointments import list_appointments
+from clinic.usecases.find_slots import SlotSearch, find_slots
+from clinic.usecases.read_appointments import AppointmentSearch, list_appointments
 from clinic.usecases.read_schedule import read_schedule
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -54,12 +54,7 @@ class Query:
     ) -> list[Appointment | None]:
         context = allowed(info, Operation.READ_APPOINTMENTS)
         schedule = await read_schedule(
-            appointments=context.services.store.appointments,
-            people=context.services.store.people,
-            clock=context.services.clock,
-            actor=context.actor,
-            doctor=given(doctor),
-            on_date=_date_in(given(date)),
+            context.call.context(), doctor=given(doctor), on_date=_date_in(given(date))
         )
         context.note_read([entry.id for entry in schedule.entries])
         return schedule_rows(schedule)
@@ -74,9 +69,7 @@ class Query:
     ) -> Connection[Doctor]:
         context = allowed(info, Operation.READ_CLINIC)
         wanted = _text_in(given(specialty), "specialty")
-        found = await list_doctors(
-            people=context.services.store.people, actor=context.actor, specialty=wanted
-        )
+        found = await list_doctors(context.call.context(), specialty=wanted)
         cursors = Cursors(context, "doctors", specialty=wanted)
         return doctors_page(found, cursors, given(first), given(after), Doctor.of)
 
@@ -95,7 +88,6 @@ class Query:
         after: str | None = strawberry.UNSET,
     ) -> Connection[Slot]:
         context = allowed(info, Operation.READ_CLINIC)
-        services = context.services
         doctor, wanted = (
             id_in(given(doctor_id), "doctorId"),
             _text_in(given(specialty), "specialty"),
@@ -105,17 +97,16 @@ class Query:
         cursors = Cursors(context, "slots", d=doctor, s=wanted, f=start, t=end, w=which.value)
         clinic = await context.call.clinic()
         page = await find_slots(
-            calendars=services.store.calendars,
-            people=services.store.people,
-            clock=services.clock,
-            actor=context.actor,
-            doctor_id=doctor,
-            specialty=wanted,
-            starts_from=start,
-            starts_before=end,
-            free_only=which is SlotFilter.OPEN,
-            state=SlotState.BLOCKED if which is SlotFilter.BLOCKED else None,
-            page=page_request(cursors, given(first), given(after)),
+            context.call.context(),
+            SlotSearch(
+                doctor,
+                wanted,
+                start,
+                end,
+                free_only=which is SlotFilter.OPEN,
+                state=SlotState.BLOCKED if which is SlotFilter.BLOCKED else None,
+            ),
+            page_request(cursors, given(first), given(after)),
             clinic=clinic,
         )
         return connection_of(
@@ -142,14 +133,10 @@ class Query:
         statuses = tuple(Status(each.value) for each in given(status) or ())
         cursors = Cursors(context, "appointments", d=doctor, p=patient, on=day, s=statuses)
         page = await list_appointments(
-            appointments=context.services.store.appointments,
-            people=context.services.store.people,
-            actor=context.actor,
-            doctor_id=doctor,
-            patient_id=patient,
-            on_date=day,
-            statuses=statuses,
-            page=page_request(cursors, given(first), given(after)),
+            context.call.context(),
+            AppointmentSearch(doctor, patient, day, statuses=statuses),
+            page_request(cursors, given(first), given(after)),
+            clinics=context.call.clinics,
         )
         context.note_read(str(view.appointment.id) for view in page.items)
         return connection_of(
@@ -163,7 +150,7 @@ class Query:
     async def me(self, info: Info) -> Me:
         context = allowed(info, Operation.MANAGE_OWN_ACCOUNT)
         actor = context.actor
-        user = await read_self(people=context.services.store.people, actor=actor)
+        user = await read_self(context.call.context())
         return Me.of(UserOut.of(user, actor.role, actor.clinic_id))
 
 

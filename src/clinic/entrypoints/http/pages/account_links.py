@@ -16,7 +16,6 @@ from clinic.entrypoints.http.reply import Reply
 from clinic.usecases.follow_link import clinic_of_link
 from clinic.usecases.open_account_link import AccountPage, show_account_page
 from clinic.usecases.reset_password import reset_password
-from clinic.usecases.sign_in import Origin
 from clinic.usecases.verify_email import verify_email
 
 _TAG = "Pages"
@@ -67,16 +66,7 @@ async def get_verification(call: Call, token: str) -> Reply:
 @_unless_refused(_VERIFICATION)
 async def post_verification(call: Call, token: str) -> Reply:
     """Note that the address is verified, once."""
-    services = call.services
-    page = await verify_email(
-        token,
-        store=services.store,
-        transactions=services.transactions,
-        signer=_signer(call),
-        clock=services.clock,
-        new_id=services.new_id,
-        origin=Origin(call.request_id, call.address),
-    )
+    page = await verify_email(call.anonymous(), token, signer=_signer(call))
     return _done(page, _VERIFICATION)
 
 
@@ -110,15 +100,11 @@ async def post_reset(call: Call, token: str) -> Reply:
     form = await read_form(call)
     try:
         page = await reset_password(
+            call.anonymous(),
             token,
             form.get("password", ""),
-            store=services.store,
             hasher=services.hasher,
-            transactions=services.transactions,
             signer=_signer(call),
-            clock=services.clock,
-            new_id=services.new_id,
-            origin=Origin(call.request_id, call.address),
         )
     except PasswordRefused as error:
         page = await _shown(call, token, Purpose.PASSWORD_RESET)
@@ -134,10 +120,7 @@ def _signer(call: Call) -> LinkSigner:
 
 
 async def _shown(call: Call, token: str, purpose: Purpose) -> AccountPage:
-    services = call.services
-    return await show_account_page(
-        token, purpose, store=services.store, signer=_signer(call), clock=services.clock
-    )
+    return await show_account_page(call.anonymous(), token, purpose, signer=_signer(call))
 
 
 def _asked(page: AccountPage, token: str) -> Reply:

@@ -43,16 +43,11 @@ async def post_invitation(call: Call, token: str) -> Reply:
     try:
         page = await _opened(call, token)
         await accept_invitation(
+            call.anonymous(),
             token,
             form.get("password", ""),
             secret=services.settings.secret,
             hasher=services.hasher,
-            accounts=services.store.accounts,
-            transactions=services.transactions,
-            clock=services.clock,
-            new_id=services.new_id,
-            request_id=call.request_id,
-            ip=call.address,
         )
     except PasswordRefused as error:
         return _form(status_of(type(error)), page, token, refused=True)
@@ -67,9 +62,7 @@ ENDPOINTS = (get_invitation, post_invitation)
 
 async def _opened(call: Call, token: str) -> AccountPage:
     services = call.services
-    return await open_invitation(
-        token, secret=services.settings.secret, store=services.store, clock=services.clock
-    )
+    return await open_invitation(call.anonymous(), token, secret=services.settings.secret)
 
 
 def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) -> Reply:

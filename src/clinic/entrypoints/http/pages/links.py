@@ -49,11 +49,8 @@ async def get_link(call: Call, token: str, query: MoveQuery) -> Reply:
 
     A form's own address, opened again, has the slot in it, and shows the same page.
     """
-    services = call.services
     try:
-        page = await open_link(
-            store=services.store, signer=_signer(call), clock=services.clock, token=token
-        )
+        page = await open_link(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
         return await _refused(call, token, error)
     return _shown(call, page, token)
@@ -62,19 +59,8 @@ async def get_link(call: Call, token: str, query: MoveQuery) -> Reply:
 @endpoint("POST", "/m/{token}", tag=_TAG, summary="Do it", answers=None, needs=None)
 async def post_link(call: Call, token: str, query: MoveQuery) -> Reply:
     """Confirm, cancel or move the appointment; twice is as good as once."""
-    services = call.services
     try:
-        page = await follow_link(
-            store=services.store,
-            transactions=services.transactions,
-            signer=_signer(call),
-            clock=services.clock,
-            new_id=services.new_id,
-            token=token,
-            slot_id=query.slot,
-            request_id=call.request_id,
-            ip=call.address,
-        )
+        page = await follow_link(call.anonymous(), token, signer=_signer(call), slot_id=query.slot)
     except ClinicError as error:
         return await _refused(call, token, error)
     cancelled_before = page.state is LinkState.CANCELLED and page.purpose is not Purpose.CANCEL
@@ -87,11 +73,8 @@ async def post_link(call: Call, token: str, query: MoveQuery) -> Reply:
 )
 async def get_unsubscribe(call: Call, token: str) -> Reply:
     """Ask; opening the link stops nothing."""
-    services = call.services
     try:
-        page = await open_unsubscribe(
-            store=services.store, signer=_signer(call), clock=services.clock, token=token
-        )
+        page = await open_unsubscribe(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
         return await _refused(call, token, error)
     return _told(page, "unsubscribe", f"/unsubscribe/{token}")
@@ -100,18 +83,8 @@ async def get_unsubscribe(call: Call, token: str) -> Reply:
 @endpoint("POST", "/unsubscribe/{token}", tag=_TAG, summary="Stop", answers=None, needs=None)
 async def post_unsubscribe(call: Call, token: str) -> Reply:
     """Stop, at once and without cookies: also what a mail program's own button sends (RFC 8058)."""
-    services = call.services
     try:
-        page = await unsubscribe(
-            store=services.store,
-            transactions=services.transactions,
-            signer=_signer(call),
-            clock=services.clock,
-            new_id=services.new_id,
-            token=token,
-            request_id=call.request_id,
-            ip=call.address,
-        )
+        page = await unsubscribe(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
         return await _refused(call, token, error)
     return _told(page, "unsubscribe_done", None)
@@ -201,9 +174,7 @@ async def _refused(call: Call, token: str, error: ClinicError) -> Reply:
     store = call.services.store
     if isinstance(error, SlotTaken | SlotBlocked | PolicyRefused):
         # The link holds, and what else can be chosen has changed.
-        page = await open_link(
-            store=store, signer=_signer(call), clock=call.services.clock, token=token
-        )
+        page = await open_link(call.anonymous(), token, signer=_signer(call))
         notice = words_in(page.language)["move_taken"]
         return _shown(call, page, token, status=status, notice=notice)
     clinic = await clinic_of_link(token, store=store)

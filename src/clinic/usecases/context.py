@@ -1,0 +1,83 @@
+"""What every use case is given: who asks, and what it takes to answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.people import Actor, Role
+from clinic.ports.clock import Clock, IdSource
+from clinic.ports.unit_of_work import Store
+from clinic.usecases.transactions import TransactionRunner
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from, for the audit trail."""
+
+    request_id: str | None = None
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A request by a known actor: who asks, why, and what a use case needs to answer."""
+
+    actor: Actor
+    store: Store
+    #: runs the change; for a request with an idempotency key, it also stores the answer
+    transactions: TransactionRunner
+    clock: Clock
+    new_id: IdSource
+    #: why the actor does it, for the audit trail
+    reason: str | None = None
+
+    def event(
+        self,
+        action: str,
+        entity: str,
+        entity_id: UUID | None,
+        *,
+        clinic_id: UUID | None = None,
+        patient_id: UUID | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> AuditEvent:
+        """Return the audit event of what the actor does now, at their clinic unless another is
+        named. Raises InvalidInput for a bad reason."""
+        return event_by(
+            self.actor,
+            action,
+            entity,
+            entity_id,
+            now=self.clock.now(),
+            event_id=self.new_id(),
+            reason=self.reason,
+            clinic_id=clinic_id,
+            detail=detail,
+            patient_id=patient_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymousContext:
+    """A request by somebody who has not signed in (or a job that nobody asked for), and what a use
+    case needs to answer.
+
+    It has no actor, so nothing that is permitted to some can be done with it. A use case that
+    proves who asks, by a password or by a link, goes on with `acting_as`.
+    """
+
+    store: Store
+    transactions: TransactionRunner
+    clock: Clock
+    new_id: IdSource
+    origin: Origin = Origin()
+
+    def acting_as(
+        self, user_id: UUID, role: Role, clinic_id: UUID, *, reason: str | None = None
+    ) -> Context:
+        """Return the context of a person who has proven who they are."""
+        origin = self.origin
+        actor = Actor(user_id, role, clinic_id, origin.request_id, origin.ip)
+        return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
