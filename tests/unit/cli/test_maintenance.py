@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from clinic.domain.errors import SlotOverlap
+from clinic.usecases.maintenance import open_calendars
 from clinic.usecases.maintenance.services import SERVICES
 
 
@@ -53,12 +55,22 @@ def test_service_that_runs_elsewhere_is_refused(line, ids):
     status, told = line.refused("maintenance", "run", "open-slots")
 
     assert status == 1
-    assert told == (
-        "clinic: This service is running elsewhere at the moment. (maintenance_under_way)\n"
-    )
+    assert told == "clinic: open-slots is running elsewhere at the moment.\n"
     [state] = [
         each["state"]
         for each in line.json("maintenance", "list")
         if each["service"] == "open-slots"
     ]
     assert state == "running"
+
+
+def test_service_that_could_not_do_all_says_so(line, ids, monkeypatch):
+    async def open_slots(*_, **__):
+        raise SlotOverlap()
+
+    monkeypatch.setattr(open_calendars, "open_slots", open_slots)
+
+    status, told = line.refused("maintenance", "run", "open-slots")
+
+    assert status == 1
+    assert told.endswith("clinic: The slots of 1 doctors could not be opened.\n")

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 
 from clinic.domain.errors import InvalidInput
+from clinic.entrypoints.cli.app import REFUSED, complain
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
 from clinic.entrypoints.cli.session import open_services
 from clinic.ports.maintenance import MaintenanceHistory, ServiceRecord
 from clinic.usecases.maintenance.run import is_running, overdue_since, run_service
-from clinic.usecases.maintenance.service import MaintenanceUnderWay, Service
+from clinic.usecases.maintenance.service import MaintenanceIncomplete, Service
 from clinic.usecases.maintenance.services import SERVICES
 
 COLUMNS = ("service", "every", "state", "succeededAt", "tookMs", "rows", "failures")
@@ -26,7 +27,7 @@ async def list_services(*, as_json: AsJson = False) -> None:
     print_rows([_row(each, history) for each in SERVICES.values()], COLUMNS, as_json=as_json)
 
 
-async def run(service: str, /) -> None:
+async def run(service: str, /) -> int:
     """Run one service now, whether or not it is due.
 
     Parameters
@@ -38,11 +39,17 @@ async def run(service: str, /) -> None:
     if chosen is None:
         raise InvalidInput(f"There is no service {service}; choose from: {', '.join(SERVICES)}.")
     async with open_services() as services:
-        ran = await run_service(chosen, services.resources, only_when_due=False)
+        try:
+            ran = await run_service(chosen, services.resources, only_when_due=False)
+        except MaintenanceIncomplete as error:
+            complain(str(error))
+            return REFUSED
     if ran is None:
-        raise MaintenanceUnderWay()
+        complain(f"{service} is running elsewhere at the moment.")
+        return REFUSED
     counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in ran.rows.items())
     print(f"{service}: {counts}; {ran.duration_s:.1f} s.")
+    return 0
 
 
 def words_of(period: timedelta) -> str:

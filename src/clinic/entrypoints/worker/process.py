@@ -27,7 +27,7 @@ from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
 from clinic.usecases.faults import kind_of, place_of
 from clinic.usecases.maintenance.run import run_service
-from clinic.usecases.maintenance.service import Service
+from clinic.usecases.maintenance.service import MaintenanceIncomplete, Service
 from clinic.usecases.maintenance.services import SERVICES
 from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
 
@@ -124,7 +124,7 @@ class Worker:
             try:
                 more = await round_()
                 failures = 0
-            except (ClinicError, QueueUnavailable, OSError) as error:
+            except (ClinicError, MaintenanceIncomplete, QueueUnavailable, OSError) as error:
                 more, failures = False, failures + 1
                 self.metrics.failed(name)
                 logger.warning("%s failed: %s", name, type(error).__name__)

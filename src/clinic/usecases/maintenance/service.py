@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clinic.domain.errors import ClinicError
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
@@ -13,16 +12,8 @@ from clinic.usecases.context import AnonymousContext
 from clinic.usecases.transactions import Transactions
 
 
-class MaintenanceIncomplete(ClinicError):
-    """A part of this service's work failed; the rest is done."""
-
-    code = "maintenance_incomplete"
-
-
-class MaintenanceUnderWay(ClinicError):
-    """This service is running elsewhere at the moment."""
-
-    code = "maintenance_under_way"
+class MaintenanceIncomplete(Exception):
+    """A part of a service's work failed; the rest is done."""
 
 
 @dataclass(frozen=True, slots=True)
