@@ -23,6 +23,7 @@ from clinic.testing.builders import (
     seed_doctor,
 )
 from clinic.testing.contracts.outbox import seed_message
+from clinic.usecases.maintenance.services import SERVICES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -88,7 +89,7 @@ async def test_worker_does_the_maintenance_beside_its_messages(
             until(lambda: found("SELECT to_regclass(%s)", f"audit_event_{next_month}") != [None])
             until(lambda: len(list((mail / "new").glob("*.eml"))) == 1)
             services = "SELECT count(*) FROM maintenance_runs WHERE succeeded_at IS NOT NULL"
-            until(lambda: found(services) == [4])
+            until(lambda: found(services) == [len(SERVICES)])
             until(lambda: 'success_timestamp_seconds{service="open-slots"}' in metrics(log))
         finally:
             worker.terminate()
@@ -128,6 +129,7 @@ def test_check_names_services_that_have_not_run_for_twice_their_period(
             ("open-slots", "119 min", 0),
             ("remove-expired", "11 min", 3),
             ("finish-erasures", "9 min", 0),
+            ("index-closed-months", "11 hours", 0),
         ):
             owner.execute(
                 "INSERT INTO maintenance_runs (service, succeeded_at, failures)"

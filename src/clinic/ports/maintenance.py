@@ -96,3 +96,8 @@ class Partitions(Protocol):
         had to wait for others for long.
         """
         ...
+
+    async def index_closed_months(self) -> int:
+        """Complete the indexes of months that are over, which readers of what was committed look
+        into, and return how many pieces were missing. Raises TransactionAborted likewise."""
+        ...

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.appointments import AppointmentsContract as AppointmentsContract
     from clinic.testing.contracts.audit_log import AuditLogContract as AuditLogContract
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
+    from clinic.testing.contracts.change_feed import ChangeFeedContract as ChangeFeedContract
     from clinic.testing.contracts.crowds import CrowdsContract as CrowdsContract
     from clinic.testing.contracts.erasures import ErasuresContract as ErasuresContract
     from clinic.testing.contracts.idempotency import (
@@ -69,6 +70,7 @@ _HOMES = {
     "RateLimiterContract": "clinic.testing.contracts.rate_limiter",
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarsContract": "clinic.testing.contracts.calendars",
+    "ChangeFeedContract": "clinic.testing.contracts.change_feed",
     "CrowdsContract": "clinic.testing.contracts.crowds",
     "ErasuresContract": "clinic.testing.contracts.erasures",
     "IdempotencyCacheContract": "clinic.testing.contracts.idempotency",

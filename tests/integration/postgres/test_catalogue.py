@@ -9,8 +9,15 @@ from clinic.adapters.postgres.consistency import UNINDEXED_KEYS, check_consisten
 from clinic.adapters.postgres.tables import metadata
 
 NOW = datetime.now(UTC)
-#: users are people wherever they go; seals are of the whole trail; services look after all clinics
-OF_NO_CLINIC = {"clinics", "users", "audit_seals", "maintenance_runs", "alembic_version"}
+#: users are people wherever they go; seals, the feed and services are of all clinics
+OF_NO_CLINIC = {
+    "clinics",
+    "users",
+    "audit_seals",
+    "change_feeds",
+    "maintenance_runs",
+    "alembic_version",
+}
 
 
 def test_every_foreign_key_is_indexed(owner: psycopg.Connection) -> None:

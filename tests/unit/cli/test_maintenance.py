@@ -25,7 +25,7 @@ def test_services_are_listed_with_how_they_ran(line, ids):
     assert after["remove-expired"]["state"] == "on time"
     assert after["remove-expired"]["rows"] == 0
     assert after["open-slots"]["state"] == "has not run"
-    assert {each["every"] for each in after.values()} == {"1 h", "1 min", "10 s"}
+    assert {each["every"] for each in after.values()} == {"6 h", "1 h", "1 min", "10 s"}
     assert "every" in line("maintenance", "list")
 
 

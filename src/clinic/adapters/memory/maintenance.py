@@ -86,3 +86,7 @@ class MemoryPartitions:
 
     async def make_next(self) -> None:
         """Return None: there is nothing to make."""
+
+    async def index_closed_months(self) -> int:
+        """Return 0: there is nothing to complete."""
+        return 0

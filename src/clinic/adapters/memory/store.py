@@ -8,6 +8,7 @@ from clinic.adapters.memory.appointments import MemoryAppointmentReader
 from clinic.adapters.memory.audit_log import MemoryAuditLog
 from clinic.adapters.memory.booking_desk import MemoryBookingDesk
 from clinic.adapters.memory.calendars import MemoryCalendarReader
+from clinic.adapters.memory.change_feed import MemoryChangeFeed
 from clinic.adapters.memory.erasures import MemoryErasureList
 from clinic.adapters.memory.maintenance import MemoryMaintenanceBook, MemoryPartitions
 from clinic.adapters.memory.outbox import MemoryOutbox
@@ -35,6 +36,7 @@ class MemoryStore:
         self.sessions = MemorySessionReader(self._database)
         self.audit_log = MemoryAuditLog(self._database)
         self.erasures = MemoryErasureList(self._database)
+        self.changes = MemoryChangeFeed(self._database)
         self.maintenance = MemoryMaintenanceBook()
         self.partitions = MemoryPartitions()
 

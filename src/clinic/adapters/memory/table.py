@@ -114,6 +114,10 @@ class Layer(Rows[K, V]):
             if key not in self.changed and key not in self.removed:
                 yield key, row
 
+    def added(self) -> Iterator[K]:
+        """Yield the keys of rows that are not committed yet."""
+        return (key for key, _ in self.changed.items() if key not in self.base)
+
     def merge(self) -> None:
         """Make the changes part of what is committed."""
         for key in self.removed:

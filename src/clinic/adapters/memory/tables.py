@@ -10,6 +10,7 @@ from clinic.adapters.memory.table import Indexes, Layer, Rows, Table
 from clinic.domain.appointments import Appointment
 from clinic.domain.audit import AuditEntry, AuditEvent
 from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.change_feed import Snapshot
 from clinic.domain.clinic import Clinic
 from clinic.domain.deliveries import Preferences
 from clinic.domain.idempotency import StoredAnswer
@@ -84,6 +85,8 @@ class Tables:
     preferences: Rows[Key, Preferences]
     offers: Rows[Key, MembershipOffer]
     erasures: Rows[Key, Erasure]
+    #: what each consumer of the change feed has seen, by its name
+    cursors: Rows[str, Snapshot]
 
     def layer(self) -> "Tables":
         """Return these tables under a layer of changes, empty yet."""
@@ -134,4 +137,5 @@ def empty_tables() -> Tables:
         preferences=Table(),
         offers=Table({**by_clinic, "address": lambda offer: offer.address_tag}),
         erasures=Table(),
+        cursors=Table(),
     )

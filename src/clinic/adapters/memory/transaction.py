@@ -10,7 +10,12 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import NoReturn
 
 from clinic.adapters.memory.tables import Tables, empty_tables
+from clinic.domain.audit import AuditEntry, AuditEvent
+from clinic.domain.change_feed import BEGINNING, Snapshot
 from clinic.domain.errors import TransactionAborted
+
+#: the tables whose rows say who wrote them
+TRAILS = ("audit", "events")
 
 
 class Database:
@@ -21,6 +26,24 @@ class Database:
         self.locks: dict[Hashable, Transaction] = {}
         #: in the order they began
         self.running: dict[Transaction, None] = {}
+        self._last_xid = BEGINNING.xmax
+        #: the transaction that added each row of the trails, by table and key
+        self.written_by: dict[tuple[str, Hashable], int] = {}
+
+    def next_xid(self) -> int:
+        """Return the number of a transaction that begins."""
+        self._last_xid += 1
+        return self._last_xid
+
+    def snapshot(self) -> Snapshot:
+        """Return which transactions have ended."""
+        return Snapshot(self._last_xid + 1, tuple(sorted(one.xid for one in self.running)))
+
+    def records(self) -> Iterator[tuple[int, AuditEntry | AuditEvent]]:
+        """Yield every row of the trails with the number of its transaction."""
+        for name in TRAILS:
+            for key, row in self.tables.by_name()[name].items():
+                yield self.written_by[name, key], row
 
 
 class Transaction:
@@ -28,6 +51,7 @@ class Transaction:
 
     def __init__(self, database: Database) -> None:
         self.layer = database.tables.layer()
+        self.xid = database.next_xid()
         self._has_failed = False
         self._has_ended = False
         self._database = database
@@ -94,6 +118,9 @@ class Transaction:
 
     def merge(self) -> None:
         """Make the changes last."""
+        for name in TRAILS:
+            for key in self.layer.by_name()[name].added():
+                self._database.written_by[name, key] = self.xid
         self.layer.merge()
         for make_so in self.at_merge.values():
             make_so()

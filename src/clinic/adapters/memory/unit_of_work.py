@@ -7,6 +7,7 @@ from clinic.adapters.memory.accounts import MemoryAccounts
 from clinic.adapters.memory.answers import MemoryAnswers
 from clinic.adapters.memory.appointments import MemoryAppointments
 from clinic.adapters.memory.calendars import MemoryCalendars
+from clinic.adapters.memory.change_feed import MemoryFeedCursors
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.erasures import MemoryErasures
 from clinic.adapters.memory.events import MemoryEventLog
@@ -80,6 +81,10 @@ class MemoryUnitOfWork:
     @property
     def events(self) -> MemoryEventLog:
         return MemoryEventLog(self._running)
+
+    @property
+    def cursors(self) -> MemoryFeedCursors:
+        return MemoryFeedCursors(self._running)
 
     async def commit(self) -> None:
         """Make every change last, at once: nothing is awaited between the checks and the end."""

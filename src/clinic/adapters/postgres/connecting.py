@@ -26,10 +26,11 @@ DEAD_PEER = {
 #: for connections whose statements all look up by key. A plan is made once and kept: one made while
 #: a table was empty would read the whole table ever after, and a page of slots, taken to be long,
 #: would be joined with every person there is. Left to itself PostgreSQL plans anew each time that
-#: arrays are asked for, since it takes an unknown array to be long.
+#: arrays are asked for, since it takes an unknown array to be long. Starting helpers would take
+#: longer than any look-up.
 BY_KEY = (
     "-c enable_seqscan=off -c enable_mergejoin=off -c enable_hashjoin=off"
-    " -c plan_cache_mode=force_generic_plan"
+    " -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0"
 )
 
 

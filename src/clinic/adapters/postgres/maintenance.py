@@ -106,3 +106,9 @@ class PostgresPartitions:
         rows = await self._session.execute("SELECT clinic_make_next_partition()", ())
         name: str | None = rows[0][0]
         return name
+
+    async def index_closed_months(self) -> int:
+        """Complete the indexes of months that are over; return how many pieces were missing."""
+        rows = await self._session.execute("SELECT clinic_index_closed_months()", ())
+        count: int = rows[0][0]
+        return count

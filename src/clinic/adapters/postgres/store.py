@@ -10,6 +10,7 @@ from clinic.adapters.postgres.appointments import PostgresAppointmentReader
 from clinic.adapters.postgres.audit_log import PostgresAuditLog
 from clinic.adapters.postgres.booking_desk import PostgresBookingDesk
 from clinic.adapters.postgres.calendars import PostgresCalendarReader
+from clinic.adapters.postgres.change_feed import PostgresChangeFeed
 from clinic.adapters.postgres.connecting import Limits, hot_pool, transaction_engine
 from clinic.adapters.postgres.erasures import PostgresErasureList
 from clinic.adapters.postgres.maintenance import PostgresMaintenanceBook, PostgresPartitions
@@ -22,7 +23,7 @@ from clinic.domain.errors import TemporaryFailure
 
 #: the oldest schema that this version runs on, and every later one: migrations run beside the
 #: previous release
-SCHEMA_REVISION = "0021"
+SCHEMA_REVISION = "0022"
 _REVISION = re.compile(r"\d{4}")
 
 
@@ -59,6 +60,7 @@ class PostgresStore:
         self.sessions = PostgresSessionReader(session)
         self.audit_log = PostgresAuditLog(session)
         self.erasures = PostgresErasureList(session)
+        self.changes = PostgresChangeFeed(session)
         self.maintenance = PostgresMaintenanceBook(session)
         self.partitions = PostgresPartitions(session)
 

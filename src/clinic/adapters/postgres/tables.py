@@ -619,6 +619,20 @@ erasures = Table(
     _check("erasures_copies_length", "octet_length(copies) % 32 = 0"),
 )
 
+# What each consumer of the change feed has seen, as a pg_snapshot. Of no clinic, as the feed is.
+change_feeds = Table(
+    "change_feeds",
+    metadata,
+    _text("consumer"),
+    _text("seen"),
+    # The server's identity: another one numbers transactions from anew.
+    _text("system"),
+    Column("advanced_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _key("change_feeds_pkey", "consumer"),
+    _check("change_feeds_consumer_length", "char_length(consumer) BETWEEN 1 AND 50"),
+    _check("change_feeds_seen_form", r"seen ~ '^\d+:\d+:(\d+(,\d+)*)?$'"),
+)
+
 # One row for each maintenance service. Of no clinic: a service looks after all of them.
 maintenance_runs = Table(
     "maintenance_runs",

@@ -9,6 +9,7 @@ from clinic.adapters.postgres.accounts import PostgresAccounts
 from clinic.adapters.postgres.answers import PostgresAnswers, PostgresEventLog
 from clinic.adapters.postgres.appointments import PostgresAppointments
 from clinic.adapters.postgres.calendars import PostgresCalendars
+from clinic.adapters.postgres.change_feed import PostgresFeedCursors
 from clinic.adapters.postgres.erasures import PostgresErasures
 from clinic.adapters.postgres.memberships import PostgresMemberships
 from clinic.adapters.postgres.outbox import PostgresMessages
@@ -32,6 +33,7 @@ class PostgresUnitOfWork:
         self.memberships = PostgresMemberships(self._session)
         self.sessions = PostgresSessions(self._session)
         self.erasures = PostgresErasures(self._session)
+        self.cursors = PostgresFeedCursors(self._session)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from clinic.testing.contracts.accounts import AccountsContract
 from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.calendars import CalendarsContract
+from clinic.testing.contracts.change_feed import ChangeFeedContract
 from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.erasures import ErasuresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
@@ -25,6 +26,7 @@ class StoreContract(
     MembershipsContract,
     AuditLogContract,
     ErasuresContract,
+    ChangeFeedContract,
     MaintenanceContract,
     InterleavingsContract,
     contract=True,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from clinic.usecases.maintenance.finish_all_erasures import FINISH_ERASURES
+from clinic.usecases.maintenance.index_closed_months import INDEX_CLOSED_MONTHS
 from clinic.usecases.maintenance.make_partitions import MAKE_PARTITIONS
 from clinic.usecases.maintenance.open_calendars import OPEN_SLOTS
 from clinic.usecases.maintenance.remove_expired_rows import REMOVE_EXPIRED
@@ -10,5 +11,11 @@ from clinic.usecases.maintenance.service import Service
 
 SERVICES: Mapping[str, Service] = {
     service.name: service
-    for service in (OPEN_SLOTS, REMOVE_EXPIRED, FINISH_ERASURES, MAKE_PARTITIONS)
+    for service in (
+        OPEN_SLOTS,
+        REMOVE_EXPIRED,
+        FINISH_ERASURES,
+        MAKE_PARTITIONS,
+        INDEX_CLOSED_MONTHS,
+    )
 }

@@ -39,9 +39,10 @@ RIGHTS = {
     "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
     "payments": "SELECT, INSERT, UPDATE",
     "maintenance_runs": "SELECT, INSERT, UPDATE",
+    "change_feeds": "SELECT, INSERT, UPDATE, DELETE",
 }
 #: functions that run in their owner's name
-FUNCTIONS = ("clinic_make_next_partition()",)
+FUNCTIONS = ("clinic_make_next_partition()", "clinic_index_closed_months()")
 
 #: who seals the trails: reads them, writes nothing but seals
 SEALER_ROLE = "clinic_sealer"

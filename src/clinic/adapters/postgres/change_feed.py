@@ -1,0 +1,247 @@
+"""What was committed, read from both trails by the transactions that wrote their rows.
+
+No index holds the number of a transaction in order, since every booking would have to keep it up. A
+BRIN index tells which pages may hold a number, so that a range of numbers is read at the cost of a
+look into each partition's index and of the pages where the range is.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from clinic.adapters.postgres.columns import Columns, Layout, of_table
+from clinic.adapters.postgres.sessions import PooledSession, Row, Session
+from clinic.domain.audit import Action, AuditEntry, AuditEvent
+from clinic.domain.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
+from clinic.domain.people import Role
+from clinic.domain.status import Status
+from clinic.ports.change_feed import (
+    NAME_MAX_CHARS,
+    Committed,
+    CursorMoved,
+    CursorStale,
+    FeedBatch,
+    Start,
+    UnknownConsumer,
+)
+
+#: how many transactions a first look takes in; doubled until there are enough rows
+RANGE_FIRST = 4_096
+#: transactions that were running and are older than this are looked up one by one
+NEAR = 10_000
+
+_WRITTEN = of_table("t", "xid")
+_COMMON = of_table(
+    "t",
+    *("id", "clinic_id", "at", "actor_id", "actor_role", "action", "reason"),
+    *("request_id", "ip", "session_id"),
+)
+_OF_ENTRY = {
+    "appointment_id": "uuid",
+    "from_status": "text",
+    "to_status": "text",
+    "from_slot_id": "uuid",
+    "to_slot_id": "uuid",
+    "version": "integer",
+}
+_OF_EVENT = {
+    "entity": "text",
+    "entity_id": "uuid",
+    "detail": "jsonb",
+    "outcome": "text",
+    "patient_id": "uuid",
+}
+_ENTRY, _EVENT = of_table("t", *_OF_ENTRY), of_table("t", *_OF_EVENT)
+
+
+def _nothing(columns: dict[str, str]) -> Columns:
+    return Columns(**{name: f"NULL::{kind}" for name, kind in columns.items()})
+
+
+_NOW = Columns(snapshot="now.snapshot")
+_FEED = Layout(_NOW, _WRITTEN, _COMMON, _ENTRY, _EVENT)
+_TRAILS = {
+    "audit_appointment": Layout(_WRITTEN, _COMMON, _ENTRY, _nothing(_OF_EVENT)),
+    "audit_event": Layout(_WRITTEN, _COMMON, _nothing(_OF_ENTRY), _EVENT),
+}
+_ORDER = "ORDER BY xid, at, id LIMIT $5"
+
+
+def _statement(*conditions: str) -> str:
+    """Return the statement that reads what meets any of the conditions, in order, and the snapshot
+    in which it does so: one row with the snapshot alone where there is nothing.
+
+    $1 and $2 are the range, $3 what has been seen up to, $4 what was running then, $5 how many.
+    """
+    parts = [
+        f"(SELECT {layout.sql} FROM {table} t WHERE {condition} {_ORDER})"
+        for table, layout in _TRAILS.items()
+        for condition in conditions
+    ]
+    return f"""
+        SELECT now.snapshot, found.*
+        FROM (SELECT pg_current_snapshot()::text AS snapshot) now
+        LEFT JOIN LATERAL ({" UNION ALL ".join(parts)} {_ORDER}) found ON true
+    """
+
+
+# The range first, so that pages are chosen by it.
+_IN_RANGE = "t.xid >= $1 AND t.xid < $2 AND (t.xid >= $3 OR t.xid = ANY ($4))"
+_READ = _statement(_IN_RANGE)
+#: beside it $6, transactions from below the range that were running
+_READ_WITH_OLD = _statement(_IN_RANGE, "t.xid = ANY ($6::bigint[])")
+
+_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+#: with the timeline, which a promoted standby or a restore to a point in time begins
+_ORIGIN = f"(({_SYSTEM}) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8))"
+_LOOK = f"""
+SELECT seen, system, {_ORIGIN}, pg_current_snapshot()::text FROM change_feeds WHERE consumer = $1
+"""
+_SUBSCRIBE = f"""
+INSERT INTO change_feeds (consumer, seen, system)
+SELECT $1, coalesce($2, pg_current_snapshot()::text), ({_SYSTEM})
+ON CONFLICT DO NOTHING RETURNING 1
+"""
+_RESTART = f"""
+UPDATE change_feeds
+SET seen = coalesce($2, pg_current_snapshot()::text), system = ({_SYSTEM}),
+    advanced_at = clock_timestamp()
+WHERE consumer = $1 RETURNING 1
+"""
+_REBIND = f"UPDATE change_feeds SET system = ({_SYSTEM}) WHERE consumer = $1 RETURNING 1"
+_UNSUBSCRIBE = "DELETE FROM change_feeds WHERE consumer = $1 RETURNING 1"
+# Whoever comes second waits for the first, and finds another cursor.
+_ADVANCE = f"""
+UPDATE change_feeds SET seen = $3, advanced_at = clock_timestamp()
+WHERE consumer = $1 AND seen = $2 AND $4 = {_ORIGIN} RETURNING 1
+"""
+
+
+class PostgresChangeFeed:
+    """Reads what the stored snapshot of a consumer does not see."""
+
+    def __init__(self, session: PooledSession) -> None:
+        self._session = session
+
+    async def subscribe(self, consumer: str, start: Start = Start.NOW) -> None:
+        """Make a cursor for a consumer, unless it has one."""
+        if not 1 <= len(consumer) <= NAME_MAX_CHARS:
+            raise ValueError(f"a consumer's name has 1 to {NAME_MAX_CHARS} characters")
+        await self._session.execute(_SUBSCRIBE, (consumer, _stored(start)))
+
+    async def restart(self, consumer: str, start: Start) -> None:
+        """Put the cursor at the beginning or at now. Raises UnknownConsumer."""
+        if not await self._session.execute(_RESTART, (consumer, _stored(start))):
+            raise UnknownConsumer(consumer)
+
+    async def rebind(self, consumer: str) -> None:
+        """Keep the cursor on a server that goes on numbering.
+
+        Raises UnknownConsumer, CursorStale.
+        """
+        seen, _, _, now = await _look(self._session, consumer)
+        _check_reached(consumer, Snapshot.parse(seen), Snapshot.parse(now))
+        await self._session.execute(_REBIND, (consumer,))
+
+    async def unsubscribe(self, consumer: str) -> None:
+        """Forget the consumer, if there is one."""
+        await self._session.execute(_UNSUBSCRIBE, (consumer,))
+
+    async def read(self, consumer: str, *, limit: int) -> FeedBatch:
+        """Return what the consumer has not seen. Raises UnknownConsumer, CursorStale."""
+        if limit < 1:
+            raise ValueError("a batch has at least one row")
+        stored, system, origin, now_text = await _look(self._session, consumer)
+        if system != origin.partition("/")[0]:
+            raise CursorStale(
+                f"The cursor of {consumer} is of another database server: this one was restored"
+                " from a dump, or upgraded. Restart the consumer, or rebind it after pg_upgrade."
+            )
+        seen = Snapshot.parse(stored)
+        _check_reached(consumer, seen, Snapshot.parse(now_text))
+        found, now, through = await self._unseen(seen, limit)
+        after = advanced(seen, now, through=through)
+        return FeedBatch(consumer, found, through is not None, stored, str(after), origin)
+
+    async def _unseen(
+        self, seen: Snapshot, limit: int
+    ) -> tuple[Sequence[Committed], Snapshot, int | None]:
+        """Return rows that `seen` does not see, the snapshot that they were read in, and the number
+        of the transaction through which they are all that there are; None for all."""
+        old = [xid for xid in seen.running if xid < seen.xmax - NEAR]
+        first = min((xid for xid in seen.running if xid not in old), default=seen.xmax)
+        length = RANGE_FIRST
+        while True:
+            beyond = seen.xmax + length
+            parameters = (first, beyond, seen.xmax, list(seen.running), limit + 1)
+            statement = _READ_WITH_OLD if old else _READ
+            rows = await self._session.fetch(statement, (*parameters, *([old] if old else [])))
+            now = Snapshot.parse(rows[0][0])
+            found = [_committed(row) for row in rows if row[1] is not None]
+            count, through = whole_transactions([each.transaction for each in found], limit)
+            if through is None and beyond < now.xmax:
+                length *= 2
+                continue
+            if count == 0 and through is not None:
+                return await self._whole(through), now, through
+            return found[:count], now, through
+
+    async def _whole(self, xid: int) -> list[Committed]:
+        """Return every row of one transaction that has ended, however many there are."""
+        rows = await self._session.fetch(_READ, (xid, xid + 1, xid, [], None))
+        return [_committed(row) for row in rows]
+
+
+class PostgresFeedCursors:
+    """Moves cursors inside a transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def advance(self, batch: FeedBatch) -> None:
+        """Move the cursor past the batch. Raises CursorMoved, CursorStale, UnknownConsumer."""
+        async with self._session.connection():
+            moved = await self._session.fetch(
+                _ADVANCE, (batch.consumer, batch.seen, batch.next, batch.origin)
+            )
+            if moved:
+                return
+            _, _, origin, _ = await _look(self._session, batch.consumer)
+            if origin != batch.origin:
+                raise CursorStale(
+                    f"The batch of {batch.consumer} was read before the database was restored or"
+                    " failed over; drop it and read again."
+                )
+            raise CursorMoved(batch.consumer)
+
+
+async def _look(session: Session, consumer: str) -> Row:
+    rows = await session.fetch(_LOOK, (consumer,))
+    if not rows:
+        raise UnknownConsumer(consumer)
+    return rows[0]
+
+
+def _check_reached(consumer: str, seen: Snapshot, now: Snapshot) -> None:
+    """Raise CursorStale for a cursor that has seen transactions that have not begun."""
+    if seen.xmax > now.xmax:
+        raise CursorStale(
+            f"The cursor of {consumer} has seen transactions up to {seen.xmax}, but this database"
+            f" is only at {now.xmax}: it was restored. Restart the consumer."
+        )
+
+
+def _stored(start: Start) -> str | None:
+    return str(BEGINNING) if start is Start.BEGINNING else None
+
+
+def _committed(row: Row) -> Committed:
+    _, (xid,), common, entry, event = _FEED.parts(row)
+    values: dict[str, Any] = _COMMON.named(common)
+    values["actor_role"] = Role(values["actor_role"])
+    if event[0] is not None:
+        return Committed(xid, AuditEvent(**values, **_EVENT.named(event)))
+    values |= _ENTRY.named(entry)
+    values["action"] = Action(values["action"])
+    values["to_status"] = Status(values["to_status"])
+    values["from_status"] = Status(values["from_status"]) if values["from_status"] else None
+    return Committed(xid, AuditEntry(**values))

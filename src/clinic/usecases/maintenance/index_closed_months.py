@@ -1,0 +1,21 @@
+"""Complete the indexes of the trails' closed months, so that the change feed passes them by."""
+
+from datetime import timedelta
+
+from clinic.usecases.maintenance.service import Resources, Rows, Service
+
+
+async def index_closed_months(resources: Resources) -> Rows:
+    """Complete the indexes; once a month there is something to do.
+
+    Raises TransactionAborted, TemporaryFailure.
+    """
+    return {"index_ranges": await resources.store.partitions.index_closed_months()}
+
+
+INDEX_CLOSED_MONTHS = Service(
+    "index-closed-months",
+    "Complete the indexes of the audit trail's months that are over.",
+    timedelta(hours=6),
+    index_closed_months,
+)
