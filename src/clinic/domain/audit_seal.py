@@ -7,7 +7,7 @@ was still running, so that no row can appear inside it afterwards.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -142,7 +142,7 @@ class TrailRow:
             # As the row was before there were digests.
             names.add(text + _DIGEST)
         columns = {name: value for name, value in self.columns.items() if name not in names}
-        return leaf_hash(canonical(TrailRow(self.trail, self.xid, columns)))
+        return leaf_hash(canonical(replace(self, columns=columns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +359,7 @@ def moved(findings: Sequence[Finding]) -> list[Finding]:
         if (one.trail, one.row_id) not in both:
             told.append(one)
         elif one.tampering is Tampering.REMOVED:
-            told.append(Finding(Tampering.REORDERED, one.seq, one.trail, one.row_id))
+            told.append(replace(one, tampering=Tampering.REORDERED))
     return told
 
 

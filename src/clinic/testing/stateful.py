@@ -402,13 +402,9 @@ class StoreComparison(RuleBasedStateMachine):
         """Send another request under a key that was used."""
         used = self.keyed[pick % len(self.keyed)]
         slot_id = self._slot(other).id
-        request = IdempotentRequest(
-            used.request.clinic_id,
-            used.request.principal_id,
-            used.request.key,
-            fingerprint("POST", "/appointments", slot_id.bytes),
-        )
-        keyed = KeyedBooking(request, used.actor, slot_id, used.patient_id)
+        other_print = fingerprint("POST", "/appointments", slot_id.bytes)
+        request = used.request._replace(fingerprint=other_print)
+        keyed = replace(used, request=request, slot_id=slot_id)
         self.both(lambda side: self._book_once(side, keyed))
 
     async def _book_once(self, side: Side, keyed: KeyedBooking) -> Outcome:

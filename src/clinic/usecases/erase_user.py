@@ -92,8 +92,8 @@ async def _finish(context: AnonymousContext, erasure: Erasure, *, is_shared: boo
         await _blank(service, unit, user_id)
         copies = tuple(await unit.erasures.clear(user_id))
         if copies:
-            late = Erasure(erasure.clinic_id, user_id, erasure.erased_at, copies)
-            await unit.erasures.remember(late if is_shared else replace(late, copies=()))
+            late = replace(erasure, copies=copies if is_shared else ())
+            await unit.erasures.remember(late)
             return False
         await unit.erasures.finish(erasure)
         return True

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -39,7 +40,7 @@ class JobQueueContract(Contract, contract=True):
         job = a_job()
         await queue.schedule([job])
 
-        await queue.schedule([Job(job.clinic_id, job.message_id, job.due_at + timedelta(1))])
+        await queue.schedule([replace(job, due_at=job.due_at + timedelta(1))])
 
         assert (await queue.counts()).scheduled == 1
         assert await queue.promote(limit=10) == 0
