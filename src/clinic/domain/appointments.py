@@ -159,6 +159,11 @@ class Booking:
     #: kept for the idempotency key, when the request bears one
     stored: StoredAnswer | None = None
 
+    @property
+    def takes(self) -> UUID | None:
+        """The slot that the appointment occupies, if it does."""
+        return self.appointment.slot_id if self.appointment.status.occupies else None
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

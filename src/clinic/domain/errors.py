@@ -5,8 +5,10 @@ request (allowed states, nearest slots, the bound that was crossed); they never 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Any, ClassVar
+from uuid import UUID
 
 
 class ClinicError(Exception):
@@ -290,10 +292,29 @@ class InsideCancelNotice(PolicyRefused):
 # --- the state of things refuses it
 
 
+@dataclass(frozen=True, slots=True)
+class BookingConflict:
+    """One reason why one of several bookings added together cannot be made."""
+
+    #: the booking's place among those that were added, from 0
+    place: int
+    #: of the booking
+    appointment_id: UUID
+    #: SlotNotFound, SlotBlocked, SlotTaken, PatientNotFound, PatientDisabled, PatientBusy,
+    #: AlreadyExists or IdempotencyConflict
+    error: type[ClinicError]
+    #: the appointment that is in the way, stored or of another booking; None where no appointment
+    #: is, or it was gone by the time that the store looked
+    other_id: UUID | None = None
+
+
 class Conflict(ClinicError):
     """The request conflicts with the current state."""
 
     code = "conflict"
+    #: all that stood in the way when bookings were added in a unit of work, by place; empty for
+    #: every other refusal. No facts, since the ids of others' appointments are not for everybody.
+    conflicts: tuple[BookingConflict, ...] = ()
 
 
 class SlotTaken(Conflict):
@@ -312,6 +333,12 @@ class PatientBusy(Conflict):
     """The patient has another appointment at this time."""
 
     code = "patient_busy"
+
+
+class BookingsRefused(Conflict):
+    """These appointments cannot all be made, so none of them was."""
+
+    code = "bookings_refused"
 
 
 class TransitionNotAllowed(Conflict):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
+from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change, Status
 from clinic.domain.audit import AuditEntry
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Scope
@@ -101,5 +101,26 @@ class Appointments(AppointmentReader, Protocol):
         Slots are freed and taken as the changes say. Raises SlotTaken when a slot to take is not
         open and free, PatientBusy when a patient would be in two places, TransactionAborted when
         an appointment is no longer as `before` says. After an error nothing may be committed.
+        """
+        ...
+
+    async def add(self, bookings: Sequence[Booking]) -> None:
+        """Add the appointments of one clinic with their audit entries, messages and answers, all
+        or none, and take the slots of those that occupy theirs.
+
+        Checks and waits as BookingDesk.take does: one whose slot is not open and free is refused at
+        once, unless `lock` has waited for the slot before. Locks the patients by id, shared, then
+        the slots by id, then writes by patient and time, so that batches that meet do not deadlock;
+        a unit that adds twice, or takes other slots besides, locks all the slots first by `lock`.
+
+        Raises for one booking what BookingDesk.take raises, SlotTaken, PatientBusy or
+        IdempotencyConflict, besides AlreadyExists when there is an appointment with its id; for
+        several, BookingsRefused. `conflicts` of the error names every booking with everything that
+        was found in its way by looking once more, other bookings added with it included, and always
+        what the booking was refused for, even if that was gone by then. After such a refusal the
+        unit is as it was before the call: nothing of the bookings is written, what the call locked
+        is unlocked, and the unit may go on and commit. Raises TransactionAborted when it gave way
+        to another, after which nothing may be committed. Raises ValueError for bookings of several
+        clinics.
         """
         ...

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clinic.testing.builders import seed_world as seed_world
     from clinic.testing.clock import FixedClock as FixedClock
     from clinic.testing.contracts.accounts import AccountsContract as AccountsContract
+    from clinic.testing.contracts.adding import AddingContract as AddingContract
     from clinic.testing.contracts.appointments import AppointmentsContract as AppointmentsContract
     from clinic.testing.contracts.audit_log import AuditLogContract as AuditLogContract
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
@@ -68,6 +69,7 @@ _HOMES = {
     "AccountsContract": "clinic.testing.contracts.accounts",
     "AuditLogContract": "clinic.testing.contracts.audit_log",
     "RateLimiterContract": "clinic.testing.contracts.rate_limiter",
+    "AddingContract": "clinic.testing.contracts.adding",
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarsContract": "clinic.testing.contracts.calendars",
     "ChangeFeedContract": "clinic.testing.contracts.change_feed",

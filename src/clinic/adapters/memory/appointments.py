@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from clinic.adapters.memory.adding import add_bookings
 from clinic.adapters.memory.constraints import check_appointments, rivals_for_patient
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
-from clinic.domain.appointments import Appointment, AppointmentView, Change
+from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change
 from clinic.domain.audit import AuditEntry
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
@@ -150,6 +151,9 @@ class MemoryAppointments(MemoryAppointmentReader):
             self._tables.audit.put(change.audit.id, change.audit)
             for message in change.messages:
                 self._tables.messages.put(message.id, message)
+
+    async def add(self, bookings: Sequence[Booking]) -> None:
+        await add_bookings(self._transaction, bookings)
 
     async def _lock_rows(
         self, clinic_id: UUID, slot_ids: Iterable[UUID | None], appointment_ids: Iterable[UUID]

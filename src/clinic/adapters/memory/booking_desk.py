@@ -1,26 +1,20 @@
 """Booking in memory: the facts, and the one write that decides the race."""
 
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from clinic.adapters.memory.answers import MemoryAnswers, find_answer
-from clinic.adapters.memory.constraints import (
-    check_all,
-    check_appointments,
-    rivals_for_patient,
-    rivals_for_standing,
-)
+from clinic.adapters.memory.adding import add_bookings
+from clinic.adapters.memory.answers import find_answer
+from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.people import doctor_of, is_patient_open, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
-from clinic.adapters.memory.tables import Key, Tables
+from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.appointments import OPEN, Appointment, Booking, BookingFacts
+from clinic.domain.appointments import OPEN, Booking, BookingFacts
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import AlreadyExists, ClinicNotFound, SlotTaken
+from clinic.domain.errors import ClinicNotFound
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people import Actor, Patient
-from clinic.domain.slots import Slot
 
 
 class MemoryBookingDesk:
@@ -57,7 +51,7 @@ class MemoryBookingDesk:
     async def take(self, booking: Booking) -> None:
         transaction = Transaction(self._database)
         try:
-            await _write(transaction, booking)
+            await add_bookings(transaction, [booking])
             check_all(transaction.tables)
             transaction.merge()
         finally:
@@ -73,43 +67,3 @@ def _full_until(tables: Tables, clinic: Clinic, patient: Patient) -> datetime | 
     )
     allowed = clinic.policy.max_open_appointments
     return starts[-allowed] if len(starts) >= allowed else None
-
-
-def _free_slot(tables: Tables, key: Key) -> Slot:
-    slot = tables.slots.get(key)
-    if slot is None or not slot.is_free:
-        raise SlotTaken()
-    return slot
-
-
-async def _open_patient(transaction: Transaction, wanted: Appointment) -> None:
-    """Wait for whoever disables the patient or ends the membership. Raises SlotTaken."""
-    owner = (wanted.clinic_id, wanted.patient_id)
-    await transaction.wait_until_no_rival(lambda other: rivals_for_standing(other, *owner))
-    if transaction.tables.patients.get(owner) and not is_patient_open(transaction.tables, *owner):
-        raise SlotTaken()
-
-
-async def _write(transaction: Transaction, booking: Booking) -> None:
-    tables = transaction.tables
-    appointment = booking.appointment
-    slot_key = (appointment.clinic_id, appointment.slot_id)
-    await _open_patient(transaction, appointment)
-    # PostgreSQL looks for a free slot before it waits for it, and again when it has it.
-    _free_slot(tables, slot_key)
-    await transaction.lock(("slot", *slot_key))
-    slot = _free_slot(tables, slot_key)
-    await _open_patient(transaction, appointment)
-    tables.slots.put(slot_key, replace(slot, taken=True))
-    key = (appointment.clinic_id, appointment.id)
-    await transaction.lock(("appointment", *key))
-    if tables.appointments.get(key) is not None:
-        raise AlreadyExists()
-    await transaction.wait_until_no_rival(lambda other: rivals_for_patient(other, [appointment]))
-    tables.appointments.put(key, appointment)
-    check_appointments(tables, [appointment])
-    tables.audit.put(booking.audit.id, booking.audit)
-    for message in booking.messages:
-        tables.messages.put(message.id, message)
-    if booking.stored is not None:
-        await MemoryAnswers(transaction).add(booking.stored)

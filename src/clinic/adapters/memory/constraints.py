@@ -1,7 +1,6 @@
 """What must hold of the tables, whoever wrote them: the foreign keys, uniqueness and exclusions."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 from uuid import UUID
@@ -10,6 +9,7 @@ from clinic.adapters.memory.table import Layer, Rows
 from clinic.adapters.memory.tables import Key, Tables
 from clinic.domain.appointments import Appointment
 from clinic.domain.audit import REASON_MAX_CHARS, AuditEvent
+from clinic.domain.booking_conflicts import is_copy
 from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
@@ -126,7 +126,7 @@ def check_appointments(tables: Tables, touched: Iterable[Appointment]) -> None:
     """
     for appointment in touched:
         slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
-        if slot is None or not _is_copy(appointment, slot):
+        if slot is None or not is_copy(appointment, slot):
             raise SlotNotFound()
         if tables.patients.get((appointment.clinic_id, appointment.patient_id)) is None:
             raise PatientNotFound()
@@ -178,8 +178,3 @@ def _written(rows: Rows[Key, V]) -> Iterator[tuple[Key, V | None, V | None]]:
 
 def _meet(one: Slot | Appointment, two: Slot | Appointment) -> bool:
     return one.starts_at < two.ends_at and two.starts_at < one.ends_at
-
-
-def _is_copy(appointment: Appointment, slot: Slot) -> bool:
-    copied: tuple[UUID, datetime, datetime] = (slot.doctor_id, slot.starts_at, slot.ends_at)
-    return (appointment.doctor_id, appointment.starts_at, appointment.ends_at) == copied

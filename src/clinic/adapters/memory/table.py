@@ -8,6 +8,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 Indexes = Mapping[str, Callable[[V], Hashable]]
+#: rows written, and keys removed
+Changes = tuple[dict[K, V], set[K]]
 
 
 class Rows(ABC, Generic[K, V]):
@@ -117,6 +119,18 @@ class Layer(Rows[K, V]):
     def added(self) -> Iterator[K]:
         """Yield the keys of rows that are not committed yet."""
         return (key for key, _ in self.changed.items() if key not in self.base)
+
+    def changes(self) -> Changes[K, V]:
+        """Return a copy of the changes, for `restore`."""
+        return dict(self.changed.items()), set(self.removed)
+
+    def restore(self, changes: Changes[K, V]) -> None:
+        """Return to the changes that there were."""
+        changed, removed = changes
+        self.changed = Table(self.base.indexes)
+        for key, row in changed.items():
+            self.changed.put(key, row)
+        self.removed = set(removed)
 
     def merge(self) -> None:
         """Make the changes part of what is committed."""

@@ -6,8 +6,9 @@ TransactionAborted in the one that would close it.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from clinic.adapters.memory.tables import Tables, empty_tables
 from clinic.domain.audit import AuditEntry, AuditEvent
@@ -44,6 +45,14 @@ class Database:
         for name in TRAILS:
             for key, row in self.tables.by_name()[name].items():
                 yield self.written_by[name, key], row
+
+
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """What a transaction had written and locked at some point."""
+
+    changes: Mapping[str, Any]
+    held: int
 
 
 class Transaction:
@@ -93,16 +102,32 @@ class Transaction:
         self._database.locks[row] = self
         self._held.append(row)
 
-    async def wait_until_no_rival(self, is_rival: Callable[[Tables], bool]) -> None:
-        """Wait until no other running transaction has changes for which `is_rival` holds."""
+    async def wait_until_no_rival(self, is_rival: Callable[[Tables], bool]) -> bool:
+        """Wait until no other running transaction has changes for which `is_rival` holds; say
+        whether there was one."""
+        waited = False
         while True:
             rival = next((one for one in self._others() if is_rival(one.layer)), None)
             if rival is None:
-                return
+                return waited
+            waited = True
             await self.wait_for(rival)
 
+    def savepoint(self) -> Savepoint:
+        """Return where this is now, for `roll_back_to`."""
+        tables = self.tables.by_name()
+        changes = {name: table.changes() for name, table in tables.items()}
+        return Savepoint(changes, len(self._held))
+
+    def roll_back_to(self, savepoint: Savepoint) -> None:
+        """Undo what was written since, and give back the locks."""
+        for name, table in self.tables.by_name().items():
+            table.restore(savepoint.changes[name])
+        self._unlock(savepoint.held)
+
     async def wait_for(self, other: "Transaction") -> None:
-        """Wait until `other` has ended. Raises TransactionAborted when it waits for this one."""
+        """Wait until `other` has ended or given locks back. Raises TransactionAborted when it waits
+        for this one."""
         link: Transaction | None = other
         while link is not None:
             if link is self:
@@ -129,9 +154,13 @@ class Transaction:
         """Give back every lock and wake those who wait, in the order they came."""
         self._has_ended = True
         self._database.running.pop(self, None)
-        for row in self._held:
+        self._unlock(0)
+
+    def _unlock(self, held: int) -> None:
+        """Give back the locks but for the first `held`, and wake whoever waits for this."""
+        for row in self._held[held:]:
             del self._database.locks[row]
-        self._held.clear()
+        del self._held[held:]
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from clinic.adapters.postgres.adding import add_bookings, set_taken
 from clinic.adapters.postgres.hot import (
     APPOINTMENT,
     IS_SIGNED_IN,
@@ -24,19 +25,18 @@ from clinic.adapters.postgres.rows import (
     slot_of,
     view_of,
 )
-from clinic.adapters.postgres.sessions import Session
+from clinic.adapters.postgres.sessions import Session, TransactionSession
 from clinic.adapters.postgres.tables import (
     appointments,
     audit_appointment,
     notification_outbox,
     slots,
 )
-from clinic.domain.appointments import Appointment, AppointmentView, Change, Status
+from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change, Status
 from clinic.domain.audit import AuditEntry
 from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Scope
-from clinic.domain.slots import SlotState
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
 _APPOINTMENT = tuple(column for column in appointments.c if column.name != "updated_at")
@@ -125,6 +125,10 @@ class PostgresAppointments(PostgresAppointmentReader):
     NO KEY locks are enough to keep others from changing a row; they let others refer to it.
     """
 
+    def __init__(self, session: TransactionSession) -> None:
+        super().__init__(session)
+        self._transaction = session
+
     async def lock(
         self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
     ) -> Locked:
@@ -171,8 +175,8 @@ class PostgresAppointments(PostgresAppointmentReader):
         takes = {change.takes for change in changes} - {None}
         clinic_id = changes[0].after.clinic_id
         async with self._session.connection() as connection:
-            await _set_taken(connection, clinic_id, frees, taken=False)
-            if await _set_taken(connection, clinic_id, takes, taken=True) != len(takes):
+            await set_taken(connection, clinic_id, frees, taken=False)
+            if await set_taken(connection, clinic_id, takes, taken=True) != len(takes):
                 raise SlotTaken()
             if frees & takes:
                 await _park(connection, [change.before for change in changes])
@@ -183,6 +187,14 @@ class PostgresAppointments(PostgresAppointmentReader):
             if messages:
                 rows = [message_values(message) for message in messages]
                 await connection.execute(insert(notification_outbox), rows)
+
+    async def add(self, bookings: Sequence[Booking]) -> None:
+        """Add the appointments with their audit entries, messages and answers, all or none.
+
+        Raises SlotTaken, PatientBusy, IdempotencyConflict or AlreadyExists for one, BookingsRefused
+        for several, after which the transaction can go on; TransactionAborted.
+        """
+        await add_bookings(self._transaction, bookings)
 
 
 def _filters(query: AppointmentQuery) -> tuple[list[str], list[object]]:
@@ -209,20 +221,6 @@ def _within(scope: Scope) -> list[ColumnElement[bool]]:
     if scope.doctor_id is not None:
         conditions.append(appointments.c.doctor_id == scope.doctor_id)
     return conditions
-
-
-async def _set_taken(
-    connection: AsyncConnection, clinic_id: UUID, slot_ids: set[UUID | None], *, taken: bool
-) -> int:
-    """Free these slots, or take those of them that are open and free; return how many."""
-    if not slot_ids:
-        return 0
-    query = update(slots).where(
-        slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(slot_ids))
-    )
-    if taken:
-        query = query.where(slots.c.state == SlotState.OPEN.value, ~slots.c.taken)
-    return (await connection.execute(query.values(taken=taken))).rowcount
 
 
 async def _park(connection: AsyncConnection, befores: Sequence[Appointment]) -> None:

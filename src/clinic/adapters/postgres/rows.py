@@ -108,6 +108,26 @@ def appointment_of(row: SqlRow) -> Appointment:
     )
 
 
+def appointment_values(appointment: Appointment) -> Values:
+    """Return the row of a new appointment."""
+    return {
+        "clinic_id": appointment.clinic_id,
+        "id": appointment.id,
+        "slot_id": appointment.slot_id,
+        "doctor_id": appointment.doctor_id,
+        "patient_id": appointment.patient_id,
+        "starts_at": appointment.starts_at,
+        "ends_at": appointment.ends_at,
+        "type": appointment.type,
+        "status": appointment.status.value,
+        "version": appointment.version,
+        "schedule_version": appointment.schedule_version,
+        "status_by": appointment.status_by,
+        "created_at": appointment.created_at,
+        "updated_at": appointment.created_at,
+    }
+
+
 #: of appointments as `a`, a doctor's profile as `d`, a patient's user as `pu`, and clinics as `c`
 VIEW = Columns(
     id="a.id",
@@ -208,7 +228,7 @@ ANSWER = of_table("k", "fingerprint", "status", "body", "location", "etag", "cre
 def answer_of(request: IdempotentRequest, part: AnyRow) -> StoredAnswer:
     """Return the answer from the columns of ANSWER."""
     fingerprint, status, body, location, etag, created_at = part
-    asked = IdempotentRequest(request.clinic_id, request.principal_id, request.key, fingerprint)
+    asked = request._replace(fingerprint=fingerprint)
     return StoredAnswer(asked, Answer(status, body, location, etag), created_at)
 
 

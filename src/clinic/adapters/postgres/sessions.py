@@ -11,7 +11,7 @@ from clinic.adapters.postgres.errors import meaning_at_commit, translated
 from clinic.adapters.postgres.gathering import Gathering
 from clinic.adapters.postgres.hot_connection import Row as Row
 from clinic.adapters.postgres.hot_pool import HotPool
-from clinic.domain.errors import ClinicError, TransactionAborted
+from clinic.domain.errors import ClinicError, TemporaryFailure, TransactionAborted
 
 
 class Session(Protocol):
@@ -116,6 +116,26 @@ class TransactionSession:
         except BaseException:
             self._failed = True
             raise
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[AsyncConnection]:
+        """Give the connection for statements that a refusal raised inside undoes, along with their
+        locks; the transaction can then go on. Any other error ends it, TransactionAborted too."""
+        refused: ClinicError | None = None
+        async with self.connection() as connection:
+            nested = await connection.begin_nested()
+            try:
+                with translated():
+                    yield connection
+            except TemporaryFailure:
+                raise
+            except ClinicError as error:
+                await nested.rollback()
+                refused = error
+            else:
+                await nested.commit()
+        if refused is not None:
+            raise refused
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         async with self.connection() as connection:

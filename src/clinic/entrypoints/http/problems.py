@@ -145,8 +145,8 @@ STATUS_OF: Mapping[type[ClinicError], int] = {
     TemporaryFailure: 503,
 }
 
-#: codes that describe a whole family; nothing is answered with them
-ABSTRACT = frozenset({"clinic_error", "policy_refused", "conflict"})
+#: codes that describe a whole family, or several refusals in one; nothing is answered with them
+ABSTRACT = frozenset({"clinic_error", "policy_refused", "conflict", "bookings_refused"})
 
 
 def answered_errors() -> tuple[type[ClinicError], ...]:

@@ -1,4 +1,4 @@
-"""Two at once, step by step: for every pair of book, cancel, move, swap, block and open.
+"""Two at once, step by step: for every pair of book, add, cancel, move, swap, block and open.
 
 A threaded race passes by luck; here every order of steps is set. Both read first. Then the second
 is tried in three ways: it decides afresh after the first has committed; it writes what it decided
@@ -6,26 +6,13 @@ on stale facts; and it begins while the first holds its locks, is seen to wait, 
 first has committed or given up.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 import anyio
 import pytest
 
-from clinic.domain.appointments import (
-    OCCUPYING,
-    Appointment,
-    Change,
-    Status,
-    decide_booking,
-    decide_move,
-    decide_status,
-    decide_swap,
-)
-from clinic.domain.availability import Interval
 from clinic.domain.errors import (
+    BookingsRefused,
     ClinicError,
     NotSwappable,
     PatientBusy,
@@ -38,341 +25,40 @@ from clinic.domain.errors import (
     TransitionNotAllowed,
     UpcomingAppointments,
 )
-from clinic.domain.paging import PageRequest
-from clinic.domain.people import Patient, Role, Scope, User, system_actor
-from clinic.domain.slots import Slot, SlotPlan, SlotState, plan_slots
-from clinic.ports.appointments import AppointmentQuery
-from clinic.ports.unit_of_work import Store, UnitOfWork
+from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
-    MORNING,
-    NOW,
-    World,
-    a_booking,
-    a_move,
-    a_slot,
-    a_status_change,
-    a_swap,
-    an_actor,
-    new_id,
     seed_booking,
     seed_world,
+)
+from clinic.testing.contracts.actors import (
+    Actor,
+    Add,
+    AddBackwards,
+    AddElsewhere,
+    AddTheFirst,
+    Block,
+    BlockTheFirst,
+    Book,
+    BookElsewhere,
+    BookTheFirst,
+    BookToo,
+    Cancel,
+    Disable,
+    Erase,
+    Leave,
+    Move,
+    MoveFurther,
+    MoveTheOther,
+    Open,
+    OpenWithoutTheFirst,
+    Scene,
+    Swap,
+    SwapBack,
+    UnitActor,
 )
 from clinic.testing.contracts.attempts import attempt, outcome_of
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_sound
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """`one` in the doctor's first slot, `two` in the second; the others are free."""
-
-    store: Store
-    world: World
-    one: Appointment
-    two: Appointment
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.world.clinic.id)
-
-
-class Actor(ABC):
-    """Somebody who changes something in two steps: reading, then writing."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.world, self.clinic = scene.world, scene.world.clinic
-        self.staff = an_actor(self.clinic)
-
-    @abstractmethod
-    async def read(self) -> None:
-        """Decide on what is committed now."""
-
-    @abstractmethod
-    async def write(self, *, afresh: bool) -> None:
-        """Write and commit: what is decided afresh, or what `read` decided."""
-
-
-class UnitActor(Actor):
-    """Somebody who writes in a unit of work."""
-
-    async def write(self, *, afresh: bool) -> None:
-        async with self.scene.store.begin() as unit:
-            await self.write_in(unit, afresh=afresh)
-            await unit.commit()
-
-    @abstractmethod
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        """Lock, decide and write, without committing."""
-
-
-class Book(Actor):
-    """Books a slot for a patient."""
-
-    async def read(self) -> None:
-        self.booking = a_booking(self.clinic, self.slot, self.patient)
-
-    async def write(self, *, afresh: bool) -> None:
-        booking = self.booking
-        desk = self.scene.store.desk
-        if afresh:
-            booking = decide_booking(
-                await desk.look(system_actor(self.clinic.id), self.slot.id, self.patient.id),
-                actor=self.staff,
-                type=None,
-                reason=None,
-                override=False,
-                now=NOW,
-                new_id=new_id,
-            )
-        await desk.take(booking)
-
-    @property
-    def slot(self) -> Slot:
-        return self.world.slots[2]
-
-    @property
-    def patient(self) -> Patient:
-        return self.world.patients[2]
-
-
-class BookToo(Book):
-    """Books the same slot for somebody else."""
-
-    @property
-    def patient(self) -> Patient:
-        return self.world.patients[3]
-
-
-class BookTheFirst(Book):
-    """Books the slot that `one` is in."""
-
-    @property
-    def slot(self) -> Slot:
-        return self.world.slots[0]
-
-
-class BookElsewhere(Book):
-    """Books a colleague for the patient of `one`, at the time of `two`."""
-
-    @property
-    def slot(self) -> Slot:
-        return self.world.colleague_slots[1]
-
-    @property
-    def patient(self) -> Patient:
-        return self.world.patients[0]
-
-
-class ChangeActor(UnitActor):
-    """Somebody who changes appointments."""
-
-    #: what `read` decided
-    decided: list[Change]
-    #: the place of the slot to move into
-    target: int | None = None
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        into = [] if self.target is None else [self.world.slots[self.target].id]
-        ids = [change.before.id for change in self.decided]
-        locked = await unit.appointments.lock(self.scene.scope, ids, into)
-        changes = self.decided
-        if afresh:
-            appointments = [locked.appointments[each] for each in ids]
-            changes = self.decide(appointments, locked.slots)
-        await unit.appointments.apply(changes)
-
-    @abstractmethod
-    def decide(self, found: list[Appointment], slots: Mapping[UUID, Slot]) -> list[Change]:
-        """Decide on locked rows."""
-
-
-class Cancel(ChangeActor):
-    """Cancels `one`."""
-
-    async def read(self) -> None:
-        self.decided = [a_status_change(self.clinic, self.scene.one, Status.CANCELLED)]
-
-    def decide(self, found: list[Appointment], slots: Mapping[UUID, Slot]) -> list[Change]:
-        return [
-            decide_status(
-                found[0],
-                Status.CANCELLED,
-                actor=self.staff,
-                clinic=self.clinic,
-                reason=None,
-                now=NOW,
-                new_id=new_id,
-            )
-        ]
-
-
-class Move(ChangeActor):
-    """Moves `one` into the third slot."""
-
-    target: int = 2
-
-    @property
-    def moving(self) -> Appointment:
-        return self.scene.one
-
-    async def read(self) -> None:
-        self.decided = [a_move(self.clinic, self.moving, self.world.slots[self.target])]
-
-    def decide(self, found: list[Appointment], slots: Mapping[UUID, Slot]) -> list[Change]:
-        return [
-            decide_move(
-                found[0],
-                slots.get(self.world.slots[self.target].id),
-                actor=self.staff,
-                clinic=self.clinic,
-                reason=None,
-                override=False,
-                now=NOW,
-                new_id=new_id,
-            )
-        ]
-
-
-class MoveFurther(Move):
-    """Moves `one` into the fourth slot."""
-
-    target = 3
-
-
-class MoveTheOther(Move):
-    """Moves `two` into the third slot."""
-
-    @property
-    def moving(self) -> Appointment:
-        return self.scene.two
-
-
-class Swap(ChangeActor):
-    """Swaps `one` and `two`."""
-
-    turned = False
-
-    async def read(self) -> None:
-        slots = self.world.slots
-        pairs = [(self.scene.one, slots[0]), (self.scene.two, slots[1])]
-        self.decided = [*a_swap(self.clinic, *(pairs[::-1] if self.turned else pairs))]
-
-    def decide(self, found: list[Appointment], slots: Mapping[UUID, Slot]) -> list[Change]:
-        a, b = found
-        return [
-            *decide_swap(
-                (a, slots[a.slot_id]),
-                (b, slots[b.slot_id]),
-                actor=self.staff,
-                clinic=self.clinic,
-                reason=None,
-                now=NOW,
-                new_id=new_id,
-            )
-        ]
-
-
-class SwapBack(Swap):
-    """Swaps `two` and `one`."""
-
-    turned = True
-
-
-class Block(UnitActor):
-    """Blocks the third slot."""
-
-    place = 2
-
-    async def read(self) -> None:
-        """Nothing but the slot's id matters."""
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        slot = self.world.slots[self.place]
-        await unit.calendars.lock_doctor(self.clinic.id, slot.doctor_id)
-        if afresh:
-            found = await unit.calendars.slot(self.clinic.id, slot.id)
-            if found is None or found.slot.state is SlotState.RETIRED:
-                raise SlotNotFound()
-        await unit.calendars.set_slot_state(self.clinic.id, [slot.id], SlotState.BLOCKED)
-
-
-class BlockTheFirst(Block):
-    """Blocks the slot that `one` is in."""
-
-    place = 0
-
-
-class Open(UnitActor):
-    """Opens hours that have no third slot any more, but one more at the end."""
-
-    dropped = 2
-
-    async def read(self) -> None:
-        async with self.scene.store.begin() as unit:
-            self.plan = await self._plan(unit)
-
-    async def _plan(self, unit: UnitOfWork) -> SlotPlan:
-        slots, doctor = self.world.slots, self.world.doctor
-        last = slots[-1].ends_at
-        hours = [slot.interval for slot in slots if slot != slots[self.dropped]]
-        hours.append(Interval(last, last + (last - slots[-1].starts_at)))
-        existing = await unit.calendars.slots_between(
-            self.clinic.id, doctor.id, MORNING, hours[-1].ends_at
-        )
-        return plan_slots(hours, existing, NOW)
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        await unit.calendars.lock_doctor(self.clinic.id, self.world.doctor.id)
-        plan = await self._plan(unit) if afresh else self.plan
-        calendars, clinic_id = unit.calendars, self.clinic.id
-        retire = [slot.id for slot in plan.retire]
-        strand = [slot.id for slot in plan.strand]
-        await calendars.set_slot_state(clinic_id, retire, SlotState.RETIRED, untaken_only=True)
-        await calendars.set_slot_state(clinic_id, strand, SlotState.BLOCKED)
-        await calendars.add_slots([a_slot(self.world.doctor, new.starts_at) for new in plan.add])
-
-
-class Disable(UnitActor):
-    """Disables the account of the patient whom Book books for."""
-
-    @property
-    def patient(self) -> Patient:
-        return self.world.patients[2]
-
-    async def read(self) -> None:
-        """There is nothing to decide."""
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        await unit.accounts.set_disabled_at(self.patient.id, NOW)
-
-
-class Erase(Disable):
-    """Does what an erasure does, which nobody with appointments ahead may have."""
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        await super().write_in(unit, afresh=afresh)
-        ahead = AppointmentQuery(
-            Scope(self.clinic.id, patient_id=self.patient.id), starts_from=NOW, statuses=OCCUPYING
-        )
-        if await unit.appointments.list(system_actor(ahead.scope.clinic_id), ahead, PageRequest(1)):
-            raise UpcomingAppointments
-
-
-class Leave(Disable):
-    """Ends the membership of the patient whom Book books for."""
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        patient = self.patient
-        user = User(patient.id, patient.name, patient.email, Role.PATIENT)
-        await unit.memberships.end(self.clinic.id, user, NOW)
-
-
-class OpenWithoutTheFirst(Open):
-    """Opens hours without the slot that `one` is in."""
-
-    dropped = 0
-
 
 Refusal = type[ClinicError] | None
 
@@ -400,7 +86,7 @@ class Meeting:
         return f"{self.first.__name__}-{self.second.__name__}"
 
 
-_STALE = TransactionAborted
+_STALE, _NOT_ALL = TransactionAborted, BookingsRefused
 MEETINGS = (
     Meeting(Book, BookToo, SlotTaken, SlotTaken),
     Meeting(Book, Cancel, None, None),
@@ -448,6 +134,29 @@ MEETINGS = (
     Meeting(Book, Disable, None, None),
     Meeting(Book, Erase, UpcomingAppointments, UpcomingAppointments),
     Meeting(Book, Leave, None, None),
+    Meeting(Add, Book, SlotTaken, SlotTaken, SlotTaken),
+    Meeting(Book, Add, _NOT_ALL, _NOT_ALL),
+    Meeting(BookElsewhere, AddElsewhere, _NOT_ALL, _NOT_ALL),
+    Meeting(Add, AddBackwards, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Add, AddElsewhere, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(AddElsewhere, Book, PatientBusy, PatientBusy, PatientBusy),
+    Meeting(Add, Cancel, None, None, waits=False),
+    Meeting(Cancel, AddTheFirst, None, None, None, _NOT_ALL),
+    Meeting(Add, Move, SlotTaken, SlotTaken, SlotTaken),
+    Meeting(Move, Add, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Move, AddTheFirst, None, None, None, _NOT_ALL),
+    Meeting(AddElsewhere, Swap, PatientBusy, PatientBusy, PatientBusy),
+    Meeting(Swap, AddElsewhere, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Swap, AddTheFirst, _NOT_ALL, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Add, Block, None, None),
+    Meeting(Block, Add, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Add, Open, None, _STALE, _STALE),
+    Meeting(Open, Add, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Disable, Add, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Leave, Add, _NOT_ALL, _NOT_ALL, _NOT_ALL),
+    Meeting(Add, Disable, None, None),
+    Meeting(Add, Erase, UpcomingAppointments, UpcomingAppointments, UpcomingAppointments),
+    Meeting(Add, Leave, None, None),
 )
 
 
@@ -524,7 +233,7 @@ class InterleavingsContract(Contract, contract=True):
         await check_sound(store, first.clinic.id)
 
     async def test_every_pair_is_met_in_both_orders(self) -> None:
-        verbs = (Book, Cancel, Move, Swap, Block, Open)
+        verbs = (Book, Add, Cancel, Move, Swap, Block, Open)
 
         met = {
             (one, two)

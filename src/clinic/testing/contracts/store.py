@@ -1,6 +1,7 @@
 """The whole contract of a Store: one class to inherit from."""
 
 from clinic.testing.contracts.accounts import AccountsContract
+from clinic.testing.contracts.adding import AddingContract
 from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.calendars import CalendarsContract
@@ -20,6 +21,7 @@ class StoreContract(
     PeopleContract,
     CalendarsContract,
     AppointmentsContract,
+    AddingContract,
     CrowdsContract,
     IdempotencyContract,
     AccountsContract,

@@ -1,0 +1,167 @@
+"""New appointments in memory, added by a unit of work or booked by themselves."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from clinic.adapters.memory.answers import answer_key
+from clinic.adapters.memory.constraints import (
+    busy,
+    occupants,
+    rivals_for_patient,
+    rivals_for_standing,
+)
+from clinic.adapters.memory.people import is_patient_open
+from clinic.adapters.memory.tables import Tables
+from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.appointments import Appointment, Booking
+from clinic.domain.booking_conflicts import (
+    Refused,
+    Seen,
+    clinic_of,
+    in_lock_order,
+    is_copy,
+    key_of,
+    refusal,
+)
+from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
+
+
+async def add_bookings(transaction: Transaction, bookings: Sequence[Booking]) -> None:
+    """Add the bookings, as Appointments.add says, locking and waiting in PostgreSQL's order."""
+    if not bookings:
+        return
+    clinic_id = clinic_of(bookings)
+    savepoint = transaction.savepoint()
+    refused = await _lock(transaction, clinic_id, bookings)
+    refused = refused or await _put_appointments(transaction, bookings)
+    refused = refused or await _put_answers(transaction, bookings)
+    if refused:
+        transaction.roll_back_to(savepoint)
+        raise refusal(bookings, refused, _seen(transaction.tables, clinic_id, bookings))
+    tables = transaction.tables
+    for booking in bookings:
+        tables.audit.put(booking.audit.id, booking.audit)
+        for message in booking.messages:
+            tables.messages.put(message.id, message)
+
+
+async def _lock(
+    transaction: Transaction, clinic_id: UUID, bookings: Sequence[Booking]
+) -> list[Refused]:
+    """Lock slots by id, and return those bookings whose patient is not open or slot not free."""
+    tables = transaction.tables
+    appointments = [booking.appointment for booking in bookings]
+    for appointment in sorted(appointments, key=lambda one: one.patient_id):
+        await _wait_for_standing(transaction, appointment)
+    # PostgreSQL looks for a free slot before it waits for it, and again when it has it.
+    places = [place for place, each in enumerate(bookings) if _fits(tables, each)]
+    for slot_id in sorted({appointments[place].slot_id for place in places}):
+        await transaction.lock(("slot", clinic_id, slot_id))
+    fit = {place for place in places if _fits(tables, bookings[place])}
+    refused: list[Refused] = []
+    for place, appointment in enumerate(appointments):
+        if not is_patient_open(tables, clinic_id, appointment.patient_id):
+            refused.append((place, PatientDisabled))
+        if place not in fit:
+            refused.append((place, SlotTaken))
+    return refused
+
+
+def _fits(tables: Tables, booking: Booking) -> bool:
+    """Say whether the slot is where the domain believed it to be, and free if it must be."""
+    appointment = booking.appointment
+    slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
+    return (
+        slot is not None and is_copy(appointment, slot) and (booking.takes is None or slot.is_free)
+    )
+
+
+async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:
+    """Write those appointments that no other is in the way of, and return the rest."""
+    tables = transaction.tables
+    refused: list[Refused] = []
+    for place in in_lock_order(bookings):
+        booking = bookings[place]
+        appointment = booking.appointment
+        key = (appointment.clinic_id, appointment.id)
+        slot_key = (appointment.clinic_id, appointment.slot_id)
+        await transaction.lock(("appointment", *key))
+        is_rival = booking.takes is not None
+        if tables.appointments.get(key) is not None or (is_rival and occupants(tables, slot_key)):
+            refused.append((place, PatientBusy))
+            continue
+        await _wait_for_patient(transaction, booking)
+        if is_rival and any(busy(tables, appointment)):
+            refused.append((place, PatientBusy))
+            continue
+        if not is_patient_open(tables, appointment.clinic_id, appointment.patient_id):
+            refused.append((place, PatientDisabled))
+            continue
+        tables.appointments.put(key, appointment)
+        if is_rival:
+            slot = tables.slots.get(slot_key)
+            assert slot is not None
+            tables.slots.put(slot_key, replace(slot, taken=True))
+    return refused
+
+
+async def _put_answers(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:
+    """Write those answers whose key is free, and return the other bookings."""
+    tables = transaction.tables
+    refused: list[Refused] = []
+    answered = [
+        (answer_key(booking.stored.request), place, booking.stored)
+        for place, booking in enumerate(bookings)
+        if booking.stored is not None
+    ]
+    for key, place, stored in sorted(answered, key=lambda one: one[0]):
+        await transaction.lock(("answer", *key))
+        if tables.answers.get(key) is not None:
+            refused.append((place, IdempotencyConflict))
+        else:
+            tables.answers.put(key, stored)
+    return refused
+
+
+async def _wait_for_standing(transaction: Transaction, wanted: Appointment) -> bool:
+    """Wait for whoever disables the patient or ends the membership; say whether somebody did."""
+    owner = (wanted.clinic_id, wanted.patient_id)
+    return await transaction.wait_until_no_rival(lambda other: rivals_for_standing(other, *owner))
+
+
+async def _wait_for_patient(transaction: Transaction, booking: Booking) -> None:
+    """Wait for whoever changes the patient's time, if it matters, or standing, until nobody does.
+
+    PostgreSQL holds the lock on the patient all the while.
+    """
+    wanted = [booking.appointment] if booking.takes else []
+    waited = True
+    while waited:
+        waited = await transaction.wait_until_no_rival(
+            lambda other: rivals_for_patient(other, wanted)
+        )
+        waited = await _wait_for_standing(transaction, booking.appointment) or waited
+
+
+def _seen(tables: Tables, clinic_id: UUID, bookings: Sequence[Booking]) -> Seen:
+    """Return what may be in the way of the bookings."""
+    wanted = [booking.appointment for booking in bookings]
+    keys = {each for each in map(key_of, bookings) if each is not None}
+    slots = (tables.slots.get((clinic_id, one.slot_id)) for one in wanted)
+    own = (tables.appointments.get((clinic_id, one.id)) for one in wanted)
+    found = {one.id: one for one in own if one is not None}
+    for one in wanted:
+        if one.status.occupies:
+            for other in (*occupants(tables, (clinic_id, one.slot_id)), *busy(tables, one)):
+                found[other.id] = other
+    return Seen(
+        slots={slot.id: slot for slot in slots if slot is not None},
+        patients={
+            one.patient_id: is_patient_open(tables, clinic_id, one.patient_id)
+            for one in wanted
+            if tables.patients.get((clinic_id, one.patient_id)) is not None
+        },
+        appointments=[*found.values()],
+        answered={key for key in keys if tables.answers.get((clinic_id, *key)) is not None},
+    )

@@ -1,0 +1,268 @@
+"""New appointments in a transaction: locks in order, constraints that decide, a second look.
+
+Unlike booking's own statement this uses ON CONFLICT: whatever is left out is seen by its absence
+from what the insert returns, and a savepoint undoes the rest. That names the booking which a
+constraint refused, where an error would only name the constraint, and leaves the transaction able
+to read what was in the way.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from clinic.adapters.postgres.rows import (
+    AnyRow,
+    Values,
+    answer_values,
+    appointment_of,
+    appointment_values,
+    entry_values,
+    message_values,
+    slot_of,
+)
+from clinic.adapters.postgres.sessions import TransactionSession
+from clinic.adapters.postgres.tables import (
+    appointments,
+    audit_appointment,
+    idempotency_keys,
+    notification_outbox,
+    patients_profiles,
+    slots,
+)
+from clinic.domain.appointments import OCCUPYING, Booking
+from clinic.domain.booking_conflicts import (
+    Key,
+    Refused,
+    Seen,
+    clinic_of,
+    in_lock_order,
+    is_copy,
+    key_of,
+    refusal,
+)
+from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
+from clinic.domain.slots import SlotState
+
+#: rows that one INSERT writes at most; together far from the 65535 parameters of the protocol
+CHUNK_ROWS = 500
+
+_IS_OPEN = and_(patients_profiles.c.ended_at.is_(None), patients_profiles.c.disabled_at.is_(None))
+_IS_FREE = and_(slots.c.state == SlotState.OPEN.value, ~slots.c.taken)
+
+
+@dataclass(slots=True)
+class _Written:
+    """What the constraints let through, which the second look must leave out."""
+
+    ids: set[UUID] = field(default_factory=set)
+    keys: set[Key] = field(default_factory=set)
+
+
+async def add_bookings(session: TransactionSession, bookings: Sequence[Booking]) -> None:
+    """Add the bookings, all or none. Raises as Appointments.add says."""
+    if not bookings:
+        return
+    clinic_id = clinic_of(bookings)
+    async with session.savepoint() as connection:
+        written = _Written()
+        refused = await _lock(connection, clinic_id, bookings)
+        refused = refused or await _insert_appointments(connection, bookings, written)
+        refused = refused or await _insert_answers(connection, bookings, written)
+        if refused:
+            # The locks are still held: a slot that was free so far still is.
+            seen = await _look_again(connection, clinic_id, bookings, written)
+            raise refusal(bookings, refused, seen)
+        takes = {booking.takes for booking in bookings} - {None}
+        if await set_taken(connection, clinic_id, takes, taken=True) != len(takes):
+            raise SlotTaken()
+        await _insert(
+            connection, audit_appointment, [entry_values(booking.audit) for booking in bookings]
+        )
+        messages = [message for booking in bookings for message in booking.messages]
+        await _insert(connection, notification_outbox, [message_values(each) for each in messages])
+
+
+async def set_taken(
+    connection: AsyncConnection,
+    clinic_id: UUID,
+    slot_ids: Collection[UUID | None],
+    *,
+    taken: bool,
+) -> int:
+    """Free these slots, or take those of them that are open and free; return how many."""
+    if not slot_ids:
+        return 0
+    query = update(slots).where(
+        slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(slot_ids))
+    )
+    if taken:
+        query = query.where(_IS_FREE)
+    return (await connection.execute(query.values(taken=taken))).rowcount
+
+
+async def _lock(
+    connection: AsyncConnection, clinic_id: UUID, bookings: Sequence[Booking]
+) -> list[Refused]:
+    """Lock patients, then slots, both by id; return those bookings whose patient is not open or
+    whose slot is not free and where the domain believed it to be.
+
+    Patients as booking's own statement does, so that nobody is disabled meanwhile.
+    """
+    wanted = [booking.appointment for booking in bookings]
+    lock_patients = (
+        select(patients_profiles.c.user_id)
+        .where(
+            patients_profiles.c.clinic_id == clinic_id,
+            patients_profiles.c.user_id == func.any([one.patient_id for one in wanted]),
+            _IS_OPEN,
+        )
+        .order_by(patients_profiles.c.user_id)
+        .with_for_update(read=True)
+    )
+    # One that does not occupy its slot needs it to be there, and no more.
+    resting = [one.slot_id for one in wanted if not one.status.occupies]
+    lock_slots = (
+        select(slots)
+        .where(
+            slots.c.clinic_id == clinic_id,
+            slots.c.id == func.any([one.slot_id for one in wanted]),
+            or_(_IS_FREE, slots.c.id == func.any(resting)) if resting else _IS_FREE,
+        )
+        .order_by(slots.c.id)
+        .with_for_update(key_share=True)
+    )
+    open_ids = {*(await connection.execute(lock_patients)).scalars()}
+    locked = {row.id: slot_of(row) for row in (await connection.execute(lock_slots)).all()}
+    refused: list[Refused] = []
+    for place, (booking, one) in enumerate(zip(bookings, wanted, strict=True)):
+        slot = locked.get(one.slot_id)
+        if one.patient_id not in open_ids:
+            refused.append((place, PatientDisabled))
+        if slot is None or not is_copy(one, slot) or not (slot.is_free or booking.takes is None):
+            refused.append((place, SlotTaken))
+    return refused
+
+
+async def _insert_appointments(
+    connection: AsyncConnection, bookings: Sequence[Booking], written: _Written
+) -> list[Refused]:
+    """Write the appointments that break no constraint; return the others."""
+    order = in_lock_order(bookings)
+    rows = [appointment_values(bookings[place].appointment) for place in order]
+    inserted = await _insert_or_skip(connection, appointments, rows, appointments.c.id)
+    written.ids.update(found for (found,) in inserted)
+    left = set(written.ids)
+    refused: list[Refused] = []
+    for place in order:
+        appointment_id = bookings[place].appointment.id
+        if appointment_id in left:
+            # Of two with one id, the first was written.
+            left.remove(appointment_id)
+        else:
+            refused.append((place, PatientBusy))
+    return refused
+
+
+async def _insert_answers(
+    connection: AsyncConnection, bookings: Sequence[Booking], written: _Written
+) -> list[Refused]:
+    """Write the answers whose keys are free; return the other bookings."""
+    table = idempotency_keys
+    keyed = sorted(
+        (key, place) for place, booking in enumerate(bookings) if (key := key_of(booking))
+    )
+    rows = [
+        answer_values(stored)
+        for _, place in keyed
+        if (stored := bookings[place].stored) is not None
+    ]
+    inserted = await _insert_or_skip(connection, table, rows, table.c.principal_id, table.c.key)
+    written.keys.update((principal_id, key) for principal_id, key in inserted)
+    left = set(written.keys)
+    refused: list[Refused] = []
+    for key, place in keyed:
+        if key in left:
+            left.remove(key)
+        else:
+            refused.append((place, IdempotencyConflict))
+    return refused
+
+
+async def _insert_or_skip(
+    connection: AsyncConnection, table: Any, rows: Sequence[Values], *returned: ColumnElement[Any]
+) -> Sequence[AnyRow]:
+    """Insert the rows that break no constraint, in this order; return these columns of them."""
+    if not rows:
+        return []
+    statement = insert_or_skip(table).on_conflict_do_nothing().returning(*returned)
+    found: Sequence[AnyRow] = (await _execute(connection, statement, rows)).all()
+    return found
+
+
+async def _insert(connection: AsyncConnection, table: Any, rows: Sequence[Values]) -> None:
+    if rows:
+        await _execute(connection, insert(table), rows)
+
+
+async def _execute(connection: AsyncConnection, statement: Any, rows: Sequence[Values]) -> Any:
+    options = {"insertmanyvalues_page_size": CHUNK_ROWS}
+    return await connection.execute(statement, list(rows), execution_options=options)
+
+
+async def _look_again(
+    connection: AsyncConnection,
+    clinic_id: UUID,
+    bookings: Sequence[Booking],
+    written: _Written,
+) -> Seen:
+    """Return what is in the way of the bookings now."""
+    wanted = [booking.appointment for booking in bookings]
+    patient_ids = [one.patient_id for one in wanted]
+    slot_ids = [one.slot_id for one in wanted]
+    keys = {each for each in map(key_of, bookings) if each is not None}
+    find_slots = select(slots).where(
+        slots.c.clinic_id == clinic_id, slots.c.id == func.any(slot_ids)
+    )
+    find_patients = select(patients_profiles.c.user_id, _IS_OPEN.label("is_open")).where(
+        patients_profiles.c.clinic_id == clinic_id,
+        patients_profiles.c.user_id == func.any(patient_ids),
+    )
+    find_appointments = select(appointments).where(
+        appointments.c.clinic_id == clinic_id,
+        appointments.c.id != func.all(list(written.ids)),
+        or_(
+            appointments.c.id == func.any([one.id for one in wanted]),
+            and_(
+                appointments.c.status.in_([status.value for status in OCCUPYING]),
+                or_(
+                    appointments.c.slot_id == func.any(slot_ids),
+                    and_(
+                        appointments.c.patient_id == func.any(patient_ids),
+                        appointments.c.starts_at < max(one.ends_at for one in wanted),
+                        appointments.c.ends_at > min(one.starts_at for one in wanted),
+                    ),
+                ),
+            ),
+        ),
+    )
+    table = idempotency_keys
+    find_keys = select(table.c.principal_id, table.c.key).where(
+        table.c.clinic_id == clinic_id,
+        table.c.principal_id == func.any([principal_id for principal_id, _ in keys]),
+        table.c.key == func.any([key for _, key in keys]),
+    )
+    found_slots = (await connection.execute(find_slots)).all()
+    found_patients = (await connection.execute(find_patients)).all()
+    found = (await connection.execute(find_appointments)).all()
+    found_keys = (await connection.execute(find_keys)).all() if keys else []
+    return Seen(
+        slots={row.id: slot_of(row) for row in found_slots},
+        patients={row.user_id: row.is_open for row in found_patients},
+        appointments=[appointment_of(row) for row in found],
+        answered={(row.principal_id, row.key) for row in found_keys} - written.keys,
+    )
