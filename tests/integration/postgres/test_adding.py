@@ -193,7 +193,9 @@ async def test_what_is_no_conflict_is_undone_too(store: PostgresStore, fault: st
     await check_sound(store, world.clinic.id)
 
 
-async def test_lost_connection_ends_the_unit(store: PostgresStore, postgres_server) -> None:
+async def test_lost_connection_ends_the_unit(
+    store: PostgresStore, postgres_server, postgres_urls
+) -> None:
     """No savepoint outlives its connection."""
     world = await seed_world(store)
     booking = a_booking(world.clinic, world.slots[0], world.patients[0])
@@ -203,7 +205,8 @@ async def test_lost_connection_ends_the_unit(store: PostgresStore, postgres_serv
         with psycopg.connect(postgres_server.url("postgres", "superuser"), autocommit=True) as one:
             one.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE state = 'idle in transaction'"
+                " WHERE state = 'idle in transaction' AND datname = %s",
+                [postgres_urls.name],
             )
         with pytest.raises(TemporaryFailure):
             await unit.appointments.add([booking])
