@@ -23,15 +23,24 @@ from hypothesis.stateful import (
 )
 
 from clinic.bootstrap import in_memory
-from clinic.domain.appointments import TRANSITIONS, Appointment, AppointmentView, Status
+from clinic.domain.appointments import (
+    TRANSITIONS,
+    Appointment,
+    AppointmentView,
+    Booking,
+    BookingFacts,
+    Status,
+    decide_booking,
+)
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.clinic import Clinic, Policy
-from clinic.domain.errors import ClinicError
+from clinic.domain.errors import BookingConflict, ClinicError, Conflict
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer, fingerprint
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role, User
+from clinic.domain.people import Actor, Patient, Role, User
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.answers import IdempotencyCache
+from clinic.ports.clock import IdSource
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import a_context
 from clinic.testing.clock import FixedClock
@@ -65,6 +74,8 @@ DOCTORS, PATIENTS = 2, 3
 #: ids that one operation may use; apart from those of every other operation
 IDS_PER_STEP = 1_000_000
 PICK = st.integers(0, 10_000)
+#: the statuses in which an appointment is made here: mostly one that occupies its slot
+BEGINNINGS = (Status.BOOKED, Status.BOOKED, Status.HELD, Status.CANCELLED)
 ROLES = st.sampled_from((Role.PATIENT, Role.DOCTOR, Role.RECEPTIONIST, Role.ADMIN))
 
 
@@ -368,6 +379,46 @@ class StoreComparison(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.slots)
+    @rule(wanted=st.lists(st.tuples(PICK, PICK, st.sampled_from(BEGINNINGS)), max_size=4))
+    def add_several(self, wanted: list[tuple[int, int, Status]]) -> None:
+        """Add appointments in one transaction, then those that nothing was in the way of."""
+        new_id = CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)
+        chosen = [(self._slot(pick), patient, status) for pick, patient, status in wanted]
+        bookings = [
+            self._booking(slot, patient, status, new_id)
+            for slot, patient, status in chosen
+            if slot.starts_at > self.clock.now()
+        ]
+        conflicts = self.both(lambda side: _add_what_can_be(side.store, bookings))
+        assert not isinstance(conflicts, Refusal), "what nothing was in the way of was refused"
+        named = {conflict.appointment_id for conflict in conflicts}
+        ids = {booking.appointment.id for booking in bookings}
+        assert ids & {one.id for one in self.appointments} == ids - named
+
+    def _booking(self, slot: Slot, patient: int, status: Status, new_id: IdSource) -> Booking:
+        """Return a booking of the slot, thought free, of an appointment in this status."""
+        user = self.patients[patient % PATIENTS]
+        booking = decide_booking(
+            BookingFacts(
+                self.clinic,
+                replace(slot, state=SlotState.OPEN, taken=False),
+                "",
+                Patient(self.clinic.id, user.id, user.name, user.email),
+            ),
+            actor=self.receptionist,
+            type="Consultation",
+            reason=None,
+            override=True,
+            now=self.clock.now(),
+            new_id=new_id,
+        )
+        return replace(
+            booking,
+            appointment=replace(booking.appointment, status=status),
+            audit=replace(booking.audit, to_status=status),
+        )
+
+    @precondition(lambda self: self.slots)
     @rule(pick=PICK, patient=PICK, role=ROLES)
     def book_with_a_key(self, pick: int, patient: int, role: Role) -> None:
         """Book with a new key."""
@@ -533,3 +584,18 @@ class StoreComparison(RuleBasedStateMachine):
 
 async def _listed(found: Awaitable[Any]) -> list[Any]:
     return list(await found)
+
+
+async def _add_what_can_be(store: Store, bookings: list[Booking]) -> Sequence[BookingConflict]:
+    """Add the bookings, or those without conflicts; return the conflicts."""
+    conflicts: Sequence[BookingConflict] = ()
+    async with store.begin() as unit:
+        try:
+            await unit.appointments.add(bookings)
+        except Conflict as refused:
+            conflicts = refused.conflicts
+            named = {conflict.place for conflict in conflicts}
+            rest = [each for place, each in enumerate(bookings) if place not in named]
+            await unit.appointments.add(rest)
+        await unit.commit()
+    return conflicts

@@ -193,6 +193,24 @@ async def test_what_is_no_conflict_is_undone_too(store: PostgresStore, fault: st
     await check_sound(store, world.clinic.id)
 
 
+async def test_rows_added_are_of_the_units_transaction(store: PostgresStore, postgres_urls) -> None:
+    """Seals and the change feed go by it, and must not miss what a savepoint wrote."""
+    world = await seed_world(store)
+    stored = await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
+
+    async with store.begin() as unit:
+        await unit.appointments.apply([a_status_change(world.clinic, stored, Status.CONFIRMED)])
+        for place in (1, 2):
+            await unit.appointments.add(
+                [a_booking(world.clinic, world.slots[place], world.patients[place])]
+            )
+        await unit.commit()
+
+    with psycopg.connect(postgres_urls.owner_url) as owner:
+        rows = owner.execute("SELECT count(*) FROM audit_appointment GROUP BY xid").fetchall()
+    assert sorted(rows) == [(1,), (3,)]
+
+
 async def test_lost_connection_ends_the_unit(
     store: PostgresStore, postgres_server, postgres_urls
 ) -> None:
