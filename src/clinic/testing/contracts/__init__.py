@@ -3,8 +3,9 @@
 import pytest
 
 _CONTRACTS = (
-    "accounts adding appointments audit_log calendars crowds erasures idempotency interleavings"
-    " job_queue memberships notifier outbox people rate_limiter unit_of_work"
+    "accounts adding adding_waits additions appointments audit_log calendars crowds erasures"
+    " idempotency interleavings job_queue memberships notifier outbox people rate_limiter"
+    " unit_of_work"
 )
 
 # So that a contract that is broken shows the values that differ, as a test of one's own does.
