@@ -59,27 +59,27 @@ async def test_every_operation_declares_what_it_takes_and_answers(document):
         operation = document["paths"][path][one.method.lower()]
         references = [parameter.get("$ref", "") for parameter in operation["parameters"]]
         responses = operation["responses"]
-        success = responses[str(one.status)]
+        success = responses[str(one.says.status)]
 
         assert operation["summary"]
         assert operation["tags"]
         assert ("requestBody" in operation) == (one.body is not None)
         if one.body is not None:
             assert "example" in operation["requestBody"]["content"]["application/json"]
-        if one.answers is not None:
+        if one.says.answers is not None:
             assert "example" in success["content"]["application/json"]
-        assert set(one.headers) <= set(success["headers"])
+        assert set(one.says.headers) <= set(success["headers"])
         required = "#/components/parameters/IdempotencyKey" in references
-        creates = one.method == "POST" and one.tag not in WITHOUT_KEYS
+        creates = one.method == "POST" and one.says.tag not in WITHOUT_KEYS
         # What is always refused needs no key.
-        creates = creates and OperatorOnly not in one.refuses
+        creates = creates and OperatorOnly not in one.says.refuses
         assert required == (one.key is Key.REQUIRED) == creates
         matched = "#/components/parameters/IfMatch" in references
         assert matched == (one.condition is Condition.IF_MATCH) == ("428" in responses)
         assert matched == ("412" in responses)
-        if one.needs is not None:
+        if one.access.needs is not None:
             assert "401" in responses
-        if one.needs is not None and one.body is not None:
+        if one.access.needs is not None and one.body is not None:
             assert {"400", "413", "415"} <= set(responses)
         for status, response in responses.items():
             if int(status) >= 400 and "$ref" not in response:

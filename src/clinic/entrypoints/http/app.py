@@ -1,6 +1,6 @@
 """The HTTP application: every resource on one Litestar app, inside the envelope."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -8,9 +8,11 @@ from typing import Any, cast
 from litestar import Litestar, Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.template.config import TemplateConfig
 
 from clinic.bootstrap import Services
-from clinic.domain.errors import ClinicError, NotFound
+from clinic.domain.errors import ClinicError, NotFound, TemporaryFailure
 from clinic.entrypoints.http import (
     account_mail,
     appointments,
@@ -28,22 +30,30 @@ from clinic.entrypoints.http import (
     swaps,
     users,
 )
-from clinic.entrypoints.http.access_log import AccessLog, report
+from clinic.entrypoints.http.access_log import AccessLog, report, report_outage
 from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.deadlines import Deadlines
 from clinic.entrypoints.http.endpoint import CALL, Endpoint, mount
 from clinic.entrypoints.http.envelope import Envelope
 from clinic.entrypoints.http.graphql import graphql_endpoints
 from clinic.entrypoints.http.guard import Guard
+from clinic.entrypoints.http.kernel.ordinary import RENDERER, accesses_of, group
+from clinic.entrypoints.http.kernel.renderers import Renderer
 from clinic.entrypoints.http.pages import account_links, index, invitations, links, mailbox
+from clinic.entrypoints.http.pages.rendering import environment, render_page
 from clinic.entrypoints.http.problems import (
     BadRequest,
+    BodyTooLarge,
     InternalError,
     MethodNotAllowed,
 )
-from clinic.entrypoints.http.reply import Receive, Scope, Send
+from clinic.entrypoints.http.reply import Receive, Reply, Scope, Send
 from clinic.entrypoints.http.strays import stray_reply
 from clinic.entrypoints.http.tokens import Tokens
+
+#: of a form
+FORM_MAX_BYTES = 4096
 
 #: the interface, in the order in which it is documented
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -87,17 +97,28 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         *ENDPOINTS,
         *documentation.endpoints(ENDPOINTS),
         *graphql_endpoints(services),
-        *index.ENDPOINTS,
-        *links.ENDPOINTS,
-        *invitations.ENDPOINTS,
-        *account_links.ENDPOINTS,
-        *(mailbox.ENDPOINTS if settings.mailbox else ()),
+    )
+    deadlines = Deadlines(settings.request_timeout_s)
+    pages = (
+        *index.HANDLERS,
+        *links.HANDLERS,
+        *invitations.HANDLERS,
+        *account_links.HANDLERS,
+        *(mailbox.HANDLERS if settings.mailbox else ()),
     )
     app = Litestar(
-        mount(
-            endpoints,
-            timeout_s=settings.request_timeout_s,
-            report=report,
+        [
+            *mount(endpoints, deadlines=deadlines, report=report),
+            group(
+                "/",
+                pages,
+                deadlines=deadlines,
+                renderer=render_page,
+                request_max_body_size=FORM_MAX_BYTES,
+            ),
+        ],
+        template_config=TemplateConfig(
+            instance=JinjaTemplateEngine.from_environment(environment())
         ),
         lifespan=[running],
         exception_handlers={Exception: _answer_exception},
@@ -108,7 +129,8 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
     app.state.draining = False
     app.state.readiness = health.Readiness(services)
     # All that is mounted, for whoever looks through it.
-    app.state.endpoints = endpoints
+    app.state.accesses = [(one.method, one.path, one.access) for one in endpoints]
+    app.state.accesses += accesses_of(pages)
     authenticator = Authenticator(settings)
     guard = Guard(services, authenticator, Tokens(settings, services.clock.now))
     # Around everything, so that requests that no route takes are answered in the same way.
@@ -123,24 +145,30 @@ def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Resp
     refusal = _refusal_of(error)
     if isinstance(refusal, InternalError):
         report(error, call)
-    return cast(Response[Any], _Stray(call, refusal))
+    if call.access is None:
+        return cast(Response[Any], _Answer(stray_reply(call, refusal)))
+    if isinstance(refusal, TemporaryFailure):
+        report_outage(refusal, call)
+    call.guard.note_refusal(call, refusal)
+    render: Renderer = request.route_handler.opt[RENDERER]
+    return cast(Response[Any], _Answer(_ready(render(call, refusal))))
+
+
+async def _ready(reply: Reply) -> Reply:
+    return reply
 
 
 @dataclass(frozen=True, slots=True)
-class _Stray:
-    """The refusal of a request that no endpoint takes, counted like any other request.
+class _Answer:
+    """A reply where Litestar expects one of its responses, of which it only wants the ASGI part."""
 
-    It stands where Litestar expects one of its responses, of which it only wants the ASGI part.
-    """
+    reply: Awaitable[Reply]
 
-    call: Call
-    refusal: ClinicError
-
-    def to_asgi_response(self, *_: object, **__: object) -> "_Stray":
+    def to_asgi_response(self, *_: object, **__: object) -> "_Answer":
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = await stray_reply(self.call, self.refusal)
+        reply = await self.reply
         await reply(scope, receive, send)
 
 
@@ -149,6 +177,8 @@ def _refusal_of(error: Exception) -> ClinicError:
         return error
     if isinstance(error, HTTPException) and error.status_code == 404:
         return NotFound("There is no resource at this address.")
+    if isinstance(error, HTTPException) and error.status_code == 413:
+        return BodyTooLarge()
     if isinstance(error, HTTPException) and error.status_code == 405:
         allow = (error.headers or {}).get("allow", "")
         return MethodNotAllowed(allow=sorted(allow.replace(" ", "").split(",")))

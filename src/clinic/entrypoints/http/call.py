@@ -1,7 +1,7 @@
 """One request as the handlers see it."""
 
 from collections.abc import Awaitable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.domain.people import Actor
 from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.problems import BodyTooLarge, UnsupportedMediaType
 from clinic.entrypoints.http.renderings import Renderings
 from clinic.entrypoints.http.reply import Headers, Receive, Scope
@@ -27,7 +28,7 @@ class Addresses(Protocol):
 class Doorkeeper(Protocol):
     """Lets requests in, counts them, and notes what was refused and what was read."""
 
-    async def admit(self, call: "Call", endpoint: Any) -> None: ...
+    async def admit(self, call: "Call", access: Access) -> None: ...
 
     async def check_session(self, call: "Call") -> Clinic: ...
 
@@ -41,7 +42,7 @@ class Doorkeeper(Protocol):
 
     def note_refusal(self, call: "Call", error: ClinicError) -> None: ...
 
-    def note_read(self, call: "Call", endpoint: Any) -> None: ...
+    def note_read(self, call: "Call", access: Access) -> None: ...
 
 
 class ClientGone(Exception):
@@ -78,6 +79,8 @@ class Call(msgspec.Struct, eq=False):
     renderings: Renderings = msgspec.field(default_factory=Renderings)
     #: as they were when they were last read, in this process
     clinics: dict[UUID, Clinic] = {}
+    #: of an ordinary handler, once it was reached
+    access: Access | None = None
     #: said by what the endpoint itself cannot tell in advance
     reads_patients: bool = False
 

@@ -46,6 +46,12 @@ class Deadlines:
             self._running.pop(task, None)
             self._late.discard(task)
 
+    def release(self) -> None:
+        """Let the current task take as long as it likes from here on."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.pop(task, None)
+
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()

@@ -22,6 +22,7 @@ from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.access_log import report_outage
 from clinic.entrypoints.http.call import Call, ClientGone
 from clinic.entrypoints.http.deadlines import Deadlines, TooLate
+from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.problems import (
     InternalError,
     MethodNotAllowed,
@@ -50,35 +51,36 @@ class Condition(Enum):
     IF_MATCH = "If-Match"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Documentation:
+    """What callers are told of an endpoint, beside what it takes."""
+
+    tag: str
+    summary: str
+    status: int
+    answers: Any
+    refuses: tuple[type[ClinicError], ...]
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method of one resource: what it takes, what it answers, and its handler."""
+    """One method of one resource: who may use it, what it takes, what it answers, its handler."""
 
     method: str
     path: str
     handle: Callable[..., Awaitable[Reply]]
-    tag: str
-    summary: str
-    #: what the actor must be allowed; None is for everybody, signed in or not
-    needs: Operation | None
-    status: int
-    answers: Any
-    refuses: tuple[type[ClinicError], ...]
+    access: Access
+    says: Documentation
     key: Key
     condition: Condition
-    headers: tuple[str, ...]
     body: type[Struct] | None
     query: type[Struct] | None
     #: parts of the path: those that are ids, and those that are any text
     path_ids: tuple[str, ...]
     path_names: tuple[str, ...]
-    #: how requests are counted, when not by method; health is not
-    rate: RateClass | None
-    is_limited: bool
-    #: public, and yet for its actor where there is one
-    knows_actor: bool
-    #: the guard looks the session up; or the handler does, in its own read if it can
-    checks_session: bool
+    #: the handler reads query and body by itself
+    is_raw: bool
 
     @property
     def description(self) -> str:
@@ -88,22 +90,24 @@ class Endpoint:
         """Return the reply; raises whatever refuses the request."""
         guard = call.guard
         try:
-            await guard.admit(call, self)
+            await guard.admit(call, self.access)
             reply = await self._handle(call)
         except ClinicError as error:
             guard.note_refusal(call, error)
             raise
-        guard.note_read(call, self)
+        guard.note_read(call, self.access)
         return reply
 
     async def _handle(self, call: Call) -> Reply:
+        if self.is_raw:
+            return await self.handle(call)
         try:
             arguments = self._arguments(call)
             if self.body is not None:
                 arguments["body"] = read_json(await call.read_body() or b"{}", self.body)
             return await self.handle(call, **arguments)
         except InvalidInput:
-            if not self.checks_session:
+            if not self.access.checks_session:
                 # Whose session has ended is told that, and not what else was wrong.
                 await call.guard.check_session(call)
             raise
@@ -138,9 +142,11 @@ def endpoint(
     is_limited: bool = True,
     knows_actor: bool = False,
     checks_session: bool = True,
+    is_raw: bool = False,
 ) -> Callable[[Callable[..., Awaitable[Reply]]], Endpoint]:
     """Make an Endpoint of a handler. Its parameters say what it takes: `body` and `query` by their
-    Structs, everything else is a part of the path: an id (UUID) or a name (str)."""
+    Structs, everything else is a part of the path: an id (UUID) or a name (str). With `is_raw` it
+    takes the call alone."""
 
     def declare(handle: Callable[..., Awaitable[Reply]]) -> Endpoint:
         parameters = inspect.signature(handle).parameters
@@ -148,26 +154,18 @@ def endpoint(
         parts = [name for name in kinds if name not in ("call", "body", "query")]
         assert all(f"{{{name}}}" in path and kinds[name] in (UUID, str) for name in parts), path
         return Endpoint(
-            method=method,
-            path=path,
-            handle=handle,
-            tag=tag,
-            summary=summary,
-            needs=needs,
-            status=status,
-            answers=answers,
-            refuses=tuple(refuses),
+            method,
+            path,
+            handle,
+            Access(needs, rate, is_limited, knows_actor, checks_session),
+            Documentation(tag, summary, status, answers, tuple(refuses), tuple(headers)),
             key=key,
             condition=condition,
-            headers=tuple(headers),
             body=kinds.get("body"),
             query=kinds.get("query"),
             path_ids=tuple(name for name in parts if kinds[name] is UUID),
             path_names=tuple(name for name in parts if kinds[name] is str),
-            rate=rate,
-            is_limited=is_limited,
-            knows_actor=knows_actor,
-            checks_session=checks_session,
+            is_raw=is_raw,
         )
 
     return declare
@@ -177,7 +175,7 @@ Report = Callable[[Exception, Call], None]
 
 
 def mount(
-    endpoints: Iterable[Endpoint], *, timeout_s: float, report: Report
+    endpoints: Iterable[Endpoint], *, deadlines: Deadlines, report: Report
 ) -> list[ASGIRouteHandler | HTTPRouteHandler]:
     """Return one Litestar handler for each path, which knows all of the path's methods."""
     by_path: dict[str, dict[str, Endpoint]] = {}
@@ -185,7 +183,6 @@ def mount(
         methods = by_path.setdefault(one.path, {})
         assert one.method not in methods, f"{one.method} {one.path} stands twice"
         methods[one.method] = one
-    deadlines = Deadlines(timeout_s)
     return [
         _Resource(path, methods, deadlines, report).handler() for path, methods in by_path.items()
     ]

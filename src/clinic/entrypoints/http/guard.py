@@ -29,6 +29,7 @@ from clinic.domain.rate_limits import FAIL_CLOSED, Limit, RateClass
 from clinic.domain.sessions import Session, SignedIn, hash_of, is_csrf_token
 from clinic.entrypoints.http.actor import Authenticator
 from clinic.entrypoints.http.cookies import NAME, session_cookie
+from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.tokens import Tokens
 from clinic.settings import Settings
 from clinic.usecases.refusal_tally import REFUSED
@@ -36,7 +37,6 @@ from clinic.usecases.sign_in import NOBODY_ID, find_session
 
 if TYPE_CHECKING:
     from clinic.entrypoints.http.call import Call
-    from clinic.entrypoints.http.endpoint import Endpoint
 
 COOKIE = NAME.encode()
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -75,19 +75,19 @@ class Guard:
             for kind, limit in limits_of(services.settings).items()
         }
 
-    async def admit(self, call: "Call", endpoint: "Endpoint") -> None:
+    async def admit(self, call: "Call", access: Access) -> None:
         """Let the request in, its actor named where there is one.
 
         Raises NotSignedIn, ForgedRequest, QuotaExceeded, PermissionDenied, AuditUnavailable;
         TemporaryFailure where the database, or a counter that must not be missed, does not answer.
         """
-        kind = endpoint.rate or _kind_of(call, endpoint)
-        public = endpoint.needs is None
-        if not public or (endpoint.knows_actor and b"authorization" in call.headers):
+        kind = access.rate or _kind_of(call, access)
+        public = access.needs is None
+        if not public or (access.knows_actor and b"authorization" in call.headers):
             try:
                 if b"authorization" in call.headers:
                     actor = self._actor_by_token(call)
-                    if endpoint.checks_session:
+                    if access.checks_session:
                         await self._check(call, await self._session_of(actor), actor)
                 else:
                     actor = await self._actor_by_cookie(call)
@@ -96,7 +96,7 @@ class Guard:
                 await self.count(call, RateClass.ANONYMOUS, self._network(call))
                 raise
             call.known_actor = actor
-        elif endpoint.knows_actor and b"cookie" in call.headers:
+        elif access.knows_actor and b"cookie" in call.headers:
             # A browser sends along what it has: an old cookie, or somebody else's altogether.
             with suppress(NotSignedIn):
                 try:
@@ -104,12 +104,12 @@ class Guard:
                 except ForgedRequest:
                     await self.count(call, RateClass.ANONYMOUS, self._network(call))
                     raise
-        if endpoint.is_limited:
+        if access.is_limited:
             who = call.known_actor if kind in (RateClass.READ, RateClass.WRITE) else None
             await self.count(call, kind, who.user_id.hex if who else self._network(call))
-        if endpoint.needs is not None:
-            permit(call.actor, endpoint.needs)
-            if endpoint.needs in PATIENT_DATA:
+        if access.needs is not None:
+            permit(call.actor, access.needs)
+            if access.needs in PATIENT_DATA:
                 self._services.audit.check()
 
     async def check_session(self, call: "Call") -> Clinic:
@@ -159,9 +159,9 @@ class Guard:
         elif denied:
             self._note(call, call.method.lower(), error)
 
-    def note_read(self, call: "Call", endpoint: "Endpoint") -> None:
+    def note_read(self, call: "Call", access: Access) -> None:
         """Keep what was read of patients. Raises AuditUnavailable: then it is not shown."""
-        reads = endpoint.needs in PATIENT_DATA and call.method in SAFE_METHODS
+        reads = access.needs in PATIENT_DATA and call.method in SAFE_METHODS
         if reads or call.reads_patients:
             self._services.audit.add(self._event(call, "read", outcome="done"))
 
@@ -244,8 +244,8 @@ class Guard:
         )
 
 
-def _kind_of(call: "Call", endpoint: "Endpoint") -> RateClass:
-    if endpoint.needs is None:
+def _kind_of(call: "Call", access: Access) -> RateClass:
+    if access.needs is None:
         return RateClass.ANONYMOUS
     return RateClass.READ if call.method in SAFE_METHODS else RateClass.WRITE
 

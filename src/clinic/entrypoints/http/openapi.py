@@ -119,7 +119,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in endpoints)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(one.says.tag for one in endpoints)],
         "paths": paths,
         "components": {
             "schemas": _schemas(endpoints),
@@ -140,8 +140,8 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 def _operation(one: Endpoint) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _camel(one.handle.__name__),
-        "tags": [one.tag],
-        "summary": one.summary,
+        "tags": [one.says.tag],
+        "summary": one.says.summary,
         "security": _security(one),
         "parameters": list(_parameters(one)),
         "responses": _responses(one),
@@ -159,9 +159,9 @@ def _operation(one: Endpoint) -> dict[str, Any]:
 
 def _security(one: Endpoint) -> list[dict[str, Any]]:
     bearer: dict[str, Any] = {"bearer": []}
-    if one.needs:
+    if one.access.needs:
         return [bearer]
-    return [{}, bearer] if one.knows_actor else []
+    return [{}, bearer] if one.access.knows_actor else []
 
 
 def _parameters(one: Endpoint) -> Iterable[dict[str, Any]]:
@@ -188,13 +188,13 @@ def _parameter(name: str) -> dict[str, Any]:
 
 
 def _responses(one: Endpoint) -> dict[str, Any]:
-    names = [*one.headers, "X-Request-Id"]
+    names = [*one.says.headers, "X-Request-Id"]
     if one.key is not Key.NONE:
         names.append("Idempotency-Replayed")
-    success: dict[str, Any] = {"description": one.summary, "headers": _headers(names)}
-    if one.answers is not None:
-        success["content"] = {"application/json": _content(one.answers)}
-    responses = {str(one.status): success}
+    success: dict[str, Any] = {"description": one.says.summary, "headers": _headers(names)}
+    if one.says.answers is not None:
+        success["content"] = {"application/json": _content(one.says.answers)}
+    responses = {str(one.says.status): success}
     if one.condition is Condition.IF_NONE_MATCH:
         kept = {"description": "The copy is still right", "headers": _headers(["ETag"])}
         responses["304"] = kept
@@ -210,12 +210,12 @@ def _responses(one: Endpoint) -> dict[str, Any]:
 
 def _refusals(one: Endpoint) -> list[type[ClinicError]]:
     """Return every kind of error that the endpoint can be refused with, each once."""
-    kinds: list[type[ClinicError]] = [UnknownParameter, *one.refuses]
-    if one.needs is not None:
+    kinds: list[type[ClinicError]] = [UnknownParameter, *one.says.refuses]
+    if one.access.needs is not None:
         kinds += [NotSignedIn, PermissionDenied, QuotaExceeded]
         if one.method != "GET":
             kinds += [ForgedRequest, OutcomeUnknown]
-        if one.needs in PATIENT_DATA:
+        if one.access.needs in PATIENT_DATA:
             kinds.append(AuditUnavailable)
     if one.path_ids:
         kinds.append(NotFound)
@@ -232,7 +232,7 @@ def _refusals(one: Endpoint) -> list[type[ClinicError]]:
         kinds += [IdempotencyConflict, AnswerErased]
     if one.condition is Condition.IF_MATCH:
         kinds += [VersionMissing, VersionMismatch]
-    if one.needs is not None:
+    if one.access.needs is not None:
         kinds += [TemporaryFailure, RequestTimeout]
     # A family stands for its members: each of them is an example of its own.
     spread = [leaf for kind in [*kinds, InternalError] for leaf in _leaves(kind)]
@@ -296,7 +296,7 @@ def example_of(kind: Any) -> Any:
 def _schemas(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     kinds: list[Any] = [ProblemOut]
     for one in endpoints:
-        kinds += [kind for kind in (one.body, one.answers) if kind is not None]
+        kinds += [kind for kind in (one.body, one.says.answers) if kind is not None]
     unique = list(dict.fromkeys(kinds))
     _, schemas = msgspec.json.schema_components(unique, ref_template=f"{_SCHEMAS}{{name}}")
     text = json.dumps(schemas)

@@ -1,6 +1,5 @@
 """The GraphQL endpoint: one address, queries by GET and POST, mutations by POST."""
 
-from dataclasses import dataclass, fields
 from typing import Any
 
 import graphql as g
@@ -51,37 +50,34 @@ def graphql_endpoints(services: Services, *, introspection: bool | None = None) 
     return [_endpoint(method, documents) for method in ("GET", "POST")]
 
 
-@dataclass(frozen=True)
-class _GraphqlEndpoint(Endpoint):
-    documents: Documents
-
-    async def _handle(self, call: Call) -> Reply:
-        media_type = answer_type(call.headers.get(b"accept"))
-        if media_type is None:
-            raise NotAcceptable(f"Accept {GRAPHQL_TYPE.decode()} or {JSON_TYPE.decode()}.")
-        try:
-            asked = (
-                read_body(await call.read_body())
-                if self.method == "POST"
-                else read_query_string(call.scope["query_string"])
-            )
-            prepared = self.documents.prepare(asked.query, given(asked.operation_name))
-            if not prepared.is_query:
-                if self.method == "GET":
-                    raise MethodNotAllowed("Mutations are sent by POST.", allow=["POST"])
-                await call.guard.count_changes(call, prepared.asks.changes)
-            context = QueryContext(call, call.services, call.actor, prepared.document)
-            data, errors = await execute(prepared, asked, context)
-        except Refusal as refusal:
-            # Told in the type that GraphQL clients trust under any status.
-            body: dict[str, Any] = {
-                "errors": [_formatted(error, refusal.code) for error in refusal.errors]
-            }
-            return Reply(refusal.status, _encode(body), [], GRAPHQL_TYPE)
-        if not errors:
-            return Reply(200, _encode({"data": data}), [], media_type)
-        body = {"errors": [told(error, call) for error in errors], "data": data}
-        return Reply(200 if media_type == JSON_TYPE else PARTIAL, _encode(body), [], media_type)
+async def _answer(call: Call, documents: Documents) -> Reply:
+    media_type = answer_type(call.headers.get(b"accept"))
+    if media_type is None:
+        raise NotAcceptable(f"Accept {GRAPHQL_TYPE.decode()} or {JSON_TYPE.decode()}.")
+    by_post = call.method == "POST"
+    try:
+        asked = (
+            read_body(await call.read_body())
+            if by_post
+            else read_query_string(call.scope["query_string"])
+        )
+        prepared = documents.prepare(asked.query, given(asked.operation_name))
+        if not prepared.is_query:
+            if not by_post:
+                raise MethodNotAllowed("Mutations are sent by POST.", allow=["POST"])
+            await call.guard.count_changes(call, prepared.asks.changes)
+        context = QueryContext(call, call.services, call.actor, prepared.document)
+        data, errors = await execute(prepared, asked, context)
+    except Refusal as refusal:
+        # Told in the type that GraphQL clients trust under any status.
+        body: dict[str, Any] = {
+            "errors": [_formatted(error, refusal.code) for error in refusal.errors]
+        }
+        return Reply(refusal.status, _encode(body), [], GRAPHQL_TYPE)
+    if not errors:
+        return Reply(200, _encode({"data": data}), [], media_type)
+    body = {"errors": [told(error, call) for error in errors], "data": data}
+    return Reply(200 if media_type == JSON_TYPE else PARTIAL, _encode(body), [], media_type)
 
 
 Result = tuple[dict[str, Any] | None, list[g.GraphQLError]]
@@ -139,11 +135,8 @@ def _formatted(error: g.GraphQLError, code: str) -> dict[str, Any]:
 
 
 def _endpoint(method: str, documents: Documents) -> Endpoint:
-    async def unused(call: Call) -> Reply:
-        raise AssertionError("the endpoint answers by itself")
-
     # For everybody who is signed in; each field asks for the operation that it is.
-    declare = endpoint(
+    @endpoint(
         method,
         PATH,
         tag="GraphQL",
@@ -151,7 +144,9 @@ def _endpoint(method: str, documents: Documents) -> Endpoint:
         answers=None,
         needs=Operation.READ_CLINIC,
         rate=RateClass.READ,
+        is_raw=True,
     )
-    declared = declare(unused)
-    common = {each.name: getattr(declared, each.name) for each in fields(declared)}
-    return _GraphqlEndpoint(**common, documents=documents)
+    async def graphql(call: Call) -> Reply:
+        return await _answer(call, documents)
+
+    return graphql

@@ -2,27 +2,29 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from typing import Any
+
+from litestar import get, post
+from litestar.params import FromPath
+from litestar.response import Template
 
 from clinic.domain.errors import LinkInvalid, PasswordRefused
 from clinic.domain.links import LinkSigner, Purpose
-from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import endpoint
-from clinic.entrypoints.http.pages.forms import read_form
-from clinic.entrypoints.http.pages.rendering import facts_of, page_reply
+from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, Asked, PasswordForm
+from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, words_in
 from clinic.entrypoints.http.problems import status_of
-from clinic.entrypoints.http.reply import Reply
 from clinic.usecases.follow_link import clinic_of_link
 from clinic.usecases.open_account_link import AccountPage, show_account_page
 from clinic.usecases.reset_password import reset_password
 from clinic.usecases.verify_email import verify_email
 
-_TAG = "Pages"
 _VERIFICATION = Purpose.EMAIL_VERIFICATION.name.lower()
 _RESET = Purpose.PASSWORD_RESET.name.lower()
 
-_Handler = Callable[[Call, str], Awaitable[Reply]]
+_Handler = Callable[..., Awaitable[Template]]
 
 
 def _unless_refused(name: str) -> Callable[[_Handler], _Handler]:
@@ -30,9 +32,9 @@ def _unless_refused(name: str) -> Callable[[_Handler], _Handler]:
 
     def make(handler: _Handler) -> _Handler:
         @wraps(handler)
-        async def answer(call: Call, token: str) -> Reply:
+        async def answer(call: Call, token: str, **more: Any) -> Template:
             try:
-                return await handler(call, token)
+                return await handler(call, token, **more)
             except LinkInvalid as error:
                 return await _refused(call, token, error, name)
 
@@ -41,68 +43,42 @@ def _unless_refused(name: str) -> Callable[[_Handler], _Handler]:
     return make
 
 
-@endpoint(
-    "GET",
-    "/email-verifications/{token}",
-    tag=_TAG,
-    summary="Is this your address?",
-    answers=None,
-    needs=None,
-)
+@get("/email-verifications/{token:str}", guards=[guarded(PUBLIC)])
 @_unless_refused(_VERIFICATION)
-async def get_verification(call: Call, token: str) -> Reply:
+async def get_verification(call: Asked, token: FromPath[str]) -> Template:
     """Ask; opening the link verifies nothing."""
     return _asked(await _shown(call, token, Purpose.EMAIL_VERIFICATION), token)
 
 
-@endpoint(
-    "POST",
-    "/email-verifications/{token}",
-    tag=_TAG,
-    summary="It is",
-    answers=None,
-    needs=None,
-)
+@post("/email-verifications/{token:str}", status_code=200, guards=[guarded(PUBLIC)])
 @_unless_refused(_VERIFICATION)
-async def post_verification(call: Call, token: str) -> Reply:
+async def post_verification(call: Asked, token: FromPath[str]) -> Template:
     """Note that the address is verified, once."""
     page = await verify_email(call.anonymous(), token, signer=_signer(call))
     return _done(page, _VERIFICATION)
 
 
-@endpoint(
-    "GET",
-    "/password-resets/{token}",
-    tag=_TAG,
-    summary="A new password?",
-    answers=None,
-    needs=None,
-)
+@get("/password-resets/{token:str}", guards=[guarded(PUBLIC)])
 @_unless_refused(_RESET)
-async def get_reset(call: Call, token: str) -> Reply:
+async def get_reset(call: Asked, token: FromPath[str]) -> Template:
     """A form for the password; opening the link spends nothing."""
     return _form(200, await _shown(call, token, Purpose.PASSWORD_RESET), token)
 
 
-@endpoint(
-    "POST",
-    "/password-resets/{token}",
-    tag=_TAG,
-    summary="Set the password",
-    answers=None,
-    needs=None,
-    rate=RateClass.REGISTER,
+@post(
+    "/password-resets/{token:str}",
+    status_code=200,
+    guards=[guarded(HASHING)],
 )
 @_unless_refused(_RESET)
-async def post_reset(call: Call, token: str) -> Reply:
+async def post_reset(call: Asked, token: FromPath[str], data: PasswordForm) -> Template:
     """Set the password, once, and end every session."""
     services = call.services
-    form = await read_form(call)
     try:
         page = await reset_password(
             call.anonymous(),
             token,
-            form.get("password", ""),
+            data.password,
             hasher=services.hasher,
             signer=_signer(call),
         )
@@ -112,7 +88,7 @@ async def post_reset(call: Call, token: str) -> Reply:
     return _done(page, _RESET)
 
 
-ENDPOINTS = (get_verification, post_verification, get_reset, post_reset)
+HANDLERS = (get_verification, post_verification, get_reset, post_reset)
 
 
 def _signer(call: Call) -> LinkSigner:
@@ -123,7 +99,7 @@ async def _shown(call: Call, token: str, purpose: Purpose) -> AccountPage:
     return await show_account_page(call.anonymous(), token, purpose, signer=_signer(call))
 
 
-def _asked(page: AccountPage, token: str) -> Reply:
+def _asked(page: AccountPage, token: str) -> Template:
     words = words_in(page.language)
     facts = facts_of(
         page.clinic,
@@ -133,10 +109,10 @@ def _asked(page: AccountPage, token: str) -> Reply:
         button=words[f"{_VERIFICATION}_button"],
         action=f"/email-verifications/{token}",
     )
-    return page_reply(200, "link.html", facts)
+    return page_response(200, "link.html", facts)
 
 
-def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) -> Reply:
+def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) -> Template:
     words = words_in(page.language)
     facts = facts_of(
         page.clinic,
@@ -147,17 +123,17 @@ def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) 
         button=words[f"{_RESET}_button"],
         action=f"/password-resets/{token}",
     )
-    return page_reply(status, "password.html", facts)
+    return page_response(status, "password.html", facts)
 
 
-def _done(page: AccountPage, name: str) -> Reply:
+def _done(page: AccountPage, name: str) -> Template:
     title = words_in(page.language)[f"{name}_done"]
-    return page_reply(200, "link.html", facts_of(page.clinic, page.language, title))
+    return page_response(200, "link.html", facts_of(page.clinic, page.language, title))
 
 
-async def _refused(call: Call, token: str, error: LinkInvalid, name: str) -> Reply:
+async def _refused(call: Call, token: str, error: LinkInvalid, name: str) -> Template:
     clinic = await clinic_of_link(token, store=call.services.store)
     # Whose link it was is not known, so the language is not either.
     title = " · ".join(words["failed"] for words in WORDS.values())
     lines = [words[f"{name}_invalid"] for words in WORDS.values()]
-    return page_reply(status_of(type(error)), "link.html", facts_of(clinic, "en", title, *lines))
+    return page_response(status_of(type(error)), "link.html", facts_of(clinic, "en", title, *lines))

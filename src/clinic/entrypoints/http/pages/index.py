@@ -1,17 +1,17 @@
 """The page at `/`, for whoever opens the service's own address: what it is, and where to go on."""
 
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import endpoint
+from litestar import get
+from litestar.response import Template
+
+from clinic.entrypoints.http.kernel.ordinary import guarded
 from clinic.entrypoints.http.languages import asked_language
-from clinic.entrypoints.http.pages.rendering import page_reply
+from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
+from clinic.entrypoints.http.pages.rendering import page_response
 from clinic.entrypoints.http.pages.words import words_in
-from clinic.entrypoints.http.reply import Reply
-
-_TAG = "Pages"
 
 
-@endpoint("GET", "/", tag=_TAG, summary="What this is", answers=None, needs=None)
-async def get_index(call: Call) -> Reply:
+@get("/", guards=[guarded(PUBLIC)])
+async def get_index(call: Asked) -> Template:
     """Says what this service is, and where its documentation and its health are; no data."""
     settings = call.services.settings
     language = asked_language(call.header(b"accept-language")) or "en"
@@ -33,9 +33,7 @@ async def get_index(call: Call) -> Reply:
         "technical": words["index_technical"],
         "links": links,
     }
-    reply = page_reply(200, "index.html", facts)
-    reply.headers.append((b"vary", b"Accept-Language"))
-    return reply
+    return page_response(200, "index.html", facts, vary="Accept-Language")
 
 
-ENDPOINTS = (get_index,)
+HANDLERS = (get_index,)

@@ -3,6 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
+from litestar import get, post
+from litestar.params import FromPath
+from litestar.response import Template
 from msgspec import Meta, Struct
 
 from clinic.domain.errors import (
@@ -15,11 +18,12 @@ from clinic.domain.errors import (
 from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.offers import LinkState
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import endpoint
-from clinic.entrypoints.http.pages.rendering import facts_of, page_reply
+from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
+from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, times, words_in
 from clinic.entrypoints.http.problems import status_of
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.strict import read_query
 from clinic.usecases.follow_link import (
     LinkPage,
     UnsubscribePage,
@@ -30,7 +34,6 @@ from clinic.usecases.follow_link import (
     unsubscribe,
 )
 
-_TAG = "Pages"
 #: what a form answers that could no longer do what it is for
 _NOT_DONE = {LinkState.MOVED: 404, LinkState.LATE: 422, LinkState.OVER: 409}
 #: pages that say to call, or that the way to another appointment is the front end's
@@ -43,8 +46,8 @@ class MoveQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True
     slot: Annotated[UUID | None, Meta(description="the slot to move into")] = None
 
 
-@endpoint("GET", "/m/{token}", tag=_TAG, summary="A link's page", answers=None, needs=None)
-async def get_link(call: Call, token: str, query: MoveQuery) -> Reply:
+@get("/m/{token:str}", guards=[guarded(PUBLIC, query=MoveQuery)])
+async def get_link(call: Asked, token: FromPath[str]) -> Template:
     """What the link would do, with a button that does it; or why it no longer can.
 
     A form's own address, opened again, has the slot in it, and shows the same page.
@@ -56,9 +59,10 @@ async def get_link(call: Call, token: str, query: MoveQuery) -> Reply:
     return _shown(call, page, token)
 
 
-@endpoint("POST", "/m/{token}", tag=_TAG, summary="Do it", answers=None, needs=None)
-async def post_link(call: Call, token: str, query: MoveQuery) -> Reply:
+@post("/m/{token:str}", status_code=200, guards=[guarded(PUBLIC, query=MoveQuery)])
+async def post_link(call: Asked, token: FromPath[str]) -> Template:
     """Confirm, cancel or move the appointment; twice is as good as once."""
+    query = read_query(call.scope["query_string"], MoveQuery)
     try:
         page = await follow_link(call.anonymous(), token, signer=_signer(call), slot_id=query.slot)
     except ClinicError as error:
@@ -68,10 +72,8 @@ async def post_link(call: Call, token: str, query: MoveQuery) -> Reply:
     return _shown(call, page, token, status=status)
 
 
-@endpoint(
-    "GET", "/unsubscribe/{token}", tag=_TAG, summary="Stop messages?", answers=None, needs=None
-)
-async def get_unsubscribe(call: Call, token: str) -> Reply:
+@get("/unsubscribe/{token:str}", guards=[guarded(PUBLIC)])
+async def get_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
     """Ask; opening the link stops nothing."""
     try:
         page = await open_unsubscribe(call.anonymous(), token, signer=_signer(call))
@@ -80,8 +82,8 @@ async def get_unsubscribe(call: Call, token: str) -> Reply:
     return _told(page, "unsubscribe", f"/unsubscribe/{token}")
 
 
-@endpoint("POST", "/unsubscribe/{token}", tag=_TAG, summary="Stop", answers=None, needs=None)
-async def post_unsubscribe(call: Call, token: str) -> Reply:
+@post("/unsubscribe/{token:str}", status_code=200, guards=[guarded(PUBLIC)])
+async def post_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
     """Stop, at once and without cookies: also what a mail program's own button sends (RFC 8058)."""
     try:
         page = await unsubscribe(call.anonymous(), token, signer=_signer(call))
@@ -90,7 +92,7 @@ async def post_unsubscribe(call: Call, token: str) -> Reply:
     return _told(page, "unsubscribe_done", None)
 
 
-ENDPOINTS = (get_link, post_link, get_unsubscribe, post_unsubscribe)
+HANDLERS = (get_link, post_link, get_unsubscribe, post_unsubscribe)
 
 
 def _signer(call: Call) -> LinkSigner:
@@ -104,7 +106,7 @@ def _shown(
     *,
     status: int = 200,
     notice: str | None = None,
-) -> Reply:
+) -> Template:
     words = words_in(page.language)
     appointment, zone, state = page.view.appointment, page.view.zone, page.state
     date, span, zone_text = times(appointment.starts_at, appointment.ends_at, zone, page.language)
@@ -135,7 +137,7 @@ def _shown(
         home=call.services.settings.frontend_url if is_off else "",
         home_label=words["book"],
     )
-    return page_reply(status, "link.html", facts)
+    return page_response(status, "link.html", facts)
 
 
 def _said(page: LinkPage, words: dict[str, str]) -> tuple[str, list[str]]:
@@ -151,7 +153,7 @@ def _said(page: LinkPage, words: dict[str, str]) -> tuple[str, list[str]]:
     return words[name], []
 
 
-def _told(page: UnsubscribePage, name: str, action: str | None) -> Reply:
+def _told(page: UnsubscribePage, name: str, action: str | None) -> Template:
     words = words_in(page.language)
     button = words["unsubscribe_button"] if action else None
     facts = facts_of(
@@ -162,13 +164,13 @@ def _told(page: UnsubscribePage, name: str, action: str | None) -> Reply:
         button=button,
         action=action,
     )
-    return page_reply(200, "link.html", facts)
+    return page_response(200, "link.html", facts)
 
 
-async def _refused(call: Call, token: str, error: ClinicError) -> Reply:
+async def _refused(call: Call, token: str, error: ClinicError) -> Template:
     """Return a page that says what went wrong and what to do about it."""
     if isinstance(error, TemporaryFailure):
-        # The envelope says it in its own way, and that it may be tried again.
+        # The group says that it may be tried again.
         raise error
     status = status_of(type(error))
     store = call.services.store
@@ -187,4 +189,4 @@ async def _refused(call: Call, token: str, error: ClinicError) -> Reply:
         calls=True,
         call_label=" · ".join(words["call_button"] for words in WORDS.values()),
     )
-    return page_reply(status, "link.html", facts)
+    return page_response(status, "link.html", facts)

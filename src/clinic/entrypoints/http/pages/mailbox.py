@@ -11,13 +11,16 @@ from email.policy import default
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from litestar import MediaType, Response, get
+from litestar.params import FromPath
+from litestar.response import Template
+
 from clinic.domain.errors import NotFound
 from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import endpoint
-from clinic.entrypoints.http.pages.rendering import page_reply
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
+from clinic.entrypoints.http.pages.rendering import page_response
 
-_TAG = "Pages"
 SHOWN_MAX = 200
 _SHOWN_HEADERS = (
     "From",
@@ -30,8 +33,8 @@ _SHOWN_HEADERS = (
 )
 #: what a message's own HTML may do: look as it does, and open its links in a new tab
 _FRAMED = (
-    b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self';"
-    b" sandbox allow-popups allow-popups-to-escape-sandbox"
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self';"
+    " sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 
 
@@ -50,8 +53,8 @@ class _Letter:
         return None
 
 
-@endpoint("GET", "/mailbox", tag=_TAG, summary="Every message", answers=None, needs=None)
-async def get_mailbox(call: Call) -> Reply:
+@get("/mailbox", guards=[guarded(PUBLIC)])
+async def get_mailbox(call: Asked) -> Template:
     """The latest messages, latest first."""
     letters = await asyncio.to_thread(_letters, _folder(call))
     rows = [
@@ -64,11 +67,11 @@ async def get_mailbox(call: Call) -> Reply:
         for letter in letters
     ]
     facts = {"language": "en", "title": "Mailbox", "wide": True, "rows": rows}
-    return page_reply(200, "mailbox.html", facts)
+    return page_response(200, "mailbox.html", facts)
 
 
-@endpoint("GET", "/mailbox/{name}", tag=_TAG, summary="One message", answers=None, needs=None)
-async def get_letter(call: Call, name: str) -> Reply:
+@get("/mailbox/{name:str}", guards=[guarded(PUBLIC)])
+async def get_letter(call: Asked, name: FromPath[str]) -> Template:
     """Its headers, how it looks, its text and its calendar part."""
     letter = await asyncio.to_thread(_letter, _folder(call), name)
     calendar = letter.part("text/calendar")
@@ -83,19 +86,19 @@ async def get_letter(call: Call, name: str) -> Reply:
         "text": letter.part("text/plain") or "",
         "calendar": calendar,
     }
-    return page_reply(200, "letter.html", facts)
+    return page_response(200, "letter.html", facts)
 
 
-@endpoint("GET", "/mailbox/{name}/html", tag=_TAG, summary="Its HTML", answers=None, needs=None)
-async def get_letter_html(call: Call, name: str) -> Reply:
+@get("/mailbox/{name:str}/html", guards=[guarded(PUBLIC)])
+async def get_letter_html(call: Asked, name: FromPath[str]) -> Response[str]:
     """The HTML part, in a frame that can do nothing."""
     letter = await asyncio.to_thread(_letter, _folder(call), name)
     html = (letter.part("text/html") or "").replace("<head>", '<head><base target="_blank">', 1)
-    headers = [(b"content-security-policy", _FRAMED)]
-    return Reply(200, html.encode(), headers, b"text/html; charset=utf-8")
+    headers = {"content-security-policy": _FRAMED}
+    return Response(html, media_type=MediaType.HTML, headers=headers)
 
 
-ENDPOINTS = (get_mailbox, get_letter, get_letter_html)
+HANDLERS = (get_mailbox, get_letter, get_letter_html)
 
 
 def _folder(call: Call) -> Path:

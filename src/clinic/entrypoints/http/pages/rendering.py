@@ -6,29 +6,95 @@ from hashlib import sha256
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import MediaType
+from litestar.response import Template
 
 from clinic.bootstrap import shown_phone
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
-from clinic.entrypoints.http.pages.words import words_in
+from clinic.domain.errors import (
+    ClinicError,
+    NotFound,
+    OutcomeUnknown,
+    QuotaExceeded,
+    TemporaryFailure,
+)
+from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.languages import asked_language
+from clinic.entrypoints.http.pages.words import WORDS, words_in
+from clinic.entrypoints.http.problems import (
+    InternalError,
+    RequestTimeout,
+    problem_headers,
+    status_of,
+)
 from clinic.entrypoints.http.reply import Reply
 
 _TEMPLATES = "templates"
 
 
-def page_reply(status: int, template: str, facts: dict[str, object]) -> Reply:
+def page_response(status: int, template: str, facts: dict[str, object], **headers: str) -> Template:
     """Return a page that no cache keeps, no search engine lists and no other site frames."""
-    html = _environment().get_template(template).render(facts, style=_style())
+    context = {**facts, "style": _style()}
+    return Template(
+        template,
+        context=context,
+        status_code=status,
+        headers={**_headers(), **headers},
+        media_type=MediaType.HTML,
+    )
+
+
+def render_page(call: Call, error: ClinicError) -> Reply:
+    """Return the refusal of a page, in the language that the browser asks for, or in each."""
+    asked = asked_language(call.header(b"accept-language"))
+    languages = [asked] if asked else list(WORDS)
+    name = _refusal_named(error)
+    title = " · ".join(WORDS[language][name] for language in languages)
+    lines = [
+        WORDS[language][f"{name}_line"].format(
+            seconds=error.facts.get("retryAfterS", ""), request_id=call.request_id
+        )
+        for language in languages
+    ]
+    facts = facts_of(None, asked or "en", title, *lines)
+    html = environment().get_template("link.html").render(facts, style=_style())
+    headers = [(name.encode(), value.encode()) for name, value in _headers().items()]
+    return Reply(
+        status_of(type(error)),
+        html.encode(),
+        [*headers, (b"vary", b"Accept-Language"), *problem_headers(error)],
+        b"text/html; charset=utf-8",
+    )
+
+
+def _refusal_named(error: ClinicError) -> str:
+    """Return which of the words say it."""
+    for kind, name in _REFUSALS.items():
+        if isinstance(error, kind):
+            return name
+    return "not_understood"
+
+
+#: the first that fits
+_REFUSALS: dict[type[ClinicError], str] = {
+    OutcomeUnknown: "unknown",
+    RequestTimeout: "unknown",
+    TemporaryFailure: "away",
+    QuotaExceeded: "limited",
+    NotFound: "no_page",
+    InternalError: "broken",
+}
+
+
+@cache
+def _headers() -> dict[str, str]:
     digest = b64encode(sha256(_style().encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
         " frame-ancestors 'none'; img-src 'self'; frame-src 'self'"
     )
-    headers = [
-        (b"content-security-policy", policy.encode()),
-        (b"x-robots-tag", b"noindex, nofollow"),
-    ]
-    return Reply(status, html.encode(), headers, b"text/html; charset=utf-8")
+    return {"content-security-policy": policy, "x-robots-tag": "noindex, nofollow"}
 
 
 def facts_of(
@@ -70,7 +136,8 @@ def facts_of(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what knows the templates of the pages."""
     environment = Environment(
         loader=PackageLoader("clinic.entrypoints.http.pages", _TEMPLATES),
         autoescape=True,

@@ -36,6 +36,19 @@ WORDS = {
         "password_reset_invalid": "This link is not valid, or no longer works. It can be used once,"
         " and only for a short time. Ask for a new one where you sign in.",
         "failed": "This did not work",
+        "away": "We cannot do this right now",
+        "away_line": "Nothing was changed. Please open the link again in a few minutes.",
+        "unknown": "We do not know whether this worked",
+        "unknown_line": "Please open the link again: it shows whether it was done.",
+        "limited": "That was too often",
+        "limited_line": "Please wait {seconds} seconds, then try again.",
+        "no_page": "There is no such page",
+        "no_page_line": "Please use the link in the latest message.",
+        "not_understood": "This page was not opened as it should be",
+        "not_understood_line": "Please use the link in the latest message.",
+        "broken": "Something went wrong",
+        "broken_line": "The fault is ours. If it happens again, please call the clinic and tell"
+        " them this number: {request_id}.",
         "invalid": "This link is not valid, or no longer works. Use the one in the latest message,"
         " or call the clinic.",
         "confirmed": "This appointment is already confirmed",
@@ -104,6 +117,21 @@ WORDS = {
         "password_reset_invalid": "Dieser Link ist ungültig oder gilt nicht mehr. Er lässt sich nur"
         " einmal und nur kurze Zeit benutzen. Fordern Sie bei der Anmeldung einen neuen an.",
         "failed": "Das hat nicht geklappt",
+        "away": "Das geht im Moment nicht",
+        "away_line": "Es wurde nichts geändert. Bitte öffnen Sie den Link in ein paar Minuten noch"
+        " einmal.",
+        "unknown": "Wir wissen nicht, ob das geklappt hat",
+        "unknown_line": "Bitte öffnen Sie den Link noch einmal: Er zeigt, ob es geschehen ist.",
+        "limited": "Das war zu oft",
+        "limited_line": "Bitte warten Sie {seconds} Sekunden und versuchen Sie es dann noch"
+        " einmal.",
+        "no_page": "Diese Seite gibt es nicht",
+        "no_page_line": "Bitte nehmen Sie den Link aus der neuesten Nachricht.",
+        "not_understood": "Diese Seite wurde nicht richtig aufgerufen",
+        "not_understood_line": "Bitte nehmen Sie den Link aus der neuesten Nachricht.",
+        "broken": "Etwas ist schiefgegangen",
+        "broken_line": "Der Fehler liegt bei uns. Wenn er noch einmal auftritt, rufen Sie bitte an"
+        " und nennen Sie diese Nummer: {request_id}.",
         "invalid": "Dieser Link ist ungültig oder gilt nicht mehr. Nehmen Sie den aus der neuesten"
         " Nachricht oder rufen Sie an.",
         "confirmed": "Dieser Termin ist schon bestätigt",
