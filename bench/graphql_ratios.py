@@ -32,7 +32,7 @@ from clinic.entrypoints.http.graphql.mutations import Mutation
 from clinic.entrypoints.http.graphql.queries import Query
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
 from clinic.entrypoints.http.graphql.types import SCALARS, schedule_rows
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, a_user, seed_world
 from clinic.testing.builders import MORNING, NOW, a_session, a_slot, seed_booking

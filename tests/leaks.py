@@ -135,9 +135,9 @@ def _tap_secrets(leaks: Leaks) -> None:
 
 
 def _tap_sinks(leaks: Leaks) -> None:
-    from clinic.entrypoints.http import problems
-    from clinic.entrypoints.http.access_log import AccessLog
-    from clinic.entrypoints.http.reply import Reply
+    from clinic.entrypoints.http.kernel import problems
+    from clinic.entrypoints.http.kernel.access_log import AccessLog
+    from clinic.entrypoints.http.kernel.reply import Reply
     from clinic.entrypoints.worker.metrics import Metrics
 
     every_line = AccessLog("debug", lambda lines: leaks.tell("the access log", lines.decode()))

@@ -24,7 +24,7 @@ from harness import SECRET, Chaos, stage  # type: ignore[import-not-found]
 
 from clinic.bootstrap import build
 from clinic.domain.people import Actor, Role
-from clinic.entrypoints.http.tokens import token_of
+from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.settings import Settings
 from clinic.usecases.sign_in import sign_in_as
 

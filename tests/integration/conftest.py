@@ -21,7 +21,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.people import Role, User, system_actor
 from clinic.domain.slots import Slot
 from clinic.entrypoints.cli.demo.client import Request, Response, send_together
-from clinic.entrypoints.http.tokens import token_of
+from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.settings import PREFIX, Settings
 from clinic.usecases.sign_in import sign_in_as

@@ -9,7 +9,7 @@ import pytest
 from tests.leaks import LeakPlugin, Leaks
 
 from clinic.domain.errors import InvalidInput
-from clinic.entrypoints.http.problems import problem_reply
+from clinic.entrypoints.http.kernel.problems import problem_reply
 from clinic.testing import a_clinic, a_patient, a_user
 
 pytest_plugins = ["pytester"]

@@ -1,6 +1,8 @@
 """How use cases are written: a context first, and few parameters beside it."""
 
 import ast
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import clinic
 
 SOURCES = Path(clinic.__file__).parent
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 PARAMETERS_MAX = 5
 #: what a context holds
 HELD = {"actor", "store", "transactions", "clock", "new_id", "reason", "request_id", "ip"}
@@ -78,3 +81,21 @@ def test_no_layer_passes_an_untyped_dictionary_on_as_arguments() -> None:
     ]
 
     assert found == []
+
+
+def test_the_contract_on_technology_names_every_third_party_package() -> None:
+    imported = set()
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {each.name.partition(".")[0] for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    contracts = tomllib.loads(PYPROJECT.read_text())["tool"]["importlinter"]["contracts"]
+    [forbidden] = [
+        each["forbidden_modules"]
+        for each in contracts
+        if each["name"] == "The inside knows no technology"
+    ]
+
+    assert set(forbidden) == imported - sys.stdlib_module_names - {"clinic"}

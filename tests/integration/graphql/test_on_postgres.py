@@ -15,7 +15,7 @@ from clinic.adapters.postgres.sessions import PooledSession
 from clinic.bootstrap import build
 from clinic.domain.people import Patient, Role, User
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, a_user, seed_world
 from clinic.testing.builders import MORNING, NOW, a_session, a_slot, seed_booking

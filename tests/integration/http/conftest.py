@@ -15,7 +15,7 @@ from clinic.bootstrap import Services, build
 from clinic.domain.people import Doctor, Patient, Role, User
 from clinic.domain.slots import Slot
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import a_clinic, a_user
 from clinic.testing.builders import a_session

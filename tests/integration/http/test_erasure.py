@@ -17,7 +17,7 @@ from clinic.adapters.redis import RedisIdempotencyCache
 from clinic.bootstrap import build
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
 from clinic.domain.people import Role
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.testing import FixedClock, a_user
 from clinic.testing.builders import a_session, an_event
 from clinic.usecases.erase_user import SETTLES_AFTER, finish_erasures

@@ -16,7 +16,7 @@ from tests.integration.postgres.locks import wait_for_lock
 
 from clinic.domain.errors import ClinicError
 from clinic.domain.people import Actor, Role
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.testing import a_user
 from clinic.testing.builders import a_booking, a_session
 from clinic.usecases.manage_users import set_enabled

@@ -23,7 +23,7 @@ from clinic.bootstrap import Services, build
 from clinic.domain.people import Role
 from clinic.domain.sessions import Session, SessionKind, hash_of
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import (
     FixedClock,

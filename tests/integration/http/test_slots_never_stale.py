@@ -12,8 +12,8 @@ from clinic.adapters.postgres import PostgresStore
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import system_actor
 from clinic.domain.slots import Slot, SlotState
-from clinic.entrypoints.http.renderings import Renderings
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.response_cache import ResponseCache
 from clinic.ports.calendars import SlotQuery
 from clinic.testing.builders import World, seed_booking, seed_state, seed_world
 
@@ -26,7 +26,7 @@ READERS = 2
 class Reader:
     """Reads in two steps: what is in the database, and what is kept in memory for that."""
 
-    def __init__(self, store: PostgresStore, world: World, kept: Renderings) -> None:
+    def __init__(self, store: PostgresStore, world: World, kept: ResponseCache) -> None:
         self._store = store
         self._kept = kept
         span = (world.slots[0].starts_at, world.slots[-1].ends_at)
@@ -90,7 +90,7 @@ def _all_orders(change: Sequence[str]) -> list[list[str]]:
 async def test_no_order_of_booking_and_reading_shows_a_slot_that_was_booked_before(store) -> None:
     orders = _all_orders(["change 0"])
     world = await seed_world(store, slots=len(orders))
-    kept = Renderings()
+    kept = ResponseCache()
 
     for order, slot in zip(orders, world.slots, strict=True):
         readers = [Reader(store, world, kept) for _ in range(READERS)]
@@ -104,7 +104,7 @@ async def test_no_order_of_a_slow_commit_and_reading_shows_what_it_has_changed(s
     orders = _all_orders(["change 0", "change 1"])
     world = await seed_world(store, slots=2)
     slot = world.slots[0]
-    kept = Renderings()
+    kept = ResponseCache()
 
     for order in orders:
         readers = [Reader(store, world, kept) for _ in range(READERS)]
@@ -119,7 +119,7 @@ async def test_no_order_of_a_slow_commit_and_reading_shows_what_it_has_changed(s
 
 async def test_what_was_undone_leaves_no_trace(store) -> None:
     world = await seed_world(store, slots=3)
-    reader = Reader(store, world, Renderings())
+    reader = Reader(store, world, ResponseCache())
 
     async with store.begin() as unit:
         await unit.calendars.set_slot_state(world.clinic.id, [world.slots[0].id], SlotState.BLOCKED)
@@ -139,7 +139,7 @@ async def test_questions_that_go_together_are_each_answered_as_of_when_they_were
     When slots are booked meanwhile
     Then a question asked after a booking was answered never finds its slot."""
     world = await seed_world(store, slots=60)
-    kept = Renderings()
+    kept = ResponseCache()
     booked: deque[str] = deque()
     over = asyncio.Event()
     asked = 0

@@ -316,7 +316,7 @@ def test_migrate_without_a_database_is_refused(line):
 
 
 def test_token_names_the_users_role(line, ids):
-    from clinic.entrypoints.http.tokens import Tokens
+    from clinic.entrypoints.http.kernel.tokens import Tokens
 
     issued = line("token", ids["one"]).strip()
 

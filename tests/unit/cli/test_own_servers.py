@@ -9,7 +9,7 @@ from clinic.entrypoints.cli.bench.bench import TINY, Bench, Filled
 from clinic.entrypoints.cli.bench.figures import Record
 from clinic.entrypoints.cli.bench.world import world
 from clinic.entrypoints.cli.demo.command import _write_settings
-from clinic.entrypoints.http.connections import Connection, Connections, Limits
+from clinic.entrypoints.http.kernel.connections import Connection, Connections, Limits
 from clinic.settings import Settings, load_settings
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from clinic.bootstrap import Services, in_memory
 from clinic.domain.people import Role
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, World, a_user, seed_world
 from clinic.testing.builders import NOW, a_session

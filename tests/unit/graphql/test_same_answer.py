@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from clinic.domain.people import Actor, Role
-from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.graphql.compiled import NotPlain
 from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import Documents, Prepared, Refusal
 from clinic.entrypoints.http.graphql.handler import execute, execute_stock, told
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
 from clinic.entrypoints.http.graphql.schema import CORE
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 from .conftest import Gql, canonical, selections
 
@@ -132,7 +132,9 @@ class _Guard:
     def note_refusal(self, *_: object) -> None: ...
 
 
-def _call(gql: Gql) -> Call:
+def _call(gql: Gql) -> RequestContext:
     nothing: Any = None
     guard: Any = _Guard()
-    return Call("POST", "/graphql", {}, nothing, gql.services, nothing, guard, "request-1", {})
+    return RequestContext(
+        "POST", "/graphql", {}, nothing, gql.services, nothing, guard, "request-1", {}
+    )

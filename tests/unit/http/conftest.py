@@ -12,7 +12,7 @@ import pytest
 from clinic.bootstrap import Services, in_memory
 from clinic.domain.people import Role, User
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, World, a_user, seed_world
 from clinic.testing.builders import NOW, a_session

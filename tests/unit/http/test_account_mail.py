@@ -20,7 +20,7 @@ from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Scope
-from clinic.entrypoints.http.account_mail import ANSWER_AFTER_S
+from clinic.entrypoints.http.api.people.account_mail import ANSWER_AFTER_S
 from clinic.ports.audit import EventQuery
 from clinic.ports.outbox import NotificationQuery
 from clinic.settings import Settings

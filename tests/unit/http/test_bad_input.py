@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from clinic.domain.errors import SlotNotFound
-from clinic.entrypoints.http.problems import problem_body
+from clinic.entrypoints.http.kernel.problems import problem_body
 from clinic.settings import Settings
 
 

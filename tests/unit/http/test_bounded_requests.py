@@ -12,10 +12,10 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from clinic.entrypoints.http import connections
-from clinic.entrypoints.http.actor import trusted_networks
-from clinic.entrypoints.http.bounded_requests import Protocols
-from clinic.entrypoints.http.connections import Limits
+from clinic.entrypoints.http.kernel import connections
+from clinic.entrypoints.http.kernel.authenticator import trusted_networks
+from clinic.entrypoints.http.kernel.bounded_requests import Protocols
+from clinic.entrypoints.http.kernel.connections import Limits
 
 pytestmark = pytest.mark.anyio
 

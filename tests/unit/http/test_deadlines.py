@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clinic.entrypoints.http.deadlines import Deadlines, TooLate
+from clinic.entrypoints.http.kernel.deadlines import Deadlines, TooLate
 
 pytestmark = pytest.mark.anyio
 

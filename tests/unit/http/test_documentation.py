@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from clinic.domain.errors import OperatorOnly, every_error
+from clinic.entrypoints.http.api.examples import EXAMPLES
+from clinic.entrypoints.http.api.remedies import MEND, errors_page
 from clinic.entrypoints.http.app import ENDPOINTS
-from clinic.entrypoints.http.endpoint import Condition, Key
-from clinic.entrypoints.http.examples import EXAMPLES
-from clinic.entrypoints.http.mending import MEND, errors_page
-from clinic.entrypoints.http.problems import ABSTRACT, answered_errors
+from clinic.entrypoints.http.kernel.endpoint import Condition, Key
+from clinic.entrypoints.http.kernel.problems import ABSTRACT, answered_errors
 
 DOCS = Path(__file__).parents[3] / "docs"
 REWRITE = "write it anew with: python -m clinic.entrypoints.http.write_docs docs"

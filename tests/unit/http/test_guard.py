@@ -8,7 +8,7 @@ import pytest
 
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.paging import PageRequest
-from clinic.entrypoints.http.cookies import NAME
+from clinic.entrypoints.http.kernel.cookies import NAME
 from clinic.ports.audit import EventQuery
 from clinic.settings import Settings
 from clinic.testing.builders import an_event

@@ -17,7 +17,7 @@ from clinic.domain.memberships import OFFER_LASTS, MembershipOffer
 from clinic.domain.people import Role
 from clinic.domain.sessions import hash_of
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, World, a_user, an_availability, seed_booking, seed_world
 from clinic.testing.builders import NOW, a_session, an_exception, new_id

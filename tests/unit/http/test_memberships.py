@@ -8,7 +8,7 @@ import pytest
 from clinic.bootstrap import Services
 from clinic.domain.people import Role
 from clinic.domain.sessions import hash_of
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import World, a_user, seed_world
 from clinic.testing.builders import a_session

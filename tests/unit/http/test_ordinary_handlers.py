@@ -26,17 +26,17 @@ from clinic.domain.errors import (
 from clinic.domain.links import Purpose
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.deadlines import LOOK_S, Deadlines
 from clinic.entrypoints.http.kernel.access import Access
+from clinic.entrypoints.http.kernel.deadlines import LOOK_S, Deadlines
 from clinic.entrypoints.http.kernel.ordinary import group, guarded
 from clinic.entrypoints.http.kernel.renderers import render_outcome
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.rendering import render_page
 from clinic.settings import Settings
 from clinic.testing.builders import NOW
 from clinic.testing.clock import FixedClock
 
-Asked = NamedDependency[SkipValidation[Call]]
+Asked = NamedDependency[SkipValidation[RequestContext]]
 TIMEOUT_S = 0.2
 
 

@@ -18,10 +18,10 @@ from clinic.bootstrap import in_memory
 from clinic.domain.notifications import DOCTOR_CHANGE
 from clinic.domain.paging import LIMIT_MAX
 from clinic.domain.people import Patient, Role, User, erased_user
-from clinic.entrypoints.http.access_log import FLUSH_AFTER_S
+from clinic.entrypoints.http.api.people.schemas import ExportOut
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.tokens import issue_token
-from clinic.entrypoints.http.wire_accounts import ExportOut
+from clinic.entrypoints.http.kernel.access_log import FLUSH_AFTER_S
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, seed_booking, seed_world
 from clinic.testing.builders import NOW, a_session, an_event, seed_slots, slots_of

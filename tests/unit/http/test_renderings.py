@@ -1,7 +1,7 @@
 """Replies kept by what they were made of."""
 
-from clinic.entrypoints.http.renderings import Renderings
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.response_cache import ResponseCache
 
 
 class Writer:
@@ -17,7 +17,7 @@ class Writer:
 
 
 def test_the_same_facts_are_written_once() -> None:
-    kept, write = Renderings(), Writer()
+    kept, write = ResponseCache(), Writer()
 
     first = kept.reply(("list",), (b"a", None), write)
     second = kept.reply(("list",), (b"a", None), write)
@@ -27,7 +27,7 @@ def test_the_same_facts_are_written_once() -> None:
 
 
 def test_other_facts_or_another_address_are_written_anew() -> None:
-    kept, write = Renderings(), Writer()
+    kept, write = ResponseCache(), Writer()
 
     replies = [
         kept.reply(key, state, write)
@@ -39,7 +39,7 @@ def test_other_facts_or_another_address_are_written_anew() -> None:
 
 
 def test_what_is_kept_is_what_was_written_last() -> None:
-    kept, write = Renderings(), Writer()
+    kept, write = ResponseCache(), Writer()
     kept.reply(("list",), (b"a",), write)
     kept.reply(("list",), (b"b",), write)
 
@@ -49,7 +49,7 @@ def test_what_is_kept_is_what_was_written_last() -> None:
 
 
 def test_the_replies_used_last_are_kept_within_the_bound() -> None:
-    kept, write = Renderings(bytes_max=30_100), Writer(size=8_000)
+    kept, write = ResponseCache(bytes_max=30_100), Writer(size=8_000)
     for name in ("x", "y", "x", "z", "w"):
         kept.reply((name,), (), write)
     assert write.written == 4
@@ -63,7 +63,7 @@ def test_the_replies_used_last_are_kept_within_the_bound() -> None:
 
 
 def test_a_reply_beyond_the_bound_is_given_and_not_kept() -> None:
-    kept, write = Renderings(bytes_max=5_000), Writer(size=8_000)
+    kept, write = ResponseCache(bytes_max=5_000), Writer(size=8_000)
 
     first = kept.reply(("list",), (), write)
     kept.reply(("list",), (), write)

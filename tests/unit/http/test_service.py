@@ -12,9 +12,9 @@ import pytest
 
 from clinic.bootstrap import in_memory
 from clinic.domain.errors import TemporaryFailure
-from clinic.entrypoints.http import access_log
 from clinic.entrypoints.http.app import create_app
-from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.kernel import access_log
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.settings import Settings
 from clinic.testing import FixedClock
 from clinic.testing.builders import NOW
@@ -75,7 +75,7 @@ async def test_a_database_that_does_not_answer_is_not_ready(api, accident, monke
     async def hangs():
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("clinic.entrypoints.http.health.READY_WITHIN_S", 0.05)
+    monkeypatch.setattr("clinic.entrypoints.http.api.health.READY_WITHIN_S", 0.05)
     swap_readers(api, check_ready=Broken(locals()[accident]).check_ready)
 
     answer = await api.send("GET", "/health/ready", who=None)
@@ -121,7 +121,7 @@ async def test_readiness_asks_the_database_once_for_all_who_ask_at_the_time(api,
 
 @pytest.mark.parametrize("is_ready", [True, False])
 async def test_readiness_asks_again_when_its_answer_is_old(api, is_ready, monkeypatch):
-    monkeypatch.setattr("clinic.entrypoints.http.health.KEEP_S", 0.0)
+    monkeypatch.setattr("clinic.entrypoints.http.api.health.KEEP_S", 0.0)
     database = Database(is_ready=is_ready)
     database.may_answer.set()
     swap_readers(api, check_ready=database.check_ready)
@@ -320,12 +320,12 @@ async def test_no_body_is_sent_in_answer_to_head(api, path):
 @pytest.mark.parametrize("path", ["/doctors", "/doctors/x", "/nowhere"])
 async def test_what_a_request_took_up_is_free_again_without_a_collection(api, path):
     gc.collect()
-    before = [each for each in gc.get_objects() if type(each) is Call]
+    before = [each for each in gc.get_objects() if type(each) is RequestContext]
     gc.disable()
     try:
         await exchange(api, "GET", path, {"type": "http.request", "body": b""})
 
-        assert [each for each in gc.get_objects() if type(each) is Call] == before
+        assert [each for each in gc.get_objects() if type(each) is RequestContext] == before
     finally:
         gc.enable()
 

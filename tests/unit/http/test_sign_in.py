@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from clinic.entrypoints.http.cookies import NAME
+from clinic.entrypoints.http.kernel.cookies import NAME
 from clinic.settings import Settings
 from clinic.testing import a_clinic
 

@@ -10,8 +10,8 @@ import pytest
 
 from clinic.domain.errors import NotSignedIn
 from clinic.domain.people import Role
-from clinic.entrypoints.http.actor import trusted_networks
-from clinic.entrypoints.http.tokens import CACHED_MAX, Tokens, issue_token, token_of
+from clinic.entrypoints.http.kernel.authenticator import trusted_networks
+from clinic.entrypoints.http.kernel.tokens import CACHED_MAX, Tokens, issue_token, token_of
 from clinic.settings import Settings, SettingsError
 from clinic.testing import FixedClock, a_clinic, a_user, seed_world
 from clinic.testing.builders import NOW, a_session

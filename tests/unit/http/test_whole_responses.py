@@ -8,7 +8,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from clinic.entrypoints.http.whole_responses import WholeResponses
+from clinic.entrypoints.http.kernel.coalescing_protocol import CoalescingProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -50,10 +50,10 @@ def answering(status: int, *parts: bytes, pause: bool = False) -> App:
     return app
 
 
-def connected(app: App) -> tuple[WholeResponses, Transport]:
-    config = Config(app, http=WholeResponses, lifespan="off", log_config=None)
+def connected(app: App) -> tuple[CoalescingProtocol, Transport]:
+    config = Config(app, http=CoalescingProtocol, lifespan="off", log_config=None)
     config.load()
-    protocol = WholeResponses(config=config, server_state=ServerState(), app_state={})
+    protocol = CoalescingProtocol(config=config, server_state=ServerState(), app_state={})
     transport = Transport()
     protocol.connection_made(transport)
     return protocol, transport

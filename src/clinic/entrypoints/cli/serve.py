@@ -45,8 +45,8 @@ def listen(
     """Run uvicorn until it is stopped. The workers read the settings for themselves."""
     import uvicorn
 
-    from clinic.entrypoints.http.bounded_requests import Protocols
-    from clinic.entrypoints.http.connections import Limits
+    from clinic.entrypoints.http.kernel.bounded_requests import Protocols
+    from clinic.entrypoints.http.kernel.connections import Limits
     from clinic.entrypoints.logs import web_log_config
 
     allow_files(settings.connections_max)

@@ -13,44 +13,40 @@ from litestar.template.config import TemplateConfig
 
 from clinic.bootstrap import Services
 from clinic.domain.errors import ClinicError, NotFound, TemporaryFailure
-from clinic.entrypoints.http import (
+from clinic.entrypoints.http.api import audit, documentation, health
+from clinic.entrypoints.http.api.appointments import appointments, swaps
+from clinic.entrypoints.http.api.calendar import availabilities, slots
+from clinic.entrypoints.http.api.messaging import notifications
+from clinic.entrypoints.http.api.people import (
     account_mail,
-    appointments,
-    audit,
-    availabilities,
     clinics,
     doctors,
-    documentation,
-    health,
     memberships,
-    notifications,
     patients,
     sessions,
-    slots,
-    swaps,
     users,
 )
-from clinic.entrypoints.http.access_log import AccessLog, report, report_outage
-from clinic.entrypoints.http.actor import Authenticator
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.deadlines import Deadlines
-from clinic.entrypoints.http.endpoint import CALL, Endpoint, mount
-from clinic.entrypoints.http.envelope import Envelope
 from clinic.entrypoints.http.graphql import graphql_endpoints
-from clinic.entrypoints.http.guard import Guard
+from clinic.entrypoints.http.kernel.access_control import AccessControl
+from clinic.entrypoints.http.kernel.access_log import AccessLog, report, report_outage
+from clinic.entrypoints.http.kernel.authenticator import Authenticator
+from clinic.entrypoints.http.kernel.deadlines import Deadlines
+from clinic.entrypoints.http.kernel.endpoint import CALL, Endpoint, mount
+from clinic.entrypoints.http.kernel.middleware import RequestMiddleware
 from clinic.entrypoints.http.kernel.ordinary import RENDERER, accesses_of, group
-from clinic.entrypoints.http.kernel.renderers import Renderer
-from clinic.entrypoints.http.pages import account_links, index, invitations, links, mailbox
-from clinic.entrypoints.http.pages.rendering import environment, render_page
-from clinic.entrypoints.http.problems import (
+from clinic.entrypoints.http.kernel.problems import (
     BadRequest,
     BodyTooLarge,
     InternalError,
     MethodNotAllowed,
 )
-from clinic.entrypoints.http.reply import Receive, Reply, Scope, Send
-from clinic.entrypoints.http.strays import stray_reply
-from clinic.entrypoints.http.tokens import Tokens
+from clinic.entrypoints.http.kernel.renderers import Renderer
+from clinic.entrypoints.http.kernel.reply import Receive, Reply, Scope, Send
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.strays import stray_reply
+from clinic.entrypoints.http.kernel.tokens import Tokens
+from clinic.entrypoints.http.pages import account_links, index, invitations, links, mailbox
+from clinic.entrypoints.http.pages.rendering import environment, render_page
 
 #: of a form
 FORM_MAX_BYTES = 4096
@@ -132,16 +128,16 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
     app.state.accesses = [(one.method, one.path, one.access) for one in endpoints]
     app.state.accesses += accesses_of(pages)
     authenticator = Authenticator(settings)
-    guard = Guard(services, authenticator, Tokens(settings, services.clock.now))
+    guard = AccessControl(services, authenticator, Tokens(settings, services.clock.now))
     # Around everything, so that requests that no route takes are answered in the same way.
-    envelope = Envelope(cast(Any, app.asgi_handler), services, authenticator, guard, log)
+    envelope = RequestMiddleware(cast(Any, app.asgi_handler), services, authenticator, guard, log)
     app.asgi_handler = cast(Any, envelope)
     return app
 
 
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer what is raised outside our endpoints: no route, a header that HTTP does not allow."""
-    call: Call = cast(Any, request.scope)[CALL]
+    call: RequestContext = cast(Any, request.scope)[CALL]
     refusal = _refusal_of(error)
     if isinstance(refusal, InternalError):
         report(error, call)

@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
+from clinic.entrypoints.http.api.documentation import documented
+from clinic.entrypoints.http.api.remedies import errors_page
 from clinic.entrypoints.http.app import ENDPOINTS
-from clinic.entrypoints.http.documentation import documented
-from clinic.entrypoints.http.mending import errors_page
 
 
 def write_docs(folder: Path) -> None:

@@ -24,8 +24,9 @@ from clinic.domain.idempotency import Answer, IdempotentRequest, fingerprint
 from clinic.domain.paging import PageRequest
 from clinic.domain.people import Actor, Role, Scope, system_actor
 from clinic.entrypoints.cli.bench.world import CLINIC_ID, ZONE
+from clinic.entrypoints.http.api.schemas import AppointmentOut, BookIn, SlotOut
 from clinic.entrypoints.http.asgi import tune_gc
-from clinic.entrypoints.http.wire import AppointmentOut, BookIn, ItemsOut, SlotOut
+from clinic.entrypoints.http.kernel.schemas import ItemsOut
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery
 from clinic.settings import settings_from_environment

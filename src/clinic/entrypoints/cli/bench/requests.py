@@ -17,7 +17,7 @@ from clinic.entrypoints.cli.bench.world import (
     numbered,
     office_id,
 )
-from clinic.entrypoints.http.tokens import issue_token
+from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 
 TOKEN_LIFETIME_S = 6 * 3600

@@ -16,7 +16,7 @@ from clinic.domain.slots import Slot
 from clinic.entrypoints.cli.demo.history import AHEAD, free_slots
 from clinic.entrypoints.cli.demo.sample import Sample, acting
 from clinic.entrypoints.cli.demo.sign_ins import make_sign_ins, people_of
-from clinic.entrypoints.http.tokens import token_of
+from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.ports.appointments import AppointmentQuery
 from clinic.settings import Settings
 from clinic.usecases.change_hours import add_availability

@@ -12,8 +12,8 @@ from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people import Doctor as ClinicDoctor
 from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.types import Connection, Edge, PageInfo
-from clinic.entrypoints.http.paging import place_bytes, place_of, seal, unseal
-from clinic.entrypoints.http.problems import InvalidCursor
+from clinic.entrypoints.http.kernel.paging import place_bytes, place_of, seal, unseal
+from clinic.entrypoints.http.kernel.problems import InvalidCursor
 
 Item = TypeVar("Item")
 Node = TypeVar("Node")

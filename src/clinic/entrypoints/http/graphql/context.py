@@ -12,14 +12,14 @@ from clinic.bootstrap import Services
 from clinic.domain.errors import DoctorNotFound
 from clinic.domain.people import Actor, Doctor
 from clinic.domain.permissions import PATIENT_DATA, Operation, permit
-from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 
 @dataclass(slots=True)
 class QueryContext:
     """One request: who asks, what answers, and what has been looked up for it already."""
 
-    call: Call
+    call: RequestContext
     services: Services
     actor: Actor
     #: parsed, validated and within the limits

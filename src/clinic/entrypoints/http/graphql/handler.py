@@ -10,9 +10,6 @@ from clinic.bootstrap import Services
 from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
-from clinic.entrypoints.http.access_log import report
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.endpoint import Endpoint, endpoint
 from clinic.entrypoints.http.graphql.compiled import NotPlain
 from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import (
@@ -33,9 +30,12 @@ from clinic.entrypoints.http.graphql.requests import (
     read_query_string,
 )
 from clinic.entrypoints.http.graphql.schema import CORE, SCHEMA
-from clinic.entrypoints.http.problems import InternalError, MethodNotAllowed, NotAcceptable
-from clinic.entrypoints.http.reply import Reply
-from clinic.entrypoints.http.wire import given
+from clinic.entrypoints.http.kernel.access_log import report
+from clinic.entrypoints.http.kernel.endpoint import Endpoint, endpoint
+from clinic.entrypoints.http.kernel.problems import InternalError, MethodNotAllowed, NotAcceptable
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.schemas import given
 
 #: data and errors together; a client that takes plain JSON only is told 200
 PARTIAL = 294
@@ -50,7 +50,7 @@ def graphql_endpoints(services: Services, *, introspection: bool | None = None) 
     return [_endpoint(method, documents) for method in ("GET", "POST")]
 
 
-async def _answer(call: Call, documents: Documents) -> Reply:
+async def _answer(call: RequestContext, documents: Documents) -> Reply:
     media_type = answer_type(call.headers.get(b"accept"))
     if media_type is None:
         raise NotAcceptable(f"Accept {GRAPHQL_TYPE.decode()} or {JSON_TYPE.decode()}.")
@@ -114,7 +114,7 @@ async def execute_stock(asked: GraphqlRequest, context: QueryContext) -> Result:
     return result.data, list(result.errors or ())
 
 
-def told(error: g.GraphQLError, call: Call) -> dict[str, Any]:
+def told(error: g.GraphQLError, call: RequestContext) -> dict[str, Any]:
     """Return an execution error as the client may read it: ours in full, others masked."""
     cause = error.original_error
     if not isinstance(cause, ClinicError):
@@ -146,7 +146,7 @@ def _endpoint(method: str, documents: Documents) -> Endpoint:
         rate=RateClass.READ,
         is_raw=True,
     )
-    async def graphql(call: Call) -> Reply:
+    async def graphql(call: RequestContext) -> Reply:
         return await _answer(call, documents)
 
     return graphql

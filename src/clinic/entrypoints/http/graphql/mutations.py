@@ -15,6 +15,13 @@ from clinic.domain.appointments import AppointmentView, Status
 from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fingerprint
 from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.api.schemas import (
+    AppointmentOut,
+    BookIn,
+    ChangeAppointmentIn,
+    SlotOut,
+    SwapIn,
+)
 from clinic.entrypoints.http.graphql.connections import given
 from clinic.entrypoints.http.graphql.context import Info, QueryContext, allowed
 from clinic.entrypoints.http.graphql.types import (
@@ -24,14 +31,7 @@ from clinic.entrypoints.http.graphql.types import (
     id_in,
     required_id,
 )
-from clinic.entrypoints.http.problems import problem_answer
-from clinic.entrypoints.http.wire import (
-    AppointmentOut,
-    BookIn,
-    ChangeAppointmentIn,
-    SlotOut,
-    SwapIn,
-)
+from clinic.entrypoints.http.kernel.problems import problem_answer
 from clinic.usecases.answer_once import IdempotentCall, Outcome, answer_once
 from clinic.usecases.book import book_once
 from clinic.usecases.change_appointment import change_status, reschedule, swap

@@ -13,6 +13,7 @@ from clinic.domain.paging import Keyset
 from clinic.domain.permissions import Operation
 from clinic.domain.slots import SlotState
 from clinic.domain.text import plain_line
+from clinic.entrypoints.http.api.schemas import SlotOut, UserOut
 from clinic.entrypoints.http.graphql.connections import (
     Cursors,
     connection_of,
@@ -34,7 +35,6 @@ from clinic.entrypoints.http.graphql.types import (
     id_in,
     schedule_rows,
 )
-from clinic.entrypoints.http.wire import SlotOut, UserOut
 from clinic.usecases.add_people import list_doctors, read_self
 from clinic.usecases.find_slots import SlotSearch, find_slots
 from clinic.usecases.read_appointments import AppointmentSearch, list_appointments

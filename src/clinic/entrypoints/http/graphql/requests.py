@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from clinic.entrypoints.http.graphql.documents import Refusal
-from clinic.entrypoints.http.problems import MalformedJson
-from clinic.entrypoints.http.strict import refuse_repeated_names
+from clinic.entrypoints.http.kernel.decoding import refuse_repeated_names
+from clinic.entrypoints.http.kernel.problems import MalformedJson
 
 GRAPHQL_TYPE = b"application/graphql-response+json"
 JSON_TYPE = b"application/json"

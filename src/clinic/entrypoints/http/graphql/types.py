@@ -16,8 +16,8 @@ from strawberry.types.scalar import ScalarDefinition
 from clinic.domain.appointments import AppointmentView, Status
 from clinic.domain.errors import InvalidInput
 from clinic.domain.people import Doctor as ClinicDoctor
+from clinic.entrypoints.http.api.schemas import AppointmentOut, SlotOut, UserOut
 from clinic.entrypoints.http.graphql.context import Info
-from clinic.entrypoints.http.wire import AppointmentOut, SlotOut, UserOut
 from clinic.usecases.read_schedule import Schedule
 
 Node = TypeVar("Node")

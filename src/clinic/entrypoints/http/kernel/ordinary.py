@@ -18,22 +18,22 @@ from litestar.types import ASGIApp, Guard
 from msgspec import Struct
 
 from clinic.domain.errors import ClinicError
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.deadlines import Deadlines, TooLate
-from clinic.entrypoints.http.endpoint import CALL
 from clinic.entrypoints.http.kernel.access import Access
+from clinic.entrypoints.http.kernel.deadlines import Deadlines, TooLate
+from clinic.entrypoints.http.kernel.decoding import NoQuery, read_query
+from clinic.entrypoints.http.kernel.endpoint import CALL
+from clinic.entrypoints.http.kernel.problems import RequestTimeout
 from clinic.entrypoints.http.kernel.renderers import Renderer, render_problem
-from clinic.entrypoints.http.problems import RequestTimeout
-from clinic.entrypoints.http.reply import Message, Receive, Scope, Send
-from clinic.entrypoints.http.strict import NoQuery, read_query
+from clinic.entrypoints.http.kernel.reply import Message, Receive, Scope, Send
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 #: in a handler's `opt`: its group's renderer of refusals
 RENDERER = "clinic.renderer"
 
 
-def call_of(request: Request[Any, Any, Any]) -> Call:
+def call_of(request: Request[Any, Any, Any]) -> RequestContext:
     """Return the request as the kernel knows it: its actor, its context for use cases, its log."""
-    return cast(Call, cast(Any, request.scope)[CALL])
+    return cast(RequestContext, cast(Any, request.scope)[CALL])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Guarded:
     async def __call__(
         self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
     ) -> None:
-        call: Call = cast(Any, connection.scope)[CALL]
+        call: RequestContext = cast(Any, connection.scope)[CALL]
         call.route = connection.scope["path_template"]
         call.access = self.access
         await call.guard.admit(call, self.access)
@@ -73,7 +73,10 @@ def accesses_of(handlers: Sequence[HTTPRouteHandler]) -> list[tuple[str, str, Ac
             raise ImproperlyConfiguredException(f"{handler} needs one guard made by guarded().")
         for path in handler.paths:
             template = re.sub(r":\w+}", "}", path)
-            found += [(HttpMethod(method).value, template, guards[0].access) for method in handler.http_methods]
+            found += [
+                (HttpMethod(method).value, template, guards[0].access)
+                for method in handler.http_methods
+            ]
     return found
 
 
@@ -114,7 +117,7 @@ class _Attended:
         self._app, self._deadlines, self._renderer = app, deadlines, renderer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call: Call = scope[CALL]
+        call: RequestContext = scope[CALL]
         refusal: ClinicError | None = None
 
         async def send_noted(message: Message) -> None:

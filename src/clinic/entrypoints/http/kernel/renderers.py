@@ -5,17 +5,17 @@ from collections.abc import Callable
 import msgspec
 
 from clinic.domain.errors import ClinicError, InvalidInput
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.problems import (
+from clinic.entrypoints.http.kernel.problems import (
     InternalError,
     problem_headers,
     problem_reply,
     status_of,
 )
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 #: makes the response to a refused request; it may read nothing but the request
-Renderer = Callable[[Call, ClinicError], Reply]
+Renderer = Callable[[RequestContext, ClinicError], Reply]
 
 FHIR_TYPE = b"application/fhir+json"
 #: the code of an OperationOutcome's issue, by status (FHIR R4, issue-type)
@@ -42,12 +42,12 @@ _ISSUES = {
 _encode = msgspec.json.Encoder().encode
 
 
-def render_problem(call: Call, error: ClinicError) -> Reply:
+def render_problem(call: RequestContext, error: ClinicError) -> Reply:
     """Return the refusal as problem+json (RFC 9457)."""
     return problem_reply(error, instance=call.path, request_id=call.request_id)
 
 
-def render_outcome(call: Call, error: ClinicError) -> Reply:
+def render_outcome(call: RequestContext, error: ClinicError) -> Reply:
     """Return the refusal as a FHIR OperationOutcome, with our code among its details."""
     status = status_of(type(error))
     issue: dict[str, object] = {

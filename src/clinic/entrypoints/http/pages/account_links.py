@@ -10,12 +10,12 @@ from litestar.response import Template
 
 from clinic.domain.errors import LinkInvalid, PasswordRefused
 from clinic.domain.links import LinkSigner, Purpose
-from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.problems import status_of
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, Asked, PasswordForm
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, words_in
-from clinic.entrypoints.http.problems import status_of
 from clinic.usecases.follow_link import clinic_of_link
 from clinic.usecases.open_account_link import AccountPage, show_account_page
 from clinic.usecases.reset_password import reset_password
@@ -32,7 +32,7 @@ def _unless_refused(name: str) -> Callable[[_Handler], _Handler]:
 
     def make(handler: _Handler) -> _Handler:
         @wraps(handler)
-        async def answer(call: Call, token: str, **more: Any) -> Template:
+        async def answer(call: RequestContext, token: str, **more: Any) -> Template:
             try:
                 return await handler(call, token, **more)
             except LinkInvalid as error:
@@ -91,11 +91,11 @@ async def post_reset(call: Asked, token: FromPath[str], data: PasswordForm) -> T
 HANDLERS = (get_verification, post_verification, get_reset, post_reset)
 
 
-def _signer(call: Call) -> LinkSigner:
+def _signer(call: RequestContext) -> LinkSigner:
     return LinkSigner(call.services.settings.secret)
 
 
-async def _shown(call: Call, token: str, purpose: Purpose) -> AccountPage:
+async def _shown(call: RequestContext, token: str, purpose: Purpose) -> AccountPage:
     return await show_account_page(call.anonymous(), token, purpose, signer=_signer(call))
 
 
@@ -131,7 +131,7 @@ def _done(page: AccountPage, name: str) -> Template:
     return page_response(200, "link.html", facts_of(page.clinic, page.language, title))
 
 
-async def _refused(call: Call, token: str, error: LinkInvalid, name: str) -> Template:
+async def _refused(call: RequestContext, token: str, error: LinkInvalid, name: str) -> Template:
     clinic = await clinic_of_link(token, store=call.services.store)
     # Whose link it was is not known, so the language is not either.
     title = " · ".join(words["failed"] for words in WORDS.values())

@@ -5,12 +5,12 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from clinic.domain.errors import InvitationInvalid, PasswordRefused
-from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.problems import status_of
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, Asked, PasswordForm
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, words_in
-from clinic.entrypoints.http.problems import status_of
 from clinic.usecases.invite_people import accept_invitation
 from clinic.usecases.open_account_link import AccountPage, open_invitation
 
@@ -51,7 +51,7 @@ async def post_invitation(call: Asked, token: FromPath[str], data: PasswordForm)
 HANDLERS = (get_invitation, post_invitation)
 
 
-async def _opened(call: Call, token: str) -> AccountPage:
+async def _opened(call: RequestContext, token: str) -> AccountPage:
     services = call.services
     return await open_invitation(call.anonymous(), token, secret=services.settings.secret)
 

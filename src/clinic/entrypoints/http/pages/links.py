@@ -17,13 +17,13 @@ from clinic.domain.errors import (
 )
 from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.offers import LinkState
-from clinic.entrypoints.http.call import Call
+from clinic.entrypoints.http.kernel.decoding import read_query
 from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.problems import status_of
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, times, words_in
-from clinic.entrypoints.http.problems import status_of
-from clinic.entrypoints.http.strict import read_query
 from clinic.usecases.follow_link import (
     LinkPage,
     UnsubscribePage,
@@ -95,12 +95,12 @@ async def post_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
 HANDLERS = (get_link, post_link, get_unsubscribe, post_unsubscribe)
 
 
-def _signer(call: Call) -> LinkSigner:
+def _signer(call: RequestContext) -> LinkSigner:
     return LinkSigner(call.services.settings.secret)
 
 
 def _shown(
-    call: Call,
+    call: RequestContext,
     page: LinkPage,
     token: str,
     *,
@@ -167,7 +167,7 @@ def _told(page: UnsubscribePage, name: str, action: str | None) -> Template:
     return page_response(200, "link.html", facts)
 
 
-async def _refused(call: Call, token: str, error: ClinicError) -> Template:
+async def _refused(call: RequestContext, token: str, error: ClinicError) -> Template:
     """Return a page that says what went wrong and what to do about it."""
     if isinstance(error, TemporaryFailure):
         # The group says that it may be tried again.

@@ -16,8 +16,8 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from clinic.domain.errors import NotFound
-from clinic.entrypoints.http.call import Call
 from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
 from clinic.entrypoints.http.pages.rendering import page_response
 
@@ -101,7 +101,7 @@ async def get_letter_html(call: Asked, name: FromPath[str]) -> Response[str]:
 HANDLERS = (get_mailbox, get_letter, get_letter_html)
 
 
-def _folder(call: Call) -> Path:
+def _folder(call: RequestContext) -> Path:
     parts = urlsplit(call.services.settings.mail_url)
     if parts.scheme != "maildir":
         raise NotFound("Mail does not go into a folder here.")

@@ -19,16 +19,16 @@ from clinic.domain.errors import (
     QuotaExceeded,
     TemporaryFailure,
 )
-from clinic.entrypoints.http.call import Call
-from clinic.entrypoints.http.languages import asked_language
-from clinic.entrypoints.http.pages.words import WORDS, words_in
-from clinic.entrypoints.http.problems import (
+from clinic.entrypoints.http.kernel.languages import asked_language
+from clinic.entrypoints.http.kernel.problems import (
     InternalError,
     RequestTimeout,
     problem_headers,
     status_of,
 )
-from clinic.entrypoints.http.reply import Reply
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.pages.words import WORDS, words_in
 
 _TEMPLATES = "templates"
 
@@ -45,7 +45,7 @@ def page_response(status: int, template: str, facts: dict[str, object], **header
     )
 
 
-def render_page(call: Call, error: ClinicError) -> Reply:
+def render_page(call: RequestContext, error: ClinicError) -> Reply:
     """Return the refusal of a page, in the language that the browser asks for, or in each."""
     asked = asked_language(call.header(b"accept-language"))
     languages = [asked] if asked else list(WORDS)

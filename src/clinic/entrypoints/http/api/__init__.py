@@ -1,0 +1,1 @@
+"""The JSON interface, by topic: handlers and what goes over the wire."""

@@ -1,0 +1,1 @@
+"""Appointments: book, read, change, swap."""

@@ -1,0 +1,232 @@
+"""Slots: find them, block and unblock them, open them from a doctor's hours."""
+
+import datetime as dt
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from clinic.domain.errors import (
+    DoctorNotFound,
+    EndBeforeStart,
+    SlotNotFound,
+)
+from clinic.domain.idempotency import Answer
+from clinic.domain.permissions import Operation
+from clinic.domain.slots import SlotState
+from clinic.entrypoints.http.api.schemas import (
+    OpenSlotsIn,
+    SlotOut,
+    SlotsChangedOut,
+    SlotsOpenedOut,
+    SlotsStateIn,
+    SlotStateIn,
+)
+from clinic.entrypoints.http.kernel.conditional import unless_known
+from clinic.entrypoints.http.kernel.endpoint import Condition, Key, endpoint
+from clinic.entrypoints.http.kernel.idempotency import answer_keyed
+from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_request
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, given
+from clinic.usecases.add_people import read_doctor
+from clinic.usecases.block_slots import SlotsChanged, set_slot_state, set_slots_state
+from clinic.usecases.context import Context
+from clinic.usecases.find_slots import SlotSearch, find_slots, glance_at_slots, read_slot
+from clinic.usecases.open_slots import Opened, open_slots
+
+_TAG = "Slots"
+_encode = msgspec.json.Encoder().encode
+
+
+class DoctorSlotsQuery(PageQuery, kw_only=True, frozen=True):
+    from_: Annotated[dt.datetime | None, Meta(description="earliest start, with offset")] = None
+    to: Annotated[dt.datetime | None, Meta(description="starts before, with offset")] = None
+    status: Annotated[
+        Literal["open", "blocked", "all"],
+        Meta(description="open: may be booked now; the others are for staff"),
+    ] = "open"
+
+
+class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
+    doctor: UUID | None = None
+    specialty: Text | None = None
+
+
+async def _list(
+    call: RequestContext, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
+) -> Reply:
+    is_first = query.cursor is None and specialty is None
+    if doctor is not None and is_first and query.status == "open":
+        return await _list_free(call, query, doctor)
+    await call.guard.check_session(call)
+    clinic = await call.clinic()
+    search = SlotSearch(
+        doctor,
+        specialty,
+        query.from_,
+        query.to,
+        free_only=query.status == "open",
+        state=SlotState.BLOCKED if query.status == "blocked" else None,
+    )
+    page = await find_slots(call.context(), search, page_request(call, query), clinic=clinic)
+    return page_reply(call, query, page, lambda view: SlotOut.of(view, clinic.zone))
+
+
+async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID) -> Reply:
+    """Answer what is asked most and again and again: the same reply as long as it is the same."""
+    found = await glance_at_slots(
+        call.context(),
+        SlotSearch(doctor, starts_from=query.from_, starts_before=query.to),
+        page_request(call, query),
+        clinics=call.clinics,
+    )
+
+    clinic = found.clinic
+
+    def render() -> Reply:
+        return page_reply(call, query, found.page(), lambda view: SlotOut.of(view, clinic.zone))
+
+    # All that goes into the reply beside the slots themselves; the query is in the links.
+    address = (call.scope.get("root_path", ""), call.path, call.scope["query_string"])
+    key = (clinic.id, clinic.time_zone, *address)
+    return unless_known(call, call.renderings.reply(key, found.state, render))
+
+
+@endpoint(
+    "GET",
+    "/slots",
+    tag=_TAG,
+    summary="Find slots by start",
+    answers=ItemsOut[SlotOut],
+    needs=Operation.READ_CLINIC,
+    checks_session=False,
+    condition=Condition.IF_NONE_MATCH,
+    headers=("Link", "ETag"),
+    refuses=(DoctorNotFound, EndBeforeStart),
+)
+async def get_slots(call: RequestContext, query: SlotsQuery) -> Reply:
+    """By default those that may be booked now, so that the first page is the next open slots, of
+    a specialty for example. The first page of one doctor's has an ETag."""
+    return await _list(call, query, query.doctor, query.specialty)
+
+
+@endpoint(
+    "GET",
+    "/doctors/{doctor_id}/slots",
+    tag=_TAG,
+    summary="Find a doctor's slots by start",
+    answers=ItemsOut[SlotOut],
+    needs=Operation.READ_CLINIC,
+    checks_session=False,
+    condition=Condition.IF_NONE_MATCH,
+    headers=("Link", "ETag"),
+    refuses=(DoctorNotFound, EndBeforeStart),
+)
+async def get_doctor_slots(call: RequestContext, doctor_id: UUID, query: DoctorSlotsQuery) -> Reply:
+    """By default those that may be booked now. Their first page has an ETag."""
+    return await _list(call, query, doctor_id, None)
+
+
+@endpoint(
+    "GET",
+    "/slots/{slot_id}",
+    tag=_TAG,
+    summary="Read a slot",
+    answers=SlotOut,
+    needs=Operation.READ_CLINIC,
+    refuses=(SlotNotFound,),
+)
+async def get_slot(call: RequestContext, slot_id: UUID) -> Reply:
+    """`taken` says that somebody has it, never who."""
+    view = await read_slot(call.context(), slot_id)
+    return Reply(200, _encode(SlotOut.of(view, (await call.clinic()).zone)))
+
+
+@endpoint(
+    "PATCH",
+    "/slots/{slot_id}",
+    tag=_TAG,
+    summary="Block or unblock a slot",
+    answers=SlotsChangedOut,
+    needs=Operation.CHANGE_CALENDAR,
+    key=Key.OPTIONAL,
+    refuses=(SlotNotFound,),
+)
+async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> Reply:
+    """The appointment in a blocked slot stays, and is reported."""
+    view = await read_slot(call.context(), slot_id)
+    zone = (await call.clinic()).zone
+
+    async def act(context: Context) -> SlotsChanged:
+        return await set_slot_state(context, SlotState(body.status), slot_id)
+
+    def render(changed: SlotsChanged) -> Answer:
+        return Answer(200, _encode(SlotsChangedOut.of(changed, view.doctor_name, zone)))
+
+    return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
+
+
+@endpoint(
+    "PATCH",
+    "/doctors/{doctor_id}/slots",
+    tag=_TAG,
+    summary="Block or unblock a stretch of a doctor's time",
+    answers=SlotsChangedOut,
+    needs=Operation.CHANGE_CALENDAR,
+    key=Key.OPTIONAL,
+    refuses=(DoctorNotFound, EndBeforeStart),
+)
+async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsStateIn) -> Reply:
+    """Changes every slot that overlaps `[from, to)`; answers with the slots that changed and the
+    appointments in blocked ones, which stay until somebody moves or cancels them."""
+    doctor = await read_doctor(call.context(), doctor_id)
+    zone = (await call.clinic()).zone
+
+    async def act(context: Context) -> SlotsChanged:
+        return await set_slots_state(
+            context,
+            SlotState(body.status),
+            doctor_id=doctor_id,
+            starts_at=body.from_,
+            ends_at=body.to,
+        )
+
+    def render(changed: SlotsChanged) -> Answer:
+        return Answer(200, _encode(SlotsChangedOut.of(changed, doctor.name, zone)))
+
+    return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
+
+
+@endpoint(
+    "POST",
+    "/doctors/{doctor_id}/slots",
+    tag=_TAG,
+    summary="Open a doctor's slots from the hours",
+    answers=SlotsOpenedOut,
+    needs=Operation.CHANGE_CALENDAR,
+    key=Key.REQUIRED,
+    refuses=(DoctorNotFound,),
+)
+async def post_doctor_slots(call: RequestContext, doctor_id: UUID, body: OpenSlotsIn) -> Reply:
+    """Opens from now until the day `until`, or the clinic's horizon. Opening twice adds nothing."""
+
+    async def act(context: Context) -> Opened:
+        return await open_slots(context, doctor_id=doctor_id, until=body.until)
+
+    return await answer_keyed(call, body, act, _opened, reason=body.reason)
+
+
+def _opened(opened: Opened) -> Answer:
+    return Answer(200, _encode(SlotsOpenedOut.of(opened)))
+
+
+ENDPOINTS = (
+    get_slots,
+    get_doctor_slots,
+    get_slot,
+    patch_slot,
+    patch_doctor_slots,
+    post_doctor_slots,
+)

@@ -1,0 +1,1 @@
+"""Clinics, people, their accounts and sessions."""

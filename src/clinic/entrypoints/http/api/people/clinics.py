@@ -1,0 +1,107 @@
+"""Clinics: the one of this token, its policy, and new ones."""
+
+from dataclasses import replace
+
+import msgspec
+from msgspec import UNSET
+
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import (
+    ClinicNotFound,
+    OperatorOnly,
+    PhoneNumberRefused,
+    UnknownTimeZone,
+    VersionMismatch,
+)
+from clinic.domain.idempotency import Answer
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.api.schemas import ChangeClinicIn, ClinicOut, PolicyIn
+from clinic.entrypoints.http.kernel.conditional import expected_tags, unless_known
+from clinic.entrypoints.http.kernel.endpoint import Condition, Key, endpoint
+from clinic.entrypoints.http.kernel.idempotency import answer_keyed
+from clinic.entrypoints.http.kernel.reply import Reply, content_tag
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.schemas import changes_in, given
+from clinic.usecases.add_people import change_clinic, read_clinic
+from clinic.usecases.context import Context
+
+_TAG = "Clinics"
+POLICY_FIELDS = PolicyIn.__struct_fields__
+_encode = msgspec.json.Encoder().encode
+
+
+@endpoint(
+    "GET",
+    "/clinics/current",
+    tag=_TAG,
+    summary="Read the clinic",
+    answers=ClinicOut,
+    needs=Operation.READ_CLINIC,
+    condition=Condition.IF_NONE_MATCH,
+    headers=("ETag",),
+    refuses=(ClinicNotFound,),
+)
+async def get_clinic(call: RequestContext) -> Reply:
+    """The clinic that the token was issued for."""
+    # What was read with the session says nothing about reaching the clinic.
+    clinic = await read_clinic(call.context())
+    body = _encode(ClinicOut.of(clinic))
+    return unless_known(call, Reply(200, body, [(b"etag", content_tag(body).encode())]))
+
+
+@endpoint(
+    "POST",
+    "/clinics",
+    tag=_TAG,
+    summary="Refused: clinics are created by the operator",
+    status=201,
+    answers=ClinicOut,
+    needs=Operation.CHANGE_CLINIC,
+    refuses=(OperatorOnly,),
+)
+async def post_clinic(call: RequestContext) -> Reply:
+    """Always refused: an administrator's say ends at their own clinic. The operator of the service
+    creates one with `clinic clinic create`, and its first people with `clinic user add`."""
+    raise OperatorOnly()
+
+
+@endpoint(
+    "PATCH",
+    "/clinics/current",
+    tag=_TAG,
+    summary="Change the clinic's name, zone, policy or contact",
+    answers=ClinicOut,
+    needs=Operation.CHANGE_CLINIC,
+    key=Key.OPTIONAL,
+    condition=Condition.IF_MATCH,
+    headers=("ETag",),
+    refuses=(ClinicNotFound, UnknownTimeZone, PhoneNumberRefused),
+)
+async def patch_clinic(call: RequestContext, body: ChangeClinicIn) -> Reply:
+    """Omitted members stay unchanged. Needs the ETag that was last read, or `*`. For admins."""
+    services = call.services
+
+    def change(before: Clinic) -> Clinic:
+        allowed = expected_tags(call)
+        if allowed is not None and content_tag(_encode(ClinicOut.of(before))) not in allowed:
+            raise VersionMismatch()
+        changes = changes_in(body, ("name", "time_zone"))
+        if body.policy is not UNSET:
+            changes["policy"] = replace(before.policy, **changes_in(body.policy, POLICY_FIELDS))
+        contact = replace(before.contact, **changes_in(body, ("address", "phone", "language")))
+        return replace(before, contact=contact, **changes)
+
+    async def act(context: Context) -> Clinic:
+        return await change_clinic(context, change, contacts=services.contacts)
+
+    return await answer_keyed(
+        call, body, act, _changed_clinic, required=False, reason=given(body.reason)
+    )
+
+
+def _changed_clinic(clinic: Clinic) -> Answer:
+    body = _encode(ClinicOut.of(clinic))
+    return Answer(200, body, etag=content_tag(body))
+
+
+ENDPOINTS = (get_clinic, post_clinic, patch_clinic)

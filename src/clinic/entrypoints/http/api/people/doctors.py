@@ -1,0 +1,84 @@
+"""Doctors: who there is, and new ones."""
+
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from clinic.domain.errors import DoctorNotFound, EmailInUse, PhoneNumberRefused
+from clinic.domain.idempotency import Answer
+from clinic.domain.people import Doctor, Role, User
+from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.api.schemas import DoctorIn, DoctorOut
+from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
+from clinic.entrypoints.http.kernel.idempotency import answer_keyed
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text
+from clinic.usecases.add_people import add_doctor, list_doctors, read_doctor
+from clinic.usecases.context import Context
+
+_TAG = "Doctors"
+_encode = msgspec.json.Encoder().encode
+
+
+class DoctorsQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    specialty: Text | None = None
+
+
+@endpoint(
+    "GET",
+    "/doctors",
+    tag=_TAG,
+    summary="List doctors by name",
+    answers=ItemsOut[DoctorOut],
+    needs=Operation.READ_CLINIC,
+)
+async def get_doctors(call: RequestContext, query: DoctorsQuery) -> Reply:
+    """All of the clinic's, or those of one specialty."""
+    doctors = await list_doctors(call.context(), specialty=query.specialty)
+    return Reply(200, _encode(ItemsOut([DoctorOut.of(doctor) for doctor in doctors])))
+
+
+@endpoint(
+    "GET",
+    "/doctors/{doctor_id}",
+    tag=_TAG,
+    summary="Read a doctor",
+    answers=DoctorOut,
+    needs=Operation.READ_CLINIC,
+    refuses=(DoctorNotFound,),
+)
+async def get_doctor(call: RequestContext, doctor_id: UUID) -> Reply:
+    doctor = await read_doctor(call.context(), doctor_id)
+    return Reply(200, _encode(DoctorOut.of(doctor)))
+
+
+@endpoint(
+    "POST",
+    "/doctors",
+    tag=_TAG,
+    summary="Add a doctor",
+    status=201,
+    answers=DoctorOut,
+    needs=Operation.CHANGE_CLINIC,
+    key=Key.REQUIRED,
+    headers=("Location",),
+    refuses=(EmailInUse, PhoneNumberRefused),
+)
+async def post_doctor(call: RequestContext, body: DoctorIn) -> Reply:
+    """Adds a person as a doctor of the clinic. For admins."""
+    services = call.services
+    user = User(services.new_id(), body.name, body.email, Role.DOCTOR, body.phone)
+
+    async def act(context: Context) -> Doctor:
+        return await add_doctor(context, user, body.specialty, contacts=services.contacts)
+
+    return await answer_keyed(call, body, act, _added)
+
+
+def _added(doctor: Doctor) -> Answer:
+    return Answer(201, _encode(DoctorOut.of(doctor)), f"/doctors/{doctor.id}")
+
+
+ENDPOINTS = (get_doctors, get_doctor, post_doctor)

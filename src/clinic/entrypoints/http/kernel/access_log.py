@@ -1,0 +1,125 @@
+"""One line of JSON for each request, written in batches: ids and figures, never what was said.
+
+A line has no query, no body, no header and no name. The last half second of lines can be lost
+when the process is killed; what was done is in the audit trail.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from clinic.domain.errors import ClinicError
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.logs import write_to_stderr
+from clinic.usecases.faults import kind_of, place_of
+
+FLUSH_AFTER_S = 0.5
+LINES_MAX = 500
+_NAMES = {logging.DEBUG: "debug", logging.INFO: "info", logging.ERROR: "error"}
+_logger = logging.getLogger("clinic.http")
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class Line(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    at: datetime
+    level: str
+    event: str
+    method: str
+    path: str
+    route: str
+    status: int
+    duration_ms: float
+    request_id: str
+    ip: str | None
+    clinic_id: UUID | None = None
+    user_id: UUID | None = None
+
+
+class AccessLog:
+    """Collects lines at `level` (debug, info, warning, error) and above, and writes them."""
+
+    def __init__(self, level: str, write: Callable[[bytes], None] = write_to_stderr) -> None:
+        self._threshold = logging.getLevelNamesMapping()[level.upper()]
+        self._write = write
+        self._lines: list[Line] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, call: RequestContext, status: int, duration_s: float) -> None:
+        """Note that `call` was answered with `status`."""
+        level = _level(call, status)
+        if level < self._threshold:
+            return
+        actor = call.known_actor
+        # By place: names cost more than what they name.
+        line = Line(
+            datetime.now(UTC),
+            _NAMES[level],
+            "request",
+            call.method,
+            _telling(call),
+            call.route,
+            status,
+            round(duration_s * 1000, 3),
+            call.request_id,
+            actor.ip if actor else call.address,
+            actor.clinic_id if actor else None,
+            actor.user_id if actor else None,
+        )
+        self._lines.append(line)
+        if len(self._lines) >= LINES_MAX:
+            self.flush()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(FLUSH_AFTER_S, self.flush)
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            self._write(_encode_lines(self._lines))
+            self._lines.clear()
+
+
+def report_outage(error: ClinicError, call: RequestContext) -> None:
+    """Log why a request could not be answered: the kinds of what led to it, innermost last."""
+    kinds = [error.code]
+    cause = error.__cause__
+    while cause is not None:
+        sqlstate = getattr(cause, "sqlstate", None)
+        kinds.append(f"{type(cause).__qualname__} {sqlstate}" if sqlstate else type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    _logger.warning("request %s got no answer: %s", call.request_id, " < ".join(kinds))
+
+
+def report(error: Exception, call: RequestContext) -> None:
+    """Log a fault of our own: where it happened and its kind."""
+    _logger.error("request %s failed: %s\n%s", call.request_id, kind_of(error), place_of(error))
+
+
+def _telling(call: RequestContext) -> str:
+    """Return the path when there is nothing but ids in it: links in messages hold tokens, and what
+    no route takes may hold anything."""
+    parts = call.scope.get("path_params")
+    if call.route and (not parts or all(map(_is_id, parts.values()))):
+        return call.path
+    return call.route
+
+
+def _is_id(part: str) -> bool:
+    try:
+        UUID(part)
+    except ValueError:
+        return False
+    return True
+
+
+def _level(call: RequestContext, status: int) -> int:
+    if status >= 500:
+        return logging.ERROR
+    return logging.DEBUG if call.route.startswith("/health/") else logging.INFO

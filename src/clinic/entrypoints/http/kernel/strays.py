@@ -1,0 +1,15 @@
+"""Requests that no endpoint takes: refused, and counted by where they come from."""
+
+from clinic.domain.errors import ClinicError, QuotaExceeded
+from clinic.entrypoints.http.kernel.problems import problem_reply
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+
+
+async def stray_reply(call: RequestContext, refusal: ClinicError) -> Reply:
+    """Return the refusal as a response; another one for who sent too many such requests."""
+    try:
+        await call.guard.count_stray(call)
+    except QuotaExceeded as error:
+        refusal = error
+    return problem_reply(refusal, instance=call.path, request_id=call.request_id)
