@@ -77,6 +77,8 @@ def test_no_layer_passes_an_untyped_dictionary_on_as_arguments() -> None:
     found = [
         f"{path.relative_to(SOURCES)}:{line}"
         for path in sorted(SOURCES.rglob("*.py"))
+        # Rows become values inside an adapter, by the names of their columns.
+        if "adapters" not in path.parts
         for line in spread_dictionaries(ast.parse(path.read_text()))
     ]
 

@@ -97,12 +97,12 @@ async def site(api, renderer):
     """Mount the handlers in the application, as a group of their own."""
     app = create_app(api.services)
     app.register(group("/", HANDLERS, deadlines=Deadlines(TIMEOUT_S), renderer=renderer))
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
         yield client
 
 
-def refusal(answer: httpx.Response, renderer) -> str:
+def refusal(answer: httpx.Response, renderer):
     """Return the code of a refusal, which is in the form of its group."""
     if renderer is render_page:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -251,7 +251,7 @@ async def test_link_opened_too_often_shows_a_page() -> None:
     services = in_memory(clock=FixedClock(NOW), settings=Settings(anonymous_limit="2/60"))
     app = create_app(services)
     async with app.lifespan():
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
             answers = [
                 await client.get("/m/x", headers={"accept-language": "de"}) for _ in range(3)
