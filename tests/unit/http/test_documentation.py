@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from clinic.domain.clinic import Policy
 from clinic.domain.errors import OperatorOnly, every_error
 from clinic.entrypoints.http.api.examples import EXAMPLES
 from clinic.entrypoints.http.api.remedies import MEND, errors_page
+from clinic.entrypoints.http.api.schemas import PolicyIn, PolicyOut
 from clinic.entrypoints.http.app import ENDPOINTS
 from clinic.entrypoints.http.kernel.endpoint import Condition, Key
 from clinic.entrypoints.http.kernel.problems import ABSTRACT, answered_errors
@@ -190,3 +193,10 @@ async def test_every_type_leads_to_a_page(api):
 
         assert page["code"] == error.code
         assert page["mend"] == MEND[error.code]
+
+
+def test_policy_goes_over_the_wire_as_it_is_in_the_domain() -> None:
+    names = tuple(field.name for field in fields(Policy))
+
+    assert PolicyIn.__struct_fields__ == names
+    assert PolicyOut.__struct_fields__ == names

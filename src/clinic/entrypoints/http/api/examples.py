@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import msgspec
+
+from clinic.domain.clinic import Policy
 from clinic.entrypoints.http.api.messaging.schemas import (
     NotificationOut,
     PreferencesIn,
@@ -51,6 +54,7 @@ from clinic.entrypoints.http.api.schemas import (
     OpenSlotsIn,
     PatientIn,
     PatientOut,
+    PolicyOut,
     ProblemPageOut,
     SlotOut,
     SlotsChangedOut,
@@ -81,14 +85,7 @@ _account = {
     "emailVerified": True,
 }
 _CONTACT = {"address": "Calle Mayor 1\n28013 Madrid", "phone": "+34910000000", "language": "de"}
-_POLICY = {
-    "noticeMin": 60,
-    "horizonDays": 90,
-    "cancelNoticeMin": 120,
-    "holdMin": 10,
-    "reminderLeadsMin": [1440, 120],
-    "maxOpenAppointments": 10,
-}
+_POLICY = msgspec.json.decode(msgspec.json.encode(PolicyOut.of(Policy())))
 
 _appointment: dict[str, Any] = {
     "id": _APPOINTMENT,
