@@ -21,6 +21,7 @@ import pytest
 import redis
 from psycopg import sql
 from tests.leaks import watch
+from tests.tiers import choose_tiers
 
 from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 
@@ -29,7 +30,10 @@ TEMPLATE = "clinic_template"
 PARTITIONS = 6
 # Three workers with full pools, and what the tests open besides. What a power cut would take is not
 # tested here, and making databases is most of the time; servers that are killed keep fsync on.
-POSTGRES_SETTINGS = {"max_connections": "300", "fsync": "off"}
+POSTGRES_SETTINGS = {"max_connections": "300", "fsync": "off", "max_wal_size": "512MB"}
+#: A database takes 20 ms there and up to half a second on a disk: it is six hundred files.
+MEMORY = Path("/dev/shm")
+MEMORY_FREE_MIN_BYTES = 3 * 2**30
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ lock_key = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    choose_tiers(config)
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[session_key] = ServiceSession(Path(worker["services_folder"]))
@@ -104,10 +109,18 @@ def pytest_xdist_node_collection_finished(node, ids: list[str]) -> None:
 
 
 def _sessions_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"clinic-tests-{os.geteuid()}"
+    """Return the folder of all sessions: in memory where there is room, else a temporary one."""
+    folder = (_roomy_memory() or Path(tempfile.gettempdir())) / f"clinic-tests-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     assert folder.lstat().st_uid == os.geteuid(), f"{folder} belongs to another user"
     return folder
+
+
+def _roomy_memory() -> Path | None:
+    # Containers often have 64 MB of it, macOS has none.
+    if not os.access(MEMORY, os.W_OK):
+        return None
+    return MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN_BYTES else None
 
 
 def _remove_dead_sessions(all_sessions: Path) -> None:
@@ -145,6 +158,30 @@ def services(request: pytest.FixtureRequest) -> ServiceSession:
 def postgres_server(services: ServiceSession) -> EmbeddedPostgres:
     """The session's PostgreSQL, for databases of one's own; not to be stopped or killed."""
     return services.postgres
+
+
+@pytest.fixture(scope="session")
+def memory_folder(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[Path]]:
+    """Return a function that makes a folder where the session's servers are, in memory if there is
+    room, for servers of a test's own. Only logs are left of it, which are read at the end."""
+    root = request.config.stash[session_key].folder
+
+    @contextmanager
+    def make() -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(dir=root))
+        yield folder
+        for left in [path for path in folder.rglob("*") if not path.is_dir()]:
+            if left.suffix != ".log":
+                left.unlink(missing_ok=True)
+
+    return make
+
+
+@pytest.fixture
+def memory_path(memory_folder) -> Iterator[Path]:
+    """A `memory_folder` of one test's own."""
+    with memory_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """`clinic bench` from end to end on tiny rounds: what it reports, never how fast it was."""
 
-from pathlib import Path
+import tempfile
 
 import pytest
 
@@ -12,7 +12,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MEASURED = ("booking", "reads", "listing")
 
 
-def test_bench_measures_and_says_what_it_could_not(tmp_path: Path) -> None:
+def test_bench_measures_and_says_what_it_could_not(tmp_path, memory_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(memory_path))
+
     report = measure(TINY, [*MEASURED, "yardstick"], workers=1, yardstick=tmp_path)
 
     assert {name: why for name, why in report["reasons"].items() if name in MEASURED} == {}

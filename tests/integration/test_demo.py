@@ -8,13 +8,13 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.integration.workers import until
 
 DEMO = [sys.executable, "-m", "clinic.entrypoints.cli", "demo"]
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
@@ -26,10 +26,11 @@ RACE = "  1 booked, 199 refused because the slot was just taken, 0 errors"
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
+def shown(memory_folder) -> Iterator[tuple[Path, list[subprocess.CompletedProcess[str]]]]:
     """A folder with a space in its name, in which the demo was shown twice, and what it said."""
-    folder: Path = tmp_path_factory.mktemp("demo") / "the data"
-    return folder, [show(folder, "--port", "0") for _ in range(2)]
+    with memory_folder() as folder:
+        data = folder / "the data"
+        yield data, [show(data, "--port", "0") for _ in range(2)]
 
 
 @pytest.fixture
@@ -233,9 +234,9 @@ def test_demo_whose_server_dies_says_so(running):
     assert running.survivors() == []
 
 
-def test_demo_that_is_stopped_while_it_starts_leaves_no_process(tmp_path):
+def test_demo_that_is_stopped_while_it_starts_leaves_no_process(memory_path):
     began = subprocess.Popen(
-        [*DEMO, "--port", "0", "--data", str(tmp_path / "new")],
+        [*DEMO, "--port", "0", "--data", str(memory_path / "new")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -243,10 +244,10 @@ def test_demo_that_is_stopped_while_it_starts_leaves_no_process(tmp_path):
     )
     assert began.stdout is not None
     began.stdout.readline()
-    time.sleep(1)
+    until(lambda: processes_in(memory_path) != [])
     began.send_signal(signal.SIGTERM)
 
     began.communicate(timeout=END_TIMEOUT_S)
 
     assert began.returncode == 0
-    assert processes_in(tmp_path) == []
+    assert processes_in(memory_path) == []

@@ -45,6 +45,12 @@ STOP_TIMEOUT_S = 20
 
 
 @pytest.fixture
+def tmp_path(memory_path: Path) -> Path:
+    """In memory, since a cluster is a thousand files."""
+    return memory_path
+
+
+@pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """A folder that does not exist, under a path with spaces that is too long for a socket."""
     return tmp_path / "a folder with spaces" / ("long" * 30) / "data"

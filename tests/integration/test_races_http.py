@@ -14,6 +14,7 @@ WRONG_FLAGS = """
           AND a.status NOT IN ('CANCELLED', 'EXPIRED')
     )
 """
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
 DOUBLE_BOOKED = """
     SELECT count(*) FROM (
         SELECT FROM appointments WHERE status NOT IN ('CANCELLED', 'EXPIRED')
@@ -117,6 +118,9 @@ async def test_200_swaps_of_one_pair_in_both_orders(server, make_town, database,
 
 
 def deadlocks(database, name):
-    # What a server process counted is told when it ends; the pool's have just ended.
-    time.sleep(0.5)
+    # What a server process counted is told when it ends.
+    deadline = time.monotonic() + 10
+    while number(database, OTHERS, name):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     return number(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = %s", name)

@@ -27,7 +27,11 @@ CLINIC = a_clinic()
 class SilentLog:
     """Takes events and never says that it has."""
 
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
     async def append(self, events) -> None:
+        self.begun.set()
         await asyncio.sleep(3600)
 
 
@@ -77,11 +81,11 @@ async def test_flush_gives_up_on_a_silent_database_and_reads_are_refused(monkeyp
 async def test_close_does_not_wait_for_a_silent_database(monkeypatch) -> None:
     monkeypatch.setattr(audit_buffer, "CLOSE_MAX_S", 0.05)
     monkeypatch.setattr(audit_buffer, "FLUSH_EVERY_S", 0.01)
-    buffer = buffer_on(SilentLog(), refuse_after_s=0.0)
+    log = SilentLog()
+    buffer = buffer_on(log, refuse_after_s=0.0)
     await buffer.open()
     buffer.add(an_event(CLINIC))
-    # The background has begun to write.
-    await asyncio.sleep(0.05)
+    await log.begun.wait()
     began = time.monotonic()
 
     await buffer.close()

@@ -263,9 +263,9 @@ def test_connection_lost_while_a_parameter_is_sent_ends_the_request(run, url, ki
 
 
 @pytest.mark.slow
-def test_requests_end_soon_after_a_server_that_stopped_at_once_is_back(tmp_path) -> None:
+def test_requests_end_soon_after_a_server_that_stopped_at_once_is_back(memory_path) -> None:
     """Each connection gets a notice and is reset, since its statement has not been read yet."""
-    server = EmbeddedPostgres(tmp_path / "postgres", {"fsync": "off"})
+    server = EmbeddedPostgres(memory_path / "postgres", {"fsync": "off"})
     server.start()
 
     async def main() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore, hot
 from clinic.adapters.postgres.connecting import Limits, hot_pool
-from clinic.adapters.postgres.tables import metadata
 from clinic.adapters.postgres.taking import TAKE, TAKE_MANY
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
 
@@ -25,52 +24,10 @@ def _free_slots(*, doctor: bool = False, specialty: bool = False, after: bool = 
     return hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=after)
 
 
-_INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
-
-
 @pytest.mark.parametrize("statement", [*PREPARED, hot.KEEP_ANSWER, *LISTINGS])
 def test_statement_names_columns_that_exist(owner: psycopg.Connection, statement: str) -> None:
     owner.execute(f"PREPARE hot AS {statement}".encode())
     owner.execute("DEALLOCATE hot")
-
-
-@pytest.mark.parametrize("statement", [TAKE, TAKE_MANY])
-def test_booking_writes_every_column_that_has_no_default(statement: str) -> None:
-    written = {
-        table: {column.strip() for column in columns.split(",")}
-        for table, columns in _INSERT.findall(statement)
-    }
-
-    required = {
-        table: {
-            column.name
-            for column in metadata.tables[table].c
-            if not column.nullable and column.server_default is None
-        }
-        for table in written
-    }
-    known = {table: set(metadata.tables[table].c.keys()) for table in written}
-    assert sorted(written) == [
-        "appointments",
-        "audit_appointment",
-        "idempotency_keys",
-        "notification_outbox",
-    ]
-    assert {table for table in written if not required[table] <= written[table]} == set()
-    assert {table for table in written if not written[table] <= known[table]} == set()
-
-
-@pytest.mark.parametrize("statement", [TAKE, TAKE_MANY])
-def test_booking_takes_a_slot_only_while_it_is_open_and_free(statement: str) -> None:
-    assert "UPDATE slots SET taken = true" in statement
-    assert re.search(r"state = 'OPEN' AND NOT (t\.)?taken", statement)
-
-
-def test_booking_keeps_to_what_every_engine_understands() -> None:
-    for statement in PREPARED:
-        assert "ON CONFLICT" not in statement
-        assert not re.search(r"CASE \w", statement.replace("CASE WHEN", ""))
-        assert not re.search(r"\b(now|random|clock_timestamp|gen_random_uuid)\(", statement)
 
 
 @pytest.mark.anyio

@@ -23,7 +23,15 @@ from clinic.testing.builders import (
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = 25
+ROUNDS, PATIENCE_S = 25, 10
+WAITING = """
+SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE datname = current_database() AND NOT granted
+"""
+OTHERS = """
+SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
 async def test_deadlock_in_an_exclusion_is_told_as_giving_way(
@@ -66,7 +74,7 @@ async def test_deadlock_in_an_exclusion_is_told_as_giving_way(
     )
 
     assert set(outcomes) == {None, TransactionAborted}
-    assert await _deadlocks(postgres_urls, expected=1) == 1
+    assert await _deadlocks(store, postgres_urls) == 1
 
 
 async def test_cancel_and_move_of_one_appointment_both_end(
@@ -85,7 +93,7 @@ async def test_cancel_and_move_of_one_appointment_both_end(
         assert set(outcomes) == {None}
         await _change(store, world, appointment.id, [], _cancelled)
 
-    assert await _deadlocks(postgres_urls, expected=0) == 0
+    assert await _deadlocks(store, postgres_urls) == 0
 
 
 async def test_swaps_of_one_pair_in_both_orders_all_end(
@@ -111,7 +119,7 @@ async def test_swaps_of_one_pair_in_both_orders_all_end(
     views = [await store.appointments.get(Scope(world.clinic.id), each.id) for each in (one, two)]
     kept = [(view.appointment.slot_id, view.appointment.version) for view in views if view]
     assert kept == [(one.slot_id, 1 + 2 * ROUNDS), (two.slot_id, 1 + 2 * ROUNDS)]
-    assert await _deadlocks(postgres_urls, expected=0) == 0
+    assert await _deadlocks(store, postgres_urls) == 0
 
 
 async def test_locks_are_taken_slots_first_and_by_id(store: PostgresStore, postgres_urls) -> None:
@@ -131,7 +139,7 @@ async def test_locks_are_taken_slots_first_and_by_id(store: PostgresStore, postg
         await holder.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [greater])
         ids = [appointment.id for appointment in reversed(appointments)]
         waiting = asyncio.create_task(unit.appointments.lock(Scope(world.clinic.id), ids))
-        await asyncio.sleep(0.2)
+        await _until_somebody_waits(postgres_urls.owner_url)
 
         assert not waiting.done()
         assert await _is_locked(postgres_urls.owner_url, "slots", lesser)
@@ -217,13 +225,23 @@ async def _is_locked(url: str, table: str, row_id: UUID) -> bool:
         return rows.rowcount == 0
 
 
-async def _deadlocks(urls, *, expected: int) -> int:
-    """Return the database's deadlocks, once backends had the time to tell of `expected`."""
-    query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    async with await psycopg.AsyncConnection.connect(urls.owner_url, autocommit=True) as connection:
-        for _ in range(12):
-            await asyncio.sleep(0.1)
-            ((found,),) = await (await connection.execute(query)).fetchall()
-            if found >= expected > 0:
-                break
+async def _until_somebody_waits(url: str) -> None:
+    async with (
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        while not (await watcher.execute(WAITING)).rowcount:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def _deadlocks(store: PostgresStore, urls) -> int:
+    """Return the database's deadlocks; backends tell of them by the time they end."""
+    await store.close()
+    async with (
+        await psycopg.AsyncConnection.connect(urls.owner_url, autocommit=True) as watcher,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        while (await watcher.execute(OTHERS)).rowcount:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        ((found,),) = await (await watcher.execute(DEADLOCKS)).fetchall()
     return int(found)

@@ -104,6 +104,13 @@ def test_three_migrators_at_once_all_succeed(empty_postgres_urls) -> None:
     assert current_revision(empty_postgres_urls.app_url) == head_revision()
 
 
+ASKING_FOR_THE_LOCK = (
+    "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+    " AND query LIKE 'SELECT pg_try_advisory_lock%'"
+)
+PATIENCE_S = 10
+
+
 def test_migrator_that_waits_holds_up_no_index(postgres_urls) -> None:
     """Given somebody who holds the migration lock, and a migrator that waits for it
     When an index is built CONCURRENTLY
@@ -114,7 +121,10 @@ def test_migrator_that_waits_holds_up_no_index(postgres_urls) -> None:
     ):
         builder.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
         waiting = threads.submit(migrate, postgres_urls.owner_url)
-        time.sleep(0.5)
+        deadline = time.monotonic() + PATIENCE_S
+        while not builder.execute(ASKING_FOR_THE_LOCK).rowcount:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         # So that snapshots taken until now are older than the index.
         builder.execute("CREATE TABLE late (id int); SELECT pg_current_xact_id()")
         builder.execute("SET lock_timeout = '2s'")

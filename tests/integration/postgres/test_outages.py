@@ -220,8 +220,8 @@ async def test_next_connection_is_left_alone_by_one_that_was_lost(postgres_urls)
 
 
 @pytest.mark.slow
-async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) -> None:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+async def test_store_goes_on_after_the_server_was_restarted(memory_path, caplog) -> None:
+    server = EmbeddedPostgres(memory_path)
     await asyncio.to_thread(server.start)
     try:
         await asyncio.to_thread(migrate, server.url())
@@ -234,8 +234,7 @@ async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) ->
             await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
         with pytest.raises(TemporaryFailure):
             await store.people.clinics()
-        # Longer than the pool's own attempts last.
-        await asyncio.sleep(2)
+        await _given_up(caplog)
         await asyncio.to_thread(server.start)
         began = time.monotonic()
         while not await _books(store, world):
@@ -246,8 +245,9 @@ async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) ->
         await patient.open()
         await asyncio.to_thread(server.kill9)
         what = (system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id)
+        caplog.clear()
         asked = [asyncio.create_task(patient.desk.look(*what)) for _ in range(12)]
-        await asyncio.sleep(2)
+        await _given_up(caplog)
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(SOON_S):
             assert all(facts.slot for facts in await asyncio.gather(*asked))
@@ -257,6 +257,13 @@ async def test_store_goes_on_after_the_server_was_restarted(tmp_path_factory) ->
         await store.close()
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def _given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """Wait until the pool has stopped trying to connect by itself."""
+    async with asyncio.timeout(SOON_S):
+        while "reconnection attempt" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def _books(store: PostgresStore, world: World) -> bool:

@@ -83,6 +83,7 @@ class JobQueueContract(Contract, contract=True):
         await queue.postpone(none.clinic_id, none.message_id, wait=timedelta(0))
 
         assert await queue.promote(limit=10) == 1
+        # The wait itself: the queue's clock is its own.
         await asyncio.sleep(0.25)
         assert await queue.promote(limit=10) == 1
         assert (await queue.counts()).scheduled == 1
@@ -147,18 +148,18 @@ class JobQueueContract(Contract, contract=True):
         await queue.promote(limit=10)
 
         await self._until(lambda: len(tried) == 1)
-        await asyncio.sleep(0.2)
-        counts = await queue.counts()
+        while (counts := await queue.counts()).running:  # noqa: ASYNC110
+            await asyncio.sleep(PAUSE_S)
         await queue.stop(timeout_s=5)
 
         assert (len(tried), counts.ready, counts.scheduled) == (1, 0, 0)
 
     async def test_stop_lets_what_has_begun_end(self, queue: JobQueue) -> None:
-        begun, ended = asyncio.Event(), []
+        begun, released, ended = asyncio.Event(), asyncio.Event(), []
 
         async def handle(_: UUID, message_id: UUID) -> None:
             begun.set()
-            await asyncio.sleep(0.2)
+            await released.wait()
             ended.append(message_id)
 
         await queue.schedule([a_job()])
@@ -166,7 +167,11 @@ class JobQueueContract(Contract, contract=True):
         await queue.promote(limit=10)
         await asyncio.wait_for(begun.wait(), PATIENCE_S)
 
-        await queue.stop(timeout_s=5)
+        stopping = asyncio.create_task(queue.stop(timeout_s=5))
+        await asyncio.sleep(PAUSE_S)
+        assert not stopping.done()
+        released.set()
+        await stopping
 
         assert len(ended) == 1
 

@@ -57,6 +57,7 @@ from clinic.testing.builders import (
 from clinic.testing.contracts.contract import Contract
 
 LEASE = timedelta(minutes=1)
+#: a lease, or a time overdue, that tests wait for: it runs by the store's own clock
 SHORT = timedelta(milliseconds=30)
 AGO = timedelta(seconds=10)
 

@@ -1,6 +1,5 @@
 """The contract of People and PeopleReader."""
 
-import asyncio
 from dataclasses import replace
 
 import anyio
@@ -93,14 +92,18 @@ class PeopleContract(Contract, contract=True):
             async with store.begin() as unit:
                 return await unit.people.lock_clinic(clinic.id)
 
-        async with store.begin() as unit:
+        found: list[Clinic | None] = []
+
+        async def keep() -> None:
+            found.append(await lock())
+
+        async with anyio.create_task_group() as group, store.begin() as unit:
             await unit.people.replace_clinic(new)
-            waiting = asyncio.create_task(lock())
-            await asyncio.sleep(0.1)
-            assert not waiting.done()
+            waiting = await attempt(group, keep, self)
+            assert not waiting.has_ended
             await unit.commit()
 
-        assert await waiting == new
+        assert found == [new]
 
     async def test_lock_clinic_keeps_it_from_changing(self, store: Store) -> None:
         clinic = await seed_clinic(store)
@@ -110,12 +113,10 @@ class PeopleContract(Contract, contract=True):
                 await unit.people.replace_clinic(replace(clinic, name="Hillside"))
                 await unit.commit()
 
-        async with store.begin() as unit:
+        async with anyio.create_task_group() as group, store.begin() as unit:
             assert await unit.people.lock_clinic(clinic.id) == clinic
-            waiting = asyncio.create_task(change())
-            await asyncio.sleep(0.1)
-            assert not waiting.done()
-        await waiting
+            waiting = await attempt(group, change, self)
+            assert not waiting.has_ended
 
     async def test_lock_clinic_unknown_is_none(self, store: Store) -> None:
         async with store.begin() as unit:

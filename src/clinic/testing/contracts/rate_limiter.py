@@ -10,7 +10,10 @@ LIMIT = Limit("sign-in", 5, 60)
 
 
 class RateLimiterContract(Contract, contract=True):
-    """Counting requests. Give it a fixture `limiter` that has counted nothing."""
+    """Counting requests. Give it a fixture `limiter` that has counted nothing.
+
+    Windows of a second are waited for: the limiter's clock is its own.
+    """
 
     async def test_hits_up_to_the_quota_are_allowed(self, limiter: RateLimiter) -> None:
         verdicts = [await limiter.hit(LIMIT, "ada") for _ in range(7)]

@@ -32,11 +32,13 @@ class Effort:
     booking: str
     is_quick: bool
     patients: int = PATIENTS
+    #: the size of what is read; its doctors' slots of a day limit how busy a day can be
+    reading: str = "100k"
 
 
 THOROUGH = Effort(5, 4.0, "1m", "10m", "1m", is_quick=False)
 QUICK = Effort(1, 2.0, "10k", "100k", "100k", is_quick=True)
-TINY = Effort(1, 0.25, "10k", "10k", "100k", is_quick=True, patients=1_000)
+TINY = Effort(1, 0.25, "10k", "10k", "30k", is_quick=True, patients=1_000, reading="10k")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,6 @@ from clinic.entrypoints.cli.bench.database import book_days
 from clinic.entrypoints.cli.bench.requests import LISTING_DAYS, days, known, listings
 from clinic.entrypoints.cli.bench.servers import HOST, Server, run_load
 
-SIZE = "100k"
 #: how many appointments a quiet and a busy day have, and from which day on there are such days
 QUIET, BUSY = 30, 1_000
 QUIET_FROM_DAY, BUSY_FROM_DAY, DAYS = 30, 50, 10
@@ -29,8 +28,8 @@ def days_with(filled: Filled, number: int) -> list[date]:
 
 def reading_database(bench: Bench) -> Filled:
     """Return a database with open days, quiet days and busy ones."""
-    known = bench.knows(SIZE, "_reads")
-    filled = bench.database(SIZE, "_reads")
+    known = bench.knows(bench.effort.reading, "_reads")
+    filled = bench.database(bench.effort.reading, "_reads")
     if not known:
         for number, first in ((QUIET, QUIET_FROM_DAY), (BUSY, BUSY_FROM_DAY)):
             start = filled.world.first_day.replace(hour=0) + timedelta(days=first)

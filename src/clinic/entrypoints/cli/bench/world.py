@@ -71,12 +71,12 @@ class World:
 
 
 #: patients are at least as many as doctors, or two slots of one time would be one patient's
-_SIZES = {"10k": (10, 72), "100k": (100, 72), "1m": (100, 715), "10m": (1000, 715)}
+_SIZES = {"10k": (10, 72), "30k": (30, 72), "100k": (100, 72), "1m": (100, 715), "10m": (1000, 715)}
 PATIENTS = 10_000
 
 
 def world(name: str, now: datetime, *, patients: int = PATIENTS) -> World:
-    """Return the world of so many slots (10k, 100k, 1m, 10m), its first day the one after next."""
+    """Return the world of this size, a name in _SIZES; its first day is the one after next."""
     doctors, days = _SIZES[name]
     first = datetime.combine(now.astimezone(UTC).date() + timedelta(days=2), FIRST_START, UTC)
     return World(name, doctors, days, patients, first)
