@@ -122,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     worker_threads: Annotated[int, Meta(ge=1, le=64)] = 8
     #: where a worker tells its metrics and health, on this machine only; 0 takes any free port
     worker_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
+    #: where `clinic serve` tells its metrics, on this machine only; 0 tells none
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
 
     def __post_init__(self) -> None:

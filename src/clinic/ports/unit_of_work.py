@@ -12,6 +12,7 @@ from clinic.ports.booking_desk import BookingDesk
 from clinic.ports.calendars import CalendarReader, Calendars
 from clinic.ports.change_feed import ChangeFeed, FeedCursors
 from clinic.ports.erasures import ErasureList, Erasures
+from clinic.ports.figures import StoreFigures
 from clinic.ports.maintenance import MaintenanceBook, Partitions
 from clinic.ports.memberships import Memberships
 from clinic.ports.outbox import Messages, Outbox
@@ -93,6 +94,8 @@ class Store(Protocol):
     def audit_log(self) -> AuditLog: ...
     @property
     def erasures(self) -> ErasureList: ...
+    @property
+    def figures(self) -> StoreFigures: ...
     @property
     def changes(self) -> ChangeFeed: ...
     @property

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.change_feed import ChangeFeedContract as ChangeFeedContract
     from clinic.testing.contracts.crowds import CrowdsContract as CrowdsContract
     from clinic.testing.contracts.erasures import ErasuresContract as ErasuresContract
+    from clinic.testing.contracts.figures import FiguresContract as FiguresContract
     from clinic.testing.contracts.idempotency import (
         IdempotencyCacheContract as IdempotencyCacheContract,
     )
@@ -75,6 +76,7 @@ _HOMES = {
     "ChangeFeedContract": "clinic.testing.contracts.change_feed",
     "CrowdsContract": "clinic.testing.contracts.crowds",
     "ErasuresContract": "clinic.testing.contracts.erasures",
+    "FiguresContract": "clinic.testing.contracts.figures",
     "IdempotencyCacheContract": "clinic.testing.contracts.idempotency",
     "IdempotencyContract": "clinic.testing.contracts.idempotency",
     "InterleavingsContract": "clinic.testing.contracts.interleavings",

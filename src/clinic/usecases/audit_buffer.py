@@ -54,12 +54,21 @@ class AuditBuffer:
         self._task: asyncio.Task[None] | None = None
         #: how many events could never be written and were given up, since the process started
         self.set_aside = 0
+        #: how many events were refused for want of room or of a database, and how many were left
+        #: when the process ended
+        self.refused = self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not written yet."""
+        return len(self._waiting)
 
     def check(self) -> None:
         """Raise AuditUnavailable while events cannot be kept: nothing may be shown then."""
         failing = self._failing_since_s
         too_long = failing is not None and self._now_s() - failing > self._refuse_after_s
         if too_long or len(self._waiting) >= self._capacity:
+            self.refused += 1
             raise AuditUnavailable()
 
     def add(self, event: AuditEvent) -> None:
@@ -161,6 +170,7 @@ class AuditBuffer:
         except Exception as error:  # noqa: BLE001 - the rest of the process must still be closed
             log.warning("audit events wait at the end: %s", type(error).__qualname__)
         if self._waiting:
+            self.dropped += len(self._waiting)
             log.error("%d audit events could not be written", len(self._waiting))
 
     async def _run(self) -> None:

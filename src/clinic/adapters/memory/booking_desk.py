@@ -12,16 +12,18 @@ from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.appointments import OPEN, Booking, BookingFacts
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import ClinicNotFound
+from clinic.domain.errors import ClinicError, ClinicNotFound
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people import Actor, Patient
+from clinic.ports.figures import BOOKED, StoreFigures
 
 
 class MemoryBookingDesk:
     """Books, each time in a transaction of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, figures: StoreFigures) -> None:
         self._database = database
+        self._figures = figures
 
     async def look(
         self,
@@ -50,10 +52,15 @@ class MemoryBookingDesk:
 
     async def take(self, booking: Booking) -> None:
         transaction = Transaction(self._database)
+        self._figures.count_batch(1)
         try:
             await add_bookings(transaction, [booking])
             check_all(transaction.tables)
             transaction.merge()
+            self._figures.count_booking(BOOKED)
+        except ClinicError as error:
+            self._figures.count_booking(error.code)
+            raise
         finally:
             transaction.end()
 

@@ -18,6 +18,7 @@ from clinic.adapters.memory.transaction import Database
 from clinic.adapters.memory.unit_of_work import MemoryUnitOfWork
 from clinic.domain.audit import AuditEvent
 from clinic.domain.notifications import Message
+from clinic.ports.figures import StoreFigures
 
 
 class MemoryStore:
@@ -26,7 +27,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._database = Database()
         tables = self._database.tables
-        self.desk = MemoryBookingDesk(self._database)
+        self.figures = StoreFigures()
+        self.desk = MemoryBookingDesk(self._database, self.figures)
         self.appointments = MemoryAppointmentReader(tables)
         self.calendars = MemoryCalendarReader(tables)
         self.people = MemoryPeopleReader(tables)

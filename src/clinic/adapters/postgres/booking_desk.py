@@ -9,17 +9,19 @@ from clinic.adapters.postgres.rows import answer_of, clinic_of, is_proven
 from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
-from clinic.domain.errors import ClinicNotFound, NotSignedIn, SlotTaken
+from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people import Actor, Patient
 from clinic.domain.slots import Slot, SlotState
+from clinic.ports.figures import BOOKED, StoreFigures
 
 
 class PostgresBookingDesk:
     """Reads all that booking must know, and lets one statement decide the race."""
 
-    def __init__(self, session: PooledSession) -> None:
+    def __init__(self, session: PooledSession, figures: StoreFigures) -> None:
         self._session = session
+        self._figures = figures
         self._queue = BookingQueue(self._take_one, self._take_many)
 
     async def look(
@@ -73,12 +75,19 @@ class PostgresBookingDesk:
         Doctor and times go in as the slot has them; where the domain believed something else, the
         slot counts as gone. Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
         """
-        await self._queue.write(booking)
+        try:
+            await self._queue.write(booking)
+        except ClinicError as error:
+            self._figures.count_booking(error.code)
+            raise
+        self._figures.count_booking(BOOKED)
 
     async def _take_one(self, booking: Booking) -> None:
+        self._figures.count_batch(1)
         if not await self._session.execute(*taking(booking)):
             raise SlotTaken()
 
     async def _take_many(self, bookings: Sequence[Booking]) -> set[int]:
+        self._figures.count_batch(len(bookings))
         rows = await self._session.execute(*taking_many(bookings))
         return {number for (number,) in rows}

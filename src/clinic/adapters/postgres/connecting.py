@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from clinic.adapters.postgres.hot_connection import HotConnection
 from clinic.adapters.postgres.hot_pool import LOOK_AGAIN_S, HotPool
+from clinic.ports.figures import StoreFigures
 
 CONNECT_TIMEOUT_S = 5
 APPLICATION_NAME = "clinic"
@@ -99,8 +100,11 @@ def why_unreachable(url: str) -> str | None:
     return None
 
 
-def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
-    """Return a pool, closed yet, whose connections commit each statement by itself."""
+def hot_pool(url: str, size: int, limits: Limits, figures: StoreFigures | None = None) -> HotPool:
+    """Return a pool, closed yet, whose connections commit each statement by itself.
+
+    `figures` counts who waits for a connection.
+    """
 
     async def check(connection: HotConnection) -> None:
         if connection.is_stale():
@@ -122,7 +126,7 @@ def hot_pool(url: str, size: int, limits: Limits) -> HotPool:
         # between attempts double for minutes.
         reconnect_timeout=LOOK_AGAIN_S,
     )
-    return HotPool(opener, size=size, timeout_s=limits.pool_timeout_s)
+    return HotPool(opener, size=size, timeout_s=limits.pool_timeout_s, figures=figures)
 
 
 def transaction_engine(url: str, size: int, limits: Limits) -> AsyncEngine:

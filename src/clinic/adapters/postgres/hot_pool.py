@@ -9,6 +9,7 @@ from collections import deque
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from clinic.adapters.postgres.hot_connection import HotConnection
+from clinic.ports.figures import StoreFigures
 
 #: how soon a server that is away is looked for again while callers wait
 LOOK_AGAIN_S = 0.5
@@ -18,8 +19,14 @@ class HotPool:
     """At most `size` connections of `opener`; who finds none waits its turn, up to `timeout_s`."""
 
     def __init__(
-        self, opener: AsyncConnectionPool[HotConnection], *, size: int, timeout_s: float
+        self,
+        opener: AsyncConnectionPool[HotConnection],
+        *,
+        size: int,
+        timeout_s: float,
+        figures: StoreFigures | None = None,
     ) -> None:
+        self._figures = figures or StoreFigures()
         self._opener = opener
         self._timeout_s = timeout_s
         self._free: list[HotConnection] = []
@@ -90,7 +97,8 @@ class HotPool:
         """Return when a connection may be taken, which is then counted. Raises PoolTimeout."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        deadline = loop.time() + self._timeout_s
+        began_s = loop.time()
+        deadline = began_s + self._timeout_s
         self._queue.append((turn, deadline))
         # One timer for all of them: asyncio.timeout would set one for each.
         if self._watch is None:
@@ -102,6 +110,9 @@ class HotPool:
                 # It was this one's turn, just too late.
                 self._next()
             raise
+        finally:
+            self._figures.pool_waits += 1
+            self._figures.pool_wait_s += loop.time() - began_s
 
     def _look(self) -> None:
         """Send away whoever has waited too long; look again when the next one would have."""

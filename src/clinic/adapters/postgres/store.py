@@ -20,6 +20,7 @@ from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.sign_ins import PostgresSessionReader
 from clinic.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from clinic.domain.errors import TemporaryFailure
+from clinic.ports.figures import StoreFigures
 
 #: the oldest schema that this version runs on, and every later one: migrations run beside the
 #: previous release
@@ -46,9 +47,10 @@ class PostgresStore:
         limits = limits or Limits()
         self._limits = limits
         self._engine = transaction_engine(url, transaction_pool_size, limits)
-        session = PooledSession(self._engine, lambda: hot_pool(url, pool_size, limits))
+        self.figures = figures = StoreFigures()
+        session = PooledSession(self._engine, lambda: hot_pool(url, pool_size, limits, figures))
         self._session = session
-        self.desk = PostgresBookingDesk(session)
+        self.desk = PostgresBookingDesk(session, figures)
         self.appointments = PostgresAppointmentReader(session)
         self.calendars = PostgresCalendarReader(session)
         self.people = PostgresPeopleReader(session)

@@ -20,6 +20,8 @@ def serve(
 ) -> int | None:
     """Serve HTTP until stopped; running requests are finished first.
 
+    Metrics of all its processes are at CLINIC_METRICS_PORT, if that is set.
+
     Parameters
     ----------
     host
@@ -47,29 +49,31 @@ def listen(
 
     from clinic.entrypoints.http.kernel.bounded_requests import Protocols
     from clinic.entrypoints.http.kernel.connections import Limits
+    from clinic.entrypoints.http.kernel.metrics_server import serving_metrics
     from clinic.entrypoints.logs import web_log_config
 
     allow_files(settings.connections_max)
-    uvicorn.run(
-        APPLICATION,
-        factory=True,
-        host=host or settings.host,
-        port=settings.port if port is None else port,
-        workers=workers or settings.workers,
-        loop="uvloop",
-        http=cast(Any, Protocols(Limits.of(settings))),
-        ws="none",
-        lifespan="on",
-        log_level=settings.log_level,
-        log_config=web_log_config(settings.log_level),
-        access_log=False,
-        server_header=False,
-        # The application reads X-Forwarded-For by itself, and believes nothing that is no address.
-        proxy_headers=False,
-        timeout_keep_alive=settings.idle_timeout_s,
-        # Whole seconds are all that uvicorn takes.
-        timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
-    )
+    with serving_metrics(settings.metrics_port):
+        uvicorn.run(
+            APPLICATION,
+            factory=True,
+            host=host or settings.host,
+            port=settings.port if port is None else port,
+            workers=workers or settings.workers,
+            loop="uvloop",
+            http=cast(Any, Protocols(Limits.of(settings))),
+            ws="none",
+            lifespan="on",
+            log_level=settings.log_level,
+            log_config=web_log_config(settings.log_level),
+            access_log=False,
+            server_header=False,
+            # The application reads X-Forwarded-For by itself, and believes only addresses in it.
+            proxy_headers=False,
+            timeout_keep_alive=settings.idle_timeout_s,
+            # Whole seconds are all that uvicorn takes.
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
+        )
     return None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from litestar import Litestar, Response
 from litestar.connection import Request
@@ -47,6 +47,10 @@ from clinic.entrypoints.http.kernel.strays import stray_reply
 from clinic.entrypoints.http.kernel.tokens import Tokens
 from clinic.entrypoints.http.pages import account_links, index, invitations, links, mailbox
 from clinic.entrypoints.http.pages.rendering import environment, render_page
+from clinic.settings import Settings
+
+if TYPE_CHECKING:
+    from clinic.entrypoints.http.kernel.metrics import WebMetrics
 
 #: of a form
 FORM_MAX_BYTES = 4096
@@ -70,10 +74,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 
-def create_app(services: Services, *, on_started: Callable[[], None] = lambda: None) -> Litestar:
+def create_app(
+    services: Services,
+    *,
+    on_started: Callable[[], None] = lambda: None,
+    metrics: "WebMetrics | None" = None,
+) -> Litestar:
     """Return the application; it opens `services` when it starts and closes them when it stops."""
     settings = services.settings
-    log = AccessLog(settings.log_level)
+    log = _access_log(settings, metrics)
 
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
@@ -81,6 +90,8 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
         try:
             app.state.draining = False
             on_started()
+            if metrics is not None:
+                metrics.start()
             yield
         finally:
             app.state.draining = True
@@ -88,6 +99,8 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
                 log.flush()
             finally:
                 await services.close()
+                if metrics is not None:
+                    metrics.stop()
 
     endpoints = (
         *ENDPOINTS,
@@ -133,6 +146,14 @@ def create_app(services: Services, *, on_started: Callable[[], None] = lambda: N
     envelope = RequestMiddleware(cast(Any, app.asgi_handler), services, authenticator, guard, log)
     app.asgi_handler = cast(Any, envelope)
     return app
+
+
+def _access_log(settings: Settings, metrics: "WebMetrics | None") -> AccessLog:
+    if metrics is None:
+        return AccessLog(settings.log_level)
+    from clinic.entrypoints.http.kernel.metrics import MeasuredLog
+
+    return MeasuredLog(settings.log_level, metrics)
 
 
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -24,7 +24,13 @@ def make_app() -> Litestar:
         drain_on_sigterm(app, settings.drain_s)
         tune_gc()
 
-    app = create_app(build(settings), on_started=started)
+    services = build(settings)
+    metrics = None
+    if settings.metrics_port:
+        from clinic.entrypoints.http.kernel.metrics import WebMetrics
+
+        metrics = WebMetrics(services)
+    app = create_app(services, on_started=started, metrics=metrics)
     return app
 
 

@@ -8,6 +8,7 @@ from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.change_feed import ChangeFeedContract
 from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.erasures import ErasuresContract
+from clinic.testing.contracts.figures import FiguresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
 from clinic.testing.contracts.maintenance import MaintenanceContract
@@ -30,6 +31,7 @@ class StoreContract(
     ErasuresContract,
     ChangeFeedContract,
     MaintenanceContract,
+    FiguresContract,
     InterleavingsContract,
     contract=True,
 ):
