@@ -385,7 +385,7 @@ def why_database_unreachable(settings: Settings) -> str | None:
     """Return why PostgreSQL takes no connection, or None when it does or none is configured."""
     if _scheme(settings.database_url) != "postgresql":
         return None
-    from clinic.adapters.postgres.connecting import why_unreachable
+    from clinic.adapters.postgres.engine.connections import why_unreachable
 
     return why_unreachable(settings.database_url)
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clinic.adapters.postgres.sessions import PooledSession
+from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.bootstrap import build
 from clinic.domain.people import Patient, Role, User
 from clinic.entrypoints.http.app import create_app
@@ -94,20 +94,20 @@ async def asked(
 
 def _count(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Count statements, of which every one takes a connection of its own."""
-    fetch, connection = PooledSession.fetch, PooledSession.connection
+    fetch, connection = PooledExecutor.fetch, PooledExecutor.connection
 
-    async def counted_fetch(self: PooledSession, *given: Any) -> Any:
+    async def counted_fetch(self: PooledExecutor, *given: Any) -> Any:
         asked.statements += 1
         return await fetch(self, *given)
 
     @asynccontextmanager
-    async def counted_connection(self: PooledSession) -> AsyncIterator[AsyncConnection]:
+    async def counted_connection(self: PooledExecutor) -> AsyncIterator[AsyncConnection]:
         asked.statements += 1
         async with connection(self) as one:
             yield one
 
-    monkeypatch.setattr(PooledSession, "fetch", counted_fetch)
-    monkeypatch.setattr(PooledSession, "connection", counted_connection)
+    monkeypatch.setattr(PooledExecutor, "fetch", counted_fetch)
+    monkeypatch.setattr(PooledExecutor, "connection", counted_connection)
 
 
 @pytest.mark.parametrize("asked", [1, 30], indirect=True)

@@ -19,9 +19,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.byte_proxy import HOLD_S, ByteProxy, spoil
 
 from clinic.adapters.embedded import EmbeddedPostgres
-from clinic.adapters.postgres.connecting import Limits, hot_pool
-from clinic.adapters.postgres.hot_connection import HotConnection
-from clinic.adapters.postgres.hot_pool import HotPool
+from clinic.adapters.postgres.engine.connections import Limits, prepared_pool
+from clinic.adapters.postgres.engine.prepared_pool import PreparedPool
+from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 
 POOL_SIZE = 16
 #: far more than any of it takes; a request that hangs takes for ever
@@ -32,26 +32,26 @@ BACK_S = 5.0
 #: it as long, but not so often
 STOPPED_S, ATTEMPTS = 0.6 * HOLD_S, 4
 
-Ask = Callable[[HotConnection, str], Awaitable[Any]]
+Ask = Callable[[PreparedConnection, str], Awaitable[Any]]
 Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
-async def prepare(connection: HotConnection, mark: str) -> Any:
+async def prepare(connection: PreparedConnection, mark: str) -> Any:
     """Prepare a statement of its own, whose text holds the mark."""
     return await connection.fetch(f"SELECT 7 /* {mark} */", ())
 
 
-async def rows(connection: HotConnection, mark: str) -> Any:
+async def rows(connection: PreparedConnection, mark: str) -> Any:
     return await connection.fetch("SELECT length($1::text) - length($1::text) + 7", (mark,))
 
 
-async def error(connection: HotConnection, mark: str) -> Any:
+async def error(connection: PreparedConnection, mark: str) -> Any:
     with pytest.raises(psycopg.errors.DivisionByZero):
         await connection.fetch("SELECT 7 / (length($1::text) - length($1::text))", (mark,))
     return [(7,)]
 
 
-async def length(connection: HotConnection, text: str) -> Any:
+async def length(connection: PreparedConnection, text: str) -> Any:
     return await connection.fetch("SELECT length($1::text)", (text,))
 
 
@@ -87,8 +87,8 @@ def url(proxy: ByteProxy, module_postgres_urls) -> str:
 
 
 @asynccontextmanager
-async def open_pool(url: str, size: int = POOL_SIZE) -> AsyncIterator[HotPool]:
-    pool = hot_pool(url, size, Limits(pool_timeout_s=SOON_S))
+async def open_pool(url: str, size: int = POOL_SIZE) -> AsyncIterator[PreparedPool]:
+    pool = prepared_pool(url, size, Limits(pool_timeout_s=SOON_S))
     await pool.open(SOON_S)
     try:
         yield pool
@@ -96,18 +96,18 @@ async def open_pool(url: str, size: int = POOL_SIZE) -> AsyncIterator[HotPool]:
         await pool.close()
 
 
-async def on(pool: HotPool, ask: Ask, mark: str = "") -> Any:
+async def on(pool: PreparedPool, ask: Ask, mark: str = "") -> Any:
     """Return what is answered on a connection of the pool, or the error of a lost connection."""
-    connection = await pool.take()
+    connection = await pool.acquire()
     try:
         return await ask(connection, mark)
     except psycopg.OperationalError as error:
         return error
     finally:
-        await pool.give_back(connection)
+        await pool.release(connection)
 
 
-async def length_of(pool: HotPool, proxy: ByteProxy, ask: Ask) -> int:
+async def length_of(pool: PreparedPool, proxy: ByteProxy, ask: Ask) -> int:
     """Return how many bytes this answer has."""
     measured = asyncio.create_task(on(pool, ask, spoil("measure")))
     length = int(await asyncio.to_thread(proxy.told))
@@ -115,12 +115,12 @@ async def length_of(pool: HotPool, proxy: ByteProxy, ask: Ask) -> int:
     return length
 
 
-async def warmed_up(pool: HotPool, ask: Ask) -> None:
+async def warmed_up(pool: PreparedPool, ask: Ask) -> None:
     """Open every connection, with this statement prepared."""
-    taken = await asyncio.gather(*(pool.take() for _ in range(POOL_SIZE)))
+    taken = await asyncio.gather(*(pool.acquire() for _ in range(POOL_SIZE)))
     for connection in taken:
         assert await ask(connection, "") == RIGHT
-        await pool.give_back(connection)
+        await pool.release(connection)
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def test_held_connection_that_ends_with_its_answer_fails_the_next_statement(
 
     async def main() -> None:
         async with asyncio.timeout(SOON_S):
-            connection = await HotConnection.connect(url, autocommit=True)
+            connection = await PreparedConnection.connect(url, autocommit=True)
             assert await rows(connection, "") == RIGHT
             measured = asyncio.create_task(rows(connection, spoil("measure")))
             length = int(await asyncio.to_thread(proxy.told))

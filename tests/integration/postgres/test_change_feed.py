@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clinic.adapters.postgres import change_feed
-from clinic.adapters.postgres.connecting import BY_KEY
+from clinic.adapters.postgres.engine.connections import BY_KEY
 from clinic.adapters.postgres.migrations import APP_ROLE
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.ports.change_feed import CursorStale, Start

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore, hot
-from clinic.adapters.postgres.connecting import Limits, hot_pool
+from clinic.adapters.postgres.engine.connections import Limits, prepared_pool
 from clinic.adapters.postgres.taking import TAKE, TAKE_MANY
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
 
@@ -120,15 +120,15 @@ async def test_free_slots_are_read_from_their_own_index(
 
 async def _plan_kept(url: str, statement: str) -> str:
     """Return the plan that a hot connection makes once, for whatever is asked later."""
-    pool = hot_pool(url, 1, Limits())
+    pool = prepared_pool(url, 1, Limits())
     await pool.open(5)
-    connection = await pool.take()
+    connection = await pool.acquire()
     try:
         await connection.fetch(f"PREPARE kept AS {statement}", ())
         number = max(int(found) for found in re.findall(r"\$(\d+)", statement))
         rows = await connection.fetch(f"EXPLAIN EXECUTE kept({', '.join(['NULL'] * number)})", ())
     finally:
-        await pool.give_back(connection)
+        await pool.release(connection)
         await pool.close()
     plan = "\n".join(line for (line,) in rows)
     # One for these very values would have found that nothing equals NULL.

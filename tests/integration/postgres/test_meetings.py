@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.connecting import Limits
+from clinic.adapters.postgres.engine.connections import Limits
 from clinic.domain.appointments import Appointment, Change, Status
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.people import Scope

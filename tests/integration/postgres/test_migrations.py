@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from clinic.adapters.embedded import EmbeddedPostgres
-from clinic.adapters.postgres.connecting import connect_blocking
+from clinic.adapters.postgres.engine.connections import connect_blocking
 from clinic.adapters.postgres.migrations import (
     APP_ROLE,
     MIGRATION_LOCK,

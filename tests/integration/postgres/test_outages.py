@@ -12,8 +12,8 @@ import pytest
 
 from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.connecting import Limits
-from clinic.adapters.postgres.hot_connection import HotConnection
+from clinic.adapters.postgres.engine.connections import Limits
+from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 from clinic.adapters.postgres.migrations import migrate
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
 from clinic.domain.people import system_actor
@@ -202,15 +202,15 @@ async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
 async def test_next_connection_is_left_alone_by_one_that_was_lost(postgres_urls) -> None:
     """Both have had the same file descriptor."""
     async with Wire(postgres_urls.app_url, at_last_word=True) as wire:
-        lost = await HotConnection.connect(wire.url, autocommit=True)
+        lost = await PreparedConnection.connect(wire.url, autocommit=True)
         assert await lost.fetch("SELECT 1", ()) == [(1,)]
         number = lost.fileno()
         wire.is_cut = True
         with pytest.raises(psycopg.Error):
             await lost.fetch("SELECT 1", ())
-    others = [await HotConnection.connect(postgres_urls.app_url, autocommit=True)]
+    others = [await PreparedConnection.connect(postgres_urls.app_url, autocommit=True)]
     while others[-1].fileno() != number:
-        others.append(await HotConnection.connect(postgres_urls.app_url, autocommit=True))
+        others.append(await PreparedConnection.connect(postgres_urls.app_url, autocommit=True))
     assert await others[-1].fetch("SELECT 2", ()) == [(2,)]
     await lost.close()
     async with asyncio.timeout(SOON_S):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.connecting import Limits, conninfo
+from clinic.adapters.postgres.engine.connections import Limits, conninfo
 from clinic.adapters.postgres.seal_book import PostgresSealBook
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 

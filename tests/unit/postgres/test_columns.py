@@ -5,7 +5,7 @@ import re
 import pytest
 
 from clinic.adapters.postgres import hot, outbox_sql, rows, sign_ins
-from clinic.adapters.postgres.columns import Columns, Layout, of_table
+from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
 from clinic.adapters.postgres.tables import metadata
 
 #: which table each alias is of, in every statement that is built of groups

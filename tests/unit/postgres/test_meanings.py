@@ -5,7 +5,7 @@ import pytest
 from psycopg.errors import lookup
 from psycopg.pq import DiagnosticField
 
-from clinic.adapters.postgres.errors import meaning_at_commit, meaning_of
+from clinic.adapters.postgres.engine.errors import meaning_at_commit, meaning_of
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import case, func, insert, update
 
+from clinic.adapters.postgres.engine.executors import Executor, Row
 from clinic.adapters.postgres.memberships import OFFER_COLUMNS, offer_of
-from clinic.adapters.postgres.sessions import Row, Session
 from clinic.adapters.postgres.tables import staff_profiles, users
 from clinic.domain.errors import UserNotFound
 from clinic.domain.memberships import Membership, MembershipOffer
@@ -66,17 +66,17 @@ _MEMBERSHIPS_OF = {
 class PostgresAccountReader:
     """Reads accounts."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def by_email(self, email: str) -> Account | None:
         """Return the account with this email address, without case."""
-        rows = await self._session.fetch(_BY_EMAIL, (email,))
+        rows = await self._executor.fetch(_BY_EMAIL, (email,))
         return _account_of(rows[0]) if rows else None
 
     async def account(self, user_id: UUID) -> Account | None:
         """Return the account, or None."""
-        rows = await self._session.fetch(_BY_ID, (user_id,))
+        rows = await self._executor.fetch(_BY_ID, (user_id,))
         return _account_of(rows[0]) if rows else None
 
     async def accounts(
@@ -89,20 +89,20 @@ class PostgresAccountReader:
     ) -> Sequence[Account]:
         """Return at most `limit` accounts of the clinic by id, beyond `after`."""
         parameters = (clinic_id, role.value if role else None, after, limit)
-        rows = await self._session.fetch(_OF_CLINIC, parameters)
+        rows = await self._executor.fetch(_OF_CLINIC, parameters)
         return [_account_of(row) for row in rows]
 
     async def memberships(self, user: User) -> Sequence[Membership]:
         """Return the memberships that the user has or had in their role, by clinic id."""
         statement = _MEMBERSHIPS_OF.get(user.role, _OF_STAFF)
-        rows = await self._session.fetch(statement, (user.id,))
+        rows = await self._executor.fetch(statement, (user.id,))
         return [Membership(*row) for row in rows]
 
     async def offers(
         self, address_tag: bytes, now: datetime, *, limit: int
     ) -> Sequence[MembershipOffer]:
         """Return at most `limit` offers with this tag that have not expired, by id."""
-        rows = await self._session.fetch(_OFFERS, (address_tag, now, limit))
+        rows = await self._executor.fetch(_OFFERS, (address_tag, now, limit))
         return [offer_of(row) for row in rows]
 
 
@@ -111,12 +111,12 @@ class PostgresAccounts(PostgresAccountReader):
 
     async def lock(self, user_id: UUID) -> Account | None:
         """Lock the account against other changes of it until the unit of work ends."""
-        await self._session.fetch(_LOCK, (user_id,))
+        await self._executor.fetch(_LOCK, (user_id,))
         return await self.account(user_id)
 
     async def add_staff(self, clinic_id: UUID, user_id: UUID) -> None:
         """Make a user a receptionist or administrator of the clinic. Raises AlreadyExists."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(
                 insert(staff_profiles), {"clinic_id": clinic_id, "user_id": user_id}
             )
@@ -158,7 +158,7 @@ class PostgresAccounts(PostgresAccountReader):
 
     async def _change(self, user_id: UUID, **values: object) -> None:
         change = update(users).where(users.c.id == user_id).values(values)
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             if (await connection.execute(change)).rowcount != 1:
                 raise UserNotFound()
 

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from clinic.adapters.postgres.engine.executors import TransactionExecutor
+from clinic.adapters.postgres.engine.mapping import AnyRow, Values
 from clinic.adapters.postgres.rows import (
-    AnyRow,
-    Values,
     answer_values,
     appointment_of,
     appointment_values,
@@ -25,7 +25,6 @@ from clinic.adapters.postgres.rows import (
     message_values,
     slot_of,
 )
-from clinic.adapters.postgres.sessions import TransactionSession
 from clinic.adapters.postgres.tables import (
     appointments,
     audit_appointment,
@@ -63,12 +62,12 @@ class _Written:
     keys: set[Key] = field(default_factory=set)
 
 
-async def add_bookings(session: TransactionSession, bookings: Sequence[Booking]) -> None:
+async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking]) -> None:
     """Add the bookings, all or none. Raises as Appointments.add says."""
     if not bookings:
         return
     clinic_id = clinic_of(bookings)
-    async with session.savepoint() as connection:
+    async with executor.savepoint() as connection:
         written = _Written()
         refused = await _lock(connection, clinic_id, bookings)
         refused = refused or await _insert_appointments(connection, bookings, written)

@@ -5,9 +5,10 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import insert
 
+from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor
+from clinic.adapters.postgres.engine.mapping import Values
 from clinic.adapters.postgres.hot import FIND_ANSWER, KEEP_ANSWER
-from clinic.adapters.postgres.rows import Values, answer_of, answer_values
-from clinic.adapters.postgres.sessions import PooledSession, Session
+from clinic.adapters.postgres.rows import answer_of, answer_values
 from clinic.adapters.postgres.tables import audit_event, idempotency_keys
 from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import IdempotencyConflict
@@ -27,12 +28,12 @@ DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 class PostgresAnswerBook:
     """Answers outside a unit of work; each call is a transaction of its own."""
 
-    def __init__(self, session: PooledSession) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor) -> None:
+        self._executor = executor
 
     async def find(self, request: IdempotentRequest) -> StoredAnswer | None:
         """Return what this principal's key was answered with, whatever the fingerprint."""
-        rows = await self._session.fetch(
+        rows = await self._executor.fetch(
             FIND_ANSWER, (request.clinic_id, request.principal_id, request.key)
         )
         return answer_of(request, rows[0]) if rows else None
@@ -45,7 +46,7 @@ class PostgresAnswerBook:
         """
         values = tuple(answer_values(stored).values())
         for _ in range(KEEP_ATTEMPTS):
-            if await self._session.execute(KEEP_ANSWER, values):
+            if await self._executor.execute(KEEP_ANSWER, values):
                 return stored
             found = await self.find(stored.request)
             if found is not None:
@@ -54,30 +55,30 @@ class PostgresAnswerBook:
 
     async def remove_old(self, before: datetime, *, limit: int) -> int:
         """Remove up to `limit` answers given before this instant; return how many."""
-        return len(await self._session.execute(_REMOVE_OLD, (before, limit)))
+        return len(await self._executor.execute(_REMOVE_OLD, (before, limit)))
 
 
 class PostgresAnswers:
     """Answers inside a unit of work."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def add(self, stored: StoredAnswer) -> None:
         """Store the answer. Raises IdempotencyConflict when the key has one already."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(idempotency_keys), answer_values(stored))
 
 
 class PostgresEventLog:
     """The trail of everything that is not a change of one appointment."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def add(self, event: AuditEvent) -> None:
         """Append an event to the audit trail."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(audit_event), event_values(event))
 
 

@@ -1,8 +1,8 @@
 """Looks at whom the service signs in as: the rights it should not have are its owner's."""
 
-from clinic.adapters.postgres.connecting import connect_blocking
 from clinic.adapters.postgres.consistency import Finding
-from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.engine.connections import connect_blocking
+from clinic.adapters.postgres.engine.errors import translated
 
 REMEDY = (
     "make a role of its own for the service (CREATE ROLE clinic_app LOGIN PASSWORD …), put it into"

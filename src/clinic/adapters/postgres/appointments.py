@@ -7,6 +7,7 @@ from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.adding import add_bookings, set_taken
+from clinic.adapters.postgres.engine.executors import Executor, TransactionExecutor
 from clinic.adapters.postgres.hot import (
     APPOINTMENT,
     IS_SIGNED_IN,
@@ -25,7 +26,6 @@ from clinic.adapters.postgres.rows import (
     slot_of,
     view_of,
 )
-from clinic.adapters.postgres.sessions import Session, TransactionSession
 from clinic.adapters.postgres.tables import (
     appointments,
     audit_appointment,
@@ -45,12 +45,12 @@ _APPOINTMENT = tuple(column for column in appointments.c if column.name != "upda
 class PostgresAppointmentReader:
     """Reads appointments and their trail."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def get(self, scope: Scope, appointment_id: UUID) -> AppointmentView | None:
         """Return the appointment, or None when it does not exist within `scope`."""
-        rows = await self._session.fetch(
+        rows = await self._executor.fetch(
             APPOINTMENT, (scope.clinic_id, appointment_id, scope.patient_id, scope.doctor_id)
         )
         return view_of(scope.clinic_id, rows[0]) if rows else None
@@ -76,9 +76,9 @@ class PostgresAppointmentReader:
             at = len(values) + 1
             values += claims
             conditions.append(SIGNED_IN.format(at, at + 1, at + 2))
-        rows = await self._session.fetch(listing(conditions, backwards=backwards), values)
+        rows = await self._executor.fetch(listing(conditions, backwards=backwards), values)
         if not rows and asker.session_id is not None:
-            (counts,) = (await self._session.fetch(IS_SIGNED_IN, values[:1] + claims))[0]
+            (counts,) = (await self._executor.fetch(IS_SIGNED_IN, values[:1] + claims))[0]
             if not counts:
                 raise NotSignedIn()
         views = [view_of(query.scope.clinic_id, row) for row in rows]
@@ -90,7 +90,7 @@ class PostgresAppointmentReader:
         """Return at most `limit` appointments by (starts_at, id), with names and nothing else."""
         conditions, given = _filters(query)
         values = [query.scope.clinic_id, limit, *given]
-        rows = await self._session.fetch(hot_schedule(conditions), values)
+        rows = await self._executor.fetch(hot_schedule(conditions), values)
         return [
             ScheduleEntry(found, patient, doctor, starts_at, ends_at, kind, STATUSES[status], zone)
             for found, patient, doctor, starts_at, ends_at, kind, status, zone in rows
@@ -107,7 +107,7 @@ class PostgresAppointmentReader:
                 *_within(scope), appointments.c.id == appointment_id
             )
             query = query.where(mine.exists())
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             rows = (await connection.execute(query.order_by(audit.c.version, audit.c.id))).all()
         return [entry_of(row) for row in rows]
 
@@ -115,7 +115,7 @@ class PostgresAppointmentReader:
         self, clinic_id: UUID, slot_ids: Sequence[UUID]
     ) -> Sequence[AppointmentView]:
         """Return the appointments that occupy any of these slots, earliest first."""
-        rows = await self._session.fetch(OCCUPYING_APPOINTMENTS, (clinic_id, list(slot_ids)))
+        rows = await self._executor.fetch(OCCUPYING_APPOINTMENTS, (clinic_id, list(slot_ids)))
         return [view_of(clinic_id, row) for row in rows]
 
 
@@ -125,9 +125,9 @@ class PostgresAppointments(PostgresAppointmentReader):
     NO KEY locks are enough to keep others from changing a row; they let others refer to it.
     """
 
-    def __init__(self, session: TransactionSession) -> None:
-        super().__init__(session)
-        self._transaction = session
+    def __init__(self, executor: TransactionExecutor) -> None:
+        super().__init__(executor)
+        self._transaction = executor
 
     async def lock(
         self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
@@ -153,7 +153,7 @@ class PostgresAppointments(PostgresAppointmentReader):
             .order_by(appointments.c.id)
             .with_for_update(key_share=True)
         )
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             slot_rows = (await connection.execute(lock_slots)).all()
             appointment_rows = (await connection.execute(lock_appointments)).all()
             locked = Locked(
@@ -174,7 +174,7 @@ class PostgresAppointments(PostgresAppointmentReader):
         frees = {change.frees for change in changes} - {None}
         takes = {change.takes for change in changes} - {None}
         clinic_id = changes[0].after.clinic_id
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await set_taken(connection, clinic_id, frees, taken=False)
             if await set_taken(connection, clinic_id, takes, taken=True) != len(takes):
                 raise SlotTaken()

@@ -6,7 +6,7 @@ import msgspec
 import psycopg
 
 from clinic.adapters.postgres.answers import event_facts
-from clinic.adapters.postgres.sessions import PooledSession, Row
+from clinic.adapters.postgres.engine.executors import PooledExecutor, Row
 from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import AlreadyExists, InvalidInput, TransactionAborted
 from clinic.domain.paging import PageRequest
@@ -86,8 +86,8 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 class PostgresAuditLog:
     """Reads both trails, and appends events."""
 
-    def __init__(self, session: PooledSession) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor) -> None:
+        self._executor = executor
 
     async def events(self, query: EventQuery, page: PageRequest) -> Sequence[AuditEvent]:
         """Return at most `page.one_more` events, latest first, beyond `page.after`."""
@@ -101,7 +101,7 @@ class PostgresAuditLog:
         order = f"ORDER BY at{direction}, id{direction} LIMIT ${len(parameters)}"
         # Each part by itself, so that each reads no more of its index than a page.
         union = " UNION ALL ".join(f"({part} {order})" for part in (events, changes))
-        rows = await self._session.fetch(f"SELECT * FROM ({union}) found {order}", parameters)
+        rows = await self._executor.fetch(f"SELECT * FROM ({union}) found {order}", parameters)
         found = [_event_of(row) for row in rows]
         return found[::-1] if backwards else found
 
@@ -112,7 +112,7 @@ class PostgresAuditLog:
         """
         rows = _rows_of(events)
         try:
-            await self._session.execute(_APPEND, (rows,))
+            await self._executor.execute(_APPEND, (rows,))
         except AlreadyExists:
             await self._append_again(events, rows)
         except (psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
@@ -124,7 +124,7 @@ class PostgresAuditLog:
             if known.setdefault((event.clinic_id, event.id, event.at), event) != event:
                 raise AlreadyExists()
         for _ in range(APPEND_ATTEMPTS):
-            ((different, missing),) = await self._session.execute(_APPEND_AGAIN, (rows,))
+            ((different, missing),) = await self._executor.execute(_APPEND_AGAIN, (rows,))
             if different:
                 raise AlreadyExists()
             if not missing:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from clinic.adapters.postgres.booking_queue import BookingQueue
+from clinic.adapters.postgres.engine.executors import PooledExecutor
+from clinic.adapters.postgres.engine.group_commit import GroupCommit
 from clinic.adapters.postgres.hot import FACTS, LOOK
 from clinic.adapters.postgres.rows import answer_of, clinic_of, is_proven
-from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.taking import taking, taking_many
 from clinic.domain.appointments import Booking, BookingFacts
 from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotTaken
@@ -19,10 +19,10 @@ from clinic.ports.figures import BOOKED, StoreFigures
 class PostgresBookingDesk:
     """Reads all that booking must know, and lets one statement decide the race."""
 
-    def __init__(self, session: PooledSession, figures: StoreFigures) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor, figures: StoreFigures) -> None:
+        self._executor = executor
         self._figures = figures
-        self._queue = BookingQueue(self._take_one, self._take_many)
+        self._queue = GroupCommit(self._take_one, self._take_many)
 
     async def look(
         self,
@@ -35,7 +35,7 @@ class PostgresBookingDesk:
         same time. Raises ClinicNotFound, NotSignedIn."""
         clinic_id, session_id = asker.clinic_id, asker.session_id
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
-        row = await self._session.ask(
+        row = await self._executor.load(
             LOOK, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
         )
         if row is None:
@@ -84,10 +84,10 @@ class PostgresBookingDesk:
 
     async def _take_one(self, booking: Booking) -> None:
         self._figures.count_batch(1)
-        if not await self._session.execute(*taking(booking)):
+        if not await self._executor.execute(*taking(booking)):
             raise SlotTaken()
 
     async def _take_many(self, bookings: Sequence[Booking]) -> set[int]:
         self._figures.count_batch(len(bookings))
-        rows = await self._session.execute(*taking_many(bookings))
+        rows = await self._executor.execute(*taking_many(bookings))
         return {number for (number,) in rows}

@@ -10,6 +10,8 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from sqlalchemy import Table, delete, func, insert, lateral, select, true, tuple_, update
 
+from clinic.adapters.postgres.engine.executors import Executor, Row, driver_of
+from clinic.adapters.postgres.engine.mapping import Query, SqlRow
 from clinic.adapters.postgres.hot import (
     GLANCE,
     GLANCED,
@@ -18,8 +20,6 @@ from clinic.adapters.postgres.hot import (
     free_slots,
 )
 from clinic.adapters.postgres.rows import (
-    Query,
-    SqlRow,
     availability_of,
     availability_values,
     clinic_of,
@@ -29,7 +29,6 @@ from clinic.adapters.postgres.rows import (
     is_proven,
     slot_of,
 )
-from clinic.adapters.postgres.sessions import Row, Session, driver_of
 from clinic.adapters.postgres.tables import (
     availabilities,
     availability_exceptions,
@@ -65,8 +64,8 @@ _COPY_TYPES = ("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "te
 class PostgresCalendarReader:
     """Reads hours and slots."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
         """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`."""
@@ -87,7 +86,7 @@ class PostgresCalendarReader:
         assert doctor_id is not None
         span = (query.starts_from, query.starts_before)
         asked = (clinic_id, doctor_id, *span, page.one_more, asker.session_id)
-        row = await self._session.ask(GLANCE, asked)
+        row = await self._executor.load(GLANCE, asked)
         if row is None:
             return None
         clinic_part, proven, state = GLANCED.parts(row)
@@ -114,7 +113,7 @@ class PostgresCalendarReader:
         parameters += [each for each in (query.doctor_id, query.specialty) if each is not None]
         if page.after is not None:
             parameters += [page.after.at, page.after.id]
-        return await self._session.fetch(statement, parameters)
+        return await self._executor.fetch(statement, parameters)
 
     async def _any(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
         """Return slots in any state, furthest last; each doctor's from the index of their own."""
@@ -142,7 +141,7 @@ class PostgresCalendarReader:
         found = paged(
             select(slot, doctor.c.name).select_from(doctor.join(slot, true())), slot, page
         )
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             rows = (await connection.execute(found)).all()
         return [SlotView(slot_of(row), row.name) for row in rows]
 
@@ -152,9 +151,9 @@ class PostgresCalendarReader:
         """Return up to `limit` other free slots closest in time to `slot`, earliest first: the same
         doctor's if there are any, else those of the same specialty."""
         place = (slot.id, slot.starts_at, starts_from, starts_before, limit)
-        rows = await self._session.fetch(
+        rows = await self._executor.fetch(
             NEAREST_OF_DOCTOR, (slot.clinic_id, slot.doctor_id, *place)
-        ) or await self._session.fetch(
+        ) or await self._executor.fetch(
             NEAREST_OF_SPECIALTY, (slot.clinic_id, slot.specialty, *place)
         )
         views = [free_slot_view(slot.clinic_id, row) for row in rows]
@@ -186,7 +185,7 @@ class PostgresCalendarReader:
         return [exception_of(row) for row in await self._all(query)]
 
     async def _all(self, query: Query) -> Sequence[SqlRow]:
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             return (await connection.execute(query)).all()
 
 
@@ -235,7 +234,7 @@ class PostgresCalendars(PostgresCalendarReader):
 
     async def add_availability(self, availability: Availability) -> None:
         """Add the hours. Raises DoctorNotFound, AlreadyExists."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(availabilities), availability_values(availability))
 
     async def replace_availability(self, availability: Availability) -> None:
@@ -248,7 +247,7 @@ class PostgresCalendars(PostgresCalendarReader):
             )
             .values(availability_values(availability))
         )
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             if (await connection.execute(change)).rowcount != 1:
                 raise AvailabilityNotFound()
 
@@ -259,7 +258,7 @@ class PostgresCalendars(PostgresCalendarReader):
 
     async def add_exception(self, exception: AvailabilityException) -> None:
         """Add the exception. Raises DoctorNotFound, AlreadyExists."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(availability_exceptions), exception_values(exception))
 
     async def delete_exception(self, clinic_id: UUID, exception_id: UUID) -> None:
@@ -268,7 +267,7 @@ class PostgresCalendars(PostgresCalendarReader):
             raise ExceptionNotFound()
 
     async def _delete(self, table: Table, clinic_id: UUID, row_id: UUID) -> int:
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             gone = await connection.execute(
                 delete(table).where(table.c.clinic_id == clinic_id, table.c.id == row_id)
             )
@@ -305,7 +304,7 @@ class PostgresCalendars(PostgresCalendarReader):
         """Add slots. Raises SlotOverlap when one meets another of the same doctor."""
         if not slots:
             return
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             driver = await driver_of(connection)
             async with driver.cursor() as cursor, cursor.copy(_COPY_SLOTS) as copy:
                 copy.set_types(_COPY_TYPES)
@@ -346,7 +345,7 @@ class PostgresCalendars(PostgresCalendarReader):
             raise SlotNotFound()
         if untaken_only and any(taken for (taken,) in rows):
             raise TransactionAborted()
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(update(slots).where(*these).values(state=state.value))
 
 

@@ -8,8 +8,8 @@ look into each partition's index and of the pages where the range is.
 from collections.abc import Sequence
 from typing import Any
 
-from clinic.adapters.postgres.columns import Columns, Layout, of_table
-from clinic.adapters.postgres.sessions import PooledSession, Row, Session
+from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor, Row
+from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
 from clinic.domain.audit import Action, AuditEntry, AuditEvent
 from clinic.domain.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
 from clinic.domain.people import Role
@@ -119,18 +119,18 @@ WHERE consumer = $1 AND seen = $2 AND $4 = {_ORIGIN} RETURNING 1
 class PostgresChangeFeed:
     """Reads what the stored snapshot of a consumer does not see."""
 
-    def __init__(self, session: PooledSession) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor) -> None:
+        self._executor = executor
 
     async def subscribe(self, consumer: str, start: Start = Start.NOW) -> None:
         """Make a cursor for a consumer, unless it has one."""
         if not 1 <= len(consumer) <= NAME_MAX_CHARS:
             raise ValueError(f"a consumer's name has 1 to {NAME_MAX_CHARS} characters")
-        await self._session.execute(_SUBSCRIBE, (consumer, _stored(start)))
+        await self._executor.execute(_SUBSCRIBE, (consumer, _stored(start)))
 
     async def restart(self, consumer: str, start: Start) -> None:
         """Put the cursor at the beginning or at now. Raises UnknownConsumer."""
-        if not await self._session.execute(_RESTART, (consumer, _stored(start))):
+        if not await self._executor.execute(_RESTART, (consumer, _stored(start))):
             raise UnknownConsumer(consumer)
 
     async def rebind(self, consumer: str) -> None:
@@ -138,19 +138,19 @@ class PostgresChangeFeed:
 
         Raises UnknownConsumer, CursorStale.
         """
-        seen, _, _, now = await _look(self._session, consumer)
+        seen, _, _, now = await _look(self._executor, consumer)
         _check_reached(consumer, Snapshot.parse(seen), Snapshot.parse(now))
-        await self._session.execute(_REBIND, (consumer,))
+        await self._executor.execute(_REBIND, (consumer,))
 
     async def unsubscribe(self, consumer: str) -> None:
         """Forget the consumer, if there is one."""
-        await self._session.execute(_UNSUBSCRIBE, (consumer,))
+        await self._executor.execute(_UNSUBSCRIBE, (consumer,))
 
     async def read(self, consumer: str, *, limit: int) -> FeedBatch:
         """Return what the consumer has not seen. Raises UnknownConsumer, CursorStale."""
         if limit < 1:
             raise ValueError("a batch has at least one row")
-        stored, system, origin, now_text = await _look(self._session, consumer)
+        stored, system, origin, now_text = await _look(self._executor, consumer)
         if system != origin.partition("/")[0]:
             raise CursorStale(
                 f"The cursor of {consumer} is of another database server: this one was restored"
@@ -174,7 +174,7 @@ class PostgresChangeFeed:
             beyond = seen.xmax + length
             parameters = (first, beyond, seen.xmax, list(seen.running), limit + 1)
             statement = _READ_WITH_OLD if old else _READ
-            rows = await self._session.fetch(statement, (*parameters, *([old] if old else [])))
+            rows = await self._executor.fetch(statement, (*parameters, *([old] if old else [])))
             now = Snapshot.parse(rows[0][0])
             found = [_committed(row) for row in rows if row[1] is not None]
             count, through = whole_transactions([each.transaction for each in found], limit)
@@ -187,25 +187,25 @@ class PostgresChangeFeed:
 
     async def _whole(self, xid: int) -> list[Committed]:
         """Return every row of one transaction that has ended, however many there are."""
-        rows = await self._session.fetch(_READ, (xid, xid + 1, xid, [], None))
+        rows = await self._executor.fetch(_READ, (xid, xid + 1, xid, [], None))
         return [_committed(row) for row in rows]
 
 
 class PostgresFeedCursors:
     """Moves cursors inside a transaction."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def advance(self, batch: FeedBatch) -> None:
         """Move the cursor past the batch. Raises CursorMoved, CursorStale, UnknownConsumer."""
-        async with self._session.connection():
-            moved = await self._session.fetch(
+        async with self._executor.connection():
+            moved = await self._executor.fetch(
                 _ADVANCE, (batch.consumer, batch.seen, batch.next, batch.origin)
             )
             if moved:
                 return
-            _, _, origin, _ = await _look(self._session, batch.consumer)
+            _, _, origin, _ = await _look(self._executor, batch.consumer)
             if origin != batch.origin:
                 raise CursorStale(
                     f"The batch of {batch.consumer} was read before the database was restored or"
@@ -214,8 +214,8 @@ class PostgresFeedCursors:
             raise CursorMoved(batch.consumer)
 
 
-async def _look(session: Session, consumer: str) -> Row:
-    rows = await session.fetch(_LOOK, (consumer,))
+async def _look(executor: Executor, consumer: str) -> Row:
+    rows = await executor.fetch(_LOOK, (consumer,))
     if not rows:
         raise UnknownConsumer(consumer)
     return rows[0]

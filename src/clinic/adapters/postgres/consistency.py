@@ -7,8 +7,8 @@ from uuid import UUID
 
 import psycopg
 
-from clinic.adapters.postgres.connecting import connect_blocking
-from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.engine.connections import connect_blocking
+from clinic.adapters.postgres.engine.errors import translated
 from clinic.adapters.postgres.finding import Finding as Finding
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE

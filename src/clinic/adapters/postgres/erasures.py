@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from clinic.adapters.postgres.sessions import PooledSession, Session
+from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor
 from clinic.adapters.postgres.tables import ERASABLE, metadata
 from clinic.domain.audit import ERASED, NO_REASON
 from clinic.domain.audit_seal import Trail, TrailRow
@@ -110,12 +110,12 @@ SELECT clinic_id, user_id, erased_at, copies FROM erasures ORDER BY erased_at, u
 class PostgresErasureList:
     """What is left to do of erasures."""
 
-    def __init__(self, session: PooledSession) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor) -> None:
+        self._executor = executor
 
     async def unfinished(self, *, limit: int) -> Sequence[Erasure]:
         """Return up to `limit` erasures that are not finished, earliest first."""
-        rows = await self._session.fetch(_UNFINISHED, (limit,))
+        rows = await self._executor.fetch(_UNFINISHED, (limit,))
         return [
             Erasure(clinic_id, user_id, erased_at, _unpacked(bytes(copies)))
             for clinic_id, user_id, erased_at, copies in rows
@@ -125,8 +125,8 @@ class PostgresErasureList:
 class PostgresErasures:
     """Erases inside a unit of work."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def texts(self, user_id: UUID) -> Sequence[ErasableText]:
         """Return every free text about the patient in the trails that is not erased."""
@@ -141,7 +141,7 @@ class PostgresErasures:
                 WHERE t.{ERASABLE[trail]} <> '{NO_REASON}' AND t.{ERASABLE[trail]} <> '{ERASED}'
                   AND (t.clinic_id, t.id) IN ({about})
             """
-            for values in await self._session.fetch(query, (user_id,)):
+            for values in await self._executor.fetch(query, (user_id,)):
                 row: dict[str, Any] = dict(zip(columns, values, strict=True))
                 rest = TrailRow(trail, row.pop("xid") or 0, row).rest
                 found.append(ErasableText(trail, row["clinic_id"], row["id"], rest))
@@ -164,7 +164,7 @@ class PostgresErasures:
         """Remove what the port lists; return the names of copies of the answers blanked."""
         for statement in _CLEARED:
             await self._run(statement, user_id)
-        erased = await self._session.fetch(_ANSWERS, (user_id, ERASED_FINGERPRINT))
+        erased = await self._executor.fetch(_ANSWERS, (user_id, ERASED_FINGERPRINT))
         return [
             copy_name(IdempotentRequest(clinic_id, principal_id, key, fingerprint=b""))
             for clinic_id, principal_id, key in erased
@@ -179,7 +179,7 @@ class PostgresErasures:
         await self._run(_FINISH, *_values(erasure))
 
     async def _run(self, statement: str, *parameters: object) -> None:
-        await self._session.fetch(statement, parameters)
+        await self._executor.fetch(statement, parameters)
 
 
 def _place(text: ErasableText) -> tuple[Trail, UUID]:

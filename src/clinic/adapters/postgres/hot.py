@@ -6,7 +6,7 @@ column named here against tables.py.
 
 from collections.abc import Iterable
 
-from clinic.adapters.postgres.columns import Columns, Layout
+from clinic.adapters.postgres.engine.mapping import Columns, Layout
 from clinic.adapters.postgres.rows import ANSWER, CLINIC, VIEW, WHOLE_CLINIC
 from clinic.domain.appointments import OCCUPYING, OPEN, Status
 
@@ -64,8 +64,9 @@ _FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
 #: what GLANCE selects
 GLANCED = Layout(CLINIC, _PROVEN, _FREE)
 
-#: booking's read for many bookings at once, as Gathering asks: clinics, slots, patients, principals
-#: and keys (NULL without a key), sessions. One row while the clinic exists; what is absent is NULL.
+#: booking's read for many bookings at once, as Batcher sends them: clinics, slots, patients,
+#: principals and keys (NULL without a key), sessions. One row while the clinic exists; what is
+#: absent is NULL.
 LOOK = f"""
 SELECT asked.number, found.*
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
@@ -157,7 +158,7 @@ JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 """
 
 
-#: the same for many doctors at once, as Gathering asks: clinics, doctors, from, before, limits,
+#: the same for many doctors at once, as Batcher sends them: clinics, doctors, from, before, limits,
 #: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
 #: of the doctor's slots, packed, whose bytes say whether anything has changed.
 GLANCE = f"""

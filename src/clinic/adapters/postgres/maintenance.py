@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from clinic.adapters.postgres.sessions import PooledSession
+from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.ports.maintenance import MaintenanceHistory, ServiceRecord, Turn
 
 # $1 service, $2 token, $3 period, $4 retry, $5 lease in seconds. Of two that find it due, the
@@ -58,39 +58,39 @@ FROM (SELECT) always LEFT JOIN maintenance_runs ON true
 class PostgresMaintenanceBook:
     """A row for each service, which whoever runs it holds by a lease."""
 
-    def __init__(self, session: PooledSession) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor) -> None:
+        self._executor = executor
 
     async def claim(
         self, service: str, *, token: UUID, period: timedelta, retry: timedelta, lease: timedelta
     ) -> Turn | None:
         """Begin a run, or return None when it is not due or under way."""
         times = (period.total_seconds(), retry.total_seconds(), lease.total_seconds())
-        rows = await self._session.execute(_CLAIM, (service, token, *times))
+        rows = await self._executor.execute(_CLAIM, (service, token, *times))
         return Turn(service, token, rows[0][0]) if rows else None
 
     async def renew(self, turn: Turn, *, lease: timedelta) -> bool:
         """Extend the lease; return False when the turn is somebody else's."""
-        rows = await self._session.execute(
+        rows = await self._executor.execute(
             _RENEW, (turn.service, turn.token, lease.total_seconds())
         )
         return bool(rows)
 
     async def succeed(self, turn: Turn, *, duration_ms: int, row_count: int) -> None:
         """End the run."""
-        await self._session.execute(_SUCCEED, (turn.service, turn.token, duration_ms, row_count))
+        await self._executor.execute(_SUCCEED, (turn.service, turn.token, duration_ms, row_count))
 
     async def fail(self, turn: Turn) -> None:
         """End the run and count the failure."""
-        await self._session.execute(_FAIL, (turn.service, turn.token))
+        await self._executor.execute(_FAIL, (turn.service, turn.token))
 
     async def give_back(self, turn: Turn) -> None:
         """End the run as if it had not begun."""
-        await self._session.execute(_GIVE_BACK, (turn.service, turn.token))
+        await self._executor.execute(_GIVE_BACK, (turn.service, turn.token))
 
     async def history(self) -> MaintenanceHistory:
         """Return how every service that has ever run went."""
-        rows = await self._session.fetch(_HISTORY, ())
+        rows = await self._executor.fetch(_HISTORY, ())
         records = {service: ServiceRecord(*rest) for _, _, service, *rest in rows if service}
         return MaintenanceHistory(rows[0][0], rows[0][1], records)
 
@@ -98,17 +98,17 @@ class PostgresMaintenanceBook:
 class PostgresPartitions:
     """Calls the owner's function: the service's own role makes no tables, and drops none."""
 
-    def __init__(self, session: PooledSession) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor) -> None:
+        self._executor = executor
 
     async def make_next(self) -> str | None:
         """Make the nearest partition that is missing and return its name; None without one."""
-        rows = await self._session.execute("SELECT clinic_make_next_partition()", ())
+        rows = await self._executor.execute("SELECT clinic_make_next_partition()", ())
         name: str | None = rows[0][0]
         return name
 
     async def index_closed_months(self) -> int:
         """Complete the indexes of months that are over; return how many pieces were missing."""
-        rows = await self._session.execute("SELECT clinic_index_closed_months()", ())
+        rows = await self._executor.execute("SELECT clinic_index_closed_months()", ())
         count: int = rows[0][0]
         return count

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from clinic.adapters.postgres.sessions import Row, Session
+from clinic.adapters.postgres.engine.executors import Executor, Row
 from clinic.domain.errors import AlreadyExists
 from clinic.domain.memberships import MembershipOffer
 from clinic.domain.people import Role, User
@@ -43,53 +43,53 @@ RETURNING 1
 class PostgresMemberships:
     """Changes memberships inside a unit of work."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def add_offer(self, offer: MembershipOffer) -> None:
         """Add the offer, and remove those of its clinic that had expired when it was made."""
-        await self._session.fetch(
+        await self._executor.fetch(
             f"{_EXPIRED} RETURNING 1",
             (offer.clinic_id, offer.created_at),
         )
         values = (offer.clinic_id, offer.id, offer.role.value, offer.specialty, offer.offered_by)
         times = (offer.created_at, offer.expires_at)
-        await self._session.fetch(_ADD, (*values, *times, offer.address_tag))
+        await self._executor.fetch(_ADD, (*values, *times, offer.address_tag))
 
     async def take_offer(self, clinic_id: UUID, offer_id: UUID) -> MembershipOffer | None:
         """Remove the offer and return it; of two that take it one gets None."""
-        rows = await self._session.fetch(_TAKE, (clinic_id, offer_id))
+        rows = await self._executor.fetch(_TAKE, (clinic_id, offer_id))
         return offer_of(rows[0]) if rows else None
 
     async def withdraw_offers(self, clinic_id: UUID, offered_by: UUID) -> None:
         """Remove every offer that this person made for the clinic."""
-        await self._session.fetch(_WITHDRAW, (clinic_id, offered_by))
+        await self._executor.fetch(_WITHDRAW, (clinic_id, offered_by))
 
     async def ended_at(self, clinic_id: UUID, user: User) -> datetime | None:
         """Return since when the person belongs to the clinic no longer, or None."""
         statement = _ENDED_AT.format(table=_table(user))
-        rows = await self._session.fetch(statement, (clinic_id, user.id))
+        rows = await self._executor.fetch(statement, (clinic_id, user.id))
         found: datetime | None = rows[0][0] if rows else None
         return found
 
     async def join(self, clinic_id: UUID, user: User, specialty: str | None) -> None:
         """Make the person a member in their role. Raises AlreadyExists."""
         if user.role is Role.DOCTOR:
-            rows = await self._session.fetch(_JOIN_AS_DOCTOR, (clinic_id, user.id, specialty))
+            rows = await self._executor.fetch(_JOIN_AS_DOCTOR, (clinic_id, user.id, specialty))
         else:
             statement = _JOIN.format(table=_table(user))
-            rows = await self._session.fetch(statement, (clinic_id, user.id))
+            rows = await self._executor.fetch(statement, (clinic_id, user.id))
         if not rows:
             raise AlreadyExists()
 
     async def end(self, clinic_id: UUID, user: User, now: datetime) -> bool:
         """End the membership; say whether there was one."""
         statement = _END.format(table=_table(user))
-        return bool(await self._session.fetch(statement, (clinic_id, user.id, now)))
+        return bool(await self._executor.fetch(statement, (clinic_id, user.id, now)))
 
     async def administrators(self, clinic_id: UUID) -> int:
         """Return how many administrators the clinic has who are not disabled."""
-        return int((await self._session.fetch(_ADMINISTRATORS, (clinic_id,)))[0][0])
+        return int((await self._executor.fetch(_ADMINISTRATORS, (clinic_id,)))[0][0])
 
 
 def offer_of(row: Row) -> MembershipOffer:

@@ -16,8 +16,10 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from clinic.adapters.postgres.columns import Part
-from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.engine.errors import translated
+from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor, driver_of
+from clinic.adapters.postgres.engine.mapping import Part
+from clinic.adapters.postgres.engine.timeouts import TimedExecutor, within
 from clinic.adapters.postgres.outbox_sql import (
     APPOINTMENT,
     BEGIN_SENDING,
@@ -43,9 +45,7 @@ from clinic.adapters.postgres.outbox_sql import (
     SET_ASIDE,
     listing,
 )
-from clinic.adapters.postgres.patience import PatientSession, within
 from clinic.adapters.postgres.rows import message_values, whole_clinic_of
-from clinic.adapters.postgres.sessions import PooledSession, Session, driver_of
 from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
 from clinic.domain.appointments import Appointment
 from clinic.domain.availability import day_interval
@@ -75,9 +75,9 @@ class PostgresOutbox:
     """Messages on their way and the log of those that ended."""
 
     def __init__(
-        self, session: PooledSession, engine: AsyncEngine, *, answer_timeout_s: float
+        self, executor: PooledExecutor, engine: AsyncEngine, *, answer_timeout_s: float
     ) -> None:
-        self._session = PatientSession(session, answer_timeout_s)
+        self._executor = TimedExecutor(executor, answer_timeout_s)
         self._engine = engine
         self._timeout_s = answer_timeout_s
 
@@ -97,14 +97,14 @@ class PostgresOutbox:
                 return await _jobs_by_index(connection, PUBLISHED, (*place, limit))
 
     async def rescue(self, *, overdue: timedelta, limit: int) -> Sequence[Job]:
-        return [Job(*row) for row in await self._session.fetch(RESCUE, (overdue, limit))]
+        return [Job(*row) for row in await self._executor.fetch(RESCUE, (overdue, limit))]
 
     async def claim(
         self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
     ) -> Claim | timedelta | None:
-        rows = await self._session.fetch(CLAIM, (clinic_id, message_id, token, lease))
+        rows = await self._executor.fetch(CLAIM, (clinic_id, message_id, token, lease))
         if not rows:
-            later = await self._session.fetch(NOT_DUE, (clinic_id, message_id))
+            later = await self._executor.fetch(NOT_DUE, (clinic_id, message_id))
             return later[0][0] if later else None
         claim = _claim_of(clinic_id, message_id, token, rows[0])
         if claim.message.kind != DAY_SHEET:
@@ -115,7 +115,7 @@ class PostgresOutbox:
         """Return the claim of a day sheet with that day's appointments."""
         message, look = claim.message, claim.look
         day = day_interval(date.fromordinal(message.version), look.clinic.zone)
-        rows = await self._session.fetch(
+        rows = await self._executor.fetch(
             DAY, (message.clinic_id, message.user_id, day.starts_at, day.ends_at)
         )
         found = tuple((starts_at, ends_at) for starts_at, ends_at in rows)
@@ -126,9 +126,9 @@ class PostgresOutbox:
         parameters: list[Any] = [message.clinic_id, message.id, claim.token, lease]
         statuses = fitting_statuses(message.kind)
         if statuses is None:
-            return bool(await self._session.execute(BEGIN_SENDING, parameters))
+            return bool(await self._executor.execute(BEGIN_SENDING, parameters))
         parameters.append([status.value for status in statuses])
-        return bool(await self._session.execute(BEGIN_SENDING_APPOINTMENT, parameters))
+        return bool(await self._executor.execute(BEGIN_SENDING_APPOINTMENT, parameters))
 
     async def finish(self, claim: Claim, record: Record) -> bool:
         message = claim.message
@@ -143,12 +143,12 @@ class PostgresOutbox:
             record.message_id,
             record.error,
         )
-        return bool(await self._session.execute(FINISH, parameters))
+        return bool(await self._executor.execute(FINISH, parameters))
 
     async def discard(self, claim: Claim) -> bool:
         message = claim.message
         key = (message.clinic_id, message.id, claim.token)
-        return bool(await self._session.execute(DISCARD, key))
+        return bool(await self._executor.execute(DISCARD, key))
 
     async def retry_later(
         self,
@@ -163,18 +163,18 @@ class PostgresOutbox:
         tried = claim.attempts if attempts is None else attempts
         key = (message.clinic_id, message.id, claim.token)
         parameters = (*key, after, error, ambiguous, tried)
-        return bool(await self._session.execute(RETRY_LATER, parameters))
+        return bool(await self._executor.execute(RETRY_LATER, parameters))
 
     async def release(self, user_id: UUID) -> int:
-        return len(await self._session.fetch(RELEASE, (user_id,)))
+        return len(await self._executor.fetch(RELEASE, (user_id,)))
 
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
         message = claim.message
         parameters = (message.clinic_id, message.id, claim.token, error, ambiguous)
-        return bool(await self._session.execute(SET_ASIDE, parameters))
+        return bool(await self._executor.execute(SET_ASIDE, parameters))
 
     async def drop_expired(self, *, limit: int) -> int:
-        return len(await self._session.execute(DROP_EXPIRED, (limit,)))
+        return len(await self._executor.execute(DROP_EXPIRED, (limit,)))
 
     async def list(self, query: NotificationQuery, page: PageRequest) -> Sequence[NotificationView]:
         asked = {
@@ -190,7 +190,7 @@ class PostgresOutbox:
         after = page.after
         backwards = after is not None and after.backwards
         place = (after.at, after.id) if after else ()
-        rows = await self._session.fetch(
+        rows = await self._executor.fetch(
             listing(tuple(filters), after=after is not None, backwards=backwards),
             (query.scope.clinic_id, page.one_more, *filters.values(), *place),
         )
@@ -198,15 +198,15 @@ class PostgresOutbox:
         return views[::-1] if backwards else views
 
     async def get(self, clinic_id: UUID, message_id: UUID) -> NotificationView | None:
-        rows = await self._session.fetch(listing(("id",)), (clinic_id, 1, message_id))
+        rows = await self._executor.fetch(listing(("id",)), (clinic_id, 1, message_id))
         return _view_of(clinic_id, rows[0]) if rows else None
 
     async def counts(self) -> OutboxCounts:
-        due, unpublished, in_flight, dead, oldest = (await self._session.fetch(COUNTS, ()))[0]
+        due, unpublished, in_flight, dead, oldest = (await self._executor.fetch(COUNTS, ()))[0]
         return OutboxCounts(due, unpublished, in_flight, dead, float(oldest))
 
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
-        rows = await self._session.fetch(PREFERENCES, (clinic_id, user_id))
+        rows = await self._executor.fetch(PREFERENCES, (clinic_id, user_id))
         return _preferences(*rows[0]) if rows else Preferences()
 
 
@@ -315,8 +315,8 @@ def _pattern(family: str) -> str:
 class PostgresMessages:
     """The outbox inside a unit of work."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def add(self, messages: Sequence[Message]) -> None:
         sheets = [message_values(each) for each in messages if each.kind == DAY_SHEET]
@@ -325,7 +325,7 @@ class PostgresMessages:
             for each in messages
             if each.kind != DAY_SHEET
         ]
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             if sheets:
                 await connection.execute(
                     insert_or_keep(notification_outbox).on_conflict_do_nothing(
@@ -338,14 +338,14 @@ class PostgresMessages:
                 await connection.execute(insert(notification_outbox), others)
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(_choosing(clinic_id, user_id, preferences))
 
     async def forget_addresses(self, user_id: UUID) -> None:
-        await self._session.fetch(FORGET_ADDRESSES, (user_id,))
+        await self._executor.fetch(FORGET_ADDRESSES, (user_id,))
 
     async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
-        return bool(await self._session.fetch(REVIVE, (clinic_id, message_id)))
+        return bool(await self._executor.fetch(REVIVE, (clinic_id, message_id)))
 
     async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
-        return bool(await self._session.fetch(DROP, (clinic_id, message_id, reason)))
+        return bool(await self._executor.fetch(DROP, (clinic_id, message_id, reason)))

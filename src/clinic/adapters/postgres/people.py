@@ -5,17 +5,16 @@ from uuid import UUID
 
 from sqlalchemy import collate, func, insert, select, update
 
+from clinic.adapters.postgres.engine.executors import Executor
+from clinic.adapters.postgres.engine.mapping import Query, SqlRow
 from clinic.adapters.postgres.hot import FIND_CLINIC
 from clinic.adapters.postgres.rows import (
     CLINIC,
     CONTACT,
     WHOLE_CLINIC,
-    Query,
-    SqlRow,
     clinic_values,
     whole_clinic_of,
 )
-from clinic.adapters.postgres.sessions import Session
 from clinic.adapters.postgres.tables import clinics, doctors_profiles, patients_profiles, users
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound
@@ -44,8 +43,8 @@ _PATIENT_ID = patients_profiles.c.user_id
 class PostgresPeopleReader:
     """Reads clinics and people."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def clinics(self) -> Sequence[Clinic]:
         """Return every clinic, by id."""
@@ -56,7 +55,7 @@ class PostgresPeopleReader:
 
     async def clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, or None."""
-        rows = await self._session.fetch(FIND_CLINIC, (clinic_id,))
+        rows = await self._executor.fetch(FIND_CLINIC, (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def user(self, user_id: UUID) -> User | None:
@@ -108,7 +107,7 @@ class PostgresPeopleReader:
         return found[::-1] if backwards else found
 
     async def _all(self, query: Query) -> Sequence[SqlRow]:
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             return (await connection.execute(query)).all()
 
 
@@ -117,19 +116,19 @@ class PostgresPeople(PostgresPeopleReader):
 
     async def add_clinic(self, clinic: Clinic) -> None:
         """Add the clinic. Raises AlreadyExists."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(clinics), clinic_values(clinic))
 
     async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, kept from changing until this unit ends, or None."""
         # What refers to the clinic, such as a booking, does not wait for this lock.
-        rows = await self._session.fetch(f"{FIND_CLINIC} FOR NO KEY UPDATE", (clinic_id,))
+        rows = await self._executor.fetch(f"{FIND_CLINIC} FOR NO KEY UPDATE", (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Write the clinic with this id anew. Raises ClinicNotFound."""
         change = update(clinics).where(clinics.c.id == clinic.id).values(clinic_values(clinic))
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             if (await connection.execute(change)).rowcount != 1:
                 raise ClinicNotFound()
 
@@ -143,18 +142,18 @@ class PostgresPeople(PostgresPeopleReader):
             "phone": user.phone,
             "role": user.role.value,
         }
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(users), values)
 
     async def add_doctor(self, clinic_id: UUID, user_id: UUID, specialty: str) -> None:
         """Make a user a doctor of the clinic. Raises AlreadyExists."""
         values = {"clinic_id": clinic_id, "user_id": user_id, "specialty": specialty}
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(doctors_profiles), values)
 
     async def add_patient(self, clinic_id: UUID, user_id: UUID) -> None:
         """Make a user a patient of the clinic. Raises AlreadyExists."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(
                 insert(patients_profiles), {"clinic_id": clinic_id, "user_id": user_id}
             )

@@ -1,14 +1,18 @@
 """Rows as the domain's values, and values as rows."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select
-
-from clinic.adapters.postgres.columns import Columns, Layout, of_table
+from clinic.adapters.postgres.engine.mapping import (
+    AnyRow,
+    Columns,
+    Layout,
+    SqlRow,
+    Values,
+    of_table,
+)
 from clinic.domain.appointments import Appointment, AppointmentView, Status
 from clinic.domain.audit import Action, AuditEntry
 from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
@@ -20,10 +24,6 @@ from clinic.domain.people import Actor, Role
 from clinic.domain.slots import Slot, SlotState
 from clinic.ports.calendars import SlotView
 
-Values = dict[str, Any]
-SqlRow = Row[*tuple[Any, ...]]
-Query = Select[*tuple[Any, ...]]
-AnyRow = SqlRow | Sequence[Any]
 STATUSES = {status.value: status for status in Status}
 
 _POLICY = tuple(field.name for field in fields(Policy))
@@ -306,8 +306,3 @@ def exception_values(exception: AvailabilityException) -> Values:
         "end_time": exception.end,
         "slot_min": exception.slot_min,
     }
-
-
-def columns_of(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Any]]:
-    """Return the rows turned into one list for each column, as unnest takes them."""
-    return [[row[name] for row in rows] for name in names]

@@ -10,9 +10,9 @@ import psycopg
 from psycopg.rows import dict_row
 from sqlalchemy import Table
 
-from clinic.adapters.postgres.connecting import conninfo
-from clinic.adapters.postgres.errors import translated
-from clinic.adapters.postgres.patience import within
+from clinic.adapters.postgres.engine.connections import conninfo
+from clinic.adapters.postgres.engine.errors import translated
+from clinic.adapters.postgres.engine.timeouts import within
 from clinic.adapters.postgres.tables import (
     audit_appointment,
     audit_event,

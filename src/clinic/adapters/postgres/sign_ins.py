@@ -15,8 +15,8 @@ from sqlalchemy import (
     update,
 )
 
-from clinic.adapters.postgres import sessions as running
-from clinic.adapters.postgres.columns import Columns, Layout, Part, of_table
+from clinic.adapters.postgres.engine.executors import Executor, Row
+from clinic.adapters.postgres.engine.mapping import Columns, Layout, Part, of_table
 from clinic.adapters.postgres.rows import CLINIC, clinic_of
 from clinic.adapters.postgres.tables import sessions
 from clinic.domain.people import Role
@@ -58,29 +58,29 @@ WHERE x.user_id = $1 AND ($2::uuid IS NULL OR x.id > $2) ORDER BY x.id LIMIT $3
 class PostgresSessionReader:
     """Reads sessions, on the prepared connections."""
 
-    def __init__(self, session: running.Session) -> None:
-        self._session = session
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     async def find(self, clinic_id: UUID, session_id: UUID) -> SignedIn | None:
         """Return the session as it is committed now, or None."""
-        row = await self._session.ask(_BY_ID, (clinic_id, session_id))
+        row = await self._executor.load(_BY_ID, (clinic_id, session_id))
         return _signed_in(row) if row else None
 
     async def find_by_reference(self, clinic_id: UUID, token_hash: bytes) -> SignedIn | None:
         """Return the cookie session whose reference has this hash, or None."""
-        rows = await self._session.fetch(_BY_REFERENCE, (clinic_id, token_hash))
+        rows = await self._executor.fetch(_BY_REFERENCE, (clinic_id, token_hash))
         return _signed_in(rows[0]) if rows else None
 
     async def live(self, user_id: UUID, now: datetime) -> Sequence[Session]:
         """Return the user's sessions that are neither revoked nor expired, by id."""
-        rows = await self._session.fetch(_LIVE, (user_id, now))
+        rows = await self._executor.fetch(_LIVE, (user_id, now))
         return [_session_of(row) for row in rows]
 
     async def of_user(
         self, user_id: UUID, *, after: UUID | None = None, limit: int
     ) -> Sequence[Session]:
         """Return at most `limit` of the user's sessions by id, beyond `after`."""
-        rows = await self._session.fetch(_OF_USER, (user_id, after, limit))
+        rows = await self._executor.fetch(_OF_USER, (user_id, after, limit))
         return [_session_of(row) for row in rows]
 
     async def touch(self, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
@@ -91,7 +91,7 @@ class PostgresSessionReader:
             .where(sessions.c.last_seen_at < now)
             .values(last_seen_at=now)
         )
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(seen)
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
@@ -100,7 +100,7 @@ class PostgresSessionReader:
         ended = select(_PLACE).where(ends_at < before).limit(limit)
         chosen = ended.with_for_update(skip_locked=True).scalar_subquery()
         removed = delete(sessions).where(any_(func.array(chosen)) == _PLACE)
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             return (await connection.execute(removed)).rowcount
 
 
@@ -121,7 +121,7 @@ class PostgresSessions(PostgresSessionReader):
             "last_seen_at": session.last_seen_at,
             "revoked_at": session.revoked_at,
         }
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             await connection.execute(insert(sessions), values)
 
     async def revoke(
@@ -147,7 +147,7 @@ class PostgresSessions(PostgresSessionReader):
             which = which.where(sessions.c.clinic_id == clinic_id)
         # Locked by id, so that two that end the same ones wait instead of meeting.
         chosen = which.order_by(sessions.c.id).with_for_update()
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             ids = [row.id for row in await connection.execute(chosen)]
             if ids:
                 end = update(sessions).where(sessions.c.id.in_(ids)).values(revoked_at=now)
@@ -155,7 +155,7 @@ class PostgresSessions(PostgresSessionReader):
         return ids
 
 
-def _signed_in(row: running.Row) -> SignedIn:
+def _signed_in(row: Row) -> SignedIn:
     found, (is_barred,), clinic = _SIGNED_IN.parts(row)
     session = _session_of(found)
     return SignedIn(session, is_barred, clinic_of(session.clinic_id, clinic))

@@ -11,12 +11,12 @@ from clinic.adapters.postgres.audit_log import PostgresAuditLog
 from clinic.adapters.postgres.booking_desk import PostgresBookingDesk
 from clinic.adapters.postgres.calendars import PostgresCalendarReader
 from clinic.adapters.postgres.change_feed import PostgresChangeFeed
-from clinic.adapters.postgres.connecting import Limits, hot_pool, transaction_engine
+from clinic.adapters.postgres.engine.connections import Limits, prepared_pool, transaction_engine
+from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.erasures import PostgresErasureList
 from clinic.adapters.postgres.maintenance import PostgresMaintenanceBook, PostgresPartitions
 from clinic.adapters.postgres.outbox import PostgresOutbox
 from clinic.adapters.postgres.people import PostgresPeopleReader
-from clinic.adapters.postgres.sessions import PooledSession
 from clinic.adapters.postgres.sign_ins import PostgresSessionReader
 from clinic.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from clinic.domain.errors import TemporaryFailure
@@ -48,23 +48,25 @@ class PostgresStore:
         self._limits = limits
         self._engine = transaction_engine(url, transaction_pool_size, limits)
         self.figures = figures = StoreFigures()
-        session = PooledSession(self._engine, lambda: hot_pool(url, pool_size, limits, figures))
-        self._session = session
-        self.desk = PostgresBookingDesk(session, figures)
-        self.appointments = PostgresAppointmentReader(session)
-        self.calendars = PostgresCalendarReader(session)
-        self.people = PostgresPeopleReader(session)
-        self.answers = PostgresAnswerBook(session)
-        self.outbox = PostgresOutbox(
-            session, self._engine, answer_timeout_s=limits.answer_timeout_s
+        executor = PooledExecutor(
+            self._engine, lambda: prepared_pool(url, pool_size, limits, figures)
         )
-        self.accounts = PostgresAccountReader(session)
-        self.sessions = PostgresSessionReader(session)
-        self.audit_log = PostgresAuditLog(session)
-        self.erasures = PostgresErasureList(session)
-        self.changes = PostgresChangeFeed(session)
-        self.maintenance = PostgresMaintenanceBook(session)
-        self.partitions = PostgresPartitions(session)
+        self._executor = executor
+        self.desk = PostgresBookingDesk(executor, figures)
+        self.appointments = PostgresAppointmentReader(executor)
+        self.calendars = PostgresCalendarReader(executor)
+        self.people = PostgresPeopleReader(executor)
+        self.answers = PostgresAnswerBook(executor)
+        self.outbox = PostgresOutbox(
+            executor, self._engine, answer_timeout_s=limits.answer_timeout_s
+        )
+        self.accounts = PostgresAccountReader(executor)
+        self.sessions = PostgresSessionReader(executor)
+        self.audit_log = PostgresAuditLog(executor)
+        self.erasures = PostgresErasureList(executor)
+        self.changes = PostgresChangeFeed(executor)
+        self.maintenance = PostgresMaintenanceBook(executor)
+        self.partitions = PostgresPartitions(executor)
 
     def begin(self) -> PostgresUnitOfWork:
         """Return a new unit of work; it connects when it is first used."""
@@ -72,15 +74,15 @@ class PostgresStore:
 
     async def open(self) -> None:
         """Connect. Raises TemporaryFailure when the database cannot be reached."""
-        await self._session.open(self._limits.connect_timeout_s)
+        await self._executor.open(self._limits.connect_timeout_s)
 
     async def close(self) -> None:
         """Give back every connection."""
-        await self._session.close()
+        await self._executor.close()
 
     async def check_ready(self) -> None:
         """Raise TemporaryFailure unless the database answers and its schema is new enough."""
-        async with self._session.connection() as connection:
+        async with self._executor.connection() as connection:
             found = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
             revision = (
                 await connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
@@ -96,5 +98,5 @@ class PostgresStore:
     async def zone_data(self) -> str:
         """Return PostgreSQL's release, which brings the data along unless it was built to use its
         system's; there is nothing else that it says of it."""
-        rows = await self._session.fetch("SELECT current_setting('server_version')", ())
+        rows = await self._executor.fetch("SELECT current_setting('server_version')", ())
         return f"PostgreSQL {rows[0][0]}"

@@ -10,11 +10,11 @@ from clinic.adapters.postgres.answers import PostgresAnswers, PostgresEventLog
 from clinic.adapters.postgres.appointments import PostgresAppointments
 from clinic.adapters.postgres.calendars import PostgresCalendars
 from clinic.adapters.postgres.change_feed import PostgresFeedCursors
+from clinic.adapters.postgres.engine.executors import TransactionExecutor
 from clinic.adapters.postgres.erasures import PostgresErasures
 from clinic.adapters.postgres.memberships import PostgresMemberships
 from clinic.adapters.postgres.outbox import PostgresMessages
 from clinic.adapters.postgres.people import PostgresPeople
-from clinic.adapters.postgres.sessions import TransactionSession
 from clinic.adapters.postgres.sign_ins import PostgresSessions
 
 
@@ -22,18 +22,18 @@ class PostgresUnitOfWork:
     """A transaction at READ COMMITTED; the first statement connects and begins it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._session = TransactionSession(engine)
-        self.appointments = PostgresAppointments(self._session)
-        self.calendars = PostgresCalendars(self._session)
-        self.people = PostgresPeople(self._session)
-        self.answers = PostgresAnswers(self._session)
-        self.events = PostgresEventLog(self._session)
-        self.messages = PostgresMessages(self._session)
-        self.accounts = PostgresAccounts(self._session)
-        self.memberships = PostgresMemberships(self._session)
-        self.sessions = PostgresSessions(self._session)
-        self.erasures = PostgresErasures(self._session)
-        self.cursors = PostgresFeedCursors(self._session)
+        self._executor = TransactionExecutor(engine)
+        self.appointments = PostgresAppointments(self._executor)
+        self.calendars = PostgresCalendars(self._executor)
+        self.people = PostgresPeople(self._executor)
+        self.answers = PostgresAnswers(self._executor)
+        self.events = PostgresEventLog(self._executor)
+        self.messages = PostgresMessages(self._executor)
+        self.accounts = PostgresAccounts(self._executor)
+        self.memberships = PostgresMemberships(self._executor)
+        self.sessions = PostgresSessions(self._executor)
+        self.erasures = PostgresErasures(self._executor)
+        self.cursors = PostgresFeedCursors(self._executor)
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,8 +44,8 @@ class PostgresUnitOfWork:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.end()
+        await self._executor.end()
 
     async def commit(self) -> None:
         """Make every change last. Raises TransactionAborted after an error, and as the writes."""
-        await self._session.commit()
+        await self._executor.commit()

@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from clinic.adapters.postgres.connecting import connect_blocking
-from clinic.adapters.postgres.errors import translated
+from clinic.adapters.postgres.engine.connections import connect_blocking
+from clinic.adapters.postgres.engine.errors import translated
 from clinic.adapters.postgres.migrations.partitions import MIGRATION_LOCK, ensure_partitions
 from clinic.adapters.postgres.migrations.rights import (
     APP_ROLE,

@@ -1,6 +1,6 @@
-"""Connections at hand: psycopg's pool opens and replaces them, and they are kept here between uses.
+"""A pool of prepared connections: psycopg's pool opens and replaces them, this one lends them.
 
-Its own lending is made for every case, and costs as much as a short statement does.
+Lending by psycopg's pool covers every case, and costs as much as a short statement does.
 """
 
 import asyncio
@@ -8,19 +8,19 @@ from collections import deque
 
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from clinic.adapters.postgres.hot_connection import HotConnection
+from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 from clinic.ports.figures import StoreFigures
 
-#: how soon a server that is away is looked for again while callers wait
-LOOK_AGAIN_S = 0.5
+#: how soon a server that is away is tried again while callers wait
+RETRY_S = 0.5
 
 
-class HotPool:
-    """At most `size` connections of `opener`; who finds none waits its turn, up to `timeout_s`."""
+class PreparedPool:
+    """At most `size` connections of `opener`; callers queue in order for up to `timeout_s`."""
 
     def __init__(
         self,
-        opener: AsyncConnectionPool[HotConnection],
+        opener: AsyncConnectionPool[PreparedConnection],
         *,
         size: int,
         timeout_s: float,
@@ -29,10 +29,10 @@ class HotPool:
         self._figures = figures or StoreFigures()
         self._opener = opener
         self._timeout_s = timeout_s
-        self._free: list[HotConnection] = []
+        self._free: list[PreparedConnection] = []
         #: how many more may be lent
         self._left = size
-        #: who waits, in the order of coming, and until when
+        #: the callers that wait, in order of arrival, and until when
         self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._closed = False
@@ -43,14 +43,14 @@ class HotPool:
         self._free.append(await self._opened(timeout_s))
 
     async def close(self) -> None:
-        """Close every connection, those that are lent when they come back."""
+        """Close every connection, those that are lent when they are released."""
         self._closed = True
         while self._free:
             await self._opener.putconn(self._free.pop())
         await self._opener.close()
 
-    async def take(self) -> HotConnection:
-        """Return a connection that is up, to be given back. Raises psycopg.Error."""
+    async def acquire(self) -> PreparedConnection:
+        """Return a connection that is up, to be released. Raises psycopg.Error."""
         if self._left and not self._queue:
             self._left -= 1
         else:
@@ -66,20 +66,20 @@ class HotPool:
             self._next()
             raise
 
-    async def _opened(self, timeout_s: float) -> HotConnection:
+    async def _opened(self, timeout_s: float) -> PreparedConnection:
         """Return a connection of the opener's. Raises psycopg.Error."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             left_s = deadline - asyncio.get_running_loop().time()
             try:
-                # Each call makes the opener look for its server, which one long wait would not.
-                return await self._opener.getconn(min(LOOK_AGAIN_S, left_s))
+                # Each call makes the opener try its server, which one long wait would not.
+                return await self._opener.getconn(min(RETRY_S, left_s))
             except PoolTimeout:
-                if left_s <= LOOK_AGAIN_S:
+                if left_s <= RETRY_S:
                     raise
 
-    async def give_back(self, connection: HotConnection) -> None:
-        """Take a connection back, whatever has become of it."""
+    async def release(self, connection: PreparedConnection) -> None:
+        """Take a connection back, in whatever state it is."""
         try:
             if self._closed or connection.closed:
                 await self._replace(connection)
@@ -88,7 +88,7 @@ class HotPool:
         finally:
             self._next()
 
-    async def _replace(self, connection: HotConnection) -> None:
+    async def _replace(self, connection: PreparedConnection) -> None:
         """Let the opener put a new connection in place of this one."""
         await connection.close()
         await self._opener.putconn(connection)
@@ -102,33 +102,33 @@ class HotPool:
         self._queue.append((turn, deadline))
         # One timer for all of them: asyncio.timeout would set one for each.
         if self._watch is None:
-            self._watch = loop.call_at(deadline, self._look)
+            self._watch = loop.call_at(deadline, self._expire)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # It was this one's turn, just too late.
+                # Its turn came, just too late.
                 self._next()
             raise
         finally:
             self._figures.pool_waits += 1
             self._figures.pool_wait_s += loop.time() - began_s
 
-    def _look(self) -> None:
-        """Send away whoever has waited too long; look again when the next one would have."""
+    def _expire(self) -> None:
+        """Refuse callers that waited too long; run again when the next one would have."""
         self._watch = None
         loop = asyncio.get_running_loop()
         while self._queue:
             turn, deadline = self._queue[0]
             if not turn.done():
                 if deadline > loop.time():
-                    self._watch = loop.call_at(deadline, self._look)
+                    self._watch = loop.call_at(deadline, self._expire)
                     return
                 turn.set_exception(PoolTimeout(f"no connection within {self._timeout_s} s"))
             self._queue.popleft()
 
     def _next(self) -> None:
-        """Pass on what may be lent again: to whoever waits longest, else to anybody."""
+        """Lend again what came back: to the caller that waits longest, else to the next."""
         while self._queue:
             turn, _ = self._queue.popleft()
             if not turn.done():

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.booking_queue import TOGETHER_MAX, UNDER_WAY_MAX
-from clinic.adapters.postgres.connecting import Limits
+from clinic.adapters.postgres.engine.connections import Limits
+from clinic.adapters.postgres.engine.group_commit import BATCH_MAX, IN_FLIGHT_MAX
 from clinic.domain.appointments import Booking
 from clinic.domain.errors import InvalidInput, OutcomeUnknown
 from clinic.testing.builders import World, a_booking, a_request, a_stored_answer, seed_world
@@ -16,8 +16,8 @@ from clinic.testing.soundness import check_sound
 
 pytestmark = pytest.mark.anyio
 
-#: as many as go together at most, after those that go alone
-CROWD = UNDER_WAY_MAX + TOGETHER_MAX
+#: a full batch, after those that are written alone
+CROWD = IN_FLIGHT_MAX + BATCH_MAX
 
 
 async def _world(store: PostgresStore) -> World:
@@ -58,7 +58,7 @@ async def test_bookings_that_wait_are_written_by_one_statement(
     world = await _world(store)
 
     assert await _take(store, _bookings(world)) == [None] * CROWD
-    assert _transactions(postgres_urls.owner_url, table) == UNDER_WAY_MAX + 1
+    assert _transactions(postgres_urls.owner_url, table) == IN_FLIGHT_MAX + 1
 
 
 async def test_what_cannot_be_kept_is_refused_alone(store: PostgresStore) -> None:
@@ -90,7 +90,7 @@ async def test_all_are_told_when_the_server_ends_their_connection(
         ended = 0
         with psycopg.connect(superuser_url, autocommit=True) as other:
             async with asyncio.timeout(10):
-                while ended < UNDER_WAY_MAX + 1:
+                while ended < IN_FLIGHT_MAX + 1:
                     await asyncio.sleep(0.05)
                     ended += other.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -1,4 +1,4 @@
-"""Bookings that come while others are being written: they wait, and go as one statement.
+"""Group commit: bookings that arrive while others are being written share the next statement.
 
 Most of what a booking costs the database is paid for each statement, however many it writes.
 """
@@ -13,11 +13,11 @@ from clinic.domain.errors import ClinicError, OutcomeUnknown, TemporaryFailure
 
 _logger = logging.getLogger(__name__)
 
-#: how many go together at most, and how many statements are under way
-TOGETHER_MAX = 16
-UNDER_WAY_MAX = 1
-#: a statement that takes longer waits for somebody, and nobody else waits for it
-HELD_UP_S = 0.05
+#: how many share a statement at most, and how many statements are in flight
+BATCH_MAX = 16
+IN_FLIGHT_MAX = 1
+#: a statement that takes longer is waiting for a lock, and no other bookings wait for it
+STALL_S = 0.05
 
 WriteOne = Callable[[Booking], Awaitable[None]]
 #: returns the numbers, from 1, of those that were written; an error has written none of them,
@@ -26,25 +26,25 @@ WriteMany = Callable[[Sequence[Booking]], Awaitable[Container[int]]]
 _Waiter = tuple[Booking, "asyncio.Future[bool]"]
 
 
-class BookingQueue:
-    """Writes a booking by itself, or together with others that had to wait.
+class GroupCommit:
+    """Writes a booking alone, or together with others that had to wait.
 
-    What was left out of those is written by itself after all: that says why it cannot be, or waits
-    for whoever holds its slot.
+    A booking that is left out of a batch is then written alone: that says why it is refused, or
+    waits for whoever holds its slot.
     """
 
     def __init__(self, write_one: WriteOne, write_many: WriteMany) -> None:
         self._write_one = write_one
         self._write_many = write_many
         self._waiting: deque[_Waiter] = deque()
-        #: for each statement under way, what ends its turn if the statement itself does not
+        #: for each statement in flight, the timer that ends its turn if the statement does not
         self._turns: dict[object, asyncio.TimerHandle] = {}
         #: kept, since the loop itself holds tasks only weakly
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def write(self, booking: Booking) -> None:
         """Write the booking. Raises as `write_one`."""
-        if len(self._turns) < UNDER_WAY_MAX:
+        if len(self._turns) < IN_FLIGHT_MAX:
             turn = self._begin()
             try:
                 await self._write_one(booking)
@@ -59,46 +59,46 @@ class BookingQueue:
     def _begin(self) -> object:
         turn = object()
         loop = asyncio.get_running_loop()
-        self._turns[turn] = loop.call_later(HELD_UP_S, self._end, turn)
+        self._turns[turn] = loop.call_later(STALL_S, self._end, turn)
         return turn
 
     def _end(self, turn: object) -> None:
-        """End a turn, once, and let those who wait have it."""
+        """End a turn, once, and give it to the bookings that wait."""
         timer = self._turns.pop(turn, None)
         if timer is None:
             return
         timer.cancel()
-        # Whoever has given up meanwhile is not written.
-        together: list[_Waiter] = []
-        while self._waiting and len(together) < TOGETHER_MAX:
+        # A booking whose caller gave up meanwhile is not written.
+        batch: list[_Waiter] = []
+        while self._waiting and len(batch) < BATCH_MAX:
             each = self._waiting.popleft()
             if not each[1].done():
-                together.append(each)
-        if together:
-            task = asyncio.create_task(self._write(together, self._begin()), name="bookings")
+                batch.append(each)
+        if batch:
+            task = asyncio.create_task(self._write(batch, self._begin()), name="bookings")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _write(self, together: Sequence[_Waiter], turn: object) -> None:
+    async def _write(self, batch: Sequence[_Waiter], turn: object) -> None:
         numbers: Container[int] = ()
         failure: BaseException | None = None
         try:
-            numbers = await self._write_many([booking for booking, _ in together])
+            numbers = await self._write_many([booking for booking, _ in batch])
         except (OutcomeUnknown, TemporaryFailure) as error:
             failure = error
         except ClinicError:
-            pass  # One of them breaks a rule; by itself each is told its own.
+            pass  # One of them breaks a rule; written alone, each gets its own error.
         except Exception as error:  # noqa: BLE001 - a fault of ours, that going alone would hide
             # Its kind alone: databases quote personal data in their messages.
             kind, sqlstate = type(error).__qualname__, getattr(error, "sqlstate", None)
             _logger.error("bookings could not go together: %s %s", kind, sqlstate)  # noqa: TRY400
         except BaseException:
-            for _, written in together:
+            for _, written in batch:
                 written.cancel()
             raise
         finally:
             self._end(turn)
-        for number, (_, written) in enumerate(together, 1):
+        for number, (_, written) in enumerate(batch, 1):
             if written.done():
                 continue
             if failure is not None:

@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from clinic.adapters.postgres.booking_queue import (
-    HELD_UP_S,
-    TOGETHER_MAX,
-    UNDER_WAY_MAX,
-    BookingQueue,
+from clinic.adapters.postgres.engine.group_commit import (
+    BATCH_MAX,
+    IN_FLIGHT_MAX,
+    STALL_S,
+    GroupCommit,
 )
 from clinic.domain.errors import OutcomeUnknown, PatientBusy, SlotTaken, TemporaryFailure
 
 pytestmark = pytest.mark.anyio
 
-BUSY = list(range(UNDER_WAY_MAX))
+BUSY = list(range(IN_FLIGHT_MAX))
 
 
 class Database:
-    """Writes when it is told to, all but what is taken."""
+    """Writes once `go` is set, all but what is taken."""
 
     def __init__(self) -> None:
         self.alone: list[int] = []
@@ -27,7 +27,7 @@ class Database:
         self.taken: set[int] = set()
         self.error: BaseException | None = None
         self.go = asyncio.Event()
-        self.queue = BookingQueue(self._write_one, self._write_many)
+        self.commits = GroupCommit(self._write_one, self._write_many)
 
     async def _write_one(self, booking: Any) -> None:
         self.alone.append(booking)
@@ -43,7 +43,7 @@ class Database:
         return {number for number, each in enumerate(bookings, 1) if each not in self.taken}
 
     async def start(self, *bookings: Any) -> list[asyncio.Task[None]]:
-        tasks = [asyncio.create_task(self.queue.write(each)) for each in bookings]
+        tasks = [asyncio.create_task(self.commits.write(each)) for each in bookings]
         await _settle()
         return tasks
 
@@ -58,16 +58,16 @@ async def _outcomes(tasks: list[asyncio.Task[None]]) -> list[type[BaseException]
     return [None if each is None else type(each) for each in ended]
 
 
-async def test_who_comes_while_few_are_written_is_written_alone() -> None:
+async def test_a_booking_that_need_not_wait_is_written_alone() -> None:
     database = Database()
     tasks = await database.start(*BUSY)
     database.go.set()
 
-    assert await _outcomes(tasks) == [None] * UNDER_WAY_MAX
+    assert await _outcomes(tasks) == [None] * IN_FLIGHT_MAX
     assert (database.alone, database.together) == (BUSY, [])
 
 
-async def test_who_comes_meanwhile_goes_with_the_others() -> None:
+async def test_bookings_that_arrive_meanwhile_share_a_statement() -> None:
     database = Database()
     tasks = await database.start(*BUSY, 7, 8, 9)
     before = list(database.together)
@@ -78,25 +78,25 @@ async def test_who_comes_meanwhile_goes_with_the_others() -> None:
     assert database.alone == BUSY
 
 
-async def test_no_more_go_together_than_the_bound() -> None:
+async def test_batches_are_bounded() -> None:
     database = Database()
-    many = range(100, 100 + 3 * TOGETHER_MAX)
+    many = range(100, 100 + 3 * BATCH_MAX)
     tasks = await database.start(*BUSY, *many)
     database.go.set()
 
     assert await _outcomes(tasks) == [None] * len(tasks)
-    assert max(map(len, database.together)) == TOGETHER_MAX
+    assert max(map(len, database.together)) == BATCH_MAX
     assert [each for group in database.together for each in group] == list(many)
 
 
-async def test_no_more_statements_are_under_way_than_the_bound() -> None:
+async def test_statements_in_flight_are_bounded() -> None:
     database = Database()
-    await database.start(*BUSY, *range(100, 100 + 3 * TOGETHER_MAX))
+    await database.start(*BUSY, *range(100, 100 + 3 * BATCH_MAX))
 
-    assert (len(database.alone), database.together) == (UNDER_WAY_MAX, [])
+    assert (len(database.alone), database.together) == (IN_FLIGHT_MAX, [])
 
 
-async def test_what_was_left_out_is_written_alone_and_told_its_own() -> None:
+async def test_a_booking_left_out_of_a_batch_is_written_alone_and_gets_its_own_error() -> None:
     database = Database()
     database.taken = {8}
     tasks = await database.start(*BUSY, 7, 8, 9)
@@ -113,7 +113,7 @@ async def test_what_was_left_out_is_written_alone_and_told_its_own() -> None:
         (ValueError("Ada Adams"), [("ERROR", "bookings could not go together: ValueError None")]),
     ],
 )
-async def test_when_they_cannot_go_together_each_is_written_alone(
+async def test_when_a_batch_fails_each_booking_is_written_alone(
     error: Exception, logged: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of our own is logged, by its kind alone: it would never be seen otherwise."""
@@ -129,8 +129,10 @@ async def test_when_they_cannot_go_together_each_is_written_alone(
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknown(), TemporaryFailure()])
-async def test_that_nobody_knows_or_the_database_is_away_is_told_to_all(error: Exception) -> None:
-    """They may have been written: tried again, they would be told that somebody has the slot."""
+async def test_an_outage_reaches_every_booking_of_the_batch(
+    error: Exception,
+) -> None:
+    """They may have been written: tried again, they would find their own slots taken."""
     database = Database()
     database.error = error
     tasks = await database.start(*BUSY, 7, 8, 9)
@@ -140,7 +142,7 @@ async def test_that_nobody_knows_or_the_database_is_away_is_told_to_all(error: E
     assert database.alone == BUSY
 
 
-async def test_who_gives_up_waiting_is_not_written() -> None:
+async def test_a_booking_whose_caller_gave_up_waiting_is_not_written() -> None:
     database = Database()
     tasks = await database.start(*BUSY, 7, 8)
     tasks[-2].cancel()
@@ -151,11 +153,11 @@ async def test_who_gives_up_waiting_is_not_written() -> None:
     assert database.together == [[8]]
 
 
-async def test_who_gives_up_during_the_statement_takes_nobody_along() -> None:
+async def test_a_caller_that_gives_up_during_the_statement_cancels_no_other() -> None:
     database = Database()
     busy = await database.start(*BUSY)
     later = await database.start(7, 8)
-    await asyncio.sleep(3 * HELD_UP_S)
+    await asyncio.sleep(3 * STALL_S)
     assert database.together == [[7, 8]]
 
     later[0].cancel()
@@ -163,24 +165,24 @@ async def test_who_gives_up_during_the_statement_takes_nobody_along() -> None:
     database.go.set()
 
     assert await _outcomes(later) == [asyncio.CancelledError, None]
-    assert await _outcomes(busy) == [None] * UNDER_WAY_MAX
+    assert await _outcomes(busy) == [None] * IN_FLIGHT_MAX
 
 
-async def test_nobody_waits_for_a_statement_that_is_held_up() -> None:
+async def test_bookings_do_not_wait_for_a_statement_that_is_held_up() -> None:
     database = Database()
     await database.start(*BUSY, 7, 8)
     at_once = list(database.together)
 
-    await asyncio.sleep(3 * HELD_UP_S)
+    await asyncio.sleep(3 * STALL_S)
 
     assert (at_once, database.together) == ([], [[7, 8]])
 
 
-async def test_a_statement_that_was_held_up_ends_its_turn_but_once() -> None:
-    """Else more and more statements would be under way."""
+async def test_a_statement_that_was_held_up_ends_its_turn_once() -> None:
+    """Else more and more statements would be in flight."""
     database = Database()
     held_up = await database.start(*BUSY, 7, 8)
-    database.queue._end(next(iter(database.queue._turns)))
+    database.commits._end(next(iter(database.commits._turns)))
     await database.start(9)
     before = list(database.together)
 
@@ -188,11 +190,11 @@ async def test_a_statement_that_was_held_up_ends_its_turn_but_once() -> None:
     await _settle()
 
     assert (before, database.together) == ([[7, 8]], [[7, 8]])
-    assert len(database.queue._turns) == UNDER_WAY_MAX
+    assert len(database.commits._turns) == IN_FLIGHT_MAX
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_who_comes_just_when_a_statement_ends_is_written(turns: int) -> None:
+async def test_a_booking_that_arrives_just_when_a_statement_ends_is_written(turns: int) -> None:
     database = Database()
     tasks = await database.start(*BUSY, 7)
     database.go.set()

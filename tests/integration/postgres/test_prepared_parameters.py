@@ -1,4 +1,4 @@
-"""Parameters of hot statements reach PostgreSQL as what they are, alone and in arrays."""
+"""Parameters of prepared statements reach PostgreSQL as what they are, alone and in arrays."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clinic.adapters.postgres.hot_connection import HotConnection
+from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -68,8 +68,8 @@ ARRAYS = [
 
 
 @pytest.fixture
-async def hot(module_postgres_urls):
-    connection = await HotConnection.connect(module_postgres_urls.app_url, autocommit=True)
+async def prepared(module_postgres_urls):
+    connection = await PreparedConnection.connect(module_postgres_urls.app_url, autocommit=True)
     async with connection:
         # So that every instant can be read back, those included of which there is no local time.
         await connection.execute("SET timezone = 'UTC'")
@@ -77,30 +77,30 @@ async def hot(module_postgres_urls):
 
 
 @pytest.mark.parametrize(("kind", "array"), ARRAYS)
-async def test_array_is_read_as_it_was_written(hot, kind: str, array: list[object]) -> None:
-    [(back,)] = await hot.fetch(f"SELECT $1::{kind}[]", [array])
+async def test_array_is_read_as_it_was_written(prepared, kind: str, array: list[object]) -> None:
+    [(back,)] = await prepared.fetch(f"SELECT $1::{kind}[]", [array])
 
     assert back == array
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
-async def test_instant_is_read_as_it_was_written(hot, instant: datetime) -> None:
-    [(back,)] = await hot.fetch("SELECT $1::timestamptz", [instant])
+async def test_instant_is_read_as_it_was_written(prepared, instant: datetime) -> None:
+    [(back,)] = await prepared.fetch("SELECT $1::timestamptz", [instant])
 
     assert back == instant
 
 
 @pytest.mark.parametrize("parameter", ["a\0b", ["a\0b"], ["\n", "\0"]])
-async def test_nul_is_refused_before_it_is_sent(hot, parameter: object) -> None:
+async def test_nul_is_refused_before_it_is_sent(prepared, parameter: object) -> None:
     with pytest.raises(psycopg.DataError, match="NUL"):
-        await hot.fetch(f"SELECT $1::text{'[]' * isinstance(parameter, list)}", [parameter])
+        await prepared.fetch(f"SELECT $1::text{'[]' * isinstance(parameter, list)}", [parameter])
 
-    assert await hot.fetch("SELECT $1::int", [1]) == [(1,)]
+    assert await prepared.fetch("SELECT $1::int", [1]) == [(1,)]
 
 
 @given(st.lists(st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_any_texts_are_read_as_they_were_written(hot, texts: list[str | None]) -> None:
-    [(back,)] = await hot.fetch("SELECT $1::text[]", [texts])
+async def test_any_texts_are_read_as_they_were_written(prepared, texts: list[str | None]) -> None:
+    [(back,)] = await prepared.fetch("SELECT $1::text[]", [texts])
 
     assert back == texts

@@ -1,11 +1,17 @@
-"""Columns that statements select together, and where each group stands in a row."""
+"""Rows by name: columns that statements select together, and where each group is in a row."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
+from sqlalchemy import Row, Select
+
 Part = Sequence[Any]
+Values = dict[str, Any]
+SqlRow = Row[*tuple[Any, ...]]
+Query = Select[*tuple[Any, ...]]
+AnyRow = SqlRow | Part
 
 
 class Columns:

@@ -11,8 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from clinic.adapters.postgres.hot_connection import HotConnection
-from clinic.adapters.postgres.hot_pool import LOOK_AGAIN_S, HotPool
+from clinic.adapters.postgres.engine.prepared_pool import RETRY_S, PreparedPool
+from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 from clinic.ports.figures import StoreFigures
 
 CONNECT_TIMEOUT_S = 5
@@ -100,13 +100,15 @@ def why_unreachable(url: str) -> str | None:
     return None
 
 
-def hot_pool(url: str, size: int, limits: Limits, figures: StoreFigures | None = None) -> HotPool:
-    """Return a pool, closed yet, whose connections commit each statement by itself.
+def prepared_pool(
+    url: str, size: int, limits: Limits, figures: StoreFigures | None = None
+) -> PreparedPool:
+    """Return a pool, not open yet, whose connections commit each statement by itself.
 
     `figures` counts who waits for a connection.
     """
 
-    async def check(connection: HotConnection) -> None:
+    async def check(connection: PreparedConnection) -> None:
         if connection.is_stale():
             # The others of the pool have most likely lost the same server.
             await opener.drain()
@@ -114,7 +116,7 @@ def hot_pool(url: str, size: int, limits: Limits, figures: StoreFigures | None =
 
     opener = AsyncConnectionPool(
         _limited(url, limits, options=BY_KEY),
-        connection_class=HotConnection,
+        connection_class=PreparedConnection,
         kwargs={"autocommit": True},
         min_size=1,
         max_size=size,
@@ -122,11 +124,11 @@ def hot_pool(url: str, size: int, limits: Limits, figures: StoreFigures | None =
         check=check,
         name="clinic",
         timeout=limits.pool_timeout_s,
-        # Given up soon, a lost server is looked for again by whoever waits: the opener's own pauses
-        # between attempts double for minutes.
-        reconnect_timeout=LOOK_AGAIN_S,
+        # Given up soon, a lost server is tried again by the callers that wait: the opener's own
+        # pauses between attempts double for minutes.
+        reconnect_timeout=RETRY_S,
     )
-    return HotPool(opener, size=size, timeout_s=limits.pool_timeout_s, figures=figures)
+    return PreparedPool(opener, size=size, timeout_s=limits.pool_timeout_s, figures=figures)
 
 
 def transaction_engine(url: str, size: int, limits: Limits) -> AsyncEngine:

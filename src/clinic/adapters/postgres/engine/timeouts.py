@@ -1,14 +1,14 @@
-"""Gives up on a server that is connected and says nothing, where no request's own limit does.
+"""Gives up on a server that is connected and silent, where no request's own limit does.
 
-PostgreSQL's statement_timeout is kept by the server, which may be what stands still.
+PostgreSQL's statement_timeout is kept by the server, which may be what hangs.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from clinic.adapters.postgres.hot_connection import Row
-from clinic.adapters.postgres.sessions import PooledSession
+from clinic.adapters.postgres.engine.executors import PooledExecutor
+from clinic.adapters.postgres.engine.prepared_statements import Row
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 
 
@@ -24,17 +24,17 @@ async def within(
         raise otherwise() from error
 
 
-class PatientSession:
-    """Statements of `session`, each of which ends after `timeout_s` at the latest."""
+class TimedExecutor:
+    """Statements of `executor`, each of which ends after `timeout_s` at the latest."""
 
-    def __init__(self, session: PooledSession, timeout_s: float) -> None:
-        self._session = session
+    def __init__(self, executor: PooledExecutor, timeout_s: float) -> None:
+        self._executor = executor
         self._timeout_s = timeout_s
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a statement in PostgreSQL's own words ($1)."""
         async with within(self._timeout_s):
-            return await self._session.fetch(query, parameters)
+            return await self._executor.fetch(query, parameters)
 
     async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a statement in PostgreSQL's own words that writes.
@@ -42,4 +42,4 @@ class PatientSession:
         Raises OutcomeUnknown when there is no answer in time.
         """
         async with within(self._timeout_s, otherwise=OutcomeUnknown):
-            return await self._session.execute(query, parameters)
+            return await self._executor.execute(query, parameters)

@@ -1,4 +1,4 @@
-"""Lending of hot connections: in turn, bounded, and never the same one twice at a time."""
+"""Lending of prepared connections: in turn, bounded, never the same one twice at a time."""
 
 import asyncio
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from psycopg_pool import PoolTimeout
 
-from clinic.adapters.postgres.hot_pool import HotPool
+from clinic.adapters.postgres.engine.prepared_pool import PreparedPool
 
 pytestmark = pytest.mark.anyio
 
@@ -50,8 +50,8 @@ class Opener:
     async def close(self) -> None: ...
 
 
-def a_pool(opener: Opener, *, size: int = 1, timeout_s: float = 5) -> HotPool:
-    return HotPool(cast(Any, opener), size=size, timeout_s=timeout_s)
+def a_pool(opener: Opener, *, size: int = 1, timeout_s: float = 5) -> PreparedPool:
+    return PreparedPool(cast(Any, opener), size=size, timeout_s=timeout_s)
 
 
 async def test_connection_given_back_is_lent_again() -> None:
@@ -59,7 +59,7 @@ async def test_connection_given_back_is_lent_again() -> None:
     pool = a_pool(opener, size=2)
 
     for _ in range(5):
-        await pool.give_back(await pool.take())
+        await pool.release(await pool.acquire())
 
     assert opener.opened == 1
 
@@ -67,7 +67,7 @@ async def test_connection_given_back_is_lent_again() -> None:
 async def test_server_that_is_away_is_looked_for_again_while_somebody_waits() -> None:
     opener = Opener(away=3)
 
-    await a_pool(opener).take()
+    await a_pool(opener).acquire()
 
     assert (opener.away, opener.opened) == (0, 1)
 
@@ -77,7 +77,7 @@ async def test_opening_waits_for_a_server_that_is_still_starting() -> None:
     pool = a_pool(opener)
 
     await pool.open(5)
-    await pool.take()
+    await pool.acquire()
 
     assert (opener.away, opener.opened) == (0, 1)
 
@@ -86,29 +86,29 @@ async def test_who_waits_too_long_for_a_server_is_sent_away_and_the_next_may_try
     opener = Opener(away=10_000_000)
     pool = a_pool(opener, timeout_s=0.02)
     with pytest.raises(PoolTimeout):
-        await pool.take()
+        await pool.acquire()
 
     opener.away = 0
-    await pool.take()
+    await pool.acquire()
 
     assert opener.opened == 1
 
 
 async def test_who_finds_none_waits_first_come_first() -> None:
     pool = a_pool(Opener())
-    lent = await pool.take()
+    lent = await pool.acquire()
     served: list[int] = []
 
     async def use(number: int) -> None:
-        connection = await pool.take()
+        connection = await pool.acquire()
         served.append(number)
         await asyncio.sleep(0)
-        await pool.give_back(connection)
+        await pool.release(connection)
 
     users = [asyncio.create_task(use(number)) for number in range(4)]
     await asyncio.sleep(0)
     assert served == []
-    await pool.give_back(lent)
+    await pool.release(lent)
     await asyncio.gather(*users)
 
     assert served == [0, 1, 2, 3]
@@ -120,12 +120,12 @@ async def test_never_more_are_lent_than_there_may_be() -> None:
 
     async def use() -> None:
         nonlocal in_use, most
-        connection = await pool.take()
+        connection = await pool.acquire()
         in_use += 1
         most = max(most, in_use)
         await asyncio.sleep(0)
         in_use -= 1
-        await pool.give_back(connection)
+        await pool.release(connection)
 
     await asyncio.gather(*(use() for _ in range(50)))
 
@@ -134,23 +134,23 @@ async def test_never_more_are_lent_than_there_may_be() -> None:
 
 async def test_waiting_too_long_is_told_and_leaves_the_queue() -> None:
     pool = a_pool(Opener(), timeout_s=0.01)
-    lent = await pool.take()
+    lent = await pool.acquire()
 
     with pytest.raises(PoolTimeout):
-        await pool.take()
-    await pool.give_back(lent)
+        await pool.acquire()
+    await pool.release(lent)
 
-    assert await pool.take() is lent
+    assert await pool.acquire() is lent
 
 
 async def test_waiter_that_is_cancelled_passes_its_turn_on() -> None:
     pool = a_pool(Opener())
-    lent = await pool.take()
-    gone, next_one = asyncio.create_task(pool.take()), asyncio.create_task(pool.take())
+    lent = await pool.acquire()
+    gone, next_one = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
 
     # Its turn comes in the same moment in which it is cancelled.
-    await pool.give_back(lent)
+    await pool.release(lent)
     gone.cancel()
 
     assert await next_one is lent
@@ -160,11 +160,11 @@ async def test_waiter_that_is_cancelled_passes_its_turn_on() -> None:
 async def test_stale_connection_is_replaced() -> None:
     opener = Opener()
     pool = a_pool(opener)
-    first: Any = await pool.take()
-    await pool.give_back(first)
+    first: Any = await pool.acquire()
+    await pool.release(first)
     first.stale = True
 
-    second = await pool.take()
+    second = await pool.acquire()
 
     assert second is not first
     assert (opener.returned, first.closed) == ([first], True)
@@ -173,19 +173,19 @@ async def test_stale_connection_is_replaced() -> None:
 async def test_connection_that_broke_while_lent_is_not_kept() -> None:
     opener = Opener()
     pool = a_pool(opener)
-    broken = await pool.take()
+    broken = await pool.acquire()
     await broken.close()
-    await pool.give_back(broken)
+    await pool.release(broken)
 
-    assert await pool.take() is not broken
+    assert await pool.acquire() is not broken
 
 
 async def test_connection_that_comes_back_to_a_closed_pool_is_closed() -> None:
     opener = Opener()
     pool = a_pool(opener)
-    lent: Any = await pool.take()
+    lent: Any = await pool.acquire()
 
     await pool.close()
-    await pool.give_back(lent)
+    await pool.release(lent)
 
     assert (lent.closed, opener.returned) == (True, [lent])

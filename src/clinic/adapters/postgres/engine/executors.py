@@ -7,14 +7,14 @@ from typing import Protocol
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from clinic.adapters.postgres.errors import meaning_at_commit, translated
-from clinic.adapters.postgres.gathering import Gathering
-from clinic.adapters.postgres.hot_connection import Row as Row
-from clinic.adapters.postgres.hot_pool import HotPool
+from clinic.adapters.postgres.engine.batching import Batcher
+from clinic.adapters.postgres.engine.errors import meaning_at_commit, translated
+from clinic.adapters.postgres.engine.prepared_pool import PreparedPool
+from clinic.adapters.postgres.engine.prepared_statements import Row as Row
 from clinic.domain.errors import ClinicError, TemporaryFailure, TransactionAborted
 
 
-class Session(Protocol):
+class Executor(Protocol):
     """What repositories run their statements on; driver errors come out as the domain's."""
 
     def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -22,22 +22,26 @@ class Session(Protocol):
         ...
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a query in PostgreSQL's own words ($1), prepared once."""
+        """Return the rows of a query in PostgreSQL's own words ($1), prepared once.
+
+        For rows that are found by their keys: outside a transaction they are planned without
+        sequential scans, hash joins and merge joins. Anything else takes `connection`.
+        """
         ...
 
-    async def ask(self, query: str, question: Sequence[object]) -> Row | None:
-        """Return the row for one question of a query that takes many, as Gathering says."""
+    async def load(self, query: str, parameters: Sequence[object]) -> Row | None:
+        """Return the row for one call of a query that takes many calls, as Batcher says."""
         ...
 
 
-class PooledSession:
+class PooledExecutor:
     """Each statement by itself, on any connection; sees what is committed."""
 
-    def __init__(self, engine: AsyncEngine, make_pool: Callable[[], HotPool]) -> None:
+    def __init__(self, engine: AsyncEngine, make_pool: Callable[[], PreparedPool]) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._make_pool = make_pool
         self._pool = make_pool()
-        self._gatherings: dict[str, Gathering] = {}
+        self._batchers: dict[str, Batcher] = {}
 
     async def open(self, timeout_s: float) -> None:
         """Connect; may be tried again. Raises TemporaryFailure."""
@@ -49,7 +53,7 @@ class PooledSession:
             raise
 
     async def close(self) -> None:
-        """Give back every connection; `open` would start anew."""
+        """Give back every connection; `open` would start again."""
         # A pool that was closed cannot be opened again.
         pool, self._pool = self._pool, self._make_pool()
         await pool.close()
@@ -64,18 +68,18 @@ class PooledSession:
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
         with translated():
             pool = self._pool
-            connection = await pool.take()
+            connection = await pool.acquire()
             try:
                 return await connection.fetch(query, parameters)
             finally:
-                await pool.give_back(connection)
+                await pool.release(connection)
 
-    async def ask(self, query: str, question: Sequence[object]) -> Row | None:
-        """Return the row for one question, asked together with other callers' questions."""
-        gathering = self._gatherings.get(query)
-        if gathering is None:
-            gathering = self._gatherings[query] = Gathering(self.fetch, query)
-        return await gathering.ask(question)
+    async def load(self, query: str, parameters: Sequence[object]) -> Row | None:
+        """Return the row for one call, loaded together with those of other callers."""
+        batcher = self._batchers.get(query)
+        if batcher is None:
+            batcher = self._batchers[query] = Batcher(self.fetch, query)
+        return await batcher.load(parameters)
 
     async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a statement in PostgreSQL's own words that writes.
@@ -84,16 +88,16 @@ class PooledSession:
         """
         with translated():
             pool = self._pool
-            connection = await pool.take()
+            connection = await pool.acquire()
             try:
                 # The statement commits by itself.
                 with translated(meaning_at_commit):
                     return await connection.fetch(query, parameters)
             finally:
-                await pool.give_back(connection)
+                await pool.release(connection)
 
 
-class TransactionSession:
+class TransactionExecutor:
     """Statements of one transaction, on one connection, which is taken when the first one runs."""
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -109,7 +113,7 @@ class TransactionSession:
             with translated():
                 if self._connection is None:
                     self._connection = await self._engine.connect()
-                    # Said aloud: COPY and prepared statements pass SQLAlchemy by, which would
+                    # Explicit: COPY and prepared statements bypass SQLAlchemy, which would
                     # then see nothing to commit.
                     await self._connection.begin()
                 yield self._connection
@@ -144,9 +148,9 @@ class TransactionSession:
                 await cursor.execute(query, parameters, binary=True)
                 return await cursor.fetchall()
 
-    async def ask(self, query: str, question: Sequence[object]) -> Row | None:
-        """Return the row for one question, from inside the transaction."""
-        rows = await self.fetch(query, [[each] for each in question])
+    async def load(self, query: str, parameters: Sequence[object]) -> Row | None:
+        """Return the row for one call, from inside the transaction."""
+        rows = await self.fetch(query, [[each] for each in parameters])
         if not rows:
             return None
         _, *found = rows[0]

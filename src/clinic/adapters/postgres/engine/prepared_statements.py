@@ -38,7 +38,7 @@ _DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 READS_MAX = 16
 
 
-class HotConnection(psycopg.AsyncConnection[Row]):
+class PreparedConnection(psycopg.AsyncConnection[Row]):
     """A connection in autocommit; a statement is prepared on its first use and stays prepared.
 
     One statement at a time: the pool gives a connection to one caller.
@@ -82,7 +82,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
     async def _run(self, query: str, parameters: Sequence[object]) -> "pq.abc.PGresult":
         name = self._names.get(query)
         if name is None:
-            name = f"hot_{len(self._names)}".encode()
+            name = f"statement_{len(self._names)}".encode()
             self.pgconn.send_prepare(name, query.encode())
             await self._answer()
             self._names[query] = name
@@ -123,7 +123,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
             self._looked_at = False
             result = await answered
         except BaseException:
-            # Whatever was under way may still come: nobody else may read it as their answer.
+            # What was in flight may still arrive: no other caller may read it as its answer.
             self._unwatch()
             self.pgconn.finish()
             raise
@@ -183,7 +183,7 @@ class HotConnection(psycopg.AsyncConnection[Row]):
         reads = 0
         while True:
             if not pgconn.is_busy():
-                # Without the question above this would wait, and the whole process with it.
+                # Without the check above this would block the whole process.
                 result = pgconn.get_result()
                 if result is None:
                     return True

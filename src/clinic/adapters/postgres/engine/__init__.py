@@ -1,0 +1,1 @@
+"""How statements reach PostgreSQL: connections, pools, batches, time limits, errors and mapping."""
