@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.tables import ERASABLE
+from clinic.adapters.postgres.schema.rules import ERASABLE
 from clinic.testing.builders import seed_booking, seed_world
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres.consistency import UNINDEXED_KEYS, check_consistency
-from clinic.adapters.postgres.tables import metadata
+from clinic.adapters.postgres.schema import metadata
 
 NOW = datetime.now(UTC)
 #: users are people wherever they go; seals, the feed and services are of all clinics

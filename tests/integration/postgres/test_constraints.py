@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from clinic.adapters.postgres.tables import metadata
+from clinic.adapters.postgres.schema import metadata
 
 Row = dict[str, Any]
 

@@ -11,8 +11,8 @@ import pytest
 from clinic.adapters.memory.idempotency_cache import NoCopies
 from clinic.adapters.postgres.consistency import check_consistency
 from clinic.adapters.postgres.migrations import APP_ROLE, MIGRATION_LOCK, migrate
+from clinic.adapters.postgres.schema.rules import PARTITIONED
 from clinic.adapters.postgres.store import PostgresStore
-from clinic.adapters.postgres.tables import PARTITIONED
 from clinic.domain.errors import TransactionAborted
 from clinic.testing import FixedClock
 from clinic.testing.builders import NOW, an_event, new_id, seed_clinic

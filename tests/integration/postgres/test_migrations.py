@@ -1,4 +1,4 @@
-"""Migrations: they make what tables.py says, run side by side, and never stop the service."""
+"""Migrations: they make what the schema says, run side by side, and never stop the service."""
 
 import ast
 import logging
@@ -26,8 +26,9 @@ from clinic.adapters.postgres.migrations import (
     head_revision,
     migrate,
 )
+from clinic.adapters.postgres.schema import metadata
+from clinic.adapters.postgres.schema.rules import PARTITIONED
 from clinic.adapters.postgres.store import SCHEMA_REVISION
-from clinic.adapters.postgres.tables import PARTITIONED, metadata
 
 FOLDER = Path(migrate.__code__.co_filename).parent / "versions"
 FIRST, *LATER = sorted(FOLDER.glob("v*.py"))

@@ -6,7 +6,7 @@ import pytest
 
 from clinic.adapters.postgres import hot, outbox_sql, rows, sign_ins
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
-from clinic.adapters.postgres.tables import metadata
+from clinic.adapters.postgres.schema import metadata
 
 #: which table each alias is of, in every statement that is built of groups
 TABLES = {

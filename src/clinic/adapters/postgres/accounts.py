@@ -8,7 +8,7 @@ from sqlalchemy import case, func, insert, update
 
 from clinic.adapters.postgres.engine.executors import Executor, Row
 from clinic.adapters.postgres.memberships import OFFER_COLUMNS, offer_of
-from clinic.adapters.postgres.tables import staff_profiles, users
+from clinic.adapters.postgres.schema.people import staff_profiles, users
 from clinic.domain.errors import UserNotFound
 from clinic.domain.memberships import Membership, MembershipOffer
 from clinic.domain.people import Role, User

@@ -25,14 +25,12 @@ from clinic.adapters.postgres.rows import (
     message_values,
     slot_of,
 )
-from clinic.adapters.postgres.tables import (
-    appointments,
-    audit_appointment,
-    idempotency_keys,
-    notification_outbox,
-    patients_profiles,
-    slots,
-)
+from clinic.adapters.postgres.schema.appointments import appointments
+from clinic.adapters.postgres.schema.audit import audit_appointment
+from clinic.adapters.postgres.schema.calendar import slots
+from clinic.adapters.postgres.schema.idempotency import idempotency_keys
+from clinic.adapters.postgres.schema.messaging import notification_outbox
+from clinic.adapters.postgres.schema.people import patients_profiles
 from clinic.domain.appointments import OCCUPYING, Booking
 from clinic.domain.booking_conflicts import (
     Key,

@@ -9,7 +9,8 @@ from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor
 from clinic.adapters.postgres.engine.mapping import Values
 from clinic.adapters.postgres.hot import FIND_ANSWER, KEEP_ANSWER
 from clinic.adapters.postgres.rows import answer_of, answer_values
-from clinic.adapters.postgres.tables import audit_event, idempotency_keys
+from clinic.adapters.postgres.schema.audit import audit_event
+from clinic.adapters.postgres.schema.idempotency import idempotency_keys
 from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import IdempotencyConflict
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer

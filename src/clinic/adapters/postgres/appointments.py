@@ -26,12 +26,10 @@ from clinic.adapters.postgres.rows import (
     slot_of,
     view_of,
 )
-from clinic.adapters.postgres.tables import (
-    appointments,
-    audit_appointment,
-    notification_outbox,
-    slots,
-)
+from clinic.adapters.postgres.schema.appointments import appointments
+from clinic.adapters.postgres.schema.audit import audit_appointment
+from clinic.adapters.postgres.schema.calendar import slots
+from clinic.adapters.postgres.schema.messaging import notification_outbox
 from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change, Status
 from clinic.domain.audit import AuditEntry
 from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted

@@ -29,13 +29,8 @@ from clinic.adapters.postgres.rows import (
     is_proven,
     slot_of,
 )
-from clinic.adapters.postgres.tables import (
-    availabilities,
-    availability_exceptions,
-    doctors_profiles,
-    slots,
-    users,
-)
+from clinic.adapters.postgres.schema.calendar import availabilities, availability_exceptions, slots
+from clinic.adapters.postgres.schema.people import doctors_profiles, users
 from clinic.domain.availability import SLOT_MAX_MIN, Availability, AvailabilityException
 from clinic.domain.errors import (
     AvailabilityNotFound,

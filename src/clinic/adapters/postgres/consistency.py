@@ -12,7 +12,8 @@ from clinic.adapters.postgres.engine.errors import translated
 from clinic.adapters.postgres.finding import Finding as Finding
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
-from clinic.adapters.postgres.tables import APPEND_ONLY, ERASABLE, PARTITIONED, TRIGGERS, metadata
+from clinic.adapters.postgres.schema import metadata
+from clinic.adapters.postgres.schema.rules import APPEND_ONLY, ERASABLE, PARTITIONED, TRIGGERS
 from clinic.adapters.postgres.zones import zones_apart
 from clinic.domain.appointments import OCCUPYING
 
@@ -170,7 +171,7 @@ def _triggers_missing(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _guards_missing(connection: psycopg.Connection) -> Iterator[Finding]:
-    """Find constraints and indexes that tables.py names and the database lacks."""
+    """Find constraints and indexes that the schema names and the database lacks."""
     query = """
         SELECT conname FROM pg_constraint
         WHERE connamespace = current_schema()::regnamespace AND convalidated

@@ -1,7 +1,7 @@
 """The hot statements, in PostgreSQL's own words, prepared once on each connection.
 
 `LOOK` is half of a booking, of two round trips; taking.py has the other half. A test holds every
-column named here against tables.py.
+column named here against the schema.
 """
 
 from collections.abc import Iterable

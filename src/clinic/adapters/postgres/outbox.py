@@ -46,7 +46,7 @@ from clinic.adapters.postgres.outbox_sql import (
     listing,
 )
 from clinic.adapters.postgres.rows import message_values, whole_clinic_of
-from clinic.adapters.postgres.tables import notification_outbox, notification_preferences
+from clinic.adapters.postgres.schema.messaging import notification_outbox, notification_preferences
 from clinic.domain.appointments import Appointment
 from clinic.domain.availability import day_interval
 from clinic.domain.deliveries import (

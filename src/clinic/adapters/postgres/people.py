@@ -15,7 +15,12 @@ from clinic.adapters.postgres.rows import (
     clinic_values,
     whole_clinic_of,
 )
-from clinic.adapters.postgres.tables import clinics, doctors_profiles, patients_profiles, users
+from clinic.adapters.postgres.schema.people import (
+    clinics,
+    doctors_profiles,
+    patients_profiles,
+    users,
+)
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound
 from clinic.domain.people import Doctor, Patient, Role, User

@@ -1,7 +1,7 @@
 """Booking's write: the statement for one booking, the statement for several, their parameters.
 
 Both are one text but for where the bookings come from. A test holds every column named here against
-tables.py.
+the schema.
 """
 
 from collections.abc import Sequence

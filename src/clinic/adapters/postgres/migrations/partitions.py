@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from clinic.adapters.postgres.migrations.schema import quoted_schema
-from clinic.adapters.postgres.tables import PARTITIONED
+from clinic.adapters.postgres.schema.rules import PARTITIONED
 
 MONTHS_BACK, MONTHS_AHEAD = 3, 24
 #: held by whoever migrates; any number will do, as long as every release takes the same one

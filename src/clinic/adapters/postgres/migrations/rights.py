@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, text
 
 from clinic.adapters.postgres.migrations.schema import quoted_schema
-from clinic.adapters.postgres.tables import APPEND_ONLY, ERASABLE, metadata
+from clinic.adapters.postgres.schema import metadata
+from clinic.adapters.postgres.schema.rules import APPEND_ONLY, ERASABLE
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,87 @@
+"""What every table is made of: the MetaData, and columns and constraints in their usual form."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.sql.elements import TextClause
+
+metadata = MetaData()
+
+
+def one_of(values: Iterable[str]) -> str:
+    """Return the values as SQL's IN takes them."""
+    return "(" + ", ".join(f"'{value}'" for value in values) + ")"
+
+
+def id_(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Uuid(), nullable=nullable)
+
+
+def text_(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Text(), nullable=nullable)
+
+
+def int_(name: str, *, nullable: bool = False, default: TextClause | None = None) -> Column[Any]:
+    return Column(name, Integer(), nullable=nullable, server_default=default)
+
+
+def instant(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def created_at() -> Column[Any]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def check(name: str, condition: str) -> CheckConstraint:
+    return CheckConstraint(condition, name=name)
+
+
+def key(name: str, *columns: str) -> PrimaryKeyConstraint:
+    return PrimaryKeyConstraint(*columns, name=name)
+
+
+def references(
+    name: str, columns: list[str], table: str, to: list[str], onupdate: str | None = None
+) -> ForeignKeyConstraint:
+    """Return a foreign key to the columns `to` of `table`."""
+    targets = [f"{table}.{column}" for column in to]
+    return ForeignKeyConstraint(columns, targets, name=name, onupdate=onupdate)
+
+
+#: when an appointment or a slot is, as an exclusion constraint compares it
+TIME_RANGE = "tstzrange(starts_at, ends_at, '[)')"
+
+#: a number, not an xid8: only numbers have the index that costs nothing to maintain
+THIS_TRANSACTION = "(pg_current_xact_id()::text)::bigint"
+
+
+def xid(*, nullable: bool = False) -> Column[Any]:
+    """Return the number of the transaction that wrote the row: what seals are cut by.
+
+    Not for the application to choose.
+    """
+    return Column("xid", BigInteger(), nullable=nullable, server_default=text(THIS_TRANSACTION))
+
+
+def erasable(text_name: str) -> tuple[Column[Any], Column[Any]]:
+    """Return what is sealed in place of a text that may have to be erased; a trigger makes both."""
+    return (
+        Column(f"{text_name}_salt", LargeBinary()),
+        Column(f"{text_name}_digest", LargeBinary()),
+    )

@@ -1,0 +1,200 @@
+"""Doctors' hours, and the slots that come of them."""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    Computed,
+    Date,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Time,
+    UniqueConstraint,
+    false,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+
+from clinic.adapters.postgres.schema.base import (
+    TIME_RANGE,
+    check,
+    id_,
+    instant,
+    int_,
+    key,
+    metadata,
+    one_of,
+    references,
+    text_,
+)
+from clinic.domain.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, ExceptionKind
+from clinic.domain.slots import SlotState
+
+_ON_CALENDAR = "state <> 'RETIRED'"
+
+availabilities = Table(
+    "availabilities",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    id_("doctor_id"),
+    Column("start_time", Time(), nullable=False),
+    Column("end_time", Time(), nullable=False),
+    int_("slot_min"),
+    Column("weekdays", ARRAY(SmallInteger()), nullable=False),
+    Column("on_date", Date()),
+    Column("valid_from", Date()),
+    Column("valid_until", Date()),
+    key("availabilities_pkey", "clinic_id", "id"),
+    references(
+        "availabilities_doctor_fkey",
+        ["clinic_id", "doctor_id"],
+        "doctors_profiles",
+        ["clinic_id", "user_id"],
+    ),
+    check("availabilities_end_after_start", "end_time > start_time"),
+    check("availabilities_slot_range", f"slot_min BETWEEN {SLOT_MIN_MIN} AND {SLOT_MAX_MIN}"),
+    check("availabilities_weekdays_known", "weekdays <@ '{1,2,3,4,5,6,7}'::smallint[]"),
+    check("availabilities_weekly_or_dated", "(cardinality(weekdays) = 0) = (on_date IS NOT NULL)"),
+    check(
+        "availabilities_validity_order",
+        "valid_until >= valid_from AND (on_date IS NULL OR (valid_from IS NULL"
+        " AND valid_until IS NULL))",
+    ),
+    Index("availabilities_doctor_idx", "clinic_id", "doctor_id", "id"),
+)
+
+availability_exceptions = Table(
+    "availability_exceptions",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    id_("doctor_id"),
+    Column("on_date", Date(), nullable=False),
+    text_("kind"),
+    Column("start_time", Time()),
+    Column("end_time", Time()),
+    int_("slot_min", nullable=True),
+    key("availability_exceptions_pkey", "clinic_id", "id"),
+    references(
+        "availability_exceptions_doctor_fkey",
+        ["clinic_id", "doctor_id"],
+        "doctors_profiles",
+        ["clinic_id", "user_id"],
+    ),
+    check("availability_exceptions_kind_known", f"kind IN {one_of(ExceptionKind)}"),
+    check(
+        "availability_exceptions_end_after_start",
+        "(start_time IS NULL) = (end_time IS NULL) AND end_time > start_time",
+    ),
+    check(
+        "availability_exceptions_slot_range",
+        f"slot_min BETWEEN {SLOT_MIN_MIN} AND {SLOT_MAX_MIN}",
+    ),
+    check(
+        "availability_exceptions_slot_when_added",
+        "(kind = 'ADD') = (slot_min IS NOT NULL) AND (kind = 'REMOVE' OR start_time IS NOT NULL)",
+    ),
+    Index("availability_exceptions_doctor_idx", "clinic_id", "doctor_id", "on_date", "id"),
+)
+
+
+def _slot_columns() -> list[Column[Any]]:
+    """Return new columns for what a listing tells of a slot."""
+    ids = [id_(name) for name in ("clinic_id", "id", "doctor_id")]
+    return [*ids, text_("specialty"), instant("starts_at"), instant("ends_at")]
+
+
+slots = Table(
+    "slots",
+    metadata,
+    *_slot_columns(),
+    text_("state"),
+    # Always "has an occupying appointment", so that free slots are cheap to list and a booking
+    # cannot slip past somebody who is blocking the slot. In no index: see free_slots.
+    Column("taken", Boolean(), nullable=False, server_default=false()),
+    key("slots_pkey", "clinic_id", "id"),
+    # The target of appointments' foreign key, which keeps their copy of doctor and times true.
+    UniqueConstraint(
+        "clinic_id", "id", "doctor_id", "starts_at", "ends_at", name="slots_place_key"
+    ),
+    references(
+        "slots_doctor_fkey",
+        ["clinic_id", "doctor_id", "specialty"],
+        "doctors_profiles",
+        ["clinic_id", "user_id", "specialty"],
+        onupdate="CASCADE",
+    ),
+    check("slots_state_known", f"state IN {one_of(SlotState)}"),
+    check(
+        "slots_length_range",
+        f"ends_at > starts_at AND ends_at <= starts_at + interval '{SLOT_MAX_MIN} minutes'",
+    ),
+    ExcludeConstraint(
+        ("clinic_id", "="),
+        ("doctor_id", "="),
+        (text(TIME_RANGE), "&&"),
+        name="slots_doctor_excl",
+        using="gist",
+        where=text(_ON_CALENDAR),
+    ),
+    Index(
+        "slots_doctor_starts_key",
+        "clinic_id",
+        "doctor_id",
+        "starts_at",
+        unique=True,
+        postgresql_where=text(_ON_CALENDAR),
+    ),
+    Index("slots_doctor_idx", "clinic_id", "doctor_id", "specialty"),
+    # Room on each page for the next version of its rows, which then needs no index entries.
+    postgresql_with={"fillfactor": 90},
+)
+
+# What is open and free, as triggers on slots keep it. Here, because an index on slots that knew
+# `taken` would have every booking write to all the others, too.
+free_slots = Table(
+    "free_slots",
+    metadata,
+    *_slot_columns(),
+    # What differs among a doctor's slots, so that many of them are one value: id, start and end.
+    Column(
+        "packed",
+        LargeBinary(),
+        Computed(
+            "uuid_send(id) || timestamptz_send(starts_at) || timestamptz_send(ends_at)",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
+    # Without the id, which it does not need: what is open and free is on the calendar.
+    PrimaryKeyConstraint(
+        "clinic_id",
+        "doctor_id",
+        "starts_at",
+        name="free_slots_pkey",
+        postgresql_include=["packed"],
+    ),
+    Index(
+        "free_slots_starts_idx",
+        "clinic_id",
+        "starts_at",
+        "id",
+        postgresql_include=["doctor_id", "ends_at", "specialty"],
+    ),
+)
+
+Index(
+    "free_slots_specialty_idx",
+    free_slots.c.clinic_id,
+    func.lower(free_slots.c.specialty),
+    free_slots.c.starts_at,
+    free_slots.c.id,
+    postgresql_include=["doctor_id", "ends_at", "specialty"],
+)
