@@ -135,10 +135,11 @@ def _tap_secrets(leaks: Leaks) -> None:
 
 
 def _tap_sinks(leaks: Leaks) -> None:
+    from prometheus_client import exposition
+
     from clinic.entrypoints.http.kernel import problems
     from clinic.entrypoints.http.kernel.access_log import AccessLog
     from clinic.entrypoints.http.kernel.reply import Reply
-    from clinic.entrypoints.worker.metrics import Metrics
 
     every_line = AccessLog("debug", lambda lines: leaks.tell("the access log", lines.decode()))
     add = AccessLog.add
@@ -162,10 +163,13 @@ def _tap_sinks(leaks: Leaks) -> None:
             if name in (b"location", b"link"):
                 leaks.tell("a link", value.decode())
 
+    def note_metrics(text: bytes, *_: object, **__: object) -> None:
+        leaks.tell("metrics", text.decode())
+
     AccessLog.add = add_at_every_level  # type: ignore[assignment, method-assign]
     problems.problem_body = problem_body_told
     _tap(Reply, "__call__", note_links)
-    _tap(Metrics, "text", lambda text, _: leaks.tell("metrics", text.decode()))
+    _tap(exposition, "generate_latest", note_metrics)
 
 
 class LeakPlugin:

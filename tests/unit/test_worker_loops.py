@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import cast
 
 import pytest
+from prometheus_client import generate_latest
 
 from clinic.bootstrap import WorkerServices, in_memory
 from clinic.entrypoints.worker import process
@@ -133,4 +134,4 @@ async def test_services_leave_connections_to_messages(monkeypatch):
 
 
 def told_by(worker: Worker) -> str:
-    return worker.metrics.text().decode()
+    return generate_latest(worker.metrics.registry).decode()

@@ -1,6 +1,6 @@
 """What a worker counts, in Prometheus' terms. No label or value names a person."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from clinic.ports.job_queue import QueueCounts
 from clinic.ports.maintenance import MaintenanceHistory
@@ -132,10 +132,6 @@ class Metrics:
         for where in ("due", "unpublished", "in_flight", "dead"):
             self._outbox.labels(where).set(getattr(outbox, where))
         self._oldest.set(outbox.oldest_due_s)
-
-    def text(self) -> bytes:
-        """Return everything as Prometheus reads it."""
-        return generate_latest(self.registry)
 
 
 class _MaintenanceMetrics:

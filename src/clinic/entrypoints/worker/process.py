@@ -21,7 +21,7 @@ from clinic.bootstrap import WorkerServices, build_worker
 from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.entrypoints.logs import configure_worker_log, log_zone_data
 from clinic.entrypoints.worker.metrics import Metrics
-from clinic.entrypoints.worker.status import serve_status
+from clinic.entrypoints.worker.status import StatusServer
 from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.deliver_notification import deliver_notification
@@ -65,23 +65,19 @@ class Worker:
         self._stop = asyncio.Event()
         self._maintaining = asyncio.Semaphore(SERVICES_AT_ONCE)
         self._tasks: list[asyncio.Task[None]] = []
-        self._status: asyncio.Server | None = None
+        self._status = StatusServer(self.metrics, self._what_is_wrong)
         #: whether it ended because something in it died
         self.broken = False
 
     @property
     def port(self) -> int:
-        """Where metrics and health are told."""
-        assert self._status is not None
-        port: int = self._status.sockets[0].getsockname()[1]
-        return port
+        """Where metrics and health are served."""
+        return self._status.port
 
     async def start(self) -> None:
         """Start every loop; a database or queue that is away is waited for."""
         services = self._services
-        self._status = await serve_status(
-            services.settings.worker_port, self.metrics, self._what_is_wrong
-        )
+        await self._status.start(services.settings.worker_port)
         loops: list[Loop] = []
         if RELAY in self._roles:
             loops += [
@@ -108,8 +104,7 @@ class Worker:
                     timeout_s=self._services.settings.shutdown_timeout_s
                 )
         finally:
-            if self._status is not None:
-                self._status.close()
+            await self._status.stop()
             await self._services.close()
 
     def request_stop(self) -> None:

@@ -1,54 +1,94 @@
-"""Metrics and health of a worker over HTTP, on this machine only."""
+"""Metrics and health of a worker over HTTP, on this machine only.
+
+uvicorn serves them in the worker's own event loop, so that a loop that hangs is not alive.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from prometheus_client import make_asgi_app
 
 from clinic.entrypoints.worker.metrics import Metrics
 
 HOST = "127.0.0.1"
-REQUEST_MAX_BYTES = 8192
-TIMEOUT_S = 5.0
+HEAD_MAX_BYTES = 8192
+#: how long requests in progress may take at the end
+STOP_TIMEOUT_S = 1
 
+#: returns what is wrong, or None
 Ready = Callable[[], Awaitable[str | None]]
+#: of an ASGI application
+Scope, Receive, Send = dict[str, Any], Callable[..., Any], Callable[..., Awaitable[None]]
 
 
-async def serve_status(port: int, metrics: Metrics, ready: Ready) -> asyncio.Server:
-    """Return a server of /metrics, /health/live and /health/ready at `port`; 0 takes any.
+class StatusServer:
+    """Serves /metrics, /health/live and /health/ready from `start` to `stop`."""
 
-    `ready` returns what is wrong, or None.
-    """
+    def __init__(self, metrics: Metrics, ready: Ready) -> None:
+        self._metrics = make_asgi_app(metrics.registry)
+        self._ready = ready
+        config = uvicorn.Config(
+            self._answer,
+            interface="asgi3",
+            http="h11",
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        )
+        self._server = _Server(config)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                request = await reader.readuntil(b"\r\n\r\n")
-                status, kind, body = await _answer(request, metrics, ready)
-                head = (
-                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
-                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-                )
-                writer.write(head.encode() + body)
-                await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
-        finally:
-            writer.close()
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self._socket.getsockname()[1]
+        return port
 
-    return await asyncio.start_server(answer, HOST, port, limit=REQUEST_MAX_BYTES)
+    async def start(self, port: int) -> None:
+        """Listen at `port`; 0 takes any. Raises OSError when it is taken."""
+        self._socket = socket.create_server((HOST, port))
+        self._serving = asyncio.create_task(self._server.serve([self._socket]), name="status")
+
+    async def stop(self) -> None:
+        """Finish the requests in progress, within STOP_TIMEOUT_S, and listen no more."""
+        self._server.should_exit = True
+        await self._serving
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, 405, "GET only\n", (b"allow", b"GET, HEAD"))
+        elif scope["path"] == "/metrics":
+            await self._metrics(scope, receive, send)
+        elif scope["path"] == "/health/live":
+            await _send(send, 200, "alive\n")
+        elif scope["path"] == "/health/ready":
+            wrong = await self._ready()
+            await _send(send, 200 if wrong is None else 503, f"{wrong or 'ready'}\n")
+        else:
+            await _send(send, 404, "/metrics, /health/live, /health/ready\n")
 
 
-async def _answer(request: bytes, metrics: Metrics, ready: Ready) -> tuple[str, str, bytes]:
-    method, _, rest = request.partition(b" ")
-    path = rest.partition(b" ")[0].partition(b"?")[0]
-    if method not in (b"GET", b"HEAD"):
-        return "405 Method Not Allowed", "text/plain", b"GET only\n"
-    if path == b"/metrics":
-        return "200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics.text()
-    if path == b"/health/live":
-        return "200 OK", "text/plain", b"alive\n"
-    if path == b"/health/ready":
-        wrong = await ready()
-        if wrong is None:
-            return "200 OK", "text/plain", b"ready\n"
-        return "503 Service Unavailable", "text/plain", f"{wrong}\n".encode()
-    return "404 Not Found", "text/plain", b"/metrics, /health/live, /health/ready\n"
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the worker, which ends this server last."""
+        yield
+
+
+async def _send(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+    body = text.encode()
+    every = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": every})
+    await send({"type": "http.response.body", "body": body})
