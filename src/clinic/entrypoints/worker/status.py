@@ -21,8 +21,7 @@ STOP_TIMEOUT_S = 1
 
 #: returns what is wrong, or None
 Ready = Callable[[], Awaitable[str | None]]
-#: of an ASGI application
-Scope, Receive, Send = dict[str, Any], Callable[..., Any], Callable[..., Awaitable[None]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class StatusServer:
@@ -62,7 +61,9 @@ class StatusServer:
         self._server.should_exit = True
         await self._serving
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send
+    ) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, 405, "GET only\n", (b"allow", b"GET, HEAD"))
         elif scope["path"] == "/metrics":
