@@ -24,7 +24,7 @@ PRELOADED = (
     "clinic.adapters.dramatiq",
     "clinic.adapters.email",
     "clinic.adapters.postgres",
-    "clinic.adapters.postgres.consistency",
+    "clinic.adapters.postgres.checks.consistency",
     "clinic.adapters.postgres.migrations",
     "clinic.adapters.redis",
     "clinic.entrypoints.cli.app",

@@ -245,7 +245,7 @@ def shown_phone(number: str) -> str:
 
 def zone_data() -> str:
     """Return where Python reads time zones, and which release of the data that is."""
-    from clinic.adapters.postgres.zones import source_of
+    from clinic.adapters.postgres.checks.zones import source_of
 
     return source_of("Europe/London")
 
@@ -264,7 +264,7 @@ def seal_book(settings: Settings) -> SealBook:
     """
     if _scheme(settings.sealing_url) != "postgresql":
         raise SettingsError("CLINIC_DATABASE_URL: only postgresql:// has a trail to seal.")
-    from clinic.adapters.postgres.seal_book import PostgresSealBook
+    from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
 
     return PostgresSealBook(settings.sealing_url)
 
@@ -350,7 +350,7 @@ def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Bench
 
 def booking_statement(booking: Booking) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes a booking to PostgreSQL, and its parameters ($1 and on)."""
-    from clinic.adapters.postgres.taking import taking
+    from clinic.adapters.postgres.appointments.booking_statement import taking
 
     return taking(booking)
 
@@ -372,13 +372,13 @@ def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
     """
     if _scheme(settings.database_url) != "postgresql":
         return []
-    from clinic.adapters.postgres.app_role import check_app_role
-    from clinic.adapters.postgres.consistency import check_consistency
+    from clinic.adapters.postgres.checks.app_role import check_app_role
+    from clinic.adapters.postgres.checks.consistency import check_consistency
 
     found = check_consistency(settings.database_url, now)
     if settings.environment == "production":
         found += check_app_role(settings.database_url)
-    return [(finding.problem, finding.remedy) for finding in found]
+    return [(failure.problem, failure.remedy) for failure in found]
 
 
 def why_database_unreachable(settings: Settings) -> str | None:

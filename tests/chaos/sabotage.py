@@ -21,7 +21,7 @@ def apply() -> None:
 
 def _without_look_up() -> None:
     """Send whatever is due, without asking the database again."""
-    import clinic.adapters.postgres.outbox as outbox
+    import clinic.adapters.postgres.messaging.outbox as outbox
     import clinic.usecases.deliver_notification as delivery
     from clinic.domain.deliveries import Fit
 

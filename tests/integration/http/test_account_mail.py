@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from clinic.adapters.memory.notifier import MemoryNotifier
-from clinic.adapters.postgres.outbox import PostgresMessages
+from clinic.adapters.postgres.messaging.outbox import PostgresMessages
 from clinic.bootstrap import build, build_worker
 from clinic.domain.errors import TransactionAborted
 from clinic.domain.paging import PageRequest

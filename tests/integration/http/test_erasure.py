@@ -12,7 +12,7 @@ import pytest
 from tests.integration.http.life import IP, KEY_WORD, NAME, REQUEST_WORD, VALUES, Life, ok, why
 from tests.integration.http.searching import Searched
 
-from clinic.adapters.postgres.seal_book import PostgresSealBook
+from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
 from clinic.adapters.redis import RedisIdempotencyCache
 from clinic.bootstrap import build
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from clinic.adapters.postgres import PostgresStore, adding
-from clinic.adapters.postgres.consistency import check_consistency
+from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres.appointments import adding
+from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.domain.appointments import Booking, Status
 from clinic.domain.errors import (
     AlreadyExists,

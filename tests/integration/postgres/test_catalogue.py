@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from clinic.adapters.postgres.consistency import UNINDEXED_KEYS, check_consistency
+from clinic.adapters.postgres.checks.consistency import UNINDEXED_KEYS, check_consistency
 from clinic.adapters.postgres.schema import metadata
 
 NOW = datetime.now(UTC)

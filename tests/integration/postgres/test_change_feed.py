@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clinic.adapters.postgres import change_feed
+from clinic.adapters.postgres.audit import change_feed
 from clinic.adapters.postgres.engine.connections import BY_KEY
 from clinic.adapters.postgres.migrations import APP_ROLE
 from clinic.adapters.postgres.store import PostgresStore

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from tests.integration.postgres.locks import wait_for_lock
 
 from clinic.adapters.postgres import PostgresStore, migrations
-from clinic.adapters.postgres.consistency import check_consistency
+from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import migrate
 from clinic.adapters.postgres.migrations.filling import filling
 from clinic.domain.appointments import Status

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.memory.idempotency_cache import NoCopies
-from clinic.adapters.postgres.consistency import check_consistency
+from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import APP_ROLE, MIGRATION_LOCK, migrate
 from clinic.adapters.postgres.schema.rules import PARTITIONED
 from clinic.adapters.postgres.store import PostgresStore

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
 from clinic.adapters.postgres.schema.rules import ERASABLE
-from clinic.adapters.postgres.seal_book import PostgresSealBook
 from clinic.domain.audit_seal import FIRST_FORMAT, Tampering, Trail, chain_of, make_seal
 from clinic.domain.errors import AlreadyExists
 from clinic.testing import FixedClock, seed_booking, seed_world

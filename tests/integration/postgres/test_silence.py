@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
 from clinic.adapters.postgres.engine.connections import Limits, conninfo
-from clinic.adapters.postgres.seal_book import PostgresSealBook
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -100,7 +100,7 @@ async def _give_up_and_go_on(store: PostgresStore, wire: Wire) -> None:
 
 
 async def test_sealer_gives_up_on_a_silent_server_and_goes_on_with_it(wire, monkeypatch) -> None:
-    monkeypatch.setattr("clinic.adapters.postgres.seal_book.ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("clinic.adapters.postgres.audit.seal_book.ANSWER_TIMEOUT_S", 0.3)
     book = PostgresSealBook(await wire.open())
     assert await book.last() is None
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.consistency import check_consistency
+from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.domain.appointments import Status
 from clinic.domain.errors import SlotTaken
 from clinic.testing.builders import (

@@ -4,20 +4,21 @@ import re
 
 from sqlalchemy import text
 
-from clinic.adapters.postgres.accounts import PostgresAccountReader
-from clinic.adapters.postgres.answers import PostgresAnswerBook
-from clinic.adapters.postgres.appointments import PostgresAppointmentReader
-from clinic.adapters.postgres.audit_log import PostgresAuditLog
-from clinic.adapters.postgres.booking_desk import PostgresBookingDesk
-from clinic.adapters.postgres.calendars import PostgresCalendarReader
-from clinic.adapters.postgres.change_feed import PostgresChangeFeed
+from clinic.adapters.postgres.appointments.booking_desk import PostgresBookingDesk
+from clinic.adapters.postgres.appointments.repository import PostgresAppointmentReader
+from clinic.adapters.postgres.audit.audit_log import PostgresAuditLog
+from clinic.adapters.postgres.audit.change_feed import PostgresChangeFeed
+from clinic.adapters.postgres.calendar.repository import PostgresCalendarReader
 from clinic.adapters.postgres.engine.connections import Limits, prepared_pool, transaction_engine
 from clinic.adapters.postgres.engine.executors import PooledExecutor
-from clinic.adapters.postgres.erasures import PostgresErasureList
-from clinic.adapters.postgres.maintenance import PostgresMaintenanceBook, PostgresPartitions
-from clinic.adapters.postgres.outbox import PostgresOutbox
-from clinic.adapters.postgres.people import PostgresPeopleReader
-from clinic.adapters.postgres.sign_ins import PostgresSessionReader
+from clinic.adapters.postgres.idempotency.answers import PostgresAnswerBook
+from clinic.adapters.postgres.maintenance.maintenance_book import PostgresMaintenanceBook
+from clinic.adapters.postgres.maintenance.partitions import PostgresPartitions
+from clinic.adapters.postgres.messaging.outbox import PostgresOutbox
+from clinic.adapters.postgres.people.accounts import PostgresAccountReader
+from clinic.adapters.postgres.people.erasures import PostgresErasureList
+from clinic.adapters.postgres.people.repository import PostgresPeopleReader
+from clinic.adapters.postgres.people.sessions import PostgresSessionReader
 from clinic.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from clinic.domain.errors import TemporaryFailure
 from clinic.ports.figures import StoreFigures

@@ -5,17 +5,18 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from clinic.adapters.postgres.accounts import PostgresAccounts
-from clinic.adapters.postgres.answers import PostgresAnswers, PostgresEventLog
-from clinic.adapters.postgres.appointments import PostgresAppointments
-from clinic.adapters.postgres.calendars import PostgresCalendars
-from clinic.adapters.postgres.change_feed import PostgresFeedCursors
+from clinic.adapters.postgres.appointments.repository import PostgresAppointments
+from clinic.adapters.postgres.audit.change_feed import PostgresFeedCursors
+from clinic.adapters.postgres.audit.event_log import PostgresEventLog
+from clinic.adapters.postgres.calendar.repository import PostgresCalendars
 from clinic.adapters.postgres.engine.executors import TransactionExecutor
-from clinic.adapters.postgres.erasures import PostgresErasures
-from clinic.adapters.postgres.memberships import PostgresMemberships
-from clinic.adapters.postgres.outbox import PostgresMessages
-from clinic.adapters.postgres.people import PostgresPeople
-from clinic.adapters.postgres.sign_ins import PostgresSessions
+from clinic.adapters.postgres.idempotency.answers import PostgresAnswers
+from clinic.adapters.postgres.messaging.outbox import PostgresMessages
+from clinic.adapters.postgres.people.accounts import PostgresAccounts
+from clinic.adapters.postgres.people.erasures import PostgresErasures
+from clinic.adapters.postgres.people.memberships import PostgresMemberships
+from clinic.adapters.postgres.people.repository import PostgresPeople
+from clinic.adapters.postgres.people.sessions import PostgresSessions
 
 
 class PostgresUnitOfWork:

@@ -6,26 +6,20 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clinic.adapters.postgres.adding import add_bookings, set_taken
-from clinic.adapters.postgres.engine.executors import Executor, TransactionExecutor
-from clinic.adapters.postgres.hot import (
+from clinic.adapters.postgres.appointments.adding import add_bookings, set_taken
+from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
+from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
-    IS_SIGNED_IN,
     OCCUPYING_APPOINTMENTS,
-    SIGNED_IN,
     WITHIN_HORIZON,
     listing,
+    schedule,
 )
-from clinic.adapters.postgres.hot import schedule as hot_schedule
-from clinic.adapters.postgres.rows import (
-    STATUSES,
-    appointment_of,
-    entry_of,
-    entry_values,
-    message_values,
-    slot_of,
-    view_of,
-)
+from clinic.adapters.postgres.audit.mapping import entry_of, entry_values
+from clinic.adapters.postgres.calendar.mapping import slot_of
+from clinic.adapters.postgres.engine.executors import Executor, TransactionExecutor
+from clinic.adapters.postgres.messaging.mapping import message_values
+from clinic.adapters.postgres.people.session_checks import IS_SIGNED_IN, SIGNED_IN
 from clinic.adapters.postgres.schema.appointments import appointments
 from clinic.adapters.postgres.schema.audit import audit_appointment
 from clinic.adapters.postgres.schema.calendar import slots
@@ -88,7 +82,7 @@ class PostgresAppointmentReader:
         """Return at most `limit` appointments by (starts_at, id), with names and nothing else."""
         conditions, given = _filters(query)
         values = [query.scope.clinic_id, limit, *given]
-        rows = await self._executor.fetch(hot_schedule(conditions), values)
+        rows = await self._executor.fetch(schedule(conditions), values)
         return [
             ScheduleEntry(found, patient, doctor, starts_at, ends_at, kind, STATUSES[status], zone)
             for found, patient, doctor, starts_at, ends_at, kind, status, zone in rows

@@ -1,13 +1,15 @@
-"""Booking in two round trips on the hot pool."""
+"""Booking in two round trips on prepared connections."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
+from clinic.adapters.postgres.appointments.booking_facts import FACTS, LOOK
+from clinic.adapters.postgres.appointments.booking_statement import taking, taking_many
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.engine.group_commit import GroupCommit
-from clinic.adapters.postgres.hot import FACTS, LOOK
-from clinic.adapters.postgres.rows import answer_of, clinic_of, is_proven
-from clinic.adapters.postgres.taking import taking, taking_many
+from clinic.adapters.postgres.idempotency.mapping import answer_of
+from clinic.adapters.postgres.people.mapping import clinic_of
+from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.domain.appointments import Booking, BookingFacts
 from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import psycopg
 
-from clinic.adapters.postgres.answers import event_facts
+from clinic.adapters.postgres.audit.mapping import event_facts
 from clinic.adapters.postgres.engine.executors import PooledExecutor, Row
 from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import AlreadyExists, InvalidInput, TransactionAborted

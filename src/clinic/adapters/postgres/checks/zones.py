@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import errors as pg
 
-from clinic.adapters.postgres.finding import Finding
+from clinic.adapters.postgres.checks.check_failure import CheckFailure
 
 #: how far ahead is compared
 DAYS_AHEAD = 366
@@ -24,7 +24,7 @@ _OFFSETS = """
 """
 
 
-def zones_apart(connection: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+def zones_apart(connection: psycopg.Connection, now: datetime) -> Iterator[CheckFailure]:
     """Find clinics whose zone has another offset in PostgreSQL than here within the next year."""
     query = "SELECT time_zone, string_agg(id::text, ', ' ORDER BY id) FROM clinics GROUP BY 1"
     for name, clinics in connection.execute(query + " ORDER BY 1").fetchall():
@@ -32,16 +32,16 @@ def zones_apart(connection: psycopg.Connection, now: datetime) -> Iterator[Findi
         try:
             zone = zoneinfo.ZoneInfo(name)
         except zoneinfo.ZoneInfoNotFoundError:
-            yield Finding(f"{who} is not known on this machine", _REMEDY)
+            yield CheckFailure(f"{who} is not known on this machine", _REMEDY)
             continue
         try:
             found = _first_difference(connection, zone, now)
         except pg.InvalidParameterValue:
-            yield Finding(f"{who} is not known to PostgreSQL", _REMEDY)
+            yield CheckFailure(f"{who} is not known to PostgreSQL", _REMEDY)
             continue
         if found is not None:
             instant, here, there = found
-            yield Finding(
+            yield CheckFailure(
                 f"{who}: at {instant:%Y-%m-%dT%H:%M:%SZ} it is {_told(here)} on this machine"
                 f" ({source_of(name)}) and {_told(there)} in PostgreSQL"
                 f" {connection.info.server_version // 10000}",

@@ -7,7 +7,7 @@ transaction, by the database's clock.
 from collections.abc import Iterable
 
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
-from clinic.adapters.postgres.rows import CLINIC, CONTACT
+from clinic.adapters.postgres.people.mapping import CLINIC, CONTACT
 from clinic.domain.deliveries import SENT_PER_HOUR_MAX
 from clinic.domain.notifications import TO_DOCTOR_AT_ONCE, TO_PATIENT_AT_ONCE
 

@@ -20,7 +20,8 @@ from clinic.adapters.postgres.engine.errors import translated
 from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor, driver_of
 from clinic.adapters.postgres.engine.mapping import Part
 from clinic.adapters.postgres.engine.timeouts import TimedExecutor, within
-from clinic.adapters.postgres.outbox_sql import (
+from clinic.adapters.postgres.messaging.mapping import message_values
+from clinic.adapters.postgres.messaging.outbox_statements import (
     APPOINTMENT,
     BEGIN_SENDING,
     BEGIN_SENDING_APPOINTMENT,
@@ -45,7 +46,7 @@ from clinic.adapters.postgres.outbox_sql import (
     SET_ASIDE,
     listing,
 )
-from clinic.adapters.postgres.rows import message_values, whole_clinic_of
+from clinic.adapters.postgres.people.mapping import whole_clinic_of
 from clinic.adapters.postgres.schema.messaging import notification_outbox, notification_preferences
 from clinic.domain.appointments import Appointment
 from clinic.domain.availability import day_interval

@@ -1,4 +1,4 @@
-"""The hot statements against the tables they use, and what the planner makes of them."""
+"""Prepared statements against the tables they use, and what the planner makes of them."""
 
 import re
 from datetime import timedelta
@@ -7,27 +7,53 @@ from itertools import product
 import psycopg
 import pytest
 
-from clinic.adapters.postgres import PostgresStore, hot
+from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.postgres.appointments.booking_facts import LOOK
+from clinic.adapters.postgres.appointments.booking_statement import TAKE, TAKE_MANY
+from clinic.adapters.postgres.appointments.statements import (
+    APPOINTMENT,
+    OCCUPYING_APPOINTMENTS,
+    WITHIN_HORIZON,
+    schedule,
+)
+from clinic.adapters.postgres.calendar.statements import (
+    GLANCE,
+    NEAREST_OF_DOCTOR,
+    NEAREST_OF_SPECIALTY,
+    free_slots,
+)
 from clinic.adapters.postgres.engine.connections import Limits, prepared_pool
-from clinic.adapters.postgres.taking import TAKE, TAKE_MANY
+from clinic.adapters.postgres.idempotency.answers import FIND_ANSWER, KEEP_ANSWER
+from clinic.adapters.postgres.people.repository import FIND_CLINIC
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
 
-PREPARED = [*hot.PREPARED, TAKE, TAKE_MANY]
+PREPARED = [
+    LOOK,
+    NEAREST_OF_DOCTOR,
+    NEAREST_OF_SPECIALTY,
+    GLANCE,
+    FIND_CLINIC,
+    FIND_ANSWER,
+    APPOINTMENT,
+    OCCUPYING_APPOINTMENTS,
+    TAKE,
+    TAKE_MANY,
+]
 LISTINGS = [
-    hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
+    free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
     for doctor, specialty, after, backwards in product((False, True), repeat=4)
 ]
-LISTINGS.append(hot.schedule(["a.doctor_id = $3", hot.WITHIN_HORIZON.format(4)]))
+LISTINGS.append(schedule(["a.doctor_id = $3", WITHIN_HORIZON.format(4)]))
 
 
 def _free_slots(*, doctor: bool = False, specialty: bool = False, after: bool = False) -> str:
-    return hot.free_slots(doctor=doctor, specialty=specialty, after=after, backwards=after)
+    return free_slots(doctor=doctor, specialty=specialty, after=after, backwards=after)
 
 
-@pytest.mark.parametrize("statement", [*PREPARED, hot.KEEP_ANSWER, *LISTINGS])
+@pytest.mark.parametrize("statement", [*PREPARED, KEEP_ANSWER, *LISTINGS])
 def test_statement_names_columns_that_exist(owner: psycopg.Connection, statement: str) -> None:
-    owner.execute(f"PREPARE hot AS {statement}".encode())
-    owner.execute("DEALLOCATE hot")
+    owner.execute(f"PREPARE one AS {statement}".encode())
+    owner.execute("DEALLOCATE one")
 
 
 @pytest.mark.anyio
@@ -35,7 +61,7 @@ async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
         # The planner takes a table that was found empty to stay so.
         owner.execute("ANALYZE")
-    plan = await _plan_kept(postgres_urls.app_url, hot.LOOK)
+    plan = await _plan_kept(postgres_urls.app_url, LOOK)
 
     assert "Index Scan using idempotency_keys_pkey" in plan
     assert "Hash" not in plan
@@ -67,7 +93,7 @@ async def test_open_appointments_of_one_patient_are_read_whatever_the_table_was_
         for state in states:
             if state != "new":
                 owner.execute(state.encode())
-            plan = await _plan_kept(postgres_urls.app_url, hot.LOOK)
+            plan = await _plan_kept(postgres_urls.app_url, LOOK)
             found.append(re.search(r"on appointments o.*\n *Index Cond: .*patient_id", plan))
 
     assert None not in found
@@ -98,7 +124,7 @@ async def test_booking_finds_slots_by_key_even_if_planned_while_there_are_none(
         (_free_slots(doctor=True), "using free_slots_pkey"),
         (_free_slots(doctor=True, after=True), "Backward using free_slots_pkey"),
         (_free_slots(specialty=True), "using free_slots_specialty_idx"),
-        (hot.GLANCE, "using free_slots_pkey"),
+        (GLANCE, "using free_slots_pkey"),
     ],
 )
 async def test_free_slots_are_read_from_their_own_index(
@@ -119,7 +145,7 @@ async def test_free_slots_are_read_from_their_own_index(
 
 
 async def _plan_kept(url: str, statement: str) -> str:
-    """Return the plan that a hot connection makes once, for whatever is asked later."""
+    """Return the plan that a prepared connection makes once, for whatever is asked later."""
     pool = prepared_pool(url, 1, Limits())
     await pool.open(5)
     connection = await pool.acquire()

@@ -1,6 +1,6 @@
-"""Looks at whom the service signs in as: the rights it should not have are its owner's."""
+"""Checks the role that the service signs in as: it should not have the owner's rights."""
 
-from clinic.adapters.postgres.consistency import Finding
+from clinic.adapters.postgres.checks.check_failure import CheckFailure
 from clinic.adapters.postgres.engine.connections import connect_blocking
 from clinic.adapters.postgres.engine.errors import translated
 
@@ -10,8 +10,11 @@ REMEDY = (
 )
 
 
-def check_app_role(url: str) -> list[Finding]:
-    """Return what is wrong with whom the service signs in as. Raises TemporaryFailure."""
+def check_app_role(url: str) -> list[CheckFailure]:
+    """Return what is wrong with the role that the service signs in as.
+
+    Raises TemporaryFailure.
+    """
     query = """
         SELECT current_user, rolsuper, EXISTS (
             SELECT FROM pg_class
@@ -23,7 +26,7 @@ def check_app_role(url: str) -> list[Finding]:
     with translated(), connect_blocking(url) as connection:
         user, is_superuser, is_owner = connection.execute(query).fetchall()[0]
     if is_superuser:
-        return [Finding(f"the service signs in as {user}, a superuser", REMEDY)]
+        return [CheckFailure(f"the service signs in as {user}, a superuser", REMEDY)]
     if is_owner:
-        return [Finding(f"the service signs in as {user}, who owns the tables", REMEDY)]
+        return [CheckFailure(f"the service signs in as {user}, who owns the tables", REMEDY)]
     return []

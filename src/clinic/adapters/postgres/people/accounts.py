@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import case, func, insert, update
 
 from clinic.adapters.postgres.engine.executors import Executor, Row
-from clinic.adapters.postgres.memberships import OFFER_COLUMNS, offer_of
+from clinic.adapters.postgres.people.memberships import OFFER_COLUMNS, offer_of
 from clinic.adapters.postgres.schema.people import staff_profiles, users
 from clinic.domain.errors import UserNotFound
 from clinic.domain.memberships import Membership, MembershipOffer

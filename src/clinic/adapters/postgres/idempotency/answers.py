@@ -1,22 +1,30 @@
-"""Stored answers to requests with an idempotency key, and the trail of other events."""
+"""Stored answers to requests with an idempotency key."""
 
 from datetime import datetime
 
-import msgspec
 from sqlalchemy import insert
 
 from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor
-from clinic.adapters.postgres.engine.mapping import Values
-from clinic.adapters.postgres.hot import FIND_ANSWER, KEEP_ANSWER
-from clinic.adapters.postgres.rows import answer_of, answer_values
-from clinic.adapters.postgres.schema.audit import audit_event
+from clinic.adapters.postgres.idempotency.mapping import ANSWER, answer_of, answer_values
 from clinic.adapters.postgres.schema.idempotency import idempotency_keys
-from clinic.domain.audit import AuditEvent
 from clinic.domain.errors import IdempotencyConflict
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
 
 #: a stored answer that the reaper takes between our two looks is stored anew
 KEEP_ATTEMPTS = 3
+
+FIND_ANSWER = f"""
+SELECT {ANSWER.sql} FROM idempotency_keys k
+WHERE k.clinic_id = $1 AND k.principal_id = $2 AND k.key = $3 AND k.recovery_point = 'finished'
+"""
+
+#: one row unless the key has an answer already, whose writing it waits for
+KEEP_ANSWER = """
+INSERT INTO idempotency_keys (clinic_id, principal_id, key, fingerprint, status, body, location,
+                              etag, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO NOTHING RETURNING 1
+"""
 
 #: $1 before, $2 limit. By their places: the key would be looked up once more for each.
 _REMOVE_OLD = """
@@ -69,41 +77,3 @@ class PostgresAnswers:
         """Store the answer. Raises IdempotencyConflict when the key has one already."""
         async with self._executor.connection() as connection:
             await connection.execute(insert(idempotency_keys), answer_values(stored))
-
-
-class PostgresEventLog:
-    """The trail of everything that is not a change of one appointment."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    async def add(self, event: AuditEvent) -> None:
-        """Append an event to the audit trail."""
-        async with self._executor.connection() as connection:
-            await connection.execute(insert(audit_event), event_values(event))
-
-
-def event_values(event: AuditEvent) -> Values:
-    """Return the event's row."""
-    detail = msgspec.to_builtins(dict(event.detail), enc_hook=str)
-    return {**event_facts(event), "detail": detail}
-
-
-def event_facts(event: AuditEvent) -> Values:
-    """Return the event's row without its details."""
-    return {
-        "id": event.id,
-        "clinic_id": event.clinic_id,
-        "at": event.at,
-        "actor_id": event.actor_id,
-        "actor_role": event.actor_role.value,
-        "action": event.action,
-        "entity": event.entity,
-        "entity_id": event.entity_id,
-        "patient_id": event.patient_id,
-        "reason": event.reason,
-        "outcome": event.outcome,
-        "request_id": event.request_id,
-        "ip": event.ip,
-        "session_id": event.session_id,
-    }

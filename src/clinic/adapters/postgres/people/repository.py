@@ -7,8 +7,7 @@ from sqlalchemy import collate, func, insert, select, update
 
 from clinic.adapters.postgres.engine.executors import Executor
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow
-from clinic.adapters.postgres.hot import FIND_CLINIC
-from clinic.adapters.postgres.rows import (
+from clinic.adapters.postgres.people.mapping import (
     CLINIC,
     CONTACT,
     WHOLE_CLINIC,
@@ -25,6 +24,8 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound
 from clinic.domain.people import Doctor, Patient, Role, User
 
+#: $1 clinic; nearly every request asks for its zone or its policy
+FIND_CLINIC = f"SELECT {WHOLE_CLINIC.sql} FROM clinics c WHERE c.id = $1"
 _CLINICS = select(clinics.c.id, *(clinics.c[name] for name in (*CLINIC.names, *CONTACT.names)))
 _USERS = select(
     users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone, users.c.email_typed

@@ -1,4 +1,4 @@
-"""The record of maintenance services, and partitions made in their owner's name."""
+"""The record of maintenance services: a row for each."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -31,23 +31,29 @@ first AS (
 )
 SELECT started_at FROM again UNION ALL SELECT started_at FROM first
 """
+
 #: $1 service, $2 token
 _OURS = "WHERE service = $1 AND token = $2 RETURNING 1"
+
 _RENEW = f"""
 UPDATE maintenance_runs SET lease_until = clock_timestamp() + make_interval(secs => $3) {_OURS}
 """
+
 _SUCCEED = f"""
 UPDATE maintenance_runs
 SET token = NULL, lease_until = NULL, failures = 0, succeeded_at = clock_timestamp(),
     duration_ms = $3, row_count = $4
 {_OURS}
 """
+
 _FAIL = f"""
 UPDATE maintenance_runs SET token = NULL, lease_until = NULL, failures = failures + 1 {_OURS}
 """
+
 _GIVE_BACK = f"""
 UPDATE maintenance_runs SET token = NULL, lease_until = NULL, started_at = NULL {_OURS}
 """
+
 _HISTORY = """
 SELECT clock_timestamp(), (SELECT min(created_at) FROM clinics),
        service, started_at, lease_until, succeeded_at, duration_ms, row_count, failures
@@ -93,22 +99,3 @@ class PostgresMaintenanceBook:
         rows = await self._executor.fetch(_HISTORY, ())
         records = {service: ServiceRecord(*rest) for _, _, service, *rest in rows if service}
         return MaintenanceHistory(rows[0][0], rows[0][1], records)
-
-
-class PostgresPartitions:
-    """Calls the owner's function: the service's own role makes no tables, and drops none."""
-
-    def __init__(self, executor: PooledExecutor) -> None:
-        self._executor = executor
-
-    async def make_next(self) -> str | None:
-        """Make the nearest partition that is missing and return its name; None without one."""
-        rows = await self._executor.execute("SELECT clinic_make_next_partition()", ())
-        name: str | None = rows[0][0]
-        return name
-
-    async def index_closed_months(self) -> int:
-        """Complete the indexes of months that are over; return how many pieces were missing."""
-        rows = await self._executor.execute("SELECT clinic_index_closed_months()", ())
-        count: int = rows[0][0]
-        return count

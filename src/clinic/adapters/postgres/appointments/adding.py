@@ -15,16 +15,13 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from clinic.adapters.postgres.appointments.mapping import appointment_of, appointment_values
+from clinic.adapters.postgres.audit.mapping import entry_values
+from clinic.adapters.postgres.calendar.mapping import slot_of
 from clinic.adapters.postgres.engine.executors import TransactionExecutor
 from clinic.adapters.postgres.engine.mapping import AnyRow, Values
-from clinic.adapters.postgres.rows import (
-    answer_values,
-    appointment_of,
-    appointment_values,
-    entry_values,
-    message_values,
-    slot_of,
-)
+from clinic.adapters.postgres.idempotency.mapping import answer_values
+from clinic.adapters.postgres.messaging.mapping import message_values
 from clinic.adapters.postgres.schema.appointments import appointments
 from clinic.adapters.postgres.schema.audit import audit_appointment
 from clinic.adapters.postgres.schema.calendar import slots

@@ -10,25 +10,25 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from sqlalchemy import Table, delete, func, insert, lateral, select, true, tuple_, update
 
-from clinic.adapters.postgres.engine.executors import Executor, Row, driver_of
-from clinic.adapters.postgres.engine.mapping import Query, SqlRow
-from clinic.adapters.postgres.hot import (
+from clinic.adapters.postgres.calendar.mapping import (
+    availability_of,
+    availability_values,
+    exception_of,
+    exception_values,
+    free_slot_view,
+    slot_of,
+)
+from clinic.adapters.postgres.calendar.statements import (
     GLANCE,
     GLANCED,
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
     free_slots,
 )
-from clinic.adapters.postgres.rows import (
-    availability_of,
-    availability_values,
-    clinic_of,
-    exception_of,
-    exception_values,
-    free_slot_view,
-    is_proven,
-    slot_of,
-)
+from clinic.adapters.postgres.engine.executors import Executor, Row, driver_of
+from clinic.adapters.postgres.engine.mapping import Query, SqlRow
+from clinic.adapters.postgres.people.mapping import clinic_of
+from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.adapters.postgres.schema.calendar import availabilities, availability_exceptions, slots
 from clinic.adapters.postgres.schema.people import doctors_profiles, users
 from clinic.domain.availability import SLOT_MAX_MIN, Availability, AvailabilityException

@@ -1,4 +1,4 @@
-"""Looks for what no constraint can refuse: guards that are gone, flags that lie, months to come."""
+"""Looks for what no constraint can refuse: missing constraints, stale flags, missing partitions."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,14 +7,14 @@ from uuid import UUID
 
 import psycopg
 
+from clinic.adapters.postgres.checks.check_failure import CheckFailure as CheckFailure
+from clinic.adapters.postgres.checks.zones import zones_apart
 from clinic.adapters.postgres.engine.connections import connect_blocking
 from clinic.adapters.postgres.engine.errors import translated
-from clinic.adapters.postgres.finding import Finding as Finding
 from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
 from clinic.adapters.postgres.schema import metadata
 from clinic.adapters.postgres.schema.rules import APPEND_ONLY, ERASABLE, PARTITIONED, TRIGGERS
-from clinic.adapters.postgres.zones import zones_apart
 from clinic.domain.appointments import OCCUPYING
 
 #: partitions that must be there beyond this month
@@ -25,7 +25,7 @@ ERASED_WITHIN_MIN = 60
 STATEMENT_TIMEOUT_MS = 60_000
 
 
-def check_consistency(url: str, now: datetime) -> list[Finding]:
+def check_consistency(url: str, now: datetime) -> list[CheckFailure]:
     """Return what is wrong, worst first; empty when all is well.
 
     Reads only. `url` may be the app's or the owner's. Raises TemporaryFailure.
@@ -36,34 +36,34 @@ def check_consistency(url: str, now: datetime) -> list[Finding]:
     ):
         connection.read_only = True
         return [
-            *_flags_that_lie(connection),
-            *_listings_that_lie(connection),
-            *_names_that_lie(connection),
-            *_guards_missing(connection),
-            *_triggers_missing(connection),
-            *_trails_open(connection),
+            *_stale_flags(connection),
+            *_stale_listings(connection),
+            *_stale_names(connection),
+            *_missing_constraints(connection),
+            *_missing_triggers(connection),
+            *_writable_trails(connection),
             *_unindexed_keys(connection),
-            *_months_missing(connection, now),
-            *_erasures_waiting(connection),
-            *_clock_apart(connection),
+            *_missing_partitions(connection, now),
+            *_unfinished_erasures(connection),
+            *_clock_offset(connection),
             *zones_apart(connection, now),
         ]
 
 
-def _clock_apart(connection: psycopg.Connection) -> Iterator[Finding]:
+def _clock_offset(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     """The web servers' clock says what may be booked, the database's when a message is due."""
     row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     assert row is not None
     ahead_s = float(row[0]) - time.time()
     if abs(ahead_s) > CLOCKS_APART_MAX_S:
-        yield Finding(
+        yield CheckFailure(
             f"the database's clock is {ahead_s:+.0f} s from this machine's: bookings and messages"
             " go by different times",
             "let NTP set both clocks",
         )
 
 
-def _erasures_waiting(connection: psycopg.Connection) -> Iterator[Finding]:
+def _unfinished_erasures(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     query = """
         SELECT count(*) FROM erasures
         WHERE erased_at < clock_timestamp() - make_interval(mins => %s)
@@ -71,14 +71,14 @@ def _erasures_waiting(connection: psycopg.Connection) -> Iterator[Finding]:
     row = connection.execute(query, [ERASED_WITHIN_MIN]).fetchone()
     assert row is not None
     if row[0]:
-        yield Finding(
+        yield CheckFailure(
             f"erasures of patients that are not finished: {row[0]}; copies of answers about them"
             " may still be in Valkey",
             "run `clinic worker` with the servers' CLINIC_BROKER_URL, and see that it answers",
         )
 
 
-def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+def _stale_flags(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     query = """
         SELECT s.id FROM slots s
         WHERE s.taken <> EXISTS (
@@ -90,14 +90,14 @@ def _flags_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
     statuses = [status.value for status in OCCUPYING]
     found = connection.execute(query, [statuses, NAMED_MAX]).fetchall()
     if found:
-        yield Finding(
+        yield CheckFailure(
             f"slots.taken differs from the appointments of {_named(found)}",
             "somebody wrote past the service; set taken to what the appointments say, in one"
             " transaction that locks the slot",
         )
 
 
-def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+def _stale_listings(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     query = """
         SELECT id FROM (
             SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at, true AS open
@@ -110,7 +110,7 @@ def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
     """
     found = connection.execute(query, [NAMED_MAX]).fetchall()
     if found:
-        yield Finding(
+        yield CheckFailure(
             f"free_slots differs from the open and free slots: {_named(found)}",
             "somebody wrote while the triggers of slots were off; as the owner, in one transaction:"
             " LOCK TABLE slots IN SHARE ROW EXCLUSIVE MODE; DELETE FROM free_slots;"
@@ -120,28 +120,28 @@ def _listings_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
         )
 
 
-def _names_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+def _stale_names(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     query = """
         SELECT DISTINCT p.user_id FROM doctors_profiles p JOIN users u ON u.id = p.user_id
         WHERE p.name <> u.name ORDER BY p.user_id LIMIT %s
     """
     found = connection.execute(query, [NAMED_MAX]).fetchall()
     if found:
-        yield Finding(
+        yield CheckFailure(
             f"doctors_profiles.name differs from the names of the users {_named(found)}",
             "somebody wrote while the triggers of users were off; as the owner:"
             " UPDATE doctors_profiles SET name = ''",
         )
 
 
-def _disabled_patients_that_lie(connection: psycopg.Connection) -> Iterator[Finding]:
+def _stale_disabled_patients(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     query = """
         SELECT DISTINCT p.user_id FROM patients_profiles p JOIN users u ON u.id = p.user_id
         WHERE (p.disabled_at IS NULL) <> (u.disabled_at IS NULL) ORDER BY p.user_id LIMIT %s
     """
     found = connection.execute(query, [NAMED_MAX]).fetchall()
     if found:
-        yield Finding(
+        yield CheckFailure(
             f"patients_profiles.disabled_at differs from that of the users {_named(found)}",
             "somebody wrote while the triggers of users were off; as the owner:"
             " UPDATE patients_profiles SET disabled_at = NULL",
@@ -153,7 +153,7 @@ def _named(found: Sequence[tuple[UUID]]) -> str:
     return ", ".join(str(one) for (one,) in found) + more
 
 
-def _triggers_missing(connection: psycopg.Connection) -> Iterator[Finding]:
+def _missing_triggers(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     # With their tables: partitions have triggers of the same names.
     query = """
         SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
@@ -163,14 +163,14 @@ def _triggers_missing(connection: psycopg.Connection) -> Iterator[Finding]:
     for table, triggers in TRIGGERS.items():
         for trigger in triggers:
             if (table, trigger) not in present:
-                yield Finding(
+                yield CheckFailure(
                     f"trigger {trigger} on {table} is missing or off",
                     f"ALTER TABLE {table} ENABLE TRIGGER {trigger}; if it is gone, restore it from"
                     " the migration that made it",
                 )
 
 
-def _guards_missing(connection: psycopg.Connection) -> Iterator[Finding]:
+def _missing_constraints(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     """Find constraints and indexes that the schema names and the database lacks."""
     query = """
         SELECT conname FROM pg_constraint
@@ -181,12 +181,12 @@ def _guards_missing(connection: psycopg.Connection) -> Iterator[Finding]:
     """
     present = {name for (name,) in connection.execute(query)}
     for table in metadata.tables.values():
-        guards = [str(constraint.name) for constraint in table.constraints]
-        guards += [str(index.name) for index in table.indexes]
-        for guard in sorted(guards):
-            if guard not in present:
-                yield Finding(
-                    f"{guard} on {table.name} is missing or not valid",
+        names = [str(constraint.name) for constraint in table.constraints]
+        names += [str(index.name) for index in table.indexes]
+        for name in sorted(names):
+            if name not in present:
+                yield CheckFailure(
+                    f"{name} on {table.name} is missing or not valid",
                     "run clinic migrate; an index that a failed migration left invalid must be"
                     " dropped first",
                 )
@@ -195,10 +195,10 @@ def _guards_missing(connection: psycopg.Connection) -> Iterator[Finding]:
         WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid
     """
     for (name,) in connection.execute(query):
-        yield Finding(f"index {name} is invalid", f"DROP INDEX CONCURRENTLY {name}")
+        yield CheckFailure(f"index {name} is invalid", f"DROP INDEX CONCURRENTLY {name}")
 
 
-def _trails_open(connection: psycopg.Connection) -> Iterator[Finding]:
+def _writable_trails(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     """Find trails that the application's role could change."""
     query = """
         SELECT c.relname FROM pg_roles r, pg_class c
@@ -213,7 +213,7 @@ def _trails_open(connection: psycopg.Connection) -> Iterator[Finding]:
     erasable = [text + suffix for text in ERASABLE.values() for suffix in ("", "_salt")]
     trails = rf"^({'|'.join(APPEND_ONLY)})(_\d{{4}}_\d\d|_default)?$"
     for (name,) in connection.execute(query, [APP_ROLE, trails, erasable]):
-        yield Finding(
+        yield CheckFailure(
             f"{APP_ROLE} may change {name}, which is append-only",
             f"REVOKE UPDATE, DELETE, TRUNCATE ON {name} FROM {APP_ROLE}; it must not own it either",
         )
@@ -235,19 +235,19 @@ UNINDEXED_KEYS = """
 """
 
 
-def _unindexed_keys(connection: psycopg.Connection) -> Iterator[Finding]:
+def _unindexed_keys(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     for name, table in connection.execute(UNINDEXED_KEYS):
-        yield Finding(
+        yield CheckFailure(
             f"foreign key {name} of {table} has no index of its own",
             "add a migration with CREATE INDEX CONCURRENTLY that leads with its columns",
         )
 
 
-def _months_missing(connection: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+def _missing_partitions(connection: psycopg.Connection, now: datetime) -> Iterator[CheckFailure]:
     rows = connection.execute("SELECT inhrelid::regclass::text FROM pg_inherits")
     present = {name for (name,) in rows}
     for table in PARTITIONED:
         for name in missing_months(present, table, now, MONTHS_AHEAD):
-            yield Finding(f"{table} has no partition {name}", "run clinic migrate")
+            yield CheckFailure(f"{table} has no partition {name}", "run clinic migrate")
         if f"{table}_default" not in present:
-            yield Finding(f"{table} has no default partition", "run clinic migrate")
+            yield CheckFailure(f"{table} has no default partition", "run clinic migrate")

@@ -1,0 +1,69 @@
+"""Booking's read: all that the domain must know, in one row.
+
+It is half of a booking, of two round trips; booking_statement.py is the other half. A test holds
+every column named here against the schema.
+"""
+
+from clinic.adapters.postgres.appointments.statements import listed
+from clinic.adapters.postgres.engine.mapping import Columns, Layout
+from clinic.adapters.postgres.idempotency.mapping import ANSWER
+from clinic.adapters.postgres.people.mapping import CLINIC
+from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
+from clinic.domain.appointments import OPEN
+
+#: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
+#: appointment that lies ahead today cannot begin earlier than the slot less the horizon, so a long
+#: history is not read. One patient is a range here, so that only the patients' index has the order,
+#: and only indexes of patients can use the bounds: the planner may take a table that has filled
+#: since its last ANALYZE for empty, and by the index of times would read everybody's appointments.
+_FULL_UNTIL = f"""(
+    SELECT o.starts_at FROM appointments o
+    WHERE o.clinic_id = c.id AND o.status IN ({listed(OPEN)})
+      AND o.patient_id >= p.user_id AND o.patient_id <= p.user_id
+      AND (o.patient_id, o.starts_at)
+          > (p.user_id, s.starts_at - c.horizon_days * interval '24 hours')
+    ORDER BY o.patient_id DESC, o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
+)"""
+
+#: whether the patient may be booked for; booking_statement.py checks the row for it
+_IS_OPEN = "p.ended_at IS NULL AND p.disabled_at IS NULL"
+
+_SLOT_FACTS = Columns(
+    doctor_id="s.doctor_id",
+    specialty="s.specialty",
+    starts_at="s.starts_at",
+    ends_at="s.ends_at",
+    state="s.state",
+    taken="s.taken",
+    doctor_name="d.name",
+)
+
+_PATIENT = Columns(user_id="p.user_id", name="pu.name", email="pu.email", phone="pu.phone")
+
+_BRAKES = Columns(full_until=_FULL_UNTIL, is_open=_IS_OPEN)
+
+#: what LOOK selects
+FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, PROVEN)
+
+#: booking's read for many bookings at once, as Batcher sends them: clinics, slots, patients,
+#: principals and keys (NULL without a key), sessions. One row while the clinic exists; what is
+#: absent is NULL.
+LOOK = f"""
+SELECT asked.number, found.*
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
+         WITH ORDINALITY AS asked (clinic_id, slot_id, patient_id, principal_id, key, session_id,
+                                   number),
+     LATERAL (
+         SELECT {FACTS.sql}
+         FROM clinics c
+         LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
+         LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id
+         LEFT JOIN patients_profiles p ON p.clinic_id = c.id AND p.user_id = asked.patient_id
+         LEFT JOIN users pu ON pu.id = p.user_id
+         LEFT JOIN idempotency_keys k ON k.clinic_id = c.id
+             AND k.principal_id = asked.principal_id AND k.key = asked.key
+             AND k.recovery_point = 'finished'
+         {LIVE_SESSION}
+         WHERE c.id = asked.clinic_id LIMIT 1
+     ) found
+"""

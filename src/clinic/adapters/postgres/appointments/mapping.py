@@ -1,0 +1,90 @@
+"""Appointments as rows, and rows as appointments."""
+
+from uuid import UUID
+
+from clinic.adapters.postgres.engine.mapping import AnyRow, Columns, SqlRow, Values
+from clinic.domain.appointments import Appointment, AppointmentView, Status
+from clinic.domain.clinic import zone_named
+
+STATUSES = {status.value: status for status in Status}
+
+
+def appointment_of(row: SqlRow) -> Appointment:
+    """Return the appointment of a row that holds its columns."""
+    return Appointment(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        slot_id=row.slot_id,
+        doctor_id=row.doctor_id,
+        patient_id=row.patient_id,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        type=row.type,
+        status=Status(row.status),
+        version=row.version,
+        schedule_version=row.schedule_version,
+        status_by=row.status_by,
+        created_at=row.created_at,
+    )
+
+
+def appointment_values(appointment: Appointment) -> Values:
+    """Return the row of a new appointment."""
+    return {
+        "clinic_id": appointment.clinic_id,
+        "id": appointment.id,
+        "slot_id": appointment.slot_id,
+        "doctor_id": appointment.doctor_id,
+        "patient_id": appointment.patient_id,
+        "starts_at": appointment.starts_at,
+        "ends_at": appointment.ends_at,
+        "type": appointment.type,
+        "status": appointment.status.value,
+        "version": appointment.version,
+        "schedule_version": appointment.schedule_version,
+        "status_by": appointment.status_by,
+        "created_at": appointment.created_at,
+        "updated_at": appointment.created_at,
+    }
+
+
+#: of appointments as `a`, a doctor's profile as `d`, a patient's user as `pu`, and clinics as `c`
+VIEW = Columns(
+    id="a.id",
+    slot_id="a.slot_id",
+    doctor_id="a.doctor_id",
+    patient_id="a.patient_id",
+    starts_at="a.starts_at",
+    ends_at="a.ends_at",
+    type="a.type",
+    status="a.status",
+    version="a.version",
+    schedule_version="a.schedule_version",
+    status_by="a.status_by",
+    created_at="a.created_at",
+    doctor_name="d.name",
+    patient_name="pu.name",
+    zone="c.time_zone",
+)
+
+
+def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
+    """Return the view from the columns of VIEW."""
+    appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status, *rest = row
+    version, schedule_version, status_by, created_at, doctor_name, patient_name, zone = rest
+    appointment = Appointment(
+        id=appointment_id,
+        clinic_id=clinic_id,
+        slot_id=slot_id,
+        doctor_id=doctor_id,
+        patient_id=patient_id,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        type=kind,
+        status=STATUSES[status],
+        version=version,
+        schedule_version=schedule_version,
+        status_by=status_by,
+        created_at=created_at,
+    )
+    return AppointmentView(appointment, doctor_name, patient_name, zone_named(zone))

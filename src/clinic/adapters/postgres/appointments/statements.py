@@ -1,0 +1,78 @@
+"""Appointments with names, in PostgreSQL's own words.
+
+A test holds every column named here against the schema.
+"""
+
+from collections.abc import Iterable
+
+from clinic.adapters.postgres.appointments.mapping import VIEW
+from clinic.domain.appointments import OCCUPYING, Status
+
+
+def listed(statuses: Iterable[Status]) -> str:
+    return ", ".join(f"'{status}'" for status in statuses)
+
+
+#: a condition of appointments: an instant from which the booking horizon is counted. In hours,
+#: because a day of PostgreSQL's is as long as the session's zone says.
+WITHIN_HORIZON = (
+    "a.starts_at <= ${}::timestamptz"
+    " + (SELECT horizon_days FROM clinics WHERE id = $1) * interval '24 hours'"
+)
+
+
+def schedule(conditions: Iterable[str]) -> str:
+    """Return the listing of appointments with names; $1 is the clinic, $2 how many, and the
+    conditions (on `a`) number their parameters from $3."""
+    # Cut to the limit before the names are looked up, whatever the planner thinks of the sizes.
+    return f"""
+SELECT a.id::text, pu.name, d.name, a.starts_at, a.ends_at, a.type, a.status, c.time_zone
+FROM (
+    SELECT a.id, a.patient_id, a.doctor_id, a.starts_at, a.ends_at, a.type, a.status
+    FROM appointments a
+    WHERE a.clinic_id = $1{"".join(f" AND {condition}" for condition in conditions)}
+    ORDER BY a.starts_at, a.id LIMIT $2
+) a
+JOIN clinics c ON c.id = $1
+JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = a.doctor_id
+JOIN users pu ON pu.id = a.patient_id
+ORDER BY a.starts_at, a.id
+"""
+
+
+_VIEW = f"""
+SELECT {VIEW.sql}
+FROM appointments a
+JOIN clinics c ON c.id = a.clinic_id
+JOIN doctors_profiles d ON d.clinic_id = a.clinic_id AND d.user_id = a.doctor_id
+JOIN users pu ON pu.id = a.patient_id
+"""
+
+
+def listing(conditions: Iterable[str], *, backwards: bool) -> str:
+    """Return a page of appointments with names; $1 is the clinic, $2 how many, and the conditions
+    (on `a`) number their parameters from $3."""
+    direction = " DESC" if backwards else ""
+    order = f"ORDER BY a.starts_at{direction}, a.id{direction}"
+    # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+    cut = f"""(
+    SELECT a.* FROM appointments a
+    WHERE a.clinic_id = $1{"".join(f" AND {condition}" for condition in conditions)}
+    {order} LIMIT $2
+) a"""
+    return f"{_VIEW.replace('appointments a', cut)}{order}"
+
+
+#: $1 clinic, $2 appointment, $3 and $4 the patient and the doctor that may see it (NULL: anyone)
+APPOINTMENT = f"""{_VIEW}
+WHERE a.clinic_id = $1 AND a.id = $2
+  AND ($3::uuid IS NULL OR a.patient_id = $3) AND ($4::uuid IS NULL OR a.doctor_id = $4)
+"""
+
+_OCCUPYING = listed(OCCUPYING)
+
+#: $1 clinic, $2 slots
+OCCUPYING_APPOINTMENTS = f"""{_VIEW}
+WHERE a.clinic_id = $1 AND a.slot_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
+ORDER BY a.starts_at, a.id
+"""

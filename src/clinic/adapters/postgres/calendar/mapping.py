@@ -1,0 +1,89 @@
+"""Hours and slots as rows, and rows as hours and slots."""
+
+from uuid import UUID
+
+from clinic.adapters.postgres.engine.mapping import AnyRow, SqlRow, Values
+from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.slots import Slot, SlotState
+from clinic.ports.calendars import SlotView
+
+
+def slot_of(row: SqlRow) -> Slot:
+    """Return the slot of a row of the whole table."""
+    return Slot(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        doctor_id=row.doctor_id,
+        specialty=row.specialty,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        state=SlotState(row.state),
+        taken=row.taken,
+    )
+
+
+def free_slot_view(clinic_id: UUID, row: AnyRow) -> SlotView:
+    """Return the view from id, doctor, specialty, start, end and the doctor's name."""
+    slot_id, doctor_id, specialty, starts_at, ends_at, doctor_name = row
+    slot = Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at)
+    return SlotView(slot, doctor_name)
+
+
+def availability_of(row: SqlRow) -> Availability:
+    """Return the hours of a row of the whole table."""
+    return Availability(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        doctor_id=row.doctor_id,
+        start=row.start_time,
+        end=row.end_time,
+        slot_min=row.slot_min,
+        weekdays=tuple(row.weekdays),
+        on_date=row.on_date,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+    )
+
+
+def availability_values(hours: Availability) -> Values:
+    """Return the hours' row."""
+    return {
+        "clinic_id": hours.clinic_id,
+        "id": hours.id,
+        "doctor_id": hours.doctor_id,
+        "start_time": hours.start,
+        "end_time": hours.end,
+        "slot_min": hours.slot_min,
+        "weekdays": list(hours.weekdays),
+        "on_date": hours.on_date,
+        "valid_from": hours.valid_from,
+        "valid_until": hours.valid_until,
+    }
+
+
+def exception_of(row: SqlRow) -> AvailabilityException:
+    """Return the exception of a row of the whole table."""
+    return AvailabilityException(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        doctor_id=row.doctor_id,
+        on_date=row.on_date,
+        kind=ExceptionKind(row.kind),
+        start=row.start_time,
+        end=row.end_time,
+        slot_min=row.slot_min,
+    )
+
+
+def exception_values(exception: AvailabilityException) -> Values:
+    """Return the exception's row."""
+    return {
+        "clinic_id": exception.clinic_id,
+        "id": exception.id,
+        "doctor_id": exception.doctor_id,
+        "on_date": exception.on_date,
+        "kind": exception.kind.value,
+        "start_time": exception.start,
+        "end_time": exception.end,
+        "slot_min": exception.slot_min,
+    }

@@ -1,0 +1,109 @@
+"""Free slots, in PostgreSQL's own words.
+
+A test holds every column named here against the schema.
+"""
+
+from clinic.adapters.postgres.engine.mapping import Columns, Layout
+from clinic.adapters.postgres.people.mapping import CLINIC
+from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
+
+_FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
+
+#: what GLANCE selects
+GLANCED = Layout(CLINIC, PROVEN, _FREE)
+
+_SLOT = "id, doctor_id, specialty, starts_at, ends_at"
+
+#: which free slots; $2 in both
+_OF_DOCTOR = " AND doctor_id = $2"
+
+_OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
+
+_NEAREST = """
+SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, d.name
+FROM (
+    (SELECT {slot} FROM free_slots
+     WHERE clinic_id = $1{whose} AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
+       AND starts_at < $6::timestamptz AND id <> $3
+     ORDER BY starts_at, id LIMIT $7)
+    UNION ALL
+    (SELECT {slot} FROM free_slots
+     WHERE clinic_id = $1{whose} AND starts_at >= $5::timestamptz
+       AND starts_at < least($4::timestamptz, $6::timestamptz) AND id <> $3
+     ORDER BY starts_at DESC, id LIMIT $7)
+) n
+JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = n.doctor_id
+ORDER BY greatest(n.starts_at - $4::timestamptz, $4::timestamptz - n.starts_at), n.starts_at, n.id
+LIMIT $7
+"""
+
+#: $1 clinic, $2 doctor or specialty, $3 slot, $4 its start, $5 and $6 the range, $7 how many
+NEAREST_OF_DOCTOR = _NEAREST.format(slot=_SLOT, whose=_OF_DOCTOR)
+
+NEAREST_OF_SPECIALTY = _NEAREST.format(slot=_SLOT, whose=_OF_SPECIALTY)
+
+
+def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -> str:
+    """Return the listing of free slots; its parameters are, in this order and as far as asked for:
+    clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from.
+
+    It gives id, doctor, specialty, start, end and the doctor's name; when the doctor is asked for,
+    one row: name, specialty and all of the slots, packed, NULL when there are none.
+    """
+    number = 4
+    conditions = []
+    if doctor:
+        number += 1
+        conditions.append(f" AND s.doctor_id = ${number}")
+    if specialty:
+        number += 1
+        conditions.append(f" AND lower(s.specialty) = lower(${number}::text)")
+    if after:
+        sign = "<" if backwards else ">"
+        # A doctor's slots have their ids from the same index as the rest.
+        id_, given = ("substr(s.packed, 1, 16)", "uuid_send({})") if doctor else ("s.id", "{}")
+        beyond = f"${number + 1}::timestamptz, {given.format(f'${number + 2}::uuid')}"
+        conditions.append(f" AND (s.starts_at, {id_}) {sign} ({beyond})")
+    direction = " DESC" if backwards else ""
+    order = f"ORDER BY s.starts_at{direction}" + ("" if doctor else f", s.id{direction}")
+    # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+    cut = f"""
+    WHERE s.clinic_id = $1 AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
+    {order} LIMIT $4
+"""
+    if doctor:
+        # One value is cheaper to send than a row for each slot. Sorting would cost as much again.
+        return f"""
+SELECT d.name, d.specialty,
+       (SELECT string_agg(s.packed, ''::bytea) FROM (SELECT s.packed FROM free_slots s {cut}) s)
+FROM doctors_profiles d WHERE d.clinic_id = $1 AND d.user_id = $5
+"""
+    return f"""
+SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, d.name
+FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM free_slots s {cut}) s
+JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
+{order}
+"""
+
+
+#: the same for many doctors at once, as Batcher sends them: clinics, doctors, from, before, limits,
+#: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
+#: of the doctor's slots, packed, whose bytes say whether anything has changed.
+GLANCE = f"""
+SELECT asked.number, {GLANCED.sql}
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])
+         WITH ORDINALITY AS asked (clinic_id, doctor_id, starts_from, starts_before, many,
+                                   session_id, number)
+JOIN clinics c ON c.id = asked.clinic_id
+{LIVE_SESSION}
+LEFT JOIN doctors_profiles d ON d.clinic_id = c.id AND d.user_id = asked.doctor_id,
+     LATERAL (
+         SELECT string_agg(s.packed, ''::bytea)
+         FROM (
+             SELECT s.packed FROM free_slots s
+             WHERE s.clinic_id = asked.clinic_id AND s.doctor_id = asked.doctor_id
+               AND s.starts_at >= asked.starts_from AND s.starts_at < asked.starts_before
+             ORDER BY s.starts_at LIMIT asked.many
+         ) s
+     ) free
+"""

@@ -1,0 +1,1 @@
+"""What `clinic check` looks for in the database."""

@@ -1,0 +1,11 @@
+"""What `clinic check` reports of the database."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailure:
+    """Something wrong in the database, and the remedy."""
+
+    problem: str
+    remedy: str

@@ -1,0 +1,1 @@
+"""What the worker's maintenance services keep in the database."""

@@ -1,0 +1,1 @@
+"""Clinics and people: accounts, profiles, memberships, sessions, and what an erasure removes."""
