@@ -24,6 +24,25 @@ def a_key() -> str:
     return f"key-of-this-test-{next(_keys):08}"
 
 
+def a_scope(method: str, path: str, headers: dict[str, str]) -> Any:
+    """Return an ASGI scope, for what httpx cannot do, such as hanging up."""
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "client": ("192.0.2.1", 1),
+        "server": ("clinic.test", 80),
+        "http_version": "1.1",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "extensions": {},
+        "state": {},
+    }
+
+
 @dataclass
 class Api:
     """Sends requests as somebody of the clinic."""

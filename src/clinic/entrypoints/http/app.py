@@ -12,7 +12,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template.config import TemplateConfig
 
 from clinic.bootstrap import Services
-from clinic.domain.errors import ClinicError, NotFound, TemporaryFailure
+from clinic.domain.errors import ClinicError, NotFound
 from clinic.entrypoints.http.api import audit, documentation, health
 from clinic.entrypoints.http.api.appointments import appointments, swaps
 from clinic.entrypoints.http.api.calendar import availabilities, slots
@@ -28,7 +28,7 @@ from clinic.entrypoints.http.api.people import (
 )
 from clinic.entrypoints.http.graphql import graphql_endpoints
 from clinic.entrypoints.http.kernel.access_control import AccessControl
-from clinic.entrypoints.http.kernel.access_log import AccessLog, report, report_outage
+from clinic.entrypoints.http.kernel.access_log import AccessLog, report, report_refusal
 from clinic.entrypoints.http.kernel.authenticator import Authenticator
 from clinic.entrypoints.http.kernel.deadlines import Deadlines
 from clinic.entrypoints.http.kernel.endpoint import CALL, Endpoint, mount
@@ -41,8 +41,8 @@ from clinic.entrypoints.http.kernel.problems import (
     MethodNotAllowed,
 )
 from clinic.entrypoints.http.kernel.renderers import Renderer
-from clinic.entrypoints.http.kernel.reply import Receive, Reply, Scope, Send
-from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.reply import NO_REPLY, Receive, Reply, Scope, Send
+from clinic.entrypoints.http.kernel.request_context import ClientGone, RequestContext
 from clinic.entrypoints.http.kernel.strays import stray_reply
 from clinic.entrypoints.http.kernel.tokens import Tokens
 from clinic.entrypoints.http.pages import account_links, index, invitations, links, mailbox
@@ -51,9 +51,6 @@ from clinic.settings import Settings
 
 if TYPE_CHECKING:
     from clinic.entrypoints.http.kernel.metrics import WebMetrics
-
-#: of a form
-FORM_MAX_BYTES = 4096
 
 #: the interface, in the order in which it is documented
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -118,13 +115,7 @@ def create_app(
     app = Litestar(
         [
             *mount(endpoints, deadlines=deadlines, report=report),
-            group(
-                "/",
-                pages,
-                deadlines=deadlines,
-                renderer=render_page,
-                request_max_body_size=FORM_MAX_BYTES,
-            ),
+            group("/", pages, deadlines=deadlines, renderer=render_page),
         ],
         template_config=TemplateConfig(
             instance=JinjaTemplateEngine.from_environment(environment())
@@ -159,13 +150,14 @@ def _access_log(settings: Settings, metrics: "WebMetrics | None") -> AccessLog:
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer what is raised outside our endpoints: no route, a header that HTTP does not allow."""
     call: RequestContext = cast(Any, request.scope)[CALL]
+    if isinstance(error, ClientGone):
+        return cast(Response[Any], _Answer(_ready(NO_REPLY)))
     refusal = _refusal_of(error)
     if isinstance(refusal, InternalError):
         report(error, call)
     if call.access is None:
         return cast(Response[Any], _Answer(stray_reply(call, refusal)))
-    if isinstance(refusal, TemporaryFailure):
-        report_outage(refusal, call)
+    report_refusal(refusal, call)
     call.guard.note_refusal(call, refusal)
     render: Renderer = request.route_handler.opt[RENDERER]
     return cast(Response[Any], _Answer(_ready(render(call, refusal))))

@@ -30,6 +30,7 @@ from clinic.domain.sessions import Session, SignedIn, hash_of, is_csrf_token
 from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.kernel.authenticator import Authenticator
 from clinic.entrypoints.http.kernel.cookies import NAME, session_cookie
+from clinic.entrypoints.http.kernel.problems import BodyTooLarge
 from clinic.entrypoints.http.kernel.tokens import Tokens
 from clinic.settings import Settings
 from clinic.usecases.refusal_tally import REFUSED
@@ -91,7 +92,7 @@ class AccessControl:
                         await self._check(call, await self._session_of(actor), actor)
                 else:
                     actor = await self._actor_by_cookie(call)
-            except (NotSignedIn, ForgedRequest):
+            except (NotSignedIn, ForgedRequest, BodyTooLarge):
                 # Guessing tokens is counted too.
                 await self.count(call, RateClass.ANONYMOUS, self._network(call))
                 raise
@@ -101,7 +102,7 @@ class AccessControl:
             with suppress(NotSignedIn):
                 try:
                     call.known_actor = await self._actor_by_cookie(call)
-                except ForgedRequest:
+                except (ForgedRequest, BodyTooLarge):
                     await self.count(call, RateClass.ANONYMOUS, self._network(call))
                     raise
         if access.is_limited:
@@ -173,6 +174,9 @@ class AccessControl:
         if site is not None and site not in (b"same-origin", b"none"):
             raise ForgedRequest()
         origin = call.headers.get(b"origin")
+        if origin == b"null" and site == b"same-origin":
+            # Browsers hide the origin of a form whose page sent Referrer-Policy: no-referrer.
+            return
         host = call.headers.get(b"host", b"")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise ForgedRequest()
@@ -192,8 +196,10 @@ class AccessControl:
             # Whose cookie it is, for the log and the audit trail: also where it is refused.
             call.known_actor = actor
             self.check_origin(call)
-            token = call.headers.get(b"x-csrf-token", b"").decode("latin-1")
-            if not is_csrf_token(token, self._secret, session.id):
+            token = call.header(b"x-csrf-token")
+            if token is None and call.form_token is not None:
+                token = await call.form_token(call)
+            if token is None or not is_csrf_token(token, self._secret, session.id):
                 raise ForgedRequest()
         call.by_cookie = True
         return actor

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from clinic.domain.errors import ClinicError
+from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.logs import write_to_stderr
 from clinic.usecases.faults import kind_of, place_of
@@ -86,6 +86,12 @@ class AccessLog:
             self._lines.clear()
 
 
+def report_refusal(error: ClinicError, call: RequestContext) -> None:
+    """Log a refusal that is due to us, and none that is due to who asked."""
+    if isinstance(error, TemporaryFailure):
+        report_outage(error, call)
+
+
 def report_outage(error: ClinicError, call: RequestContext) -> None:
     """Log why a request could not be answered: the kinds of what led to it, innermost last."""
     kinds = [error.code]
@@ -97,7 +103,7 @@ def report_outage(error: ClinicError, call: RequestContext) -> None:
     _logger.warning("request %s got no answer: %s", call.request_id, " < ".join(kinds))
 
 
-def report(error: Exception, call: RequestContext) -> None:
+def report(error: BaseException, call: RequestContext) -> None:
     """Log a fault of our own: where it happened and its kind."""
     _logger.error("request %s failed: %s\n%s", call.request_id, kind_of(error), place_of(error))
 

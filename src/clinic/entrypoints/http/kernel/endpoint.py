@@ -206,7 +206,8 @@ class _Resource:
         if "{" not in self._path:
             return asgi(self._path, name=self._path, copy_scope=False)(self.serve)
         path = self._path.replace("}", ":str}")
-        methods: list[Any] = sorted(self._methods)
+        # With OPTIONS, which Litestar would otherwise answer itself, uncounted.
+        methods: list[Any] = self._allow
         made = route(path, name=self._path, http_method=methods, status_code=200)
         return made(self.respond)
 

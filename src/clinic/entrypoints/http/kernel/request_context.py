@@ -1,6 +1,6 @@
 """One request as the handlers see it."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.domain.people import Actor
 from clinic.domain.rate_limits import RateClass
+from clinic.domain.sessions import csrf_token
 from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.kernel.problems import BodyTooLarge, UnsupportedMediaType
 from clinic.entrypoints.http.kernel.reply import Headers, Receive, Scope
@@ -85,6 +86,8 @@ class RequestContext(msgspec.Struct, eq=False):
     access: Access | None = None
     #: said by what the endpoint itself cannot tell in advance
     reads_patients: bool = False
+    #: returns the CSRF token in the form that was sent; of an ordinary handler
+    form_token: Callable[["RequestContext"], Awaitable[str]] | None = None
 
     @property
     def actor(self) -> Actor:
@@ -109,6 +112,14 @@ class RequestContext(msgspec.Struct, eq=False):
     def anonymous(self) -> AnonymousContext:
         """Return what a use case needs that does not know who asks."""
         return self.services.anonymous(Origin(self.request_id, self.address))
+
+    def csrf_token(self) -> str:
+        """Return what forms of the page that is shown must send back in a field named `csrf`.
+
+        It is empty unless somebody signed in by cookie.
+        """
+        session_id = self.known_actor.session_id if self.known_actor and self.by_cookie else None
+        return csrf_token(self.services.settings.secret, session_id) if session_id else ""
 
     def note_patient(self, entity_id: UUID, patient_id: UUID) -> None:
         """Note for the audit trail what was read, and about whom."""

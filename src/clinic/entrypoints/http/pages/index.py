@@ -4,8 +4,8 @@ from litestar import get
 from litestar.response import Template
 
 from clinic.entrypoints.http.kernel.languages import asked_language
-from clinic.entrypoints.http.kernel.ordinary import guarded
-from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
+from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
+from clinic.entrypoints.http.pages.handlers import PUBLIC
 from clinic.entrypoints.http.pages.rendering import page_response
 from clinic.entrypoints.http.pages.words import words_in
 

@@ -5,10 +5,10 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from clinic.domain.errors import InvitationInvalid, PasswordRefused
-from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.problems import status_of
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, Asked, PasswordForm
+from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, PasswordForm
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, words_in
 from clinic.usecases.invite_people import accept_invitation

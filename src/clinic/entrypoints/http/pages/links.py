@@ -18,10 +18,10 @@ from clinic.domain.errors import (
 from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.offers import LinkState
 from clinic.entrypoints.http.kernel.decoding import read_query
-from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.problems import status_of
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
+from clinic.entrypoints.http.pages.handlers import PUBLIC
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, times, words_in
 from clinic.usecases.follow_link import (

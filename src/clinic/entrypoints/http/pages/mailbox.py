@@ -16,9 +16,9 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from clinic.domain.errors import NotFound
-from clinic.entrypoints.http.kernel.ordinary import guarded
+from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.pages.handlers import PUBLIC, Asked
+from clinic.entrypoints.http.pages.handlers import PUBLIC
 from clinic.entrypoints.http.pages.rendering import page_response
 
 SHOWN_MAX = 200

@@ -1,0 +1,53 @@
+"""What a client sends to an ordinary handler: read ahead where a form proves where it came from."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from clinic.domain.errors import ForgedRequest
+from clinic.entrypoints.http.kernel.reply import Message, Receive
+from clinic.entrypoints.http.kernel.request_context import ClientGone, RequestContext
+
+#: the field of a form that holds its page's CSRF token
+CSRF_FIELD = "csrf"
+FIELDS_MAX = 256
+
+
+class SentBody:
+    """The ASGI `receive` of one request. A client that hangs up in the middle of its body raises
+    ClientGone, until a response has started; from then on it is a message like any other."""
+
+    def __init__(self, receive: Receive, max_bytes: int, has_started: Callable[[], bool]) -> None:
+        self._receive, self._max_bytes, self._has_started = receive, max_bytes, has_started
+        self._is_whole = False
+        self._read_ahead: bytes | None = None
+
+    async def __call__(self) -> Message:
+        if self._read_ahead is not None:
+            body, self._read_ahead = self._read_ahead, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._is_whole = not message.get("more_body", False)
+        elif not self._is_whole and not self._has_started():
+            raise ClientGone
+        return message
+
+    async def csrf_token(self, call: RequestContext) -> str:
+        """Return what a form's field `csrf` holds. The handler can read the form afterwards.
+
+        Raises ForgedRequest for what is no form, or has no such field or several; BodyTooLarge,
+        ClientGone.
+        """
+        kind = call.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/x-www-form-urlencoded":
+            raise ForgedRequest()
+        body = await call.receive_all(self._max_bytes)
+        self._read_ahead = body
+        try:
+            pairs = parse_qsl(body.decode("latin-1"), max_num_fields=FIELDS_MAX)
+        except ValueError:
+            raise ForgedRequest() from None
+        tokens = [value for name, value in pairs if name == CSRF_FIELD]
+        if len(tokens) != 1:
+            raise ForgedRequest()
+        return tokens[0]
