@@ -350,9 +350,9 @@ def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Bench
 
 def booking_statement(booking: Booking) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes a booking to PostgreSQL, and its parameters ($1 and on)."""
-    from clinic.adapters.postgres.appointments.booking_statement import taking
+    from clinic.adapters.postgres.appointments.booking_statement import reservation
 
-    return taking(booking)
+    return reservation(booking)
 
 
 def default_data_dir() -> Path:

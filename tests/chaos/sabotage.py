@@ -47,13 +47,13 @@ def _without_resync() -> None:
 def without_outbox(services: Services) -> None:
     """Write messages after the change has committed instead of with it, in the web's process."""
     desk, store = services.store.desk, services.store
-    take = desk.take
+    reserve = desk.reserve
 
-    async def take_then_tell(booking: Any) -> None:
-        await take(replace(booking, messages=()))
+    async def reserve_then_add_messages(booking: Any) -> None:
+        await reserve(replace(booking, messages=()))
         await asyncio.sleep(0.005)
         async with store.begin() as unit:
             await unit.messages.add(booking.messages)
             await unit.commit()
 
-    desk.take = take_then_tell  # type: ignore[method-assign]
+    desk.reserve = reserve_then_add_messages  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
+from tests.deprecated_names import DeprecatedNames
 
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing import StoreContract
@@ -15,7 +16,7 @@ SELECT EXISTS (
 """
 
 
-class TestPostgresStore(StoreContract):
+class TestPostgresStore(DeprecatedNames, StoreContract):
     waits_no_more_than_needed = True
 
     @pytest.fixture(scope="class")

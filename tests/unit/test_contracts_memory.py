@@ -1,6 +1,7 @@
 """The adapters in memory keep every contract."""
 
 import pytest
+from tests.deprecated_names import DeprecatedNames
 
 from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
 from clinic.adapters.memory.rate_limiter import MemoryRateLimiter
@@ -11,7 +12,7 @@ from clinic.testing import IdempotencyCacheContract, RateLimiterContract, StoreC
 LIMIT = Limit("sign-in", 5, 60)
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(DeprecatedNames, StoreContract):
     settle_s = 0.001
 
     @pytest.fixture

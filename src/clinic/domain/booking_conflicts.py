@@ -99,8 +99,8 @@ def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
 def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen) -> Conflict:
     """Return the error for bookings of which a store refused some, and then looked again.
 
-    For one booking it is of the kind that BookingDesk.take raises, for several BookingsRefused. Its
-    `conflicts` are all that were seen, and what the store refused for even where that is gone.
+    For one booking it is of the kind that BookingDesk.reserve raises, for several BookingsRefused.
+    Its `conflicts` are all that were seen, and what the store refused for even where that is gone.
     """
     found = {*_conflicts(bookings, seen)}
     errors: dict[int, set[type[ClinicError]]] = defaultdict(set)
@@ -116,7 +116,7 @@ def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen)
 
 
 def _kind_for_one(refused: type[ClinicError], seen: set[type[ClinicError]]) -> type[Conflict]:
-    """Return what BookingDesk.take raises, which says no more of slot and patient."""
+    """Return what BookingDesk.reserve raises, which says no more of slot and patient."""
     if refused is PatientBusy:
         cause = next((each for each in _CAUSES[refused] if each in seen), PatientBusy)
         assert issubclass(cause, Conflict)

@@ -62,7 +62,7 @@ class AppointmentReader(Protocol):
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
 
         Always earliest first; going backwards, those nearest before `page.after`. Raises
-        NotSignedIn unless the session that `asker` names still counts, as `BookingDesk.look`.
+        NotSignedIn unless the session that `asker` names still counts, as `BookingDesk.load_facts`.
         """
         ...
 
@@ -108,12 +108,13 @@ class Appointments(AppointmentReader, Protocol):
         """Add the appointments of one clinic with their audit entries, messages and answers, all
         or none, and take the slots of those that occupy theirs.
 
-        Checks and waits as BookingDesk.take does: one whose slot is not open and free is refused at
-        once, unless `lock` has waited for the slot before. Locks the patients by id, shared, then
-        the slots by id, then writes by patient and time, so that batches that meet do not deadlock;
-        a unit that adds twice, or takes other slots besides, locks all the slots first by `lock`.
+        Checks and waits as BookingDesk.reserve does: one whose slot is not open and free is refused
+        at once, unless `lock` has waited for the slot before. Locks the patients by id, shared,
+        then the slots by id, then writes by patient and time, so that batches that meet do not
+        deadlock; a unit that adds twice, or takes other slots besides, locks all the slots first by
+        `lock`.
 
-        Raises for one booking what BookingDesk.take raises, SlotTaken, PatientBusy or
+        Raises for one booking what BookingDesk.reserve raises, SlotTaken, PatientBusy or
         IdempotencyConflict, besides AlreadyExists when there is an appointment with its id; for
         several, BookingsRefused. `conflicts` of the error names every booking with everything that
         was found in its way by looking once more, other bookings added with it included, and always

@@ -1,5 +1,6 @@
 """The hot path: what booking reads, and the one write that decides the race."""
 
+import warnings
 from typing import Protocol
 from uuid import UUID
 
@@ -9,9 +10,14 @@ from clinic.domain.people import Actor
 
 
 class BookingDesk(Protocol):
-    """Books in two round trips: `look`, then `take`. Neither opens a transaction of its own."""
+    """Books in two round trips: `load_facts`, then `reserve`. Neither opens a transaction of its
+    own.
 
-    async def look(
+    Both had other names before, `look` and `take`: deprecated, and gone in version 0.2. The stores
+    of this package still answer to them, by `DeprecatedDeskNames`.
+    """
+
+    async def load_facts(
         self,
         asker: Actor,
         slot_id: UUID,
@@ -27,7 +33,7 @@ class BookingDesk(Protocol):
         """
         ...
 
-    async def take(self, booking: Booking) -> None:
+    async def reserve(self, booking: Booking) -> None:
         """Take the slot and write appointment, audit entry, messages and answer, all or nothing.
 
         Waits for a change under way of a slot that is open and free so far; any other is refused
@@ -38,3 +44,28 @@ class BookingDesk(Protocol):
         OutcomeUnknown when the database is lost before it has said that it is done.
         """
         ...
+
+
+class DeprecatedDeskNames:
+    """The names that `BookingDesk` had before; each warns, and calls the new one."""
+
+    async def look(
+        self: BookingDesk,
+        asker: Actor,
+        slot_id: UUID,
+        patient_id: UUID,
+        request: IdempotentRequest | None = None,
+    ) -> BookingFacts:
+        """Deprecated: use `load_facts`."""
+        _warn("look", "load_facts")
+        return await self.load_facts(asker, slot_id, patient_id, request)
+
+    async def take(self: BookingDesk, booking: Booking) -> None:
+        """Deprecated: use `reserve`."""
+        _warn("take", "reserve")
+        await self.reserve(booking)
+
+
+def _warn(old: str, new: str) -> None:
+    message = f"BookingDesk.{old} is now {new}; the old name is gone in version 0.2"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)

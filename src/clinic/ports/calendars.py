@@ -69,7 +69,7 @@ class CalendarReader(Protocol):
         clinic; None when the clinic does not exist. For the first page of one doctor's free slots.
 
         Raises NotSignedIn unless the session that `asker` names still counts, as
-        `BookingDesk.look`.
+        `BookingDesk.load_facts`.
         """
         ...
 

@@ -334,7 +334,7 @@ async def seed_slots(store: Store, *slots: Slot) -> None:
 async def seed_booking(store: Store, clinic: Clinic, slot: Slot, patient: Patient) -> Appointment:
     """Book the slot for the patient and return the appointment."""
     booking = a_booking(clinic, slot, patient)
-    await store.desk.take(booking)
+    await store.desk.reserve(booking)
     return booking.appointment
 
 

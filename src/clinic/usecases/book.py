@@ -92,7 +92,7 @@ async def _take(
     request = call.request if call else None
     lost: ClinicError | None = None
     for _ in range(ATTEMPTS):
-        facts = await context.store.desk.look(
+        facts = await context.store.desk.load_facts(
             context.actor, order.slot_id, order.patient_id, request
         )
         if request is not None:
@@ -119,7 +119,7 @@ async def _take(
             stored = StoredAnswer(call.request, call.render(view), now)
             booking = replace(booking, stored=stored)
         try:
-            await context.store.desk.take(booking)
+            await context.store.desk.reserve(booking)
         except (SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted) as error:
             lost = error
             continue

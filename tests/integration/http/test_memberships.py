@@ -84,7 +84,7 @@ async def test_who_disables_a_patient_waits_for_a_booking_under_way(api, postgre
     # Whoever holds the slot holds up the booking, which has the patient by then.
     async with await psycopg.AsyncConnection.connect(postgres_urls.owner_url) as holder:
         await holder.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot.id])
-        booked = asyncio.create_task(services.store.desk.take(booking))
+        booked = asyncio.create_task(services.store.desk.reserve(booking))
         await asyncio.to_thread(wait_for_lock, postgres_urls.owner_url, holder="appointments")
         disabled = asyncio.create_task(disable())
         await asyncio.to_thread(wait_for_lock, postgres_urls.owner_url, holder="users")

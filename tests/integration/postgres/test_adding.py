@@ -114,7 +114,7 @@ async def test_answer_that_is_gone_by_the_second_look_is_still_named(
 ) -> None:
     world = await seed_world(store)
     earlier = _keyed(world, a_booking(world.clinic, world.slots[0], world.patients[0]))
-    await store.desk.take(earlier)
+    await store.desk.reserve(earlier)
     lost = _keyed(world, a_booking(world.clinic, world.slots[1], world.patients[1]))
     before_second_look(lambda: store.answers.remove_old(datetime.now(UTC), limit=10))
 
@@ -157,7 +157,7 @@ async def test_index_refuses_where_the_flag_is_wrong(store: PostgresStore, postg
     lost = a_booking(world.clinic, world.slots[0], world.patients[1])
 
     with pytest.raises(SlotTaken):
-        await store.desk.take(lost)
+        await store.desk.reserve(lost)
     alone = await _refused(store, lost)
     together = await _refused(
         store, lost, a_booking(world.clinic, world.slots[1], world.patients[2])
@@ -256,7 +256,7 @@ async def test_adds_and_takes_side_by_side_book_nothing_twice(
     batches = [some(3) for _ in range(ADDS)]
     singles = [some(1) for _ in range(TAKES)]
     work = [(batch, add(batch)) for batch in batches]
-    work += [(single, store.desk.take(single[0])) for single in singles]
+    work += [(single, store.desk.reserve(single[0])) for single in singles]
     chance.shuffle(work)
 
     outcomes = await asyncio.gather(*(each for _, each in work), return_exceptions=True)

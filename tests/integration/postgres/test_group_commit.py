@@ -36,9 +36,9 @@ def _bookings(world: World) -> list[Booking]:
     ]
 
 
-async def _take(store: PostgresStore, bookings: list[Booking]) -> list[BaseException | None]:
+async def _reserve(store: PostgresStore, bookings: list[Booking]) -> list[BaseException | None]:
     return await asyncio.gather(
-        *(store.desk.take(booking) for booking in bookings), return_exceptions=True
+        *(store.desk.reserve(booking) for booking in bookings), return_exceptions=True
     )
 
 
@@ -57,7 +57,7 @@ async def test_bookings_that_wait_are_written_by_one_statement(
 ) -> None:
     world = await _world(store)
 
-    assert await _take(store, _bookings(world)) == [None] * CROWD
+    assert await _reserve(store, _bookings(world)) == [None] * CROWD
     assert _transactions(postgres_urls.owner_url, table) == IN_FLIGHT_MAX + 1
 
 
@@ -66,7 +66,7 @@ async def test_what_cannot_be_kept_is_refused_alone(store: PostgresStore) -> Non
     bookings = _bookings(world)
     bookings[5] = replace(bookings[5], audit=replace(bookings[5].audit, reason="nul \0"))
 
-    outcomes = await _take(store, bookings)
+    outcomes = await _reserve(store, bookings)
 
     assert [type(each) for each in outcomes if each is not None] == [InvalidInput]
     assert isinstance(outcomes[5], InvalidInput)
@@ -86,7 +86,7 @@ async def test_all_are_told_when_the_server_ends_their_connection(
     superuser_url = postgres_server.url(postgres_urls.name, "superuser")
     with psycopg.connect(superuser_url) as holder:
         holder.execute("LOCK TABLE notification_outbox IN SHARE MODE")
-        writing = [asyncio.create_task(unhurried.desk.take(each)) for each in bookings]
+        writing = [asyncio.create_task(unhurried.desk.reserve(each)) for each in bookings]
         ended = 0
         with psycopg.connect(superuser_url, autocommit=True) as other:
             async with asyncio.timeout(10):

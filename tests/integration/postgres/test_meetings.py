@@ -176,7 +176,7 @@ async def test_slot_that_is_not_where_the_domain_believed_counts_as_gone(
         )
 
     with pytest.raises(SlotTaken):
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
 
     assert await store.appointments.get(Scope(world.clinic.id), booking.appointment.id) is None
     found = await store.calendars.slot(world.clinic.id, slot.id)

@@ -194,7 +194,9 @@ async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(
     wire.is_cut = False
 
     assert type(reading.value) is TemporaryFailure
-    facts = await store.desk.look(system_actor(world.clinic.id), free.id, world.patients[0].id)
+    facts = await store.desk.load_facts(
+        system_actor(world.clinic.id), free.id, world.patients[0].id
+    )
     assert facts.slot is not None
     assert facts.slot.taken
 
@@ -246,7 +248,7 @@ async def test_store_goes_on_after_the_server_was_restarted(memory_path, caplog)
         await asyncio.to_thread(server.kill9)
         what = (system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id)
         caplog.clear()
-        asked = [asyncio.create_task(patient.desk.look(*what)) for _ in range(12)]
+        asked = [asyncio.create_task(patient.desk.load_facts(*what)) for _ in range(12)]
         await _given_up(caplog)
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(SOON_S):

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.appointments.booking_facts import LOOK
-from clinic.adapters.postgres.appointments.booking_statement import TAKE, TAKE_MANY
+from clinic.adapters.postgres.appointments.booking_facts import LOAD_FACTS
+from clinic.adapters.postgres.appointments.booking_statement import RESERVE, RESERVE_MANY
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,
@@ -28,7 +28,7 @@ from clinic.adapters.postgres.people.repository import FIND_CLINIC
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
 
 PREPARED = [
-    LOOK,
+    LOAD_FACTS,
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
     GLANCE,
@@ -36,8 +36,8 @@ PREPARED = [
     FIND_ANSWER,
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,
-    TAKE,
-    TAKE_MANY,
+    RESERVE,
+    RESERVE_MANY,
 ]
 LISTINGS = [
     free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
@@ -61,7 +61,7 @@ async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
         # The planner takes a table that was found empty to stay so.
         owner.execute("ANALYZE")
-    plan = await _plan_kept(postgres_urls.app_url, LOOK)
+    plan = await _plan_kept(postgres_urls.app_url, LOAD_FACTS)
 
     assert "Index Scan using idempotency_keys_pkey" in plan
     assert "Hash" not in plan
@@ -93,7 +93,7 @@ async def test_open_appointments_of_one_patient_are_read_whatever_the_table_was_
         for state in states:
             if state != "new":
                 owner.execute(state.encode())
-            plan = await _plan_kept(postgres_urls.app_url, LOOK)
+            plan = await _plan_kept(postgres_urls.app_url, LOAD_FACTS)
             found.append(re.search(r"on appointments o.*\n *Index Cond: .*patient_id", plan))
 
     assert None not in found
@@ -101,7 +101,7 @@ async def test_open_appointments_of_one_patient_are_read_whatever_the_table_was_
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("statement", [TAKE, TAKE_MANY])
+@pytest.mark.parametrize("statement", [RESERVE, RESERVE_MANY])
 async def test_booking_finds_slots_by_key_even_if_planned_while_there_are_none(
     postgres_urls, statement: str
 ) -> None:

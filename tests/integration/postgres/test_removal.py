@@ -53,18 +53,18 @@ async def test_booking_whose_keys_answer_is_just_being_removed_waits_and_books(
     request = a_request(world.clinic, patient.id)
     await store.answers.keep(a_stored_answer(request))
     intruding.execute("DELETE FROM idempotency_keys")
-    looked = []
+    loaded = []
 
     class Desk:
-        """Looks when the answer is gone already, as one does who looks a moment later."""
+        """Finds the answer gone already, as a read a moment later would."""
 
-        async def look(self, *asked):
-            facts = await store.desk.look(*asked)
-            looked.append(facts)
-            return replace(facts, stored=None) if len(looked) == 1 else facts
+        async def load_facts(self, *asked):
+            facts = await store.desk.load_facts(*asked)
+            loaded.append(facts)
+            return replace(facts, stored=None) if len(loaded) == 1 else facts
 
-        async def take(self, booking):
-            await store.desk.take(booking)
+        async def reserve(self, booking):
+            await store.desk.reserve(booking)
 
     class LateStore:
         """The store, with that desk."""

@@ -110,7 +110,7 @@ async def _copy(server: asyncio.StreamReader, client: asyncio.StreamWriter) -> N
 async def _book(store: PostgresStore, world: World, place: int, *, keyed: bool) -> None:
     request = a_request(world.clinic, world.patients[0].id) if keyed else None
     slot = world.slots[place]
-    facts = await store.desk.look(
+    facts = await store.desk.load_facts(
         system_actor(world.clinic.id), slot.id, world.patients[0].id, request
     )
     booking = decide_booking(
@@ -124,7 +124,7 @@ async def _book(store: PostgresStore, world: World, place: int, *, keyed: bool) 
     )
     if request is not None:
         object.__setattr__(booking, "stored", a_stored_answer(request))
-    await store.desk.take(booking)
+    await store.desk.reserve(booking)
 
 
 @pytest.mark.parametrize("keyed", [False, True])

@@ -384,7 +384,7 @@ async def erased(store, service, book, settled):
     about = replace(an_event(clinic), entity_id=patient.id, reason="Ada came")
     await store.audit_log.append([about, an_event(clinic)])
     booking = a_booking(clinic, world.slots[0], patient)
-    await store.desk.take(replace(booking, audit=replace(booking.audit, reason="Ada came")))
+    await store.desk.reserve(replace(booking, audit=replace(booking.audit, reason="Ada came")))
     log_message(service, clinic, user_id=patient.id)
     await settled()
     await seal_audit(book=book, clock=CLOCK)

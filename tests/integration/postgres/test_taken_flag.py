@@ -61,7 +61,7 @@ async def test_flag_alone_refuses_a_second_booking(store: PostgresStore, postgre
         owner.execute("DROP INDEX appointments_occupied_slot_key")
 
     with pytest.raises(SlotTaken) as refused:
-        await store.desk.take(a_booking(world.clinic, slot, world.patients[1]))
+        await store.desk.reserve(a_booking(world.clinic, slot, world.patients[1]))
 
     assert refused.value.__cause__ is None
 
@@ -74,7 +74,7 @@ async def test_backstop_refuses_where_the_flag_lies(store: PostgresStore, postgr
         owner.execute("UPDATE slots SET taken = false")
 
     with pytest.raises(SlotTaken) as refused:
-        await store.desk.take(a_booking(world.clinic, slot, world.patients[1]))
+        await store.desk.reserve(a_booking(world.clinic, slot, world.patients[1]))
 
     cause = refused.value.__cause__
     assert isinstance(cause, psycopg.errors.UniqueViolation)

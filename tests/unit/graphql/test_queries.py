@@ -198,7 +198,7 @@ async def test_without_date_it_spans_from_a_week_ago_to_the_horizon(gql: Gql) ->
         await seed_slots(store, slot)
         made_at = slot.starts_at - timedelta(days=1)
         booking = a_booking(world.clinic, slot, world.patients[int(patient)], now=made_at)
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
 
     data = await gql.data("{getAppointments{date doctorName}}")
 
@@ -231,7 +231,7 @@ async def test_times_are_on_the_clinics_clock(gql: Gql) -> None:
     gql.clock.set(NOW.replace(month=3, day=28))
     slot = a_slot(world.doctor, MORNING.replace(month=3, day=30))
     await seed_slots(store, slot)
-    await store.desk.take(a_booking(world.clinic, slot, world.patients[0], now=gql.clock.now()))
+    await store.desk.reserve(a_booking(world.clinic, slot, world.patients[0], now=gql.clock.now()))
 
     data = await gql.data(
         "{getAppointments{date time} appointments{edges{node{startsAt endsAt}}}}",

@@ -15,17 +15,18 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, ClinicNotFound
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people import Actor, Patient
+from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 
 
-class MemoryBookingDesk:
+class MemoryBookingDesk(DeprecatedDeskNames):
     """Books, each time in a transaction of its own."""
 
     def __init__(self, database: Database, figures: StoreFigures) -> None:
         self._database = database
         self._figures = figures
 
-    async def look(
+    async def load_facts(
         self,
         asker: Actor,
         slot_id: UUID,
@@ -50,7 +51,7 @@ class MemoryBookingDesk:
             full_until=None if patient is None else _full_until(tables, clinic, patient),
         )
 
-    async def take(self, booking: Booking) -> None:
+    async def reserve(self, booking: Booking) -> None:
         transaction = Transaction(self._database)
         self._figures.count_batch(1)
         try:

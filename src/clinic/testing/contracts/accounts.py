@@ -540,7 +540,7 @@ async def _counts(store: Store, world: World, asker: Actor | None) -> bool:
     appointments = AppointmentQuery(Scope(world.clinic.id))
     nobodys = AppointmentQuery(Scope(world.clinic.id), starts_from=slot.starts_at + timedelta(99))
     reads = (
-        store.desk.look(asker, slot.id, patient.id),
+        store.desk.load_facts(asker, slot.id, patient.id),
         store.calendars.glance(asker, query, PageRequest()),
         store.appointments.list(asker, appointments, PageRequest()),
         # Nothing is found then, whoever asks; who may not ask is refused all the same.

@@ -95,7 +95,7 @@ class Book(Actor):
         desk = self.scene.store.desk
         if afresh:
             booking = decide_booking(
-                await desk.look(system_actor(self.clinic.id), self.slot.id, self.patient.id),
+                await desk.load_facts(system_actor(self.clinic.id), self.slot.id, self.patient.id),
                 actor=self.staff,
                 type=None,
                 reason=None,
@@ -103,7 +103,7 @@ class Book(Actor):
                 now=NOW,
                 new_id=new_id,
             )
-        await desk.take(booking)
+        await desk.reserve(booking)
 
     @property
     def slot(self) -> Slot:

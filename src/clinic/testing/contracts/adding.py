@@ -55,7 +55,7 @@ class AddingContract(AddingWaitsContract, contract=True):
 
     # --- what is written ---
 
-    async def test_add_writes_all_that_take_writes(self, store: Store) -> None:
+    async def test_add_writes_all_that_reserve_writes(self, store: Store) -> None:
         world = await seed_world(store)
         bookings = [
             keyed(world, book(world, 0, 0), "key-1"),
@@ -124,14 +124,14 @@ class AddingContract(AddingWaitsContract, contract=True):
     # --- one booking ---
 
     @each_fault
-    async def test_add_of_one_raises_what_take_raises(
+    async def test_add_of_one_raises_what_reserve_raises(
         self, store: Store, fault: Fault, raised: type[ClinicError], named: type[ClinicError]
     ) -> None:
         world = await seed_world(store)
         booking = await fault(store, world)
         before = await ids_of(store, world)
 
-        taken = await outcome_of(lambda: store.desk.take(booking))
+        taken = await outcome_of(lambda: store.desk.reserve(booking))
         added = await outcome_of(lambda: add(store, booking))
         conflicts = await conflicts_of(store, booking)
 

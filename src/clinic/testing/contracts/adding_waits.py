@@ -116,7 +116,7 @@ class AddingWaitsContract(Contract, contract=True):
         assert (waited, outcome) == (True, IdempotencyConflict if commits else None)
         await check_sound(store, world.clinic.id)
 
-    @pytest.mark.parametrize("alone", [True, False], ids=["take", "add"])
+    @pytest.mark.parametrize("alone", [True, False], ids=["reserve", "add"])
     @pytest.mark.parametrize("waits_for", ["slot", "patient"])
     @pytest.mark.parametrize("early", [True, False], ids=["commits", "is_about_to"])
     async def test_patient_who_is_disabled_while_a_booking_waits(
@@ -147,7 +147,7 @@ class AddingWaitsContract(Contract, contract=True):
                     await unit.appointments.lock(Scope(world.clinic.id), [], [world.slots[1].id])
                 waiting = await attempt(
                     group,
-                    lambda: store.desk.take(booking) if alone else add(store, booking),
+                    lambda: store.desk.reserve(booking) if alone else add(store, booking),
                     self,
                 )
                 waited = not waiting.has_ended
@@ -184,7 +184,7 @@ class AddingWaitsContract(Contract, contract=True):
                 waited = not waiting.has_ended
                 with anyio.fail_after(5):
                     for booking in later:
-                        await store.desk.take(booking)
+                        await store.desk.reserve(booking)
                 await unit.commit()
             outcome = await waiting.outcome()
 
@@ -213,7 +213,7 @@ class AddingWaitsContract(Contract, contract=True):
                 waited = not waiting.has_ended
                 with anyio.fail_after(5):
                     for booking in others:
-                        await store.desk.take(booking)
+                        await store.desk.reserve(booking)
                 await unit.commit()
             outcome = await waiting.outcome()
 
@@ -245,14 +245,14 @@ class AddingWaitsContract(Contract, contract=True):
         When others take the slots, disable the patient, or use the key
         Then they do not wait for it."""
         world = await seed_world(store)
-        await store.desk.take(book(world, 0, 1))
+        await store.desk.reserve(book(world, 0, 1))
         free = keyed(world, book(world, 1, 2))
         busy = book(world, 1, 1)
 
         async with store.begin() as unit:
             await conflicts_in(unit, book(world, 0, 0), free)
             with anyio.fail_after(5):
-                await store.desk.take(keyed(world, busy))
+                await store.desk.reserve(keyed(world, busy))
                 async with store.begin() as other:
                     await other.accounts.set_disabled_at(world.patients[2].id, NOW)
                     await other.commit()
@@ -287,7 +287,7 @@ class AddingWaitsContract(Contract, contract=True):
                     world.clinic.id, [world.slots[second].id], SlotState.BLOCKED
                 )
                 await attempt(group, add, self)
-                taking = await attempt(group, lambda: store.desk.take(theirs), self)
+                taking = await attempt(group, lambda: store.desk.reserve(theirs), self)
                 await blocker.commit()
             await refused.wait()
             outcome = await taking.outcome()

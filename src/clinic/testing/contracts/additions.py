@@ -99,7 +99,7 @@ async def ids_of(store: Store, world: World) -> list[object]:
 
 
 async def slot_taken(store: Store, world: World) -> Booking:
-    await store.desk.take(book(world, 0, 1))
+    await store.desk.reserve(book(world, 0, 1))
     return book(world, 0, 0)
 
 
@@ -129,7 +129,7 @@ async def slot_of_another_doctor(_store: Store, world: World) -> Booking:
 
 
 async def patient_busy(store: Store, world: World) -> Booking:
-    await store.desk.take(book(world, 0, 0, colleague=True))
+    await store.desk.reserve(book(world, 0, 0, colleague=True))
     return book(world)
 
 
@@ -154,18 +154,18 @@ async def patient_not_there(_store: Store, world: World) -> Booking:
 
 
 async def key_answered(store: Store, world: World) -> Booking:
-    await store.desk.take(keyed(world, book(world, 1, 1)))
+    await store.desk.reserve(keyed(world, book(world, 1, 1)))
     return keyed(world, book(world))
 
 
 async def id_used(store: Store, world: World) -> Booking:
     stored = book(world, 1, 1)
-    await store.desk.take(stored)
+    await store.desk.reserve(stored)
     booking = book(world)
     return replace(booking, appointment=replace(booking.appointment, id=stored.appointment.id))
 
 
-#: what is wrong, what `take` and `add` raise for it, what `conflicts` names
+#: what is wrong, what `reserve` and `add` raise for it, what `conflicts` names
 FAULTS: Sequence[tuple[Fault, type[ClinicError], type[ClinicError]]] = (
     (slot_taken, SlotTaken, SlotTaken),
     (slot_blocked, SlotTaken, SlotBlocked),

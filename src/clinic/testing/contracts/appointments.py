@@ -277,7 +277,7 @@ class AppointmentsContract(Contract, contract=True):
     async def test_trail_goes_by_version(self, store: Store) -> None:
         world = await seed_world(store)
         booking = a_booking(world.clinic, world.slots[0], world.patients[0])
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
         confirm = a_status_change(world.clinic, booking.appointment, Status.CONFIRMED)
         await seed_change(store, confirm)
         move = a_move(world.clinic, confirm.after, world.slots[1])
@@ -473,7 +473,7 @@ class AppointmentsContract(Contract, contract=True):
     async def test_apply_writes_the_appointment_and_its_entry(self, store: Store) -> None:
         world = await seed_world(store)
         booking = a_booking(world.clinic, world.slots[0], world.patients[0])
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
         change = a_status_change(world.clinic, booking.appointment, Status.CONFIRMED)
 
         await self._apply(store, world, change)
@@ -684,7 +684,7 @@ class AppointmentsContract(Contract, contract=True):
         world = await seed_world(store)
         slot, patient = world.slots[0], world.patients[0]
 
-        facts = await store.desk.look(system_actor(world.clinic.id), slot.id, patient.id)
+        facts = await store.desk.load_facts(system_actor(world.clinic.id), slot.id, patient.id)
 
         assert facts == BookingFacts(world.clinic, slot, world.doctor.name, patient, None)
 
@@ -694,7 +694,7 @@ class AppointmentsContract(Contract, contract=True):
         booked = await _book(store, world)
         await seed_state(store, state, world.slots[0])
 
-        facts = await store.desk.look(
+        facts = await store.desk.load_facts(
             system_actor(world.clinic.id), booked.slot_id, world.patients[1].id
         )
 
@@ -707,7 +707,7 @@ class AppointmentsContract(Contract, contract=True):
         clinic, patient, slots = world.clinic, world.patients[0], world.slots
 
         async def full_until() -> datetime | None:
-            facts = await store.desk.look(system_actor(clinic.id), slots[4].id, patient.id)
+            facts = await store.desk.load_facts(system_actor(clinic.id), slots[4].id, patient.id)
             return facts.full_until
 
         assert await full_until() is None
@@ -737,12 +737,12 @@ class AppointmentsContract(Contract, contract=True):
         clinic, patient, slots = world.clinic, world.patients[0], world.slots
 
         looks = [
-            await store.desk.look(system_actor(clinic.id), slot.id, patient.id)
+            await store.desk.load_facts(system_actor(clinic.id), slot.id, patient.id)
             for slot in slots[:3]
         ]
         for slot in slots[:3]:
-            await store.desk.take(a_booking(clinic, slot, patient))
-        next_look = await store.desk.look(system_actor(clinic.id), slots[3].id, patient.id)
+            await store.desk.reserve(a_booking(clinic, slot, patient))
+        next_look = await store.desk.load_facts(system_actor(clinic.id), slots[3].id, patient.id)
 
         assert [facts.full_until for facts in looks] == [None] * 3
         assert next_look.full_until == slots[2].starts_at
@@ -754,7 +754,7 @@ class AppointmentsContract(Contract, contract=True):
             await unit.calendars.set_slot_state(
                 world.clinic.id, [world.slots[0].id], SlotState.BLOCKED
             )
-            facts = await store.desk.look(
+            facts = await store.desk.load_facts(
                 system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id
             )
 
@@ -765,8 +765,8 @@ class AppointmentsContract(Contract, contract=True):
     ) -> None:
         world, other = await seed_world(store), await seed_world(store)
 
-        absent = await store.desk.look(system_actor(world.clinic.id), new_id(), new_id())
-        foreign = await store.desk.look(
+        absent = await store.desk.load_facts(system_actor(world.clinic.id), new_id(), new_id())
+        foreign = await store.desk.load_facts(
             system_actor(world.clinic.id), other.slots[0].id, other.patients[0].id
         )
 
@@ -778,25 +778,27 @@ class AppointmentsContract(Contract, contract=True):
         world = await seed_world(store)
 
         with pytest.raises(ClinicNotFound):
-            await store.desk.look(system_actor(new_id()), world.slots[0].id, world.patients[0].id)
+            await store.desk.load_facts(
+                system_actor(new_id()), world.slots[0].id, world.patients[0].id
+            )
 
-    async def test_take_writes_a_booking_of_which_nobody_is_told(self, store: Store) -> None:
+    async def test_reserve_writes_a_booking_of_which_nobody_is_told(self, store: Store) -> None:
         world = await seed_world(store)
         booking = replace(a_booking(world.clinic, world.slots[0], world.patients[0]), messages=())
 
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
 
         found = await store.appointments.get(_scope(world), booking.appointment.id)
         assert found is not None
         assert found.appointment == booking.appointment
 
-    async def test_take_writes_the_appointment_its_entry_and_takes_the_slot(
+    async def test_reserve_writes_the_appointment_its_entry_and_takes_the_slot(
         self, store: Store
     ) -> None:
         world = await seed_world(store)
         booking = a_booking(world.clinic, world.slots[0], world.patients[0])
 
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
 
         found = await store.appointments.get(_scope(world), booking.appointment.id)
         assert found == _view(world, booking.appointment)
@@ -804,7 +806,7 @@ class AppointmentsContract(Contract, contract=True):
         assert list(trail) == [booking.audit]
         assert await _slot(store, world.slots[0]) == replace(world.slots[0], taken=True)
 
-    async def test_take_of_a_taken_slot_raises(self, store: Store) -> None:
+    async def test_reserve_of_a_taken_slot_raises(self, store: Store) -> None:
         world = await seed_world(store)
         booked = await _book(store, world, 0, 0)
 
@@ -812,7 +814,7 @@ class AppointmentsContract(Contract, contract=True):
         assert await _list(store, AppointmentQuery(_scope(world))) == [booked]
 
     @pytest.mark.parametrize("state", [SlotState.BLOCKED, SlotState.RETIRED])
-    async def test_take_of_a_slot_that_is_not_open_raises(
+    async def test_reserve_of_a_slot_that_is_not_open_raises(
         self, store: Store, state: SlotState
     ) -> None:
         world = await seed_world(store)
@@ -821,7 +823,7 @@ class AppointmentsContract(Contract, contract=True):
         assert await outcome_of(lambda: _book(store, world)) is SlotTaken
         assert await _list(store, AppointmentQuery(_scope(world))) == []
 
-    async def test_take_of_a_slot_that_is_not_there_raises(self, store: Store) -> None:
+    async def test_reserve_of_a_slot_that_is_not_there_raises(self, store: Store) -> None:
         world = await seed_world(store)
         nowhere = a_slot(world.doctor)
 
@@ -832,7 +834,7 @@ class AppointmentsContract(Contract, contract=True):
         assert refused is SlotTaken
 
     @pytest.mark.parametrize("status", [one for one in Status if one.occupies])
-    async def test_take_for_a_busy_patient_raises_and_leaves_the_slot_free(
+    async def test_reserve_for_a_busy_patient_raises_and_leaves_the_slot_free(
         self, store: Store, status: Status
     ) -> None:
         world = await seed_world(store)
@@ -863,7 +865,7 @@ class AppointmentsContract(Contract, contract=True):
         )
 
     @pytest.mark.parametrize("status", [one for one in Status if not one.occupies])
-    async def test_take_after_an_appointment_that_occupies_no_more(
+    async def test_reserve_after_an_appointment_that_occupies_no_more(
         self, store: Store, status: Status
     ) -> None:
         world = await seed_world(store)
@@ -874,7 +876,7 @@ class AppointmentsContract(Contract, contract=True):
 
         assert again.slot_id == booked.slot_id
 
-    async def test_take_right_after_another_appointment_of_the_patient_is_fine(
+    async def test_reserve_right_after_another_appointment_of_the_patient_is_fine(
         self, store: Store
     ) -> None:
         world = await seed_world(store)
@@ -884,7 +886,7 @@ class AppointmentsContract(Contract, contract=True):
 
         await check_sound(store, world.clinic.id)
 
-    async def test_take_that_overlaps_by_a_minute_raises(self, store: Store) -> None:
+    async def test_reserve_that_overlaps_by_a_minute_raises(self, store: Store) -> None:
         world = await seed_world(store)
         longer = a_slot(world.doctor, MORNING - timedelta(minutes=29))
         await seed_state(store, SlotState.RETIRED, *world.slots)
@@ -897,7 +899,7 @@ class AppointmentsContract(Contract, contract=True):
 
         assert refused is PatientBusy
 
-    async def test_take_by_many_at_once_has_one_winner(self, store: Store) -> None:
+    async def test_reserve_by_many_at_once_has_one_winner(self, store: Store) -> None:
         world = await seed_world(store, patients="ABCDEFGHIJKLMNOPQRST")
 
         async with anyio.create_task_group() as group:
@@ -907,7 +909,7 @@ class AppointmentsContract(Contract, contract=True):
         assert sorted(outcomes, key=str) == sorted([None] + [SlotTaken] * 19, key=str)
         await check_sound(store, world.clinic.id)
 
-    async def test_take_by_one_patient_of_two_doctors_at_once_has_one_winner(
+    async def test_reserve_by_one_patient_of_two_doctors_at_once_has_one_winner(
         self, store: Store
     ) -> None:
         world = await seed_world(store)
@@ -927,7 +929,7 @@ class AppointmentsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     @pytest.mark.parametrize("commits", [True, False])
-    async def test_take_waits_for_a_block_of_the_slot(self, store: Store, commits: bool) -> None:
+    async def test_reserve_waits_for_a_block_of_the_slot(self, store: Store, commits: bool) -> None:
         world = await seed_world(store)
 
         async with anyio.create_task_group() as group:
@@ -944,7 +946,7 @@ class AppointmentsContract(Contract, contract=True):
         assert (waited, outcome) == (True, SlotTaken if commits else None)
         await check_sound(store, world.clinic.id)
 
-    async def test_take_of_a_slot_that_is_being_freed_is_refused_at_once(
+    async def test_reserve_of_a_slot_that_is_being_freed_is_refused_at_once(
         self, store: Store
     ) -> None:
         world = await seed_world(store)
@@ -963,7 +965,7 @@ class AppointmentsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     @pytest.mark.parametrize("commits", [True, False])
-    async def test_take_waits_for_a_change_of_the_patients_time(
+    async def test_reserve_waits_for_a_change_of_the_patients_time(
         self, store: Store, commits: bool
     ) -> None:
         world = await seed_world(store)

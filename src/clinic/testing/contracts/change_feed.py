@@ -81,7 +81,7 @@ class ChangeFeedContract(Contract, contract=True):
             request_id="request",
             ip="192.0.2.7",
         )
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
         await store.audit_log.append([event])
 
         assert records(await consume(store)) == [booking.audit, event]

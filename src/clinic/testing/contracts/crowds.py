@@ -70,7 +70,7 @@ async def _take_together(
     store: Store, bookings: Sequence[Booking]
 ) -> list[type[ClinicError] | None]:
     async with anyio.create_task_group() as group:
-        tries = [begin(group, partial(store.desk.take, each)) for each in bookings]
+        tries = [begin(group, partial(store.desk.reserve, each)) for each in bookings]
     return [await each.outcome() for each in tries]
 
 
@@ -143,7 +143,9 @@ class CrowdsContract(Contract, contract=True):
                 await unit.calendars.set_slot_state(
                     world.clinic.id, [world.slots[each].id for each in blocked], SlotState.BLOCKED
                 )
-                tries = [begin(group, partial(store.desk.take, each)) for each in _bookings(world)]
+                tries = [
+                    begin(group, partial(store.desk.reserve, each)) for each in _bookings(world)
+                ]
                 # Sooner than a store gives up waiting for a lock.
                 meanwhile = [
                     await each.outcome(timeout_s=2)

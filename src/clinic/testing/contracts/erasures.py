@@ -44,7 +44,7 @@ async def _book(
     booking = a_booking(world.clinic, world.slots[place], world.patients[place])
     appointment = replace(booking.appointment, type=type)
     audit = replace(booking.audit, reason=why)
-    await store.desk.take(replace(booking, appointment=appointment, audit=audit))
+    await store.desk.reserve(replace(booking, appointment=appointment, audit=audit))
     return appointment
 
 
@@ -195,7 +195,7 @@ class ErasuresContract(Contract, contract=True):
             )
             for kind in ("confirmation", "reschedule")
         )
-        await store.desk.take(replace(booking, messages=(first, second)))
+        await store.desk.reserve(replace(booking, messages=(first, second)))
         claim = await store.outbox.claim(world.clinic.id, first.id, token=new_id(), lease=LEASE)
         assert claim is not None
         assert not isinstance(claim, timedelta)
@@ -238,7 +238,7 @@ class ErasuresContract(Contract, contract=True):
     async def test_texts_of_events_about_messages_are_the_patients(self, store: Store) -> None:
         world = await seed_world(store)
         booking = a_booking(world.clinic, world.slots[0], world.patients[0])
-        await store.desk.take(booking)
+        await store.desk.reserve(booking)
         event = replace(an_event(world.clinic), reason="of Ada", entity_id=booking.messages[0].id)
         await store.audit_log.append([event, replace(event, id=new_id(), entity_id=new_id())])
 
@@ -273,7 +273,7 @@ class ErasuresContract(Contract, contract=True):
         booking = a_booking(world.clinic, world.slots[0], world.patients[0])
         long_ago = NOW - timedelta(days=2000)
         message = replace(booking.messages[0], scheduled_for=long_ago, created_at=long_ago)
-        await store.desk.take(replace(booking, messages=(message,)))
+        await store.desk.reserve(replace(booking, messages=(message,)))
         claim = await store.outbox.claim(world.clinic.id, message.id, token=new_id(), lease=LEASE)
         assert claim is not None
         assert not isinstance(claim, timedelta)

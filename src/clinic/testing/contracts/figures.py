@@ -17,12 +17,12 @@ class FiguresContract(Contract, contract=True):
         world = await seed_world(store)
         clinic, slots, patients = world.clinic, world.slots, world.patients
         before = dict(store.figures.bookings)
-        await store.desk.take(a_booking(clinic, slots[0], patients[0]))
+        await store.desk.reserve(a_booking(clinic, slots[0], patients[0]))
 
         lost = a_booking(clinic, slots[0], patients[1])
         busy = a_booking(clinic, world.colleague_slots[0], patients[0])
-        assert await outcome_of(lambda: store.desk.take(lost)) is SlotTaken
-        assert await outcome_of(lambda: store.desk.take(busy)) is PatientBusy
+        assert await outcome_of(lambda: store.desk.reserve(lost)) is SlotTaken
+        assert await outcome_of(lambda: store.desk.reserve(busy)) is PatientBusy
 
         now = store.figures.bookings
         for outcome in (BOOKED, "slot_taken", "patient_busy"):
@@ -36,7 +36,7 @@ class FiguresContract(Contract, contract=True):
         ]
         before = dict(store.figures.batches)
 
-        await asyncio.gather(*(store.desk.take(each) for each in bookings))
+        await asyncio.gather(*(store.desk.reserve(each) for each in bookings))
 
         new = {size: number - before.get(size, 0) for size, number in store.figures.batches.items()}
         assert sum(size * number for size, number in new.items()) >= len(bookings)

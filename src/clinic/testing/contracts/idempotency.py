@@ -35,7 +35,7 @@ async def _add(store: Store, stored: StoredAnswer) -> None:
 
 
 async def _book(store: Store, world: World, slot: int, patient: int, stored: StoredAnswer) -> None:
-    await store.desk.take(
+    await store.desk.reserve(
         a_booking(world.clinic, world.slots[slot], world.patients[patient], stored=stored)
     )
 
@@ -197,7 +197,7 @@ class IdempotencyContract(Contract, contract=True):
 
         assert await store.answers.find(stored.request) == stored
 
-    async def test_take_keeps_the_answer_with_the_booking(self, store: Store) -> None:
+    async def test_reserve_keeps_the_answer_with_the_booking(self, store: Store) -> None:
         world = await seed_world(store)
         stored = a_stored_answer(_request(world))
 
@@ -205,7 +205,7 @@ class IdempotencyContract(Contract, contract=True):
 
         assert await store.answers.find(stored.request) == stored
         slot, patient = world.slots[1], world.patients[0]
-        facts = await store.desk.look(
+        facts = await store.desk.load_facts(
             system_actor(world.clinic.id), slot.id, patient.id, stored.request
         )
         assert facts == BookingFacts(world.clinic, slot, world.doctor.name, patient, stored)
@@ -216,13 +216,13 @@ class IdempotencyContract(Contract, contract=True):
         await _add(store, stored)
         other = stored.request._replace(fingerprint=b"f" * 32)
 
-        facts = await store.desk.look(
+        facts = await store.desk.load_facts(
             system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id, other
         )
 
         assert facts.stored == stored
 
-    async def test_take_with_a_key_that_has_an_answer_raises_and_books_nothing(
+    async def test_reserve_with_a_key_that_has_an_answer_raises_and_books_nothing(
         self, store: Store
     ) -> None:
         world = await seed_world(store)
@@ -233,12 +233,12 @@ class IdempotencyContract(Contract, contract=True):
 
         assert refused is IdempotencyConflict
         assert list(await every_appointment(store, world.clinic.id)) == []
-        facts = await store.desk.look(
+        facts = await store.desk.load_facts(
             system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id
         )
         assert facts.slot == world.slots[0]
 
-    async def test_take_that_is_refused_keeps_no_answer(self, store: Store) -> None:
+    async def test_reserve_that_is_refused_keeps_no_answer(self, store: Store) -> None:
         world = await seed_world(store)
         await _book(store, world, 0, 1, a_stored_answer(_request(world)))
         stored = a_stored_answer(_request(world))
@@ -248,7 +248,7 @@ class IdempotencyContract(Contract, contract=True):
         assert refused is SlotTaken
         assert await store.answers.find(stored.request) is None
 
-    async def test_take_many_times_with_one_key_books_once(self, store: Store) -> None:
+    async def test_reserve_many_times_with_one_key_books_once(self, store: Store) -> None:
         world = await seed_world(store, slots=10)
         stored = a_stored_answer(_request(world))
 

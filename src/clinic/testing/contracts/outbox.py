@@ -99,7 +99,7 @@ async def seed_message(
         created_at=now + written,
         kind=kind,
     )
-    await store.desk.take(replace(booking, messages=(message,)))
+    await store.desk.reserve(replace(booking, messages=(message,)))
     return Sent(world, booking.appointment, message)
 
 

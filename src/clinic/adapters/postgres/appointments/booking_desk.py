@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from clinic.adapters.postgres.appointments.booking_facts import FACTS, LOOK
-from clinic.adapters.postgres.appointments.booking_statement import taking, taking_many
+from clinic.adapters.postgres.appointments.booking_facts import FACTS, LOAD_FACTS
+from clinic.adapters.postgres.appointments.booking_statement import reservation, reservations
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.engine.group_commit import GroupCommit
 from clinic.adapters.postgres.idempotency.mapping import answer_of
@@ -15,30 +15,31 @@ from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotT
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people import Actor, Patient
 from clinic.domain.slots import Slot, SlotState
+from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 
 
-class PostgresBookingDesk:
+class PostgresBookingDesk(DeprecatedDeskNames):
     """Reads all that booking must know, and lets one statement decide the race."""
 
     def __init__(self, executor: PooledExecutor, figures: StoreFigures) -> None:
         self._executor = executor
         self._figures = figures
-        self._queue = GroupCommit(self._take_one, self._take_many)
+        self._commits = GroupCommit(self._reserve_one, self._reserve_many)
 
-    async def look(
+    async def load_facts(
         self,
         asker: Actor,
         slot_id: UUID,
         patient_id: UUID,
         request: IdempotentRequest | None = None,
     ) -> BookingFacts:
-        """Return what is committed now, in one round trip, which bookings share that look at the
-        same time. Raises ClinicNotFound, NotSignedIn."""
+        """Return what is committed now, in one round trip, which bookings at the same time
+        share. Raises ClinicNotFound, NotSignedIn."""
         clinic_id, session_id = asker.clinic_id, asker.session_id
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
         row = await self._executor.load(
-            LOOK, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
+            LOAD_FACTS, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
         )
         if row is None:
             raise ClinicNotFound()
@@ -70,26 +71,26 @@ class PostgresBookingDesk:
             patient_open=patient_open,
         )
 
-    async def take(self, booking: Booking) -> None:
-        """Write the booking by one statement, in one round trip, which bookings share that come
-        while others are being written.
+    async def reserve(self, booking: Booking) -> None:
+        """Write the booking by one statement, in one round trip, which bookings share that
+        arrive while others are being written.
 
         Doctor and times go in as the slot has them; where the domain believed something else, the
         slot counts as gone. Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
         """
         try:
-            await self._queue.write(booking)
+            await self._commits.write(booking)
         except ClinicError as error:
             self._figures.count_booking(error.code)
             raise
         self._figures.count_booking(BOOKED)
 
-    async def _take_one(self, booking: Booking) -> None:
+    async def _reserve_one(self, booking: Booking) -> None:
         self._figures.count_batch(1)
-        if not await self._executor.execute(*taking(booking)):
+        if not await self._executor.execute(*reservation(booking)):
             raise SlotTaken()
 
-    async def _take_many(self, bookings: Sequence[Booking]) -> set[int]:
+    async def _reserve_many(self, bookings: Sequence[Booking]) -> set[int]:
         self._figures.count_batch(len(bookings))
-        rows = await self._executor.execute(*taking_many(bookings))
+        rows = await self._executor.execute(*reservations(bookings))
         return {number for (number,) in rows}

@@ -42,13 +42,13 @@ _PATIENT = Columns(user_id="p.user_id", name="pu.name", email="pu.email", phone=
 
 _BRAKES = Columns(full_until=_FULL_UNTIL, is_open=_IS_OPEN)
 
-#: what LOOK selects
+#: what LOAD_FACTS selects
 FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, PROVEN)
 
 #: booking's read for many bookings at once, as Batcher sends them: clinics, slots, patients,
 #: principals and keys (NULL without a key), sessions. One row while the clinic exists; what is
 #: absent is NULL.
-LOOK = f"""
+LOAD_FACTS = f"""
 SELECT asked.number, found.*
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, slot_id, patient_id, principal_id, key, session_id,

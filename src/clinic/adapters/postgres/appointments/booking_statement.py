@@ -56,7 +56,7 @@ _MESSAGE_COLUMNS = {
 #: believed it to be, and when the patient is open: whoever disables one waits for the lock
 #: on the profile, a stronger one than the foreign key takes. No ON CONFLICT here, ever: it would
 #: book a slot twice.
-_TAKE = """
+_RESERVE = """
 {slots_taken},
 a AS (
     INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
@@ -89,7 +89,7 @@ i AS (
            {etag}, {answered_at}
     FROM {written} w WHERE {key} IS NOT NULL
 )
-SELECT {told} FROM {written} w
+SELECT {returned} FROM {written} w
 """
 
 _ONE_SLOT = """
@@ -138,19 +138,19 @@ _ARRAYS = [
 _MESSAGE_ARRAYS = _ARRAYS[len(_COLUMNS) :]
 
 #: one row when the booking was written
-TAKE = _TAKE.format(
+RESERVE = _RESERVE.format(
     slots_taken=_ONE_SLOT.format(**_PLACES),
     message_arrays=", ".join(_MESSAGE_ARRAYS),
     message_columns=", ".join(_MESSAGE_COLUMNS),
     whose_message="true",
     written="a",
-    told="1",
+    returned="1",
     **_PLACES,
 )
 
 #: The same for several, each parameter an array: the numbers, from 1, of those that were written.
 #: When one breaks a rule none is written; one whose slot is locked or not free is left out.
-TAKE_MANY = _TAKE.format(
+RESERVE_MANY = _RESERVE.format(
     slots_taken=_MANY_SLOTS.format(
         arrays=", ".join(_ARRAYS[: len(_COLUMNS)]),
         columns=", ".join(_COLUMNS),
@@ -159,21 +159,21 @@ TAKE_MANY = _TAKE.format(
     message_columns=", ".join([*_MESSAGE_COLUMNS, "number"]),
     whose_message="m.number = w.number",
     written="s",
-    told="w.number",
+    returned="w.number",
     **{name: f"w.{name}" for name in _COLUMNS},
 )
 
 
-def taking(booking: Booking) -> tuple[str, tuple[object, ...]]:
+def reservation(booking: Booking) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes the booking, and its parameters."""
-    return TAKE, (*_values(booking), *_columns([booking])[:-1])
+    return RESERVE, (*_values(booking), *_columns([booking])[:-1])
 
 
-def taking_many(bookings: Sequence[Booking]) -> tuple[str, tuple[object, ...]]:
+def reservations(bookings: Sequence[Booking]) -> tuple[str, tuple[object, ...]]:
     """Return the statement that writes those of the bookings whose slots are free, and its
     parameters."""
     values = [list(column) for column in zip(*map(_values, bookings), strict=True)]
-    return TAKE_MANY, (*values, *_columns(bookings))
+    return RESERVE_MANY, (*values, *_columns(bookings))
 
 
 def _values(booking: Booking) -> tuple[object, ...]:

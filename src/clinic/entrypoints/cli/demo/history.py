@@ -134,7 +134,7 @@ async def _held(
 ) -> None:
     """Hold a slot for a patient who has yet to pay. Nothing else makes such an appointment yet."""
     desk = services.store.desk
-    facts = await desk.look(_patient(sample, patient), slot.id, patient.id)
+    facts = await desk.load_facts(_patient(sample, patient), slot.id, patient.id)
     booking = decide_booking(
         facts,
         actor=_patient(sample, patient),
@@ -150,7 +150,7 @@ async def _held(
         audit=replace(booking.audit, to_status=Status.HELD),
         messages=(),
     )
-    await desk.take(held)
+    await desk.reserve(held)
     if expired:
         await _change(services, sample.system, held.appointment.id, Status.EXPIRED)
 
