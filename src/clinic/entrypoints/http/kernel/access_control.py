@@ -242,7 +242,7 @@ class AccessControl:
         return event_by(
             actor,
             action,
-            call.route.split("/")[1] if call.route else "request",
+            call.route.partition("/")[2].partition("/")[0] or "request",
             entity_id or _path_id(call),
             now=self._services.clock.now(),
             event_id=self._services.new_id(),

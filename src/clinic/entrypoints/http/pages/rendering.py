@@ -14,11 +14,17 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
 from clinic.domain.errors import (
     ClinicError,
+    Conflict,
+    ForgedRequest,
     NotFound,
+    NotSignedIn,
     OutcomeUnknown,
+    PermissionDenied,
+    PolicyRefused,
     QuotaExceeded,
     TemporaryFailure,
 )
+from clinic.entrypoints.http.kernel.access_control import SAFE_METHODS
 from clinic.entrypoints.http.kernel.languages import asked_language
 from clinic.entrypoints.http.kernel.problems import (
     InternalError,
@@ -28,7 +34,7 @@ from clinic.entrypoints.http.kernel.problems import (
 )
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.pages.words import WORDS, words_in
+from clinic.entrypoints.http.pages.words import WORDS, wait_words, words_in
 
 _TEMPLATES = "templates"
 
@@ -49,11 +55,12 @@ def render_page(call: RequestContext, error: ClinicError) -> Reply:
     """Return the refusal of a page, in the language that the browser asks for, or in each."""
     asked = asked_language(call.header(b"accept-language"))
     languages = [asked] if asked else list(WORDS)
-    name = _refusal_named(error)
+    name = _refusal_named(call, error)
     title = " · ".join(WORDS[language][name] for language in languages)
     lines = [
         WORDS[language][f"{name}_line"].format(
-            seconds=error.facts.get("retryAfterS", ""), request_id=call.request_id
+            wait=wait_words(error.facts.get("retryAfterS", 0), language),
+            request_id=call.request_id,
         )
         for language in languages
     ]
@@ -68,8 +75,11 @@ def render_page(call: RequestContext, error: ClinicError) -> Reply:
     )
 
 
-def _refusal_named(error: ClinicError) -> str:
+def _refusal_named(call: RequestContext, error: ClinicError) -> str:
     """Return which of the words say it."""
+    if isinstance(error, TemporaryFailure) and call.method in SAFE_METHODS:
+        # Whatever became of it, nothing was to be changed.
+        return "away"
     for kind, name in _REFUSALS.items():
         if isinstance(error, kind):
             return name
@@ -82,6 +92,11 @@ _REFUSALS: dict[type[ClinicError], str] = {
     RequestTimeout: "unknown",
     TemporaryFailure: "away",
     QuotaExceeded: "limited",
+    NotSignedIn: "signed_out",
+    ForgedRequest: "forged",
+    PermissionDenied: "denied",
+    Conflict: "impossible",
+    PolicyRefused: "impossible",
     NotFound: "no_page",
     InternalError: "broken",
 }

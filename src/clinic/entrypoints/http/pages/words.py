@@ -5,6 +5,8 @@ from zoneinfo import ZoneInfo
 
 from clinic.domain.date_words import DATE_WORDS, zone_name
 
+_SECONDS_TOLD_MAX = 120
+
 WORDS = {
     "en": {
         "confirm": "Will you come to this appointment?",
@@ -41,7 +43,19 @@ WORDS = {
         "unknown": "We do not know whether this worked",
         "unknown_line": "Please open the link again: it shows whether it was done.",
         "limited": "That was too often",
-        "limited_line": "Please wait {seconds} seconds, then try again.",
+        "limited_line": "Please wait {wait}, then try again.",
+        "wait_second": "a second",
+        "wait_seconds": "{number} seconds",
+        "wait_minutes": "{number} minutes",
+        "signed_out": "You are not signed in",
+        "signed_out_line": "Please sign in, then open this page again.",
+        "forged": "This form is out of date",
+        "forged_line": "Nothing was changed. Please open the page again and send its form.",
+        "denied": "This page is not open to you",
+        "denied_line": "If you should be able to use it, please ask the clinic.",
+        "impossible": "This is not possible",
+        "impossible_line": "Nothing was changed. Please open the page again: it shows what is"
+        " possible.",
         "no_page": "There is no such page",
         "no_page_line": "Please use the link in the latest message.",
         "not_understood": "This page was not opened as it should be",
@@ -123,8 +137,20 @@ WORDS = {
         "unknown": "Wir wissen nicht, ob das geklappt hat",
         "unknown_line": "Bitte öffnen Sie den Link noch einmal: Er zeigt, ob es geschehen ist.",
         "limited": "Das war zu oft",
-        "limited_line": "Bitte warten Sie {seconds} Sekunden und versuchen Sie es dann noch"
-        " einmal.",
+        "limited_line": "Bitte warten Sie {wait} und versuchen Sie es dann noch einmal.",
+        "wait_second": "eine Sekunde",
+        "wait_seconds": "{number} Sekunden",
+        "wait_minutes": "{number} Minuten",
+        "signed_out": "Sie sind nicht angemeldet",
+        "signed_out_line": "Bitte melden Sie sich an und öffnen Sie diese Seite dann noch einmal.",
+        "forged": "Dieses Formular ist veraltet",
+        "forged_line": "Es wurde nichts geändert. Bitte öffnen Sie die Seite neu und senden Sie das"
+        " Formular noch einmal ab.",
+        "denied": "Diese Seite ist nicht für Sie freigegeben",
+        "denied_line": "Wenn Sie sie benutzen dürfen sollten, fragen Sie bitte in der Praxis nach.",
+        "impossible": "Das ist nicht möglich",
+        "impossible_line": "Es wurde nichts geändert. Bitte öffnen Sie die Seite neu: Sie zeigt,"
+        " was möglich ist.",
         "no_page": "Diese Seite gibt es nicht",
         "no_page_line": "Bitte nehmen Sie den Link aus der neuesten Nachricht.",
         "not_understood": "Diese Seite wurde nicht richtig aufgerufen",
@@ -175,6 +201,16 @@ WORDS = {
 def words_in(language: str) -> dict[str, str]:
     """Return the words of a language, English where there are none."""
     return WORDS.get(language, WORDS["en"])
+
+
+def wait_words(seconds: int, language: str) -> str:
+    """Return how long to wait, in minutes where it is more than two."""
+    words = words_in(language)
+    if seconds <= 1:
+        return words["wait_second"]
+    if seconds <= _SECONDS_TOLD_MAX:
+        return words["wait_seconds"].format(number=seconds)
+    return words["wait_minutes"].format(number=-(-seconds // 60))
 
 
 def times(
