@@ -23,7 +23,7 @@ import strawberry
 from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres.migrations import migrate
 from clinic.bootstrap import Services, build
-from clinic.domain.people import Actor, Patient, Role
+from clinic.domain.people.people import Actor, Patient, Role
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.graphql import handler, queries
 from clinic.entrypoints.http.graphql.context import QueryContext
@@ -36,7 +36,7 @@ from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, a_user, seed_world
 from clinic.testing.builders import MORNING, NOW, a_session, a_slot, seed_booking
-from clinic.usecases.read_schedule import Schedule, read_schedule
+from clinic.usecases.appointments.read_schedule import Schedule, read_schedule
 
 SEED = (
     "query {\n  getAppointments {\n    id\n    patientName\n    doctorName\n    date\n    time\n"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clinic.domain.people import system_actor
+from clinic.domain.people.people import system_actor
 from clinic.testing.builders import a_booking, seed_world
 
 

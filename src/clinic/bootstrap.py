@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from clinic.domain.appointments import Booking
-from clinic.domain.deliveries import AmbiguousMail
+from clinic.domain.appointments.appointments import Booking
 from clinic.domain.links import LinkSigner
+from clinic.domain.messaging.deliveries import AmbiguousMail
 from clinic.domain.notifications import EMAIL
-from clinic.domain.people import Actor
+from clinic.domain.people.people import Actor
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.audit import SealBook
 from clinic.ports.clock import Clock, IdSource
@@ -28,13 +28,13 @@ from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.rate_limiter import RateLimiter
 from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, SettingsError, check_secret
-from clinic.usecases.audit_buffer import AuditBuffer
-from clinic.usecases.checked import ContactRules
+from clinic.usecases.audit.audit_buffer import AuditBuffer
 from clinic.usecases.context import AnonymousContext, Context, Origin
-from clinic.usecases.deliver_notification import Courier
-from clinic.usecases.invite_people import InvitationLinks
 from clinic.usecases.maintenance.service import Resources
-from clinic.usecases.sign_in import SignInRules
+from clinic.usecases.messaging.deliver_notification import Courier
+from clinic.usecases.people.contact_rules import ContactRules
+from clinic.usecases.people.invite_people import InvitationLinks
+from clinic.usecases.people.sign_in import SignInRules
 from clinic.usecases.transactions import Transactions
 
 if TYPE_CHECKING:

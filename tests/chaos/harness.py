@@ -34,6 +34,7 @@ import redis
 from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from clinic.adapters.postgres.migrations import migrate
 from clinic.bootstrap import build
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.notifications import (
     CANCELLATION,
@@ -44,8 +45,7 @@ from clinic.domain.notifications import (
     is_last_minute,
     reminder_kind,
 )
-from clinic.domain.people import Role, User
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Role, User
 from clinic.domain.status import Status
 from clinic.settings import Settings
 

@@ -19,7 +19,7 @@ from harness import Chaos, stage  # type: ignore[import-not-found]
 
 from clinic.adapters.dramatiq import DramatiqQueue
 from clinic.adapters.postgres.store import PostgresStore
-from clinic.usecases.relay_outbox import relay_outbox, resync_queue
+from clinic.usecases.messaging.relay_outbox import relay_outbox, resync_queue
 
 #: a reminder far ahead for each version of one appointment
 FILL = """

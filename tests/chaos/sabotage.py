@@ -22,8 +22,8 @@ def apply() -> None:
 def _without_look_up() -> None:
     """Send whatever is due, without asking the database again."""
     import clinic.adapters.postgres.messaging.outbox as outbox
-    import clinic.usecases.deliver_notification as delivery
-    from clinic.domain.deliveries import Fit
+    import clinic.usecases.messaging.deliver_notification as delivery
+    from clinic.domain.messaging.deliveries import Fit
 
     delivery.judged = lambda claim: Fit.SEND  # type: ignore[attr-defined]
     outbox.fitting_statuses = lambda kind: None  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def _without_look_up() -> None:
 def _without_resync() -> None:
     """Trust the queue to hold what it was told once."""
     import clinic.entrypoints.worker.process as process
-    from clinic.usecases.relay_outbox import Rescued
+    from clinic.usecases.messaging.relay_outbox import Rescued
 
     async def nothing(**_: Any) -> None:
         return None

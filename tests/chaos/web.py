@@ -16,14 +16,14 @@ from collections import Counter
 from uuid import UUID
 
 from clinic.bootstrap import build
-from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.ports.calendars import SlotQuery
 from clinic.settings import settings_from_environment
-from clinic.usecases.book import book
-from clinic.usecases.change_appointment import change_status, reschedule
+from clinic.usecases.appointments.book import book
+from clinic.usecases.appointments.change_appointment import change_status, reschedule
 
 TASKS = 6
 

@@ -23,10 +23,10 @@ import psycopg
 from harness import SECRET, Chaos, stage  # type: ignore[import-not-found]
 
 from clinic.bootstrap import build
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.settings import Settings
-from clinic.usecases.sign_in import sign_in_as
+from clinic.usecases.people.sign_in import sign_in_as
 
 CLIENTS = 4
 PORT = 8493

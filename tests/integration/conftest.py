@@ -17,14 +17,14 @@ from tests.commands import Commands, Running
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.bootstrap import Services, build
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
-from clinic.domain.people import Role, User, system_actor
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Role, User, system_actor
 from clinic.entrypoints.cli.demo.client import Request, Response, send_together
 from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.settings import PREFIX, Settings
-from clinic.usecases.sign_in import sign_in_as
+from clinic.usecases.people.sign_in import sign_in_as
 
 SECRET = "of-these-tests-alone-0123456789abcdef"
 START_TIMEOUT_S = 60

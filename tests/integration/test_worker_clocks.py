@@ -15,13 +15,13 @@ import time_machine
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.bootstrap import WorkerServices, build_worker
-from clinic.domain.deliveries import Outcome
+from clinic.domain.messaging.deliveries import Outcome
 from clinic.domain.notifications import EMAIL
 from clinic.entrypoints.worker import process
 from clinic.entrypoints.worker.process import Worker
 from clinic.settings import Settings
 from clinic.testing.contracts.outbox import publish, seed_message
-from clinic.usecases.relay_outbox import sweep_outbox
+from clinic.usecases.messaging.relay_outbox import sweep_outbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

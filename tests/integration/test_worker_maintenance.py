@@ -11,7 +11,7 @@ import pytest
 from tests.integration.workers import PATIENCE_S, SECRET, start_worker, until
 
 from clinic.adapters.postgres.store import PostgresStore
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.testing.builders import (
     NOW,
     World,

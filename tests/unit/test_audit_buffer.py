@@ -11,13 +11,13 @@ import pytest
 
 from clinic.adapters.memory.store import MemoryStore
 from clinic.bootstrap import Services, WorkerServices, build_worker, in_memory
-from clinic.domain.audit import REASON_MAX_CHARS, AuditEvent
+from clinic.domain.audit.audit import REASON_MAX_CHARS, AuditEvent
 from clinic.domain.errors import AuditUnavailable, OutcomeUnknown, TemporaryFailure
 from clinic.ports.audit import AuditLog
 from clinic.settings import Settings
 from clinic.testing.builders import a_clinic, an_event
-from clinic.usecases import audit_buffer
-from clinic.usecases.audit_buffer import BATCH, AuditBuffer
+from clinic.usecases.audit import audit_buffer
+from clinic.usecases.audit.audit_buffer import BATCH, AuditBuffer
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
 from clinic.domain.errors import InvalidInput, PhoneNumberRefused, UnknownTimeZone
-from clinic.domain.people import Role, User
+from clinic.domain.people.people import Role, User
 from clinic.testing.builders import new_id
-from clinic.usecases.checked import ContactRules
+from clinic.usecases.people.contact_rules import ContactRules
 
 CONTACTS = ContactRules(WorldPhoneNumbers(), WorldEmailAddresses())
 OLD = Clinic(

@@ -10,7 +10,9 @@ from clinic.adapters.email.maildir import MaildirNotifier
 from clinic.adapters.memory.job_queue import MemoryQueue
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.memory.store import MemoryStore
-from clinic.domain.deliveries import (
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.links import LinkSigner
+from clinic.domain.messaging.deliveries import (
     ATTEMPTS_MAX,
     SENT_PER_HOUR_MAX,
     AmbiguousMail,
@@ -18,23 +20,21 @@ from clinic.domain.deliveries import (
     Outcome,
     Preferences,
 )
-from clinic.domain.errors import TemporaryFailure
-from clinic.domain.links import LinkSigner
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.domain.status import Status
 from clinic.ports.notifier import TransportError
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.testing import FixedClock
 from clinic.testing.builders import a_move, a_status_change, new_id, seed_change, seed_world
 from clinic.testing.contracts.outbox import Sent, seed_message
-from clinic.usecases.deliver_notification import (
+from clinic.usecases.messaging.deliver_notification import (
     HELD_FOR,
     Courier,
     Delivered,
     deliver_notification,
 )
-from clinic.usecases.relay_outbox import OVERDUE, relay_outbox, resync_queue, sweep_outbox
+from clinic.usecases.messaging.relay_outbox import OVERDUE, relay_outbox, resync_queue, sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -282,7 +282,7 @@ async def test_message_that_cannot_be_written_does_not_stop_the_others(office) -
 
 
 async def test_log_is_insisted_on_while_the_database_is_away(office, monkeypatch) -> None:
-    monkeypatch.setattr("clinic.usecases.deliver_notification.LOG_PAUSE_S", 0.0)
+    monkeypatch.setattr("clinic.usecases.messaging.deliver_notification.LOG_PAUSE_S", 0.0)
     sent = await seed_message(office.store)
     finish, failures = office.store.outbox.finish, [TemporaryFailure()] * 3
 
@@ -298,7 +298,7 @@ async def test_log_is_insisted_on_while_the_database_is_away(office, monkeypatch
 
 
 async def test_giving_back_is_insisted_on_while_the_database_is_away(office, monkeypatch) -> None:
-    monkeypatch.setattr("clinic.usecases.deliver_notification.LOG_PAUSE_S", 0.0)
+    monkeypatch.setattr("clinic.usecases.messaging.deliver_notification.LOG_PAUSE_S", 0.0)
     sent = await seed_message(office.store)
     office.mail.refusals.append(BUSY)
     retry_later, failures = office.store.outbox.retry_later, [TemporaryFailure()] * 3

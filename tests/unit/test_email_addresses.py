@@ -10,7 +10,7 @@ from clinic.adapters.email.headers import UnsafeEmail, mailbox
 from clinic.adapters.system.email_addresses import WorldEmailAddresses
 from clinic.bootstrap import build_worker
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import EmailAddress
+from clinic.domain.people.people import EmailAddress
 from clinic.settings import Settings, SettingsError
 
 EMAILS = WorldEmailAddresses()

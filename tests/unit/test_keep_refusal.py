@@ -6,10 +6,10 @@ from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
 from clinic.adapters.memory.store import MemoryStore
 from clinic.domain.errors import AnswerErased, IdempotencyKeyReused, SlotInPast, SlotTaken
 from clinic.domain.idempotency import Answer, erased
-from clinic.domain.people import system_actor
+from clinic.domain.people.people import system_actor
 from clinic.testing import a_context, seed_clinic
 from clinic.testing.builders import a_request, a_stored_answer, new_id
-from clinic.usecases.answer_once import IdempotentCall, find_answer, keep_refusal
+from clinic.usecases.idempotency import IdempotentCall, find_answer, keep_refusal
 
 
 def keyed(request, body: bytes) -> IdempotentCall[None]:

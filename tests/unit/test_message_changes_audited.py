@@ -6,18 +6,18 @@ from uuid import UUID
 import pytest
 
 from clinic.bootstrap import in_memory
-from clinic.domain.deliveries import OutboxState, Outcome, Preferences
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.messaging.deliveries import OutboxState, Outcome, Preferences
 from clinic.domain.notifications import OPTIONAL, REMINDER
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.testing.builders import NOW
 from clinic.testing.clock import FixedClock
 from clinic.testing.contracts.outbox import LEASE, claimed, seed_message
-from clinic.usecases.choose_notifications import choose_preferences
 from clinic.usecases.context import Origin
-from clinic.usecases.follow_link import unsubscribe
-from clinic.usecases.read_notifications import drop_notification, retry_notification
+from clinic.usecases.messaging.choose_notifications import choose_preferences
+from clinic.usecases.messaging.follow_link import unsubscribe
+from clinic.usecases.messaging.read_notifications import drop_notification, retry_notification
 from clinic.usecases.transactions import Transactions
 
 pytestmark = pytest.mark.anyio

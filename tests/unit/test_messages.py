@@ -14,17 +14,11 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from clinic.adapters.email.compose import Composer
-from clinic.domain.account_links import bound_to, read_account_link
 from clinic.domain.clinic import Policy
-from clinic.domain.deliveries import (
-    BACKOFF_MAX_S,
-    Fit,
-    Preferences,
-    backoff,
-    fits,
-)
 from clinic.domain.errors import InvitationInvalid, LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
+from clinic.domain.messaging.account_links import bound_to, read_account_link
+from clinic.domain.messaging.deliveries import BACKOFF_MAX_S, Fit, Preferences, backoff, fits
 from clinic.domain.notifications import (
     ADDRESS_CHANGED,
     CANCELLATION,
@@ -44,7 +38,7 @@ from clinic.domain.notifications import (
     messages_for_schedule,
     reminder_kind,
 )
-from clinic.domain.sessions import check_invitation, invitation, invited_user
+from clinic.domain.people.sessions import check_invitation, invitation, invited_user
 from clinic.domain.status import Status
 from clinic.testing import a_clinic
 from clinic.testing.contracts.notifier import a_letter

@@ -7,19 +7,19 @@ from datetime import time, timedelta
 import pytest
 
 from clinic.bootstrap import in_memory
-from clinic.domain.availability import day_interval
+from clinic.domain.calendar.availability import day_interval
 from clinic.domain.errors import TemporaryFailure
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.testing import FixedClock, an_availability, seed_clinic, seed_doctor
 from clinic.testing.builders import NOW, an_exception
-from clinic.usecases.change_hours import (
+from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
     change_availability,
     delete_availability,
     delete_exception,
 )
-from clinic.usecases.open_slots import AT_ONCE, open_slots
+from clinic.usecases.calendar.open_slots import AT_ONCE, open_slots
 from clinic.usecases.transactions import Transactions
 
 pytestmark = pytest.mark.anyio

@@ -8,14 +8,20 @@ from uuid import UUID, uuid4
 import pytest
 
 from clinic.adapters.memory.store import MemoryStore
-from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.audit.audit import AuditEvent, event_by
 from clinic.domain.errors import AuditUnavailable, TemporaryFailure
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.ports.audit import AuditLog, EventQuery
 from clinic.testing.builders import NOW
-from clinic.usecases.audit_buffer import AuditBuffer
-from clinic.usecases.refusal_tally import DENIALS_KEPT, KEYS_MAX, REFUSED, WINDOW_S, RefusalTally
+from clinic.usecases.audit.audit_buffer import AuditBuffer
+from clinic.usecases.audit.refusal_tally import (
+    DENIALS_KEPT,
+    KEYS_MAX,
+    REFUSED,
+    WINDOW_S,
+    RefusalTally,
+)
 
 pytestmark = pytest.mark.anyio
 

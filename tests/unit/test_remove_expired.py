@@ -7,11 +7,11 @@ import pytest
 
 from clinic.adapters.memory.store import MemoryStore
 from clinic.domain.idempotency import PROMISED, REAPED_AFTER
-from clinic.domain.people import Role
-from clinic.domain.sessions import KEPT_AFTER_END, hash_of
+from clinic.domain.people.people import Role
+from clinic.domain.people.sessions import KEPT_AFTER_END, hash_of
 from clinic.testing import FixedClock, seed_clinic
 from clinic.testing.builders import NOW, a_request, a_session, a_stored_answer, a_user, new_id
-from clinic.usecases.remove_expired import BATCH, Removed, remove_expired
+from clinic.usecases.maintenance.remove_expired import BATCH, Removed, remove_expired
 
 pytestmark = pytest.mark.anyio
 

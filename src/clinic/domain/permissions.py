@@ -9,7 +9,7 @@ from enum import Enum, IntEnum
 from uuid import UUID
 
 from clinic.domain.errors import PermissionDenied
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 
 
 class Reach(IntEnum):

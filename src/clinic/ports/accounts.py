@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.memberships import Membership, MembershipOffer
-from clinic.domain.people import Role, User
+from clinic.domain.people.memberships import Membership, MembershipOffer
+from clinic.domain.people.people import Role, User
 
 
 @dataclass(frozen=True, slots=True)

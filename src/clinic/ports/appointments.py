@@ -6,11 +6,17 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change, Status
-from clinic.domain.audit import AuditEntry
+from clinic.domain.appointments.appointments import (
+    Appointment,
+    AppointmentView,
+    Booking,
+    Change,
+    Status,
+)
+from clinic.domain.audit.audit import AuditEntry
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Scope
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Actor, Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.audit import AuditEvent
-from clinic.domain.audit_seal import Seal, TrailRow
+from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.audit.seals import Seal, TrailRow
 from clinic.domain.paging import PageRequest
 
 

@@ -4,9 +4,9 @@ import warnings
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.appointments import Booking, BookingFacts
+from clinic.domain.appointments.appointments import Booking, BookingFacts
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.people import Actor
+from clinic.domain.people.people import Actor
 
 
 class BookingDesk(Protocol):

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Doctor
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Doctor
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from clinic.domain.audit import AuditEntry, AuditEvent
+from clinic.domain.audit.audit import AuditEntry, AuditEvent
 
 #: of a consumer's name
 NAME_MAX_CHARS = 50

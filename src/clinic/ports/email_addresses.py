@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from clinic.domain.people import EmailAddress
+from clinic.domain.people.people import EmailAddress
 
 
 class EmailAddresses(Protocol):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.audit_seal import Trail
+from clinic.domain.audit.seals import Trail
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.memberships import MembershipOffer
-from clinic.domain.people import User
+from clinic.domain.people.memberships import MembershipOffer
+from clinic.domain.people.people import User
 
 
 class Memberships(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from clinic.domain.deliveries import Letter
+from clinic.domain.messaging.deliveries import Letter
 
 
 class TransportError(Exception):

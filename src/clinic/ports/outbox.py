@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.deliveries import Claim, OutboxState, Outcome, Preferences, Record
+from clinic.domain.messaging.deliveries import Claim, OutboxState, Outcome, Preferences, Record
 from clinic.domain.notifications import Message
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.ports.job_queue import Job
 
 HandOver = Callable[[Sequence[Job]], Awaitable[None]]

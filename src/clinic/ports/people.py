@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from clinic.domain.clinic import Clinic
-from clinic.domain.people import Doctor, Patient, User
+from clinic.domain.people.people import Doctor, Patient, User
 
 
 class PeopleReader(Protocol):

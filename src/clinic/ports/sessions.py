@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.sessions import Session, SignedIn
+from clinic.domain.people.sessions import Session, SignedIn
 
 
 class SessionReader(Protocol):

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Protocol, Self
 
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 from clinic.ports.accounts import AccountReader, Accounts
 from clinic.ports.answers import AnswerBook, Answers
 from clinic.ports.appointments import AppointmentReader, Appointments

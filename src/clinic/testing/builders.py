@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid_utils import compat
 
-from clinic.domain.appointments import (
+from clinic.domain.appointments.appointments import (
     Appointment,
     Booking,
     BookingFacts,
@@ -22,14 +22,14 @@ from clinic.domain.appointments import (
     decide_status,
     decide_swap,
 )
-from clinic.domain.audit import AuditEvent
-from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
-from clinic.domain.people import Actor, Doctor, Patient, Role, User
-from clinic.domain.sessions import Session, SessionKind, hash_of
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Doctor, Patient, Role, User
+from clinic.domain.people.sessions import Session, SessionKind, hash_of
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
 from clinic.testing.clock import FixedClock

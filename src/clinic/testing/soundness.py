@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from itertools import combinations
 from uuid import UUID
 
-from clinic.domain.appointments import AppointmentView
-from clinic.domain.audit import AuditEntry, Replayed, replay
-from clinic.domain.availability import Availability, AvailabilityException, never_overlap
+from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.audit.audit import AuditEntry, Replayed, replay
+from clinic.domain.calendar.availability import Availability, AvailabilityException, never_overlap
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
-from clinic.domain.people import Scope, system_actor
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.ports.unit_of_work import Store

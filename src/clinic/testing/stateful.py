@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from clinic.bootstrap import in_memory
-from clinic.domain.appointments import (
+from clinic.domain.appointments.appointments import (
     TRANSITIONS,
     Appointment,
     AppointmentView,
@@ -32,13 +32,13 @@ from clinic.domain.appointments import (
     Status,
     decide_booking,
 )
-from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import BookingConflict, ClinicError, Conflict
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer, fingerprint
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Patient, Role, User
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Patient, Role, User
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.clock import IdSource
 from clinic.ports.unit_of_work import Store
@@ -52,20 +52,20 @@ from clinic.testing.strategies import (
     windows,
     zone_names,
 )
-from clinic.usecases.answer_once import IdempotentCall, Outcome
-from clinic.usecases.block_slots import set_slot_state, set_slots_state
-from clinic.usecases.book import book, book_once
-from clinic.usecases.change_appointment import change_status, reschedule, swap
-from clinic.usecases.change_hours import (
+from clinic.usecases.appointments.book import book, book_once
+from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
+from clinic.usecases.appointments.read_appointments import AppointmentSearch, list_appointments
+from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state
+from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
     delete_availability,
     delete_exception,
 )
+from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
+from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
-from clinic.usecases.find_slots import SlotSearch, find_slots
-from clinic.usecases.open_slots import open_slots
-from clinic.usecases.read_appointments import AppointmentSearch, list_appointments
+from clinic.usecases.idempotency import IdempotentCall, Outcome
 from clinic.usecases.transactions import Transactions
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from clinic.domain.availability import Availability, Interval, instant_of
+from clinic.domain.calendar.availability import Availability, Interval, instant_of
 from clinic.domain.clinic import Clinic, Policy, zone_named
 from clinic.domain.contact import LANGUAGES, Contact
 

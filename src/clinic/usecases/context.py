@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from clinic.domain.audit import AuditEvent, event_by
-from clinic.domain.people import Actor, Role
+from clinic.domain.audit.audit import AuditEvent, event_by
+from clinic.domain.people.people import Actor, Role
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
 from clinic.usecases.transactions import TransactionRunner

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.bootstrap import build
-from clinic.domain.people import Patient, Role, User
+from clinic.domain.people.people import Patient, Role, User
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from clinic.bootstrap import Services, build
-from clinic.domain.people import Doctor, Patient, Role, User
-from clinic.domain.slots import Slot
+from clinic.domain.calendar.slots import Slot
+from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings

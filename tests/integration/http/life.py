@@ -11,12 +11,12 @@ import msgspec
 
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.bootstrap import build_worker
-from clinic.domain.deliveries import Letter, Outcome, Record
-from clinic.domain.people import Actor, Role
+from clinic.domain.messaging.deliveries import Letter, Outcome, Record
+from clinic.domain.people.people import Actor, Role
 from clinic.testing.builders import an_event, new_id
-from clinic.usecases.deliver_notification import deliver_notification
-from clinic.usecases.read_notifications import drop_notification, retry_notification
-from clinic.usecases.relay_outbox import relay_outbox
+from clinic.usecases.messaging.deliver_notification import deliver_notification
+from clinic.usecases.messaging.read_notifications import drop_notification, retry_notification
+from clinic.usecases.messaging.relay_outbox import relay_outbox
 
 NAME, FIRST, LAST = "Zdeňka Quellenreuther", "Zdeňka", "Quellenreuther"
 LATER_NAME = "Zdeňka Wellenbrink"

@@ -14,10 +14,10 @@ from clinic.adapters.postgres.messaging.outbox import PostgresMessages
 from clinic.bootstrap import build, build_worker
 from clinic.domain.errors import TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.entrypoints.http.app import create_app
 from clinic.ports.outbox import NotificationQuery
-from clinic.usecases.deliver_notification import deliver_notification
+from clinic.usecases.messaging.deliver_notification import deliver_notification
 
 PASSWORD = "seven quiet otters"
 ADA = {"name": "Ada Lovett", "email": "ada@example.org", "password": PASSWORD}

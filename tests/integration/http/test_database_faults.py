@@ -10,15 +10,15 @@ import psycopg
 import pytest
 
 from clinic.bootstrap import build
-from clinic.domain.deliveries import OutboxState, Preferences
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.messaging.deliveries import OutboxState, Preferences
 from clinic.domain.notifications import OPTIONAL, REMINDER
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role, Scope
+from clinic.domain.people.people import Actor, Role, Scope
 from clinic.entrypoints.http.app import create_app
 from clinic.ports.outbox import NotificationQuery
-from clinic.usecases.read_notifications import drop_notification, retry_notification
+from clinic.usecases.messaging.read_notifications import drop_notification, retry_notification
 
 #: what the application's role may not look up by itself
 FAULTS = """

@@ -16,12 +16,12 @@ from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
 from clinic.adapters.redis import RedisIdempotencyCache
 from clinic.bootstrap import build
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.testing import FixedClock, a_user
 from clinic.testing.builders import a_session, an_event
-from clinic.usecases.erase_user import SETTLES_AFTER, finish_erasures
-from clinic.usecases.seal_audit import seal_audit, verify_audit
+from clinic.usecases.audit.seal_audit import seal_audit, verify_audit
+from clinic.usecases.people.erase_user import SETTLES_AFTER, finish_erasures
 
 #: what is left of what a client made up, and why
 SURVIVORS: Mapping[str, str] = {

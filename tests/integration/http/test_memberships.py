@@ -15,12 +15,12 @@ from tests.coming_back import (
 from tests.integration.postgres.locks import wait_for_lock
 
 from clinic.domain.errors import ClinicError
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.testing import a_user
 from clinic.testing.builders import a_booking, a_session
-from clinic.usecases.manage_users import set_enabled
-from clinic.usecases.memberships import end_membership
+from clinic.usecases.people.manage_users import set_enabled
+from clinic.usecases.people.memberships import end_membership
 
 
 async def test_two_administrators_who_remove_each_other_leave_one(api):

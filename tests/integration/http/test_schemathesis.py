@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from schemathesis import checks
 
 from clinic.bootstrap import Services, build
-from clinic.domain.people import Role
-from clinic.domain.sessions import Session, SessionKind, hash_of
+from clinic.domain.people.people import Role
+from clinic.domain.people.sessions import Session, SessionKind, hash_of
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from clinic.bootstrap import build
-from clinic.domain.memberships import OFFER_LASTS, MembershipOffer, offer_token
-from clinic.domain.people import Role, system_actor
+from clinic.domain.people.memberships import OFFER_LASTS, MembershipOffer, offer_token
+from clinic.domain.people.people import Role, system_actor
 from clinic.entrypoints.cli.demo.client import Request, Response, send_together
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
-from clinic.usecases.invite_people import InvitationLinks, invite
+from clinic.usecases.people.invite_people import InvitationLinks, invite
 
 PASSWORD = "seven quiet otters"
 ADA = {"name": "Ada Lovett", "email": "ada@example.org", "password": PASSWORD}

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import system_actor
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import system_actor
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.response_cache import ResponseCache
 from clinic.ports.calendars import SlotQuery

@@ -12,7 +12,7 @@ import pytest
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.appointments import adding
 from clinic.adapters.postgres.checks.consistency import check_consistency
-from clinic.domain.appointments import Booking, Status
+from clinic.domain.appointments.appointments import Booking, Status
 from clinic.domain.errors import (
     AlreadyExists,
     BookingsRefused,
@@ -25,7 +25,7 @@ from clinic.domain.errors import (
     TemporaryFailure,
     TransactionAborted,
 )
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.testing.builders import (
     World,
     a_booking,

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.domain.deliveries import Claim
+from clinic.domain.messaging.deliveries import Claim
 from clinic.testing.contracts.outbox import LEASE, claimed, publish, seed_message
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from tests.integration.postgres.locks import wait_for_lock
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import migrate
-from clinic.domain.people import Role, User
+from clinic.domain.people.people import Role, User
 from clinic.testing.builders import World, a_user, seed_world
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ from clinic.adapters.postgres import PostgresStore, migrations
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import migrate
 from clinic.adapters.postgres.migrations.filling import filling
-from clinic.domain.appointments import Status
-from clinic.domain.slots import SlotState
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.calendar.slots import SlotState
 from clinic.testing.builders import (
     MORNING,
     World,

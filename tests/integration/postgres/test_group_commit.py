@@ -9,7 +9,7 @@ import pytest
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.engine.connections import Limits
 from clinic.adapters.postgres.engine.group_commit import BATCH_MAX, IN_FLIGHT_MAX
-from clinic.domain.appointments import Booking
+from clinic.domain.appointments.appointments import Booking
 from clinic.domain.errors import InvalidInput, OutcomeUnknown
 from clinic.testing.builders import World, a_booking, a_request, a_stored_answer, seed_world
 from clinic.testing.soundness import check_sound

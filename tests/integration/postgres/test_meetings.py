@@ -8,9 +8,9 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.engine.connections import Limits
-from clinic.domain.appointments import Appointment, Change, Status
+from clinic.domain.appointments.appointments import Appointment, Change, Status
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.testing.builders import (
     World,
     a_booking,

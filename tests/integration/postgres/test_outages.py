@@ -16,7 +16,7 @@ from clinic.adapters.postgres.engine.connections import Limits
 from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 from clinic.adapters.postgres.migrations import migrate
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
-from clinic.domain.people import system_actor
+from clinic.domain.people.people import system_actor
 from clinic.testing.builders import World, seed_booking, seed_world
 
 pytestmark = pytest.mark.anyio

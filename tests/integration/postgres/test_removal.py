@@ -10,11 +10,11 @@ import pytest
 from clinic.adapters.memory.idempotency_cache import MemoryIdempotencyCache
 from clinic.domain.errors import ClinicError, IdempotencyConflict
 from clinic.domain.idempotency import Answer
-from clinic.domain.people import Role, system_actor
+from clinic.domain.people.people import Role, system_actor
 from clinic.testing import seed_world
 from clinic.testing.builders import NOW, a_context, a_request, a_stored_answer, an_actor, new_id
-from clinic.usecases.answer_once import IdempotentCall, answer_once
-from clinic.usecases.book import book_once
+from clinic.usecases.appointments.book import book_once
+from clinic.usecases.idempotency import IdempotentCall, answer_once
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.domain.appointments import decide_booking
+from clinic.domain.appointments.appointments import decide_booking
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import system_actor
+from clinic.domain.people.people import system_actor
 from clinic.ports.calendars import SlotQuery
 from clinic.testing.builders import (
     MORNING,

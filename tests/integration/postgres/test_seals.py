@@ -10,11 +10,11 @@ import pytest
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
 from clinic.adapters.postgres.schema.rules import ERASABLE
-from clinic.domain.audit_seal import FIRST_FORMAT, Tampering, Trail, chain_of, make_seal
+from clinic.domain.audit.seals import FIRST_FORMAT, Tampering, Trail, chain_of, make_seal
 from clinic.domain.errors import AlreadyExists
 from clinic.testing import FixedClock, seed_booking, seed_world
 from clinic.testing.builders import NOW, a_booking, an_event, new_id
-from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
+from clinic.usecases.audit.seal_audit import export_seals, seal_audit, verify_audit
 
 CLOCK = FixedClock(NOW)
 #: the sealed tables, and what says when a row was written

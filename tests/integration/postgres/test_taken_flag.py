@@ -7,7 +7,7 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
-from clinic.domain.appointments import Status
+from clinic.domain.appointments.appointments import Status
 from clinic.domain.errors import SlotTaken
 from clinic.testing.builders import (
     a_booking,

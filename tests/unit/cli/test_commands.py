@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from clinic.domain.audit import event_by
-from clinic.domain.people import Actor, Role
+from clinic.domain.audit.audit import event_by
+from clinic.domain.people.people import Actor, Role
 from clinic.entrypoints.cli import run
 from clinic.testing.builders import NOW
 

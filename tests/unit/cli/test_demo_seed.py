@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from clinic.bootstrap import CannotStart, in_memory
-from clinic.domain.appointments import Status
-from clinic.domain.audit import replay
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.audit.audit import replay
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
-from clinic.domain.people import Scope, system_actor
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Scope, system_actor
 from clinic.entrypoints.cli.demo.history import PAST, SetClock, at, free_slots
 from clinic.entrypoints.cli.demo.names import PATIENTS, patient_names
 from clinic.entrypoints.cli.demo.sample import make_hours, make_people
@@ -20,7 +20,7 @@ from clinic.entrypoints.cli.demo.seed import MARKER, seed
 from clinic.entrypoints.cli.demo.stage import RACERS, set_stage
 from clinic.ports.appointments import AppointmentQuery
 from clinic.settings import Settings
-from clinic.usecases.block_slots import set_slots_state
+from clinic.usecases.calendar.block_slots import set_slots_state
 
 #: a Wednesday, mid-morning in London
 NOW = datetime(2026, 11, 25, 10, 40, tzinfo=UTC)

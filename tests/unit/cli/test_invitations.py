@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import SYSTEM_ID
+from clinic.domain.people.people import SYSTEM_ID
 from clinic.ports.audit import EventQuery
-from clinic.usecases.invite_people import accept_invitation
+from clinic.usecases.people.invite_people import accept_invitation
 
 SITE = "http://127.0.0.1:8000"
 ALEX = ("user", "add", "Alex", "alex@example.org", "admin")

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from clinic.domain.appointments import (
+from clinic.domain.appointments.appointments import (
     OCCUPYING,
     TRANSITIONS,
     BookingFacts,
@@ -20,7 +20,8 @@ from clinic.domain.appointments import (
     decide_swap,
     patient_to_book_for,
 )
-from clinic.domain.audit import NO_REASON, Action, AuditEntry
+from clinic.domain.audit.audit import NO_REASON, Action, AuditEntry
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import (
     BeyondHorizon,
@@ -40,8 +41,7 @@ from clinic.domain.errors import (
     TransitionNotAllowed,
     VersionMismatch,
 )
-from clinic.domain.people import Actor, Doctor, Patient, Role
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Doctor, Patient, Role
 from clinic.testing.builders import a_clinic, a_slot, an_appointment
 from clinic.testing.ids import CountingIds
 

@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from clinic.domain.appointments import Status
-from clinic.domain.audit import NO_REASON, AuditEntry, Replayed, checked_reason, replay
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.audit.audit import NO_REASON, AuditEntry, Replayed, checked_reason, replay
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import Doctor
+from clinic.domain.people.people import Doctor
 from clinic.testing.builders import (
     MORNING,
     a_booking,

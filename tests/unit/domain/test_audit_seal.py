@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic.domain.audit_seal import (
+from clinic.domain.audit.merkle import leaf_hash, root_of
+from clinic.domain.audit.seals import (
     Finding,
     RowKey,
     Tampering,
@@ -23,7 +24,6 @@ from clinic.domain.audit_seal import (
     make_seal,
     moved,
 )
-from clinic.domain.merkle import leaf_hash, root_of
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic.domain.availability import (
+from clinic.domain.calendar.availability import (
     RANGE_MAX_DAYS,
     Availability,
     AvailabilityException,

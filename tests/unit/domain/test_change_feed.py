@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic.domain.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
+from clinic.domain.audit.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
 
 
 @pytest.mark.parametrize("text", ["1:1:", "10:20:10,14,15", "12:13:12", "7:9:8"])

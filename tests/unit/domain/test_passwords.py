@@ -3,7 +3,7 @@
 import pytest
 
 from clinic.domain.errors import PasswordRefused
-from clinic.domain.passwords import checked_password
+from clinic.domain.people.passwords import checked_password
 
 
 def check(password: str) -> str:

@@ -5,13 +5,7 @@ from uuid import uuid4
 import pytest
 
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import (
-    Actor,
-    Role,
-    Scope,
-    checked_specialty,
-    scope_of,
-)
+from clinic.domain.people.people import Actor, Role, Scope, checked_specialty, scope_of
 
 CLINIC_ID, USER_ID = uuid4(), uuid4()
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from clinic.domain.errors import PermissionDenied
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.domain.permissions import POLICY, Operation, Reach, permit, reach_of
 
 USER_ID, CLINIC_ID = uuid4(), uuid4()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic.domain.availability import Interval
-from clinic.domain.people import Doctor
-from clinic.domain.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.people.people import Doctor
 from clinic.testing.builders import a_slot
 from clinic.testing.strategies import intervals
 

@@ -5,11 +5,11 @@ import unicodedata
 import pytest
 from hypothesis import given
 
-from clinic.domain.appointments import checked_type
-from clinic.domain.audit import checked_reason
+from clinic.domain.appointments.appointments import checked_type
+from clinic.domain.audit.audit import checked_reason
 from clinic.domain.clinic import checked_name
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import checked_specialty
+from clinic.domain.people.people import checked_specialty
 from clinic.domain.text import plain_line, words_told
 from clinic.testing.strategies import typed_lines
 

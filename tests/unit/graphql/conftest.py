@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 
 from clinic.bootstrap import Services, in_memory
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings

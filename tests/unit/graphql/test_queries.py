@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from clinic.domain.appointments import Status
-from clinic.domain.people import Scope
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.people.people import Scope
 from clinic.testing.builders import (
     MORNING,
     NOW,
@@ -20,7 +20,7 @@ from clinic.testing.builders import (
     seed_doctor,
     seed_slots,
 )
-from clinic.usecases import read_schedule
+from clinic.usecases.appointments import read_schedule
 
 from .conftest import Gql
 from .test_schema import SEED_QUERY

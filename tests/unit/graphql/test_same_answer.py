@@ -6,7 +6,7 @@ import graphql as g
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.entrypoints.http.graphql.compiled import NotPlain
 from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import Documents, Prepared, Refusal

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLObjectType, print_type
 
-from clinic.domain.appointments import Status
-from clinic.domain.people import Role
-from clinic.domain.slots import SlotState
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.calendar.slots import SlotState
+from clinic.domain.people.people import Role
 from clinic.entrypoints.http.graphql import compiled, types
 from clinic.entrypoints.http.graphql.schema import CORE
 

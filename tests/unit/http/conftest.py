@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from clinic.bootstrap import Services, in_memory
-from clinic.domain.people import Role, User
+from clinic.domain.people.people import Role, User
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings

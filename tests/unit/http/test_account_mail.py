@@ -13,20 +13,20 @@ import pytest
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.bootstrap import build_worker, shown_phone
-from clinic.domain.account_links import RESET_LASTS, VERIFICATION_LASTS, bound_to
 from clinic.domain.contact import Contact
-from clinic.domain.deliveries import Preferences
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.messaging.account_links import RESET_LASTS, VERIFICATION_LASTS, bound_to
+from clinic.domain.messaging.deliveries import Preferences
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.entrypoints.http.api.people.account_mail import ANSWER_AFTER_S
 from clinic.ports.audit import EventQuery
 from clinic.ports.outbox import NotificationQuery
 from clinic.settings import Settings
 from clinic.testing.builders import new_id
-from clinic.usecases.deliver_notification import deliver_notification
-from clinic.usecases.sign_in import NOBODY_ID
+from clinic.usecases.messaging.deliver_notification import deliver_notification
+from clinic.usecases.people.sign_in import NOBODY_ID
 
 PASSWORD = "seven quiet otters"
 NEW_PASSWORD = "eight loud badgers"

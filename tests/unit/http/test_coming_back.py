@@ -14,7 +14,7 @@ from tests.coming_back import (
 from clinic.domain.paging import PageRequest
 from clinic.ports.audit import EventQuery
 from clinic.settings import Settings
-from clinic.usecases.sign_in import NOBODY_ID
+from clinic.usecases.people.sign_in import NOBODY_ID
 
 WRONG = "a wrong password"
 

@@ -12,8 +12,8 @@ from clinic.entrypoints.http.kernel.cookies import NAME
 from clinic.ports.audit import EventQuery
 from clinic.settings import Settings
 from clinic.testing.builders import an_event
-from clinic.usecases.audit_buffer import REFUSE_AFTER_S
-from clinic.usecases.sign_in import NOBODY_ID
+from clinic.usecases.audit.audit_buffer import REFUSE_AFTER_S
+from clinic.usecases.people.sign_in import NOBODY_ID
 
 PASSWORD = "seven quiet otters"
 WRONG = {"email": "nobody@example.org", "password": "wrong password"}

@@ -10,12 +10,12 @@ import pytest
 
 from clinic.bootstrap import build_worker
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.ports.outbox import NotificationQuery
 from clinic.settings import Settings
 from clinic.testing import seed_world
 from clinic.testing.builders import new_id
-from clinic.usecases.deliver_notification import deliver_notification
+from clinic.usecases.messaging.deliver_notification import deliver_notification
 
 PASSWORD = "seven quiet otters"
 NEW_PASSWORD = "eight loud badgers"

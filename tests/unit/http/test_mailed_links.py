@@ -19,9 +19,9 @@ from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.memory.tables import Credentials
 from clinic.bootstrap import build_worker
 from clinic.domain.contact import Contact
-from clinic.domain.date_words import DATE_WORDS
-from clinic.domain.deliveries import Preferences
 from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.messaging.date_words import DATE_WORDS
+from clinic.domain.messaging.deliveries import Preferences
 from clinic.domain.notifications import (
     ACCOUNT_KINDS,
     ADDRESS_CHANGED,
@@ -40,11 +40,11 @@ from clinic.domain.notifications import (
     reminder_kind,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.ports.outbox import NotificationQuery
 from clinic.settings import Settings
 from clinic.testing.builders import new_id
-from clinic.usecases.deliver_notification import Delivered, deliver_notification
+from clinic.usecases.messaging.deliver_notification import Delivered, deliver_notification
 
 SITE = "http://127.0.0.1:8000"
 FRONT = "https://book.clinic.example/#/start"

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from clinic.bootstrap import Services, in_memory
-from clinic.domain.memberships import OFFER_LASTS, MembershipOffer
-from clinic.domain.people import Role
-from clinic.domain.sessions import hash_of
+from clinic.domain.people.memberships import OFFER_LASTS, MembershipOffer
+from clinic.domain.people.people import Role
+from clinic.domain.people.sessions import hash_of
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings

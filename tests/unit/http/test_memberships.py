@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from clinic.bootstrap import Services
-from clinic.domain.people import Role
-from clinic.domain.sessions import hash_of
+from clinic.domain.people.people import Role
+from clinic.domain.people.sessions import hash_of
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import World, a_user, seed_world

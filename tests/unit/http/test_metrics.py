@@ -10,7 +10,7 @@ from clinic.bootstrap import in_memory
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel import metrics as measuring
 from clinic.entrypoints.http.kernel.metrics import WebMetrics
-from clinic.usecases.audit_buffer import AuditBuffer
+from clinic.usecases.audit.audit_buffer import AuditBuffer
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from clinic.bootstrap import in_memory
 from clinic.domain.notifications import DOCTOR_CHANGE
 from clinic.domain.paging import LIMIT_MAX
-from clinic.domain.people import Patient, Role, User, erased_user
+from clinic.domain.people.people import Patient, Role, User, erased_user
 from clinic.entrypoints.http.api.people.schemas import ExportOut
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token

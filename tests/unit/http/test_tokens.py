@@ -9,13 +9,13 @@ import jwt
 import pytest
 
 from clinic.domain.errors import NotSignedIn
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.entrypoints.http.kernel.authenticator import trusted_networks
 from clinic.entrypoints.http.kernel.tokens import CACHED_MAX, Tokens, issue_token, token_of
 from clinic.settings import Settings, SettingsError
 from clinic.testing import FixedClock, a_clinic, a_user, seed_world
 from clinic.testing.builders import NOW, a_session
-from clinic.usecases.sign_in import NewSession
+from clinic.usecases.people.sign_in import NewSession
 
 SETTINGS = Settings(secret="s" * 64)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from clinic.domain.people import Role, User
+from clinic.domain.people.people import Role, User
 from clinic.testing.builders import a_user
 from clinic.testing.strategies import typed_lines
 

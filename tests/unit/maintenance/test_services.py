@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from clinic.bootstrap import in_memory
-from clinic.domain.availability import day_interval
+from clinic.domain.calendar.availability import day_interval
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import SlotOverlap, TemporaryFailure
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Role
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Role
 from clinic.ports.audit import EventQuery
 from clinic.testing import (
     FixedClock,
@@ -20,12 +20,12 @@ from clinic.testing import (
     seed_world,
 )
 from clinic.testing.builders import NOW
+from clinic.usecases.calendar.open_slots import open_slots as open_slots_of
 from clinic.usecases.maintenance import make_partitions as making
 from clinic.usecases.maintenance import open_calendars as opening
 from clinic.usecases.maintenance.make_partitions import make_partitions
 from clinic.usecases.maintenance.open_calendars import open_calendars
 from clinic.usecases.maintenance.service import MaintenanceIncomplete
-from clinic.usecases.open_slots import open_slots as open_slots_of
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
-from clinic.domain.appointments import Appointment
+from clinic.domain.appointments.appointments import Appointment
 
 PRODUCT = "-//Clinic//Appointments//EN"
 REQUEST, CANCEL = "REQUEST", "CANCEL"

@@ -18,9 +18,9 @@ from jinja2 import (
 
 from clinic.adapters.email import headers
 from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
-from clinic.domain.appointments import Appointment
-from clinic.domain.date_words import DATE_WORDS, DateWords, zone_name
-from clinic.domain.deliveries import Letter
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.messaging.date_words import DATE_WORDS, DateWords, zone_name
+from clinic.domain.messaging.deliveries import Letter
 from clinic.domain.notifications import (
     CANCELLATION,
     CONFIRMATION,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.failures import failure
-from clinic.domain.deliveries import Letter
+from clinic.domain.messaging.deliveries import Letter
 from clinic.ports.notifier import TransportError
 
 

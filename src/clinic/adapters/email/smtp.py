@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from clinic.adapters.email.bounded import BoundedSMTP, Bounds, Deadline
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.failures import failure, refusal
-from clinic.domain.deliveries import Letter
+from clinic.domain.messaging.deliveries import Letter
 from clinic.ports.notifier import TransportError
 
 R = TypeVar("R")

@@ -10,8 +10,8 @@ from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
 from clinic.adapters.memory.tables import Credentials, StaffProfile, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, UserNotFound
-from clinic.domain.memberships import Membership, MembershipOffer
-from clinic.domain.people import Role, User
+from clinic.domain.people.memberships import Membership, MembershipOffer
+from clinic.domain.people.people import Role, User
 from clinic.ports.accounts import Account
 
 

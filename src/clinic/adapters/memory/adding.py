@@ -14,8 +14,8 @@ from clinic.adapters.memory.constraints import (
 from clinic.adapters.memory.people import is_patient_open
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
-from clinic.domain.appointments import Appointment, Booking
-from clinic.domain.booking_conflicts import (
+from clinic.domain.appointments.appointments import Appointment, Booking
+from clinic.domain.appointments.conflicts import (
     Refused,
     Seen,
     clinic_of,

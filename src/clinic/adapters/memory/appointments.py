@@ -12,11 +12,11 @@ from clinic.adapters.memory.people import doctor_of, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
-from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change
-from clinic.domain.audit import AuditEntry
+from clinic.domain.appointments.appointments import Appointment, AppointmentView, Booking, Change
+from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Scope
+from clinic.domain.people.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
 

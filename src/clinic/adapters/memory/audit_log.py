@@ -6,7 +6,7 @@ from clinic.adapters.memory.constraints import check_event
 from clinic.adapters.memory.events import key_of
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.audit import AuditEntry, AuditEvent
+from clinic.domain.audit.audit import AuditEntry, AuditEvent
 from clinic.domain.errors import AlreadyExists
 from clinic.domain.paging import PageRequest
 from clinic.ports.audit import EventQuery

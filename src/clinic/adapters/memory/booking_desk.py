@@ -10,11 +10,11 @@ from clinic.adapters.memory.people import doctor_of, is_patient_open, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.appointments import OPEN, Booking, BookingFacts
+from clinic.domain.appointments.appointments import OPEN, Booking, BookingFacts
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, ClinicNotFound
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.people import Actor, Patient
+from clinic.domain.people.people import Actor, Patient
 from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 

@@ -11,7 +11,8 @@ from clinic.adapters.memory.people import doctor_of
 from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
-from clinic.domain.availability import Availability, AvailabilityException, Interval
+from clinic.domain.calendar.availability import Availability, AvailabilityException, Interval
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     AlreadyExists,
     AvailabilityNotFound,
@@ -21,8 +22,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Doctor
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Doctor
 from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
 

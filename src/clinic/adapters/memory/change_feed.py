@@ -2,7 +2,7 @@
 
 from clinic.adapters.memory.table import Rows
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
+from clinic.domain.audit.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
 from clinic.ports.change_feed import (
     NAME_MAX_CHARS,
     Committed,

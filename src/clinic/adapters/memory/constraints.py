@@ -7,9 +7,10 @@ from uuid import UUID
 
 from clinic.adapters.memory.table import Layer, Rows
 from clinic.adapters.memory.tables import Key, Tables
-from clinic.domain.appointments import Appointment
-from clinic.domain.audit import REASON_MAX_CHARS, AuditEvent
-from clinic.domain.booking_conflicts import is_copy
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.appointments.conflicts import is_copy
+from clinic.domain.audit.audit import REASON_MAX_CHARS, AuditEvent
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
@@ -20,7 +21,6 @@ from clinic.domain.errors import (
     SlotOverlap,
     SlotTaken,
 )
-from clinic.domain.slots import Slot, SlotState
 
 V = TypeVar("V")
 

@@ -9,9 +9,9 @@ from clinic.adapters.memory.events import key_of
 from clinic.adapters.memory.outbox import MemoryOutbox
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.appointments import Appointment
-from clinic.domain.audit import ERASE_USER, ERASED, NO_REASON, Action, AuditEntry
-from clinic.domain.audit_seal import Trail, TrailRow
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.audit.audit import ERASE_USER, ERASED, NO_REASON, Action, AuditEntry
+from clinic.domain.audit.seals import Trail, TrailRow
 from clinic.domain.idempotency import copy_name, erased, is_erased
 from clinic.ports.erasures import ErasableText, Erasure
 

@@ -3,7 +3,7 @@
 from clinic.adapters.memory.constraints import check_clinic
 from clinic.adapters.memory.tables import EventKey
 from clinic.adapters.memory.transaction import Transaction
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.errors import ClinicNotFound
 
 

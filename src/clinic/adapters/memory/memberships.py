@@ -15,8 +15,8 @@ from clinic.adapters.memory.tables import (
 )
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import AlreadyExists, ClinicNotFound
-from clinic.domain.memberships import MembershipOffer
-from clinic.domain.people import Role, User
+from clinic.domain.people.memberships import MembershipOffer
+from clinic.domain.people.people import Role, User
 
 
 class MemoryMemberships:

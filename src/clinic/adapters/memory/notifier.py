@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from clinic.domain.deliveries import Letter
+from clinic.domain.messaging.deliveries import Letter
 from clinic.ports.notifier import TransportError
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.audit import ERASED
-from clinic.domain.audit_seal import Trail
-from clinic.domain.availability import day_interval
-from clinic.domain.deliveries import (
+from clinic.domain.audit.audit import ERASED
+from clinic.domain.audit.seals import Trail
+from clinic.domain.calendar.availability import day_interval
+from clinic.domain.errors import NotFound
+from clinic.domain.messaging.deliveries import (
     SENT_PER_HOUR_MAX,
     Addressee,
     Claim,
@@ -22,7 +23,6 @@ from clinic.domain.deliveries import (
     Record,
     fitting_statuses,
 )
-from clinic.domain.errors import NotFound
 from clinic.domain.notifications import (
     DAY_SHEET,
     DOCTOR_CHANGE,

@@ -8,7 +8,7 @@ from clinic.adapters.memory.tables import Credentials, DoctorProfile, PatientPro
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, NotFound
-from clinic.domain.people import Doctor, Patient, User
+from clinic.domain.people.people import Doctor, Patient, User
 
 
 class MemoryPeopleReader:

@@ -9,8 +9,8 @@ from clinic.adapters.memory.constraints import check_clinic
 from clinic.adapters.memory.tables import Credentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.errors import ClinicNotFound, NotSignedIn, UserNotFound
-from clinic.domain.people import Actor
-from clinic.domain.sessions import Session, SessionKind, SignedIn
+from clinic.domain.people.people import Actor
+from clinic.domain.people.sessions import Session, SessionKind, SignedIn
 
 
 class MemorySessionReader:

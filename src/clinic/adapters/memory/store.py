@@ -16,7 +16,7 @@ from clinic.adapters.memory.people import MemoryPeopleReader
 from clinic.adapters.memory.sessions import MemorySessionReader
 from clinic.adapters.memory.transaction import Database
 from clinic.adapters.memory.unit_of_work import MemoryUnitOfWork
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.notifications import Message
 from clinic.ports.figures import StoreFigures
 

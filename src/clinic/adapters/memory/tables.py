@@ -7,18 +7,18 @@ from typing import Any
 from uuid import UUID
 
 from clinic.adapters.memory.table import Indexes, Layer, Rows, Table
-from clinic.domain.appointments import Appointment
-from clinic.domain.audit import AuditEntry, AuditEvent
-from clinic.domain.availability import Availability, AvailabilityException
-from clinic.domain.change_feed import Snapshot
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.audit.audit import AuditEntry, AuditEvent
+from clinic.domain.audit.change_feed import Snapshot
+from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
-from clinic.domain.deliveries import Preferences
 from clinic.domain.idempotency import StoredAnswer
-from clinic.domain.memberships import MembershipOffer
+from clinic.domain.messaging.deliveries import Preferences
 from clinic.domain.notifications import Message
-from clinic.domain.people import User
-from clinic.domain.sessions import Session
-from clinic.domain.slots import Slot
+from clinic.domain.people.memberships import MembershipOffer
+from clinic.domain.people.people import User
+from clinic.domain.people.sessions import Session
 from clinic.ports.erasures import Erasure
 
 #: a clinic's id and the row's

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from clinic.adapters.memory.tables import Tables, empty_tables
-from clinic.domain.audit import AuditEntry, AuditEvent
-from clinic.domain.change_feed import BEGINNING, Snapshot
+from clinic.domain.audit.audit import AuditEntry, AuditEvent
+from clinic.domain.audit.change_feed import BEGINNING, Snapshot
 from clinic.domain.errors import TransactionAborted
 
 #: the tables whose rows say who wrote them

@@ -5,7 +5,7 @@ import unicodedata
 from email_validator import EmailNotValidError, validate_email
 
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import EMAIL_MAX_CHARS, EmailAddress
+from clinic.domain.people.people import EMAIL_MAX_CHARS, EmailAddress
 
 #: what email-validator refuses, and what a network of one's own or a test may name its hosts
 _OWN_DOMAINS = ("test", "invalid", "local", "localhost", "internal")

@@ -7,15 +7,15 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from clinic.domain.appointments import AppointmentView, Status
-from clinic.domain.audit import AuditEntry
+from clinic.domain.appointments.appointments import AppointmentView, Status
+from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.entrypoints.cli.told import APPOINTMENT_COLUMNS, appointment_row
-from clinic.usecases.book import book
-from clinic.usecases.change_appointment import change_status, reschedule, swap
-from clinic.usecases.read_appointments import (
+from clinic.usecases.appointments.book import book
+from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
+from clinic.usecases.appointments.read_appointments import (
     AppointmentSearch,
     list_appointments,
     read_appointment,

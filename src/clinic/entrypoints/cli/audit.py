@@ -10,19 +10,19 @@ from typing import Any
 from uuid import UUID
 
 from clinic import bootstrap
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.clinic import checked_instant
 from clinic.domain.errors import InvalidInput, TemporaryFailure
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import system_actor
+from clinic.domain.people.people import system_actor
 from clinic.entrypoints.cli.app import complain
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
 from clinic.entrypoints.cli.session import open_services
 from clinic.ports.audit import SealBook
 from clinic.settings import Settings, settings_from_environment
-from clinic.usecases.read_audit import AuditSearch, read_audit
-from clinic.usecases.seal_audit import export_seals, seal_audit, verify_audit
-from clinic.usecases.sign_in import NOBODY_ID
+from clinic.usecases.audit.read_audit import AuditSearch, read_audit
+from clinic.usecases.audit.seal_audit import export_seals, seal_audit, verify_audit
+from clinic.usecases.people.sign_in import NOBODY_ID
 
 EVENT_COLUMNS = ("at", "action", "outcome", "count", "ip", "actor", "entity", "entityId")
 SEALS_FILE = "seals.jsonl"

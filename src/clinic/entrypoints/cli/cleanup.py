@@ -1,8 +1,8 @@
 """`clinic cleanup`: remove what is kept for a while only."""
 
 from clinic.entrypoints.cli.session import open_services
-from clinic.usecases.erase_user import finish_erasures
-from clinic.usecases.remove_expired import LIMIT, remove_expired
+from clinic.usecases.maintenance.remove_expired import LIMIT, remove_expired
+from clinic.usecases.people.erase_user import finish_erasures
 
 
 async def cleanup(*, limit: int = LIMIT) -> None:

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import LANGUAGES, Contact
-from clinic.domain.people import Actor, system_actor
+from clinic.domain.people.people import Actor, system_actor
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, open_services, session
-from clinic.usecases.add_people import change_clinic, create_clinic
+from clinic.usecases.people.add_people import change_clinic, create_clinic
 
 COLUMNS = (
     "id",

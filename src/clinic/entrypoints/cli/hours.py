@@ -3,13 +3,13 @@
 from datetime import date
 from uuid import UUID
 
-from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.errors import InvalidInput
 from clinic.entrypoints.cli.moments import WEEKDAYS, iso_weekdays, wall_time
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
 from clinic.entrypoints.cli.session import Acting, Where, session
 from clinic.entrypoints.cli.told import tell_opened
-from clinic.usecases import change_hours
+from clinic.usecases.calendar import change_hours
 
 COLUMNS = ("id", "doctorId", "kind", "days", "startTime", "endTime", "slotMinutes", "valid")
 NOBODY, HERE = Acting(), Where()

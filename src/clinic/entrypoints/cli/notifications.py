@@ -6,14 +6,14 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from clinic.domain.deliveries import OutboxState, Outcome
 from clinic.domain.errors import InvalidInput
+from clinic.domain.messaging.deliveries import OutboxState, Outcome
 from clinic.domain.paging import PageRequest
 from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.ports.outbox import NotificationView
-from clinic.usecases.read_notifications import (
+from clinic.usecases.messaging.read_notifications import (
     drop_notification,
     list_notifications,
     read_notification,

@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from clinic.domain.paging import PageRequest, place_by_id
-from clinic.domain.people import Doctor, Patient, Role, User
+from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Where, session
-from clinic.usecases import add_people
+from clinic.usecases.people import add_people
 
 DOCTOR_COLUMNS = ("id", "name", "specialty")
 PATIENT_COLUMNS = ("id", "name", "email", "phone")

@@ -14,7 +14,7 @@ from clinic import bootstrap
 from clinic.bootstrap import Services
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, ClinicNotNamed, NotFound
-from clinic.domain.people import Actor, system_actor
+from clinic.domain.people.people import Actor, system_actor
 from clinic.settings import Settings, settings_from_environment
 from clinic.usecases.context import Context
 

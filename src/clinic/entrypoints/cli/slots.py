@@ -7,16 +7,16 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
-from clinic.domain.slots import SlotState
 from clinic.entrypoints.cli.moments import instant, needed_instant
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.entrypoints.cli.told import tell_hit, tell_opened
 from clinic.ports.calendars import SlotView
-from clinic.usecases.block_slots import set_slots_state
-from clinic.usecases.find_slots import SlotSearch, find_slots
-from clinic.usecases.open_slots import open_slots
+from clinic.usecases.calendar.block_slots import set_slots_state
+from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
+from clinic.usecases.calendar.open_slots import open_slots
 
 COLUMNS = ("id", "startsAt", "endsAt", "doctor", "specialty", "state", "taken")
 NOBODY, HERE = Acting(), Where()

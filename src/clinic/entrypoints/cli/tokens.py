@@ -6,7 +6,7 @@ from uuid import UUID
 from clinic.domain.errors import InvalidInput
 from clinic.entrypoints.cli.session import Where, session
 from clinic.entrypoints.http.kernel.tokens import token_of
-from clinic.usecases.sign_in import sign_in_as
+from clinic.usecases.people.sign_in import sign_in_as
 
 HERE = Where()
 MAX_HOURS = 24 * 31

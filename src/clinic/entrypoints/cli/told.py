@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from clinic.domain.appointments import AppointmentView
+from clinic.domain.appointments.appointments import AppointmentView
 from clinic.entrypoints.cli.output import Row, local, print_rows
-from clinic.usecases.open_slots import Opened
+from clinic.usecases.calendar.open_slots import Opened
 
 APPOINTMENT_COLUMNS = ("id", "startsAt", "doctor", "patient", "type", "status", "version")
 

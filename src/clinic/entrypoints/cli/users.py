@@ -7,13 +7,13 @@ from cyclopts import Parameter
 
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Role, User
+from clinic.domain.people.people import Role, User
 from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.session import Acting, Session, Where, session
 from clinic.ports.accounts import Account
-from clinic.usecases import invite_people, manage_users, memberships
-from clinic.usecases.invite_people import Invited
+from clinic.usecases.people import invite_people, manage_users, memberships
+from clinic.usecases.people.invite_people import Invited
 
 COLUMNS = ("id", "role", "name", "email", "disabled")
 PrintLink = Annotated[bool, Parameter(negative="")]

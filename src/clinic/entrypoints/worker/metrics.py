@@ -5,11 +5,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from clinic.ports.job_queue import QueueCounts
 from clinic.ports.maintenance import MaintenanceHistory
 from clinic.ports.outbox import OutboxCounts
-from clinic.usecases.deliver_notification import Delivery
 from clinic.usecases.maintenance.remove_expired_rows import REMOVE_EXPIRED
 from clinic.usecases.maintenance.run import Ran
 from clinic.usecases.maintenance.services import SERVICES
-from clinic.usecases.relay_outbox import Rescued
+from clinic.usecases.messaging.deliver_notification import Delivery
+from clinic.usecases.messaging.relay_outbox import Rescued
 
 LATENESS_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)
 DURATION_BUCKETS_S = (0.01, 0.1, 1, 10, 60, 300, 1800)

@@ -24,12 +24,12 @@ from clinic.entrypoints.worker.metrics import Metrics
 from clinic.entrypoints.worker.status import StatusServer
 from clinic.ports.job_queue import QueueUnavailable
 from clinic.settings import Settings, settings_from_environment
-from clinic.usecases.deliver_notification import deliver_notification
 from clinic.usecases.faults import kind_of, place_of
 from clinic.usecases.maintenance.run import run_service
 from clinic.usecases.maintenance.service import MaintenanceIncomplete, Service
 from clinic.usecases.maintenance.services import SERVICES
-from clinic.usecases.relay_outbox import relay_outbox, resync_queue, sweep_outbox
+from clinic.usecases.messaging.deliver_notification import deliver_notification
+from clinic.usecases.messaging.relay_outbox import relay_outbox, resync_queue, sweep_outbox
 
 logger = logging.getLogger(__name__)
 

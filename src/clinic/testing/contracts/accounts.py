@@ -13,8 +13,8 @@ import pytest
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, EmailInUse, NotSignedIn, UserNotFound
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Patient, Role, Scope, User, system_actor
-from clinic.domain.sessions import Session, SessionKind, SignedIn, hash_of
+from clinic.domain.people.people import Actor, Patient, Role, Scope, User, system_actor
+from clinic.domain.people.sessions import Session, SessionKind, SignedIn, hash_of
 from clinic.ports.accounts import Account
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from clinic.domain.appointments import (
+from clinic.domain.appointments.appointments import (
     OCCUPYING,
     Appointment,
     Booking,
@@ -16,14 +16,14 @@ from clinic.domain.appointments import (
     decide_status,
     decide_swap,
 )
-from clinic.domain.availability import Interval
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
 from clinic.domain.errors import (
     SlotNotFound,
     UpcomingAppointments,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Patient, Role, Scope, User, system_actor
-from clinic.domain.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.people.people import Patient, Role, Scope, User, system_actor
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.testing.builders import (

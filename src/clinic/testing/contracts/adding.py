@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from clinic.domain.appointments import Status
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
     AlreadyExists,
     ClinicError,
@@ -16,8 +17,7 @@ from clinic.domain.errors import (
     SlotTaken,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Scope
 from clinic.ports.outbox import NotificationQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (

@@ -3,7 +3,8 @@
 import anyio
 import pytest
 
-from clinic.domain.appointments import Status
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
     BookingsRefused,
     IdempotencyConflict,
@@ -12,8 +13,7 @@ from clinic.domain.errors import (
     SlotTaken,
     TransactionAborted,
 )
-from clinic.domain.people import Scope
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Scope
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     NOW,

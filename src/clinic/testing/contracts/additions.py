@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from clinic.domain.appointments import Appointment, Booking, Status
+from clinic.domain.appointments.appointments import Appointment, Booking, Status
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
     AlreadyExists,
     BookingConflict,
@@ -21,8 +22,7 @@ from clinic.domain.errors import (
     SlotNotFound,
     SlotTaken,
 )
-from clinic.domain.people import Role, User
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Role, User
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.testing.builders import (
     NOW,

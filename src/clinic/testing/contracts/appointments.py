@@ -10,7 +10,14 @@ from uuid import UUID
 import anyio
 import pytest
 
-from clinic.domain.appointments import Appointment, AppointmentView, BookingFacts, Change, Status
+from clinic.domain.appointments.appointments import (
+    Appointment,
+    AppointmentView,
+    BookingFacts,
+    Change,
+    Status,
+)
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import (
     ClinicError,
@@ -20,8 +27,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import Keyset, PageRequest
-from clinic.domain.people import Scope, system_actor
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.appointments import AppointmentQuery, ScheduleEntry
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (

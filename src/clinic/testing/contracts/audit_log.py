@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clinic.domain.audit import REASON_MAX_CHARS, AuditEvent
+from clinic.domain.audit.audit import REASON_MAX_CHARS, AuditEvent
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, InvalidInput
 from clinic.domain.paging import Keyset, PageRequest

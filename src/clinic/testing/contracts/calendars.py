@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 import anyio
 import pytest
 
-from clinic.domain.appointments import Status
-from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     AvailabilityNotFound,
     ExceptionNotFound,
@@ -18,8 +19,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import Keyset, PageRequest
-from clinic.domain.people import Doctor, system_actor
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Doctor, system_actor
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (

@@ -9,7 +9,7 @@ from uuid import UUID
 import anyio
 import pytest
 
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.clinic import Clinic
 from clinic.ports.change_feed import (
     NAME_MAX_CHARS,

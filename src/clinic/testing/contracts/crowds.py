@@ -8,7 +8,8 @@ from functools import partial
 import anyio
 import pytest
 
-from clinic.domain.appointments import Booking
+from clinic.domain.appointments.appointments import Booking
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
     ClinicError,
     IdempotencyConflict,
@@ -18,8 +19,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Scope
-from clinic.domain.slots import SlotState
+from clinic.domain.people.people import Scope
 from clinic.ports.outbox import NotificationQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (

@@ -8,14 +8,14 @@ from uuid import UUID
 import anyio
 import pytest
 
-from clinic.domain.appointments import Appointment
-from clinic.domain.audit import ERASE_USER, ERASED
-from clinic.domain.audit_seal import Trail
-from clinic.domain.deliveries import OutboxState, Outcome, Preferences, Record
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.audit.audit import ERASE_USER, ERASED
+from clinic.domain.audit.seals import Trail
 from clinic.domain.errors import AnswerErased
 from clinic.domain.idempotency import answer_to_repeat, copy_name, erased
+from clinic.domain.messaging.deliveries import OutboxState, Outcome, Preferences, Record
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Patient, Role, Scope
+from clinic.domain.people.people import Patient, Role, Scope
 from clinic.ports.audit import EventQuery
 from clinic.ports.erasures import ErasableText, Erasure
 from clinic.ports.unit_of_work import Store

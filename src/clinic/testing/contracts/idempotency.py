@@ -6,10 +6,10 @@ from functools import partial
 import anyio
 import pytest
 
-from clinic.domain.appointments import BookingFacts
+from clinic.domain.appointments.appointments import BookingFacts
 from clinic.domain.errors import ClinicError, IdempotencyConflict, SlotTaken, TransactionAborted
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer, copy_name
-from clinic.domain.people import system_actor
+from clinic.domain.people.people import system_actor
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (

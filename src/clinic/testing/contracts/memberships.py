@@ -8,8 +8,8 @@ import pytest
 
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists
-from clinic.domain.memberships import OFFER_LASTS, Membership, MembershipOffer
-from clinic.domain.people import Role, User
+from clinic.domain.people.memberships import OFFER_LASTS, Membership, MembershipOffer
+from clinic.domain.people.people import Role, User
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import NOW, a_user, new_id, seed_clinic
 from clinic.testing.contracts.contract import Contract

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from clinic.domain.appointments import Appointment
+from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.clinic import Clinic
-from clinic.domain.deliveries import Addressee, Letter, Links, Preferences, message_id_of
+from clinic.domain.messaging.deliveries import Addressee, Letter, Links, Preferences, message_id_of
 from clinic.domain.notifications import CONFIRMATION, Message
-from clinic.domain.people import Doctor
+from clinic.domain.people.people import Doctor
 from clinic.ports.notifier import Notifier
 from clinic.testing.builders import (
     MORNING,

@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from clinic.domain.appointments import Appointment
-from clinic.domain.availability import day_interval
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.calendar.availability import day_interval
 from clinic.domain.contact import Contact
-from clinic.domain.deliveries import (
+from clinic.domain.errors import NotFound
+from clinic.domain.messaging.deliveries import (
     Claim,
     Fit,
     OutboxState,
@@ -23,7 +24,6 @@ from clinic.domain.deliveries import (
     Record,
     judged,
 )
-from clinic.domain.errors import NotFound
 from clinic.domain.notifications import (
     ADDRESS_CHANGED,
     CONFIRMATION,
@@ -37,7 +37,7 @@ from clinic.domain.notifications import (
     day_sheets,
 )
 from clinic.domain.paging import Keyset, PageRequest
-from clinic.domain.people import Scope
+from clinic.domain.people.people import Scope
 from clinic.domain.status import Status
 from clinic.ports.job_queue import Job
 from clinic.ports.outbox import NotificationQuery, NotificationView

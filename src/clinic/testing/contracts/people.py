@@ -8,7 +8,7 @@ import pytest
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, NotFound
-from clinic.domain.people import Doctor, Patient, Role, User
+from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     a_clinic,

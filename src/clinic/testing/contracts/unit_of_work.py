@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from clinic.domain.errors import TransactionAborted
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     a_clinic,

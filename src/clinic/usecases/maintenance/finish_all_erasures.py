@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from clinic.usecases.erase_user import finish_erasures
 from clinic.usecases.maintenance.service import Resources, Rows, Service
+from clinic.usecases.people.erase_user import finish_erasures
 
 
 async def finish_all_erasures(resources: Resources) -> Rows:

@@ -4,9 +4,9 @@ import logging
 from datetime import timedelta
 
 from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
-from clinic.domain.people import SYSTEM_ID, Role
+from clinic.domain.people.people import SYSTEM_ID, Role
+from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, Rows, Service
-from clinic.usecases.open_slots import open_slots
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from clinic.usecases.maintenance.remove_expired import remove_expired
 from clinic.usecases.maintenance.service import Resources, Rows, Service
-from clinic.usecases.remove_expired import remove_expired
 
 
 async def remove_expired_rows(resources: Resources) -> Rows:

@@ -28,8 +28,8 @@ from clinic.adapters.postgres.schema.calendar import slots
 from clinic.adapters.postgres.schema.idempotency import idempotency_keys
 from clinic.adapters.postgres.schema.messaging import notification_outbox
 from clinic.adapters.postgres.schema.people import patients_profiles
-from clinic.domain.appointments import OCCUPYING, Booking
-from clinic.domain.booking_conflicts import (
+from clinic.domain.appointments.appointments import OCCUPYING, Booking
+from clinic.domain.appointments.conflicts import (
     Key,
     Refused,
     Seen,
@@ -39,8 +39,8 @@ from clinic.domain.booking_conflicts import (
     key_of,
     refusal,
 )
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
-from clinic.domain.slots import SlotState
 
 #: rows that one INSERT writes at most; together far from the 65535 parameters of the protocol
 CHUNK_ROWS = 500

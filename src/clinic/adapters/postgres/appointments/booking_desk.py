@@ -10,11 +10,11 @@ from clinic.adapters.postgres.engine.group_commit import GroupCommit
 from clinic.adapters.postgres.idempotency.mapping import answer_of
 from clinic.adapters.postgres.people.mapping import clinic_of
 from clinic.adapters.postgres.people.session_checks import is_proven
-from clinic.domain.appointments import Booking, BookingFacts
+from clinic.domain.appointments.appointments import Booking, BookingFacts
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.people import Actor, Patient
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Patient
 from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 

@@ -9,7 +9,7 @@ from clinic.adapters.postgres.engine.mapping import Columns, Layout
 from clinic.adapters.postgres.idempotency.mapping import ANSWER
 from clinic.adapters.postgres.people.mapping import CLINIC
 from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
-from clinic.domain.appointments import OPEN
+from clinic.domain.appointments.appointments import OPEN
 
 #: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
 #: appointment that lies ahead today cannot begin earlier than the slot less the horizon, so a long

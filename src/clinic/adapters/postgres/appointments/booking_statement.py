@@ -6,7 +6,7 @@ the schema.
 
 from collections.abc import Sequence
 
-from clinic.domain.appointments import Booking
+from clinic.domain.appointments.appointments import Booking
 
 #: a booking as `_values` gives it, in its order
 _COLUMNS = {

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from clinic.adapters.postgres.engine.mapping import AnyRow, Columns, SqlRow, Values
-from clinic.domain.appointments import Appointment, AppointmentView, Status
+from clinic.domain.appointments.appointments import Appointment, AppointmentView, Status
 from clinic.domain.clinic import zone_named
 
 STATUSES = {status.value: status for status in Status}

@@ -24,11 +24,17 @@ from clinic.adapters.postgres.schema.appointments import appointments
 from clinic.adapters.postgres.schema.audit import audit_appointment
 from clinic.adapters.postgres.schema.calendar import slots
 from clinic.adapters.postgres.schema.messaging import notification_outbox
-from clinic.domain.appointments import Appointment, AppointmentView, Booking, Change, Status
-from clinic.domain.audit import AuditEntry
+from clinic.domain.appointments.appointments import (
+    Appointment,
+    AppointmentView,
+    Booking,
+    Change,
+    Status,
+)
+from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Scope
+from clinic.domain.people.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
 _APPOINTMENT = tuple(column for column in appointments.c if column.name != "updated_at")

@@ -6,7 +6,7 @@ A test holds every column named here against the schema.
 from collections.abc import Iterable
 
 from clinic.adapters.postgres.appointments.mapping import VIEW
-from clinic.domain.appointments import OCCUPYING, Status
+from clinic.domain.appointments.appointments import OCCUPYING, Status
 
 
 def listed(statuses: Iterable[Status]) -> str:

@@ -7,10 +7,10 @@ import psycopg
 
 from clinic.adapters.postgres.audit.mapping import event_facts
 from clinic.adapters.postgres.engine.executors import PooledExecutor, Row
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.errors import AlreadyExists, InvalidInput, TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.ports.audit import EventQuery
 
 _EVENTS = """

@@ -10,9 +10,9 @@ from typing import Any
 
 from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor, Row
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
-from clinic.domain.audit import Action, AuditEntry, AuditEvent
-from clinic.domain.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
-from clinic.domain.people import Role
+from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
+from clinic.domain.audit.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
+from clinic.domain.people.people import Role
 from clinic.domain.status import Status
 from clinic.ports.change_feed import (
     NAME_MAX_CHARS,

@@ -5,7 +5,7 @@ from sqlalchemy import insert
 from clinic.adapters.postgres.audit.mapping import event_values
 from clinic.adapters.postgres.engine.executors import Executor
 from clinic.adapters.postgres.schema.audit import audit_event
-from clinic.domain.audit import AuditEvent
+from clinic.domain.audit.audit import AuditEvent
 
 
 class PostgresEventLog:

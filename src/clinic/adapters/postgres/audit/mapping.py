@@ -3,9 +3,9 @@
 import msgspec
 
 from clinic.adapters.postgres.engine.mapping import SqlRow, Values
-from clinic.domain.appointments import Status
-from clinic.domain.audit import Action, AuditEntry, AuditEvent
-from clinic.domain.people import Role
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
+from clinic.domain.people.people import Role
 
 
 def entry_of(row: SqlRow) -> AuditEntry:

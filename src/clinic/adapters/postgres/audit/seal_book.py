@@ -15,8 +15,8 @@ from clinic.adapters.postgres.engine.errors import translated
 from clinic.adapters.postgres.engine.timeouts import within
 from clinic.adapters.postgres.schema.audit import audit_appointment, audit_event, audit_seals
 from clinic.adapters.postgres.schema.messaging import notification
-from clinic.domain.audit import ERASE_USER
-from clinic.domain.audit_seal import FIRST_FORMAT, Seal, Trail, TrailRow
+from clinic.domain.audit.audit import ERASE_USER
+from clinic.domain.audit.seals import FIRST_FORMAT, Seal, Trail, TrailRow
 from clinic.domain.errors import AuditUnavailable
 
 STATEMENT_TIMEOUT_MS = 60_000

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from clinic.adapters.postgres.engine.mapping import AnyRow, SqlRow, Values
-from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.ports.calendars import SlotView
 
 

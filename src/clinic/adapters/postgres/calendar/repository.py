@@ -31,7 +31,8 @@ from clinic.adapters.postgres.people.mapping import clinic_of
 from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.adapters.postgres.schema.calendar import availabilities, availability_exceptions, slots
 from clinic.adapters.postgres.schema.people import doctors_profiles, users
-from clinic.domain.availability import SLOT_MAX_MIN, Availability, AvailabilityException
+from clinic.domain.calendar.availability import SLOT_MAX_MIN, Availability, AvailabilityException
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     AvailabilityNotFound,
     ExceptionNotFound,
@@ -40,8 +41,7 @@ from clinic.domain.errors import (
     TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Doctor
-from clinic.domain.slots import Slot, SlotState
+from clinic.domain.people.people import Actor, Doctor
 from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 
 #: a packed slot: its id, start and end, as PostgreSQL sends them

@@ -15,7 +15,7 @@ from clinic.adapters.postgres.migrations.partitions import missing_months
 from clinic.adapters.postgres.migrations.rights import APP_ROLE
 from clinic.adapters.postgres.schema import metadata
 from clinic.adapters.postgres.schema.rules import APPEND_ONLY, ERASABLE, PARTITIONED, TRIGGERS
-from clinic.domain.appointments import OCCUPYING
+from clinic.domain.appointments.appointments import OCCUPYING
 
 #: partitions that must be there beyond this month
 MONTHS_AHEAD = 2

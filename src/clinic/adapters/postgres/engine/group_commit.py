@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Sequence
 
-from clinic.domain.appointments import Booking
+from clinic.domain.appointments.appointments import Booking
 from clinic.domain.errors import ClinicError, OutcomeUnknown, TemporaryFailure
 
 _logger = logging.getLogger(__name__)

@@ -48,9 +48,9 @@ from clinic.adapters.postgres.messaging.outbox_statements import (
 )
 from clinic.adapters.postgres.people.mapping import whole_clinic_of
 from clinic.adapters.postgres.schema.messaging import notification_outbox, notification_preferences
-from clinic.domain.appointments import Appointment
-from clinic.domain.availability import day_interval
-from clinic.domain.deliveries import (
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.calendar.availability import day_interval
+from clinic.domain.messaging.deliveries import (
     Addressee,
     Claim,
     Look,

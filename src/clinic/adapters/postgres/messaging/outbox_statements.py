@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
 from clinic.adapters.postgres.people.mapping import CLINIC, CONTACT
-from clinic.domain.deliveries import SENT_PER_HOUR_MAX
+from clinic.domain.messaging.deliveries import SENT_PER_HOUR_MAX
 from clinic.domain.notifications import TO_DOCTOR_AT_ONCE, TO_PATIENT_AT_ONCE
 
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"

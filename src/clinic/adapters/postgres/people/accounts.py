@@ -10,8 +10,8 @@ from clinic.adapters.postgres.engine.executors import Executor, Row
 from clinic.adapters.postgres.people.memberships import OFFER_COLUMNS, offer_of
 from clinic.adapters.postgres.schema.people import staff_profiles, users
 from clinic.domain.errors import UserNotFound
-from clinic.domain.memberships import Membership, MembershipOffer
-from clinic.domain.people import Role, User
+from clinic.domain.people.memberships import Membership, MembershipOffer
+from clinic.domain.people.people import Role, User
 from clinic.ports.accounts import Account
 
 # Only the profile that fits the role opens a clinic, until it ends.

@@ -8,8 +8,8 @@ from uuid import UUID
 from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor
 from clinic.adapters.postgres.schema import metadata
 from clinic.adapters.postgres.schema.rules import ERASABLE
-from clinic.domain.audit import ERASED, NO_REASON
-from clinic.domain.audit_seal import Trail, TrailRow
+from clinic.domain.audit.audit import ERASED, NO_REASON
+from clinic.domain.audit.seals import Trail, TrailRow
 from clinic.domain.idempotency import ERASED_FINGERPRINT, IdempotentRequest, copy_name
 from clinic.ports.erasures import ErasableText, Erasure
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from clinic.adapters.postgres.engine.executors import Executor, Row
 from clinic.domain.errors import AlreadyExists
-from clinic.domain.memberships import MembershipOffer
-from clinic.domain.people import Role, User
+from clinic.domain.people.memberships import MembershipOffer
+from clinic.domain.people.people import Role, User
 
 _PROFILES = {Role.DOCTOR: "doctors_profiles", Role.PATIENT: "patients_profiles"}
 _EXPIRED = "DELETE FROM membership_offers WHERE clinic_id = $1 AND expires_at <= $2"

@@ -22,7 +22,7 @@ from clinic.adapters.postgres.schema.people import (
 )
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound
-from clinic.domain.people import Doctor, Patient, Role, User
+from clinic.domain.people.people import Doctor, Patient, Role, User
 
 #: $1 clinic; nearly every request asks for its zone or its policy
 FIND_CLINIC = f"SELECT {WHOLE_CLINIC.sql} FROM clinics c WHERE c.id = $1"

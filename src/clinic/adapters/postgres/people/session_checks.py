@@ -1,7 +1,7 @@
 """Whether a session still counts, as other statements ask in the same round trip."""
 
 from clinic.adapters.postgres.engine.mapping import AnyRow, Columns
-from clinic.domain.people import Actor
+from clinic.domain.people.people import Actor
 
 _IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
 

@@ -19,8 +19,8 @@ from clinic.adapters.postgres.engine.executors import Executor, Row
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, Part, of_table
 from clinic.adapters.postgres.people.mapping import CLINIC, clinic_of
 from clinic.adapters.postgres.schema.people import sessions
-from clinic.domain.people import Role
-from clinic.domain.sessions import Session, SessionKind, SignedIn
+from clinic.domain.people.people import Role
+from clinic.domain.people.sessions import Session, SessionKind, SignedIn
 
 _SESSION = of_table(
     "x",

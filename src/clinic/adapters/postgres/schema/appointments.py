@@ -19,7 +19,7 @@ from clinic.adapters.postgres.schema.base import (
     references,
     text_,
 )
-from clinic.domain.appointments import OCCUPYING, Status
+from clinic.domain.appointments.appointments import OCCUPYING, Status
 
 _OCCUPIES = f"status IN {one_of(OCCUPYING)}"
 

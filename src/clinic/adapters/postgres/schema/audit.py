@@ -26,9 +26,9 @@ from clinic.adapters.postgres.schema.base import (
     text_,
     xid,
 )
-from clinic.domain.appointments import Status
-from clinic.domain.audit import NO_REASON, REASON_MAX_CHARS, Action
-from clinic.domain.people import Role
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.audit.audit import NO_REASON, REASON_MAX_CHARS, Action
+from clinic.domain.people.people import Role
 
 # The trails have no foreign keys: they outlive what they tell of, and a partition can be added or
 # taken away without a lock on appointments.

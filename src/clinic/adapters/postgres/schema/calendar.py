@@ -33,8 +33,8 @@ from clinic.adapters.postgres.schema.base import (
     references,
     text_,
 )
-from clinic.domain.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, ExceptionKind
-from clinic.domain.slots import SlotState
+from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, ExceptionKind
+from clinic.domain.calendar.slots import SlotState
 
 _ON_CALENDAR = "state <> 'RETIRED'"
 

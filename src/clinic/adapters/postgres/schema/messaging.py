@@ -24,7 +24,7 @@ from clinic.adapters.postgres.schema.base import (
     text_,
     xid,
 )
-from clinic.domain.people import EMAIL_MAX_CHARS
+from clinic.domain.people.people import EMAIL_MAX_CHARS
 
 notification_outbox = Table(
     "notification_outbox",

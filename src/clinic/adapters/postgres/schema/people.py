@@ -34,8 +34,8 @@ from clinic.domain.clinic import (
     OPEN_APPOINTMENTS_MAX,
 )
 from clinic.domain.contact import ADDRESS_MAX_CHARS
-from clinic.domain.people import EMAIL_MAX_CHARS, SPECIALTY_MAX_CHARS, Role
-from clinic.domain.sessions import SessionKind
+from clinic.domain.people.people import EMAIL_MAX_CHARS, SPECIALTY_MAX_CHARS, Role
+from clinic.domain.people.sessions import SessionKind
 
 clinics = Table(
     "clinics",

@@ -17,12 +17,12 @@ from litestar import Litestar
 from litestar.handlers import asgi
 
 from clinic.bootstrap import Services, build
-from clinic.domain.appointments import AppointmentView
-from clinic.domain.availability import day_interval
+from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.calendar.availability import day_interval
 from clinic.domain.errors import ClinicError
 from clinic.domain.idempotency import Answer, IdempotentRequest, fingerprint
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role, Scope, system_actor
+from clinic.domain.people.people import Actor, Role, Scope, system_actor
 from clinic.entrypoints.cli.bench.world import CLINIC_ID, ZONE
 from clinic.entrypoints.http.api.schemas import AppointmentOut, BookIn, SlotOut
 from clinic.entrypoints.http.asgi import tune_gc
@@ -30,8 +30,8 @@ from clinic.entrypoints.http.kernel.schemas import ItemsOut
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery
 from clinic.settings import settings_from_environment
-from clinic.usecases.answer_once import IdempotentCall
-from clinic.usecases.book import book_once
+from clinic.usecases.appointments.book import book_once
+from clinic.usecases.idempotency import IdempotentCall
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(BookIn).decode

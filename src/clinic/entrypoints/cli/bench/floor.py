@@ -16,11 +16,11 @@ from uuid import UUID
 
 from psycopg.conninfo import conninfo_to_dict
 
-from clinic.domain.appointments import Booking, BookingFacts, decide_booking
+from clinic.domain.appointments.appointments import Booking, BookingFacts, decide_booking
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
-from clinic.domain.people import Actor, Patient, Role
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Actor, Patient, Role
 from clinic.entrypoints.cli.bench.database import sql_id
 from clinic.entrypoints.cli.bench.world import (
     CLINIC_ID,

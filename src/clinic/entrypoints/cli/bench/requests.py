@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.entrypoints.cli.bench.world import (
     CLINIC_ID,
     DOCTOR_IDS,

@@ -19,7 +19,7 @@ import psycopg
 
 from clinic.bootstrap import Services, build
 from clinic.domain.paging import PageRequest
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
 from clinic.entrypoints.cli.bench.bench import Bench, Filled
 from clinic.entrypoints.cli.bench.database import book_days, name_of, settle
 from clinic.entrypoints.cli.bench.reads import listing_span
@@ -34,8 +34,8 @@ from clinic.entrypoints.cli.bench.world import (
 )
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.settings import Settings
-from clinic.usecases.book import book
-from clinic.usecases.find_slots import SlotSearch, find_slots
+from clinic.usecases.appointments.book import book
+from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 
 Question = Callable[[int], Awaitable[object]]
 

@@ -11,15 +11,15 @@ from itertools import cycle
 from uuid import UUID
 
 from clinic.bootstrap import Services
-from clinic.domain.appointments import Status, decide_booking
+from clinic.domain.appointments.appointments import Status, decide_booking
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import PatientBusy
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
-from clinic.domain.people import Actor, Patient, Role
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Actor, Patient, Role
 from clinic.entrypoints.cli.demo.sample import REASON, Sample, acting
 from clinic.ports.calendars import SlotQuery
-from clinic.usecases.book import book
-from clinic.usecases.change_appointment import change_status
+from clinic.usecases.appointments.book import book
+from clinic.usecases.appointments.change_appointment import change_status
 
 PAST = timedelta(days=14)
 AHEAD = timedelta(days=28)

@@ -6,17 +6,17 @@ from datetime import time
 from uuid import UUID, uuid5
 
 from clinic.bootstrap import Services
-from clinic.domain.availability import Availability
+from clinic.domain.calendar.availability import Availability
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
 from clinic.domain.paging import LIMIT_MAX
-from clinic.domain.people import Actor, Doctor, Patient, Role, User, system_actor
+from clinic.domain.people.people import Actor, Doctor, Patient, Role, User, system_actor
 from clinic.entrypoints.cli.demo.names import patient_names
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.add_people import add_doctor, add_patient, create_clinic
-from clinic.usecases.change_hours import add_availability
+from clinic.usecases.calendar.change_hours import add_availability
+from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
-from clinic.usecases.open_slots import open_slots
+from clinic.usecases.people.add_people import add_doctor, add_patient, create_clinic
 
 CLINIC_NAME, TIME_ZONE = "Riverside Clinic", "Europe/London"
 POLICY = Policy(notice_min=60, horizon_days=28, cancel_notice_min=120)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from clinic.bootstrap import Services
 from clinic.entrypoints.cli.demo.sample import Sample, acting
-from clinic.usecases.invite_people import accept_invitation, invite
+from clinic.usecases.people.invite_people import accept_invitation, invite
 
 PASSWORD_CHARS = 20
 

@@ -7,20 +7,20 @@ from datetime import time, timedelta
 from uuid import UUID
 
 from clinic.bootstrap import CannotStart, Services
-from clinic.domain.appointments import OCCUPYING
-from clinic.domain.availability import Availability
+from clinic.domain.appointments.appointments import OCCUPYING
+from clinic.domain.calendar.availability import Availability
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import AvailabilityOverlap
 from clinic.domain.paging import LIMIT_MAX, PageRequest
-from clinic.domain.people import Doctor, Patient, Scope
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Doctor, Patient, Scope
 from clinic.entrypoints.cli.demo.history import AHEAD, free_slots
 from clinic.entrypoints.cli.demo.sample import Sample, acting
 from clinic.entrypoints.cli.demo.sign_ins import make_sign_ins, people_of
 from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.ports.appointments import AppointmentQuery
 from clinic.settings import Settings
-from clinic.usecases.change_hours import add_availability
-from clinic.usecases.sign_in import sign_in_as
+from clinic.usecases.calendar.change_hours import add_availability
+from clinic.usecases.people.sign_in import sign_in_as
 
 RACERS = 200
 TOKEN_LIFETIME = timedelta(days=30)

@@ -14,7 +14,7 @@ from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_re
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
-from clinic.usecases.read_audit import AuditSearch, read_audit
+from clinic.usecases.audit.read_audit import AuditSearch, read_audit
 
 Word = Annotated[str, Meta(max_length=60)]
 

@@ -12,18 +12,18 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Meta, UnsetType
 
-from clinic.domain.appointments import AppointmentView, Status
-from clinic.domain.audit import Action, AuditEntry
-from clinic.domain.availability import Availability, AvailabilityException
+from clinic.domain.appointments.appointments import AppointmentView, Status
+from clinic.domain.audit.audit import Action, AuditEntry
+from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic, Policy
-from clinic.domain.people import Doctor, Patient, Role, User
-from clinic.domain.slots import Slot
+from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.entrypoints.http.kernel.problems import FACTS
 from clinic.entrypoints.http.kernel.schemas import In, ItemsOut, Out, Text
 from clinic.ports.calendars import SlotView
-from clinic.usecases.block_slots import SlotsChanged
-from clinic.usecases.change_hours import HoursChanged
-from clinic.usecases.open_slots import Opened
+from clinic.usecases.calendar.block_slots import SlotsChanged
+from clinic.usecases.calendar.change_hours import HoursChanged
+from clinic.usecases.calendar.open_slots import Opened
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import strawberry
 
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset, Page, PageRequest
-from clinic.domain.people import Doctor as ClinicDoctor
+from clinic.domain.people.people import Doctor as ClinicDoctor
 from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.types import Connection, Edge, PageInfo
 from clinic.entrypoints.http.kernel.paging import place_bytes, place_of, seal, unseal

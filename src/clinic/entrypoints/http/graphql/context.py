@@ -10,7 +10,7 @@ from strawberry.dataloader import DataLoader
 
 from clinic.bootstrap import Services
 from clinic.domain.errors import DoctorNotFound
-from clinic.domain.people import Actor, Doctor
+from clinic.domain.people.people import Actor, Doctor
 from clinic.domain.permissions import PATIENT_DATA, Operation, permit
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 

@@ -11,7 +11,7 @@ import msgspec
 import strawberry
 from msgspec import UNSET, Struct, UnsetType
 
-from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fingerprint
 from clinic.domain.permissions import Operation
@@ -32,10 +32,10 @@ from clinic.entrypoints.http.graphql.types import (
     required_id,
 )
 from clinic.entrypoints.http.kernel.problems import problem_answer
-from clinic.usecases.answer_once import IdempotentCall, Outcome, answer_once
-from clinic.usecases.book import book_once
-from clinic.usecases.change_appointment import change_status, reschedule, swap
+from clinic.usecases.appointments.book import book_once
+from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.context import Context
+from clinic.usecases.idempotency import IdempotentCall, Outcome, answer_once
 
 PATH = "/graphql"
 _encode = msgspec.json.Encoder(order="sorted").encode

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import strawberry
 
-from clinic.domain.appointments import Status
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.clinic import checked_date
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset
 from clinic.domain.permissions import Operation
-from clinic.domain.slots import SlotState
 from clinic.domain.text import plain_line
 from clinic.entrypoints.http.api.schemas import SlotOut, UserOut
 from clinic.entrypoints.http.graphql.connections import (
@@ -35,10 +35,10 @@ from clinic.entrypoints.http.graphql.types import (
     id_in,
     schedule_rows,
 )
-from clinic.usecases.add_people import list_doctors, read_self
-from clinic.usecases.find_slots import SlotSearch, find_slots
-from clinic.usecases.read_appointments import AppointmentSearch, list_appointments
-from clinic.usecases.read_schedule import read_schedule
+from clinic.usecases.appointments.read_appointments import AppointmentSearch, list_appointments
+from clinic.usecases.appointments.read_schedule import read_schedule
+from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
+from clinic.usecases.people.add_people import list_doctors, read_self
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 

@@ -13,12 +13,12 @@ from uuid import UUID
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
-from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.errors import InvalidInput
-from clinic.domain.people import Doctor as ClinicDoctor
+from clinic.domain.people.people import Doctor as ClinicDoctor
 from clinic.entrypoints.http.api.schemas import AppointmentOut, SlotOut, UserOut
 from clinic.entrypoints.http.graphql.context import Info
-from clinic.usecases.read_schedule import Schedule
+from clinic.usecases.appointments.read_schedule import Schedule
 
 Node = TypeVar("Node")
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from clinic.bootstrap import Services
-from clinic.domain.audit import AuditEvent, event_by
+from clinic.domain.audit.audit import AuditEvent, event_by
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     ClinicError,
@@ -23,18 +23,18 @@ from clinic.domain.errors import (
     TemporaryFailure,
 )
 from clinic.domain.networks import network_of
-from clinic.domain.people import Actor, Role
+from clinic.domain.people.people import Actor, Role
+from clinic.domain.people.sessions import Session, SignedIn, hash_of, is_csrf_token
 from clinic.domain.permissions import PATIENT_DATA, permit
 from clinic.domain.rate_limits import FAIL_CLOSED, Limit, RateClass
-from clinic.domain.sessions import Session, SignedIn, hash_of, is_csrf_token
 from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.kernel.authenticator import Authenticator
 from clinic.entrypoints.http.kernel.cookies import NAME, session_cookie
 from clinic.entrypoints.http.kernel.problems import BodyTooLarge
 from clinic.entrypoints.http.kernel.tokens import Tokens
 from clinic.settings import Settings
-from clinic.usecases.refusal_tally import REFUSED
-from clinic.usecases.sign_in import NOBODY_ID, find_session
+from clinic.usecases.audit.refusal_tally import REFUSED
+from clinic.usecases.people.sign_in import NOBODY_ID, find_session
 
 if TYPE_CHECKING:
     from clinic.entrypoints.http.kernel.request_context import RequestContext

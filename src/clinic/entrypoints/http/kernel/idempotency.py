@@ -10,8 +10,8 @@ from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fi
 from clinic.entrypoints.http.kernel.problems import problem_answer
 from clinic.entrypoints.http.kernel.reply import JSON_TYPE, PROBLEM_TYPE, Headers, Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.usecases.answer_once import IdempotentCall, Outcome, answer_once
 from clinic.usecases.context import Context
+from clinic.usecases.idempotency import IdempotentCall, Outcome, answer_once
 
 T = TypeVar("T")
 

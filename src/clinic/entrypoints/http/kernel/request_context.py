@@ -9,15 +9,15 @@ import msgspec
 from clinic.bootstrap import Services
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, NotFound
-from clinic.domain.people import Actor
+from clinic.domain.people.people import Actor
+from clinic.domain.people.sessions import csrf_token
 from clinic.domain.rate_limits import RateClass
-from clinic.domain.sessions import csrf_token
 from clinic.entrypoints.http.kernel.access import Access
 from clinic.entrypoints.http.kernel.problems import BodyTooLarge, UnsupportedMediaType
 from clinic.entrypoints.http.kernel.reply import Headers, Receive, Scope
 from clinic.entrypoints.http.kernel.response_cache import ResponseCache
-from clinic.usecases.add_people import read_clinic
 from clinic.usecases.context import AnonymousContext, Context, Origin
+from clinic.usecases.people.add_people import read_clinic
 
 
 class Addresses(Protocol):

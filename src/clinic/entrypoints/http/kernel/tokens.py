@@ -8,9 +8,9 @@ from uuid import UUID
 import jwt
 
 from clinic.domain.errors import NotSignedIn
-from clinic.domain.people import Role
+from clinic.domain.people.people import Role
 from clinic.settings import Settings
-from clinic.usecases.sign_in import NewSession
+from clinic.usecases.people.sign_in import NewSession
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "clinic"

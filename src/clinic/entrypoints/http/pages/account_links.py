@@ -16,10 +16,10 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, PasswordForm
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, words_in
-from clinic.usecases.follow_link import clinic_of_link
-from clinic.usecases.open_account_link import AccountPage, show_account_page
-from clinic.usecases.reset_password import reset_password
-from clinic.usecases.verify_email import verify_email
+from clinic.usecases.messaging.follow_link import clinic_of_link
+from clinic.usecases.people.open_account_link import AccountPage, show_account_page
+from clinic.usecases.people.reset_password import reset_password
+from clinic.usecases.people.verify_email import verify_email
 
 _VERIFICATION = Purpose.EMAIL_VERIFICATION.name.lower()
 _RESET = Purpose.PASSWORD_RESET.name.lower()

@@ -11,8 +11,8 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, PasswordForm
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, words_in
-from clinic.usecases.invite_people import accept_invitation
-from clinic.usecases.open_account_link import AccountPage, open_invitation
+from clinic.usecases.people.invite_people import accept_invitation
+from clinic.usecases.people.open_account_link import AccountPage, open_invitation
 
 _NAME = "invitation"
 

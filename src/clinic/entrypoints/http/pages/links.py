@@ -16,7 +16,7 @@ from clinic.domain.errors import (
     TemporaryFailure,
 )
 from clinic.domain.links import LinkSigner, Purpose
-from clinic.domain.offers import LinkState
+from clinic.domain.messaging.link_offers import LinkState
 from clinic.entrypoints.http.kernel.decoding import read_query
 from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.problems import status_of
@@ -24,7 +24,7 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import PUBLIC
 from clinic.entrypoints.http.pages.rendering import facts_of, page_response
 from clinic.entrypoints.http.pages.words import WORDS, times, words_in
-from clinic.usecases.follow_link import (
+from clinic.usecases.messaging.follow_link import (
     LinkPage,
     UnsubscribePage,
     clinic_of_link,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from clinic.domain.date_words import DATE_WORDS, zone_name
+from clinic.domain.messaging.date_words import DATE_WORDS, zone_name
 
 _SECONDS_TOLD_MAX = 120
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from clinic.domain.appointments import AppointmentView, Status
+from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.clinic import checked_date, checked_instant
 from clinic.domain.errors import (
     AppointmentNotFound,
@@ -40,15 +40,15 @@ from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_re
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, given
-from clinic.usecases.book import book_once
-from clinic.usecases.change_appointment import change_status, reschedule
-from clinic.usecases.context import Context
-from clinic.usecases.read_appointments import (
+from clinic.usecases.appointments.book import book_once
+from clinic.usecases.appointments.change_appointment import change_status, reschedule
+from clinic.usecases.appointments.read_appointments import (
     AppointmentSearch,
     list_appointments,
     read_appointment,
     read_trail,
 )
+from clinic.usecases.context import Context
 
 _TAG = "Appointments"
 #: expected where no tag can be that of an appointment

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clinic.domain.appointments import AppointmentView
+from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.errors import AppointmentNotFound, NotSwappable, PatientBusy, PolicyRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
@@ -12,7 +12,7 @@ from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
-from clinic.usecases.change_appointment import swap
+from clinic.usecases.appointments.change_appointment import swap
 from clinic.usecases.context import Context
 
 _encode = msgspec.json.Encoder().encode

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct
 
-from clinic.domain.audit import checked_reason
-from clinic.domain.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.audit.audit import checked_reason
+from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.errors import (
     AvailabilityNotFound,
     AvailabilityOverlap,
@@ -37,7 +37,7 @@ from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, changes_in, given
-from clinic.usecases.change_hours import (
+from clinic.usecases.calendar.change_hours import (
     HoursChanged,
     add_availability,
     add_exception,

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
@@ -14,7 +15,6 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.domain.slots import SlotState
 from clinic.entrypoints.http.api.schemas import (
     OpenSlotsIn,
     SlotOut,
@@ -30,11 +30,11 @@ from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_re
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, given
-from clinic.usecases.add_people import read_doctor
-from clinic.usecases.block_slots import SlotsChanged, set_slot_state, set_slots_state
+from clinic.usecases.calendar.block_slots import SlotsChanged, set_slot_state, set_slots_state
+from clinic.usecases.calendar.find_slots import SlotSearch, find_slots, glance_at_slots, read_slot
+from clinic.usecases.calendar.open_slots import Opened, open_slots
 from clinic.usecases.context import Context
-from clinic.usecases.find_slots import SlotSearch, find_slots, glance_at_slots, read_slot
-from clinic.usecases.open_slots import Opened, open_slots
+from clinic.usecases.people.add_people import read_doctor
 
 _TAG = "Slots"
 _encode = msgspec.json.Encoder().encode

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from clinic.domain.clinic import checked_instant
-from clinic.domain.deliveries import OutboxState, Outcome
 from clinic.domain.errors import AppointmentNotFound, EndBeforeStart
+from clinic.domain.messaging.deliveries import OutboxState, Outcome
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.messaging.schemas import (
     Kind,
@@ -23,8 +23,8 @@ from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_re
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
-from clinic.usecases.choose_notifications import choose_preferences, read_preferences
-from clinic.usecases.read_notifications import list_notifications, read_notifications
+from clinic.usecases.messaging.choose_notifications import choose_preferences, read_preferences
+from clinic.usecases.messaging.read_notifications import list_notifications, read_notifications
 
 _TAG = "Notifications"
 _encode = msgspec.json.Encoder().encode

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from clinic.domain.deliveries import Preferences
+from clinic.domain.messaging.deliveries import Preferences
 from clinic.entrypoints.http.kernel.schemas import In
 from clinic.ports.outbox import NotificationView
 

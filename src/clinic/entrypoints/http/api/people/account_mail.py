@@ -12,8 +12,8 @@ from clinic.entrypoints.http.api.people.schemas import AcceptedOut, PasswordRese
 from clinic.entrypoints.http.kernel.endpoint import endpoint
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.usecases.reset_password import request_password_reset
-from clinic.usecases.verify_email import request_verification
+from clinic.usecases.people.reset_password import request_password_reset
+from clinic.usecases.people.verify_email import request_verification
 
 _TAG = "Users"
 _encode = msgspec.json.Encoder().encode

@@ -22,8 +22,8 @@ from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply, content_tag
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import changes_in, given
-from clinic.usecases.add_people import change_clinic, read_clinic
 from clinic.usecases.context import Context
+from clinic.usecases.people.add_people import change_clinic, read_clinic
 
 _TAG = "Clinics"
 POLICY_FIELDS = PolicyIn.__struct_fields__

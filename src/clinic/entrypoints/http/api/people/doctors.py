@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from clinic.domain.errors import DoctorNotFound, EmailInUse, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
-from clinic.domain.people import Doctor, Role, User
+from clinic.domain.people.people import Doctor, Role, User
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.schemas import DoctorIn, DoctorOut
 from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
@@ -15,8 +15,8 @@ from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text
-from clinic.usecases.add_people import add_doctor, list_doctors, read_doctor
 from clinic.usecases.context import Context
+from clinic.usecases.people.add_people import add_doctor, list_doctors, read_doctor
 
 _TAG = "Doctors"
 _encode = msgspec.json.Encoder().encode

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from clinic.domain.audit import AuditEvent
-from clinic.domain.memberships import Membership
+from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.people.memberships import Membership
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.people.schemas import (
     AccessOut,
@@ -19,7 +19,7 @@ from clinic.entrypoints.http.api.people.schemas import (
     OwnSessionOut,
 )
 from clinic.entrypoints.http.api.schemas import AppointmentOut
-from clinic.usecases.manage_users import Export
+from clinic.usecases.people.manage_users import Export
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from clinic.domain.networks import network_of
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.kernel.cookies import ATTRIBUTES, cookie_values
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.usecases.sign_in import is_known_network
+from clinic.usecases.people.sign_in import is_known_network
 
 DEVICE_COOKIE = "__Host-clinic-device"
 _DEVICE_AGE_S = 365 * 24 * 3600

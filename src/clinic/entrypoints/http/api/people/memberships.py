@@ -19,8 +19,8 @@ from clinic.domain.errors import (
     TemporaryFailure,
     UserNotFound,
 )
-from clinic.domain.memberships import MembershipOffer
-from clinic.domain.people import Role
+from clinic.domain.people.memberships import MembershipOffer
+from clinic.domain.people.people import Role
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.api.people.guesses import count_guess
@@ -38,7 +38,7 @@ from clinic.entrypoints.http.kernel.problems import RequestTimeout
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
-from clinic.usecases.memberships import (
+from clinic.usecases.people.memberships import (
     accept_membership,
     accept_with_password,
     end_membership,
@@ -46,7 +46,7 @@ from clinic.usecases.memberships import (
     own_offers,
     withdraw_offer,
 )
-from clinic.usecases.sign_in import Credentials
+from clinic.usecases.people.sign_in import Credentials
 
 _TAG = "Users"
 _encode = msgspec.json.Encoder().encode

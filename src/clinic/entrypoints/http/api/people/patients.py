@@ -6,7 +6,7 @@ import msgspec
 
 from clinic.domain.errors import EmailInUse, PatientNotFound, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
-from clinic.domain.people import Patient, Role, User
+from clinic.domain.people.people import Patient, Role, User
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.schemas import PatientIn, PatientOut
 from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
@@ -15,8 +15,8 @@ from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_re
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
-from clinic.usecases.add_people import add_patient, list_patients, read_patient
 from clinic.usecases.context import Context
+from clinic.usecases.people.add_people import add_patient, list_patients, read_patient
 
 _TAG = "Patients"
 _encode = msgspec.json.Encoder().encode

@@ -7,16 +7,16 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from clinic.domain.audit import AuditEvent
-from clinic.domain.people import Role
-from clinic.domain.sessions import Session
+from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.people.people import Role
+from clinic.domain.people.sessions import Session
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.schemas import AppointmentOut, Phone, Reason, UserOut
 from clinic.entrypoints.http.kernel.schemas import In, Out, Text
 from clinic.ports.accounts import Account
-from clinic.usecases.invite_people import Invited
-from clinic.usecases.memberships import Offered, OwnOffer
-from clinic.usecases.sign_in import NewSession
+from clinic.usecases.people.invite_people import Invited
+from clinic.usecases.people.memberships import Offered, OwnOffer
+from clinic.usecases.people.sign_in import NewSession
 
 Password = Annotated[
     str, Meta(max_length=1024, description="8 to 128 characters", examples=["three blue herons"])

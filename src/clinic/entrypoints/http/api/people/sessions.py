@@ -14,9 +14,9 @@ from clinic.domain.errors import (
     TemporaryFailure,
     UserNotFound,
 )
+from clinic.domain.people.sessions import SessionKind, csrf_token
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
-from clinic.domain.sessions import SessionKind, csrf_token
 from clinic.entrypoints.http.api.people.guesses import count_guess, remember_device
 from clinic.entrypoints.http.api.people.schemas import SessionOut, SignedInOut, SignInIn
 from clinic.entrypoints.http.kernel.cookies import clear_cookie, set_cookie
@@ -25,7 +25,7 @@ from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
 from clinic.entrypoints.http.kernel.tokens import token_of
-from clinic.usecases.sign_in import (
+from clinic.usecases.people.sign_in import (
     Credentials,
     NewSession,
     own_sessions,

@@ -26,7 +26,7 @@ from clinic.domain.errors import (
     UserShared,
 )
 from clinic.domain.paging import LIMIT_DEFAULT, PageRequest
-from clinic.domain.people import Role, User
+from clinic.domain.people.people import Role, User
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.api.people.exports import export_pieces
@@ -51,9 +51,9 @@ from clinic.entrypoints.http.kernel.paging import Limit
 from clinic.entrypoints.http.kernel.reply import Reply, Streamed
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, changes_in, given
-from clinic.usecases.erase_user import erase_user
-from clinic.usecases.invite_people import accept_invitation, add_user, invite
-from clinic.usecases.manage_users import (
+from clinic.usecases.people.erase_user import erase_user
+from clinic.usecases.people.invite_people import accept_invitation, add_user, invite
+from clinic.usecases.people.manage_users import (
     Registration,
     change_own_data,
     change_password,

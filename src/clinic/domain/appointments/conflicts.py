@@ -1,0 +1,218 @@
+"""Why bookings that are added together cannot all be made: every reason, not only the first."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import Appointment, Booking
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.errors import (
+    AlreadyExists,
+    BookingConflict,
+    BookingsRefused,
+    ClinicError,
+    Conflict,
+    IdempotencyConflict,
+    PatientBusy,
+    PatientDisabled,
+    PatientNotFound,
+    SlotBlocked,
+    SlotNotFound,
+    SlotTaken,
+)
+
+#: a principal's id and their idempotency key, at the bookings' clinic
+Key = tuple[UUID, str]
+#: the place of a booking that a store refused, and what for: SlotTaken for its slot,
+#: PatientDisabled for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
+Refused = tuple[int, type[ClinicError]]
+
+#: what a store refuses for → what a second look may find out about it, what it checks first first
+_CAUSES: Mapping[type[ClinicError], tuple[type[ClinicError], ...]] = {
+    SlotTaken: (SlotNotFound, SlotBlocked, SlotTaken),
+    PatientDisabled: (PatientNotFound, PatientDisabled),
+    PatientBusy: (AlreadyExists, SlotTaken, PatientBusy),
+    IdempotencyConflict: (IdempotencyConflict,),
+}
+_ORDER = tuple(dict.fromkeys(error for causes in _CAUSES.values() for error in causes))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a store holds that may be in the way of bookings, apart from what it wrote for them.
+
+    It may hold more: what is in nobody's way is passed over.
+    """
+
+    slots: Mapping[UUID, Slot]
+    #: whether anybody may book for them, by id
+    patients: Mapping[UUID, bool]
+    appointments: Sequence[Appointment]
+    #: keys that have an answer
+    answered: Collection[Key]
+
+
+class _Entry(NamedTuple):
+    """An appointment with its booking's place and key; without a place it is stored already."""
+
+    place: int | None
+    appointment: Appointment
+    key: Key | None
+
+
+def clinic_of(bookings: Sequence[Booking]) -> UUID:
+    """Return the id of the clinic that all the bookings are of. Raises ValueError."""
+    (clinic_id, *others) = {booking.appointment.clinic_id for booking in bookings}
+    if others:
+        raise ValueError("Bookings that are added together are of one clinic.")
+    return clinic_id
+
+
+def key_of(booking: Booking) -> Key | None:
+    """Return what the booking's answer is stored under, None without one."""
+    request = booking.stored.request if booking.stored else None
+    return (request.principal_id, request.key) if request else None
+
+
+def is_copy(appointment: Appointment, slot: Slot | None) -> bool:
+    """Say whether the appointment is where its slot is."""
+    return slot is not None and (
+        (appointment.doctor_id, appointment.starts_at, appointment.ends_at)
+        == (slot.doctor_id, slot.starts_at, slot.ends_at)
+    )
+
+
+def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
+    """Return the places of the bookings in the order in which their appointments are written, by
+    patient and time: two batches that meet then wait for each other one way only."""
+
+    def order(place: int) -> tuple[object, ...]:
+        appointment = bookings[place].appointment
+        return (appointment.patient_id, appointment.starts_at)
+
+    return sorted(range(len(bookings)), key=order)
+
+
+def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen) -> Conflict:
+    """Return the error for bookings of which a store refused some, and then looked again.
+
+    For one booking it is of the kind that BookingDesk.reserve raises, for several BookingsRefused.
+    Its `conflicts` are all that were seen, and what the store refused for even where that is gone.
+    """
+    found = {*_conflicts(bookings, seen)}
+    errors: dict[int, set[type[ClinicError]]] = defaultdict(set)
+    for each in found:
+        errors[each.place].add(each.error)
+    for place, error in refused:
+        if errors[place].isdisjoint(_CAUSES[error]):
+            found.add(BookingConflict(place, bookings[place].appointment.id, error))
+    raised = _kind_for_one(refused[0][1], errors[0]) if len(bookings) == 1 else BookingsRefused
+    told = raised()
+    told.conflicts = tuple(sorted(found, key=_rank))
+    return told
+
+
+def _kind_for_one(refused: type[ClinicError], seen: set[type[ClinicError]]) -> type[Conflict]:
+    """Return what BookingDesk.reserve raises, which says no more of slot and patient."""
+    if refused is PatientBusy:
+        cause = next((each for each in _CAUSES[refused] if each in seen), PatientBusy)
+        assert issubclass(cause, Conflict)
+        return cause
+    return IdempotencyConflict if refused is IdempotencyConflict else SlotTaken
+
+
+def _rank(conflict: BookingConflict) -> tuple[object, ...]:
+    return (conflict.place, _ORDER.index(conflict.error), str(conflict.other_id))
+
+
+def _conflicts(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingConflict]:
+    with_others = [*_with_others(bookings, seen)]
+    yield from with_others
+    occupied = {each.place for each in with_others if each.error is SlotTaken}
+    for place, booking in enumerate(bookings):
+        for error in _alone(booking, seen):
+            if error is not SlotTaken or place not in occupied:
+                yield BookingConflict(place, booking.appointment.id, error)
+
+
+def _alone(booking: Booking, seen: Seen) -> Iterator[type[ClinicError]]:
+    """Yield what is in a booking's way, as far as it can be said without the appointments."""
+    slot = seen.slots.get(booking.appointment.slot_id)
+    if slot is None or not is_copy(booking.appointment, slot):
+        yield SlotNotFound
+    elif booking.takes is not None:
+        if slot.state is not SlotState.OPEN:
+            yield SlotBlocked if slot.state is SlotState.BLOCKED else SlotNotFound
+        if slot.taken:
+            yield SlotTaken
+    is_open = seen.patients.get(booking.appointment.patient_id)
+    if not is_open:
+        yield PatientNotFound if is_open is None else PatientDisabled
+    if key_of(booking) in seen.answered:
+        yield IdempotencyConflict
+
+
+def _with_others(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingConflict]:
+    """Yield the conflicts with appointments, stored or among those added."""
+    every = [
+        *(_Entry(None, stored, None) for stored in seen.appointments),
+        *(_Entry(place, each.appointment, key_of(each)) for place, each in enumerate(bookings)),
+    ]
+    occupying = [entry for entry in every if entry.appointment.status.occupies]
+    keyed = [entry for entry in every if entry.key]
+    for error, entries, value_of, pairs in (
+        (SlotTaken, occupying, _slot_of, _all_pairs),
+        (PatientBusy, occupying, _patient_of, _overlapping),
+        (AlreadyExists, every, _id_of, _all_pairs),
+        (IdempotencyConflict, keyed, _key_of, _all_pairs),
+    ):
+        for group in _groups(entries, value_of):
+            for pair in pairs(group):
+                for mine, other in (pair, pair[::-1]):
+                    if mine.place is not None:
+                        yield BookingConflict(
+                            mine.place, mine.appointment.id, error, other.appointment.id
+                        )
+
+
+def _slot_of(entry: _Entry) -> Hashable:
+    return entry.appointment.slot_id
+
+
+def _patient_of(entry: _Entry) -> Hashable:
+    return entry.appointment.patient_id
+
+
+def _id_of(entry: _Entry) -> Hashable:
+    return entry.appointment.id
+
+
+def _key_of(entry: _Entry) -> Hashable:
+    return entry.key
+
+
+def _groups(
+    entries: Iterable[_Entry], value_of: Callable[[_Entry], Hashable]
+) -> Iterable[list[_Entry]]:
+    """Return the entries in groups of equal value."""
+    groups: dict[Hashable, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[value_of(entry)].append(entry)
+    return groups.values()
+
+
+def _all_pairs(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
+    return combinations(group, 2)
+
+
+def _overlapping(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
+    """Yield each two entries of which one starts before the other ends."""
+    group = sorted(group, key=lambda entry: entry.appointment.starts_at)
+    for number, one in enumerate(group, 1):
+        for two in group[number:]:
+            if two.appointment.starts_at >= one.appointment.ends_at:
+                break
+            yield one, two

@@ -1,0 +1,1 @@
+"""What was done: entries, events, and the seals over them."""

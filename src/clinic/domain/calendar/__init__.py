@@ -1,0 +1,1 @@
+"""Doctors' hours, and the slots that follow from them."""

@@ -1,0 +1,1 @@
+"""People, what they may sign in with, and the clinics they belong to."""

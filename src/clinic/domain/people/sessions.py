@@ -1,0 +1,196 @@
+"""A sign-in that lasts: how long, for whom, and the two ways to prove it.
+
+A bearer session is named by a signed token; a cookie session by a random reference, of which only
+the hash is kept. Both end when their row says so, on every server at once.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from uuid import UUID
+
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import InvitationInvalid, NotSignedIn
+from clinic.domain.links import bound_to_mailbox
+from clinic.domain.people.people import STAFF, Actor, Role
+
+#: how long a session lasts at most, and a cookie session of staff without a request
+LIFETIME = timedelta(hours=12)
+STAFF_IDLE = timedelta(minutes=15)
+PATIENT_IDLE = timedelta(hours=2)
+#: how stale `last_seen_at` may get; less than any idle time, so that it is not written every time
+SEEN_EVERY = timedelta(minutes=1)
+#: how long the row of a session is kept after its end
+KEPT_AFTER_END = timedelta(days=30)
+#: random bytes in a cookie's reference
+REFERENCE_BYTES = 32
+INVITATION_LASTS = timedelta(days=7)
+_ID_BYTES = 16
+_EXPIRES_BYTES = 8
+
+
+class SessionKind(StrEnum):
+    BEARER = "bearer"
+    COOKIE = "cookie"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in of one user in one role at one clinic."""
+
+    id: UUID
+    clinic_id: UUID
+    user_id: UUID
+    role: Role
+    kind: SessionKind
+    created_at: datetime
+    expires_at: datetime
+    last_seen_at: datetime
+    #: SHA-256 of the cookie's reference; of random bytes nobody knows for a bearer session
+    token_hash: bytes
+    revoked_at: datetime | None = None
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the session ends, or ended, whoever asks in between."""
+        return min(self.expires_at, self.revoked_at or self.expires_at)
+
+    def is_live(self, now: datetime) -> bool:
+        """Say whether the session still proves who asks."""
+        if self.revoked_at is not None or now >= self.expires_at:
+            return False
+        return self.kind is SessionKind.BEARER or now < self.last_seen_at + idle_time(self.role)
+
+    def is_of(self, actor: Actor) -> bool:
+        """Say whether the session is this user's, in this role, at this clinic."""
+        mine = (self.user_id, self.role, self.clinic_id)
+        return mine == (actor.user_id, actor.role, actor.clinic_id)
+
+    def wants_touch(self, now: datetime) -> bool:
+        """Say whether this request should be noted as the last one seen."""
+        return self.kind is SessionKind.COOKIE and now >= self.last_seen_at + SEEN_EVERY
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session as it stands, with what else decides whether it counts."""
+
+    session: Session
+    #: the user was disabled or has another role by now
+    withdrawn: bool = False
+    #: the session's clinic, read with it: most requests need its zone or its policy
+    clinic: Clinic | None = field(default=None, compare=False)
+
+    def check(self, now: datetime) -> Session:
+        """Return the session. Raises NotSignedIn when it no longer counts."""
+        if self.withdrawn or not self.session.is_live(now):
+            raise NotSignedIn()
+        return self.session
+
+
+def idle_time(role: Role) -> timedelta:
+    """Return how long a cookie session of this role lasts without a request."""
+    return STAFF_IDLE if role in STAFF else PATIENT_IDLE
+
+
+def hash_of(reference: str) -> bytes:
+    """Return what is kept of a cookie's reference."""
+    return sha256(reference.encode()).digest()
+
+
+def csrf_token(secret: str, session_id: UUID) -> str:
+    """Return the token that unsafe requests with this session's cookie must bear."""
+    return _mac(secret, b"csrf", session_id.bytes)
+
+
+def is_csrf_token(token: str, secret: str, session_id: UUID) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(token.encode(), csrf_token(secret, session_id).encode())
+
+
+def invitation(
+    secret: str,
+    user_id: UUID,
+    expires_at: datetime,
+    *,
+    password_hash: str | None,
+    email: str,
+    link_version: int,
+    issued_by: UUID | None,
+) -> str:
+    """Return a token that sets the user's password once, and names who had it made.
+
+    It is bound to the password as it is, so that setting one spends every earlier invitation, and
+    falls with the address and whenever the user is disabled, as every link does. `issued_by` is
+    None only in messages that an earlier release wrote.
+    """
+    expires = int(expires_at.timestamp()).to_bytes(_EXPIRES_BYTES, "big")
+    claims = user_id.bytes + expires + (issued_by.bytes if issued_by else b"")
+    mac = _invitation_mac(secret, claims, password_hash, bound_to_mailbox(email, link_version))
+    return f"{urlsafe_b64encode(claims).decode().rstrip('=')}.{mac}"
+
+
+def invited_user(token: str) -> UUID:
+    """Return the user that the token claims to invite; unproven. Raises InvitationInvalid."""
+    return UUID(bytes=_claims(token)[:_ID_BYTES])
+
+
+def check_invitation(
+    token: str,
+    secret: str,
+    *,
+    password_hash: str | None,
+    email: str,
+    link_version: int,
+    unbound_link_version: int,
+    now: datetime,
+) -> UUID | None:
+    """Return who issued the token; None when an earlier release made it.
+
+    Raises InvitationInvalid unless the token is ours, unspent and in time, and the account's
+    address and link_version are what they were. An earlier release bound invitations to the
+    password alone; those hold as long as the account's link_version is what it was then.
+    """
+    claims = _claims(token)
+    bounds: list[str | None] = [bound_to_mailbox(email, link_version)]
+    if link_version == unbound_link_version:
+        bounds.append(None)
+    given = token.partition(".")[2].encode()
+    is_ours = any(
+        hmac.compare_digest(given, _invitation_mac(secret, claims, password_hash, bound).encode())
+        for bound in bounds
+    )
+    expires_s = int.from_bytes(claims[_ID_BYTES : _ID_BYTES + _EXPIRES_BYTES], "big")
+    if not is_ours or now.timestamp() >= expires_s:
+        raise InvitationInvalid()
+    issuer = claims[_ID_BYTES + _EXPIRES_BYTES :]
+    return UUID(bytes=issuer) if issuer else None
+
+
+def _invitation_mac(
+    secret: str, claims: bytes, password_hash: str | None, bound_to: str | None
+) -> str:
+    bound = () if bound_to is None else (bound_to.encode(),)
+    return _mac(secret, b"invitation", claims, (password_hash or "").encode(), *bound)
+
+
+def _claims(token: str) -> bytes:
+    """Return user, expiry and, but for tokens of earlier releases, issuer."""
+    text = token.partition(".")[0]
+    try:
+        raw = urlsafe_b64decode((text + "=" * (-len(text) % 4)).encode("ascii"))
+    except ValueError:
+        raise InvitationInvalid() from None
+    without_issuer = _ID_BYTES + _EXPIRES_BYTES
+    if len(raw) not in (without_issuer, without_issuer + _ID_BYTES):
+        raise InvitationInvalid()
+    return raw
+
+
+def _mac(secret: str, purpose: bytes, *parts: bytes) -> str:
+    # Lengths in front of the parts, so that no two lists of parts are the same bytes.
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose, *parts))
+    return urlsafe_b64encode(hmac.digest(secret.encode(), message, "sha256")).decode().rstrip("=")

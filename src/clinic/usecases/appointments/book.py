@@ -1,0 +1,145 @@
+"""Book a slot for a patient: one read, one write, and the database decides the race."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import (
+    AppointmentView,
+    Booking,
+    BookingFacts,
+    decide_booking,
+    patient_to_book_for,
+)
+from clinic.domain.errors import (
+    ClinicError,
+    IdempotencyConflict,
+    PatientBusy,
+    SlotTaken,
+    TransactionAborted,
+)
+from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
+from clinic.usecases.context import Context
+from clinic.usecases.idempotency import IdempotentCall, Outcome, keep_refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is asked for."""
+
+    slot_id: UUID
+    patient_id: UUID
+    type: str | None
+    override: bool
+
+
+#: a lost race is looked at again: a twin may have won it, or a cancel just freed the slot
+ATTEMPTS = 3
+NEAREST = 3
+
+
+async def book(
+    context: Context,
+    slot_id: UUID,
+    *,
+    patient_id: UUID | None = None,
+    type: str | None = None,
+    override: bool = False,
+) -> AppointmentView:
+    """Return the new appointment. Patients book for themselves, staff for `patient_id`.
+
+    `override` lets staff book inside the notice or beyond the horizon. Raises InvalidInput,
+    NotSignedIn, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused,
+    SlotBlocked, SlotTaken (with up to three `nearest` free slots), PatientBusy.
+    """
+    patient_id = patient_to_book_for(context.actor, patient_id)
+    order = _Order(slot_id, patient_id, type, override)
+    result = await _take(context, order, None)
+    assert isinstance(result, AppointmentView)
+    return result
+
+
+async def book_once(
+    context: Context,
+    call: IdempotentCall[AppointmentView],
+    slot_id: UUID,
+    *,
+    patient_id: UUID | None = None,
+    type: str | None = None,
+    override: bool = False,
+) -> Outcome:
+    """Return the answer to a booking request that bears a key, doing it only the first time.
+
+    An earlier answer comes with what booking reads anyway, so no cache is asked: that would cost
+    every first request to spare the rare repeated one. Raises as `book`, except that final refusals
+    come back as answers.
+    """
+    try:
+        patient_id = patient_to_book_for(context.actor, patient_id)
+        order = _Order(slot_id, patient_id, type, override)
+        result = await _take(context, order, call)
+    except ClinicError as error:
+        return await keep_refusal(context, error, call)
+    if isinstance(result, Outcome):
+        return result
+    assert isinstance(result, StoredAnswer)
+    return Outcome(result.answer, replayed=False)
+
+
+async def _take(
+    context: Context, order: _Order, call: IdempotentCall[AppointmentView] | None
+) -> AppointmentView | StoredAnswer | Outcome:
+    """Return the view of the new appointment; with a key, its stored answer or a replay."""
+    request = call.request if call else None
+    lost: ClinicError | None = None
+    for _ in range(ATTEMPTS):
+        facts = await context.store.desk.load_facts(
+            context.actor, order.slot_id, order.patient_id, request
+        )
+        if request is not None:
+            repeat = answer_to_repeat(facts.stored, request)
+            if repeat is not None:
+                return Outcome(repeat, replayed=True)
+        if isinstance(lost, PatientBusy):
+            raise lost
+        now = context.clock.now()
+        try:
+            booking = decide_booking(
+                facts,
+                actor=context.actor,
+                type=order.type,
+                reason=context.reason,
+                override=order.override,
+                now=now,
+                new_id=context.new_id,
+            )
+        except SlotTaken as error:
+            raise await _with_nearest(context, error, facts) from None
+        view = _view(booking, facts)
+        if call is not None:
+            stored = StoredAnswer(call.request, call.render(view), now)
+            booking = replace(booking, stored=stored)
+        try:
+            await context.store.desk.reserve(booking)
+        except (SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted) as error:
+            lost = error
+            continue
+        return booking.stored or view
+    assert lost is not None
+    raise lost
+
+
+def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
+    assert facts.patient is not None
+    return AppointmentView(
+        booking.appointment, facts.doctor_name, facts.patient.name, facts.clinic.zone
+    )
+
+
+async def _with_nearest(context: Context, error: SlotTaken, facts: BookingFacts) -> SlotTaken:
+    """Return `error` naming up to three slots that could be booked instead."""
+    assert facts.slot is not None
+    earliest, latest = facts.clinic.policy.bookable_window(context.clock.now())
+    nearest = await context.store.calendars.nearest_free(
+        facts.slot, starts_from=earliest, starts_before=latest, limit=NEAREST
+    )
+    return SlotTaken(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

@@ -1,0 +1,156 @@
+"""Change an appointment: its status, its slot, or two of them for each other."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import (
+    AppointmentView,
+    Change,
+    Status,
+    already_there,
+    check_version,
+    decide_move,
+    decide_status,
+    decide_swap,
+)
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import AppointmentNotFound, ClinicNotFound, InvalidInput, SlotTaken
+from clinic.domain.people.people import Scope, scope_of
+from clinic.ports.appointments import Locked
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import Context
+
+NEAREST = 3
+
+
+async def change_status(
+    context: Context, appointment_id: UUID, *, to: Status, expected_version: int | None = None
+) -> AppointmentView:
+    """Return the appointment in status `to`: confirm, arrive, complete, no-show, cancel.
+
+    Asked again by the same actor, it changes nothing, whatever the expected version. Raises
+    AppointmentNotFound, VersionMismatch, PermissionDenied, TransitionNotAllowed,
+    InsideCancelNotice, TooEarly.
+    """
+    scope = scope_of(context.actor)
+
+    async def work(unit: UnitOfWork) -> AppointmentView:
+        locked = await unit.appointments.lock(scope, [appointment_id])
+        before = locked.appointments.get(appointment_id)
+        if before is None:
+            raise AppointmentNotFound()
+        if not already_there(before, to, context.actor):
+            check_version(before, expected_version)
+            change = decide_status(
+                before,
+                to,
+                actor=context.actor,
+                clinic=await _clinic(context, unit),
+                reason=context.reason,
+                now=context.clock.now(),
+                new_id=context.new_id,
+            )
+            await unit.appointments.apply([change])
+        return await _read(unit, scope, appointment_id)
+
+    return await context.transactions.run(work)
+
+
+async def reschedule(
+    context: Context,
+    appointment_id: UUID,
+    *,
+    slot_id: UUID,
+    override: bool = False,
+    expected_version: int | None = None,
+) -> AppointmentView:
+    """Return the appointment moved into `slot_id`, its id kept.
+
+    Raises AppointmentNotFound, VersionMismatch, SlotNotFound, PermissionDenied,
+    TransitionNotAllowed, PolicyRefused, SameSlot, SlotBlocked, SlotTaken (with `nearest`),
+    PatientBusy.
+    """
+    scope = scope_of(context.actor)
+
+    async def work(unit: UnitOfWork) -> AppointmentView:
+        locked = await unit.appointments.lock(scope, [appointment_id], [slot_id])
+        before = locked.appointments.get(appointment_id)
+        if before is None:
+            raise AppointmentNotFound()
+        check_version(before, expected_version)
+        clinic = await _clinic(context, unit)
+        try:
+            change = decide_move(
+                before,
+                locked.slots.get(slot_id),
+                actor=context.actor,
+                clinic=clinic,
+                reason=context.reason,
+                override=override,
+                now=context.clock.now(),
+                new_id=context.new_id,
+            )
+        except SlotTaken:
+            earliest, latest = clinic.policy.bookable_window(context.clock.now())
+            nearest = await unit.calendars.nearest_free(
+                locked.slots[slot_id], starts_from=earliest, starts_before=latest, limit=NEAREST
+            )
+            raise SlotTaken(nearest=tuple(nearest), zone=clinic.zone) from None
+        await unit.appointments.apply([change])
+        return await _read(unit, scope, appointment_id)
+
+    return await context.transactions.run(work)
+
+
+async def swap(
+    context: Context, appointment_ids: Sequence[UUID]
+) -> tuple[AppointmentView, AppointmentView]:
+    """Return two appointments that exchanged their slots, in the order they were named.
+
+    Raises InvalidInput, AppointmentNotFound, PermissionDenied, NotSwappable, PolicyRefused,
+    SlotBlocked, PatientBusy.
+    """
+    if len(appointment_ids) != 2:
+        raise InvalidInput("Name two appointments.", pointer="/appointmentIds")
+    one, two = appointment_ids
+    scope = scope_of(context.actor)
+
+    async def work(unit: UnitOfWork) -> tuple[AppointmentView, AppointmentView]:
+        locked = await unit.appointments.lock(scope, [one, two])
+        clinic = await _clinic(context, unit)
+        changes = _swapped(context, locked, one, two, clinic)
+        await unit.appointments.apply(changes)
+        return await _read(unit, scope, one), await _read(unit, scope, two)
+
+    return await context.transactions.run(work)
+
+
+def _swapped(
+    context: Context, locked: Locked, one: UUID, two: UUID, clinic: Clinic
+) -> tuple[Change, Change]:
+    a, b = locked.appointments.get(one), locked.appointments.get(two)
+    if a is None or b is None:
+        raise AppointmentNotFound(appointmentId=str(one if a is None else two))
+    return decide_swap(
+        (a, locked.slots[a.slot_id]),
+        (b, locked.slots[b.slot_id]),
+        actor=context.actor,
+        clinic=clinic,
+        reason=context.reason,
+        now=context.clock.now(),
+        new_id=context.new_id,
+    )
+
+
+async def _clinic(context: Context, unit: UnitOfWork) -> Clinic:
+    clinic = await unit.people.clinic(context.actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    return clinic
+
+
+async def _read(unit: UnitOfWork, scope: Scope, appointment_id: UUID) -> AppointmentView:
+    # A doctor who moved an appointment to another doctor may still see what became of it.
+    view = await unit.appointments.get(Scope(scope.clinic_id), appointment_id)
+    assert view is not None
+    return view

@@ -1,0 +1,1 @@
+"""Record, seal and read what was done."""

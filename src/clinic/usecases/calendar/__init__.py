@@ -1,0 +1,1 @@
+"""Open, find and block slots; change hours."""

@@ -1,0 +1,146 @@
+"""Find slots: the free ones that may be booked, or a calendar as staff see it."""
+
+from collections.abc import Callable, Hashable, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from clinic.domain.calendar.slots import SlotState
+from clinic.domain.clinic import Clinic, checked_instant
+from clinic.domain.errors import (
+    ClinicNotFound,
+    DoctorNotFound,
+    EndBeforeStart,
+    PermissionDenied,
+    SlotNotFound,
+)
+from clinic.domain.paging import Keyset, Page, PageRequest
+from clinic.domain.permissions import Operation, reach_of
+from clinic.domain.text import plain_line
+from clinic.ports.calendars import Glance, SlotQuery, SlotView
+from clinic.usecases.context import Context
+from clinic.usecases.paging import page_of
+from clinic.usecases.people.add_people import read_clinic
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSlots:
+    """A page of slots, made when it is wanted; the same as any other one with the same state, in
+    the same zone."""
+
+    clinic: Clinic
+    state: tuple[Hashable, ...]
+    page: Callable[[], Page[SlotView]]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSearch:
+    """Which slots to find; None does not filter. `starts_from`, `starts_before` are the half-open
+    range in which they start."""
+
+    doctor_id: UUID | None = None
+    specialty: str | None = None
+    starts_from: datetime | None = None
+    starts_before: datetime | None = None
+    #: those that may be booked now, within the clinic's notice and horizon; others are for staff
+    free_only: bool = True
+    state: SlotState | None = None
+
+
+async def find_slots(
+    context: Context, search: SlotSearch, page: PageRequest, *, clinic: Clinic | None = None
+) -> Page[SlotView]:
+    """Return a page of slots by start; the first page of the free ones is the next open slots, of a
+    specialty for example.
+
+    `clinic` is the actor's, where the caller has just read it. Raises EndBeforeStart,
+    DoctorNotFound, PermissionDenied.
+    """
+    if not search.free_only and not reach_of(context.actor.role, Operation.READ_CALENDAR):
+        raise PermissionDenied("Patients see open slots only.")
+    clinic = clinic or await read_clinic(context)
+    specialty = None if search.specialty is None else plain_line(search.specialty)
+    start, end = _span(clinic, context.clock.now(), search)
+    found = await context.store.calendars.list_slots(
+        SlotQuery(
+            context.actor.clinic_id,
+            start,
+            end,
+            doctor_id=search.doctor_id,
+            specialty=specialty,
+            free_only=search.free_only,
+            state=search.state,
+        ),
+        page,
+    )
+    if not found:
+        await _check_filters(context, search.doctor_id, specialty)
+    return page_of(found, page, _place)
+
+
+async def glance_at_slots(
+    context: Context,
+    search: SlotSearch,
+    page: PageRequest,
+    *,
+    clinics: MutableMapping[UUID, Clinic],
+) -> FoundSlots:
+    """Return the first page of a doctor's slots that may be booked now, as find_slots would, with
+    what tells whether it is still the same.
+
+    `clinics` are remembered from call to call: with the clinic as it was, what to ask is known
+    before anything is read, and the answer comes with the clinic as it is. Raises NotSignedIn,
+    EndBeforeStart, DoctorNotFound.
+    """
+    clinic_id = context.actor.clinic_id
+    clinic = clinics.get(clinic_id) or await context.store.people.clinic(clinic_id)
+    while clinic is not None:
+        start, end = _span(clinic, context.clock.now(), search)
+        query = SlotQuery(clinic.id, start, end, doctor_id=search.doctor_id)
+        found = await context.store.calendars.glance(context.actor, query, page)
+        if found is not None and found.clinic == clinic:
+            clinics[clinic.id] = clinic
+            return _found_in(found, clinic, page)
+        # It has changed meanwhile, and with it perhaps what may be booked.
+        clinic = found.clinic if found else None
+    raise ClinicNotFound()
+
+
+def _found_in(glance: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
+    """Raises DoctorNotFound."""
+    free = glance.free
+    if free is None:
+        raise DoctorNotFound()
+    return FoundSlots(clinic, free.state, lambda: page_of(free.slots(), page, _place))
+
+
+def _span(clinic: Clinic, now: datetime, search: SlotSearch) -> tuple[datetime, datetime]:
+    """Return from when and before when slots start that are asked for. Raises EndBeforeStart."""
+    starts_from, starts_before = search.starts_from, search.starts_before
+    earliest, latest = clinic.policy.bookable_window(now)
+    start = checked_instant(starts_from, "from") if starts_from else now
+    end = checked_instant(starts_before, "to") if starts_before else latest
+    if starts_from and starts_before and end <= start:
+        raise EndBeforeStart("to must be after from.", pointer="to")
+    return (max(start, earliest), min(end, latest)) if search.free_only else (start, end)
+
+
+async def read_slot(context: Context, slot_id: UUID) -> SlotView:
+    """Return one slot that is part of the doctor's hours. Raises SlotNotFound."""
+    view = await context.store.calendars.slot(context.actor.clinic_id, slot_id)
+    if view is None or view.slot.state is SlotState.RETIRED:
+        raise SlotNotFound()
+    return view
+
+
+async def _check_filters(context: Context, doctor_id: UUID | None, specialty: str | None) -> None:
+    """Raise for a filter that names nobody; asked only when nothing was found."""
+    clinic_id = context.actor.clinic_id
+    if doctor_id is not None and await context.store.people.doctor(clinic_id, doctor_id) is None:
+        raise DoctorNotFound()
+    if specialty is not None and not await context.store.people.doctors(clinic_id, specialty):
+        raise DoctorNotFound("No doctor here has this specialty.")
+
+
+def _place(view: SlotView) -> Keyset:
+    return Keyset(view.slot.starts_at, view.slot.id)

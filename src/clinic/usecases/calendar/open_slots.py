@@ -1,0 +1,185 @@
+"""Bring a doctor's slots in line with the hours: the one place where slots are made and retired."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.calendar.availability import RANGE_MAX_DAYS, day_interval, plan_range
+from clinic.domain.calendar.slots import Slot, SlotState, plan_slots
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput
+from clinic.domain.notifications import day_sheets
+from clinic.domain.people.people import Doctor, Role
+from clinic.domain.permissions import Operation, permit
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import Context
+
+#: doctors: while the rows of one are written, the slots of another are planned
+AT_ONCE = 2
+#: is told how many doctors are done, of how many, and how many slots the last one got
+Progress = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What bringing slots in line changed."""
+
+    added: int
+    retired: int
+    #: appointments that keep their slot although no hours make it any more; somebody should call
+    stranded: tuple[AppointmentView, ...]
+
+
+async def open_slots(
+    context: Context,
+    *,
+    doctor_id: UUID | None = None,
+    until: date | None = None,
+    on_progress: Progress | None = None,
+    at_once: int = AT_ONCE,
+) -> Opened:
+    """Open the slots of one doctor, or of all, from now until the day `until` (included; default
+    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own,
+    `at_once` of them side by side, and after each `on_progress` is told.
+
+    Raises PermissionDenied, DoctorNotFound, InvalidInput.
+    """
+    if doctor_id is None:
+        permit(context.actor, Operation.OPEN_ALL_CALENDARS)
+        doctors = [
+            doctor.id for doctor in await context.store.people.doctors(context.actor.clinic_id)
+        ]
+    else:
+        permit(context.actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
+        doctors = [doctor_id]
+    opened: list[Opened] = []
+    waiting = iter(doctors)
+
+    async def open_next() -> None:
+        for each in waiting:
+            opened.append(await _open_one(context, each, until=until))
+            if on_progress is not None:
+                on_progress(len(opened), len(doctors), opened[-1].added)
+
+    await _together([open_next() for _ in range(min(at_once, len(doctors)))])
+    return Opened(
+        sum(one.added for one in opened),
+        sum(one.retired for one in opened),
+        tuple(view for one in opened for view in one.stranded),
+    )
+
+
+async def _together(works: Sequence[Coroutine[None, None, None]]) -> None:
+    """Run them side by side; the first that fails ends the others, and its error is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _open_one(context: Context, doctor_id: UUID, *, until: date | None) -> Opened:
+    async def work(unit: UnitOfWork) -> Opened:
+        clinic, doctor = await lock_calendar(context, unit, doctor_id)
+        opened = await align_slots(context, unit, clinic=clinic, doctor=doctor, until=until)
+        if opened.added or opened.retired:
+            await unit.events.add(
+                context.event(
+                    "open_slots",
+                    "doctor",
+                    doctor_id,
+                    detail={"added": opened.added, "retired": opened.retired},
+                )
+            )
+        return opened
+
+    return await context.transactions.run(work)
+
+
+async def lock_calendar(
+    context: Context, unit: UnitOfWork, doctor_id: UUID
+) -> tuple[Clinic, Doctor]:
+    """Lock the doctor's calendar and return it with its clinic.
+
+    Raises ClinicNotFound, DoctorNotFound, PermissionDenied.
+    """
+    clinic = await unit.people.clinic(context.actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    if context.actor.role is Role.PATIENT:
+        permit(context.actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
+    doctor = await unit.calendars.lock_doctor(context.actor.clinic_id, doctor_id)
+    if doctor is None:
+        raise DoctorNotFound()
+    permit(context.actor, Operation.CHANGE_CALENDAR, doctor_id=doctor_id)
+    return clinic, doctor
+
+
+async def align_slots(
+    context: Context, unit: UnitOfWork, *, clinic: Clinic, doctor: Doctor, until: date | None = None
+) -> Opened:
+    """Make, retire and block the doctor's future slots so that they follow the hours as they are.
+
+    Covers today until the later of `until` (default the clinic's horizon) and the last slot there
+    is. The calendar must be locked. Raises InvalidInput when `until` is too far off.
+    """
+    now = context.clock.now()
+    today = clinic.local_date(now)
+    if until is not None and not today <= until <= today + timedelta(days=RANGE_MAX_DAYS - 1):
+        raise InvalidInput(
+            f"Open slots from today up to {RANGE_MAX_DAYS - 1} days ahead.", pointer="/until"
+        )
+    last = until or today + timedelta(days=clinic.policy.horizon_days)
+    last_start = await unit.calendars.last_slot_start(clinic.id, doctor.id)
+    if last_start is not None:
+        last = max(last, clinic.local_date(last_start))
+    hours = await unit.calendars.availabilities(clinic.id, doctor.id)
+    exceptions = await unit.calendars.exceptions(clinic.id, doctor.id)
+    existing = await unit.calendars.slots_between(
+        clinic.id,
+        doctor.id,
+        day_interval(today, clinic.zone).starts_at,
+        day_interval(last, clinic.zone).ends_at,
+    )
+    plan = plan_slots(plan_range(today, last, hours, exceptions, clinic.zone), existing, now)
+    if plan.retire:
+        await unit.calendars.set_slot_state(
+            clinic.id, [slot.id for slot in plan.retire], SlotState.RETIRED, untaken_only=True
+        )
+    if plan.strand:
+        await unit.calendars.set_slot_state(
+            clinic.id, [slot.id for slot in plan.strand], SlotState.BLOCKED
+        )
+    await unit.calendars.add_slots(
+        [
+            Slot(
+                context.new_id(), clinic.id, doctor.id, doctor.specialty, new.starts_at, new.ends_at
+            )
+            for new in plan.add
+        ]
+    )
+    await unit.messages.add(
+        day_sheets(
+            clinic_id=clinic.id,
+            doctor_id=doctor.id,
+            days=(clinic.local_date(new.starts_at) for new in plan.add),
+            zone=clinic.zone,
+            now=now,
+            new_id=context.new_id,
+        )
+    )
+    stranded = await _occupying(unit, clinic.id, plan.strand)
+    return Opened(len(plan.add), len(plan.retire), stranded)
+
+
+async def _occupying(
+    unit: UnitOfWork, clinic_id: UUID, slots: Sequence[Slot]
+) -> tuple[AppointmentView, ...]:
+    if not slots:
+        return ()
+    return tuple(await unit.appointments.occupying(clinic_id, [slot.id for slot in slots]))

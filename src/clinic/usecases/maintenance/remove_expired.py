@@ -1,0 +1,48 @@
+"""Remove what is kept for a while only: stored answers, and sessions that have ended."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from clinic.domain.idempotency import REAPED_AFTER
+from clinic.domain.people.sessions import KEPT_AFTER_END
+from clinic.ports.answers import AnswerBook
+from clinic.ports.clock import Clock
+from clinic.ports.sessions import SessionReader
+
+#: rows in one transaction, and at most how many of each kind in one run
+BATCH, LIMIT = 500, 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many rows of each kind were removed."""
+
+    answers: int
+    sessions: int
+
+
+async def remove_expired(
+    *, answers: AnswerBook, sessions: SessionReader, clock: Clock, limit: int = LIMIT
+) -> Removed:
+    """Remove answers older than REAPED_AFTER and sessions that ended longer than KEPT_AFTER_END
+    ago, at most `limit` of each; return how many.
+
+    Several may run at once. Raises TemporaryFailure; what was removed by then stays removed.
+    """
+    now = clock.now()
+    return Removed(
+        answers=await _in_batches(answers.remove_old, now - REAPED_AFTER, limit),
+        sessions=await _in_batches(sessions.remove_ended, now - KEPT_AFTER_END, limit),
+    )
+
+
+async def _in_batches(remove: Callable[..., Awaitable[int]], before: datetime, limit: int) -> int:
+    total = 0
+    while total < limit:
+        size = min(BATCH, limit - total)
+        count = await remove(before, limit=size)
+        total += count
+        if count < size:
+            break
+    return total

@@ -1,0 +1,1 @@
+"""Deliver messages, follow the links in them, choose what one wants."""

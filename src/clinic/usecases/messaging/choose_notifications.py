@@ -1,0 +1,86 @@
+"""What a person wants of messages: language, channel, and which optional kinds not."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clinic.domain.contact import LANGUAGES
+from clinic.domain.errors import InvalidInput
+from clinic.domain.messaging.deliveries import Preferences
+from clinic.domain.notifications import CHANNELS, OPTIONAL
+from clinic.domain.people.people import Role
+from clinic.domain.permissions import Operation, permit
+from clinic.domain.text import words_told
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import Context
+
+
+async def read_preferences(context: Context) -> Preferences:
+    """Return what the actor chose at this clinic. Raises PermissionDenied."""
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    return await context.store.outbox.preferences(context.actor.clinic_id, context.actor.user_id)
+
+
+async def choose_preferences(
+    context: Context, *, language: str, channel: str, opted_out: Iterable[str]
+) -> Preferences:
+    """Return the actor's choice, kept. Raises PermissionDenied, InvalidInput."""
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    if language not in LANGUAGES:
+        raise InvalidInput(
+            f"There is no language {language!r}; {words_told(language, LANGUAGES)}",
+            pointer="/language",
+        )
+    if channel not in CHANNELS:
+        raise InvalidInput(
+            f"There is no channel {channel!r}; {words_told(channel, CHANNELS)}", pointer="/channel"
+        )
+    unwanted = frozenset(opted_out)
+    if not unwanted <= OPTIONAL.keys():
+        raise InvalidInput(
+            f"Only these can be turned off: {', '.join(OPTIONAL)}.", pointer="/optedOut"
+        )
+    preferences = Preferences(language, channel, unwanted)
+
+    async def work(unit: UnitOfWork) -> Preferences:
+        await unit.accounts.lock(context.actor.user_id)
+        before = await context.store.outbox.preferences(
+            context.actor.clinic_id, context.actor.user_id
+        )
+        changed = [
+            name
+            for name in ("language", "channel", "opted_out")
+            if getattr(before, name) != getattr(preferences, name)
+        ]
+        if changed:
+            await keep_choice(
+                context,
+                unit,
+                preferences,
+                action="choose_notifications",
+                detail={"changed": changed},
+            )
+        return preferences
+
+    return await context.transactions.run(work)
+
+
+async def keep_choice(
+    context: Context,
+    unit: UnitOfWork,
+    preferences: Preferences,
+    *,
+    action: str,
+    detail: Mapping[str, Any],
+) -> None:
+    """Keep the actor's own choice and its audit event. The account must be locked, so that of two
+    choices at once none is lost."""
+    await unit.messages.choose(context.actor.clinic_id, context.actor.user_id, preferences)
+    await unit.events.add(
+        context.event(
+            action,
+            "notification_preferences",
+            context.actor.user_id,
+            detail=detail,
+            patient_id=context.actor.user_id if context.actor.role is Role.PATIENT else None,
+        )
+    )

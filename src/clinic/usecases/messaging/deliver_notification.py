@@ -1,0 +1,480 @@
+"""Deliver one message: claim it, look at what it is about, hand it over, log it.
+
+The database is asked again at the last moment before the hand-over, and every step that fails
+leaves the message where the next attempt finds it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+from uuid import UUID
+
+from clinic.domain.errors import TemporaryFailure
+from clinic.domain.links import Link, LinkSigner, Purpose, bound_to_mailbox
+from clinic.domain.messaging.account_links import bound_to
+from clinic.domain.messaging.deliveries import (
+    ATTEMPTS_MAX,
+    AmbiguousMail,
+    Claim,
+    Fit,
+    Letter,
+    Links,
+    Outcome,
+    Record,
+    backoff,
+    judged,
+    message_id_of,
+    shortened,
+)
+from clinic.domain.messaging.link_offers import offer_of
+from clinic.domain.notifications import (
+    CANCELLATION,
+    DAY_SHEET,
+    DOCTOR_CHANGE,
+    DOCTOR_LEFT,
+    EMAIL,
+    EMAIL_VERIFICATION,
+    INVITATION,
+    OPTIONAL,
+    PASSWORD_RESET,
+)
+from clinic.domain.people.sessions import invitation
+from clinic.ports.clock import IdSource
+from clinic.ports.job_queue import JobQueue, QueueUnavailable
+from clinic.ports.notifier import Notifier, TransportError
+from clinic.ports.outbox import Outbox
+from clinic.usecases.faults import kind_of, place_of
+
+logger = logging.getLogger(__name__)
+_BROKE = "message %s of kind %s broke: %s\n%s"
+
+T = TypeVar("T")
+
+#: minutes, so that a worker that stands still for a while does not lose what it is sending
+LEASE = timedelta(minutes=3)
+#: how long the outcome of a hand-over is kept trying to be logged
+LOG_TRIES_S = 120.0
+LOG_PAUSE_S = 0.25
+#: how long an unsubscribe link works
+UNSUBSCRIBE_FOR = timedelta(days=365)
+#: how soon a held message is looked at again, where nothing lets it go sooner
+HELD_FOR = timedelta(minutes=5)
+_HOLDING = {
+    Fit.UNPROVEN: "the email address is not verified yet",
+    Fit.TOO_MANY: "the mailbox got as many messages as it may within an hour",
+}
+
+#: pages that the links of account mail open
+_ACCOUNT_PATHS = {
+    INVITATION: "invitations",
+    PASSWORD_RESET: "password-resets",
+    EMAIL_VERIFICATION: "email-verifications",
+}
+_ACCOUNT_PURPOSES = {
+    PASSWORD_RESET: Purpose.PASSWORD_RESET,
+    EMAIL_VERIFICATION: Purpose.EMAIL_VERIFICATION,
+}
+
+
+class Delivered(StrEnum):
+    """What became of one attempt; each is a count of the metrics."""
+
+    SENT = "sent"
+    #: no longer right, or not wanted
+    DISCARDED = "discarded"
+    #: finally failed, and logged as such
+    FAILED = "failed"
+    RETRIED = "retried"
+    #: it waits for its mailbox: the address is not verified, or had its share for now
+    HELD = "held"
+    DEAD = "dead"
+    #: somebody else's, gone, or not due yet
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one attempt at a message, and how late it was sent."""
+
+    result: Delivered
+    late_s: float | None = None
+    maybe_twice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """What delivering needs; one for a worker's whole life."""
+
+    outbox: Outbox
+    queue: JobQueue
+    #: by channel; what somebody wants on a channel that is not here goes by email
+    notifiers: Mapping[str, Notifier]
+    signer: LinkSigner
+    #: the service's own, that invitations are signed with
+    secret: str = field(repr=False)
+    new_id: IdSource
+    #: where the links of messages lead, without a slash at the end
+    public_url: str
+    #: the right-hand side of Message-IDs
+    mail_domain: str
+    #: the front end, if there is one: where people book, and doctors read their calendar
+    frontend_url: str = ""
+    on_ambiguous: AmbiguousMail = AmbiguousMail.RESEND
+    lease: timedelta = LEASE
+
+
+async def deliver_notification(courier: Courier, *, clinic_id: UUID, message_id: UUID) -> Delivery:
+    """Return what became of the message. Raises TemporaryFailure when the database is away: the
+    message is then found again by the sweep."""
+    claim = await courier.outbox.claim(
+        clinic_id, message_id, token=courier.new_id(), lease=courier.lease
+    )
+    if isinstance(claim, timedelta):
+        await _postpone(courier, clinic_id, message_id, claim)
+        return Delivery(Delivered.SKIPPED)
+    if claim is None:
+        return Delivery(Delivered.SKIPPED)
+    loop = asyncio.get_running_loop()
+    claimed_s = loop.time()
+    try:
+        delivery = await _deliver(courier, claim)
+    except (TemporaryFailure, asyncio.CancelledError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one message must not hold up the others
+        # A message that cannot be written out must not come back at once, and not for ever.
+        _report(claim, error)
+        return await _again(courier, claim, kind_of(error), ambiguous=False)
+    if delivery.result is not Delivered.SENT:
+        return delivery
+    late = (claim.claimed_at - claim.message.scheduled_for).total_seconds()
+    return replace(delivery, late_s=late + loop.time() - claimed_s)
+
+
+async def _deliver(courier: Courier, claim: Claim) -> Delivery:
+    fit = judged(claim)
+    if fit is Fit.STALE and not claim.ambiguous:
+        return await _ended(courier.outbox.discard(claim), Delivered.DISCARDED)
+    if claim.ambiguous:
+        settled = await _settle_doubt(courier, claim, fit)
+        if settled is not None:
+            return settled
+    if fit is Fit.EXPIRED:
+        return await _log(courier, claim, Outcome.FAILED, error="too late to be of use")
+    if fit in _HOLDING:
+        return await _hold(courier, claim, _HOLDING[fit])
+    if claim.attempts > ATTEMPTS_MAX:
+        error = "tried too often; the last attempts ended without a word"
+        aside = courier.outbox.set_aside(claim, error=error, ambiguous=claim.ambiguous)
+        return await _ended(aside, Delivered.DEAD)
+    return await _hand_over(courier, claim)
+
+
+async def _hold(courier: Courier, claim: Claim, why: str) -> Delivery:
+    """Give the message back for a while; it does not count as tried."""
+    given_back = await courier.outbox.retry_later(
+        claim, after=HELD_FOR, error=why, ambiguous=False, attempts=claim.attempts - 1
+    )
+    if not given_back:
+        return Delivery(Delivered.SKIPPED)
+    await _postpone(courier, claim.message.clinic_id, claim.message.id, HELD_FOR)
+    return Delivery(Delivered.HELD)
+
+
+async def _settle_doubt(courier: Courier, claim: Claim, fit: Fit) -> Delivery | None:
+    """Decide about a message that may have been handed over before; None: send it again."""
+    notifier, _ = _notifier(courier, claim)
+    message_id = message_id_of(claim.message, courier.mail_domain)
+    if courier.on_ambiguous is AmbiguousMail.ASK and await notifier.took(message_id):
+        return await _log(courier, claim, Outcome.SENT, message_id=message_id)
+    if fit is not Fit.SEND:
+        # It may have gone out while it was right; what is logged must say so.
+        error = "the mail server's answer was lost, and it is no longer right"
+        return await _log(courier, claim, Outcome.FAILED, message_id=message_id, error=error)
+    if courier.on_ambiguous is AmbiguousMail.RESEND or not claim.interrupted:
+        return None
+    if courier.on_ambiguous is AmbiguousMail.ASK and await notifier.took(message_id) is False:
+        return None
+    error = "the mail server's answer was lost: unknown whether it was sent"
+    return await _ended(
+        courier.outbox.set_aside(claim, error=error, ambiguous=True), Delivered.DEAD
+    )
+
+
+async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
+    notifier, channel = _notifier(courier, claim)
+    letter = letter_for(courier, claim)
+
+    permitted = False
+
+    async def may_send() -> bool:
+        nonlocal permitted
+        permitted = await courier.outbox.begin_sending(claim, lease=courier.lease)
+        return permitted
+
+    try:
+        handed_over = await notifier.deliver(letter, may_send)
+        if not handed_over:
+            # Somebody else's by now, or no longer right: the row tells the next one who looks.
+            return await _after_withdrawal(courier, claim)
+        return await _log(
+            courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
+        )
+    except (TemporaryFailure, asyncio.CancelledError):
+        raise
+    except TransportError as error:
+        # What comes up while the answer is awaited leaves open whether it was taken.
+        if error.permanent:
+            return await _log(
+                courier,
+                claim,
+                Outcome.FAILED,
+                message_id=letter.message_id,
+                error=error.message,
+                channel=channel,
+            )
+        if error.ambiguous:
+            return await _in_doubt(courier, claim, notifier, letter, channel, error.message)
+        return await _again(
+            courier, claim, error.message, ambiguous=False, of_channel=error.of_channel
+        )
+    except Exception as error:
+        if not permitted:
+            raise
+        _report(claim, error)
+        return await _in_doubt(courier, claim, notifier, letter, channel, kind_of(error))
+
+
+async def _in_doubt(
+    courier: Courier,
+    claim: Claim,
+    notifier: Notifier,
+    letter: Letter,
+    channel: str,
+    error: str,
+) -> Delivery:
+    """Decide about a message that may have been taken just now."""
+    if courier.on_ambiguous is AmbiguousMail.RESEND:
+        return await _again(courier, claim, error, ambiguous=True)
+    took = (
+        await notifier.took(letter.message_id)
+        if courier.on_ambiguous is AmbiguousMail.ASK
+        else None
+    )
+    if took:
+        return await _log(
+            courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
+        )
+    if took is False:
+        return await _again(courier, claim, error, ambiguous=False)
+    aside = courier.outbox.set_aside(claim, error=shortened(error), ambiguous=True)
+    return await _ended(aside, Delivered.DEAD)
+
+
+async def _after_withdrawal(courier: Courier, claim: Claim) -> Delivery:
+    """A fence that refuses means a change: the message is judged anew at once, by a new claim."""
+    at_once = timedelta(0)
+    given_back = await courier.outbox.retry_later(
+        claim, after=at_once, error="changed while it was being sent", ambiguous=False
+    )
+    return await _given_back(courier, claim, given_back, at_once)
+
+
+def _notifier(courier: Courier, claim: Claim) -> tuple[Notifier, str]:
+    addressee = claim.look.addressee
+    wanted = addressee.preferences.channel if addressee else EMAIL
+    channel = wanted if wanted in courier.notifiers else EMAIL
+    return courier.notifiers[channel], channel
+
+
+def letter_for(courier: Courier, claim: Claim) -> Letter:
+    """Return all that a channel needs in order to write the claimed message out."""
+    look = claim.look
+    assert look.addressee is not None
+    addressee = look.addressee
+    if claim.message.to_email is not None:
+        addressee = replace(addressee, email=claim.message.to_email)
+    return Letter(
+        message=claim.message,
+        addressee=addressee,
+        clinic=look.clinic,
+        links=_links(courier, claim),
+        message_id=message_id_of(claim.message, courier.mail_domain),
+        appointment=look.appointment,
+        day=look.day,
+        sent_at=claim.claimed_at,
+    )
+
+
+def _links(courier: Courier, claim: Claim) -> Links:
+    message, look = claim.message, claim.look
+    addressee = look.addressee
+    assert addressee is not None
+    # A link falls with the address that it was mailed to.
+    mailbox = bound_to_mailbox(addressee.email, addressee.link_version)
+
+    def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:
+        expires_at = max(message.scheduled_for, claim.claimed_at) + until
+        link = Link(purpose, message.clinic_id, subject, version, expires_at)
+        token = courier.signer.sign(link, bound_to=mailbox)
+        return f"{courier.public_url}/{path}/{token}"
+
+    unsubscribe = None
+    if message.family in OPTIONAL:
+        topic = OPTIONAL[message.family]
+        unsubscribe = url(
+            "unsubscribe", Purpose.UNSUBSCRIBE, addressee.user_id, topic, UNSUBSCRIBE_FOR
+        )
+    home = courier.frontend_url
+    if message.family in _ACCOUNT_PATHS:
+        path = _ACCOUNT_PATHS[message.family]
+        return Links(
+            account=f"{courier.public_url}/{path}/{_account_token(courier, claim)}", home=home
+        )
+    appointment = look.appointment
+    if appointment is None or message.family in (
+        CANCELLATION,
+        DOCTOR_CHANGE,
+        DOCTOR_LEFT,
+        DAY_SHEET,
+    ):
+        return Links(unsubscribe=unsubscribe, home=home)
+    left = appointment.starts_at - claim.claimed_at
+    version = appointment.schedule_version
+    offer = offer_of(appointment, look.clinic, claim.claimed_at)
+
+    def act(purpose: Purpose) -> str:
+        return url("m", purpose, appointment.id, version, left)
+
+    return Links(
+        confirm=act(Purpose.CONFIRM) if offer.confirm else None,
+        cancel=act(Purpose.CANCEL) if offer.cancel else None,
+        move=act(Purpose.MOVE) if offer.move else None,
+        unsubscribe=unsubscribe,
+        home=home,
+    )
+
+
+def _account_token(courier: Courier, claim: Claim) -> str:
+    message, addressee = claim.message, claim.look.addressee
+    assert addressee is not None
+    password_hash = addressee.password_hash
+    if message.family == INVITATION:
+        # Bound to the password as it is now, so that setting one spends it.
+        return invitation(
+            courier.secret,
+            addressee.user_id,
+            message.expires_at,
+            password_hash=password_hash,
+            email=addressee.email,
+            link_version=addressee.link_version,
+            issued_by=message.issued_by,
+        )
+    purpose = _ACCOUNT_PURPOSES[message.family]
+    return courier.signer.sign(
+        Link(
+            purpose,
+            message.clinic_id,
+            addressee.user_id,
+            addressee.link_version,
+            message.expires_at,
+            message.issued_by,
+        ),
+        bound_to=bound_to(purpose, email=addressee.email, password_hash=password_hash),
+    )
+
+
+def _report(claim: Claim, error: Exception) -> None:
+    message = claim.message
+    logger.error(_BROKE, message.id, message.kind, kind_of(error), place_of(error))
+
+
+async def _again(
+    courier: Courier, claim: Claim, error: str, *, ambiguous: bool, of_channel: bool = False
+) -> Delivery:
+    """Give the message back for another attempt, or set it aside when it has had enough.
+
+    While the channel itself cannot be used no message has had enough: it is tried until it expires.
+    """
+    error = shortened(error)
+    ambiguous = ambiguous or claim.ambiguous
+    attempts = min(claim.attempts, ATTEMPTS_MAX - 1) if of_channel else claim.attempts
+    if attempts >= ATTEMPTS_MAX:
+        aside = courier.outbox.set_aside(claim, error=error, ambiguous=ambiguous)
+        return await _ended(aside, Delivered.DEAD)
+    after = backoff(attempts)
+
+    async def give_back() -> bool:
+        return await courier.outbox.retry_later(
+            claim, after=after, error=error, ambiguous=ambiguous, attempts=attempts
+        )
+
+    return await _given_back(courier, claim, await _insisting(give_back), after)
+
+
+async def _given_back(
+    courier: Courier, claim: Claim, given_back: bool, after: timedelta
+) -> Delivery:
+    if not given_back:
+        return Delivery(Delivered.SKIPPED)
+    await _postpone(courier, claim.message.clinic_id, claim.message.id, after)
+    return Delivery(Delivered.RETRIED)
+
+
+async def _log(
+    courier: Courier,
+    claim: Claim,
+    status: Outcome,
+    *,
+    message_id: str | None = None,
+    error: str | None = None,
+    channel: str = EMAIL,
+) -> Delivery:
+    record = Record(
+        claim.message,
+        status,
+        claim.attempts,
+        maybe_twice=claim.ambiguous,
+        message_id=message_id,
+        error=shortened(error) if error else None,
+        channel=channel,
+    )
+
+    async def write() -> bool:
+        return await courier.outbox.finish(claim, record)
+
+    await _insisting(write)
+    if status is Outcome.FAILED:
+        return Delivery(Delivered.FAILED)
+    return Delivery(Delivered.SENT, maybe_twice=record.maybe_twice)
+
+
+async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
+    """Return what `write` returns, tried again while the database is away: what has happened must
+    be written down before anybody thinks it has not. Raises TemporaryFailure after two minutes."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    deadline = loop.time() + LOG_TRIES_S
+    while True:
+        try:
+            return await write()
+        except TemporaryFailure:
+            # A client that loses its connection may turn a cancellation into this failure.
+            if loop.time() > deadline or (task is not None and task.cancelling()):
+                raise
+        await asyncio.sleep(LOG_PAUSE_S)
+
+
+async def _ended(write: Awaitable[bool], result: Delivered) -> Delivery:
+    return Delivery(result if await write else Delivered.SKIPPED)
+
+
+async def _postpone(courier: Courier, clinic_id: UUID, message_id: UUID, wait: timedelta) -> None:
+    try:
+        await courier.queue.postpone(clinic_id, message_id, wait=wait)
+    except QueueUnavailable:
+        # The sweep finds it when it is overdue, the resync when the queue is back.
+        logger.warning("the queue is away; message %s is left to the sweep", message_id)

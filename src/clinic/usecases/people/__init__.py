@@ -1,0 +1,1 @@
+"""Add, invite and erase people; accounts, sessions and memberships."""

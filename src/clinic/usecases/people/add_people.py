@@ -1,0 +1,147 @@
+"""Add clinics, doctors and patients, change a clinic's settings, and read who there is."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
+from clinic.domain.paging import Page, PageRequest, place_by_id
+from clinic.domain.people.people import Doctor, Patient, User, checked_specialty, scope_of
+from clinic.domain.permissions import Operation, permit
+from clinic.domain.text import plain_line
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import Context
+from clinic.usecases.paging import page_of
+from clinic.usecases.people.contact_rules import ContactRules
+
+
+async def create_clinic(context: Context, clinic: Clinic, *, contacts: ContactRules) -> Clinic:
+    """Return the clinic, added.
+
+    Raises PermissionDenied, InvalidInput, UnknownTimeZone, PhoneNumberRefused.
+    """
+    permit(context.actor, Operation.CREATE_CLINIC)
+    clinic = contacts.checked_clinic(clinic)
+
+    async def work(unit: UnitOfWork) -> Clinic:
+        await unit.people.add_clinic(clinic)
+        await unit.events.add(
+            context.event("create_clinic", "clinic", clinic.id, clinic_id=clinic.id)
+        )
+        return clinic
+
+    return await context.transactions.run(work)
+
+
+async def change_clinic(
+    context: Context, change: Callable[[Clinic], Clinic], *, contacts: ContactRules
+) -> Clinic:
+    """Return the actor's clinic as `change` makes it: its new name, zone and policy.
+
+    `change` is given the clinic as it is, which nobody else changes meanwhile, and may refuse.
+    Raises PermissionDenied, ClinicNotFound, InvalidInput, UnknownTimeZone, PhoneNumberRefused, and
+    what `change` raises.
+    """
+    permit(context.actor, Operation.CHANGE_CLINIC)
+
+    async def work(unit: UnitOfWork) -> Clinic:
+        before = await unit.people.lock_clinic(context.actor.clinic_id)
+        if before is None:
+            raise ClinicNotFound()
+        clinic = contacts.checked_clinic(change(before), before)
+        await unit.people.replace_clinic(clinic)
+        await unit.events.add(context.event("change_clinic", "clinic", clinic.id))
+        return clinic
+
+    return await context.transactions.run(work)
+
+
+async def add_doctor(
+    context: Context, user: User, specialty: str, *, contacts: ContactRules
+) -> Doctor:
+    """Return a new person as a doctor of this clinic.
+
+    Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
+    """
+    permit(context.actor, Operation.CHANGE_CLINIC)
+    user = contacts.checked_user(user)
+    doctor = Doctor(context.actor.clinic_id, user.id, user.name, checked_specialty(specialty))
+
+    async def work(unit: UnitOfWork) -> Doctor:
+        await unit.people.add_user(user)
+        await unit.people.add_doctor(context.actor.clinic_id, user.id, doctor.specialty)
+        await unit.events.add(context.event("add_doctor", "doctor", user.id))
+        return doctor
+
+    return await context.transactions.run(work)
+
+
+async def add_patient(context: Context, user: User, *, contacts: ContactRules) -> Patient:
+    """Return a new person as a patient of the actor's clinic.
+
+    Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
+    """
+    permit(context.actor, Operation.ADD_PATIENT)
+    user = contacts.checked_user(user)
+
+    async def work(unit: UnitOfWork) -> Patient:
+        await unit.people.add_user(user)
+        await unit.people.add_patient(context.actor.clinic_id, user.id)
+        await unit.events.add(context.event("add_patient", "patient", user.id))
+        return Patient(context.actor.clinic_id, user.id, user.name, user.shown_email, user.phone)
+
+    return await context.transactions.run(work)
+
+
+async def read_clinic(context: Context) -> Clinic:
+    """Return the actor's clinic. Raises ClinicNotFound."""
+    clinic = await context.store.people.clinic(context.actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    return clinic
+
+
+async def read_self(context: Context) -> User:
+    """Return the person who asks. Raises UserNotFound."""
+    user = await context.store.people.user(context.actor.user_id)
+    if user is None:
+        raise UserNotFound()
+    return user
+
+
+async def list_doctors(context: Context, *, specialty: str | None = None) -> Sequence[Doctor]:
+    """Return the clinic's doctors by name, or those of one specialty."""
+    wanted = None if specialty is None else plain_line(specialty)
+    return await context.store.people.doctors(context.actor.clinic_id, wanted)
+
+
+async def read_doctor(context: Context, doctor_id: UUID) -> Doctor:
+    """Return one doctor of the clinic. Raises DoctorNotFound."""
+    doctor = await context.store.people.doctor(context.actor.clinic_id, doctor_id)
+    if doctor is None:
+        raise DoctorNotFound()
+    return doctor
+
+
+async def read_patient(context: Context, patient_id: UUID) -> Patient:
+    """Return one patient: staff anyone, patients themselves. Raises PatientNotFound."""
+    visible = scope_of(context.actor).patient_id in (None, patient_id)
+    patient = (
+        await context.store.people.patient(context.actor.clinic_id, patient_id) if visible else None
+    )
+    if patient is None:
+        raise PatientNotFound()
+    return patient
+
+
+async def list_patients(context: Context, page: PageRequest) -> Page[Patient]:
+    """Return a page of the clinic's patients by id. Raises PermissionDenied."""
+    permit(context.actor, Operation.LIST_PATIENTS)
+    after = page.after
+    found = await context.store.people.patients(
+        context.actor.clinic_id,
+        after=after.id if after else None,
+        backwards=after is not None and after.backwards,
+        limit=page.one_more,
+    )
+    return page_of(found, page, lambda patient: place_by_id(patient.id))

@@ -1,0 +1,137 @@
+"""Erase a patient: at once what is there, and soon after what was being written meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import OCCUPYING
+from clinic.domain.audit.audit import ERASE_USER, TEXTS_MAX, AuditEvent, checked_reason
+from clinic.domain.errors import InvalidInput, UpcomingAppointments
+from clinic.domain.paging import PageRequest
+from clinic.domain.people.people import SYSTEM_ID, Role, Scope, erased_user
+from clinic.domain.permissions import Operation, permit
+from clinic.ports.accounts import Account
+from clinic.ports.answers import IdempotencyCache
+from clinic.ports.appointments import AppointmentQuery
+from clinic.ports.erasures import ErasableText, Erasure
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import AnonymousContext, Context
+from clinic.usecases.people.manage_users import managed_account
+
+#: longer than any request or delivery that had begun before an erasure
+SETTLES_AFTER = timedelta(minutes=10)
+#: how many unfinished erasures one round looks at
+LIMIT = 100
+
+
+async def erase_user(context: Context, user_id: UUID, *, cache: IdempotencyCache) -> Account:
+    """Replace what names a patient by a pseudonym, for good, and remove every free text about the
+    patient; appointments and audit trail stay. `reason` is not kept, since it may name the patient.
+
+    Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for staff, UpcomingAppointments.
+    """
+    permit(context.actor, Operation.MANAGE_USERS)
+    checked_reason(context.reason)
+    ahead = AppointmentQuery(
+        Scope(context.actor.clinic_id, patient_id=user_id),
+        starts_from=context.clock.now(),
+        statuses=OCCUPYING,
+    )
+    if await context.store.appointments.list(context.actor, ahead, PageRequest(1)):
+        raise UpcomingAppointments()
+
+    async def work(unit: UnitOfWork) -> tuple[Account, Sequence[bytes]]:
+        account = await _erasable_account(context, unit, user_id)
+        if account.user.role is not Role.PATIENT:
+            raise InvalidInput("Staff are disabled, not erased.")
+        erased = erased_user(user_id)
+        now = context.clock.now()
+        await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
+        # Again, since nobody books for the patient from here on, and who was booking is waited for.
+        if await unit.appointments.list(context.actor, ahead, PageRequest(1)):
+            raise UpcomingAppointments()
+        await unit.accounts.replace_user(erased)
+        await unit.accounts.set_password_hash(user_id, None)
+        await unit.messages.forget_addresses(user_id)
+        await _blank(context, unit, user_id, always=True)
+        copies = await unit.erasures.clear(user_id)
+        listed = tuple(copies) if cache.is_shared else ()
+        await unit.erasures.remember(Erasure(context.actor.clinic_id, user_id, now, listed))
+        return Account(erased, None, account.disabled_at or now, account.clinics), copies
+
+    account, copies = await context.transactions.run(work)
+    # Where that fails, `finish_erasures` does it.
+    await cache.forget(copies)
+    return account
+
+
+async def finish_erasures(
+    context: AnonymousContext, *, cache: IdempotencyCache, limit: int = LIMIT
+) -> int:
+    """Go over erasures that are not finished; return how many are now.
+
+    One is finished when SETTLES_AFTER has passed, nothing about the patient has been written since,
+    and the cache has confirmed that it holds no copies. Raises TemporaryFailure.
+    """
+    finished = 0
+    for erasure in await context.store.erasures.unfinished(limit=limit):
+        if not await cache.forget(erasure.copies):
+            continue
+        if context.clock.now() >= erasure.erased_at + SETTLES_AFTER:
+            finished += await _finish(context, erasure, is_shared=cache.is_shared)
+    return finished
+
+
+async def _finish(context: AnonymousContext, erasure: Erasure, *, is_shared: bool) -> bool:
+    """Erase what was written meanwhile; return whether there was no answer among it."""
+    user_id = erasure.user_id
+    service = context.acting_as(SYSTEM_ID, Role.SYSTEM, erasure.clinic_id)
+
+    async def work(unit: UnitOfWork) -> bool:
+        await _blank(service, unit, user_id)
+        copies = tuple(await unit.erasures.clear(user_id))
+        if copies:
+            late = replace(erasure, copies=copies if is_shared else ())
+            await unit.erasures.remember(late)
+            return False
+        await unit.erasures.finish(erasure)
+        return True
+
+    return await context.transactions.run(work)
+
+
+async def _erasable_account(context: Context, unit: UnitOfWork, user_id: UUID) -> Account:
+    """Return the locked account of a person whom the actor may erase: also of one who belongs to
+    no clinic any more, and to this one before. Raises UserNotFound, UserShared."""
+    account = await unit.accounts.lock(user_id)
+    gone = account is not None and not account.clinics
+    if account and gone and await unit.memberships.ended_at(context.actor.clinic_id, account.user):
+        return account
+    return await managed_account(unit, context.actor, user_id)
+
+
+async def _blank(
+    context: Context, unit: UnitOfWork, user_id: UUID, *, always: bool = False
+) -> None:
+    """Blank every text about the patient, after events that name each; `always` with an event at
+    the actor's clinic."""
+    texts = await unit.erasures.texts(user_id)
+    clinics = {text.clinic_id for text in texts} | ({context.actor.clinic_id} if always else set())
+    for clinic_id in sorted(clinics):
+        here = [text for text in texts if text.clinic_id == clinic_id]
+        for start in range(0, max(len(here), 1), TEXTS_MAX):
+            part = here[start : start + TEXTS_MAX]
+            await unit.events.add(_event(context, user_id, clinic_id, part))
+    if texts:
+        await unit.erasures.blank(user_id, texts)
+
+
+def _event(
+    context: Context, user_id: UUID, clinic_id: UUID, texts: Sequence[ErasableText]
+) -> AuditEvent:
+    named = {str(text.row_id): text.rest for text in texts}
+    # Without the reason: it may name the patient.
+    return replace(context, reason=None).event(
+        ERASE_USER, "user", user_id, clinic_id=clinic_id, detail={"texts": named} if named else {}
+    )

@@ -1,0 +1,201 @@
+"""Invite people: add them to the clinic, send them a link, and let them set a password with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.errors import (
+    InvalidInput,
+    InvitationInvalid,
+    PatientDisabled,
+    PermissionDenied,
+    UserNotFound,
+)
+from clinic.domain.networks import network_of
+from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
+from clinic.domain.people.passwords import checked_password
+from clinic.domain.people.people import Role, User, checked_specialty, is_erased_user
+from clinic.domain.people.sessions import INVITATION_LASTS, invitation, invited_user
+from clinic.domain.permissions import Operation, Reach, permit, reach_of
+from clinic.ports.accounts import Account
+from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import AnonymousContext, Context
+from clinic.usecases.people.contact_rules import ContactRules
+from clinic.usecases.people.manage_users import managed_account
+from clinic.usecases.people.open_account_link import check_invitation_of
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A person who may set a password once, with a link that is mailed."""
+
+    account: Account
+    #: None where the link goes by mail alone
+    token: str | None
+    #: whether the link is on its way by mail
+    is_mailed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationLinks:
+    """How the links of invitations are signed, and whether they can go out by mail."""
+
+    secret: str
+    mail_works: bool
+
+
+async def add_user(
+    context: Context,
+    user: User,
+    *,
+    specialty: str | None,
+    links: InvitationLinks,
+    contacts: ContactRules,
+    hand_over: bool = False,
+) -> Invited:
+    """Return a new person of the actor's clinic in the role of `user`, with an invitation.
+
+    `hand_over` is as in `invite`. Raises PermissionDenied, InvalidInput,
+    PhoneNumberRefused, EmailInUse.
+    """
+    permit(context.actor, Operation.MANAGE_USERS)
+    if user.role is Role.SYSTEM:
+        raise InvalidInput("Nobody signs in as the service itself.", pointer="/role")
+    if (user.role is Role.DOCTOR) != (specialty is not None):
+        raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
+    specialty = checked_specialty(specialty) if specialty is not None else None
+    user = contacts.checked_user(user)
+    clinic_id = context.actor.clinic_id
+    handed_over = _is_handed_over(context, links, hand_over=hand_over)
+
+    async def work(unit: UnitOfWork) -> Invited:
+        await unit.people.add_user(user)
+        if specialty is not None:
+            await unit.people.add_doctor(clinic_id, user.id, specialty)
+        elif user.role is Role.PATIENT:
+            await unit.people.add_patient(clinic_id, user.id)
+        else:
+            await unit.accounts.add_staff(clinic_id, user.id)
+        detail = {"role": user.role.value, "handedOver": handed_over}
+        await unit.events.add(_event(context, "add_user", user.id, detail))
+        account = Account(user, None, None, (clinic_id,))
+        await unit.messages.add([_invitation_mail(context, account)])
+        token = _token(context, account, links.secret) if handed_over else None
+        return Invited(account, token, links.mail_works)
+
+    return await context.transactions.run(work)
+
+
+async def invite(
+    context: Context, user_id: UUID, *, links: InvitationLinks, hand_over: bool = False
+) -> Invited:
+    """Return a new invitation for a person; it also replaces a forgotten password.
+
+    Whoever has the token can act as that person. So where mail works it goes to the person alone,
+    unless the operator asks to `hand_over` it. The desk invites patients who have no password yet.
+    Raises PermissionDenied, UserNotFound, UserShared, PatientDisabled.
+    """
+    permit(context.actor, Operation.INVITE_PATIENT)
+    handed_over = _is_handed_over(context, links, hand_over=hand_over)
+
+    async def work(unit: UnitOfWork) -> Invited:
+        if reach_of(context.actor.role, Operation.MANAGE_USERS) is Reach.NOTHING:
+            await _check_desk(context, unit, user_id)
+        account = await managed_account(unit, context.actor, user_id)
+        if is_erased_user(account.user):
+            raise PatientDisabled("This patient is erased for good; add them as a new patient.")
+        detail = {"handedOver": handed_over}
+        await unit.events.add(_event(context, "invite", user_id, detail))
+        await unit.messages.add([_invitation_mail(context, account)])
+        token = _token(context, account, links.secret) if handed_over else None
+        # Nothing is sent to whoever is disabled when the message is due.
+        return Invited(account, token, links.mail_works and account.disabled_at is None)
+
+    return await context.transactions.run(work)
+
+
+async def accept_invitation(
+    context: AnonymousContext, token: str, password: str, *, secret: str, hasher: PasswordHasher
+) -> User:
+    """Set the invited person's password, once; other sessions end.
+
+    Raises InvitationInvalid, PasswordRefused.
+    """
+    user_id = invited_user(token)
+    known = await context.store.accounts.account(user_id)
+    if known is None or known.disabled_at is not None or not known.clinics:
+        raise InvitationInvalid()
+    check_invitation_of(known, token, secret, now=context.clock.now())
+    checked_password(password, email=known.user.email, name=known.user.name)
+    password_hash = await hasher.hash(password, source=network_of(context.origin.ip))
+    acting = context.acting_as(user_id, known.user.role, known.clinics[0])
+
+    async def work(unit: UnitOfWork) -> User:
+        account = await unit.accounts.lock(user_id)
+        if account is None or account.disabled_at is not None:
+            raise InvitationInvalid()
+        # Again under the lock: of two that accept at once, one finds the password changed.
+        issued_by = check_invitation_of(account, token, secret, now=context.clock.now())
+        await unit.accounts.set_password_hash(user_id, password_hash)
+        await unit.sessions.revoke(user_id, context.clock.now())
+        detail = {"issuedBy": str(issued_by) if issued_by else None}
+        event = _event(acting, "accept_invitation", user_id, detail=detail)
+        await unit.events.add(event)
+        return account.user
+
+    return await context.transactions.run(work)
+
+
+def _is_handed_over(context: Context, links: InvitationLinks, *, hand_over: bool) -> bool:
+    """Say whether the actor is given the token. Raises PermissionDenied."""
+    if hand_over and context.actor.role is not Role.SYSTEM:
+        raise PermissionDenied("Only the operator may have a link printed; leave out --as.")
+    return hand_over or not links.mail_works
+
+
+async def _check_desk(context: Context, unit: UnitOfWork, user_id: UUID) -> None:
+    """Raise UserNotFound, PermissionDenied, PatientDisabled unless the desk may invite this person;
+    before anything is said of other clinics."""
+    account = await unit.accounts.lock(user_id)
+    if account is None or context.actor.clinic_id not in account.clinics:
+        raise UserNotFound()
+    if account.user.role is not Role.PATIENT or account.password_hash is not None:
+        raise PermissionDenied(
+            "The desk invites patients who have no password yet; an administrator invites others."
+        )
+    if account.disabled_at is not None:
+        raise PatientDisabled("This patient is disabled or erased.")
+
+
+def _invitation_mail(context: Context, account: Account) -> Message:
+    """Return the mail with the invitation, which its sender signs when it goes out."""
+    return account_mail(
+        INVITATION if account.password_hash is None else PASSWORD_RESET,
+        clinic_id=context.actor.clinic_id,
+        user_id=account.user.id,
+        valid_for=INVITATION_LASTS,
+        now=context.clock.now(),
+        new_id=context.new_id,
+        issued_by=context.actor.user_id,
+    )
+
+
+def _token(context: Context, account: Account, secret: str) -> str:
+    expires_at = context.clock.now() + INVITATION_LASTS
+    return invitation(
+        secret,
+        account.user.id,
+        expires_at,
+        password_hash=account.password_hash,
+        email=account.user.email,
+        link_version=account.link_version,
+        issued_by=context.actor.user_id,
+    )
+
+
+def _event(
+    context: Context, action: str, user_id: UUID, detail: Mapping[str, object] | None = None
+) -> AuditEvent:
+    return context.event(action, "user", user_id, detail=detail)

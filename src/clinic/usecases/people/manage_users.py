@@ -1,0 +1,360 @@
+"""People and their accounts: register, change, disable, export."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.contact import checked_language
+from clinic.domain.errors import (
+    ClinicNotFound,
+    InvalidInput,
+    NotSignedIn,
+    PasswordRefused,
+    PatientDisabled,
+    PermissionDenied,
+    UserNotFound,
+    UserShared,
+)
+from clinic.domain.messaging.account_links import address_changed_mail, verification_mail
+from clinic.domain.messaging.deliveries import Preferences
+from clinic.domain.networks import network_of
+from clinic.domain.notifications import Message
+from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
+from clinic.domain.people.memberships import ACCEPT_MEMBERSHIP, Membership
+from clinic.domain.people.passwords import checked_password
+from clinic.domain.people.people import Actor, Role, Scope, User, is_erased_user
+from clinic.domain.people.sessions import Session
+from clinic.domain.permissions import Operation, permit
+from clinic.ports.accounts import Account
+from clinic.ports.appointments import AppointmentQuery
+from clinic.ports.audit import EventQuery
+from clinic.ports.outbox import NotificationQuery, NotificationView
+from clinic.ports.password_hasher import PasswordHasher
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import AnonymousContext, Context
+from clinic.usecases.paging import every_page
+from clinic.usecases.people.contact_rules import ContactRules
+from clinic.usecases.people.memberships import check_administrators
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All that is kept about a person; what there may be much of is read page by page."""
+
+    account: Account
+    preferences: Preferences
+    #: at every clinic, with when the person agreed to each
+    memberships: AsyncIterator[Sequence[tuple[Membership, tuple[datetime, ...]]]]
+    #: those that have ended, too, until they are removed
+    sessions: AsyncIterator[Sequence[Session]]
+    appointments: AsyncIterator[Sequence[AppointmentView]]
+    notifications: AsyncIterator[Sequence[NotificationView]]
+    #: what the person did, and who read or changed what is theirs
+    events: AsyncIterator[Sequence[AuditEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What somebody types who wants to be a patient of a clinic."""
+
+    clinic_id: UUID
+    name: str
+    email: str
+    password: str
+    phone: str | None = None
+    #: of messages; None for the clinic's
+    language: str | None = None
+
+
+async def register(
+    context: AnonymousContext,
+    registration: Registration,
+    *,
+    contacts: ContactRules,
+    hasher: PasswordHasher,
+) -> User:
+    """Return a new patient of the clinic, who may sign in at once; a message asks whether the email
+    address is theirs.
+
+    Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
+    """
+    typed = registration
+    clinic_id, password, language = typed.clinic_id, typed.password, typed.language
+    user = contacts.checked_user(
+        User(context.new_id(), typed.name, typed.email, Role.PATIENT, typed.phone)
+    )
+    checked_password(password, email=user.email, name=user.name)
+    password_hash = await hasher.hash(password, source=network_of(context.origin.ip))
+    acting = context.acting_as(user.id, Role.PATIENT, clinic_id)
+
+    async def work(unit: UnitOfWork) -> User:
+        if await unit.people.clinic(clinic_id) is None:
+            raise ClinicNotFound()
+        await unit.people.add_user(user)
+        await unit.people.add_patient(clinic_id, user.id)
+        await unit.accounts.set_password_hash(user.id, password_hash)
+        await unit.accounts.expect_proof(user.id, context.clock.now())
+        if language is not None:
+            await unit.messages.choose(clinic_id, user.id, Preferences(checked_language(language)))
+        await unit.messages.add([_verification_mail(acting)])
+        await unit.events.add(_event(acting, "register", user.id))
+        return user
+
+    return await context.transactions.run(work)
+
+
+async def change_password(
+    context: Context, current: str, new: str, *, hasher: PasswordHasher
+) -> None:
+    """Change the actor's password; every other session of theirs ends.
+
+    Raises PermissionDenied when `current` is wrong, PasswordRefused.
+    """
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    known = await context.store.accounts.account(context.actor.user_id)
+    if known is None:
+        raise UserNotFound()
+    await _check_password(context, known, current, hasher)
+    if new == current:
+        raise PasswordRefused("The new password is the old one.", pointer="/password")
+    checked_password(new, email=known.user.email, name=known.user.name)
+    password_hash = await hasher.hash(new, source=network_of(context.actor.ip))
+
+    async def work(unit: UnitOfWork) -> None:
+        account = await unit.accounts.lock(context.actor.user_id)
+        if account is None or account.password_hash != known.password_hash:
+            raise PermissionDenied("The current password is wrong.")
+        await unit.accounts.set_password_hash(context.actor.user_id, password_hash)
+        await unit.sessions.revoke(
+            context.actor.user_id, context.clock.now(), keep=context.actor.session_id
+        )
+        await unit.events.add(_event(context, "change_password", context.actor.user_id))
+
+    await context.transactions.run(work)
+
+
+async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Account:
+    """Return the account, enabled or disabled; disabling ends its sessions at once.
+
+    An erasure is for good. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator,
+    InvalidInput for oneself, PatientDisabled for enabling whoever is erased.
+    """
+    permit(context.actor, Operation.MANAGE_USERS)
+    if user_id == context.actor.user_id and not enabled:
+        raise InvalidInput("You cannot disable yourself.", pointer="/disabled")
+
+    async def work(unit: UnitOfWork) -> Account:
+        # First, so that two administrators who disable each other do it one after the other.
+        await unit.people.lock_clinic(context.actor.clinic_id)
+        account = await managed_account(unit, context.actor, user_id)
+        if (account.disabled_at is None) == enabled:
+            return account
+        if is_erased_user(account.user):
+            raise PatientDisabled("This patient is erased for good; add them as a new patient.")
+        disabled_at = None if enabled else context.clock.now()
+        await unit.accounts.set_disabled_at(user_id, disabled_at)
+        if not enabled:
+            await check_administrators(unit, context.actor.clinic_id, account.user)
+            for clinic_id in account.clinics:
+                await unit.memberships.withdraw_offers(clinic_id, user_id)
+            await unit.sessions.revoke(user_id, context.clock.now())
+        action = "enable_user" if enabled else "disable_user"
+        await unit.events.add(_event(context, action, user_id))
+        return replace(account, disabled_at=disabled_at)
+
+    return await context.transactions.run(work)
+
+
+async def list_users(
+    context: Context, page: PageRequest, *, role: Role | None = None, after: UUID | None = None
+) -> tuple[Sequence[Account], UUID | None]:
+    """Return people of the clinic by id, and where the next page starts.
+
+    Raises PermissionDenied.
+    """
+    permit(context.actor, Operation.MANAGE_USERS)
+    found = await context.store.accounts.accounts(
+        context.actor.clinic_id, role=role, after=after, limit=page.one_more
+    )
+    items = found[: page.limit]
+    return items, items[-1].user.id if len(found) > page.limit else None
+
+
+async def read_user(context: Context, user_id: UUID) -> Account:
+    """Return a person of the clinic, or the actor's own account. Raises UserNotFound."""
+    if user_id != context.actor.user_id:
+        permit(context.actor, Operation.MANAGE_USERS)
+    account = await context.store.accounts.account(user_id)
+    if account is None or context.actor.clinic_id not in account.clinics:
+        raise UserNotFound()
+    return account
+
+
+async def change_own_data(
+    context: Context,
+    change: Callable[[User], User],
+    *,
+    current: str | None = None,
+    count_leaving: Callable[[str], Awaitable[None]],
+    hasher: PasswordHasher,
+    contacts: ContactRules,
+) -> Account:
+    """Return the actor's account with name, email address and phone number as `change` makes them.
+
+    Another email address needs the current password, since a forgotten one is reset by email; it
+    ends every other session, a message asks whether it is theirs, and another one tells the old
+    address: `count_leaving` is called with that one, once the password has proved right, and raises
+    where it has had enough. Raises InvalidInput, NotSignedIn for whoever was disabled or erased
+    meanwhile, PermissionDenied, PhoneNumberRefused, EmailInUse.
+    """
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    known = await context.store.accounts.account(context.actor.user_id)
+    proven = None
+    if known is not None and change(known.user).email != known.user.email:
+        if current is not None:
+            await _check_password(context, known, current, hasher)
+            proven = known.password_hash
+        if known.password_hash == proven:
+            await count_leaving(known.user.email)
+
+    async def work(unit: UnitOfWork) -> Account:
+        account = await unit.accounts.lock(context.actor.user_id)
+        if account is None:
+            raise UserNotFound()
+        # The session was looked at before the password was: an erasure may lie between.
+        if account.disabled_at is not None:
+            raise NotSignedIn()
+        before = account.user
+        after = contacts.checked_user(change(before), before)
+        changed = [
+            field
+            for field, shown in (("name", "name"), ("email", "shown_email"), ("phone", "phone"))
+            if getattr(before, shown) != getattr(after, shown)
+        ]
+        if not changed:
+            return account
+        moves = after.email.lower() != before.email.lower()
+        if moves and account.password_hash not in (None, proven):
+            raise PermissionDenied("Another email address needs the current password.")
+        await unit.accounts.replace_user(after)
+        await unit.events.add(_event(context, "change_own_data", before.id, fields=changed))
+        if moves:
+            await unit.accounts.expect_proof(before.id, context.clock.now())
+            # Whoever still has a session may not be whom the address is of now.
+            await unit.sessions.revoke(
+                context.actor.user_id, context.clock.now(), keep=context.actor.session_id
+            )
+            told = address_changed_mail(
+                clinic_id=context.actor.clinic_id,
+                user_id=before.id,
+                old_email=before.email,
+                now=context.clock.now(),
+                new_id=context.new_id,
+            )
+            await unit.messages.add([_verification_mail(context), told])
+        return await unit.accounts.account(before.id) or account
+
+    return await context.transactions.run(work)
+
+
+async def export_own_data(context: Context) -> Export:
+    """Return all that is kept about the actor at this clinic, and about the account, which other
+    clinics share. Raises UserNotFound."""
+    permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
+    account = await context.store.accounts.account(context.actor.user_id)
+    if account is None:
+        raise UserNotFound()
+    scope = Scope(context.actor.clinic_id, patient_id=context.actor.user_id)
+    return Export(
+        account,
+        preferences=await context.store.outbox.preferences(
+            context.actor.clinic_id, context.actor.user_id
+        ),
+        memberships=_memberships(context, account.user),
+        sessions=_sessions(context, context.actor.user_id),
+        appointments=every_page(
+            partial(
+                context.store.appointments.list,
+                context.actor,
+                AppointmentQuery(scope),
+            ),
+            lambda view: Keyset(view.appointment.starts_at, view.appointment.id),
+        ),
+        notifications=every_page(
+            partial(context.store.outbox.list, NotificationQuery(scope)),
+            lambda view: Keyset(view.due_at, view.message.id),
+        ),
+        events=every_page(
+            partial(
+                context.store.audit_log.events,
+                EventQuery(scope.clinic_id, person_id=context.actor.user_id),
+            ),
+            lambda event: Keyset(event.at, event.id),
+        ),
+    )
+
+
+async def _memberships(
+    context: Context, user: User
+) -> AsyncIterator[Sequence[tuple[Membership, tuple[datetime, ...]]]]:
+    for membership in await context.store.accounts.memberships(user):
+        query = EventQuery(
+            membership.clinic_id, entity_id=user.id, actor_id=user.id, action=ACCEPT_MEMBERSHIP
+        )
+        consents = every_page(
+            partial(context.store.audit_log.events, query), lambda event: Keyset(event.at, event.id)
+        )
+        yield [(membership, tuple([event.at async for page in consents for event in page]))]
+
+
+async def _sessions(context: Context, user_id: UUID) -> AsyncIterator[Sequence[Session]]:
+    after = None
+    while page := await context.store.sessions.of_user(user_id, after=after, limit=LIMIT_MAX):
+        yield page
+        if len(page) < LIMIT_MAX:
+            return
+        after = page[-1].id
+
+
+async def managed_account(unit: UnitOfWork, actor: Actor, user_id: UUID) -> Account:
+    """Return the locked account of a person for what reaches beyond one clinic: the password,
+    disabling, erasure.
+
+    Whoever belongs to a clinic that is not the actor's is left alone: an invitation for them would
+    open that clinic. Their membership and sessions here are the actor's all the same. Raises
+    UserNotFound, UserShared.
+    """
+    account = await unit.accounts.lock(user_id)
+    if account is None or actor.clinic_id not in account.clinics:
+        raise UserNotFound()
+    if actor.role is not Role.SYSTEM and account.clinics != (actor.clinic_id,):
+        mine = await unit.accounts.account(actor.user_id)
+        if mine is None or not set(account.clinics) <= set(mine.clinics):
+            raise UserShared()
+    return account
+
+
+async def _check_password(
+    context: Context, account: Account, current: str, hasher: PasswordHasher
+) -> None:
+    source = network_of(context.actor.ip)
+    check = await hasher.verify(account.password_hash, current[:1024], source=source)
+    if not check.is_right:
+        raise PermissionDenied("The current password is wrong.")
+
+
+def _verification_mail(context: Context) -> Message:
+    return verification_mail(
+        clinic_id=context.actor.clinic_id,
+        user_id=context.actor.user_id,
+        now=context.clock.now(),
+        new_id=context.new_id,
+    )
+
+
+def _event(context: Context, action: str, user_id: UUID, **detail: object) -> AuditEvent:
+    return context.event(action, "user", user_id, detail=detail)
