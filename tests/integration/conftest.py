@@ -16,6 +16,7 @@ import pytest
 from tests.commands import Commands, Running
 
 from clinic.adapters.postgres import PostgresStore
+from clinic.adapters.redis import idempotency_cache
 from clinic.bootstrap import Services, build
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
@@ -36,6 +37,15 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND c.relname <> 'alembic_version'
 """
+
+
+@pytest.fixture
+def patient_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache of answers waits for Valkey on a busy machine too, instead of doing without.
+
+    For tests that look at the copies. In the service a copy that takes over 50 ms is not kept.
+    """
+    monkeypatch.setattr(idempotency_cache, "TIMEOUT_S", 30.0)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ def erasures(postgres_urls, copies):
         yield lambda: len(owner.execute("SELECT 1 FROM erasures").fetchall())
 
 
+@pytest.mark.usefixtures("patient_cache")
 @pytest.mark.parametrize("broker", ["memory://", "redis://127.0.0.1:1/0", None])
 def test_cleanup_finishes_an_erasure_once_the_cache_has_confirmed(
     postgres_urls, valkey_url, copies, erasures, monkeypatch, tmp_path, capsys, broker

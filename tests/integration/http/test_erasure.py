@@ -23,6 +23,8 @@ from clinic.testing.builders import a_session, an_event
 from clinic.usecases.audit.seal_audit import seal_audit, verify_audit
 from clinic.usecases.people.erase_user import SETTLES_AFTER, finish_erasures
 
+pytestmark = pytest.mark.usefixtures("patient_cache")
+
 #: what is left of what a client made up, and why
 SURVIVORS: Mapping[str, str] = {
     "idempotency_keys.key": "or a repeated request would be carried out again; 72 hours",

@@ -36,13 +36,14 @@ class _Copy(msgspec.Struct, array_like=True):
 class RedisIdempotencyCache:
     """Answers by a hash of clinic, principal and key; forgets after 24 hours.
 
-    Never raises for Redis' sake and never waits longer than `timeout_s`: whatever goes wrong, the
-    answer is not here, and for PAUSE_S nobody looks again. Nothing connects before it is used.
+    Never raises an error of Redis and never waits longer than `timeout_s` (TIMEOUT_S by default).
+    After a failure it finds nothing, and does not ask Redis again for PAUSE_S. Connects when it is
+    first used.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float | None = None) -> None:
         self._paused_until = 0.0
-        self._line = Line(url, timeout_s=timeout_s)
+        self._line = Line(url, timeout_s=TIMEOUT_S if timeout_s is None else timeout_s)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Copy)
 
