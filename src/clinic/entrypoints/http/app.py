@@ -114,7 +114,7 @@ def create_app(
     )
     app = Litestar(
         [
-            *mount(endpoints, deadlines=deadlines, report=report),
+            *mount(endpoints, deadlines=deadlines),
             group("/", pages, deadlines=deadlines, renderer=render_page),
         ],
         template_config=TemplateConfig(
@@ -149,22 +149,22 @@ def _access_log(settings: Settings, metrics: "WebMetrics | None") -> AccessLog:
 
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer what is raised outside our endpoints: no route, a header that HTTP does not allow."""
+    return cast(Response[Any], _Answer(_reply_to(request, error)))
+
+
+async def _reply_to(request: Request[Any, Any, Any], error: Exception) -> Reply:
     call: RequestContext = cast(Any, request.scope)[CALL]
     if isinstance(error, ClientGone):
-        return cast(Response[Any], _Answer(_ready(NO_REPLY)))
+        return NO_REPLY
     refusal = _refusal_of(error)
     if isinstance(refusal, InternalError):
         report(error, call)
     if call.access is None:
-        return cast(Response[Any], _Answer(stray_reply(call, refusal)))
+        return await stray_reply(call, refusal)
     report_refusal(refusal, call)
     call.guard.note_refusal(call, refusal)
     render: Renderer = request.route_handler.opt[RENDERER]
-    return cast(Response[Any], _Answer(_ready(render(call, refusal))))
-
-
-async def _ready(reply: Reply) -> Reply:
-    return reply
+    return render(call, refusal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,15 @@ from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler, asgi, route
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from clinic.domain.errors import ClinicError, InvalidInput, TemporaryFailure
+from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.kernel.access import Access
-from clinic.entrypoints.http.kernel.access_log import report_outage
+from clinic.entrypoints.http.kernel.access_log import report, report_refusal
 from clinic.entrypoints.http.kernel.deadlines import Deadlines, TooLate
 from clinic.entrypoints.http.kernel.decoding import NoQuery, read_json, read_query
-from clinic.entrypoints.http.kernel.problems import (
-    InternalError,
-    MethodNotAllowed,
-    RequestTimeout,
-    problem_reply,
-)
+from clinic.entrypoints.http.kernel.problems import InternalError, MethodNotAllowed, RequestTimeout
+from clinic.entrypoints.http.kernel.renderers import render_problem
 from clinic.entrypoints.http.kernel.reply import NO_REPLY, Reply
 from clinic.entrypoints.http.kernel.request_context import ClientGone, RequestContext
 
@@ -53,7 +49,7 @@ class Condition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """What callers are told of an endpoint, beside what it takes."""
+    """What the documentation says of an endpoint, beside what it takes."""
 
     tag: str
     summary: str
@@ -108,7 +104,7 @@ class Endpoint:
             return await self.handle(call, **arguments)
         except InvalidInput:
             if not self.access.checks_session:
-                # Whose session has ended is told that, and not what else was wrong.
+                # An ended session takes precedence over validation errors.
                 await call.guard.check_session(call)
             raise
 
@@ -171,11 +167,8 @@ def endpoint(
     return declare
 
 
-Report = Callable[[Exception, RequestContext], None]
-
-
 def mount(
-    endpoints: Iterable[Endpoint], *, deadlines: Deadlines, report: Report
+    endpoints: Iterable[Endpoint], *, deadlines: Deadlines
 ) -> list[ASGIRouteHandler | HTTPRouteHandler]:
     """Return one Litestar handler for each path, which knows all of the path's methods."""
     by_path: dict[str, dict[str, Endpoint]] = {}
@@ -183,22 +176,17 @@ def mount(
         methods = by_path.setdefault(one.path, {})
         assert one.method not in methods, f"{one.method} {one.path} stands twice"
         methods[one.method] = one
-    return [
-        _Resource(path, methods, deadlines, report).handler() for path, methods in by_path.items()
-    ]
+    return [_Resource(path, methods, deadlines).handler() for path, methods in by_path.items()]
 
 
 class _Resource:
     """The endpoints of one path as one Litestar handler."""
 
-    def __init__(
-        self, path: str, methods: dict[str, Endpoint], deadlines: Deadlines, report: Report
-    ) -> None:
+    def __init__(self, path: str, methods: dict[str, Endpoint], deadlines: Deadlines) -> None:
         self._path = path
         self._methods = {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
         self._allow = sorted({*self._methods, "OPTIONS"})
         self._deadlines = deadlines
-        self._report = report
 
     def handler(self) -> ASGIRouteHandler | HTTPRouteHandler:
         # Litestar looks for path parameters under the method, and plain ASGI handlers have none;
@@ -227,17 +215,15 @@ class _Resource:
             work = chosen.answer(call) if chosen else self._answer_other(call)
             return await self._deadlines.run(work)
         except TooLate:
-            return self._refuse(call, RequestTimeout())
-        except TemporaryFailure as error:
-            report_outage(error, call)
-            return self._refuse(call, error)
+            return render_problem(call, RequestTimeout())
         except ClinicError as error:
-            return self._refuse(call, error)
+            report_refusal(error, call)
+            return render_problem(call, error)
         except ClientGone:
             return NO_REPLY
         except Exception as error:  # noqa: BLE001 - the last word on faults of our own
-            self._report(error, call)
-            return self._refuse(call, InternalError())
+            report(error, call)
+            return render_problem(call, InternalError())
 
     async def _answer_other(self, call: RequestContext) -> Reply:
         """Return what methods there are; raises MethodNotAllowed, QuotaExceeded."""
@@ -245,7 +231,3 @@ class _Resource:
         if call.method != "OPTIONS":
             raise MethodNotAllowed(allow=self._allow)
         return Reply(204, headers=[(b"allow", ", ".join(self._allow).encode())])
-
-    @staticmethod
-    def _refuse(call: RequestContext, error: ClinicError) -> Reply:
-        return problem_reply(error, instance=call.path, request_id=call.request_id)

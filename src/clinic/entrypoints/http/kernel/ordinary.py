@@ -58,15 +58,15 @@ class _Guarded:
         call.route = connection.scope["path_template"]
         call.access = self.access
         await call.guard.admit(call, self.access)
-        if self.query is not None and call.scope["query_string"]:
-            read_query(call.scope["query_string"], self.query)
+        if self.query is not None:
+            call.query = read_query(call.scope["query_string"], self.query)
 
 
 def guarded(access: Access, *, query: type[Struct] = NoQuery) -> Guard:
     """Return a guard that lets in whom `access` allows, counts the request and audits refusals.
 
-    `query` says which parameters there are; any other is refused, as everywhere. What was read of
-    patients is noted before the response starts.
+    `query` says which parameters there are, and `call.query` holds them; any other is refused, as
+    everywhere. What was read of patients is noted before the response starts.
     """
     return _Guarded(access, query)
 

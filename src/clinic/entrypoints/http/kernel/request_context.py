@@ -1,7 +1,7 @@
 """One request as the handlers see it."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -84,6 +84,8 @@ class RequestContext(msgspec.Struct, eq=False):
     clinics: dict[UUID, Clinic] = {}
     #: of an ordinary handler, once it was reached
     access: Access | None = None
+    #: the query as the Struct that the guard of an ordinary handler names
+    query: Any = None
     #: said by what the endpoint itself cannot tell in advance
     reads_patients: bool = False
     #: returns the CSRF token in the form that was sent; of an ordinary handler

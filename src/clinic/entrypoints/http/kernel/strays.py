@@ -1,7 +1,7 @@
 """Requests that no endpoint takes: refused, and counted by where they come from."""
 
 from clinic.domain.errors import ClinicError, QuotaExceeded
-from clinic.entrypoints.http.kernel.problems import problem_reply
+from clinic.entrypoints.http.kernel.renderers import render_problem
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 
@@ -12,4 +12,4 @@ async def stray_reply(call: RequestContext, refusal: ClinicError) -> Reply:
         await call.guard.count_stray(call)
     except QuotaExceeded as error:
         refusal = error
-    return problem_reply(refusal, instance=call.path, request_id=call.request_id)
+    return render_problem(call, refusal)

@@ -17,7 +17,6 @@ from clinic.domain.errors import (
 )
 from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.messaging.link_offers import LinkState
-from clinic.entrypoints.http.kernel.decoding import read_query
 from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.problems import status_of
 from clinic.entrypoints.http.kernel.request_context import RequestContext
@@ -62,9 +61,9 @@ async def get_link(call: Asked, token: FromPath[str]) -> Template:
 @post("/m/{token:str}", status_code=200, guards=[guarded(PUBLIC, query=MoveQuery)])
 async def post_link(call: Asked, token: FromPath[str]) -> Template:
     """Confirm, cancel or move the appointment; twice is as good as once."""
-    query = read_query(call.scope["query_string"], MoveQuery)
+    move: MoveQuery = call.query
     try:
-        page = await follow_link(call.anonymous(), token, signer=_signer(call), slot_id=query.slot)
+        page = await follow_link(call.anonymous(), token, signer=_signer(call), slot_id=move.slot)
     except ClinicError as error:
         return await _refused(call, token, error)
     cancelled_before = page.state is LinkState.CANCELLED and page.purpose is not Purpose.CANCEL
