@@ -82,7 +82,7 @@ class Services:
     @property
     def resources(self) -> Resources:
         """What maintenance services are given."""
-        return Resources(self.store, self.transactions, self.cache, self.clock, self.new_id)
+        return Resources(self.anonymous(), self.cache)
 
     @property
     def contacts(self) -> ContactRules:
@@ -186,7 +186,8 @@ class WorkerServices:
     @property
     def resources(self) -> Resources:
         """What maintenance services are given."""
-        return Resources(self.store, self.transactions, self.cache, self.clock, self.new_id)
+        context = AnonymousContext(self.store, self.transactions, self.clock, self.new_id)
+        return Resources(context, self.cache)
 
     async def close(self) -> None:
         """Close everything; never raises an Exception."""

@@ -11,7 +11,9 @@ from clinic.domain.people.people import Role
 from clinic.domain.people.sessions import KEPT_AFTER_END, hash_of
 from clinic.testing import FixedClock, seed_clinic
 from clinic.testing.builders import NOW, a_request, a_session, a_stored_answer, a_user, new_id
+from clinic.usecases.context import AnonymousContext
 from clinic.usecases.maintenance.remove_expired import BATCH, Removed, remove_expired
+from clinic.usecases.transactions import Transactions
 
 pytestmark = pytest.mark.anyio
 
@@ -19,9 +21,8 @@ MOMENT = timedelta(seconds=1)
 
 
 async def run(store, **more):
-    return await remove_expired(
-        answers=store.answers, sessions=store.sessions, clock=FixedClock(NOW), **more
-    )
+    context = AnonymousContext(store, Transactions(store.begin), FixedClock(NOW), new_id)
+    return await remove_expired(context, **more)
 
 
 async def seed_answer(store, clinic, *, age):

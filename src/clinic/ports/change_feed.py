@@ -7,9 +7,6 @@ from typing import Protocol
 
 from clinic.domain.audit.audit import AuditEntry, AuditEvent
 
-#: of a consumer's name
-NAME_MAX_CHARS = 50
-
 
 class FeedError(Exception):
     """A consumer cannot go on as it is."""
@@ -70,7 +67,7 @@ class ChangeFeed(Protocol):
 
     async def subscribe(self, consumer: str, start: Start = Start.NOW) -> None:
         """Make a cursor for a consumer, unless it has one. Raises ValueError for a name that is
-        empty or longer than NAME_MAX_CHARS."""
+        empty or longer than 50 characters."""
         ...
 
     async def restart(self, consumer: str, start: Start) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from clinic.domain.audit.audit import AuditEvent, event_by
-from clinic.domain.people.people import Actor, Role
+from clinic.domain.people.people import SYSTEM_ID, Actor, Role
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
 from clinic.usecases.transactions import TransactionRunner
@@ -81,3 +81,7 @@ class AnonymousContext:
         origin = self.origin
         actor = Actor(user_id, role, clinic_id, origin.request_id, origin.ip)
         return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
+
+    def as_system(self, clinic_id: UUID) -> Context:
+        """Return the context of what the service does by itself at a clinic."""
+        return self.acting_as(SYSTEM_ID, Role.SYSTEM, clinic_id)

@@ -16,6 +16,7 @@ from clinic.adapters.postgres.store import PostgresStore
 from clinic.domain.errors import TransactionAborted
 from clinic.testing import FixedClock
 from clinic.testing.builders import NOW, an_event, new_id, seed_clinic
+from clinic.usecases.context import AnonymousContext
 from clinic.usecases.maintenance.run import run_service
 from clinic.usecases.maintenance.service import Resources, Service
 from clinic.usecases.maintenance.services import SERVICES
@@ -28,7 +29,8 @@ HOUR = timedelta(hours=1)
 
 def resources_of(store):
     # The worker's own clock is years behind; the database's decides.
-    return Resources(store, Transactions(store.begin), NoCopies(), FixedClock(NOW), new_id)
+    context = AnonymousContext(store, Transactions(store.begin), FixedClock(NOW), new_id)
+    return Resources(context, NoCopies())
 
 
 @pytest.fixture

@@ -34,21 +34,21 @@ def service_of(work, *, period=HOUR):
 
 
 async def record_of(resources):
-    return (await resources.store.maintenance.history()).records["tidy"]
+    return (await resources.context.store.maintenance.history()).records["tidy"]
 
 
 async def test_service_is_given_the_databases_time(resources):
-    told = []
+    times = []
 
     async def work(given):
-        told.append(given.clock.now())
+        times.append(given.context.clock.now())
         return {"things": 2, "others": 1}
 
     ran = await run_service(service_of(work), resources)
 
     assert ran is not None
     assert ran.rows == {"things": 2, "others": 1}
-    assert timedelta() <= told[0] - NOW < timedelta(seconds=30)
+    assert timedelta() <= times[0] - NOW < timedelta(seconds=30)
     assert (await record_of(resources)).row_count == 3
 
 
@@ -121,9 +121,9 @@ async def test_service_whose_lease_went_to_another_worker_is_stopped(resources, 
     stopped = []
 
     async def work(given):
-        book = given.store.maintenance
+        book = given.context.store.maintenance
         book.now = lambda: NOW + 2 * running.LEASE
-        token = given.new_id()
+        token = given.context.new_id()
         assert await book.claim("tidy", token=token, period=HOUR, retry=HOUR, lease=running.LEASE)
         try:
             await asyncio.Event().wait()

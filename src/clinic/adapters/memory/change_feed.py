@@ -2,9 +2,15 @@
 
 from clinic.adapters.memory.table import Rows
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.audit.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
+from clinic.domain.audit.change_feed import (
+    BEGINNING,
+    Snapshot,
+    advanced,
+    check_consumer,
+    check_limit,
+    whole_transactions,
+)
 from clinic.ports.change_feed import (
-    NAME_MAX_CHARS,
     Committed,
     CursorMoved,
     FeedBatch,
@@ -20,7 +26,7 @@ class MemoryChangeFeed:
         self._database = database
 
     async def subscribe(self, consumer: str, start: Start = Start.NOW) -> None:
-        _check_name(consumer)
+        check_consumer(consumer)
         if self._cursors.get(consumer) is None:
             self._cursors.put(consumer, self._at(start))
 
@@ -35,8 +41,7 @@ class MemoryChangeFeed:
         self._cursors.remove(consumer)
 
     async def read(self, consumer: str, *, limit: int) -> FeedBatch:
-        if limit < 1:
-            raise ValueError("a batch has at least one row")
+        check_limit(limit)
         seen, now = self._seen(consumer), self._database.snapshot()
         found = sorted(
             (
@@ -89,11 +94,6 @@ class MemoryFeedCursors:
         if str(seen) != batch.seen:
             self._transaction.fail(CursorMoved(batch.consumer))
         cursors.put(batch.consumer, Snapshot.parse(batch.next))
-
-
-def _check_name(consumer: str) -> None:
-    if not 1 <= len(consumer) <= NAME_MAX_CHARS:
-        raise ValueError(f"a consumer's name has 1 to {NAME_MAX_CHARS} characters")
 
 
 def _place(committed: Committed) -> tuple[object, ...]:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+#: of a consumer's name
+NAME_MAX_CHARS = 50
 _FORM = re.compile(r"(\d+):(\d+):((?:\d+(?:,\d+)*)?)")
 
 
@@ -50,6 +52,18 @@ class Snapshot:
 
 #: nothing has been seen
 BEGINNING = Snapshot(1)
+
+
+def check_consumer(consumer: str) -> None:
+    """Raise ValueError for a consumer's name that is empty or longer than NAME_MAX_CHARS."""
+    if not 1 <= len(consumer) <= NAME_MAX_CHARS:
+        raise ValueError(f"A consumer's name has 1 to {NAME_MAX_CHARS} characters.")
+
+
+def check_limit(limit: int) -> None:
+    """Raise ValueError for a batch of no rows."""
+    if limit < 1:
+        raise ValueError("A batch has at least one row.")
 
 
 def advanced(seen: Snapshot, now: Snapshot, *, through: int | None = None) -> Snapshot:

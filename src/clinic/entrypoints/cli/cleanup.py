@@ -17,13 +17,9 @@ async def cleanup(*, limit: int = LIMIT) -> None:
         How many of each to remove at most.
     """
     async with open_services() as services:
-        removed = await remove_expired(
-            answers=services.store.answers,
-            sessions=services.store.sessions,
-            clock=services.clock,
-            limit=limit,
-        )
-        finished = await finish_erasures(services.anonymous(), cache=services.cache)
+        context = services.anonymous()
+        removed = await remove_expired(context, limit=limit)
+        finished = await finish_erasures(context, cache=services.cache)
     print(
         f"Removed {removed.answers} answers and {removed.sessions} sessions;"
         f" finished {finished} erasures."

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from clinic.ports.job_queue import QueueCounts
 from clinic.ports.maintenance import MaintenanceHistory
 from clinic.ports.outbox import OutboxCounts
-from clinic.usecases.maintenance.remove_expired_rows import REMOVE_EXPIRED
+from clinic.usecases.maintenance.remove_expired import REMOVE_EXPIRED
 from clinic.usecases.maintenance.run import Ran
 from clinic.usecases.maintenance.services import SERVICES
 from clinic.usecases.messaging.deliver_notification import Delivery

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.audit.change_feed import NAME_MAX_CHARS
 from clinic.domain.clinic import Clinic
 from clinic.ports.change_feed import (
-    NAME_MAX_CHARS,
     CursorMoved,
     FeedBatch,
     Start,

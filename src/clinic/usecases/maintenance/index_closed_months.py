@@ -10,7 +10,7 @@ async def index_closed_months(resources: Resources) -> Rows:
 
     Raises TransactionAborted, TemporaryFailure.
     """
-    return {"index_ranges": await resources.store.partitions.index_closed_months()}
+    return {"index_ranges": await resources.context.store.partitions.index_closed_months()}
 
 
 INDEX_CLOSED_MONTHS = Service(

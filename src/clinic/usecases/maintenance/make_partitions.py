@@ -14,7 +14,7 @@ async def make_partitions(resources: Resources) -> Rows:
     Raises TransactionAborted, TemporaryFailure.
     """
     made = 0
-    while made < PARTITIONS_MAX and await resources.store.partitions.make_next():
+    while made < PARTITIONS_MAX and await resources.context.store.partitions.make_next():
         made += 1
     return {"partitions": made}
 

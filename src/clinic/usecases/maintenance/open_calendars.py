@@ -4,7 +4,6 @@ import logging
 from datetime import timedelta
 
 from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
-from clinic.domain.people.people import SYSTEM_ID, Role
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, Rows, Service
 
@@ -18,17 +17,17 @@ async def open_calendars(resources: Resources) -> Rows:
     One that fails does not stop the others. Raises TemporaryFailure, MaintenanceIncomplete.
     """
     opened = retired = stranded = failed = 0
-    store = resources.store
+    store = resources.context.store
     for clinic in await store.people.clinics():
         hours = await store.calendars.availabilities(clinic.id)
-        service = resources.context.acting_as(SYSTEM_ID, Role.SYSTEM, clinic.id)
+        service = resources.context.as_system(clinic.id)
         for doctor_id in sorted({each.doctor_id for each in hours}):
             try:
                 changed = await open_slots(service, doctor_id=doctor_id)
-            except (DoctorNotFound, TemporaryFailure) as error:
-                if isinstance(error, DoctorNotFound):
-                    continue
+            except TemporaryFailure:
                 raise
+            except DoctorNotFound:
+                continue
             except ClinicError as error:
                 failed += 1
                 logger.warning("slots of doctor %s were not opened: %s", doctor_id, error.code)

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from clinic.domain.idempotency import REAPED_AFTER
 from clinic.domain.people.sessions import KEPT_AFTER_END
-from clinic.ports.answers import AnswerBook
-from clinic.ports.clock import Clock
-from clinic.ports.sessions import SessionReader
+from clinic.usecases.context import AnonymousContext
+from clinic.usecases.maintenance.service import Resources, Rows, Service
 
 #: rows in one transaction, and at most how many of each kind in one run
 BATCH, LIMIT = 500, 20_000
@@ -22,18 +21,16 @@ class Removed:
     sessions: int
 
 
-async def remove_expired(
-    *, answers: AnswerBook, sessions: SessionReader, clock: Clock, limit: int = LIMIT
-) -> Removed:
+async def remove_expired(context: AnonymousContext, *, limit: int = LIMIT) -> Removed:
     """Remove answers older than REAPED_AFTER and sessions that ended longer than KEPT_AFTER_END
     ago, at most `limit` of each; return how many.
 
     Several may run at once. Raises TemporaryFailure; what was removed by then stays removed.
     """
-    now = clock.now()
+    store, now = context.store, context.clock.now()
     return Removed(
-        answers=await _in_batches(answers.remove_old, now - REAPED_AFTER, limit),
-        sessions=await _in_batches(sessions.remove_ended, now - KEPT_AFTER_END, limit),
+        answers=await _in_batches(store.answers.remove_old, now - REAPED_AFTER, limit),
+        sessions=await _in_batches(store.sessions.remove_ended, now - KEPT_AFTER_END, limit),
     )
 
 
@@ -46,3 +43,17 @@ async def _in_batches(remove: Callable[..., Awaitable[int]], before: datetime, l
         if count < size:
             break
     return total
+
+
+async def remove_expired_rows(resources: Resources) -> Rows:
+    """Remove up to LIMIT rows of each kind. Raises TemporaryFailure."""
+    removed = await remove_expired(resources.context)
+    return {"answers": removed.answers, "sessions": removed.sessions}
+
+
+REMOVE_EXPIRED = Service(
+    "remove-expired",
+    "Remove stored answers after 72 hours, and sessions 30 days after they ended.",
+    timedelta(minutes=1),
+    remove_expired_rows,
+)

@@ -40,11 +40,11 @@ async def run_service(
     counted the failure; TemporaryFailure also when another worker took the run over or it took
     longer than RUN_MAX_S.
     """
-    book = resources.store.maintenance
+    context, book = resources.context, resources.context.store.maintenance
     period = service.period if only_when_due else timedelta()
     turn = await book.claim(
         service.name,
-        token=resources.new_id(),
+        token=context.new_id(),
         period=period,
         retry=min(RETRY, period),
         lease=LEASE,
@@ -54,7 +54,8 @@ async def run_service(
     began_s = time.monotonic()
     try:
         async with _leased(book, turn):
-            rows = await service.run(replace(resources, clock=DatabaseClock(turn.began_at)))
+            timed = replace(context, clock=DatabaseClock(turn.began_at))
+            rows = await service.run(replace(resources, context=timed))
     except asyncio.CancelledError:
         with suppress(ClinicError, TimeoutError):
             async with asyncio.timeout(GIVE_BACK_MAX_S):

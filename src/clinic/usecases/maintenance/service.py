@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clinic.ports.answers import IdempotencyCache
-from clinic.ports.clock import Clock, IdSource
-from clinic.ports.unit_of_work import Store
 from clinic.usecases.context import AnonymousContext
-from clinic.usecases.transactions import Transactions
 
 
 class MaintenanceIncomplete(Exception):
@@ -18,18 +15,11 @@ class MaintenanceIncomplete(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What services work with. `clock` tells the database's time while one runs."""
+    """What services work with."""
 
-    store: Store
-    transactions: Transactions
+    #: its clock gives the database's time while a service runs
+    context: AnonymousContext
     cache: IdempotencyCache
-    clock: Clock
-    new_id: IdSource
-
-    @property
-    def context(self) -> AnonymousContext:
-        """What a use case needs that nobody asked for."""
-        return AnonymousContext(self.store, self.transactions, self.clock, self.new_id)
 
 
 #: rows made or removed, by what they are

@@ -6,7 +6,7 @@ from clinic.usecases.maintenance.finish_all_erasures import FINISH_ERASURES
 from clinic.usecases.maintenance.index_closed_months import INDEX_CLOSED_MONTHS
 from clinic.usecases.maintenance.make_partitions import MAKE_PARTITIONS
 from clinic.usecases.maintenance.open_calendars import OPEN_SLOTS
-from clinic.usecases.maintenance.remove_expired_rows import REMOVE_EXPIRED
+from clinic.usecases.maintenance.remove_expired import REMOVE_EXPIRED
 from clinic.usecases.maintenance.service import Service
 
 SERVICES: Mapping[str, Service] = {

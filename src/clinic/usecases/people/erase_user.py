@@ -9,7 +9,7 @@ from clinic.domain.appointments.appointments import OCCUPYING
 from clinic.domain.audit.audit import ERASE_USER, TEXTS_MAX, AuditEvent, checked_reason
 from clinic.domain.errors import InvalidInput, UpcomingAppointments
 from clinic.domain.paging import PageRequest
-from clinic.domain.people.people import SYSTEM_ID, Role, Scope, erased_user
+from clinic.domain.people.people import Role, Scope, erased_user
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import Account
 from clinic.ports.answers import IdempotencyCache
@@ -86,7 +86,7 @@ async def finish_erasures(
 async def _finish(context: AnonymousContext, erasure: Erasure, *, is_shared: bool) -> bool:
     """Erase what was written meanwhile; return whether there was no answer among it."""
     user_id = erasure.user_id
-    service = context.acting_as(SYSTEM_ID, Role.SYSTEM, erasure.clinic_id)
+    service = context.as_system(erasure.clinic_id)
 
     async def work(unit: UnitOfWork) -> bool:
         await _blank(service, unit, user_id)

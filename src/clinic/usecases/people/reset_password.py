@@ -8,7 +8,6 @@ from clinic.domain.links import LinkSigner, Purpose
 from clinic.domain.messaging.account_links import reset_mail
 from clinic.domain.networks import network_of
 from clinic.domain.people.passwords import checked_password
-from clinic.domain.people.people import Role
 from clinic.ports.accounts import Account
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import UnitOfWork
@@ -88,5 +87,5 @@ async def reset_password(
 def _request_event(
     context: AnonymousContext, account: Account | None, clinic_id: UUID
 ) -> AuditEvent:
-    nobody = context.acting_as(NOBODY_ID, Role.SYSTEM, clinic_id)
+    nobody = context.as_system(clinic_id)
     return nobody.event("request_password_reset", "user", account.user.id if account else None)

@@ -311,6 +311,6 @@ def _note_failure(
     known = account.clinics if account else ()
     where = clinic_id or (known[0] if known else NOBODY_ID)
     user_id = account.user.id if account else None
-    nobody = context.acting_as(NOBODY_ID, Role.SYSTEM, where)
+    nobody = context.as_system(where)
     event = nobody.event("sign_in", "user", user_id)
     audit.add_denial(replace(event, outcome="denied"))

@@ -11,11 +11,17 @@ from typing import Any
 from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor, Row
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
 from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
-from clinic.domain.audit.change_feed import BEGINNING, Snapshot, advanced, whole_transactions
+from clinic.domain.audit.change_feed import (
+    BEGINNING,
+    Snapshot,
+    advanced,
+    check_consumer,
+    check_limit,
+    whole_transactions,
+)
 from clinic.domain.people.people import Role
 from clinic.domain.status import Status
 from clinic.ports.change_feed import (
-    NAME_MAX_CHARS,
     Committed,
     CursorMoved,
     CursorStale,
@@ -124,8 +130,7 @@ class PostgresChangeFeed:
 
     async def subscribe(self, consumer: str, start: Start = Start.NOW) -> None:
         """Make a cursor for a consumer, unless it has one."""
-        if not 1 <= len(consumer) <= NAME_MAX_CHARS:
-            raise ValueError(f"a consumer's name has 1 to {NAME_MAX_CHARS} characters")
+        check_consumer(consumer)
         await self._executor.execute(_SUBSCRIBE, (consumer, _stored(start)))
 
     async def restart(self, consumer: str, start: Start) -> None:
@@ -148,8 +153,7 @@ class PostgresChangeFeed:
 
     async def read(self, consumer: str, *, limit: int) -> FeedBatch:
         """Return what the consumer has not seen. Raises UnknownConsumer, CursorStale."""
-        if limit < 1:
-            raise ValueError("a batch has at least one row")
+        check_limit(limit)
         stored, system, origin, now_text = await _look(self._executor, consumer)
         if system != origin.partition("/")[0]:
             raise CursorStale(
@@ -175,8 +179,7 @@ class PostgresChangeFeed:
             parameters = (first, beyond, seen.xmax, list(seen.running), limit + 1)
             statement = _READ_WITH_OLD if old else _READ
             rows = await self._executor.fetch(statement, (*parameters, *([old] if old else [])))
-            now = Snapshot.parse(rows[0][0])
-            found = [_committed(row) for row in rows if row[1] is not None]
+            now, found = _committed(rows)
             count, through = whole_transactions([each.transaction for each in found], limit)
             if through is None and beyond < now.xmax:
                 length *= 2
@@ -187,8 +190,8 @@ class PostgresChangeFeed:
 
     async def _whole(self, xid: int) -> list[Committed]:
         """Return every row of one transaction that has ended, however many there are."""
-        rows = await self._executor.fetch(_READ, (xid, xid + 1, xid, [], None))
-        return [_committed(row) for row in rows]
+        _, found = _committed(await self._executor.fetch(_READ, (xid, xid + 1, xid, [], None)))
+        return found
 
 
 class PostgresFeedCursors:
@@ -234,14 +237,26 @@ def _stored(start: Start) -> str | None:
     return str(BEGINNING) if start is Start.BEGINNING else None
 
 
-def _committed(row: Row) -> Committed:
-    _, (xid,), common, entry, event = _FEED.parts(row)
+def _committed(rows: Sequence[Row]) -> tuple[Snapshot, list[Committed]]:
+    """Return the snapshot that the rows were read in, and what was committed."""
+    found = []
+    for row in rows:
+        (now,), (xid,), common, entry, event = _FEED.parts(row)
+        if xid is not None:
+            found.append(Committed(xid, _record(common, entry, event)))
+    return Snapshot.parse(now), found
+
+
+def _record(
+    common: Sequence[Any], entry: Sequence[Any], event: Sequence[Any]
+) -> AuditEntry | AuditEvent:
     values: dict[str, Any] = _COMMON.named(common)
     values["actor_role"] = Role(values["actor_role"])
-    if event[0] is not None:
-        return Committed(xid, AuditEvent(**values, **_EVENT.named(event)))
+    of_event = _EVENT.named(event)
+    if of_event["entity"] is not None:
+        return AuditEvent(**values, **of_event)
     values |= _ENTRY.named(entry)
     values["action"] = Action(values["action"])
     values["to_status"] = Status(values["to_status"])
     values["from_status"] = Status(values["from_status"]) if values["from_status"] else None
-    return Committed(xid, AuditEntry(**values))
+    return AuditEntry(**values)
