@@ -39,6 +39,7 @@ def check_consistency(url: str, now: datetime) -> list[CheckFailure]:
             *_stale_flags(connection),
             *_stale_listings(connection),
             *_stale_names(connection),
+            *_stale_disabled_patients(connection),
             *_missing_constraints(connection),
             *_missing_triggers(connection),
             *_writable_trails(connection),
