@@ -1,4 +1,4 @@
-"""Which patients are disabled, in their profiles too, which triggers keep in line with the users."""
+"""Disabled patients, whose profiles triggers keep in line with their accounts."""
 
 from datetime import UTC, datetime
 
