@@ -367,7 +367,7 @@ def default_data_dir() -> Path:
 
 
 def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
-    """Return what is wrong in the database, and how to mend each; nothing for memory://.
+    """Return what is wrong in the database, and how to fix each; nothing for memory://.
 
     Raises TemporaryFailure when it cannot be reached.
     """
@@ -401,7 +401,7 @@ def why_broker_unreachable(settings: Settings) -> str | None:
 
 
 def mail_fault(settings: Settings) -> tuple[str, str] | None:
-    """Return why mail could not be handed over now, and how to mend it; None if it could.
+    """Return why mail could not be handed over now, and how to fix it; None if it could.
 
     Sends nothing. Raises SettingsError.
     """
@@ -439,7 +439,7 @@ def is_mail_password_in_clear(settings: Settings) -> bool:
 
 
 def queue_faults(settings: Settings) -> Iterator[tuple[str, str, bool]]:
-    """Yield what is wrong with the queue, how to mend it, and whether that is a mere hint."""
+    """Yield what is wrong with the queue, how to fix it, and whether that is a mere hint."""
     if _scheme(settings.scheduling_url) in ("redis", "rediss", "unix"):
         from clinic.adapters.dramatiq.trial import queue_server_faults
 

@@ -1,4 +1,4 @@
-"""`clinic check` of mail, the queue and what waits: it names the variable and how to mend it."""
+"""`clinic check` of mail, the queue and what waits: it names the variable and how to fix it."""
 
 import asyncio
 import re

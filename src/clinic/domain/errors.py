@@ -1,6 +1,6 @@
 """Every way Clinic can refuse, as one tree; each error has a stable code.
 
-The docstring of an error is its default message. `facts` are what a caller needs to mend the
+The docstring of an error is its default message. `facts` are what a caller needs to fix the
 request (allowed states, nearest slots, the bound that was crossed); they never hold personal data.
 """
 

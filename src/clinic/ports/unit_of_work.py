@@ -30,7 +30,7 @@ class UnitOfWork(Protocol):
     """A transaction. Leaving it without `commit` leaves no trace. Used once.
 
     Reads see what is committed and what this unit has written. Any error of the database that
-    another try may mend is raised as TransactionAborted.
+    another attempt may fix is raised as TransactionAborted.
     """
 
     @property

@@ -12,7 +12,7 @@ import pytest
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import OperatorOnly, every_error
 from clinic.entrypoints.http.api.examples import EXAMPLES
-from clinic.entrypoints.http.api.remedies import MEND, errors_page
+from clinic.entrypoints.http.api.remedies import REMEDIES, errors_page
 from clinic.entrypoints.http.api.schemas import PolicyIn, PolicyOut
 from clinic.entrypoints.http.app import ENDPOINTS
 from clinic.entrypoints.http.kernel.endpoint import Condition, Key
@@ -182,8 +182,8 @@ def test_the_licence_is_beside_the_files():
 def test_every_code_stands_in_the_list_and_no_other():
     codes = {error.code for error in every_error()} - ABSTRACT
 
-    assert set(MEND) == codes
-    assert all(MEND.values())
+    assert set(REMEDIES) == codes
+    assert all(REMEDIES.values())
     assert (DOCS / "errors.md").read_text() == errors_page(), REWRITE
 
 
@@ -192,7 +192,7 @@ async def test_every_type_leads_to_a_page(api):
         page = (await api.client.get(f"/problems/{error.code}")).json()
 
         assert page["code"] == error.code
-        assert page["mend"] == MEND[error.code]
+        assert page["mend"] == REMEDIES[error.code]
 
 
 def test_policy_goes_over_the_wire_as_it_is_in_the_domain() -> None:

@@ -51,7 +51,7 @@ def ask_queue_server(url: str, *, namespace: str = "clinic") -> QueueServer:
 
 
 def queue_server_faults(url: str, *, has_workers: bool) -> Iterator[tuple[str, str, bool]]:
-    """Yield what is wrong with the server, how to mend it, and whether that is a mere hint.
+    """Yield what is wrong with the server, how to fix it, and whether that is a mere hint.
 
     `has_workers`: somebody should be fetching from the queue.
     """

@@ -11,7 +11,7 @@ Finding = tuple[str, str]
 
 
 def try_mail_server(server: MailServer, sender: str) -> Finding | None:
-    """Return why the server would take no mail of `sender`, and how to mend it; None if it would.
+    """Return why the server would take no mail of `sender`, and how to fix it; None if it would.
 
     Signs in, names the sender, and hangs up.
     """
@@ -54,7 +54,7 @@ def _remedy(error: Exception, server: MailServer) -> str:
 
 
 def try_folder(folder: Path) -> Finding | None:
-    """Return why mail cannot be put into `folder`, and how to mend it; None if it can."""
+    """Return why mail cannot be put into `folder`, and how to fix it; None if it can."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent

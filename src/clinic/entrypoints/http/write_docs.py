@@ -1,4 +1,4 @@
-"""Writes docs/openapi.json and docs/errors.md anew; tests compare them with the code."""
+"""Writes docs/openapi.json and docs/errors.md; tests compare them with the code."""
 
 import json
 import sys

@@ -9,17 +9,12 @@ from typing import Any
 import msgspec
 
 from clinic.domain.errors import NotFound
-from clinic.entrypoints.http.api.examples import EXAMPLES, slot
-from clinic.entrypoints.http.api.remedies import MEND
+from clinic.entrypoints.http.api.examples import EXAMPLES, SLOT_EXAMPLE
+from clinic.entrypoints.http.api.remedies import problem_page
 from clinic.entrypoints.http.api.schemas import ProblemPageOut
 from clinic.entrypoints.http.kernel.endpoint import Endpoint, endpoint
 from clinic.entrypoints.http.kernel.openapi import Examples, document
-from clinic.entrypoints.http.kernel.problems import (
-    PROBLEMS_PATH,
-    answered_errors,
-    status_of,
-    title_of,
-)
+from clinic.entrypoints.http.kernel.problems import answered_errors
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 
@@ -125,7 +120,7 @@ def endpoints(described: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 def documented(described: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the OpenAPI document of `described` and of the problems."""
     return document(
-        (*described, get_problem), Examples(EXAMPLES, {"slot_taken": {"nearest": [slot]}})
+        (*described, get_problem), Examples(EXAMPLES, {"slot_taken": {"nearest": [SLOT_EXAMPLE]}})
     )
 
 
@@ -140,15 +135,4 @@ def _file(name: str) -> tuple[bytes, bytes]:
 
 @cache
 def _problem_pages() -> dict[str, bytes]:
-    return {
-        kind.code: msgspec.json.encode(
-            ProblemPageOut(
-                PROBLEMS_PATH + kind.code,
-                kind.code,
-                title_of(kind),
-                status_of(kind),
-                MEND.get(kind.code, ""),
-            )
-        )
-        for kind in answered_errors()
-    }
+    return {kind.code: msgspec.json.encode(problem_page(kind)) for kind in answered_errors()}

@@ -1,6 +1,13 @@
 """How to fix each problem, by its code; docs/errors.md is written from this."""
 
-from clinic.entrypoints.http.kernel.problems import answered_errors, status_of, title_of
+from clinic.domain.errors import ClinicError
+from clinic.entrypoints.http.api.schemas import ProblemPageOut
+from clinic.entrypoints.http.kernel.problems import (
+    PROBLEMS_PATH,
+    answered_errors,
+    status_of,
+    title_of,
+)
 
 _AGAIN = "Nothing was changed. Send the same request again, after `Retry-After` if there is one."
 _UNSURE = (
@@ -9,7 +16,7 @@ _UNSURE = (
 )
 _LOOK = "Check the id; what belongs to somebody else or to another clinic looks the same."
 
-MEND: dict[str, str] = {
+REMEDIES: dict[str, str] = {
     "answer_erased": "The request was answered before and is not carried out again. Check what"
     " became of it; use a new key only for a new request.",
     "address_too_long": "Send an address (path and query) of at most 8 KiB.",
@@ -123,10 +130,18 @@ This page is written by `python -m clinic.entrypoints.http.write_docs docs`; a t
 """
 
 
+def problem_page(kind: type[ClinicError]) -> ProblemPageOut:
+    """Return what the type of a problem of this kind leads to."""
+    remedy = REMEDIES.get(kind.code, "")
+    return ProblemPageOut(
+        PROBLEMS_PATH + kind.code, kind.code, title_of(kind), status_of(kind), remedy
+    )
+
+
 def errors_page() -> str:
     """Return docs/errors.md."""
     rows = [
-        f"| {status_of(kind)} | `{kind.code}` | {title_of(kind)} | {MEND.get(kind.code, '')} |"
+        f"| {status_of(kind)} | `{kind.code}` | {title_of(kind)} | {REMEDIES.get(kind.code, '')} |"
         for kind in sorted(answered_errors(), key=lambda kind: (status_of(kind), kind.code))
     ]
     return _HEAD + "\n".join(rows) + "\n"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.audit.audit import Action, AuditEntry
@@ -432,7 +432,7 @@ class ProblemPageOut(Out):
     code: str
     title: str
     status: int
-    mend: str
+    remedy: str = field(name="mend")
 
 
 def appointments_out(views: Iterable[AppointmentView]) -> ItemsOut[AppointmentOut]:

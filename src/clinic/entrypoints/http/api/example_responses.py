@@ -1,0 +1,242 @@
+"""Examples of every response, made from values as the handlers make theirs."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from clinic.domain.appointments.appointments import Appointment, AppointmentView
+from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
+from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.clinic import Clinic
+from clinic.domain.contact import Contact
+from clinic.domain.errors import SlotTaken
+from clinic.domain.messaging.deliveries import Outcome, Preferences
+from clinic.domain.notifications import Message
+from clinic.domain.people.memberships import MembershipOffer
+from clinic.domain.people.people import Doctor, Patient, Role, User
+from clinic.domain.people.sessions import Session, SessionKind
+from clinic.domain.status import Status
+from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
+from clinic.entrypoints.http.api.people.schemas import (
+    AcceptedOut,
+    AccessOut,
+    AccountOut,
+    AddedUserOut,
+    EventOut,
+    ExportOut,
+    InvitationOut,
+    MembershipOfferOut,
+    MembershipOut,
+    OwnDataOut,
+    OwnMembershipOut,
+    OwnOfferOut,
+    SessionOut,
+    SignedInOut,
+)
+from clinic.entrypoints.http.api.remedies import problem_page
+from clinic.entrypoints.http.api.schemas import (
+    AppointmentOut,
+    AuditOut,
+    AvailabilityChangedOut,
+    AvailabilityOut,
+    ClinicOut,
+    DoctorOut,
+    ExceptionChangedOut,
+    ExceptionOut,
+    HealthOut,
+    PatientOut,
+    SlotOut,
+    SlotsChangedOut,
+    SlotsOpenedOut,
+    UserOut,
+)
+from clinic.ports.accounts import Account
+from clinic.ports.outbox import NotificationView
+from clinic.usecases.calendar.block_slots import SlotsChanged
+from clinic.usecases.calendar.change_hours import HoursChanged
+from clinic.usecases.calendar.open_slots import Opened
+from clinic.usecases.people.invite_people import Invited
+from clinic.usecases.people.memberships import Offered, OwnOffer
+from clinic.usecases.people.sign_in import NewSession
+
+
+def _id(number: int) -> UUID:
+    return UUID(f"0199f0a0-0000-7000-8000-{number:012}")
+
+
+CLINIC_ID, DOCTOR_ID, PATIENT_ID, SLOT_ID = map(_id, range(1, 5))
+APPOINTMENT_ID, OTHER_APPOINTMENT_ID, _HOURS_ID, _ENTRY_ID, _SESSION_ID = map(_id, range(5, 10))
+TOKEN = "AZnwoAAA.c2lnbmF0dXJl"  # noqa: S105
+
+_NOW = datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)
+_WRITTEN_AT = _NOW + timedelta(microseconds=123_456)
+_REQUEST_ID = "0199f0a000007000800000000000000a"
+_ADDRESS = "192.0.2.7"
+_ZONE = ZoneInfo("Europe/Madrid")
+_CLINIC = Clinic(
+    CLINIC_ID,
+    "Riverside",
+    _ZONE.key,
+    contact=Contact("Calle Mayor 1\n28013 Madrid", "+34910000000", "de"),
+)
+_DOCTOR = Doctor(CLINIC_ID, DOCTOR_ID, "Dr Amina Okafor", "Cardiology")
+_PATIENT = Patient(CLINIC_ID, PATIENT_ID, "Ines Alvarez", "ines@example.org", "+442079460018")
+_USER = User(PATIENT_ID, _PATIENT.name, _PATIENT.email, Role.PATIENT, _PATIENT.phone)
+_ACCOUNT = Account(_USER, "$argon2id$…", None, (CLINIC_ID,), _NOW)
+_SLOT = Slot(
+    SLOT_ID,
+    CLINIC_ID,
+    DOCTOR_ID,
+    _DOCTOR.specialty,
+    datetime(2026, 11, 23, 9, 0, tzinfo=_ZONE),
+    datetime(2026, 11, 23, 9, 30, tzinfo=_ZONE),
+)
+_APPOINTMENT = AppointmentView(
+    Appointment(
+        APPOINTMENT_ID,
+        CLINIC_ID,
+        SLOT_ID,
+        DOCTOR_ID,
+        PATIENT_ID,
+        _SLOT.starts_at,
+        _SLOT.ends_at,
+        "Consultation",
+        Status.BOOKED,
+        version=1,
+        schedule_version=0,
+        status_by=PATIENT_ID,
+        created_at=_NOW,
+    ),
+    _DOCTOR.name,
+    _PATIENT.name,
+    _ZONE,
+)
+_HOURS = Availability(
+    _HOURS_ID, CLINIC_ID, DOCTOR_ID, time(9), time(11), slot_min=30, weekdays=(1, 3)
+)
+_DAY_OFF = AvailabilityException(
+    _HOURS_ID, CLINIC_ID, DOCTOR_ID, date(2026, 12, 24), ExceptionKind.REMOVE
+)
+_OPENED = Opened(added=520, retired=0, stranded=())
+_SESSION = Session(
+    _SESSION_ID,
+    CLINIC_ID,
+    PATIENT_ID,
+    Role.PATIENT,
+    SessionKind.BEARER,
+    created_at=_NOW,
+    expires_at=_NOW + timedelta(hours=12),
+    last_seen_at=_NOW,
+    token_hash=b"",
+)
+_OFFER = MembershipOffer(
+    CLINIC_ID, PATIENT_ID, Role.RECEPTIONIST, None, DOCTOR_ID, _NOW, _NOW + timedelta(days=7)
+)
+_BOOKED = AuditEntry(
+    _ENTRY_ID,
+    CLINIC_ID,
+    APPOINTMENT_ID,
+    _WRITTEN_AT,
+    PATIENT_ID,
+    Role.PATIENT,
+    Action.BOOK,
+    from_status=None,
+    to_status=Status.BOOKED,
+    from_slot_id=None,
+    to_slot_id=SLOT_ID,
+    version=1,
+    reason="Check-up",
+    request_id=_REQUEST_ID,
+    ip=_ADDRESS,
+)
+_READ = AuditEvent(
+    _ENTRY_ID,
+    CLINIC_ID,
+    _WRITTEN_AT,
+    DOCTOR_ID,
+    Role.DOCTOR,
+    "read",
+    "patients",
+    PATIENT_ID,
+    "No reason given",
+    {"route": "/patients/{patient_id}"},
+    patient_id=PATIENT_ID,
+    request_id=_REQUEST_ID,
+    ip=_ADDRESS,
+    session_id=_SESSION_ID,
+)
+_REMINDED_AT = _SLOT.starts_at - timedelta(days=1)
+_REMINDER = NotificationView(
+    Message(
+        _ENTRY_ID,
+        CLINIC_ID,
+        APPOINTMENT_ID,
+        "reminder_1440m",
+        version=0,
+        scheduled_for=_REMINDED_AT.astimezone(UTC),
+        expires_at=_SLOT.starts_at,
+        created_at=_NOW,
+    ),
+    Outcome.SENT,
+    attempts=1,
+    at=(_REMINDED_AT + timedelta(milliseconds=412)).astimezone(UTC),
+    message_id=f"<{_ENTRY_ID}@clinic.example>",
+)
+_OWN_DATA = OwnDataOut.of_account(_ACCOUNT, Role.PATIENT, CLINIC_ID)
+_GERMAN = Preferences("de", opted_out=frozenset({"reminder"}))
+
+SLOT = SlotOut.named(_SLOT, _DOCTOR.name, _ZONE)
+#: one of each kind
+RESPONSES: tuple[Struct, ...] = (
+    AppointmentOut.of(_APPOINTMENT),
+    SLOT,
+    SlotsChangedOut.of(
+        SlotsChanged((replace(_SLOT, state=SlotState.BLOCKED, taken=True),), (_APPOINTMENT,)),
+        _DOCTOR.name,
+        _ZONE,
+    ),
+    SlotsOpenedOut.of(_OPENED),
+    AvailabilityOut.of(_HOURS),
+    AvailabilityChangedOut.changed(HoursChanged(_HOURS, _OPENED)),
+    ExceptionOut.of(_DAY_OFF),
+    ExceptionChangedOut.changed(HoursChanged(_DAY_OFF, Opened(0, 4, ()))),
+    DoctorOut.of(_DOCTOR),
+    PatientOut.of(_PATIENT),
+    UserOut.of(_USER, Role.PATIENT, CLINIC_ID),
+    _OWN_DATA,
+    AcceptedOut(
+        "If somebody with a password has this address, a message with a link is on its way."
+    ),
+    ClinicOut.of(_CLINIC),
+    AuditOut.of(_BOOKED),
+    SignedInOut.of(
+        NewSession(_SESSION, _USER, ""),
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl",
+        None,
+    ),
+    SessionOut.of(_SESSION, current=_SESSION_ID),
+    AddedUserOut.of(Invited(_ACCOUNT, None, is_mailed=False)),
+    AccountOut.of(_ACCOUNT),
+    MembershipOfferOut.of(Offered(_OFFER, TOKEN)),
+    OwnOfferOut.of(OwnOffer(_OFFER, _CLINIC.name, TOKEN)),
+    MembershipOut(CLINIC_ID, Role.RECEPTIONIST),
+    InvitationOut.of(Invited(_ACCOUNT, None, is_mailed=True)),
+    ExportOut(
+        _OWN_DATA,
+        PreferencesOut.of(_GERMAN),
+        [OwnMembershipOut(CLINIC_ID, None, None, [])],
+        [],
+        [AppointmentOut.of(_APPOINTMENT)],
+        [NotificationOut.of(_REMINDER)],
+        [AccessOut(_NOW, Role.RECEPTIONIST, "read", "patients", "done", own=False)],
+    ),
+    EventOut.of(_READ),
+    NotificationOut.of(_REMINDER),
+    PreferencesOut.of(_GERMAN),
+    HealthOut("ready"),
+    problem_page(SlotTaken),
+)
