@@ -11,7 +11,7 @@ from clinic.bootstrap import WorkerServices, in_memory
 from clinic.entrypoints.worker import process
 from clinic.entrypoints.worker.process import Worker, end
 from clinic.usecases.maintenance.run import Ran
-from clinic.usecases.maintenance.service import Rows, Service
+from clinic.usecases.maintenance.service import RowCounts, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -71,10 +71,10 @@ async def test_failing_service_is_logged_and_counted_and_stops_no_other(monkeypa
     services = in_memory()
     personal = "Ada Lovett"
 
-    async def fail(_) -> Rows:
+    async def fail(_) -> RowCounts:
         raise KeyError(personal)
 
-    async def tidy(_) -> Rows:
+    async def tidy(_) -> RowCounts:
         return {"things": 3}
 
     hour = timedelta(hours=1)
@@ -115,7 +115,7 @@ async def test_services_leave_connections_to_messages(monkeypatch):
     worker = Worker(services=cast("WorkerServices", services))
     running = most = 0
 
-    async def busy(_) -> Rows:
+    async def busy(_) -> RowCounts:
         nonlocal running, most
         running += 1
         most = max(most, running)

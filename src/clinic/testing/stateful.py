@@ -65,7 +65,7 @@ from clinic.usecases.calendar.change_hours import (
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
-from clinic.usecases.idempotency import IdempotentCall, Outcome
+from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer
 from clinic.usecases.transactions import Transactions
 
 T = TypeVar("T")
@@ -444,7 +444,7 @@ class StoreComparison(RuleBasedStateMachine):
         keyed = self.keyed[pick % len(self.keyed)]
         before = self.appointments
         answer = self.both(lambda side: self._book_once(side, keyed))
-        if isinstance(answer, Outcome) and answer.replayed:
+        if isinstance(answer, KeyedAnswer) and answer.replayed:
             assert self.appointments == before
 
     @precondition(lambda self: self.keyed and self.slots)
@@ -458,7 +458,7 @@ class StoreComparison(RuleBasedStateMachine):
         keyed = replace(used, request=request, slot_id=slot_id)
         self.both(lambda side: self._book_once(side, keyed))
 
-    async def _book_once(self, side: Side, keyed: KeyedBooking) -> Outcome:
+    async def _book_once(self, side: Side, keyed: KeyedBooking) -> KeyedAnswer:
         return await book_once(
             side.context(keyed.actor),
             IdempotentCall(keyed.request, _render, _refuse),

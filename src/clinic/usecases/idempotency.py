@@ -34,7 +34,7 @@ class IdempotentCall(NamedTuple, Generic[T]):
     refuse: Callable[[ClinicError], Answer]
 
 
-class Outcome(NamedTuple):
+class KeyedAnswer(NamedTuple):
     answer: Answer
     #: the answer was given before; nothing was done this time
     replayed: bool
@@ -61,7 +61,7 @@ class _AnsweringRunner(Generic[T]):
 
 async def find_answer(
     request: IdempotentRequest, *, answers: AnswerBook, cache: IdempotencyCache
-) -> Outcome | None:
+) -> KeyedAnswer | None:
     """Return the earlier answer to this key, if there is one. Raises IdempotencyKeyReused,
     AnswerErased."""
     stored = await cache.get(request)
@@ -70,7 +70,7 @@ async def find_answer(
         if stored is not None and not is_erased(stored):
             await cache.put(stored)
     answer = answer_to_repeat(stored, request)
-    return Outcome(answer, replayed=True) if answer is not None else None
+    return KeyedAnswer(answer, replayed=True) if answer is not None else None
 
 
 async def keep_refusal(
@@ -79,7 +79,7 @@ async def keep_refusal(
     call: IdempotentCall[T],
     *,
     cache: IdempotencyCache | None = None,
-) -> Outcome:
+) -> KeyedAnswer:
     """Store a final refusal and return it, or the answer that a twin request stored first.
 
     Raises `error` again when it is not final.
@@ -92,7 +92,7 @@ async def keep_refusal(
     assert answer is not None
     if cache is not None:
         await cache.put(kept)
-    return Outcome(answer, replayed=kept is not mine and kept != mine)
+    return KeyedAnswer(answer, replayed=kept is not mine and kept != mine)
 
 
 async def answer_once(
@@ -101,7 +101,7 @@ async def answer_once(
     call: IdempotentCall[T],
     *,
     cache: IdempotencyCache,
-) -> Outcome:
+) -> KeyedAnswer:
     """Return the answer to `call`, running `act` only when its key is new.
 
     `act` runs one change in the context it is given, and returns that change's result. Whatever
@@ -133,6 +133,6 @@ async def answer_once(
             return await keep_refusal(context, error, call, cache=cache)
         assert answering.stored is not None
         await cache.put(answering.stored)
-        return Outcome(answering.stored.answer, replayed=False)
+        return KeyedAnswer(answering.stored.answer, replayed=False)
     assert lost is not None
     raise lost

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.byte_proxy import HOLD_S, ByteProxy, spoil
 
 from clinic.adapters.embedded import EmbeddedPostgres
-from clinic.adapters.postgres.engine.connections import Limits, prepared_pool
+from clinic.adapters.postgres.engine.connections import ConnectionLimits, prepared_pool
 from clinic.adapters.postgres.engine.prepared_pool import PreparedPool
 from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 
@@ -88,7 +88,7 @@ def url(proxy: ByteProxy, module_postgres_urls) -> str:
 
 @asynccontextmanager
 async def open_pool(url: str, size: int = POOL_SIZE) -> AsyncIterator[PreparedPool]:
-    pool = prepared_pool(url, size, Limits(pool_timeout_s=SOON_S))
+    pool = prepared_pool(url, size, ConnectionLimits(pool_timeout_s=SOON_S))
     await pool.open(SOON_S)
     try:
         yield pool

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.engine.connections import Limits
+from clinic.adapters.postgres.engine.connections import ConnectionLimits
 from clinic.adapters.postgres.engine.group_commit import BATCH_MAX, IN_FLIGHT_MAX
 from clinic.domain.appointments.appointments import Booking
 from clinic.domain.errors import InvalidInput, OutcomeUnknown
@@ -79,7 +79,9 @@ async def test_all_are_told_when_the_server_ends_their_connection(
     """Given bookings that wait together for a table that somebody holds
     When the server ends their connection
     Then each is told that nobody knows, and none is tried again by itself."""
-    unhurried = PostgresStore(postgres_urls.app_url, limits=Limits(lock_timeout_ms=30_000))
+    unhurried = PostgresStore(
+        postgres_urls.app_url, limits=ConnectionLimits(lock_timeout_ms=30_000)
+    )
     await unhurried.open()
     world = await _world(store)
     bookings = _bookings(world)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.engine.connections import Limits
+from clinic.adapters.postgres.engine.connections import ConnectionLimits
 from clinic.domain.appointments.appointments import Appointment, Change, Status
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.people.people import Scope
@@ -153,7 +153,7 @@ async def test_lock_that_is_not_to_be_had_gives_way(store: PostgresStore, postgr
     world = await seed_world(store, slots=1)
     (slot,) = world.slots
     appointment = await seed_booking(store, world.clinic, slot, world.patients[0])
-    hurried = PostgresStore(postgres_urls.app_url, limits=Limits(lock_timeout_ms=50))
+    hurried = PostgresStore(postgres_urls.app_url, limits=ConnectionLimits(lock_timeout_ms=50))
     await hurried.open()
 
     async with store.begin() as unit, hurried.begin() as other:

@@ -12,7 +12,7 @@ import pytest
 
 from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres import PostgresStore
-from clinic.adapters.postgres.engine.connections import Limits
+from clinic.adapters.postgres.engine.connections import ConnectionLimits
 from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 from clinic.adapters.postgres.migrations import migrate
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
@@ -26,7 +26,7 @@ SOON_S = 8.0
 
 
 async def test_open_without_a_server_fails_in_bounded_time() -> None:
-    store = PostgresStore(NOWHERE, limits=Limits(connect_timeout_s=1, pool_timeout_s=0.5))
+    store = PostgresStore(NOWHERE, limits=ConnectionLimits(connect_timeout_s=1, pool_timeout_s=0.5))
     began = time.monotonic()
 
     with pytest.raises(TemporaryFailure):
@@ -36,7 +36,7 @@ async def test_open_without_a_server_fails_in_bounded_time() -> None:
 
 
 async def test_open_may_be_tried_again(postgres_urls) -> None:
-    store = PostgresStore(NOWHERE, limits=Limits(connect_timeout_s=1))
+    store = PostgresStore(NOWHERE, limits=ConnectionLimits(connect_timeout_s=1))
     for _ in range(2):
         with pytest.raises(TemporaryFailure):
             await store.open()
@@ -227,7 +227,7 @@ async def test_store_goes_on_after_the_server_was_restarted(memory_path, caplog)
     await asyncio.to_thread(server.start)
     try:
         await asyncio.to_thread(migrate, server.url())
-        store = PostgresStore(server.url(role="app"), limits=Limits(pool_timeout_s=0.5))
+        store = PostgresStore(server.url(role="app"), limits=ConnectionLimits(pool_timeout_s=0.5))
         await store.open()
         world = await seed_world(store)
         await asyncio.to_thread(server.kill9)
@@ -243,7 +243,7 @@ async def test_store_goes_on_after_the_server_was_restarted(memory_path, caplog)
             assert time.monotonic() - began < SOON_S
 
         # Who asks meanwhile is answered as soon as it is back.
-        patient = PostgresStore(server.url(role="app"), limits=Limits(pool_timeout_s=60))
+        patient = PostgresStore(server.url(role="app"), limits=ConnectionLimits(pool_timeout_s=60))
         await patient.open()
         await asyncio.to_thread(server.kill9)
         what = (system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id)

@@ -22,7 +22,7 @@ from clinic.adapters.postgres.calendar.statements import (
     NEAREST_OF_SPECIALTY,
     free_slots,
 )
-from clinic.adapters.postgres.engine.connections import Limits, prepared_pool
+from clinic.adapters.postgres.engine.connections import ConnectionLimits, prepared_pool
 from clinic.adapters.postgres.idempotency.answers import FIND_ANSWER, KEEP_ANSWER
 from clinic.adapters.postgres.people.repository import FIND_CLINIC
 from clinic.testing.builders import MORNING, a_slot, seed_slots, seed_world
@@ -146,7 +146,7 @@ async def test_free_slots_are_read_from_their_own_index(
 
 async def _plan_kept(url: str, statement: str) -> str:
     """Return the plan that a prepared connection makes once, for whatever is asked later."""
-    pool = prepared_pool(url, 1, Limits())
+    pool = prepared_pool(url, 1, ConnectionLimits())
     await pool.open(5)
     connection = await pool.acquire()
     try:

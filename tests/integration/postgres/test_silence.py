@@ -10,12 +10,12 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.audit.seal_book import PostgresSealBook
-from clinic.adapters.postgres.engine.connections import Limits, conninfo
+from clinic.adapters.postgres.engine.connections import ConnectionLimits, conninfo
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-LIMITS = Limits(connect_timeout_s=2, pool_timeout_s=2.0, answer_timeout_s=0.3)
+LIMITS = ConnectionLimits(connect_timeout_s=2, pool_timeout_s=2.0, answer_timeout_s=0.3)
 #: psycopg tries twice for 5 s to call a statement off before it gives a connection up
 SOON_S = 25.0
 

@@ -9,7 +9,7 @@ from clinic.entrypoints.cli.bench.bench import TINY, Bench, Filled
 from clinic.entrypoints.cli.bench.figures import Record
 from clinic.entrypoints.cli.bench.world import world
 from clinic.entrypoints.cli.demo.command import _write_settings
-from clinic.entrypoints.http.kernel.connections import Connection, Connections, Limits
+from clinic.entrypoints.http.kernel.connections import Connection, Connections, ServerLimits
 from clinic.settings import Settings, load_settings
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -35,7 +35,7 @@ def settings_of_bench(folder) -> Settings:
 
 @pytest.mark.parametrize("settings_of", [settings_of_demo, settings_of_bench])
 def test_one_address_may_have_every_connection(tmp_path, settings_of) -> None:
-    limits = Limits.of(settings_of(tmp_path))
+    limits = ServerLimits.of(settings_of(tmp_path))
     connections = Connections(limits)
 
     admitted = [connections.admit(Client(), "127.0.0.1") for _ in range(limits.connections_max)]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from clinic.domain.audit.merkle import leaf_hash, root_of
 from clinic.domain.audit.seals import (
-    Finding,
     RowKey,
+    SealFinding,
     Tampering,
     Trail,
     TrailRow,
@@ -141,29 +141,31 @@ def test_seals_follow_each_other() -> None:
 def test_a_changed_seal_is_broken(changed: dict[str, object]) -> None:
     seal = make_seal([row()], last=None, xid_to=6, now=NOW)
     broken = replace(seal, **changed)  # type: ignore[arg-type]
-    assert check_seal(broken, None) == [Finding(Tampering.SEAL_BROKEN, 1)]
+    assert check_seal(broken, None) == [SealFinding(Tampering.SEAL_BROKEN, 1)]
 
 
 def test_a_gap_between_seals_is_told() -> None:
     first = make_seal([row()], last=None, xid_to=6, now=NOW)
     second = make_seal([row(7)], last=first, xid_to=8, now=NOW)
     third = make_seal([row(9)], last=second, xid_to=10, now=NOW)
-    assert check_seal(third, first) == [Finding(Tampering.SEAL_REMOVED, 3)]
+    assert check_seal(third, first) == [SealFinding(Tampering.SEAL_REMOVED, 3)]
 
 
 def test_a_row_that_moved_is_told_once() -> None:
     one = uuid4()
     found = [
-        Finding(Tampering.REMOVED, 1, Trail.EVENT, one),
-        Finding(Tampering.INSERTED, 3, Trail.EVENT, one),
-        Finding(Tampering.CHANGED, 2, Trail.EVENT, uuid4()),
+        SealFinding(Tampering.REMOVED, 1, Trail.EVENT, one),
+        SealFinding(Tampering.INSERTED, 3, Trail.EVENT, one),
+        SealFinding(Tampering.CHANGED, 2, Trail.EVENT, uuid4()),
     ]
-    assert moved(found) == [Finding(Tampering.REORDERED, 1, Trail.EVENT, one), found[2]]
+    assert moved(found) == [SealFinding(Tampering.REORDERED, 1, Trail.EVENT, one), found[2]]
 
 
 def test_exports_tell_rewritten_and_lost_seals() -> None:
     seal = make_seal([row()], last=None, xid_to=6, now=NOW)
     other = make_seal([row()], last=None, xid_to=6, now=NOW)
     assert check_exports({1: seal}, [seal.as_export()]) == []
-    assert check_exports({1: other}, [seal.as_export()]) == [Finding(Tampering.SEAL_REWRITTEN, 1)]
-    assert check_exports({}, [seal.as_export()]) == [Finding(Tampering.SEAL_REMOVED, 1)]
+    assert check_exports({1: other}, [seal.as_export()]) == [
+        SealFinding(Tampering.SEAL_REWRITTEN, 1)
+    ]
+    assert check_exports({}, [seal.as_export()]) == [SealFinding(Tampering.SEAL_REMOVED, 1)]

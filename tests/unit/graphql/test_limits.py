@@ -4,7 +4,7 @@ import pytest
 from graphql import OperationDefinitionNode, build_schema, parse
 
 from clinic.entrypoints.http.graphql.documents import CACHED_MAX, Documents, Refusal
-from clinic.entrypoints.http.graphql.limits import DEPTH_MAX, Limit, check_limits
+from clinic.entrypoints.http.graphql.limits import DEPTH_MAX, LimitExceeded, check_limits
 
 from .conftest import Gql
 from .test_schema import SEED_QUERY
@@ -92,7 +92,7 @@ def test_depth_is_bounded(query: str) -> None:
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
 
-    with pytest.raises(Limit) as told:
+    with pytest.raises(LimitExceeded) as told:
         check_limits(schema, document, operation, introspection=False)
 
     assert (told.value.code, told.value.message) == (

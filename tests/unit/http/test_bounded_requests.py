@@ -15,14 +15,14 @@ from uvicorn.server import ServerState
 from clinic.entrypoints.http.kernel import connections
 from clinic.entrypoints.http.kernel.authenticator import trusted_networks
 from clinic.entrypoints.http.kernel.bounded_requests import Protocols
-from clinic.entrypoints.http.kernel.connections import Limits
+from clinic.entrypoints.http.kernel.connections import ServerLimits
 
 pytestmark = pytest.mark.anyio
 
 HEAD = b"GET /x?y=1 HTTP/1.1\r\nHost: clinic.test\r\nX-One: 1\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: clinic.test\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: clinic.test\r\nTransfer-Encoding: chunked\r\n\r\n"
-LIMITS = Limits(
+LIMITS = ServerLimits(
     head_max_bytes=4096, url_max_bytes=1024, head_timeout_s=60, drain_s=0.3, linger_s=0.3
 )
 
@@ -66,7 +66,7 @@ class Echo:
 
 
 class Server:
-    def __init__(self, app: Any, limits: Limits) -> None:
+    def __init__(self, app: Any, limits: ServerLimits) -> None:
         self.app = app
         self.protocols = Protocols(limits)
         self.clients: list[Client] = []
@@ -528,7 +528,7 @@ async def test_a_body_after_an_upgrade_is_no_request(server: Server) -> None:
     [LIMITS._replace(connections_max=3), LIMITS._replace(per_network_max=3)],
     ids=["of all", "of one network"],
 )
-async def test_connections_beyond_the_limit_are_told_at_once(limits: Limits) -> None:
+async def test_connections_beyond_the_limit_are_told_at_once(limits: ServerLimits) -> None:
     async with Server(Echo(), limits).running() as server:
         held = [await server.connect() for _ in range(3)]
         await held[0].send(HEAD)

@@ -15,7 +15,7 @@ from clinic.entrypoints.http.api.examples import EXAMPLES
 from clinic.entrypoints.http.api.remedies import REMEDIES, errors_page
 from clinic.entrypoints.http.api.schemas import PolicyIn, PolicyOut
 from clinic.entrypoints.http.app import ENDPOINTS
-from clinic.entrypoints.http.kernel.endpoint import Condition, Key
+from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy
 from clinic.entrypoints.http.kernel.problems import ABSTRACT, answered_errors
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -76,7 +76,7 @@ async def test_every_operation_declares_what_it_takes_and_answers(document):
         creates = one.method == "POST" and one.says.tag not in WITHOUT_KEYS
         # What is always refused needs no key.
         creates = creates and OperatorOnly not in one.says.refuses
-        assert required == (one.key is Key.REQUIRED) == creates
+        assert required == (one.key is KeyPolicy.REQUIRED) == creates
         matched = "#/components/parameters/IfMatch" in references
         assert matched == (one.condition is Condition.IF_MATCH) == ("428" in responses)
         assert matched == ("412" in responses)

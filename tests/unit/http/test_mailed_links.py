@@ -16,7 +16,7 @@ from icalendar import Calendar
 from clinic import bootstrap
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.memory.notifier import MemoryNotifier
-from clinic.adapters.memory.tables import Credentials
+from clinic.adapters.memory.tables import StoredCredentials
 from clinic.bootstrap import build_worker
 from clinic.domain.contact import Contact
 from clinic.domain.links import Link, LinkSigner, Purpose
@@ -576,7 +576,7 @@ async def test_links_of_the_release_before_are_dead_where_it_disabled_the_accoun
     booked = await api.book()
     paths = mailed_by_the_release_before(api, booked)
     credentials = api.services.store._database.tables.credentials
-    before_the_migration = Credentials(
+    before_the_migration = StoredCredentials(
         disabled_at=api.clock.now(), link_version=1, unbound_link_version=1
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
-from clinic.adapters.memory.tables import Credentials, StaffProfile, Tables
+from clinic.adapters.memory.tables import StaffProfile, StoredCredentials, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, UserNotFound
 from clinic.domain.people.memberships import Membership, MembershipOffer
@@ -134,7 +134,7 @@ class MemoryAccounts(MemoryAccountReader):
             )
 
     def _change(self, user_id: UUID, *, outdates_links: bool = False, **values: Any) -> None:
-        credentials = self._tables.credentials.get(user_id) or Credentials()
+        credentials = self._tables.credentials.get(user_id) or StoredCredentials()
         version = credentials.link_version + outdates_links
         changed = replace(credentials, link_version=version, **values)
         self._tables.credentials.put(user_id, changed)
@@ -149,7 +149,7 @@ class MemoryAccounts(MemoryAccountReader):
 
 def account_of(tables: Tables, user: User) -> Account:
     """Return the account of `user`."""
-    credentials = tables.credentials.get(user.id) or Credentials()
+    credentials = tables.credentials.get(user.id) or StoredCredentials()
     held = _profiles(tables, user).where("user", user.id)
     clinics = [profile.clinic_id for profile in held if profile.ended_at is None]
     return Account(

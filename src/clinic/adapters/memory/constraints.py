@@ -6,7 +6,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from clinic.adapters.memory.table import Layer, Rows
-from clinic.adapters.memory.tables import Key, Tables
+from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.appointments.conflicts import is_copy
 from clinic.domain.audit.audit import REASON_MAX_CHARS, AuditEvent
@@ -136,7 +136,7 @@ def check_appointments(tables: Tables, touched: Iterable[Appointment]) -> None:
             raise PatientBusy()
 
 
-def occupants(tables: Tables, slot_key: Key) -> list[Appointment]:
+def occupants(tables: Tables, slot_key: RowKey) -> list[Appointment]:
     """Return the appointments that occupy the slot; never more than one is committed."""
     return [one for one in tables.appointments.where("slot", slot_key) if one.status.occupies]
 
@@ -147,7 +147,7 @@ def check_all(tables: Tables) -> None:
     Raises as the checks above; AssertionError where `taken` is not "has an occupying appointment",
     which only a fault of this adapter can bring about.
     """
-    written: list[tuple[Key, Slot | None, Slot | None]] = [*_written(tables.slots)]
+    written: list[tuple[RowKey, Slot | None, Slot | None]] = [*_written(tables.slots)]
     slots = [new for _, _, new in written if new is not None]
     appointments = [new for _, _, new in _written(tables.appointments) if new is not None]
     # Being taken or blocked moves no slot; only new and reopened ones can meet others.
@@ -167,7 +167,7 @@ def _is_placed(old: Slot | None, new: Slot) -> bool:
     return old is None or old.state is SlotState.RETIRED or old.interval != new.interval
 
 
-def _written(rows: Rows[Key, V]) -> Iterator[tuple[Key, V | None, V | None]]:
+def _written(rows: Rows[RowKey, V]) -> Iterator[tuple[RowKey, V | None, V | None]]:
     """Yield each changed key with the committed row and the one written over it."""
     assert isinstance(rows, Layer)
     for key, new in rows.changed.items():

@@ -15,7 +15,7 @@ READY_MAX = 2000
 LOOK_AGAIN = timedelta(seconds=1)
 PAUSE_S = 0.005
 
-Key = tuple[UUID, UUID]
+JobKey = tuple[UUID, UUID]
 
 
 class MemoryQueue(JobQueue):
@@ -24,11 +24,11 @@ class MemoryQueue(JobQueue):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._due: dict[Key, datetime] = {}
-        self._line: list[tuple[datetime, int, Key]] = []
+        self._due: dict[JobKey, datetime] = {}
+        self._line: list[tuple[datetime, int, JobKey]] = []
         self._numbers = count()
-        self._ready: deque[Key] = deque()
-        self._running: set[Key] = set()
+        self._ready: deque[JobKey] = deque()
+        self._running: set[JobKey] = set()
         self._synced = False
         self._syncing: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,7 +135,7 @@ class MemoryQueue(JobQueue):
             else:
                 await asyncio.sleep(PAUSE_S)
 
-    async def _run(self, key: Key, handler: Handler) -> None:
+    async def _run(self, key: JobKey, handler: Handler) -> None:
         self._running.add(key)
         try:
             await handler(*key)
@@ -144,7 +144,7 @@ class MemoryQueue(JobQueue):
         finally:
             self._running.discard(key)
 
-    def _put(self, key: Key, due: datetime) -> None:
+    def _put(self, key: JobKey, due: datetime) -> None:
         self._due[key] = due
         heapq.heappush(self._line, (due, next(self._numbers), key))
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from clinic.adapters.memory.constraints import check_clinic, rivals_for_bookings
 from clinic.adapters.memory.tables import (
-    Credentials,
     DoctorProfile,
     PatientProfile,
     StaffProfile,
+    StoredCredentials,
     Tables,
 )
 from clinic.adapters.memory.transaction import Transaction
@@ -91,7 +91,7 @@ class MemoryMemberships:
         found = 0
         for profile in tables.staff.where("clinic", clinic_id):
             user = tables.users.get(profile.user_id)
-            credentials = tables.credentials.get(profile.user_id) or Credentials()
+            credentials = tables.credentials.get(profile.user_id) or StoredCredentials()
             is_admin = user is not None and user.role is Role.ADMIN
             found += is_admin and profile.ended_at is None and credentials.disabled_at is None
         return found

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from clinic.adapters.memory.paging import page_of
-from clinic.adapters.memory.tables import Credentials, Tables
+from clinic.adapters.memory.tables import StoredCredentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.audit.audit import ERASED
 from clinic.domain.audit.seals import Trail
@@ -372,7 +372,7 @@ class MemoryOutbox:
         user = self._tables.users.get(user_id) if user_id else None
         if user is None:
             return None
-        credentials = self._tables.credentials.get(user.id) or Credentials()
+        credentials = self._tables.credentials.get(user.id) or StoredCredentials()
         if credentials.disabled_at is not None:
             return None
         return Addressee(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from clinic.adapters.memory.constraints import check_clinic
-from clinic.adapters.memory.tables import Credentials, DoctorProfile, PatientProfile, Tables
+from clinic.adapters.memory.tables import DoctorProfile, PatientProfile, StoredCredentials, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyExists, ClinicNotFound, EmailInUse, NotFound
@@ -132,7 +132,7 @@ def doctor_of(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> Doctor | None
 def is_patient_open(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:
     """Say whether the patient belongs to the clinic and is not disabled."""
     profile = tables.patients.get((clinic_id, patient_id))
-    credentials = tables.credentials.get(patient_id) or Credentials()
+    credentials = tables.credentials.get(patient_id) or StoredCredentials()
     return profile is not None and profile.ended_at is None and credentials.disabled_at is None
 
 

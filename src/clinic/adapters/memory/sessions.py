@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.adapters.memory.constraints import check_clinic
-from clinic.adapters.memory.tables import Credentials, Tables
+from clinic.adapters.memory.tables import StoredCredentials, Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.errors import ClinicNotFound, NotSignedIn, UserNotFound
 from clinic.domain.people.people import Actor
@@ -113,7 +113,7 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
     if session is None:
         return None
     user = tables.users.get(session.user_id)
-    credentials = tables.credentials.get(session.user_id) or Credentials()
+    credentials = tables.credentials.get(session.user_id) or StoredCredentials()
     gone = user is None or user.role is not session.role or credentials.disabled_at is not None
     clinic = tables.clinics.get(session.clinic_id)
     return SignedIn(

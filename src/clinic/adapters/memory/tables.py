@@ -22,7 +22,7 @@ from clinic.domain.people.sessions import Session
 from clinic.ports.erasures import Erasure
 
 #: a clinic's id and the row's
-Key = tuple[UUID, UUID]
+RowKey = tuple[UUID, UUID]
 #: a clinic's id, the event's, and its time
 EventKey = tuple[UUID, UUID, datetime]
 #: a clinic's id, a principal's, and the idempotency key
@@ -52,7 +52,7 @@ class StaffProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class StoredCredentials:
     """What a user signs in with, and whether the user still may."""
 
     password_hash: str | None = None
@@ -69,22 +69,22 @@ class Tables:
 
     clinics: Rows[UUID, Clinic]
     users: Rows[UUID, User]
-    doctors: Rows[Key, DoctorProfile]
-    patients: Rows[Key, PatientProfile]
-    availabilities: Rows[Key, Availability]
-    exceptions: Rows[Key, AvailabilityException]
-    slots: Rows[Key, Slot]
-    appointments: Rows[Key, Appointment]
+    doctors: Rows[RowKey, DoctorProfile]
+    patients: Rows[RowKey, PatientProfile]
+    availabilities: Rows[RowKey, Availability]
+    exceptions: Rows[RowKey, AvailabilityException]
+    slots: Rows[RowKey, Slot]
+    appointments: Rows[RowKey, Appointment]
     audit: Rows[UUID, AuditEntry]
     events: Rows[EventKey, AuditEvent]
     messages: Rows[UUID, Message]
     answers: Rows[AnswerKey, StoredAnswer]
-    staff: Rows[Key, StaffProfile]
-    credentials: Rows[UUID, Credentials]
-    sessions: Rows[Key, Session]
-    preferences: Rows[Key, Preferences]
-    offers: Rows[Key, MembershipOffer]
-    erasures: Rows[Key, Erasure]
+    staff: Rows[RowKey, StaffProfile]
+    credentials: Rows[UUID, StoredCredentials]
+    sessions: Rows[RowKey, Session]
+    preferences: Rows[RowKey, Preferences]
+    offers: Rows[RowKey, MembershipOffer]
+    erasures: Rows[RowKey, Erasure]
     #: what each consumer of the change feed has seen, by its name
     cursors: Rows[str, Snapshot]
 

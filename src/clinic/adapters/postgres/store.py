@@ -9,7 +9,11 @@ from clinic.adapters.postgres.appointments.repository import PostgresAppointment
 from clinic.adapters.postgres.audit.audit_log import PostgresAuditLog
 from clinic.adapters.postgres.audit.change_feed import PostgresChangeFeed
 from clinic.adapters.postgres.calendar.repository import PostgresCalendarReader
-from clinic.adapters.postgres.engine.connections import Limits, prepared_pool, transaction_engine
+from clinic.adapters.postgres.engine.connections import (
+    ConnectionLimits,
+    prepared_pool,
+    transaction_engine,
+)
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.idempotency.answers import PostgresAnswerBook
 from clinic.adapters.postgres.maintenance.maintenance_book import PostgresMaintenanceBook
@@ -43,9 +47,9 @@ class PostgresStore:
         *,
         pool_size: int = 4,
         transaction_pool_size: int = 4,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
     ) -> None:
-        limits = limits or Limits()
+        limits = limits or ConnectionLimits()
         self._limits = limits
         self._engine = transaction_engine(url, transaction_pool_size, limits)
         self.figures = figures = StoreFigures()

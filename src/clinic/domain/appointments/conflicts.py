@@ -25,7 +25,7 @@ from clinic.domain.errors import (
 )
 
 #: a principal's id and their idempotency key, at the bookings' clinic
-Key = tuple[UUID, str]
+ConflictKey = tuple[UUID, str]
 #: the place of a booking that a store refused, and what for: SlotTaken for its slot,
 #: PatientDisabled for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
 Refused = tuple[int, type[ClinicError]]
@@ -52,7 +52,7 @@ class Seen:
     patients: Mapping[UUID, bool]
     appointments: Sequence[Appointment]
     #: keys that have an answer
-    answered: Collection[Key]
+    answered: Collection[ConflictKey]
 
 
 class _Entry(NamedTuple):
@@ -60,7 +60,7 @@ class _Entry(NamedTuple):
 
     place: int | None
     appointment: Appointment
-    key: Key | None
+    key: ConflictKey | None
 
 
 def clinic_of(bookings: Sequence[Booking]) -> UUID:
@@ -71,7 +71,7 @@ def clinic_of(bookings: Sequence[Booking]) -> UUID:
     return clinic_id
 
 
-def key_of(booking: Booking) -> Key | None:
+def key_of(booking: Booking) -> ConflictKey | None:
     """Return what the booking's answer is stored under, None without one."""
     request = booking.stored.request if booking.stored else None
     return (request.principal_id, request.key) if request else None

@@ -203,7 +203,7 @@ class Tampering(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SealFinding:
     """One place where the trail is not what was sealed."""
 
     tampering: Tampering
@@ -274,15 +274,15 @@ def chain_of(
     ).digest()
 
 
-def check_seal(seal: Seal, before: Seal | None) -> list[Finding]:
+def check_seal(seal: Seal, before: Seal | None) -> list[SealFinding]:
     """Return what is wrong with a seal by itself and after the one before it."""
     found = []
     if seal.seq != (before.seq + 1 if before else 1):
-        found.append(Finding(Tampering.SEAL_REMOVED, seal.seq))
+        found.append(SealFinding(Tampering.SEAL_REMOVED, seal.seq))
     elif seal.previous != (before.chain if before else FIRST_CHAIN) or seal.xid_from != (
         before.xid_to if before else 0
     ):
-        found.append(Finding(Tampering.SEAL_BROKEN, seal.seq))
+        found.append(SealFinding(Tampering.SEAL_BROKEN, seal.seq))
     leaves = seal.leaf_hashes()
     chain = chain_of(
         seal.seq,
@@ -296,11 +296,11 @@ def check_seal(seal: Seal, before: Seal | None) -> list[Finding]:
     )
     whole = len(seal.keys) == _KEY_BYTES * seal.row_count and len(leaves) == seal.row_count
     if not whole or not seal.trails or root_of(leaves) != seal.root or chain != seal.chain:
-        found.append(Finding(Tampering.SEAL_BROKEN, seal.seq))
+        found.append(SealFinding(Tampering.SEAL_BROKEN, seal.seq))
     return found[:1]
 
 
-def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[Finding]:
+def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[SealFinding]:
     """Return how the rows that stand in the seal's range today differ from what was sealed.
 
     A row that is missing here and stands elsewhere was moved; `moved` tells those apart.
@@ -322,8 +322,8 @@ def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[Finding]:
             what = Tampering.BLANKED
         else:
             what = Tampering.CHANGED
-        found.append(Finding(what, seal.seq, row.trail, row.columns["id"], row.rest))
-    found += [Finding(Tampering.REMOVED, seal.seq, trail, row_id) for trail, row_id in sealed]
+        found.append(SealFinding(what, seal.seq, row.trail, row.columns["id"], row.rest))
+    found += [SealFinding(Tampering.REMOVED, seal.seq, trail, row_id) for trail, row_id in sealed]
     return found
 
 
@@ -337,7 +337,9 @@ def _may_be_erased(seal: Seal, row: TrailRow, sealed: bytes) -> bool:
     return sealed == row.leaf or not row.has_digest or seal.format == FIRST_FORMAT
 
 
-def unexplained(findings: Sequence[Finding], erased: Mapping[UUID, set[str]]) -> list[Finding]:
+def unexplained(
+    findings: Sequence[SealFinding], erased: Mapping[UUID, set[str]]
+) -> list[SealFinding]:
     """Return `findings` without rows whose text an erasure erased. `erased` has, for each row, the
     hashes of its rest that erasures knew."""
     return [
@@ -349,7 +351,7 @@ def unexplained(findings: Sequence[Finding], erased: Mapping[UUID, set[str]]) ->
     ]
 
 
-def moved(findings: Sequence[Finding]) -> list[Finding]:
+def moved(findings: Sequence[SealFinding]) -> list[SealFinding]:
     """Return `findings` with a row removed in one place and inserted in another told as one."""
     inserted = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.INSERTED}
     removed = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.REMOVED}
@@ -363,16 +365,18 @@ def moved(findings: Sequence[Finding]) -> list[Finding]:
     return told
 
 
-def check_exports(seals: Mapping[int, Seal], exports: Iterable[Mapping[str, Any]]) -> list[Finding]:
+def check_exports(
+    seals: Mapping[int, Seal], exports: Iterable[Mapping[str, Any]]
+) -> list[SealFinding]:
     """Return which seals are not what was exported elsewhere."""
     found = []
     for export in exports:
         seq = int(export["seq"])
         seal = seals.get(seq)
         if seal is None:
-            found.append(Finding(Tampering.SEAL_REMOVED, seq))
+            found.append(SealFinding(Tampering.SEAL_REMOVED, seq))
         elif seal.as_export() != dict(export):
-            found.append(Finding(Tampering.SEAL_REWRITTEN, seq))
+            found.append(SealFinding(Tampering.SEAL_REWRITTEN, seq))
     return found
 
 

@@ -11,7 +11,7 @@ from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
-from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.entrypoints.cli.told import APPOINTMENT_COLUMNS, appointment_row
 from clinic.usecases.appointments.book import book
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
@@ -208,7 +208,7 @@ async def audit(appointment: UUID, /, *, where: Where = HERE, as_json: AsJson = 
     print_rows([_entry(entry, at) for entry in trail], AUDIT_COLUMNS, as_json=as_json)
 
 
-def _entry(entry: AuditEntry, at: Session) -> Row:
+def _entry(entry: AuditEntry, at: CommandSession) -> Row:
     return {
         "version": entry.version,
         "at": local(entry.at, at.clinic.zone),

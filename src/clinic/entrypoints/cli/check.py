@@ -11,7 +11,7 @@ from clinic.bootstrap import Services
 from clinic.domain.errors import TemporaryFailure
 from clinic.entrypoints.cli.check_maintenance import overdue
 from clinic.entrypoints.cli.check_messages import mail, queue, waiting
-from clinic.entrypoints.cli.fault import Fault
+from clinic.entrypoints.cli.fault import CheckFault
 from clinic.entrypoints.cli.session import builder, connected
 from clinic.ports.maintenance import MaintenanceHistory
 from clinic.ports.outbox import OutboxCounts
@@ -42,17 +42,17 @@ def check() -> int:
     return 1 if wrong else 0
 
 
-def _faults() -> Iterator[Fault]:
+def _faults() -> Iterator[CheckFault]:
     """Yield what is wrong; what cannot be looked at, for want of something else, is left out."""
     try:
         settings = settings_from_environment()
     except SettingsError as error:
-        yield Fault(str(error), "clinic.toml or the environment sets it")
+        yield CheckFault(str(error), "clinic.toml or the environment sets it")
         return
     try:
         check_production(settings)
     except SettingsError as error:
-        yield Fault(str(error), "")
+        yield CheckFault(str(error), "")
     yield from _hints(settings)
     unreachable = list(_broker(settings))
     yield from unreachable
@@ -62,33 +62,33 @@ def _faults() -> Iterator[Fault]:
     yield from _database(settings)
 
 
-def _hints(settings: Settings) -> Iterator[Fault]:
+def _hints(settings: Settings) -> Iterator[CheckFault]:
     if settings.environment == "production":
         return
     if settings.secret == DEFAULT_SECRET and settings.database_url.startswith("memory:"):
-        yield Fault(
+        yield CheckFault(
             "CLINIC_SECRET is the default, which everybody knows",
             "every database but memory:// refuses it; make one of your own",
             hint=True,
         )
     if settings.database_url.startswith("memory:"):
-        yield Fault(
+        yield CheckFault(
             "CLINIC_DATABASE_URL is memory://, which forgets everything at exit",
             "set postgresql://user:password@host/name",
             hint=True,
         )
 
 
-def _broker(settings: Settings) -> Iterator[Fault]:
+def _broker(settings: Settings) -> Iterator[CheckFault]:
     reason = bootstrap.why_broker_unreachable(settings)
     if reason is not None:
-        yield Fault(
+        yield CheckFault(
             f"CLINIC_BROKER_URL: Redis does not answer: {reason}",
             "start it, or correct the address or password; bookings go on without it, more slowly",
         )
 
 
-def _database(settings: Settings) -> Iterator[Fault]:
+def _database(settings: Settings) -> Iterator[CheckFault]:
     variable = "CLINIC_DATABASE_URL"
     if settings.secret == DEFAULT_SECRET:
         # That is said already; the database is looked at all the same, and nothing is signed.
@@ -98,19 +98,19 @@ def _database(settings: Settings) -> Iterator[Fault]:
         counts, history = asyncio.run(_looked_up(services))
         found = bootstrap.database_faults(settings, services.clock.now())
     except SettingsError as error:
-        yield Fault(str(error), "")
+        yield CheckFault(str(error), "")
     except TemporaryFailure as error:
         unreachable = error.message == TemporaryFailure().message
         if unreachable:
             reason = bootstrap.why_database_unreachable(settings) or _reason(error)
-            yield Fault(
+            yield CheckFault(
                 f"{variable}: the database cannot be reached: {reason}",
                 "start it, or correct the host, user or password",
             )
         else:
-            yield Fault(f"{variable}: {error.message}", "")
+            yield CheckFault(f"{variable}: {error.message}", "")
     else:
-        yield from (Fault(problem, remedy) for problem, remedy in found)
+        yield from (CheckFault(problem, remedy) for problem, remedy in found)
         yield from waiting(counts)
         yield from overdue(history)
 

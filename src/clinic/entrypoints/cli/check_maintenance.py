@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from clinic.entrypoints.cli.fault import Fault
+from clinic.entrypoints.cli.fault import CheckFault
 from clinic.entrypoints.cli.maintenance import words_of
 from clinic.ports.maintenance import MaintenanceHistory
 from clinic.usecases.maintenance.run import overdue_since
 from clinic.usecases.maintenance.services import SERVICES
 
 
-def overdue(history: MaintenanceHistory) -> Iterator[Fault]:
+def overdue(history: MaintenanceHistory) -> Iterator[CheckFault]:
     """Yield which maintenance services have not succeeded for twice their period."""
     for service in SERVICES.values():
         since = overdue_since(service, history)
@@ -17,7 +17,7 @@ def overdue(history: MaintenanceHistory) -> Iterator[Fault]:
             continue
         record = history.records.get(service.name)
         last = words_of(history.now - since)
-        yield Fault(
+        yield CheckFault(
             f"maintenance: {service.name} is due every {words_of(service.period)}, and"
             + (f" last succeeded {last} ago" if record and record.succeeded_at else " never ran")
             + (f"; {record.failures} runs have failed since" if record and record.failures else ""),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clinic import bootstrap
-from clinic.entrypoints.cli.fault import Fault
+from clinic.entrypoints.cli.fault import CheckFault
 from clinic.ports.outbox import OutboxCounts
 from clinic.settings import Settings, SettingsError
 
@@ -12,41 +12,41 @@ from clinic.settings import Settings, SettingsError
 WAITED_MAX_S = 60.0
 
 
-def mail(settings: Settings) -> Iterator[Fault]:
+def mail(settings: Settings) -> Iterator[CheckFault]:
     """Yield why messages would not reach people, or their links lead nowhere."""
     production = settings.environment == "production"
     yield from _mail_server(settings, production=production)
     if settings.mail_templates and not Path(settings.mail_templates).is_dir():
-        yield Fault(
+        yield CheckFault(
             f"CLINIC_MAIL_TEMPLATES: there is no folder {settings.mail_templates}",
             "correct the path; until then the built-in templates are used",
         )
     if not production:
         return
     if not settings.public_url.startswith("https://"):
-        yield Fault(
+        yield CheckFault(
             f"CLINIC_PUBLIC_URL is {settings.public_url}: links in messages start with it",
             "set it to https://…, as people's browsers reach this service",
         )
     if settings.mail_domain == "localhost":
-        yield Fault(
+        yield CheckFault(
             f"CLINIC_MAIL_FROM is {settings.mail_from}, which mail servers will not accept",
             "set it to an address of your own domain",
         )
 
 
-def _mail_server(settings: Settings, *, production: bool) -> Iterator[Fault]:
+def _mail_server(settings: Settings, *, production: bool) -> Iterator[CheckFault]:
     scheme = settings.mail_url.partition(":")[0]
     keeps_data = not settings.database_url.startswith("memory:")
     if scheme == "memory" and (production or keeps_data):
-        yield Fault(
+        yield CheckFault(
             "CLINIC_MAIL_URL is memory://: messages count as sent, nobody gets them, and"
             " invitations are returned to the inviter",
             "set smtp://user:password@host:587 or smtps://…; for trying out, maildir:///folder",
             hint=not production,
         )
     if scheme == "maildir" and production:
-        yield Fault(
+        yield CheckFault(
             "CLINIC_MAIL_URL is maildir://: messages go into a folder, and nobody gets them",
             "set smtp://user:password@host:587 or smtps://…",
         )
@@ -55,42 +55,44 @@ def _mail_server(settings: Settings, *, production: bool) -> Iterator[Fault]:
         found = bootstrap.mail_fault(settings)
         in_clear = bootstrap.is_mail_password_in_clear(settings)
     except SettingsError as error:
-        yield Fault(str(error), "smtp://user:password@host:587, smtps://… or maildir:///folder")
+        yield CheckFault(
+            str(error), "smtp://user:password@host:587, smtps://… or maildir:///folder"
+        )
         return
     if found is not None:
         problem, remedy = found
-        yield Fault(f"CLINIC_MAIL_URL: {problem}", remedy)
+        yield CheckFault(f"CLINIC_MAIL_URL: {problem}", remedy)
     if in_clear:
-        yield Fault(
+        yield CheckFault(
             "CLINIC_MAIL_URL: ?tls=off sends the password over the network in clear",
             "use smtps:// or STARTTLS, or leave user and password out",
             hint=not production,
         )
 
 
-def queue(settings: Settings) -> Iterator[Fault]:
+def queue(settings: Settings) -> Iterator[CheckFault]:
     """Yield why the queue would lose messages, or nobody takes them out."""
     variable = "CLINIC_QUEUE_URL" if settings.queue_url else "CLINIC_BROKER_URL"
     if settings.scheduling_url.startswith("memory:"):
         if settings.environment == "production":
-            yield Fault(
+            yield CheckFault(
                 f"{variable} is memory://, which no worker can see: nothing is sent",
                 "set redis://…",
             )
         return
     for problem, remedy, hint in bootstrap.queue_faults(settings):
-        yield Fault(f"{variable}: {problem}", remedy, hint)
+        yield CheckFault(f"{variable}: {problem}", remedy, hint)
 
 
-def waiting(counts: OutboxCounts) -> Iterator[Fault]:
+def waiting(counts: OutboxCounts) -> Iterator[CheckFault]:
     """Yield what says that messages do not go out."""
     if counts.oldest_due_s > WAITED_MAX_S:
-        yield Fault(
+        yield CheckFault(
             f"{counts.due} messages are due, one for {counts.oldest_due_s:.0f} s: no worker sends",
             "run clinic worker, and look at its log",
         )
     if counts.dead:
-        yield Fault(
+        yield CheckFault(
             f"{counts.dead} messages could not be sent and wait for somebody to decide",
             "see clinic notifications dead",
             hint=True,

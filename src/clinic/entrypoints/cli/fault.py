@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CheckFault:
     """Something wrong, and how to fix it; a mere `hint` is all right in development."""
 
     problem: str

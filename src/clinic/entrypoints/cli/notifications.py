@@ -11,7 +11,7 @@ from clinic.domain.messaging.deliveries import OutboxState, Outcome
 from clinic.domain.paging import PageRequest
 from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
-from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.ports.outbox import NotificationView
 from clinic.usecases.messaging.read_notifications import (
     drop_notification,
@@ -125,7 +125,7 @@ async def drop(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
     print(f"{notification} is logged as failed.")
 
 
-def _row(view: NotificationView, at: Session) -> Row:
+def _row(view: NotificationView, at: CommandSession) -> Row:
     message = view.message
     return {
         "id": message.id,

@@ -48,7 +48,7 @@ def listen(
     import uvicorn
 
     from clinic.entrypoints.http.kernel.bounded_requests import Protocols
-    from clinic.entrypoints.http.kernel.connections import Limits
+    from clinic.entrypoints.http.kernel.connections import ServerLimits
     from clinic.entrypoints.http.kernel.metrics_server import serving_metrics
     from clinic.entrypoints.logs import web_log_config
 
@@ -61,7 +61,7 @@ def listen(
             port=settings.port if port is None else port,
             workers=workers or settings.workers,
             loop="uvloop",
-            http=cast(Any, Protocols(Limits.of(settings))),
+            http=cast(Any, Protocols(ServerLimits.of(settings))),
             ws="none",
             lifespan="on",
             log_level=settings.log_level,

@@ -43,7 +43,7 @@ class Acting(Where):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class CommandSession:
     """Open services, the clinic, and the actor of a command."""
 
     services: Services
@@ -83,7 +83,7 @@ async def connected(services: Services) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def session(where: Where) -> AsyncIterator[Session]:
+async def session(where: Where) -> AsyncIterator[CommandSession]:
     """Connect, find the clinic and the actor.
 
     Raises ClinicNotFound, ClinicNotNamed, NotFound for a user who is not there.
@@ -92,7 +92,7 @@ async def session(where: Where) -> AsyncIterator[Session]:
         clinic = await _clinic(services, where.clinic)
         acting = where if isinstance(where, Acting) else Acting()
         actor = await _actor(services, clinic.id, acting.as_user)
-        yield Session(services, clinic, actor, acting.reason)
+        yield CommandSession(services, clinic, actor, acting.reason)
 
 
 async def _clinic(services: Services, clinic_id: UUID | None) -> Clinic:

@@ -11,7 +11,7 @@ from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.moments import instant, needed_instant
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
-from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.entrypoints.cli.told import tell_hit, tell_opened
 from clinic.ports.calendars import SlotView
 from clinic.usecases.calendar.block_slots import set_slots_state
@@ -138,7 +138,7 @@ async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, actin
     tell_hit(changed.appointments, "in blocked slots; move or cancel them")
 
 
-def _row(view: SlotView, at: Session) -> Row:
+def _row(view: SlotView, at: CommandSession) -> Row:
     slot = view.slot
     return {
         "id": slot.id,

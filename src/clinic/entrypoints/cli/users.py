@@ -10,7 +10,7 @@ from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Role, User
 from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
-from clinic.entrypoints.cli.session import Acting, Session, Where, session
+from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.ports.accounts import Account
 from clinic.usecases.people import invite_people, manage_users, memberships
 from clinic.usecases.people.invite_people import Invited
@@ -207,7 +207,7 @@ def _role(word: str) -> Role:
     return roles[word.lower()]
 
 
-def _link(at: Session, invited: Invited) -> str:
+def _link(at: CommandSession, invited: Invited) -> str:
     """Return the page where the person sets a password."""
     return f"{at.services.settings.public_url}/invitations/{invited.token}"
 

@@ -19,7 +19,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
 from clinic.usecases.context import Context
-from clinic.usecases.idempotency import IdempotentCall, Outcome, keep_refusal
+from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def book_once(
     patient_id: UUID | None = None,
     type: str | None = None,
     override: bool = False,
-) -> Outcome:
+) -> KeyedAnswer:
     """Return the answer to a booking request that bears a key, doing it only the first time.
 
     An earlier answer comes with what booking reads anyway, so no cache is asked: that would cost
@@ -79,15 +79,15 @@ async def book_once(
         result = await _take(context, order, call)
     except ClinicError as error:
         return await keep_refusal(context, error, call)
-    if isinstance(result, Outcome):
+    if isinstance(result, KeyedAnswer):
         return result
     assert isinstance(result, StoredAnswer)
-    return Outcome(result.answer, replayed=False)
+    return KeyedAnswer(result.answer, replayed=False)
 
 
 async def _take(
     context: Context, order: _Order, call: IdempotentCall[AppointmentView] | None
-) -> AppointmentView | StoredAnswer | Outcome:
+) -> AppointmentView | StoredAnswer | KeyedAnswer:
     """Return the view of the new appointment; with a key, its stored answer or a replay."""
     request = call.request if call else None
     lost: ClinicError | None = None
@@ -98,7 +98,7 @@ async def _take(
         if request is not None:
             repeat = answer_to_repeat(facts.stored, request)
             if repeat is not None:
-                return Outcome(repeat, replayed=True)
+                return KeyedAnswer(repeat, replayed=True)
         if isinstance(lost, PatientBusy):
             raise lost
         now = context.clock.now()

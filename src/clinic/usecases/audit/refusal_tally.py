@@ -25,7 +25,7 @@ REFUSED = "refused"
 OTHERS = "others"
 
 _NOBODY_ID = UUID(int=0)
-Key = tuple[UUID, str, str, str, UUID | None]
+TallyKey = tuple[UUID, str, str, str, UUID | None]
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class RefusalTally:
         self._now_s = now_s
         self._new_id = new_id
         #: in the order in which their windows end
-        self._counts: dict[Key, _Count] = {}
+        self._counts: dict[TallyKey, _Count] = {}
 
     def keeps(self, event: AuditEvent) -> bool:
         """Say whether the refusal is to be written by itself; if not, count it."""
@@ -77,7 +77,7 @@ class RefusalTally:
                 over.append(self._event_of(key, count, count.last))
         return over
 
-    def _count_of(self, key: Key) -> _Count:
+    def _count_of(self, key: TallyKey) -> _Count:
         found = self._counts.get(key)
         if found is None and len(self._counts) >= KEYS_MAX:
             key = _OTHERS_KEY
@@ -86,7 +86,7 @@ class RefusalTally:
             found = self._counts[key] = _Count(self._now_s() + WINDOW_S)
         return found
 
-    def _event_of(self, key: Key, count: _Count, last: AuditEvent) -> AuditEvent:
+    def _event_of(self, key: TallyKey, count: _Count, last: AuditEvent) -> AuditEvent:
         is_others = key == _OTHERS_KEY
         clinic_id, action, outcome, network, _ = key
         detail = {
@@ -113,10 +113,10 @@ class RefusalTally:
         )
 
 
-_OTHERS_KEY: Key = (_NOBODY_ID, REFUSED, OTHERS, UNKNOWN_NETWORK, None)
+_OTHERS_KEY: TallyKey = (_NOBODY_ID, REFUSED, OTHERS, UNKNOWN_NETWORK, None)
 
 
-def _key_of(event: AuditEvent) -> Key:
+def _key_of(event: AuditEvent) -> TallyKey:
     network = network_of(event.ip)
     return event.clinic_id, event.action, event.outcome, network, _user_of(event)
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from clinic.domain.audit.seals import (
-    Finding,
     Seal,
+    SealFinding,
     Tampering,
     Trail,
     check_exports,
@@ -33,7 +33,7 @@ class Verified:
 
     seals: int
     rows: int
-    findings: tuple[Finding, ...]
+    findings: tuple[SealFinding, ...]
 
 
 async def seal_audit(*, book: SealBook, clock: Clock, rows_max: int = ROWS_MAX) -> int:
@@ -58,7 +58,7 @@ async def verify_audit(*, book: SealBook, exports: Iterable[Mapping[str, Any]] =
 
     Rows that are not sealed yet are not looked at, except those that would never be.
     """
-    findings: list[Finding] = []
+    findings: list[SealFinding] = []
     seals = rows_read = 0
     before: Seal | None = None
     first_whole: Seal | None = None
@@ -83,7 +83,7 @@ async def verify_audit(*, book: SealBook, exports: Iterable[Mapping[str, Any]] =
         )
     next_seq = before.seq + 1 if before else 1
     findings += [
-        Finding(Tampering.INSERTED, next_seq, row.trail, row.columns["id"]) for row in beyond
+        SealFinding(Tampering.INSERTED, next_seq, row.trail, row.columns["id"]) for row in beyond
     ]
     # Only now, since texts are erased meanwhile, too.
     blanked = {one.row_id for one in findings if one.tampering is Tampering.BLANKED and one.row_id}

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from clinic.usecases.maintenance.service import Resources, Rows, Service
+from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 from clinic.usecases.people.erase_user import finish_erasures
 
 
-async def finish_all_erasures(resources: Resources) -> Rows:
+async def finish_all_erasures(resources: Resources) -> RowCounts:
     """Finish up to erase_user.LIMIT erasures, each in a transaction. Raises TemporaryFailure."""
     finished = await finish_erasures(resources.context, cache=resources.cache)
     return {"erasures": finished}

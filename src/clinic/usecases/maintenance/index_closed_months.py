@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from clinic.usecases.maintenance.service import Resources, Rows, Service
+from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 
 
-async def index_closed_months(resources: Resources) -> Rows:
+async def index_closed_months(resources: Resources) -> RowCounts:
     """Complete the indexes; once a month there is something to do.
 
     Raises TransactionAborted, TemporaryFailure.

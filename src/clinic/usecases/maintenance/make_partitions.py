@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from clinic.usecases.maintenance.service import Resources, Rows, Service
+from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 
 #: partitions in one run, the nearest months first, each in a transaction of its own
 PARTITIONS_MAX = 6
 
 
-async def make_partitions(resources: Resources) -> Rows:
+async def make_partitions(resources: Resources) -> RowCounts:
     """Make up to PARTITIONS_MAX partitions that are missing; drop none.
 
     Raises TransactionAborted, TemporaryFailure.

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
 from clinic.usecases.calendar.open_slots import open_slots
-from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, Rows, Service
+from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, RowCounts, Service
 
 logger = logging.getLogger(__name__)
 
 
-async def open_calendars(resources: Resources) -> Rows:
+async def open_calendars(resources: Resources) -> RowCounts:
     """Bring the slots of every doctor with hours in line with them, one doctor after the other.
 
     A doctor without hours is left alone: slots that somebody made in another way would be retired.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from clinic.domain.idempotency import REAPED_AFTER
 from clinic.domain.people.sessions import KEPT_AFTER_END
 from clinic.usecases.context import AnonymousContext
-from clinic.usecases.maintenance.service import Resources, Rows, Service
+from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 
 #: rows in one transaction, and at most how many of each kind in one run
 BATCH, LIMIT = 500, 20_000
@@ -45,7 +45,7 @@ async def _in_batches(remove: Callable[..., Awaitable[int]], before: datetime, l
     return total
 
 
-async def remove_expired_rows(resources: Resources) -> Rows:
+async def remove_expired_rows(resources: Resources) -> RowCounts:
     """Remove up to LIMIT rows of each kind. Raises TemporaryFailure."""
     removed = await remove_expired(resources.context)
     return {"answers": removed.answers, "sessions": removed.sessions}

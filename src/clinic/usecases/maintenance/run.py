@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.ports.maintenance import MaintenanceBook, MaintenanceHistory, ServiceRecord, Turn
-from clinic.usecases.maintenance.service import DatabaseClock, Resources, Rows, Service
+from clinic.usecases.maintenance.service import DatabaseClock, Resources, RowCounts, Service
 
 #: how long after a worker's death others wait, and how often a living one renews its lease
 LEASE, RENEW_EVERY_S = timedelta(seconds=60), 15.0
@@ -27,7 +27,7 @@ OVERDUE_MIN = timedelta(minutes=10)
 class Ran:
     """A run that succeeded."""
 
-    rows: Rows
+    rows: RowCounts
     duration_s: float
 
 

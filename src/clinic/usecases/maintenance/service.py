@@ -23,7 +23,7 @@ class Resources:
 
 
 #: rows made or removed, by what they are
-Rows = Mapping[str, int]
+RowCounts = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Service:
     name: str
     summary: str
     period: timedelta
-    run: Callable[[Resources], Awaitable[Rows]]
+    run: Callable[[Resources], Awaitable[RowCounts]]
 
 
 class DatabaseClock:

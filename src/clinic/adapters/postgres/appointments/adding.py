@@ -30,7 +30,7 @@ from clinic.adapters.postgres.schema.messaging import notification_outbox
 from clinic.adapters.postgres.schema.people import patients_profiles
 from clinic.domain.appointments.appointments import OCCUPYING, Booking
 from clinic.domain.appointments.conflicts import (
-    Key,
+    ConflictKey,
     Refused,
     Seen,
     clinic_of,
@@ -54,7 +54,7 @@ class _Written:
     """What the constraints let through, which the second look must leave out."""
 
     ids: set[UUID] = field(default_factory=set)
-    keys: set[Key] = field(default_factory=set)
+    keys: set[ConflictKey] = field(default_factory=set)
 
 
 async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking]) -> None:

@@ -36,7 +36,7 @@ BY_KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """How long one connection may keep others waiting, and callers wait for a connection."""
 
     connect_timeout_s: int = CONNECT_TIMEOUT_S
@@ -101,7 +101,7 @@ def why_unreachable(url: str) -> str | None:
 
 
 def prepared_pool(
-    url: str, size: int, limits: Limits, figures: StoreFigures | None = None
+    url: str, size: int, limits: ConnectionLimits, figures: StoreFigures | None = None
 ) -> PreparedPool:
     """Return a pool, not open yet, whose connections commit each statement by itself.
 
@@ -131,7 +131,7 @@ def prepared_pool(
     return PreparedPool(opener, size=size, timeout_s=limits.pool_timeout_s, figures=figures)
 
 
-def transaction_engine(url: str, size: int, limits: Limits) -> AsyncEngine:
+def transaction_engine(url: str, size: int, limits: ConnectionLimits) -> AsyncEngine:
     """Return an engine for units of work and ordinary reads; it connects when it is first used."""
     target = _limited(url, limits)
     engine = create_async_engine(
@@ -164,7 +164,7 @@ def is_stale(connection: psycopg.AsyncConnection) -> bool:
     return bool(watched.poll(0))
 
 
-def _limited(url: str, limits: Limits, *, options: str = "") -> str:
+def _limited(url: str, limits: ConnectionLimits, *, options: str = "") -> str:
     return conninfo(
         url,
         connect_timeout_s=limits.connect_timeout_s,

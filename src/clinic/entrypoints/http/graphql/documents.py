@@ -8,7 +8,7 @@ import graphql as g
 
 from clinic.domain.text import words_told
 from clinic.entrypoints.http.graphql.compiled import NotPlain, Plan
-from clinic.entrypoints.http.graphql.limits import TOKENS_MAX, Asks, Limit, check_limits
+from clinic.entrypoints.http.graphql.limits import TOKENS_MAX, Asks, LimitExceeded, check_limits
 from clinic.entrypoints.http.graphql.schema import CORE, attribute_of
 
 CACHED_MAX = 64
@@ -58,7 +58,7 @@ class Documents:
             raise Refusal(422, "unknown_operation", "Name one operation of the document.")
         try:
             asks = check_limits(CORE, document, operation, introspection=self._introspection)
-        except Limit as limit:
+        except LimitExceeded as limit:
             raise Refusal(422, limit.code, limit) from None
         try:
             plan = Plan(CORE, operation, attribute_of)

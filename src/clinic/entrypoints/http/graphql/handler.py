@@ -19,7 +19,7 @@ from clinic.entrypoints.http.graphql.documents import (
     Refusal,
     with_words,
 )
-from clinic.entrypoints.http.graphql.limits import Limit, check_page_sizes
+from clinic.entrypoints.http.graphql.limits import LimitExceeded, check_page_sizes
 from clinic.entrypoints.http.graphql.mutations import PATH
 from clinic.entrypoints.http.graphql.requests import (
     GRAPHQL_TYPE,
@@ -92,7 +92,7 @@ async def execute(prepared: Prepared, asked: GraphqlRequest, context: QueryConte
         raise Refusal(422, "invalid_variables", *map(with_words, variables))
     try:
         check_page_sizes(prepared.asks, variables.coerced)
-    except Limit as limit:
+    except LimitExceeded as limit:
         raise Refusal(422, limit.code, limit) from None
     if prepared.plan is not None:
         try:

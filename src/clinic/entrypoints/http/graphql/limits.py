@@ -18,7 +18,7 @@ _FIRST_RANGE = f"first is from 1 to {FIRST_MAX}."
 _HIDDEN = frozenset({"__schema", "__type"})
 
 
-class Limit(g.GraphQLError):
+class LimitExceeded(g.GraphQLError):
     """A document beyond one of the limits; its code says which."""
 
     def __init__(self, code: str, message: str, node: g.Node | None = None) -> None:
@@ -47,7 +47,7 @@ def check_limits(
     *,
     introspection: bool,
 ) -> Asks:
-    """Return what a valid document asks for; refuse it when that is too much. Raises Limit.
+    """Return what a valid document asks for; refuse it when that is too much. Raises LimitExceeded.
 
     A field costs one for each object it is read from. A list with `first` has as many as that
     says; a list at the root without it counts LIST_ROWS. What `@skip` leaves out counts as well.
@@ -57,15 +57,19 @@ def check_limits(
     assert root is not None
     size = measure.selections(operation.selection_set, root, is_root=True)
     if len(measure.aliased) > ALIASES_MAX:
-        raise Limit(
+        raise LimitExceeded(
             "too_many_aliases", f"At most {ALIASES_MAX} aliases are allowed.", measure.aliased[-1]
         )
     if measure.hidden and not introspection:
-        raise Limit("introspection_off", "Introspection is switched off.", measure.hidden[0])
+        raise LimitExceeded(
+            "introspection_off", "Introspection is switched off.", measure.hidden[0]
+        )
     if size.depth > DEPTH_MAX:
-        raise Limit("too_deep", f"Fields may nest {DEPTH_MAX} deep, not {size.depth}.", operation)
+        raise LimitExceeded(
+            "too_deep", f"Fields may nest {DEPTH_MAX} deep, not {size.depth}.", operation
+        )
     if size.cost > COST_MAX:
-        raise Limit(
+        raise LimitExceeded(
             "too_costly",
             f"This costs {size.cost:,} and may cost {COST_MAX:,}: ask for fewer rows or fields.",
             operation,
@@ -75,11 +79,11 @@ def check_limits(
 
 
 def check_page_sizes(asks: Asks, values: Mapping[str, object]) -> None:
-    """Refuse variables whose values are no size of a page. Raises Limit."""
+    """Refuse variables whose values are no size of a page. Raises LimitExceeded."""
     for name in asks.page_sizes:
         value = values.get(name)
         if isinstance(value, int) and not 1 <= value <= FIRST_MAX:
-            raise Limit("invalid_variables", f"Variable '${name}': {_FIRST_RANGE}")
+            raise LimitExceeded("invalid_variables", f"Variable '${name}': {_FIRST_RANGE}")
 
 
 class _Measure:
@@ -139,7 +143,7 @@ class _Measure:
         return Size(1 + inside.depth, own + self._rows(field, node, is_root) * inside.cost)
 
     def _rows(self, field: g.GraphQLField, node: g.FieldNode, is_root: bool) -> int:
-        """Return how many objects are read for this field at the most. Raises Limit."""
+        """Return how many objects are read for this field at the most. Raises LimitExceeded."""
         if "first" not in field.args:
             # A list further inside is part of what was counted, or as short as a list of errors.
             is_list = g.is_list_type(g.get_nullable_type(field.type))
@@ -154,7 +158,7 @@ class _Measure:
             return FIRST_MAX
         rows = int(value.value)
         if not 1 <= rows <= FIRST_MAX:
-            raise Limit("invalid_document", _FIRST_RANGE, value)
+            raise LimitExceeded("invalid_document", _FIRST_RANGE, value)
         return rows
 
 

@@ -35,7 +35,7 @@ from clinic.entrypoints.http.kernel.problems import problem_answer
 from clinic.usecases.appointments.book import book_once
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.context import Context
-from clinic.usecases.idempotency import IdempotentCall, Outcome, answer_once
+from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, answer_once
 
 PATH = "/graphql"
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -87,7 +87,7 @@ class Mutation:
         reason: str | None = strawberry.UNSET,
         override: bool | None = strawberry.UNSET,
     ) -> AppointmentPayload:
-        async def work() -> Outcome:
+        async def work() -> KeyedAnswer:
             context = allowed(info, Operation.BOOK)
             asked = BookIn(
                 slot_id=required_id(slot_id, "slotId"),
@@ -120,7 +120,7 @@ class Mutation:
         expected_version: int | None = strawberry.UNSET,
         idempotency_key: str | None = strawberry.UNSET,
     ) -> AppointmentPayload:
-        async def work() -> Outcome:
+        async def work() -> KeyedAnswer:
             context = allowed(info, Operation.CHANGE_APPOINTMENT)
             refuse_nulls(
                 reason=reason, expectedVersion=expected_version, idempotencyKey=idempotency_key
@@ -151,7 +151,7 @@ class Mutation:
         expected_version: int | None = strawberry.UNSET,
         idempotency_key: str | None = strawberry.UNSET,
     ) -> AppointmentPayload:
-        async def work() -> Outcome:
+        async def work() -> KeyedAnswer:
             context = allowed(info, Operation.CHANGE_APPOINTMENT)
             refuse_nulls(
                 reason=reason,
@@ -189,7 +189,7 @@ class Mutation:
         idempotency_key: str,
         reason: str | None = strawberry.UNSET,
     ) -> SwapPayload:
-        async def work() -> Outcome:
+        async def work() -> KeyedAnswer:
             context = allowed(info, Operation.SWAP_APPOINTMENTS)
             # One more than can be right, so that too many are told as such.
             named = tuple(required_id(each, "ids") for each in ids[:3])
@@ -237,11 +237,11 @@ async def _once(
     act: Callable[[Context], Awaitable[T]],
     render: Callable[[T], Answer],
     reason: str | None,
-) -> Outcome:
+) -> KeyedAnswer:
     """Return what `act` leads to; with a key, what it led to the first time."""
     acting = context.call.context(reason)
     if key is None:
-        return Outcome(render(await act(acting)), replayed=False)
+        return KeyedAnswer(render(await act(acting)), replayed=False)
     call = IdempotentCall(_request(context, field, key, asked), render, _refusal_in(context))
     return await answer_once(acting, act, call, cache=context.services.cache)
 
@@ -259,13 +259,13 @@ def _refusal_in(context: QueryContext) -> Callable[[ClinicError], Answer]:
     return lambda error: problem_answer(error, instance=PATH, request_id=request_id)
 
 
-async def _settled(context: QueryContext, work: Callable[[], Awaitable[Outcome]]) -> Settled:
+async def _settled(context: QueryContext, work: Callable[[], Awaitable[KeyedAnswer]]) -> Settled:
     """Return the appointments, or why there are none, and whether that was said before."""
     try:
         outcome = await work()
     except ClinicError as error:
         context.call.guard.note_refusal(context.call, error)
-        outcome = Outcome(_refusal_in(context)(error), replayed=False)
+        outcome = KeyedAnswer(_refusal_in(context)(error), replayed=False)
     answer = outcome.answer
     if answer.status >= 400:
         return None, [_error_of(msgspec.json.decode(answer.body))], outcome.replayed

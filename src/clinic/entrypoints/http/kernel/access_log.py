@@ -24,7 +24,7 @@ _logger = logging.getLogger("clinic.http")
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
-class Line(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+class LogLine(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     at: datetime
     level: str
     event: str
@@ -45,7 +45,7 @@ class AccessLog:
     def __init__(self, level: str, write: Callable[[bytes], None] = write_to_stderr) -> None:
         self._threshold = logging.getLevelNamesMapping()[level.upper()]
         self._write = write
-        self._lines: list[Line] = []
+        self._lines: list[LogLine] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, call: RequestContext, status: int, duration_s: float) -> None:
@@ -55,7 +55,7 @@ class AccessLog:
             return
         actor = call.known_actor
         # By place: names cost more than what they name.
-        line = Line(
+        line = LogLine(
             datetime.now(UTC),
             _NAMES[level],
             "request",

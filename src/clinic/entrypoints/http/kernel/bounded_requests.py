@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from clinic.entrypoints.http.kernel.coalescing_protocol import CoalescingProtocol
-from clinic.entrypoints.http.kernel.connections import Connections, Limits
+from clinic.entrypoints.http.kernel.connections import Connections, ServerLimits
 from clinic.entrypoints.http.kernel.early_refusals import (
     ADDRESS_TOO_LONG,
     HEADERS_TOO_LARGE,
@@ -37,7 +37,7 @@ _on_response_complete = HttpToolsProtocol.on_response_complete
 class Protocols:
     """Makes the protocol of each connection of a process; pickled into each of several."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
         self._connections: Connections | None = None
 

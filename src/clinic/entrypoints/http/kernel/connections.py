@@ -18,7 +18,7 @@ WARN_EVERY_S = 60.0
 log = logging.getLogger("clinic.http")
 
 
-class Limits(NamedTuple):
+class ServerLimits(NamedTuple):
     """What one connection, and all of them, may take of a process."""
 
     connections_max: int = 2000
@@ -44,7 +44,7 @@ class Limits(NamedTuple):
     proxies: Networks = ()
 
     @classmethod
-    def of(cls, settings: Settings) -> "Limits":
+    def of(cls, settings: Settings) -> "ServerLimits":
         return cls(
             connections_max=settings.connections_max,
             per_network_max=settings.connections_per_address,
@@ -68,7 +68,7 @@ class Connections:
     One timer for all of them, looked at a few times a second, and none while nothing is due.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
         self._networks: dict[Connection, str] = {}
         self._numbers: Counter[str] = Counter()

@@ -31,7 +31,7 @@ from clinic.entrypoints.http.kernel.request_context import ClientGone, RequestCo
 CALL = "clinic.call"
 
 
-class Key(Enum):
+class KeyPolicy(Enum):
     """Whether an endpoint takes an Idempotency-Key."""
 
     NONE = "none"
@@ -68,7 +68,7 @@ class Endpoint:
     handle: Callable[..., Awaitable[Reply]]
     access: Access
     says: Documentation
-    key: Key
+    key: KeyPolicy
     condition: Condition
     body: type[Struct] | None
     query: type[Struct] | None
@@ -131,7 +131,7 @@ def endpoint(
     needs: Operation | None,
     status: int = 200,
     refuses: Sequence[type[ClinicError]] = (),
-    key: Key = Key.NONE,
+    key: KeyPolicy = KeyPolicy.NONE,
     condition: Condition = Condition.NONE,
     headers: Sequence[str] = (),
     rate: RateClass | None = None,

@@ -11,7 +11,7 @@ from clinic.entrypoints.http.kernel.problems import problem_answer
 from clinic.entrypoints.http.kernel.reply import JSON_TYPE, PROBLEM_TYPE, Headers, Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.usecases.context import Context
-from clinic.usecases.idempotency import IdempotentCall, Outcome, answer_once
+from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, answer_once
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ async def answer_keyed(
     return reply_to(outcome)
 
 
-def reply_to(outcome: Outcome) -> Reply:
+def reply_to(outcome: KeyedAnswer) -> Reply:
     """Return the answer as a response that says whether it was given before."""
     reply = reply_with(outcome.answer)
     if outcome.replayed:

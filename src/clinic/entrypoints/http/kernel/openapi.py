@@ -31,7 +31,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import KEY_MAX_CHARS, KEY_MIN_CHARS
 from clinic.domain.permissions import PATIENT_DATA
-from clinic.entrypoints.http.kernel.endpoint import Condition, Endpoint, Key
+from clinic.entrypoints.http.kernel.endpoint import Condition, Endpoint, KeyPolicy
 from clinic.entrypoints.http.kernel.paging import PageQuery
 from clinic.entrypoints.http.kernel.problems import (
     BodyTooLarge,
@@ -185,8 +185,8 @@ def _parameters(one: Endpoint) -> Iterable[dict[str, Any]]:
             text = schema.pop("description", None)
             described = {"description": text} if text else {}
             yield {"name": name, "in": "query", **described, "schema": schema}
-    if one.key is not Key.NONE:
-        required = one.key is Key.REQUIRED
+    if one.key is not KeyPolicy.NONE:
+        required = one.key is KeyPolicy.REQUIRED
         yield _parameter("IdempotencyKey" if required else "OptionalIdempotencyKey")
     if one.condition is not Condition.NONE:
         yield _parameter("IfMatch" if one.condition is Condition.IF_MATCH else "IfNoneMatch")
@@ -198,7 +198,7 @@ def _parameter(name: str) -> dict[str, Any]:
 
 def _responses(one: Endpoint, examples: Examples) -> dict[str, Any]:
     names = [*one.says.headers, "X-Request-Id"]
-    if one.key is not Key.NONE:
+    if one.key is not KeyPolicy.NONE:
         names.append("Idempotency-Replayed")
     success: dict[str, Any] = {"description": one.says.summary, "headers": _headers(names)}
     if one.says.answers is not None:
@@ -234,9 +234,9 @@ def _refusals(one: Endpoint) -> list[type[ClinicError]]:
         kinds.append(InvalidInput)
         if issubclass(one.query, PageQuery):
             kinds.append(InvalidCursor)
-    if one.key is Key.REQUIRED:
+    if one.key is KeyPolicy.REQUIRED:
         kinds.append(IdempotencyKeyMissing)
-    if one.key is not Key.NONE:
+    if one.key is not KeyPolicy.NONE:
         kinds += [IdempotencyKeyMalformed, IdempotencyKeyReused]
         kinds += [IdempotencyConflict, AnswerErased]
     if one.condition is Condition.IF_MATCH:

@@ -29,14 +29,14 @@ _PLACE = struct.Struct(">q16s?")
 _SIGNATURE_BYTES = 16
 _encode = msgspec.json.Encoder().encode
 
-Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="items on a page")]
+PageLimit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="items on a page")]
 Cursor = Annotated[str, Meta(max_length=200, description="`next` of the page before")]
 
 
 class PageQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
     """The parameters of every paged list."""
 
-    limit: Limit = LIMIT_DEFAULT
+    limit: PageLimit = LIMIT_DEFAULT
     cursor: Cursor | None = None
 
 

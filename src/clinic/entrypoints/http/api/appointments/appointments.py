@@ -34,7 +34,7 @@ from clinic.entrypoints.http.api.schemas import (
     ChangeAppointmentIn,
 )
 from clinic.entrypoints.http.kernel.conditional import etag, expected_versions, is_unchanged
-from clinic.entrypoints.http.kernel.endpoint import Condition, Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed, key_of, keyed_by, reply_to
 from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.kernel.reply import Reply
@@ -87,7 +87,7 @@ def _booked(view: AppointmentView) -> Answer:
     answers=AppointmentOut,
     needs=Operation.BOOK,
     checks_session=False,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     headers=("Location", "ETag"),
     refuses=(
         SlotNotFound,
@@ -172,7 +172,7 @@ async def get_appointment(call: RequestContext, appointment_id: UUID) -> Reply:
     summary="Change an appointment's status, or move it",
     answers=AppointmentOut,
     needs=Operation.CHANGE_APPOINTMENT,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     condition=Condition.IF_MATCH,
     headers=("ETag",),
     refuses=(

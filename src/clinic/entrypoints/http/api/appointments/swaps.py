@@ -7,7 +7,7 @@ from clinic.domain.errors import AppointmentNotFound, NotSwappable, PatientBusy,
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.schemas import AppointmentOut, SwapIn, appointments_out
-from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
@@ -31,7 +31,7 @@ def _swapped(views: Pair) -> Answer:
     summary="Swap two appointments",
     answers=ItemsOut[AppointmentOut],
     needs=Operation.SWAP_APPOINTMENTS,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     refuses=(AppointmentNotFound, NotSwappable, PolicyRefused, PatientBusy),
 )
 async def post_swap(call: RequestContext, body: SwapIn) -> Reply:

@@ -32,7 +32,7 @@ from clinic.entrypoints.http.api.schemas import (
     ExceptionOut,
     Weekday,
 )
-from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
@@ -113,7 +113,7 @@ async def get_availability(call: RequestContext, availability_id: UUID) -> Reply
     status=201,
     answers=AvailabilityChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     headers=("Location",),
     refuses=(
         DoctorNotFound,
@@ -153,7 +153,7 @@ async def post_availability(call: RequestContext, body: AvailabilityIn) -> Reply
     summary="Change hours; the slots follow",
     answers=AvailabilityChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     refuses=(
         AvailabilityNotFound,
         AvailabilityOverlap,
@@ -194,7 +194,7 @@ async def patch_availability(
     summary="Delete hours; their free slots are retired",
     answers=AvailabilityChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     refuses=(AvailabilityNotFound,),
 )
 async def remove_availability(
@@ -252,7 +252,7 @@ async def get_exception(call: RequestContext, exception_id: UUID) -> Reply:
     status=201,
     answers=ExceptionChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     headers=("Location",),
     refuses=(
         DoctorNotFound,
@@ -289,7 +289,7 @@ async def post_exception(call: RequestContext, body: ExceptionIn) -> Reply:
     summary="Take an exception back; the slots follow",
     answers=ExceptionChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     refuses=(ExceptionNotFound,),
 )
 async def remove_exception(call: RequestContext, exception_id: UUID, query: ReasonQuery) -> Reply:

@@ -24,7 +24,7 @@ from clinic.entrypoints.http.api.schemas import (
     SlotStateIn,
 )
 from clinic.entrypoints.http.kernel.conditional import unless_known
-from clinic.entrypoints.http.kernel.endpoint import Condition, Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.kernel.reply import Reply
@@ -151,7 +151,7 @@ async def get_slot(call: RequestContext, slot_id: UUID) -> Reply:
     summary="Block or unblock a slot",
     answers=SlotsChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     refuses=(SlotNotFound,),
 )
 async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> Reply:
@@ -175,7 +175,7 @@ async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> 
     summary="Block or unblock a stretch of a doctor's time",
     answers=SlotsChangedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     refuses=(DoctorNotFound, EndBeforeStart),
 )
 async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsStateIn) -> Reply:
@@ -206,7 +206,7 @@ async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsS
     summary="Open a doctor's slots from the hours",
     answers=SlotsOpenedOut,
     needs=Operation.CHANGE_CALENDAR,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     refuses=(DoctorNotFound,),
 )
 async def post_doctor_slots(call: RequestContext, doctor_id: UUID, body: OpenSlotsIn) -> Reply:

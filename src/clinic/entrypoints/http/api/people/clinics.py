@@ -17,7 +17,7 @@ from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.schemas import ChangeClinicIn, ClinicOut, PolicyIn
 from clinic.entrypoints.http.kernel.conditional import expected_tags, unless_known
-from clinic.entrypoints.http.kernel.endpoint import Condition, Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply, content_tag
 from clinic.entrypoints.http.kernel.request_context import RequestContext
@@ -72,7 +72,7 @@ async def post_clinic(call: RequestContext) -> Reply:
     summary="Change the clinic's name, zone, policy or contact",
     answers=ClinicOut,
     needs=Operation.CHANGE_CLINIC,
-    key=Key.OPTIONAL,
+    key=KeyPolicy.OPTIONAL,
     condition=Condition.IF_MATCH,
     headers=("ETag",),
     refuses=(ClinicNotFound, UnknownTimeZone, PhoneNumberRefused),

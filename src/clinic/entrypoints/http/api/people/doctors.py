@@ -10,7 +10,7 @@ from clinic.domain.idempotency import Answer
 from clinic.domain.people.people import Doctor, Role, User
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.schemas import DoctorIn, DoctorOut
-from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
@@ -62,7 +62,7 @@ async def get_doctor(call: RequestContext, doctor_id: UUID) -> Reply:
     status=201,
     answers=DoctorOut,
     needs=Operation.CHANGE_CLINIC,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     headers=("Location",),
     refuses=(EmailInUse, PhoneNumberRefused),
 )

@@ -9,7 +9,7 @@ from clinic.domain.idempotency import Answer
 from clinic.domain.people.people import Patient, Role, User
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.schemas import PatientIn, PatientOut
-from clinic.entrypoints.http.kernel.endpoint import Key, endpoint
+from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_request
 from clinic.entrypoints.http.kernel.reply import Reply
@@ -62,7 +62,7 @@ async def get_patient(call: RequestContext, patient_id: UUID) -> Reply:
     status=201,
     answers=PatientOut,
     needs=Operation.ADD_PATIENT,
-    key=Key.REQUIRED,
+    key=KeyPolicy.REQUIRED,
     headers=("Location",),
     refuses=(EmailInUse, PhoneNumberRefused),
 )

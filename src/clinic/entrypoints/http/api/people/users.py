@@ -47,7 +47,7 @@ from clinic.entrypoints.http.api.people.schemas import (
 from clinic.entrypoints.http.kernel.access_log import report, report_outage
 from clinic.entrypoints.http.kernel.endpoint import endpoint
 from clinic.entrypoints.http.kernel.languages import asked_language
-from clinic.entrypoints.http.kernel.paging import Limit
+from clinic.entrypoints.http.kernel.paging import PageLimit
 from clinic.entrypoints.http.kernel.reply import Reply, Streamed
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, changes_in, given
@@ -77,7 +77,7 @@ class UsersQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     role: Role | None = None
     #: the id after which to go on
     after: UUID | None = None
-    limit: Limit = LIMIT_DEFAULT
+    limit: PageLimit = LIMIT_DEFAULT
 
 
 @endpoint(
