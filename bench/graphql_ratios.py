@@ -20,9 +20,9 @@ from typing import Any
 
 import strawberry
 
-from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres.migrations import migrate
 from clinic.bootstrap import Services, build
+from clinic.devtools.embedded import EmbeddedPostgres
 from clinic.domain.people.people import Actor, Patient, Role
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.graphql import handler, queries

@@ -23,7 +23,7 @@ from psycopg import sql
 from tests.leaks import watch
 from tests.tiers import choose_tiers
 
-from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from clinic.devtools.embedded import EmbeddedPostgres, EmbeddedValkey
 
 TEMPLATE = "clinic_template"
 #: months of each partitioned table in a test's database, the first ones; others go to the default

@@ -113,9 +113,9 @@ def _tap(owner: Any, name: str, note: Callable[..., None]) -> None:
 
 def _tap_secrets(leaks: Leaks) -> None:
     from clinic.adapters.argon2.password_hasher import Argon2PasswordHasher
+    from clinic.devtools.demo.names import patient_names
     from clinic.domain.links import LinkSigner
     from clinic.domain.people.people import Role, User
-    from clinic.entrypoints.cli.demo.names import patient_names
 
     def note_user(_: None, user: User, *__: object, **___: object) -> None:
         # A name of one word may be any word.

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from clinic.domain.appointments.appointments import Booking
 from clinic.domain.links import LinkSigner
 from clinic.domain.messaging.deliveries import AmbiguousMail
 from clinic.domain.notifications import EMAIL
@@ -51,16 +50,6 @@ log = logging.getLogger(__name__)
 
 class CannotStart(Exception):
     """A server that this process would run here did not start; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Servers:
-    """A PostgreSQL and a Valkey that run as long as this process; the URLs hold passwords."""
-
-    owner_url: str
-    app_url: str
-    redis_url: str
-    sealer_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,87 +272,6 @@ def migrate(settings: Settings) -> None:
     variable = "CLINIC_OWNER_URL" if settings.owner_url else "CLINIC_DATABASE_URL"
     _check_postgres_url(variable, settings.migration_url)
     migrate_postgres(settings.migration_url)
-
-
-@contextmanager
-def embedded_servers(data_dir: Path) -> Iterator[Servers]:
-    """Run a PostgreSQL and a Valkey with their data under `data_dir`; stop them at the end.
-
-    However this process ends, they end too. Raises CannotStart.
-    """
-    from clinic.adapters.embedded import EmbeddedServiceError, embedded_services
-
-    with ExitStack() as running:
-        try:
-            started = running.enter_context(embedded_services(data_dir))
-        except (EmbeddedServiceError, OSError) as error:
-            raise CannotStart(str(error)) from error
-        yield Servers(started.owner_url, started.app_url, started.redis_url, started.sealer_url)
-
-
-@dataclass(frozen=True, slots=True)
-class BenchServers:
-    """Servers with databases that may be made and thrown away; the URLs hold passwords."""
-
-    redis_url: str
-    superuser_url: str
-    #: of psql, pgbench and the others
-    programs: Path
-    #: makes a migrated database from its name; returns its URLs as owner and as application
-    make_database: Callable[[str], tuple[str, str]]
-
-
-@contextmanager
-def bench_servers(data_dir: Path, settings: Mapping[str, str]) -> Iterator[BenchServers]:
-    """Run servers for measurements, PostgreSQL with `settings`, reached by their Unix sockets; stop
-    them at the end.
-
-    Raises CannotStart.
-    """
-    from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedServiceError, EmbeddedValkey
-    from clinic.adapters.postgres.migrations import migrate as migrate_postgres
-
-    postgres = EmbeddedPostgres(data_dir / "postgres", settings)
-    valkey = EmbeddedValkey(data_dir / "valkey")
-
-    def make_database(name: str) -> tuple[str, str]:
-        postgres.drop_database(name)
-        postgres.create_database(name)
-        owner_url = postgres.local_url(name, "owner")
-        migrate_postgres(owner_url)
-        return owner_url, postgres.local_url(name, "app")
-
-    with ExitStack() as running:
-        try:
-            running.callback(postgres.stop)
-            postgres.start()
-            running.callback(valkey.stop)
-            valkey.start()
-        except (EmbeddedServiceError, OSError) as error:
-            raise CannotStart(str(error)) from error
-        yield BenchServers(
-            valkey.local_url,
-            postgres.local_url("postgres", "superuser"),
-            postgres.bin_dir,
-            make_database,
-        )
-
-
-def booking_statement(booking: Booking) -> tuple[str, tuple[object, ...]]:
-    """Return the statement that writes a booking to PostgreSQL, and its parameters ($1 and on)."""
-    from clinic.adapters.postgres.appointments.booking_statement import reservation
-
-    return reservation(booking)
-
-
-def default_data_dir() -> Path:
-    """Return where a user's data belong. Raises CannotStart."""
-    from clinic.adapters.embedded import EmbeddedServiceError, default_data_dir
-
-    try:
-        return default_data_dir()
-    except EmbeddedServiceError as error:
-        raise CannotStart(str(error)) from error
 
 
 def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:

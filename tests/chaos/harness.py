@@ -31,9 +31,9 @@ from uuid import UUID
 import psycopg
 import redis
 
-from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from clinic.adapters.postgres.migrations import migrate
 from clinic.bootstrap import build
+from clinic.devtools.embedded import EmbeddedPostgres, EmbeddedValkey
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.notifications import (

@@ -18,10 +18,10 @@ from tests.commands import Commands, Running
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.redis import idempotency_cache
 from clinic.bootstrap import Services, build
+from clinic.devtools.http_client import Request, Response, send_together
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.people.people import Role, User, system_actor
-from clinic.entrypoints.cli.demo.client import Request, Response, send_together
 from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.settings import PREFIX, Settings

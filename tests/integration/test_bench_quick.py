@@ -4,8 +4,8 @@ import tempfile
 
 import pytest
 
-from clinic.entrypoints.cli.bench.bench import TINY
-from clinic.entrypoints.cli.bench.command import measure
+from clinic.devtools.bench.bench import TINY
+from clinic.devtools.bench.command import measure
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

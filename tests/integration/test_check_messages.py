@@ -13,9 +13,9 @@ from tests.mail import AS_USER, Certificates, Mailbox, smtp_server
 
 from clinic.adapters.dramatiq import DramatiqQueue
 from clinic.adapters.dramatiq.trial import ask_queue_server, queue_server_faults
-from clinic.adapters.embedded import EmbeddedValkey
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.store import PostgresStore
+from clinic.devtools.embedded import EmbeddedValkey
 from clinic.entrypoints.cli.worker import check_worker
 from clinic.settings import Settings, SettingsError
 from clinic.testing.contracts.outbox import claimed, seed_message

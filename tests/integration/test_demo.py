@@ -227,7 +227,7 @@ def test_demo_on_a_port_in_use_is_refused(data):
 
 
 def test_demo_whose_server_dies_says_so(running):
-    [web] = [each for each in running.family if "clinic.entrypoints.cli.demo.web" in each.cmdline()]
+    [web] = [each for each in running.family if "clinic.devtools.demo.web" in each.cmdline()]
     web.kill()
 
     assert running.wait() == 1

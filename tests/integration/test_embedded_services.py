@@ -17,20 +17,20 @@ import psycopg
 import pytest
 import redis
 
-from clinic.adapters.embedded import (
+from clinic.devtools.embedded import (
     AlreadyInUse,
     EmbeddedPostgres,
     EmbeddedValkey,
     NotRunning,
     embedded_services,
 )
-from clinic.adapters.embedded import process as starting
+from clinic.devtools.embedded import process as starting
 
 # Starts both servers, tells their pids and the URLs, and waits to be killed.
 OWNER_PROGRAM = """
 import signal, sys, time
 from pathlib import Path
-from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from clinic.devtools.embedded import EmbeddedPostgres, EmbeddedValkey
 
 # Whoever runs the tests in the background of a shell has SIGINT ignored, and that is inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -163,12 +163,12 @@ def test_services_of_ended_parent_stop_by_themselves(data_dir, how):
     wait_until(lambda: not processes_in(data_dir))
 
 
-def test_services_of_killed_parent_and_keepers_are_stopped_by_next_start(data_dir):
+def test_services_of_killed_parent_and_watchdogs_are_stopped_by_next_start(data_dir):
     owner, postgres_pid, valkey_pid = start_owner(data_dir)
     for pid in (postgres_pid, valkey_pid):
-        keeper = psutil.Process(pid).parent()
-        assert keeper is not None
-        keeper.kill()
+        watchdog = psutil.Process(pid).parent()
+        assert watchdog is not None
+        watchdog.kill()
     owner.kill()
     owner.wait(STOP_TIMEOUT_S)
     left = processes_in(data_dir)
@@ -231,7 +231,7 @@ def test_start_ends_those_who_made_a_cluster_for_a_killed_parent(data_dir, makin
     assert answer == [(1,)]
 
 
-def test_start_that_is_given_up_before_there_is_a_server_ends_the_keeper(tmp_path, monkeypatch):
+def test_start_that_is_given_up_before_there_is_a_server_ends_the_watchdog(tmp_path, monkeypatch):
     class GivenUp(BaseException):
         """As a demo that is told to stop raises it."""
 
@@ -239,9 +239,9 @@ def test_start_that_is_given_up_before_there_is_a_server_ends_the_keeper(tmp_pat
         raise GivenUp
 
     ended = tmp_path / "ended"
-    keeper = tmp_path / "keeper.py"
-    keeper.write_text(f"import sys\nsys.stdin.read()\nopen({str(ended)!r}, 'w').close()\n")
-    monkeypatch.setattr(starting, "KEEPER", keeper)
+    watchdog = tmp_path / "watchdog.py"
+    watchdog.write_text(f"import sys\nsys.stdin.read()\nopen({str(ended)!r}, 'w').close()\n")
+    monkeypatch.setattr(starting, "WATCHDOG", watchdog)
     command = starting.ServerCommand(
         argv=("none",),
         directory=tmp_path,

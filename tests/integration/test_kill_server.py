@@ -2,7 +2,7 @@
 
 import asyncio
 
-from clinic.entrypoints.cli.demo.client import Response, send
+from clinic.devtools.http_client import Response, send
 
 BOOKINGS = 1000
 AT_ONCE = 20

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import Counter
 
-from clinic.entrypoints.cli.demo.client import Request
+from clinic.devtools.http_client import Request
 
 WRONG_FLAGS = """
     SELECT count(*) FROM slots s WHERE s.taken <> EXISTS (

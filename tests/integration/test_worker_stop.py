@@ -16,9 +16,9 @@ from tests.commands import Commands, Running
 from tests.integration.workers import PATIENCE_S, start_worker, until
 from tests.mail import Mailbox, smtp_server
 
-from clinic.adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from clinic.adapters.postgres.migrations import migrate
 from clinic.adapters.postgres.store import PostgresStore
+from clinic.devtools.embedded import EmbeddedPostgres, EmbeddedValkey
 from clinic.testing.contracts.outbox import seed_message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

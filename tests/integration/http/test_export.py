@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from clinic.entrypoints.cli.demo.client import Request
+from clinic.devtools.http_client import Request
 
 #: longer than a request may take
 PATIENCE_S = 20

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict
 from tests.byte_proxy import ByteProxy, spoil
 
-from clinic.entrypoints.cli.demo.client import Request
+from clinic.devtools.http_client import Request
 
 #: an append that keeps failing is seen by this
 PATIENCE_S = 10

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from clinic.bootstrap import build
+from clinic.devtools.http_client import Request, Response, send_together
 from clinic.domain.people.memberships import OFFER_LASTS, MembershipOffer, offer_token
 from clinic.domain.people.people import Role, system_actor
-from clinic.entrypoints.cli.demo.client import Request, Response, send_together
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.usecases.people.invite_people import InvitationLinks, invite

@@ -18,10 +18,10 @@ import uvloop
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.byte_proxy import HOLD_S, ByteProxy, spoil
 
-from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres.engine.connections import ConnectionLimits, prepared_pool
 from clinic.adapters.postgres.engine.prepared_pool import PreparedPool
 from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
+from clinic.devtools.embedded import EmbeddedPostgres
 
 POOL_SIZE = 16
 #: far more than any of it takes; a request that hangs takes for ever

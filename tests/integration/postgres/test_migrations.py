@@ -16,7 +16,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres.engine.connections import connect_blocking
 from clinic.adapters.postgres.migrations import (
     APP_ROLE,
@@ -29,6 +28,7 @@ from clinic.adapters.postgres.migrations import (
 from clinic.adapters.postgres.schema import metadata
 from clinic.adapters.postgres.schema.rules import PARTITIONED
 from clinic.adapters.postgres.store import SCHEMA_REVISION
+from clinic.devtools.embedded import EmbeddedPostgres
 
 FOLDER = Path(migrate.__code__.co_filename).parent / "versions"
 FIRST, *LATER = sorted(FOLDER.glob("v*.py"))

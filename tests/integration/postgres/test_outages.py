@@ -10,11 +10,11 @@ from typing import cast
 import psycopg
 import pytest
 
-from clinic.adapters.embedded import EmbeddedPostgres
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.engine.connections import ConnectionLimits
 from clinic.adapters.postgres.engine.prepared_statements import PreparedConnection
 from clinic.adapters.postgres.migrations import migrate
+from clinic.devtools.embedded import EmbeddedPostgres
 from clinic.domain.errors import OutcomeUnknown, TemporaryFailure, TransactionAborted
 from clinic.domain.people.people import system_actor
 from clinic.testing.builders import World, seed_booking, seed_world

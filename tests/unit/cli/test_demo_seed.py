@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from clinic.bootstrap import CannotStart, in_memory
+from clinic.devtools.demo.history import PAST, SetClock, at, free_slots
+from clinic.devtools.demo.names import PATIENTS, patient_names
+from clinic.devtools.demo.sample import make_hours, make_people
+from clinic.devtools.demo.scenario import RACERS, prepare_scenario
+from clinic.devtools.demo.seed import MARKER, seed
 from clinic.domain.appointments.appointments import Status
 from clinic.domain.audit.audit import replay
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.people.people import Scope, system_actor
-from clinic.entrypoints.cli.demo.history import PAST, SetClock, at, free_slots
-from clinic.entrypoints.cli.demo.names import PATIENTS, patient_names
-from clinic.entrypoints.cli.demo.sample import make_hours, make_people
-from clinic.entrypoints.cli.demo.seed import MARKER, seed
-from clinic.entrypoints.cli.demo.stage import RACERS, set_stage
 from clinic.ports.appointments import AppointmentQuery
 from clinic.settings import Settings
 from clinic.usecases.calendar.block_slots import set_slots_state
@@ -154,10 +154,10 @@ async def test_seed_killed_halfway_is_carried_on(services, tmp_path):
     assert set(await statuses(services, sample.clinic)) == set(Status)
 
 
-async def test_stage_has_a_free_slot_and_patients_who_are_free_then(services, tmp_path):
+async def test_scenario_has_a_free_slot_and_patients_who_are_free_then(services, tmp_path):
     sample, _ = await seed(services, tmp_path)
 
-    stage = await set_stage(services, sample)
+    scenario = await prepare_scenario(services, sample)
 
     busy = {
         each.patient_id
@@ -165,36 +165,36 @@ async def test_stage_has_a_free_slot_and_patients_who_are_free_then(services, tm
         if each.status.occupies
         and any(
             each.starts_at < slot.ends_at and slot.starts_at < each.ends_at
-            for slot in (stage.slot, stage.other_slot)
+            for slot in (scenario.slot, scenario.other_slot)
         )
     }
-    assert stage.slot.is_free
-    assert stage.other_slot.is_free
-    assert stage.slot.doctor_id == stage.other_slot.doctor_id
-    assert len({patient.id for patient in stage.racers}) == RACERS
-    assert busy.isdisjoint(patient.id for patient in stage.racers)
-    assert set(stage.tokens) == {"patient", "doctor", "receptionist", "admin"}
-    json.dumps(dict(stage.tokens))
+    assert scenario.slot.is_free
+    assert scenario.other_slot.is_free
+    assert scenario.slot.doctor_id == scenario.other_slot.doctor_id
+    assert len({patient.id for patient in scenario.racers}) == RACERS
+    assert busy.isdisjoint(patient.id for patient in scenario.racers)
+    assert set(scenario.tokens) == {"patient", "doctor", "receptionist", "admin"}
+    json.dumps(dict(scenario.tokens))
 
 
-async def test_stage_without_free_slots_opens_evenings(services, tmp_path):
+async def test_scenario_without_free_slots_opens_evenings(services, tmp_path):
     sample, _ = await seed(services, tmp_path)
     await block_all(services, sample)
 
-    stage = await set_stage(services, sample)
+    scenario = await prepare_scenario(services, sample)
 
-    assert stage.slot.is_free
-    assert stage.slot.starts_at.astimezone(sample.clinic.zone).hour >= 18
+    assert scenario.slot.is_free
+    assert scenario.slot.starts_at.astimezone(sample.clinic.zone).hour >= 18
 
 
-async def test_stage_with_nothing_left_is_refused(services, tmp_path):
+async def test_scenario_with_nothing_left_is_refused(services, tmp_path):
     sample, _ = await seed(services, tmp_path)
     await block_all(services, sample)
-    await set_stage(services, sample)
+    await prepare_scenario(services, sample)
     await block_all(services, sample)
 
     with pytest.raises(CannotStart, match="No slot of the sample clinic is free"):
-        await set_stage(services, sample)
+        await prepare_scenario(services, sample)
 
 
 async def block_all(services, sample):

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clinic.bootstrap import BenchServers, Servers
-from clinic.entrypoints.cli.bench.bench import TINY, Bench, Filled
-from clinic.entrypoints.cli.bench.figures import Record
-from clinic.entrypoints.cli.bench.world import world
-from clinic.entrypoints.cli.demo.command import _write_settings
+from clinic.devtools.bench.backends import Backends
+from clinic.devtools.bench.bench import TINY, Bench, Filled
+from clinic.devtools.bench.figures import Record
+from clinic.devtools.bench.world import world
+from clinic.devtools.demo.command import _write_settings
+from clinic.devtools.embedded import EmbeddedServices
 from clinic.entrypoints.http.kernel.connections import Connection, Connections, ServerLimits
 from clinic.settings import Settings, load_settings
 
@@ -22,12 +23,17 @@ class Client(Connection):
 
 
 def settings_of_demo(folder) -> Settings:
-    servers = Servers("postgresql://o", "postgresql://a", "redis://r", "postgresql://s")
+    servers = EmbeddedServices(
+        owner_url="postgresql://o",
+        app_url="postgresql://a",
+        sealer_url="postgresql://s",
+        redis_url="redis://r",
+    )
     return load_settings({}, _write_settings(folder, servers, 8000))
 
 
 def settings_of_bench(folder) -> Settings:
-    servers = BenchServers("redis://r", "postgresql://s", folder, lambda name: (name, name))
+    servers = Backends("redis://r", "postgresql://s", folder, lambda name: (name, name))
     bench = Bench(servers, folder, TINY, Record(), NOW, yardstick=None, workers=1)
     filled = Filled(world("10k", NOW), "postgresql://o", "postgresql://a")
     return load_settings(bench.environment(filled))

@@ -8,10 +8,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from clinic.bootstrap import CannotStart
 from clinic.domain.errors import ClinicError, TemporaryFailure
-from clinic.entrypoints.cli.commands import COMMANDS, GROUPS
+from clinic.entrypoints.cli.commands import COMMANDS, GROUPS, import_path
 from clinic.settings import SettingsError
 
-PACKAGE = "clinic.entrypoints.cli"
 REFUSED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
@@ -30,11 +29,11 @@ def make_app() -> App:
         result_action="return_value",
     )
     for name, target, text in COMMANDS:
-        app.command(f"{PACKAGE}.{target}", name=name, help=text)
+        app.command(import_path(target), name=name, help=text)
     for group, text, commands in GROUPS:
         child = App(name=group, help=text)
         for name, target, line in commands:
-            child.command(f"{PACKAGE}.{target}", name=name, help=line)
+            child.command(import_path(target), name=name, help=line)
         app.command(child)
     return app
 

@@ -11,8 +11,8 @@ from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows
+from clinic.entrypoints.cli.rendering import APPOINTMENT_COLUMNS, appointment_row
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
-from clinic.entrypoints.cli.told import APPOINTMENT_COLUMNS, appointment_row
 from clinic.usecases.appointments.book import book
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.appointments.read_appointments import (

@@ -3,11 +3,16 @@
 Plain data without imports, so that `clinic --help` answers at once.
 """
 
-#: name, "module:function" below this package, one line of help
+#: name, "module:function" of this package or, if it starts with "clinic.", elsewhere, one line of
+#: help
 Command = tuple[str, str, str]
 
 COMMANDS: tuple[Command, ...] = (
-    ("demo", "demo.command:demo", "Run everything locally with a sample clinic, and show a race."),
+    (
+        "demo",
+        "clinic.devtools.demo.command:demo",
+        "Run everything locally with a sample clinic, and show a race.",
+    ),
     ("serve", "serve:serve", "Serve HTTP."),
     (
         "worker",
@@ -17,7 +22,11 @@ COMMANDS: tuple[Command, ...] = (
     ("migrate", "migrate:migrate", "Bring the database's schema up to date."),
     ("cleanup", "cleanup:cleanup", "Remove stored answers and sessions that have expired."),
     ("check", "check:check", "Say what is misconfigured, and how to fix it."),
-    ("bench", "bench.command:bench", "Measure how close booking comes to the database's limit."),
+    (
+        "bench",
+        "clinic.devtools.bench.command:bench",
+        "Measure how close booking comes to the database's limit.",
+    ),
     ("token", "tokens:token", "Print a bearer token for a user (for development)."),
 )
 
@@ -136,6 +145,11 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         ),
     ),
 )
+
+
+def import_path(target: str) -> str:
+    """Return the "package.module:function" of a command."""
+    return target if target.startswith("clinic.") else f"{__package__}.{target}"
 
 
 def overview() -> str:

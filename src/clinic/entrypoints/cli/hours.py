@@ -5,10 +5,10 @@ from uuid import UUID
 
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.errors import InvalidInput
-from clinic.entrypoints.cli.moments import WEEKDAYS, iso_weekdays, wall_time
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
+from clinic.entrypoints.cli.rendering import tell_opened
 from clinic.entrypoints.cli.session import Acting, Where, session
-from clinic.entrypoints.cli.told import tell_opened
+from clinic.entrypoints.cli.time_parsing import WEEKDAYS, iso_weekdays, wall_time
 from clinic.usecases.calendar import change_hours
 
 COLUMNS = ("id", "doctorId", "kind", "days", "startTime", "endTime", "slotMinutes", "valid")

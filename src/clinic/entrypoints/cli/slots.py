@@ -9,10 +9,10 @@ from cyclopts import Parameter
 
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
-from clinic.entrypoints.cli.moments import instant, needed_instant
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
+from clinic.entrypoints.cli.rendering import tell_hit, tell_opened
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
-from clinic.entrypoints.cli.told import tell_hit, tell_opened
+from clinic.entrypoints.cli.time_parsing import instant, needed_instant
 from clinic.ports.calendars import SlotView
 from clinic.usecases.calendar.block_slots import set_slots_state
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots

@@ -1,0 +1,1 @@
+"""Servers from wheels, the demo and the benchmark: tools for developers that implement no port."""

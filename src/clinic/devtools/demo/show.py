@@ -1,0 +1,168 @@
+"""The main job, in front of the newcomer: a race for one slot, and what becomes of the winner."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from clinic.devtools.demo.scenario import Scenario
+from clinic.devtools.http_client import Request, Response, send, send_together
+from clinic.entrypoints.cli.output import print_table
+
+RACERS = 200
+AUDIT_COLUMNS = ("version", "at", "by", "action", "from", "to", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Racer:
+    """A patient in the race: the request sent, and the answer that came back."""
+
+    name: str
+    request: Request
+    answer: Response | Exception
+
+
+class Show:
+    """Plays the show against a running server and collects what was not as it must be."""
+
+    def __init__(self, host: str, port: int, scenario: Scenario) -> None:
+        self._host, self._port, self._scenario = host, port, scenario
+        #: what went wrong, in words; empty when every count was right
+        self.faults: list[str] = []
+
+    async def play(self) -> None:
+        """Race, repeat, move, cancel, and print the trail."""
+        racers = await self._race()
+        winners = [racer for racer in racers if _status(racer) == 201]
+        if not winners:
+            return
+        appointment = await self._repeat(winners[0])
+        moved = await self._move(winners[0], appointment)
+        await self._cancel(winners[0], moved)
+        await self._trail(str(appointment["id"]))
+
+    async def _race(self) -> Sequence[Racer]:
+        scenario = self._scenario
+        start = _clock(scenario.slot.starts_at, scenario.sample.clinic.zone)
+        print(f"\n{RACERS} patients race for one slot: {scenario.doctor.name}, {start}")
+        requests = [
+            self._booking(scenario.patient_token(patient), str(scenario.slot.id))
+            for patient in scenario.racers
+        ]
+        answers = await send_together(self._host, self._port, requests)
+        racers = [
+            Racer(patient.name, request, answer)
+            for patient, request, answer in zip(scenario.racers, requests, answers, strict=True)
+        ]
+        booked = sum(_status(racer) == 201 for racer in racers)
+        taken = sum(_refused_as_taken(racer.answer) for racer in racers)
+        errors = len(racers) - booked - taken
+        print(
+            f"  {booked} booked, {taken} refused because the slot was just taken, {errors} errors"
+        )
+        self._expect("booked", booked, 1)
+        self._expect("told that the slot was just taken", taken, RACERS - 1)
+        self._expect("errors", errors, 0)
+        if errors:
+            print(f"  the errors: {dict(Counter(map(_named, racers)))}")
+        return racers
+
+    async def _repeat(self, winner: Racer) -> dict[str, object]:
+        again = await send(self._host, self._port, winner.request)
+        assert isinstance(winner.answer, Response)
+        same = (again.status, again.body) == (winner.answer.status, winner.answer.body)
+        print(f"{winner.name} won, and sends the request again with the same Idempotency-Key")
+        print("  the same answer, and no second appointment" if same else "  ANOTHER ANSWER")
+        self._expect("equal answers to a repeated request", int(same), 1)
+        appointment: dict[str, object] = winner.answer.json
+        return appointment
+
+    async def _move(self, winner: Racer, appointment: dict[str, object]) -> dict[str, object]:
+        scenario = self._scenario
+        when = _clock(scenario.other_slot.starts_at, scenario.sample.clinic.zone)
+        print(f"{winner.name} moves it to {when}")
+        body = {"slotId": str(scenario.other_slot.id), "reason": "That day suits me better"}
+        return await self._patch(winner.request.token, appointment, body)
+
+    async def _cancel(self, winner: Racer, appointment: dict[str, object]) -> None:
+        print(f"{winner.name} calls the clinic, and the receptionist cancels it")
+        body = {"status": "CANCELLED", "reason": "The patient called: feeling well again"}
+        after = await self._patch(self._scenario.tokens["receptionist"], appointment, body)
+        self._expect("appointments cancelled", int(after.get("status") == "CANCELLED"), 1)
+
+    async def _patch(
+        self, token: str, appointment: dict[str, object], body: dict[str, str]
+    ) -> dict[str, object]:
+        path = f"/appointments/{appointment['id']}"
+        version = f'"{appointment["version"]}"'
+        answer = await send(
+            self._host, self._port, Request("PATCH", path, token, body, version=version)
+        )
+        wanted = "slotId" if "slotId" in body else "status"
+        done = answer.status == 200 and answer.json[wanted] == body[wanted]
+        self._expect(f"changes of {wanted} done", int(done), 1)
+        if not done:
+            print(f"  refused: {answer.status} {answer.code}")
+            return appointment
+        print(f"  done, version {answer.json['version']}")
+        changed: dict[str, object] = answer.json
+        return changed
+
+    async def _trail(self, appointment_id: str) -> None:
+        token = self._scenario.tokens["receptionist"]
+        request = Request("GET", f"/appointments/{appointment_id}/audit", token)
+        answer = await send(self._host, self._port, request)
+        entries = answer.json["items"] if answer.status == 200 else []
+        print("Everything that happened to it:")
+        zone = self._scenario.sample.clinic.zone
+        print_table(AUDIT_COLUMNS, [_entry(entry, zone) for entry in entries])
+        self._expect("entries in the audit trail", len(entries), 3)
+
+    def _booking(self, token: str, slot_id: str) -> Request:
+        body = {"slotId": slot_id, "type": "Consultation", "reason": "Booked by the patient"}
+        return Request("POST", "/appointments", token, body, key=secrets.token_urlsafe(24))
+
+    def _expect(self, what: str, found: int, wanted: int) -> None:
+        if found != wanted:
+            self.faults.append(f"{what}: {found} instead of {wanted}")
+
+
+def play(host: str, port: int, scenario: Scenario) -> list[str]:
+    """Play the show and return what was not right."""
+    show = Show(host, port, scenario)
+    asyncio.run(show.play())
+    return show.faults
+
+
+def _status(racer: Racer) -> int:
+    return racer.answer.status if isinstance(racer.answer, Response) else 0
+
+
+def _refused_as_taken(answer: Response | Exception) -> bool:
+    return isinstance(answer, Response) and answer.status == 409 and answer.code == "slot_taken"
+
+
+def _named(racer: Racer) -> str:
+    if not isinstance(racer.answer, Response):
+        return f"{type(racer.answer).__name__} {racer.answer}"
+    return f"{racer.answer.status} {racer.answer.code}"
+
+
+def _clock(instant: datetime, zone: ZoneInfo) -> str:
+    return f"{instant.astimezone(zone):%A %d %B, %H:%M}"
+
+
+def _entry(entry: dict[str, object], zone: ZoneInfo) -> list[str]:
+    moment = datetime.fromisoformat(str(entry["at"])).astimezone(zone)
+    return [
+        str(entry["version"]),
+        f"{moment:%H:%M:%S}",
+        str(entry.get("actorRole")),
+        str(entry["action"]),
+        str(entry.get("fromStatus") or "-"),
+        str(entry["toStatus"]),
+        str(entry["reason"]),
+    ]
