@@ -11,7 +11,7 @@ from tests.unit.test_messages import a_letter_of
 
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.smtp import MailServer
-from clinic.bootstrap import _mail_sender
+from clinic.bootstrap.mail import mail_sender
 from clinic.domain.notifications import reminder_kind
 from clinic.entrypoints.cli.worker import check_worker
 from clinic.settings import Settings, SettingsError, load_settings
@@ -95,7 +95,7 @@ def test_password_that_smtp_can_say_is_taken() -> None:
 
 @pytest.mark.parametrize("name", ["Zürich", 'Dr. "Ada", Zürich', "Riverside, Park", "診療所"])
 def test_name_of_the_sender_is_encoded_once(name) -> None:
-    sender = _mail_sender(Settings(mail_from=f"{name} <no-reply@clinic.example>"))
+    sender = mail_sender(Settings(mail_from=f"{name} <no-reply@clinic.example>"))
     nameless = replace(a_letter_of(reminder_kind(1440)), clinic=unnamed(""))
 
     data = Composer(sender).compose(nameless)

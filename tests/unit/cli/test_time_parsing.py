@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clinic.domain.errors import InvalidInput
-from clinic.entrypoints.cli.time_parsing import instant, iso_weekdays, wall_time
+from clinic.entrypoints.cli.time_parsing import parse_instant, parse_wall_time, parse_weekdays
 
 ZONE = ZoneInfo("Europe/Berlin")
 
@@ -23,17 +23,17 @@ ZONE = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_instant_is_on_the_clinics_clock(text, end, expected):
-    assert instant(text, ZONE, "--from", end=end) == expected
+    assert parse_instant(text, ZONE, "--from", end=end) == expected
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-13-01", "23.11.2026", "9999-12-31"])
 def test_instant_that_is_none_is_refused(text):
     with pytest.raises(InvalidInput, match="--from: write 2026-11-23"):
-        instant(text, ZONE, "--from", end=True)
+        parse_instant(text, ZONE, "--from", end=True)
 
 
 def test_instant_not_given_is_none():
-    assert instant(None, ZONE, "--from") is None
+    assert parse_instant(None, ZONE, "--from") is None
 
 
 @pytest.mark.parametrize(
@@ -41,20 +41,20 @@ def test_instant_not_given_is_none():
     [("mon", (1,)), ("mon,wed", (1, 3)), ("mon-fri", (1, 2, 3, 4, 5)), ("Sat - sun", (6, 7))],
 )
 def test_weekdays(text, expected):
-    assert iso_weekdays(text.replace(" ", "")) == expected
+    assert parse_weekdays(text.replace(" ", "")) == expected
 
 
 @pytest.mark.parametrize("text", ["", "monday", "fri-mon", "mon,fri-tue", "mon-", "-"])
 def test_weekdays_that_are_none_are_refused(text):
     with pytest.raises(InvalidInput, match="--weekdays"):
-        iso_weekdays(text)
+        parse_weekdays(text)
 
 
 def test_wall_time():
-    assert wall_time("09:30", "start") == time(9, 30)
+    assert parse_wall_time("09:30", "start") == time(9, 30)
 
 
 @pytest.mark.parametrize("text", ["", "9", "24:00", "09:60", "nine"])
 def test_wall_time_that_is_none_is_refused(text):
     with pytest.raises(InvalidInput, match="start: write a time"):
-        wall_time(text, "start")
+        parse_wall_time(text, "start")

@@ -13,11 +13,11 @@ from uuid import UUID
 import pytest
 from icalendar import Calendar
 
-from clinic import bootstrap
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.memory.tables import StoredCredentials
 from clinic.bootstrap import build_worker
+from clinic.bootstrap.mail import composer
 from clinic.domain.contact import Contact
 from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.messaging.date_words import DATE_WORDS
@@ -101,7 +101,7 @@ def post(api):
         )
         assert delivery.result is Delivered.SENT, delivery
         (letter,) = notifier.sent[before:]
-        email = bootstrap._composer(api.services.settings).compose(letter)
+        email = composer(api.services.settings).compose(letter)
         return letter, message_from_bytes(email, policy=default)
 
     return run

@@ -70,7 +70,7 @@ def _demo(port: int, data: Path, exit_after: bool, began_at: float) -> int:
         settings = load_settings({}, config)
         bootstrap.migrate(settings)
         scenario, is_new = asyncio.run(_prepare(settings, folder))
-        _tell_clinic(scenario, is_new)
+        _print_clinic(scenario, is_new)
         with (
             audit_sealer(settings),
             notification_worker(config, folder / "worker.log"),
@@ -79,7 +79,7 @@ def _demo(port: int, data: Path, exit_after: bool, began_at: float) -> int:
             url = f"http://{HOST}:{port}"
             _write_private(folder / "demo.json", json.dumps(_facts(url, scenario), indent=2))
             faults = play(HOST, port, scenario)
-            _tell_tokens(scenario, folder)
+            _print_tokens(scenario, folder)
             for fault in faults:
                 print(f"WRONG: {fault}")
             if exit_after:
@@ -169,7 +169,7 @@ def _write_private(path: Path, text: str) -> None:
 # --- words ------------------------------------------------------------------------------------
 
 
-def _tell_clinic(scenario: Scenario, is_new: bool) -> None:
+def _print_clinic(scenario: Scenario, is_new: bool) -> None:
     sample = scenario.sample
     made = "Made" if is_new else "Found"
     print(
@@ -179,7 +179,7 @@ def _tell_clinic(scenario: Scenario, is_new: bool) -> None:
     )
 
 
-def _tell_tokens(scenario: Scenario, folder: Path) -> None:
+def _print_tokens(scenario: Scenario, folder: Path) -> None:
     sample = scenario.sample
     names = {
         "patient": sample.patients[0].name,

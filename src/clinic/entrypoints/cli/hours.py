@@ -6,9 +6,9 @@ from uuid import UUID
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.errors import InvalidInput
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
-from clinic.entrypoints.cli.rendering import tell_opened
+from clinic.entrypoints.cli.rendering import print_opened
 from clinic.entrypoints.cli.session import Acting, Where, session
-from clinic.entrypoints.cli.time_parsing import WEEKDAYS, iso_weekdays, wall_time
+from clinic.entrypoints.cli.time_parsing import WEEKDAYS, parse_wall_time, parse_weekdays
 from clinic.usecases.calendar import change_hours
 
 COLUMNS = ("id", "doctorId", "kind", "days", "startTime", "endTime", "slotMinutes", "valid")
@@ -56,17 +56,17 @@ async def add(
             at.services.new_id(),
             at.clinic.id,
             doctor,
-            wall_time(start, "start"),
-            wall_time(end, "end"),
+            parse_wall_time(start, "start"),
+            parse_wall_time(end, "end"),
             slot_minutes,
-            weekdays=iso_weekdays(weekdays) if weekdays else (),
+            weekdays=parse_weekdays(weekdays) if weekdays else (),
             on_date=on,
             valid_from=valid_from,
             valid_until=valid_until,
         )
         changed = await change_hours.add_availability(at.context, hours)
     print(f"Added hours {hours.id}.")
-    tell_opened(changed.opened)
+    print_opened(changed.opened)
 
 
 async def list_hours(
@@ -98,7 +98,7 @@ async def delete(hours: UUID, /, *, acting: Acting = NOBODY) -> None:
     async with session(acting) as at:
         changed = await change_hours.delete_availability(at.context, hours)
     print(f"Deleted hours {hours}.")
-    tell_opened(changed.opened)
+    print_opened(changed.opened)
 
 
 def _hours(hours: Availability) -> Row:

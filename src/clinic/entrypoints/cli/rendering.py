@@ -1,4 +1,4 @@
-"""Words for what a change of calendars or appointments did."""
+"""Prints appointments, and what a change of calendars did."""
 
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
@@ -10,14 +10,14 @@ from clinic.usecases.calendar.open_slots import Opened
 APPOINTMENT_COLUMNS = ("id", "startsAt", "doctor", "patient", "type", "status", "version")
 
 
-def tell_opened(opened: Opened) -> None:
-    """Print how the slots followed, and whose appointments lost their hours."""
+def print_opened(opened: Opened) -> None:
+    """Print how many slots changed, and which appointments are now outside the hours."""
     print(f"{opened.added} slots added, {opened.retired} retired.")
-    tell_hit(opened.stranded, "outside the hours now; call these patients")
+    print_affected(opened.stranded, "outside the hours now; call these patients")
 
 
-def tell_hit(views: Sequence[AppointmentView], what: str) -> None:
-    """Print the appointments that a change of slots hits, if there are any."""
+def print_affected(views: Sequence[AppointmentView], what: str) -> None:
+    """Print the appointments that a change of slots affects, if there are any."""
     if views:
         print(f"{len(views)} appointments are {what}:")
         print_rows([appointment_row(view) for view in views], APPOINTMENT_COLUMNS)

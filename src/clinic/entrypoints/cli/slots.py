@@ -10,9 +10,9 @@ from cyclopts import Parameter
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
-from clinic.entrypoints.cli.rendering import tell_hit, tell_opened
+from clinic.entrypoints.cli.rendering import print_affected, print_opened
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
-from clinic.entrypoints.cli.time_parsing import instant, needed_instant
+from clinic.entrypoints.cli.time_parsing import parse_instant, parse_required_instant
 from clinic.ports.calendars import SlotView
 from clinic.usecases.calendar.block_slots import set_slots_state
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
@@ -42,7 +42,7 @@ async def open_hours(
             opened = await open_slots(
                 at.context, doctor_id=doctor, until=until, on_progress=on_progress
             )
-    tell_opened(opened)
+    print_opened(opened)
 
 
 async def list_slots(
@@ -82,8 +82,8 @@ async def list_slots(
             SlotSearch(
                 doctor,
                 specialty,
-                instant(from_, zone, "--from"),
-                instant(to, zone, "--to", end=True),
+                parse_instant(from_, zone, "--from"),
+                parse_instant(to, zone, "--to", end=True),
                 free_only=not every,
             ),
             PageRequest(limit),
@@ -131,11 +131,11 @@ async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, actin
             at.context,
             state,
             doctor_id=doctor,
-            starts_at=needed_instant(start, at.clinic.zone, "--from"),
-            ends_at=needed_instant(end, at.clinic.zone, "--to", end=True),
+            starts_at=parse_required_instant(start, at.clinic.zone, "--from"),
+            ends_at=parse_required_instant(end, at.clinic.zone, "--to", end=True),
         )
     print(f"{len(changed.slots)} slots {WORDS[state]}.")
-    tell_hit(changed.appointments, "in blocked slots; move or cancel them")
+    print_affected(changed.appointments, "in blocked slots; move or cancel them")
 
 
 def _row(view: SlotView, at: CommandSession) -> Row:

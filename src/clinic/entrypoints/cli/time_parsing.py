@@ -1,4 +1,4 @@
-"""Reads times as people type them at the command line."""
+"""Parses times as people type them on the command line."""
 
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -8,7 +8,9 @@ from clinic.domain.errors import InvalidInput
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def instant(text: str | None, zone: ZoneInfo, name: str, *, end: bool = False) -> datetime | None:
+def parse_instant(
+    text: str | None, zone: ZoneInfo, name: str, *, end: bool = False
+) -> datetime | None:
     """Return the instant that `text` names: 2026-11-23, 2026-11-23T09:00 on the clinic's clock, or
     with an offset. A date is its midnight; as an `end`, that of the next day.
 
@@ -26,14 +28,14 @@ def instant(text: str | None, zone: ZoneInfo, name: str, *, end: bool = False) -
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def needed_instant(text: str, zone: ZoneInfo, name: str, *, end: bool = False) -> datetime:
+def parse_required_instant(text: str, zone: ZoneInfo, name: str, *, end: bool = False) -> datetime:
     """Return the instant that `text` names. Raises InvalidInput."""
-    found = instant(text, zone, name, end=end)
+    found = parse_instant(text, zone, name, end=end)
     assert found is not None
     return found
 
 
-def wall_time(text: str, name: str) -> time:
+def parse_wall_time(text: str, name: str) -> time:
     """Return a time on the wall clock, such as 09:00. Raises InvalidInput."""
     try:
         return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a wall time has no zone
@@ -41,7 +43,7 @@ def wall_time(text: str, name: str) -> time:
         raise InvalidInput(f"{name}: write a time such as 09:00, not {text!r}.") from None
 
 
-def iso_weekdays(text: str) -> tuple[int, ...]:
+def parse_weekdays(text: str) -> tuple[int, ...]:
     """Return the ISO numbers of weekdays such as mon,wed or mon-fri. Raises InvalidInput."""
     try:
         return tuple(day for part in text.lower().split(",") for day in _span(part.strip()))
