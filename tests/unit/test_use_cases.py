@@ -101,3 +101,16 @@ def test_the_contract_on_technology_names_every_third_party_package() -> None:
     ]
 
     assert set(forbidden) == imported - sys.stdlib_module_names - {"clinic"}
+
+
+def test_people_are_added_in_one_place() -> None:
+    """Another one would be a door with checks of its own."""
+    adding = {"add_user", "add_doctor", "add_patient", "add_staff"}
+    places = {
+        (path.name, node.attr)
+        for path in (SOURCES / "usecases").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in adding
+    }
+
+    assert places == {("new_person.py", name) for name in adding}

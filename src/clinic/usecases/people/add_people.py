@@ -6,13 +6,14 @@ from uuid import UUID
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import Page, PageRequest, place_by_id
-from clinic.domain.people.people import Doctor, Patient, User, checked_specialty, scope_of
+from clinic.domain.people.people import Doctor, Patient, User, scope_of
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.text import plain_line
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 from clinic.usecases.people.contact_rules import ContactRules
+from clinic.usecases.people.new_person import DOCTORS, PATIENTS, add_person, checked_person
 
 
 async def create_clinic(context: Context, clinic: Clinic, *, contacts: ContactRules) -> Clinic:
@@ -63,15 +64,13 @@ async def add_doctor(
 
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
-    permit(context.actor, Operation.CHANGE_CLINIC)
-    user = contacts.checked_user(user)
-    doctor = Doctor(context.actor.clinic_id, user.id, user.name, checked_specialty(specialty))
+    person = checked_person(context, user, DOCTORS, specialty=specialty, contacts=contacts)
 
     async def work(unit: UnitOfWork) -> Doctor:
-        await unit.people.add_user(user)
-        await unit.people.add_doctor(context.actor.clinic_id, user.id, doctor.specialty)
-        await unit.events.add(context.event("add_doctor", "doctor", user.id))
-        return doctor
+        await add_person(context, unit, person)
+        assert person.specialty is not None
+        added = person.user
+        return Doctor(context.actor.clinic_id, added.id, added.name, person.specialty)
 
     return await context.transactions.run(work)
 
@@ -81,14 +80,12 @@ async def add_patient(context: Context, user: User, *, contacts: ContactRules) -
 
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
-    permit(context.actor, Operation.ADD_PATIENT)
-    user = contacts.checked_user(user)
+    person = checked_person(context, user, PATIENTS, contacts=contacts)
 
     async def work(unit: UnitOfWork) -> Patient:
-        await unit.people.add_user(user)
-        await unit.people.add_patient(context.actor.clinic_id, user.id)
-        await unit.events.add(context.event("add_patient", "patient", user.id))
-        return Patient(context.actor.clinic_id, user.id, user.name, user.shown_email, user.phone)
+        await add_person(context, unit, person)
+        added, clinic_id = person.user, context.actor.clinic_id
+        return Patient(clinic_id, added.id, added.name, added.shown_email, added.phone)
 
     return await context.transactions.run(work)
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.errors import (
-    InvalidInput,
     InvitationInvalid,
     PatientDisabled,
     PermissionDenied,
@@ -15,7 +14,7 @@ from clinic.domain.errors import (
 from clinic.domain.networks import network_of
 from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
 from clinic.domain.people.passwords import checked_password
-from clinic.domain.people.people import Role, User, checked_specialty, is_erased_user
+from clinic.domain.people.people import Role, User, is_erased_user
 from clinic.domain.people.sessions import INVITATION_LASTS, invitation, invited_user
 from clinic.domain.permissions import Operation, Reach, permit, reach_of
 from clinic.ports.accounts import Account
@@ -24,6 +23,7 @@ from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.manage_users import managed_account
+from clinic.usecases.people.new_person import ANY_ROLE, add_person, checked_person
 from clinic.usecases.people.open_account_link import check_invitation_of
 
 
@@ -60,27 +60,13 @@ async def add_user(
     `hand_over` is as in `invite`. Raises PermissionDenied, InvalidInput,
     PhoneNumberRefused, EmailInUse.
     """
-    permit(context.actor, Operation.MANAGE_USERS)
-    if user.role is Role.SYSTEM:
-        raise InvalidInput("Nobody signs in as the service itself.", pointer="/role")
-    if (user.role is Role.DOCTOR) != (specialty is not None):
-        raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
-    specialty = checked_specialty(specialty) if specialty is not None else None
-    user = contacts.checked_user(user)
-    clinic_id = context.actor.clinic_id
+    person = checked_person(context, user, ANY_ROLE, specialty=specialty, contacts=contacts)
     handed_over = _is_handed_over(context, links, hand_over=hand_over)
 
     async def work(unit: UnitOfWork) -> Invited:
-        await unit.people.add_user(user)
-        if specialty is not None:
-            await unit.people.add_doctor(clinic_id, user.id, specialty)
-        elif user.role is Role.PATIENT:
-            await unit.people.add_patient(clinic_id, user.id)
-        else:
-            await unit.accounts.add_staff(clinic_id, user.id)
-        detail = {"role": user.role.value, "handedOver": handed_over}
-        await unit.events.add(_event(context, "add_user", user.id, detail))
-        account = Account(user, None, None, (clinic_id,))
+        detail = {"role": person.user.role.value, "handedOver": handed_over}
+        await add_person(context, unit, person, detail=detail)
+        account = Account(person.user, None, None, (context.actor.clinic_id,))
         await unit.messages.add([_invitation_mail(context, account)])
         token = _token(context, account, links.secret) if handed_over else None
         return Invited(account, token, links.mail_works)

@@ -39,6 +39,7 @@ from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.paging import every_page
 from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.memberships import check_administrators
+from clinic.usecases.people.new_person import REGISTRATION, add_person, checked_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +85,22 @@ async def register(
     """
     typed = registration
     clinic_id, password, language = typed.clinic_id, typed.password, typed.language
-    user = contacts.checked_user(
-        User(context.new_id(), typed.name, typed.email, Role.PATIENT, typed.phone)
-    )
+    new = User(context.new_id(), typed.name, typed.email, Role.PATIENT, typed.phone)
+    acting = context.acting_as(new.id, Role.PATIENT, clinic_id)
+    person = checked_person(acting, new, REGISTRATION, contacts=contacts)
+    user = person.user
     checked_password(password, email=user.email, name=user.name)
     password_hash = await hasher.hash(password, source=network_of(context.origin.ip))
-    acting = context.acting_as(user.id, Role.PATIENT, clinic_id)
 
     async def work(unit: UnitOfWork) -> User:
         if await unit.people.clinic(clinic_id) is None:
             raise ClinicNotFound()
-        await unit.people.add_user(user)
-        await unit.people.add_patient(clinic_id, user.id)
+        await add_person(acting, unit, person)
         await unit.accounts.set_password_hash(user.id, password_hash)
         await unit.accounts.expect_proof(user.id, context.clock.now())
         if language is not None:
             await unit.messages.choose(clinic_id, user.id, Preferences(checked_language(language)))
         await unit.messages.add([_verification_mail(acting)])
-        await unit.events.add(_event(acting, "register", user.id))
         return user
 
     return await context.transactions.run(work)
