@@ -17,11 +17,9 @@ from clinic.domain.appointments.appointments import (
     BookingFacts,
     Change,
     Status,
-    decide_booking,
-    decide_move,
-    decide_status,
-    decide_swap,
 )
+from clinic.domain.appointments.booking import decide_booking
+from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.slots import Slot, SlotState

@@ -24,14 +24,14 @@ from hypothesis.stateful import (
 
 from clinic.bootstrap import in_memory
 from clinic.domain.appointments.appointments import (
-    TRANSITIONS,
     Appointment,
     AppointmentView,
     Booking,
     BookingFacts,
     Status,
-    decide_booking,
 )
+from clinic.domain.appointments.booking import decide_booking
+from clinic.domain.appointments.transitions import TRANSITIONS
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from clinic.adapters.postgres import PostgresStore
-from clinic.domain.appointments.appointments import decide_booking
+from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import system_actor
 from clinic.ports.calendars import SlotQuery

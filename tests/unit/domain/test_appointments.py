@@ -6,20 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from clinic.domain.appointments.appointments import (
-    OCCUPYING,
-    TRANSITIONS,
-    BookingFacts,
-    Change,
-    Status,
-    already_there,
-    check_version,
-    decide_booking,
-    decide_move,
-    decide_status,
-    decide_swap,
-    patient_to_book_for,
-)
+from clinic.domain.appointments.appointments import OCCUPYING, BookingFacts, Change, Status
+from clinic.domain.appointments.booking import decide_booking, patient_to_book_for
+from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
+from clinic.domain.appointments.transitions import TRANSITIONS, already_there, check_version
 from clinic.domain.audit.audit import NO_REASON, Action, AuditEntry
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy

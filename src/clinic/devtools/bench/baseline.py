@@ -29,7 +29,8 @@ from clinic.devtools.bench.world import (
     ZONE,
     World,
 )
-from clinic.domain.appointments.appointments import Booking, BookingFacts, decide_booking
+from clinic.domain.appointments.appointments import Booking, BookingFacts
+from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer

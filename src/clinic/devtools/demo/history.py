@@ -12,7 +12,8 @@ from uuid import UUID
 
 from clinic.bootstrap import Services
 from clinic.devtools.demo.sample import REASON, Sample, acting
-from clinic.domain.appointments.appointments import Status, decide_booking
+from clinic.domain.appointments.appointments import Status
+from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import PatientBusy
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from clinic.domain.appointments.appointments import Appointment, check_move, check_status
+from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.appointments.transitions import check_move, check_status
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, InsideCancelNotice
 from clinic.domain.links import Link, Purpose

@@ -5,17 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import (
-    OCCUPYING,
-    Appointment,
-    Booking,
-    Change,
-    Status,
-    decide_booking,
-    decide_move,
-    decide_status,
-    decide_swap,
-)
+from clinic.domain.appointments.appointments import OCCUPYING, Appointment, Booking, Change, Status
+from clinic.domain.appointments.booking import decide_booking
+from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
 from clinic.domain.errors import (

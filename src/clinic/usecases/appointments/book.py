@@ -3,13 +3,8 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import (
-    AppointmentView,
-    Booking,
-    BookingFacts,
-    decide_booking,
-    patient_to_book_for,
-)
+from clinic.domain.appointments.appointments import AppointmentView, Booking, BookingFacts
+from clinic.domain.appointments.booking import decide_booking, patient_to_book_for
 from clinic.domain.errors import (
     ClinicError,
     IdempotencyConflict,

@@ -3,16 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import (
-    AppointmentView,
-    Change,
-    Status,
-    already_there,
-    check_version,
-    decide_move,
-    decide_status,
-    decide_swap,
-)
+from clinic.domain.appointments.appointments import AppointmentView, Change, Status
+from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
+from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AppointmentNotFound, ClinicNotFound, InvalidInput, SlotTaken
 from clinic.domain.people.people import Scope, scope_of

@@ -1,0 +1,176 @@
+"""Decides changes of an appointment: its status, a move, a swap.
+
+Each returns the complete change to write, or refuses.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import Appointment, Change
+from clinic.domain.appointments.booking import check_free, check_override
+from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.transitions import MOVABLE, check_move, check_status
+from clinic.domain.audit.audit import Action, checked_reason
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import (
+    InvalidInput,
+    NotSwappable,
+    SameSlot,
+    SlotBlocked,
+    SlotNotFound,
+)
+from clinic.domain.notifications import (
+    RESCHEDULE,
+    message_for_cancellation,
+    messages_for_schedule,
+)
+from clinic.domain.people.people import Actor
+from clinic.domain.permissions import Operation, permit
+from clinic.domain.status import Status
+
+
+def decide_status(
+    before: Appointment,
+    to: Status,
+    *,
+    actor: Actor,
+    clinic: Clinic,
+    reason: str | None,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> Change:
+    """Return the change of `before` into status `to`.
+
+    Raises InvalidInput, PermissionDenied, TransitionNotAllowed, InsideCancelNotice, TooEarly.
+    """
+    reason = checked_reason(reason)
+    check_status(before, to, actor=actor, clinic=clinic, now=now)
+    cancels = to is Status.CANCELLED
+    after = replace(
+        before,
+        status=to,
+        version=before.version + 1,
+        schedule_version=before.schedule_version + cancels,
+        status_by=actor.user_id,
+    )
+    entry = audit_entry(
+        actor, Action.CHANGE_STATUS, before, after, reason=reason, now=now, entry_id=new_id()
+    )
+    if not cancels:
+        return Change(before, after, entry)
+    word = message_for_cancellation(
+        clinic_id=after.clinic_id,
+        appointment_id=after.id,
+        version=after.schedule_version,
+        now=now,
+        new_id=new_id,
+    )
+    to_doctor = messages_to_doctors(before, after, clinic, now, new_id)
+    return Change(before, after, entry, (word, *to_doctor))
+
+
+def decide_move(
+    before: Appointment,
+    slot: Slot | None,
+    *,
+    actor: Actor,
+    clinic: Clinic,
+    reason: str | None,
+    override: bool,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> Change:
+    """Return the change that moves `before` into `slot`, keeping its id.
+
+    Raises InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed, PolicyRefused,
+    SameSlot, SlotBlocked, SlotTaken.
+    """
+    reason = checked_reason(reason)
+    if slot is None or slot.state is SlotState.RETIRED:
+        raise SlotNotFound()
+    permit(actor, Operation.CHANGE_APPOINTMENT, doctor_id=slot.doctor_id)
+    check_override(actor, override)
+    check_move(before, actor=actor, policy=clinic.policy, now=now)
+    if slot.id == before.slot_id:
+        raise SameSlot()
+    clinic.policy.check_bookable(slot.starts_at, now, override=override)
+    check_free(slot)
+    return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
+
+
+def _moved(
+    before: Appointment,
+    slot: Slot,
+    action: Action,
+    actor: Actor,
+    clinic: Clinic,
+    reason: str,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> Change:
+    # Moved by staff, the patient has not confirmed the new time yet.
+    unconfirmed = actor.is_staff and before.status is Status.CONFIRMED
+    after = replace(
+        before,
+        slot_id=slot.id,
+        doctor_id=slot.doctor_id,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+        status=Status.BOOKED if unconfirmed else before.status,
+        status_by=actor.user_id if unconfirmed else before.status_by,
+        version=before.version + 1,
+        schedule_version=before.schedule_version + 1,
+    )
+    entry = audit_entry(actor, action, before, after, reason=reason, now=now, entry_id=new_id())
+    messages = messages_for_schedule(
+        kind=RESCHEDULE,
+        clinic_id=after.clinic_id,
+        appointment_id=after.id,
+        version=after.schedule_version,
+        starts_at=after.starts_at,
+        policy=clinic.policy,
+        now=now,
+        new_id=new_id,
+    )
+    to_doctors = messages_to_doctors(before, after, clinic, now, new_id)
+    return Change(before, after, entry, messages + to_doctors)
+
+
+def decide_swap(
+    one: tuple[Appointment, Slot],
+    two: tuple[Appointment, Slot],
+    *,
+    actor: Actor,
+    clinic: Clinic,
+    reason: str | None,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[Change, Change]:
+    """Return the changes by which two appointments exchange their slots.
+
+    Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked.
+    """
+    reason = checked_reason(reason)
+    (a, slot_a), (b, slot_b) = one, two
+    permit(actor, Operation.SWAP_APPOINTMENTS)
+    if a.id == b.id:
+        raise InvalidInput("Name two different appointments.", pointer="/appointmentIds")
+    for appointment in (a, b):
+        if appointment.status not in MOVABLE:
+            raise NotSwappable(
+                f"Appointment {appointment.id} is {appointment.status};"
+                " only BOOKED and CONFIRMED ones can be swapped.",
+                appointmentId=str(appointment.id),
+            )
+        clinic.policy.check_bookable(appointment.starts_at, now, override=True)
+    if a.ends_at - a.starts_at != b.ends_at - b.starts_at:
+        raise NotSwappable("The two appointments do not last equally long.")
+    if SlotState.BLOCKED in (slot_a.state, slot_b.state):
+        raise SlotBlocked()
+    return (
+        _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),
+        _moved(b, slot_a, Action.SWAP, actor, clinic, reason, now, new_id),
+    )
