@@ -1,4 +1,4 @@
-"""The HTTP application: every resource on one Litestar app, inside the envelope."""
+"""The HTTP application: every resource on one Litestar app, inside its middleware."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -134,8 +134,8 @@ def create_app(
     authenticator = Authenticator(settings)
     guard = AccessControl(services, authenticator, Tokens(settings, services.clock.now))
     # Around everything, so that requests that no route takes are answered in the same way.
-    envelope = RequestMiddleware(cast(Any, app.asgi_handler), services, authenticator, guard, log)
-    app.asgi_handler = cast(Any, envelope)
+    middleware = RequestMiddleware(cast(Any, app.asgi_handler), services, authenticator, guard, log)
+    app.asgi_handler = cast(Any, middleware)
     return app
 
 

@@ -62,7 +62,7 @@ class RequestMiddleware:
         self._authenticator = authenticator
         self._guard = guard
         self._log = log
-        self._renderings = ResponseCache()
+        self._responses = ResponseCache()
         self._clinics: dict[UUID, Clinic] = {}
         # Of this process, and counted on: an id of its own for each request costs ten times that.
         self._process = services.new_id().hex[-16:].encode()
@@ -90,7 +90,7 @@ class RequestMiddleware:
             self._guard,
             request_id.decode(),
             headers,
-            renderings=self._renderings,
+            responses=self._responses,
             clinics=self._clinics,
         )
         scope[CALL] = call

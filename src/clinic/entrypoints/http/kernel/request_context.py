@@ -79,7 +79,7 @@ class RequestContext(msgspec.Struct, eq=False):
     #: the actor's clinic, where it was read with the session
     known_clinic: Clinic | None = None
     #: what has been written out before, in this process
-    renderings: ResponseCache = msgspec.field(default_factory=ResponseCache)
+    responses: ResponseCache = msgspec.field(default_factory=ResponseCache)
     #: as they were when they were last read, in this process
     clinics: dict[UUID, Clinic] = {}
     #: of an ordinary handler, once it was reached

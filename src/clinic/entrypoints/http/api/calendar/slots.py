@@ -91,7 +91,7 @@ async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID
     # All that goes into the reply beside the slots themselves; the query is in the links.
     address = (call.scope.get("root_path", ""), call.path, call.scope["query_string"])
     key = (clinic.id, clinic.time_zone, *address)
-    return unless_known(call, call.renderings.reply(key, found.state, render))
+    return unless_known(call, call.responses.reply(key, found.state, render))
 
 
 @endpoint(
