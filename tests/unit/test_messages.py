@@ -475,3 +475,20 @@ def test_template_in_a_folder_stands_in_for_the_built_in_one(tmp_path) -> None:
     assert b"\r\nSubject: Your appointment is cancelled\r\n" in composer.compose(
         a_letter(CANCELLATION)
     )
+
+
+def test_template_in_a_folder_is_for_one_language_or_for_all(tmp_path) -> None:
+    """Given a folder with a template, and one of the same name for German
+    When messages are written
+    Then German has its own, which may use the built-in ones, and every other language the first."""
+    (tmp_path / "de").mkdir()
+    body = '{% set title = "t" %}{% set lines = ["x"] %}{% set actions = [] %}'
+    (tmp_path / "confirmation.jinja").write_text('{% set subject = "For all" %}' + body)
+    (tmp_path / "de" / "confirmation.jinja").write_text(
+        "{% import 'de/words.jinja' as words with context %}{% set subject = words.summary %}"
+        + body
+    )
+    composer = Composer("no-reply@clinic.example", overrides=tmp_path)
+
+    assert b"\r\nSubject: For all\r\n" in composer.compose(a_letter())
+    assert b"\r\nSubject: Termin\r\n" in composer.compose(a_letter(language="de"))

@@ -20,7 +20,6 @@ from clinic.bootstrap import build_worker
 from clinic.bootstrap.mail import composer
 from clinic.domain.contact import Contact
 from clinic.domain.links import Link, LinkSigner, Purpose
-from clinic.domain.messaging.date_words import DATE_WORDS
 from clinic.domain.messaging.deliveries import Preferences
 from clinic.domain.notifications import (
     ACCOUNT_KINDS,
@@ -44,6 +43,7 @@ from clinic.domain.people.people import Scope
 from clinic.ports.outbox import NotificationQuery
 from clinic.settings import Settings
 from clinic.testing.builders import new_id
+from clinic.translations import translations_of
 from clinic.usecases.messaging.deliver_notification import Delivered, deliver_notification
 
 SITE = "http://127.0.0.1:8000"
@@ -372,10 +372,10 @@ async def test_pages_write_days_and_times_as_their_message_does(api, post, langu
     booked, other = (api.world.slots[each] for each in (0, 2))
     text = part(email, "text/plain")
     for slot in (booked, other):
-        day = DATE_WORDS[language].date(slot.starts_at, zone)
-        times = DATE_WORDS[language].times(slot.starts_at, slot.ends_at, zone)
+        day = translations_of(language).date(slot.starts_at, zone)
+        times = translations_of(language).times(slot.starts_at, slot.ends_at, zone)
         assert (day in page.text, times in page.text) == (True, True)
-    assert DATE_WORDS[language].date(booked.starts_at, zone) in text
+    assert translations_of(language).date(booked.starts_at, zone) in text
 
 
 async def test_page_of_an_appointment_that_has_begun_offers_nothing(api, post) -> None:

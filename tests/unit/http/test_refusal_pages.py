@@ -8,6 +8,7 @@ from litestar import route
 from litestar.params import FromPath
 
 from clinic.bootstrap import in_memory
+from clinic.domain.contact import LANGUAGES
 from clinic.domain.errors import (
     ForgedRequest,
     InsideNotice,
@@ -24,10 +25,35 @@ from clinic.entrypoints.http.kernel.deadlines import Deadlines
 from clinic.entrypoints.http.kernel.ordinary import group, guarded
 from clinic.entrypoints.http.kernel.problems import RequestTimeout
 from clinic.entrypoints.http.pages.rendering import render_page
-from clinic.entrypoints.http.pages.words import WORDS
 from clinic.settings import Settings
 from clinic.testing.builders import NOW
 from clinic.testing.clock import FixedClock
+from clinic.translations import translations_of
+
+AWAY = (
+    "We cannot do this right now",
+    "Nothing was changed. Please open the link again in a few minutes.",
+)
+UNKNOWN = (
+    "We do not know whether this worked",
+    "Please open the link again: it shows whether it was done.",
+)
+SIGNED_OUT = (
+    "You are not signed in",
+    "Please sign in, then open this page again.",
+)
+FORGED = (
+    "This form is out of date",
+    "Nothing was changed. Please open the page again and send its form.",
+)
+DENIED = (
+    "This page is not open to you",
+    "If you should be able to use it, please ask the clinic.",
+)
+IMPOSSIBLE = (
+    "This is not possible",
+    "Nothing was changed. Please open the page again: it shows what is possible.",
+)
 
 FAILURES = {
     "away": TemporaryFailure(),
@@ -58,27 +84,29 @@ async def shown(api, method: str, how: str, language: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    ("method", "how", "name"),
+    ("method", "how", "says"),
     [
         # Nothing was to be changed, so nothing can have been.
-        ("GET", "late", "away"),
-        ("GET", "lost", "away"),
-        ("POST", "away", "away"),
-        ("POST", "late", "unknown"),
-        ("POST", "lost", "unknown"),
-        ("GET", "signed-out", "signed_out"),
-        ("POST", "forged", "forged"),
-        ("GET", "denied", "denied"),
-        ("POST", "taken", "impossible"),
-        ("POST", "policy", "impossible"),
+        ("GET", "late", AWAY),
+        ("GET", "lost", AWAY),
+        ("POST", "away", AWAY),
+        ("POST", "late", UNKNOWN),
+        ("POST", "lost", UNKNOWN),
+        ("GET", "signed-out", SIGNED_OUT),
+        ("POST", "forged", FORGED),
+        ("GET", "denied", DENIED),
+        ("POST", "taken", IMPOSSIBLE),
+        ("POST", "policy", IMPOSSIBLE),
     ],
 )
-@pytest.mark.parametrize("language", list(WORDS))
-async def test_refusal_is_in_the_words_that_fit(api, method, how, name, language) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_refusal_is_in_the_words_that_fit(api, method, how, says, language) -> None:
     page = await shown(api, method, how, language)
 
-    assert f"<h1>{WORDS[language][name]}</h1>" in page.text
-    assert f"<p>{WORDS[language][f'{name}_line']}</p>" in page.text
+    title, line = map(translations_of(language).gettext, says)
+    assert f"<h1>{title}</h1>" in page.text
+    assert f"<p>{line}</p>" in page.text
+    assert (title == says[0], line == says[1]) == (language == "en", language == "en")
 
 
 @pytest.mark.parametrize(

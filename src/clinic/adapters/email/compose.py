@@ -12,14 +12,17 @@ from jinja2 import (
     Environment,
     FileSystemLoader,
     PackageLoader,
+    PrefixLoader,
     StrictUndefined,
+    pass_context,
     select_autoescape,
 )
+from jinja2.runtime import Context
 
 from clinic.adapters.email import headers
 from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
 from clinic.domain.appointments.appointments import Appointment
-from clinic.domain.messaging.date_words import DATE_WORDS, DateWords, zone_name
+from clinic.domain.contact import LANGUAGES
 from clinic.domain.messaging.deliveries import Letter
 from clinic.domain.notifications import (
     CANCELLATION,
@@ -30,6 +33,7 @@ from clinic.domain.notifications import (
 )
 from clinic.domain.status import Status
 from clinic.ports.notifier import TransportError
+from clinic.translations import Translations, translations_of, zone_name
 
 #: bodies in seven bits, which every server takes
 _BODIES = SMTP.clone(cte_type="7bit")
@@ -48,8 +52,10 @@ _CALENDAR = {
 
 
 class Composer:
-    """Writes letters as emails from one sender; `overrides` is a folder of templates that stand in
-    for the built-in ones of the same name, `show_phone` writes a stored number as people read it.
+    """Writes letters as emails from one sender.
+
+    `overrides` is a folder of templates that replace the built-in ones of the same name, `de/NAME`
+    for one language only. `show_phone` writes a stored number as people read it.
     """
 
     def __init__(
@@ -61,10 +67,12 @@ class Composer:
     ) -> None:
         name, address = parseaddr(sender)
         self.sender_name, self.sender_address = name, address
-        loaders = [PackageLoader("clinic.adapters.email", "templates")]
         folders = [FileSystemLoader(overrides)] if overrides else []
+        of_all = ChoiceLoader([*folders, PackageLoader("clinic.adapters.email", "templates")])
+        of_each = PrefixLoader(dict.fromkeys(LANGUAGES, of_all))
         self._templates = Environment(
-            loader=ChoiceLoader([*folders, *loaders]),
+            loader=ChoiceLoader([*folders, of_each, of_all]),
+            extensions=["jinja2.ext.i18n"],
             # Texts and subjects are no HTML.
             autoescape=select_autoescape(["html"], default_for_string=True),
             undefined=StrictUndefined,
@@ -73,6 +81,9 @@ class Composer:
             keep_trailing_newline=True,
         )
         self._templates.filters["shown_phone"] = show_phone
+        self._templates.install_gettext_callables(  # type: ignore[attr-defined]
+            _gettext, _ngettext, newstyle=True
+        )
 
     def compose(self, letter: Letter) -> bytes:
         """Return the email as it goes over the wire. Two calls write the same headers.
@@ -85,9 +96,9 @@ class Composer:
             raise TransportError(f"not written: {error}", permanent=True) from error
 
     def _written(self, letter: Letter) -> bytes:
-        language = letter.addressee.preferences.language
-        language = language if language in DATE_WORDS else "en"
-        facts = _facts(letter, DATE_WORDS[language], language)
+        translations = translations_of(letter.addressee.preferences.language)
+        language = translations.language
+        facts = _facts(letter, translations)
         words = self._module(f"{language}/words.jinja", facts)
         name = TEMPLATES.get(letter.message.family, letter.message.family)
         page = self._module(f"{language}/{name}.jinja", facts)
@@ -139,7 +150,17 @@ class Composer:
         )
 
 
-def _facts(letter: Letter, language: DateWords, code: str) -> dict[str, Any]:
+@pass_context
+def _gettext(context: Context, text: str) -> str:
+    return translations_of(context["language"]).gettext(text)
+
+
+@pass_context
+def _ngettext(context: Context, one: str, many: str, number: int) -> str:
+    return translations_of(context["language"]).ngettext(one, many, number)
+
+
+def _facts(letter: Letter, language: Translations) -> dict[str, Any]:
     """Return what templates may use; a name or an ailment is not among it."""
     zone, appointment = letter.clinic.zone, letter.appointment
     contact = letter.clinic.contact
@@ -147,7 +168,7 @@ def _facts(letter: Letter, language: DateWords, code: str) -> dict[str, Any]:
         "clinic": letter.clinic.name,
         "clinic_address": _lines(contact.address),
         "phone": contact.phone,
-        "language": code,
+        "language": language.language,
         "links": letter.links,
         "family": letter.message.family,
         "date": None,

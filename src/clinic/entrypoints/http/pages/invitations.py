@@ -9,12 +9,15 @@ from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.problems import status_of
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import HASHING, PUBLIC, PasswordForm
-from clinic.entrypoints.http.pages.rendering import facts_of, page_response
-from clinic.entrypoints.http.pages.words import WORDS, words_in
+from clinic.entrypoints.http.pages.rendering import (
+    PASSWORD_REFUSED,
+    facts_of,
+    page_of_invalid_link,
+    page_response,
+)
+from clinic.translations import N_, translations_of
 from clinic.usecases.people.invite_people import accept_invitation
 from clinic.usecases.people.open_account_link import AccountPage, open_invitation
-
-_NAME = "invitation"
 
 
 @get("/invitations/{token:str}", guards=[guarded(PUBLIC)])
@@ -44,7 +47,8 @@ async def post_invitation(call: Asked, token: FromPath[str], data: PasswordForm)
         return _form(status_of(type(error)), page, token, refused=True)
     except InvitationInvalid as error:
         return _refused(error)
-    title = words_in(page.language)[f"{_NAME}_done"]
+    _ = translations_of(page.language).gettext
+    title = _("Your password is set. You can sign in with it now.")
     return page_response(200, "link.html", facts_of(page.clinic, page.language, title))
 
 
@@ -57,21 +61,20 @@ async def _opened(call: RequestContext, token: str) -> AccountPage:
 
 
 def _form(status: int, page: AccountPage, token: str, *, refused: bool = False) -> Template:
-    words = words_in(page.language)
+    _ = translations_of(page.language).gettext
+    line = N_("8 characters or more. You will sign in with it.")
     facts = facts_of(
         page.clinic,
         page.language,
-        words[_NAME],
-        words["password_refused" if refused else f"{_NAME}_line"],
-        label=words[f"{_NAME}_label"],
-        button=words[f"{_NAME}_button"],
+        _("Choose a password"),
+        _(PASSWORD_REFUSED if refused else line),
+        label=_("Password"),
+        button=_("Set the password"),
         action=f"/invitations/{token}",
     )
     return page_response(status, "password.html", facts)
 
 
 def _refused(error: InvitationInvalid) -> Template:
-    # Whose it was is not known, so the language is not either.
-    title = " · ".join(words["failed"] for words in WORDS.values())
-    lines = [words[f"{_NAME}_invalid"] for words in WORDS.values()]
-    return page_response(status_of(type(error)), "link.html", facts_of(None, "en", title, *lines))
+    why = N_("This link is not valid, or no longer works. Ask the clinic for a new one.")
+    return page_of_invalid_link(status_of(type(error)), None, why)

@@ -21,8 +21,13 @@ from clinic.entrypoints.http.kernel.ordinary import Asked, guarded
 from clinic.entrypoints.http.kernel.problems import status_of
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.pages.handlers import PUBLIC
-from clinic.entrypoints.http.pages.rendering import facts_of, page_response
-from clinic.entrypoints.http.pages.words import WORDS, times, words_in
+from clinic.entrypoints.http.pages.rendering import (
+    facts_of,
+    in_each_language,
+    page_of_invalid_link,
+    page_response,
+)
+from clinic.translations import N_, Translations, translations_of, zone_name
 from clinic.usecases.messaging.follow_link import (
     LinkPage,
     UnsubscribePage,
@@ -37,6 +42,48 @@ from clinic.usecases.messaging.follow_link import (
 _NOT_DONE = {LinkState.MOVED: 404, LinkState.LATE: 422, LinkState.OVER: 409}
 #: pages that say to call, or that the way to another appointment is the front end's
 _SAYS_TO_CALL = (LinkState.MOVED, LinkState.LATE, LinkState.OVER)
+
+_ASKS = {
+    Purpose.CONFIRM: N_("Will you come to this appointment?"),
+    Purpose.CANCEL: N_("Cancel this appointment?"),
+    Purpose.MOVE: N_("Move this appointment"),
+}
+#: moving has a button for each time instead
+_BUTTONS = {
+    Purpose.CONFIRM: N_("Yes, I will come"),
+    Purpose.CANCEL: N_("Cancel the appointment"),
+}
+_DONE = {
+    Purpose.CONFIRM: N_("Thank you. Your appointment is confirmed."),
+    Purpose.CANCEL: N_("Your appointment is cancelled."),
+    Purpose.MOVE: N_("Your appointment has moved. A message with the new time is on its way."),
+}
+#: why there is nothing to do any more
+_NOTHING_TO_DO = {
+    LinkState.CONFIRMED: (
+        N_("This appointment is already confirmed"),
+        N_("We look forward to seeing you. There is nothing more to do."),
+    ),
+    LinkState.CANCELLED: (
+        N_("This appointment was cancelled"),
+        N_("It will not take place. There is nothing more to do."),
+    ),
+    LinkState.MOVED: (
+        N_("This appointment was moved"),
+        N_(
+            "The time above is the new one. To change it, use the link in the latest message, or"
+            " call the clinic."
+        ),
+    ),
+    LinkState.LATE: (
+        N_("It is too late to change this here"),
+        N_("Your appointment is too soon. Please call the clinic."),
+    ),
+    LinkState.OVER: (
+        N_("This appointment can no longer be changed"),
+        N_("If something is wrong, please call the clinic."),
+    ),
+}
 
 
 class MoveQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -78,7 +125,7 @@ async def get_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
         page = await open_unsubscribe(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
         return await _refused(call, token, error)
-    return _told(page, "unsubscribe", f"/unsubscribe/{token}")
+    return _unsubscribe_page(page, N_("Stop these messages?"), f"/unsubscribe/{token}")
 
 
 @post("/unsubscribe/{token:str}", status_code=200, guards=[guarded(PUBLIC)])
@@ -88,7 +135,7 @@ async def post_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
         page = await unsubscribe(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
         return await _refused(call, token, error)
-    return _told(page, "unsubscribe_done", None)
+    return _unsubscribe_page(page, N_("These messages have stopped."), None)
 
 
 HANDLERS = (get_link, post_link, get_unsubscribe, post_unsubscribe)
@@ -106,16 +153,19 @@ def _shown(
     status: int = 200,
     notice: str | None = None,
 ) -> Template:
-    words = words_in(page.language)
+    language = translations_of(page.language)
     appointment, zone, state = page.view.appointment, page.view.zone, page.state
-    date, span, zone_text = times(appointment.starts_at, appointment.ends_at, zone, page.language)
-    title, lines = _said(page, words)
+    title, lines = _said(page, language)
     asks = state is LinkState.ASKS
-    name = page.purpose.name.lower()
-    choices = []
-    for choice in page.choices:
-        day, hours, _ = times(choice.slot.starts_at, choice.slot.ends_at, zone, page.language)
-        choices.append({"id": choice.slot.id, "day": day, "times": hours})
+    button = _BUTTONS.get(page.purpose) if asks else None
+    choices = [
+        {
+            "id": choice.slot.id,
+            "day": language.date(choice.slot.starts_at, zone),
+            "times": language.times(choice.slot.starts_at, choice.slot.ends_at, zone),
+        }
+        for choice in page.choices
+    ]
     is_off = state is LinkState.CANCELLED or (
         state is LinkState.DONE and page.purpose is Purpose.CANCEL
     )
@@ -125,42 +175,44 @@ def _shown(
         title,
         *([notice] if notice else []),
         *lines,
-        date=date,
-        times=span,
-        zone=zone_text,
+        date=language.date(appointment.starts_at, zone),
+        times=language.times(appointment.starts_at, appointment.ends_at, zone),
+        zone=zone_name(appointment.starts_at, zone),
         struck=is_off,
-        button=words[f"{name}_button"] if asks and page.purpose is not Purpose.MOVE else None,
+        button=language.gettext(button) if button else None,
         action=f"/m/{token}",
         choices=choices,
         calls=state in _SAYS_TO_CALL or (asks and page.purpose is Purpose.MOVE and not choices),
         home=call.services.settings.frontend_url if is_off else "",
-        home_label=words["book"],
+        home_label=language.gettext("Book another appointment"),
     )
     return page_response(status, "link.html", facts)
 
 
-def _said(page: LinkPage, words: dict[str, str]) -> tuple[str, list[str]]:
+def _said(page: LinkPage, language: Translations) -> tuple[str, list[str]]:
     """Return the title and the lines of a link's page."""
-    name, state = page.purpose.name.lower(), page.state
+    _, state = language.gettext, page.state
     if state is LinkState.DONE:
-        return words[f"{name}_done"], []
+        return _(_DONE[page.purpose]), []
     if state is not LinkState.ASKS:
-        said = state.name.lower()
-        return words[said], [words[f"{said}_line"]]
-    if page.purpose is Purpose.MOVE:
-        return words["move"], [words["move_line"] if page.choices else words["move_none"]]
-    return words[name], []
+        title, line = _NOTHING_TO_DO[state]
+        return _(title), [_(line)]
+    title = _(_ASKS[page.purpose])
+    if page.purpose is not Purpose.MOVE:
+        return title, []
+    if page.choices:
+        return title, [_("Choose another time. You keep your current time until you do.")]
+    return title, [_("No other time is free at the moment. Please call the clinic.")]
 
 
-def _told(page: UnsubscribePage, name: str, action: str | None) -> Template:
-    words = words_in(page.language)
-    button = words["unsubscribe_button"] if action else None
+def _unsubscribe_page(page: UnsubscribePage, title: str, action: str | None) -> Template:
+    _ = translations_of(page.language).gettext
     facts = facts_of(
         page.clinic,
         page.language,
-        words[name],
-        words["unsubscribe_line"],
-        button=button,
+        _(title),
+        _("You will still hear about bookings, changes and cancellations."),
+        button=_("Stop them") if action else None,
         action=action,
     )
     return page_response(200, "link.html", facts)
@@ -176,16 +228,12 @@ async def _refused(call: RequestContext, token: str, error: ClinicError) -> Temp
     if isinstance(error, SlotTaken | SlotBlocked | PolicyRefused):
         # The link holds, and what else can be chosen has changed.
         page = await open_link(call.anonymous(), token, signer=_signer(call))
-        notice = words_in(page.language)["move_taken"]
+        notice = translations_of(page.language).gettext("Sorry, that time is no longer free.")
         return _shown(call, page, token, status=status, notice=notice)
     clinic = await clinic_of_link(token, store=store)
-    # Whose link it was is not known, so the language is not either.
-    facts = facts_of(
-        clinic,
-        "en",
-        " · ".join(words["failed"] for words in WORDS.values()),
-        *(words["invalid"] for words in WORDS.values()),
-        calls=True,
-        call_label=" · ".join(words["call_button"] for words in WORDS.values()),
+    why = N_(
+        "This link is not valid, or no longer works. Use the one in the latest message, or call the"
+        " clinic."
     )
-    return page_response(status, "link.html", facts)
+    call_label = in_each_language(N_("Call"))
+    return page_of_invalid_link(status, clinic, why, calls=True, call_label=" · ".join(call_label))

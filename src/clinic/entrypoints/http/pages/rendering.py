@@ -5,37 +5,26 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from litestar import MediaType
 from litestar.response import Template
 
 from clinic.bootstrap import shown_phone
 from clinic.domain.clinic import Clinic
-from clinic.domain.contact import Contact
-from clinic.domain.errors import (
-    ClinicError,
-    Conflict,
-    ForgedRequest,
-    NotFound,
-    NotSignedIn,
-    OutcomeUnknown,
-    PermissionDenied,
-    PolicyRefused,
-    QuotaExceeded,
-    TemporaryFailure,
-)
+from clinic.domain.contact import LANGUAGES, Contact
+from clinic.domain.errors import ClinicError
 from clinic.entrypoints.http.kernel.access_control import SAFE_METHODS
 from clinic.entrypoints.http.kernel.languages import asked_language
-from clinic.entrypoints.http.kernel.problems import (
-    InternalError,
-    RequestTimeout,
-    problem_headers,
-    status_of,
-)
+from clinic.entrypoints.http.kernel.problems import problem_headers, status_of
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.pages.words import WORDS, wait_words, words_in
+from clinic.entrypoints.http.pages.refusals import refusal_of
+from clinic.translations import N_, translations_of
 
+PASSWORD_REFUSED = N_(
+    "Choose another password of 8 to 128 characters, one that is hard to guess and not the old one."
+)
 _TEMPLATES = "templates"
 
 
@@ -54,17 +43,14 @@ def page_response(status: int, template: str, facts: dict[str, object], **header
 def render_page(call: RequestContext, error: ClinicError) -> Reply:
     """Return the refusal of a page, in the language that the browser asks for, or in each."""
     asked = asked_language(call.header(b"accept-language"))
-    languages = [asked] if asked else list(WORDS)
-    name = _refusal_named(call, error)
-    title = " · ".join(WORDS[language][name] for language in languages)
-    lines = [
-        WORDS[language][f"{name}_line"].format(
-            wait=wait_words(error.facts.get("retryAfterS", 0), language),
-            request_id=call.request_id,
-        )
-        for language in languages
+    refusal = refusal_of(error, changes=call.method not in SAFE_METHODS)
+    wait_s = error.facts.get("retryAfterS", 0)
+    written = [
+        refusal.written(translations_of(language), wait_s=wait_s, request_id=call.request_id)
+        for language in ([asked] if asked else LANGUAGES)
     ]
-    facts = facts_of(None, asked or "en", title, *lines)
+    title = " · ".join(title for title, _ in written)
+    facts = facts_of(None, asked or "en", title, *(line for _, line in written))
     html = environment().get_template("link.html").render(facts, style=_style())
     headers = [(name.encode(), value.encode()) for name, value in _headers().items()]
     return Reply(
@@ -75,31 +61,16 @@ def render_page(call: RequestContext, error: ClinicError) -> Reply:
     )
 
 
-def _refusal_named(call: RequestContext, error: ClinicError) -> str:
-    """Return which of the words say it."""
-    if isinstance(error, TemporaryFailure) and call.method in SAFE_METHODS:
-        # Whatever became of it, nothing was to be changed.
-        return "away"
-    for kind, name in _REFUSALS.items():
-        if isinstance(error, kind):
-            return name
-    return "not_understood"
+def page_of_invalid_link(status: int, clinic: Clinic | None, why: str, **more: object) -> Template:
+    """Return what a link that does not hold shows, in each language: whose it was is not known."""
+    title = " · ".join(in_each_language(N_("This did not work")))
+    facts = facts_of(clinic, "en", title, *in_each_language(why), **more)
+    return page_response(status, "link.html", facts)
 
 
-#: the first that fits
-_REFUSALS: dict[type[ClinicError], str] = {
-    OutcomeUnknown: "unknown",
-    RequestTimeout: "unknown",
-    TemporaryFailure: "away",
-    QuotaExceeded: "limited",
-    NotSignedIn: "signed_out",
-    ForgedRequest: "forged",
-    PermissionDenied: "denied",
-    Conflict: "impossible",
-    PolicyRefused: "impossible",
-    NotFound: "no_page",
-    InternalError: "broken",
-}
+def in_each_language(text: str) -> list[str]:
+    """Return `text` in every language."""
+    return [translations_of(language).gettext(text) for language in LANGUAGES]
 
 
 @cache
@@ -132,7 +103,7 @@ def facts_of(
         "choices": [],
         # show the phone number as something to press
         "calls": False,
-        "call_label": words_in(language)["call_button"],
+        "call_label": translations_of(language).gettext("Call"),
         # a link to the front end
         "home": "",
         "home_label": "",
@@ -155,13 +126,25 @@ def environment() -> Environment:
     """Return what knows the templates of the pages."""
     environment = Environment(
         loader=PackageLoader("clinic.entrypoints.http.pages", _TEMPLATES),
+        extensions=["jinja2.ext.i18n"],
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["shown_phone"] = shown_phone
+    environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
     return environment
+
+
+@pass_context
+def _gettext(context: Context, text: str) -> str:
+    return translations_of(context["language"]).gettext(text)
+
+
+@pass_context
+def _ngettext(context: Context, one: str, many: str, number: int) -> str:
+    return translations_of(context["language"]).ngettext(one, many, number)
 
 
 @cache
