@@ -1,4 +1,4 @@
-"""The pages that say where things are name only paths that exist."""
+"""Documents name only files that exist."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "clinic"
 PAGES = ("docs/architecture.md", "docs/where.md", "CONTRIBUTING.md", "README.md")
+
+#: every file of the code, as a path that ends in what a document may name
+FILES = ["/" + str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")]
+FILES += ["/" + str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")]
+RECORDS = sorted((ROOT / "docs").rglob("*.md"))
 
 _IN_BACKTICKS = re.compile(r"`([^`\s]+)`")
 _TREE_LINE = re.compile(r"^ {2}(\w+(?:/|\.py)) ", re.MULTILINE)
@@ -34,3 +39,10 @@ def test_every_path_on_the_page_exists(page):
 
     assert named
     assert [path for path in named if not exists(path)] == []
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.name)
+def test_every_python_file_in_a_document_exists(record):
+    named = [word for word in _IN_BACKTICKS.findall(record.read_text()) if word.endswith(".py")]
+
+    assert [word for word in named if not any(path.endswith(f"/{word}") for path in FILES)] == []
