@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from secrets import token_urlsafe
+from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
 import time_machine
 
+from clinic.adapters.dramatiq.queue import spelt
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.bootstrap import WorkerServices, build_worker
@@ -190,9 +192,20 @@ async def test_message_published_before_the_database_s_clock_was_set_back_is_res
 
 async def test_job_begun_before_the_queue_s_clock_was_set_back_is_recovered(parts, valkey_url):
     ahead_ms = int((datetime.now(UTC) + HOUR).timestamp() * 1000)
+    job = spelt(uuid4(), uuid4())
     with redis.Redis.from_url(valkey_url) as client:
         body = f'{{"message_timestamp":{ahead_ms}}}'
-        client.hset("clinic:dramatiq:notifications.msgs", "job", body)
+        client.hset("clinic:dramatiq:notifications.msgs", job, body)
 
     assert await parts.queue.recover() == 1
     assert await parts.queue.recover() == 0
+    assert (await parts.queue.counts()).ready == 1
+
+
+async def test_old_message_that_is_no_job_is_set_aside_by_the_sweep(parts, valkey_url):
+    with redis.Redis.from_url(valkey_url) as client:
+        client.hset("clinic:dramatiq:notifications.msgs", "no job", b"\xff no message")
+
+        assert await parts.queue.recover() == 1
+        assert await parts.queue.recover() == 0
+        assert client.lrange("clinic:poison", 0, -1) == [b"\xff no message"]

@@ -32,7 +32,7 @@ Handler = Callable[[UUID, UUID], Awaitable[None]]
 
 
 class QueueUnavailable(Exception):
-    """The queue cannot be reached; what it was to be told must be told again."""
+    """The queue cannot be reached; the caller must repeat the request."""
 
 
 class JobQueue(Protocol):
@@ -51,7 +51,8 @@ class JobQueue(Protocol):
     async def promote(self, *, limit: int) -> int:
         """Make up to `limit` jobs ready whose time has come, earliest first; return how many.
 
-        None while more than a bounded number is ready. A job that is ready already waits a second.
+        Promotes nothing, and returns 0, while the ready list is full. A job that is already ready
+        waits a second.
         """
         ...
 

@@ -1,11 +1,10 @@
 """The job queue on Redis or Valkey.
 
-A job is the 32 bytes of its key, in base64. It waits in a sorted set by its time, is moved into
-dramatiq's list when due, and is worked on by dramatiq's threads in the worker's event loop.
+A job is the 32 bytes of its key, in base64. It waits in a sorted set by its time, is enqueued in
+Dramatiq when due, and is worked on by Dramatiq's threads in the worker's event loop.
 """
 
 import asyncio
-import json
 import logging
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -17,14 +16,13 @@ from uuid import UUID, uuid4
 
 import dramatiq
 import redis.asyncio
-from dramatiq import worker as dramatiq_worker
-from dramatiq.worker import Worker
+from dramatiq import Message, Worker
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from clinic.adapters.dramatiq.broker import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, Broker
-from clinic.adapters.dramatiq.scripts import END_RESYNC, HASTEN, POSTPONE, PROMOTE, RECOVER
+from clinic.adapters.dramatiq.scripts import load
 from clinic.ports.job_queue import Handler, Job, JobQueue, QueueCounts, QueueUnavailable
 
 logger = logging.getLogger(__name__)
@@ -36,13 +34,15 @@ QUEUE = "notifications"
 ACTOR = "deliver"
 #: nothing more is made ready while this much is, so that no job waits in a list without its time
 READY_MAX = 2000
+#: how many jobs are leased and enqueued together; a promoter that is killed delays so many
+PROMOTE_TOGETHER = 100
+#: how long a promoter may take for them before another one enqueues them too
+PROMOTE_LEASE_MS = 2000
 #: how long a job may have been ready or begun before it is taken for lost
 STRANDED_MS = 90_000
 #: how long a resync that says nothing is taken to be running
 RESYNC_TTL_S = 30
 WORKER_TIMEOUT_MS = 200
-#: how soon a consumer is started anew that lost Redis; dramatiq's own 3 s are lateness
-RESTART_S = 0.5
 
 
 def _reaching(
@@ -76,20 +76,20 @@ class DramatiqQueue(JobQueue):
         self._poison = f"{namespace}:poison"
         self._syncing = f"{namespace}:syncing"
         self._synced = f"{namespace}:synced"
-        self._dramatiq = f"{namespace}:dramatiq"
-        self._ready = f"{self._dramatiq}:{QUEUE}"
+        self._promoting = f"{namespace}:promoting"
+        self._broker = Broker(url, namespace=f"{namespace}:dramatiq", poison_key=self._poison)
+        self._ready = f"{namespace}:dramatiq:{QUEUE}"
         self._bodies = f"{self._ready}.msgs"
-        self._promote = self._client.register_script(PROMOTE)
-        self._postpone = self._client.register_script(POSTPONE)
-        self._hasten = self._client.register_script(HASTEN)
-        self._recover = self._client.register_script(RECOVER)
-        self._end_resync = self._client.register_script(END_RESYNC)
+        self._take_due = self._client.register_script(load("take_due"))
+        self._end_promotion = self._broker.client.register_script(load("end_promotion"))
+        self._postpone = self._client.register_script(load("postpone"))
+        self._hasten = self._client.register_script(load("hasten"))
+        self._find_stranded = self._client.register_script(load("find_stranded"))
+        self._end_resync = self._client.register_script(load("end_resync"))
         #: one for this object's life, so that it can take up a resync that it broke off
         self._resync_token = uuid4().hex
         self._resync_run: str | None = None
-        self._body_parts = _body_parts()
         self._worker: Worker | None = None
-        self._broker: Broker | None = None
 
     @_reaching
     async def schedule(self, jobs: Sequence[Job]) -> None:
@@ -107,13 +107,46 @@ class DramatiqQueue(JobQueue):
 
     @_reaching
     async def promote(self, *, limit: int) -> int:
-        keys = [self._scheduled, self._ready, self._bodies, self._poison]
-        promoted = await self._promote(keys=keys, args=[limit, READY_MAX, *self._body_parts])
-        return int(promoted)
+        promoted = 0
+        while promoted < limit:
+            count = min(limit - promoted, PROMOTE_TOGETHER)
+            keys = [self._scheduled, self._ready, self._bodies, self._poison, self._promoting]
+            args = [count, READY_MAX, PROMOTE_LEASE_MS]
+            now_ms, *taken = await self._take_due(keys=keys, args=args)
+            if taken:
+                # One thread for both steps: a cancellation would leave out the second.
+                await asyncio.to_thread(self._enqueue_taken, taken, int(now_ms))
+            promoted += len(taken) // 2
+            if len(taken) // 2 < count:
+                break
+        return promoted
+
+    def _enqueue_taken(self, taken: Sequence[str], now_ms: int) -> None:
+        """Enqueue jobs that alternate with their scores, then remove them from the sorted set."""
+        for key in taken[::2]:
+            self._enqueue(key, now_ms)
+        self._end_promotion(keys=[self._scheduled, self._promoting], args=taken)
+
+    def _enqueue(self, key: str, now_ms: int) -> None:
+        message = Message[None](
+            queue_name=QUEUE,
+            actor_name=ACTOR,
+            args=(key,),
+            kwargs={},
+            options={},
+            message_id=key,
+            # By the queue's clock, which also says when it is stranded.
+            message_timestamp=now_ms,
+        )
+        self._broker.enqueue(message)
 
     @_reaching
     async def recover(self) -> int:
-        return int(await self._recover(keys=[self._ready, self._bodies], args=[STRANDED_MS]))
+        keys = [self._ready, self._bodies, self._poison]
+        now_ms, set_aside, *stranded = await self._find_stranded(keys=keys, args=[STRANDED_MS])
+        for key in stranded:
+            await asyncio.to_thread(self._enqueue, key, int(now_ms))
+        return int(set_aside) + len(stranded)
 
     @_reaching
     async def postpone(self, clinic_id: UUID, message_id: UUID, *, wait: timedelta) -> None:
@@ -158,7 +191,7 @@ class DramatiqQueue(JobQueue):
 
     async def start(self, handler: Handler, *, threads: int) -> None:
         loop = asyncio.get_running_loop()
-        broker = Broker(self._url, namespace=self._dramatiq, poison_key=self._poison)
+        broker = self._broker
 
         def deliver(key: str) -> None:
             try:
@@ -170,21 +203,17 @@ class DramatiqQueue(JobQueue):
 
         # Without the Retries middleware nothing is ever tried twice from here: max_retries is 0.
         dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=QUEUE)(deliver)
-        dramatiq_worker.CONSUMER_RESTART_DELAY_SECS = RESTART_S
         worker = Worker(broker, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=threads)
         await asyncio.to_thread(worker.start)
-        self._broker, self._worker = broker, worker
+        self._worker = worker
 
     async def stop(self, *, timeout_s: float) -> None:
         worker, self._worker = self._worker, None
-        if self._broker is not None:
-            self._broker.stop_retrying()
+        self._broker.stop_retrying()
         if worker is not None:
             # In a thread: what has begun needs this loop in order to end.
             await asyncio.to_thread(worker.stop, int(timeout_s * 1000))
-        if self._broker is not None:
-            self._broker.client.close()
-            self._broker = None
+        self._broker.client.close()
         await self._client.aclose()
 
     def is_working(self) -> bool:
@@ -210,21 +239,3 @@ def read(key: str) -> tuple[UUID, UUID]:
     if len(raw) != 32:
         raise ValueError(f"{len(raw)} bytes are no job")
     return UUID(bytes=raw[:16]), UUID(bytes=raw[16:])
-
-
-def _body_parts() -> tuple[str, str, str, str]:
-    """Return what stands around a job's key, three times, and its time in dramatiq's message."""
-    body = json.dumps(
-        {
-            "queue_name": QUEUE,
-            "actor_name": ACTOR,
-            "args": ["@"],
-            "kwargs": {},
-            "options": {"redis_message_id": "@"},
-            "message_id": "@",
-            "message_timestamp": 0,
-        },
-        separators=(",", ":"),
-    )
-    head, first, second, tail = body.split("@")
-    return head, first, second, tail.removesuffix("0}")
