@@ -29,9 +29,9 @@ HORIZON_MAX_DAYS = 730
 LEADS_MAX = 5
 OPEN_APPOINTMENTS_MAX = 1000
 ZONE_MAX_CHARS = 64
-#: in the IANA database, for clocks that have not been set; no place has it
+#: the IANA database's name for clocks that have not been set; no place uses it
 NO_ZONE = "Factory"
-# Files beside the zones that follow the machine's own setting.
+# Files in the zone folder that follow the machine's own setting.
 _MACHINES_OWN = ("localtime", "posixrules")
 _ENCODED_WORD = re.compile(r"=\?.*\?=")
 
@@ -49,10 +49,10 @@ def zone_named(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=1)
 def iana_zones() -> frozenset[str]:
-    """Return the names of the IANA database that may be chosen.
+    """Return the IANA zone names that may be chosen.
 
-    Where Python's own copy of it (the package tzdata) is installed, those are its names: the same
-    on every machine, whatever else lies in the machine's zone folder.
+    They come from the package tzdata where it is installed, so that they are the same on every
+    machine, whatever else its zone folder holds.
     """
     try:
         names = files("tzdata").joinpath("zones").read_text("utf-8").split()
@@ -63,7 +63,7 @@ def iana_zones() -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def checked_zone(name: str, pointer: str = "/timeZone") -> str:
-    """Return `name` when it is exactly that of an IANA zone. Raises UnknownTimeZone."""
+    """Return `name` when it is exactly an IANA zone's. Raises UnknownTimeZone."""
     if name in iana_zones():
         return name
     near = near_word(name, iana_zones())
@@ -96,16 +96,17 @@ def checked_date(value: date, pointer: str) -> date:
 
 
 def checked_name(value: str, pointer: str = "/name") -> str:
-    """Return `value` as it is stored. Raises InvalidInput when empty, too long or odd."""
+    """Return `value` normalized for storage. Raises InvalidInput when it is empty, too long or has
+    a character that is not accepted."""
     return checked_line(value, "name", max_chars=NAME_MAX_CHARS, pointer=pointer)
 
 
 def check_for_headers(value: str, pointer: str = "/name") -> None:
-    """Refuse a text for the headers of emails that mail programs would decode (RFC 2047), and that
-    would say something else then. Raises InvalidInput."""
+    """Raise InvalidInput for text that mail programs would decode to something else when it is in
+    an email's header (RFC 2047)."""
     if _ENCODED_WORD.search(value):
         raise InvalidInput(
-            "=?…?= has a meaning of its own in emails; write the name without it.", pointer=pointer
+            "=?…?= has a special meaning in emails; write the name without it.", pointer=pointer
         )
 
 
@@ -113,9 +114,9 @@ def check_for_headers(value: str, pointer: str = "/name") -> None:
 class Policy:
     """The bounds a clinic sets on bookings."""
 
-    #: minutes before its start at which a slot can last be booked
+    #: minutes before its start until which a slot can be booked
     notice_min: int = 60
-    #: days ahead of now that bookings are taken
+    #: how many days ahead bookings are taken
     horizon_days: int = 90
     #: minutes before the start until which patients may cancel, move or confirm by themselves
     cancel_notice_min: int = 120
@@ -123,7 +124,7 @@ class Policy:
     hold_min: int = 10
     #: minutes before the start at which reminders are due
     reminder_leads_min: tuple[int, ...] = (24 * 60, 2 * 60)
-    #: appointments ahead that one patient may hold at a time
+    #: upcoming appointments that one patient may have at a time
     max_open_appointments: int = 10
 
     def __post_init__(self) -> None:
@@ -147,7 +148,7 @@ class Policy:
             )
         if len(set(leads)) != len(leads):
             raise InvalidInput(
-                "Each reminder lead may stand once.", pointer="/policy/reminderLeadsMin"
+                "Give each reminder lead only once.", pointer="/policy/reminderLeadsMin"
             )
 
     def bookable_window(self, now: datetime) -> tuple[datetime, datetime]:
@@ -176,7 +177,7 @@ class Policy:
             )
 
     def check_open_appointments(self, full_until: datetime | None, now: datetime) -> None:
-        """Refuse another appointment for a patient who holds as many as this clinic allows.
+        """Refuse another appointment for a patient who has as many as this clinic allows.
 
         `full_until` is when the patient's `max_open_appointments`-th latest open appointment
         starts; None with fewer.
@@ -202,8 +203,8 @@ class Policy:
 class Clinic:
     """One clinic; every other row belongs to one.
 
-    What is typed is checked when it comes in (usecases/checked.py), not here: what was accepted by
-    older rules can still be read.
+    Input is checked by the use cases (usecases/people/contact_rules.py), not here, so that rows
+    accepted under older rules can still be read.
     """
 
     id: UUID
@@ -211,7 +212,7 @@ class Clinic:
     #: IANA name
     time_zone: str
     policy: Policy = field(default_factory=Policy)
-    #: the default where a clinic was read with a session, a booking or free slots, which need none
+    #: the default when the clinic was read with a session, a booking or free slots, which need none
     contact: Contact = field(default_factory=Contact)
 
     @property

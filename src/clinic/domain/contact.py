@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from clinic.domain.errors import InvalidInput
 from clinic.domain.text import plain_line, refuse_odd, words_told
 
-#: what messages and pages are written in
+#: the languages of messages and pages
 LANGUAGES = ("en", "de")
 ADDRESS_MAX_CHARS = 300
 ADDRESS_MAX_LINES = 6
@@ -36,11 +36,11 @@ def checked_language(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What messages and pages say about reaching a clinic; checked when it comes in."""
+    """How to reach a clinic, for messages and pages; checked on input, not here."""
 
     #: one to six lines
     address: str | None = None
     #: E.164
     phone: str | None = None
-    #: of messages to people who have not chosen one
+    #: the language of messages to people who have not chosen one
     language: str = LANGUAGES[0]

@@ -1,4 +1,4 @@
-"""Every way Clinic can refuse, as one tree; each error has a stable code.
+"""Every error of Clinic, in one tree; each has a stable code.
 
 The docstring of an error is its default message. `facts` are what a caller needs to fix the
 request (allowed states, nearest slots, the bound that was crossed); they never hold personal data.
@@ -15,7 +15,7 @@ class ClinicError(Exception):
     """The clinic refused the request."""
 
     code: ClassVar[str] = "clinic_error"
-    #: the docstring, made ready once: a lost race is raised often
+    #: the docstring, cleaned once per class: errors for lost races are raised often
     meaning: ClassVar[str] = cleandoc(__doc__)
 
     def __init_subclass__(cls) -> None:
@@ -27,7 +27,7 @@ class ClinicError(Exception):
         super().__init__(self.message)
 
 
-# --- input: the request itself cannot be understood or can never be right
+# --- input: the request itself cannot be understood or can never be valid
 
 
 class InvalidInput(ClinicError):
@@ -112,7 +112,7 @@ class AnswerErased(ClinicError):
     code = "answer_erased"
 
 
-# --- who is asking
+# --- authentication and permission
 
 
 class NotSignedIn(ClinicError):
@@ -157,7 +157,7 @@ class QuotaExceeded(ClinicError):
     code = "quota_exceeded"
 
 
-# --- what was asked for does not exist (for this actor)
+# --- the requested thing does not exist (for this actor)
 
 
 class NotFound(ClinicError):
@@ -289,7 +289,7 @@ class InsideCancelNotice(PolicyRefused):
     code = "inside_cancel_notice"
 
 
-# --- the state of things refuses it
+# --- the current state refuses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,13 +298,13 @@ class BookingConflict:
 
     #: the booking's place among those that were added, from 0
     place: int
-    #: of the booking
+    #: the booking's own appointment
     appointment_id: UUID
     #: SlotNotFound, SlotBlocked, SlotTaken, PatientNotFound, PatientDisabled, PatientBusy,
     #: AlreadyExists or IdempotencyConflict
     error: type[ClinicError]
-    #: the appointment that is in the way, stored or of another booking; None where no appointment
-    #: is, or it was gone by the time that the store looked
+    #: the appointment it conflicts with, stored or of another booking; None when the reason is no
+    #: appointment, or it was gone by the time the store looked
     other_id: UUID | None = None
 
 
@@ -312,8 +312,8 @@ class Conflict(ClinicError):
     """The request conflicts with the current state."""
 
     code = "conflict"
-    #: all that stood in the way when bookings were added in a unit of work, by place; empty for
-    #: every other refusal. No facts, since the ids of others' appointments are not for everybody.
+    #: every reason why bookings added in a unit of work were refused, by place; empty for every
+    #: other refusal. Not in `facts`, since not every caller may see others' appointment ids.
     conflicts: tuple[BookingConflict, ...] = ()
 
 

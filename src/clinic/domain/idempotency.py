@@ -1,4 +1,4 @@
-"""Idempotency keys: what a key must look like, what a repeated request is answered with."""
+"""Idempotency keys: their form, and the answer to a repeated request."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -16,14 +16,14 @@ from clinic.domain.errors import (
 )
 
 KEY_MIN_CHARS, KEY_MAX_CHARS = 20, 255
-#: how long an answer is promised, and after which it may be removed
+#: how long an answer is promised to be kept, and the age at which it may be removed
 PROMISED = timedelta(hours=24)
 REAPED_AFTER = timedelta(hours=72)
-#: in place of an erased answer's fingerprint, which a guessed request would match
+#: replaces the fingerprint of an erased answer, which a guessed request would match
 ERASED_FINGERPRINT = b"erased"
 
 
-# These are tuples, because each booking makes them: frozen dataclasses take twice as long.
+# Tuples, because every booking creates them and a frozen dataclass takes twice as long.
 
 
 class IdempotentRequest(NamedTuple):
@@ -37,7 +37,7 @@ class IdempotentRequest(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the caller was told, word for word; its parts mean something to the entrypoint only."""
+    """The response to the caller, verbatim; only the entrypoint interprets its parts."""
 
     status: int
     body: bytes
@@ -46,7 +46,7 @@ class Answer(NamedTuple):
 
 
 class StoredAnswer(NamedTuple):
-    """An answer kept with the change that it answers for."""
+    """An answer stored in the same transaction as the change it reports."""
 
     request: IdempotentRequest
     answer: Answer
@@ -67,20 +67,20 @@ def checked_key(header: str) -> str:
 
 
 def fingerprint(method: str, route: str, canonical_body: bytes) -> bytes:
-    """Return the SHA-256 that tells one request from another under the same key."""
+    """Return the SHA-256 that distinguishes requests under the same key."""
     return sha256(b"\n".join((method.encode(), route.encode(), canonical_body))).digest()
 
 
 def copy_name(request: IdempotentRequest) -> bytes:
-    """Return what a copy of the answer is filed under: a hash, which tells neither the principal
-    nor the client's key."""
+    """Return the name that a copy of the answer is stored under: a hash, which reveals neither the
+    principal nor the client's key."""
     whose = (request.clinic_id.bytes, request.principal_id.bytes, request.key.encode())
     return sha256(b"".join(whose)).digest()
 
 
 def erased(stored: StoredAnswer) -> StoredAnswer:
-    """Return what is left of an answer that showed an erased patient: that there was one, so that
-    the request is not carried out again."""
+    """Return what remains of an answer that showed an erased patient: the fact that there was one,
+    so that the request is not carried out again."""
     request = stored.request._replace(fingerprint=ERASED_FINGERPRINT)
     return stored._replace(request=request, answer=Answer(stored.answer.status, b""))
 
@@ -90,9 +90,9 @@ def is_erased(stored: StoredAnswer) -> bool:
 
 
 def answer_to_repeat(stored: StoredAnswer | None, request: IdempotentRequest) -> Answer | None:
-    """Return the answer to replay, or None for a request seen for the first time.
+    """Return the answer to replay, None for a request seen for the first time.
 
-    Raises IdempotencyKeyReused when the key answered for another request, AnswerErased.
+    Raises IdempotencyKeyReused when the key was used for another request, AnswerErased.
     """
     if stored is None:
         return None
@@ -104,10 +104,10 @@ def answer_to_repeat(stored: StoredAnswer | None, request: IdempotentRequest) ->
 
 
 def is_final(error: ClinicError) -> bool:
-    """Say whether this refusal is kept for the key, so that repeating it answers the same.
+    """Return whether this refusal is stored for the key, so that a repeat gets the same answer.
 
-    Refusals by the state of things (the slot is taken) are; requests that were never carried out
-    (bad input, no permission, policy) and outside failures run afresh.
+    Refusals by the current state (the slot is taken) are stored. Requests that were never carried
+    out (bad input, no permission, policy) and outside failures run again.
     """
     return isinstance(error, Conflict) and not isinstance(
         error, IdempotencyConflict | TemporaryFailure

@@ -1,11 +1,11 @@
-"""Addresses of clients: one spelling for each, and the network that counts as one client."""
+"""Client addresses: their canonical spelling, and the network that counts as one client."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-#: whoever rents one machine has at least this much of IPv6 to send from
+#: the IPv6 prefix that anyone who rents one machine can send from, at least
 IPV6_PREFIX_BITS = 64
-#: the longest that is an address: IPv6 in full, brackets, a zone and a port
+#: the longest text read as an address: IPv6 in full, brackets, a zone and a port
 ADDRESS_MAX_CHARS = 100
 UNKNOWN_NETWORK = "unknown"
 
@@ -14,17 +14,17 @@ _LOW_BITS = 128 - IPV6_PREFIX_BITS
 
 
 def address_in(text: str) -> str | None:
-    """Return the one spelling of the address in `text`, or None where there is no address.
+    """Return the canonical spelling of the address in `text`, None when it is not an address.
 
-    Brackets, a port, quotes and a zone id are left out; IPv4 inside IPv6 is IPv4.
+    Brackets, a port, quotes and a zone id are dropped; IPv4-mapped IPv6 becomes IPv4.
     """
     return _address_in(text) if len(text) <= ADDRESS_MAX_CHARS else None
 
 
 def network_of(address: str | None) -> str:
-    """Return what requests from `address` are counted under: IPv6 by its /64, IPv4 by itself.
+    """Return the network that requests from `address` are counted under: IPv6 by /64, IPv4 whole.
 
-    What is no address counts as UNKNOWN_NETWORK. Every key made of an address comes from here.
+    Anything else counts as UNKNOWN_NETWORK. Every key derived from an address comes from here.
     """
     if address is None or len(address) > ADDRESS_MAX_CHARS:
         return UNKNOWN_NETWORK

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """A place between two items: what follows `(at, id)`, or what precedes it."""
+    """A place between two items: the page follows `(at, id)`, or precedes it when `backwards`."""
 
     at: datetime
     id: UUID
@@ -22,7 +22,7 @@ class Keyset:
 
 
 def place_by_id(id: UUID) -> Keyset:
-    """Return a place in a list that is ordered by id alone; its time says nothing."""
+    """Return a place in a list that is ordered by id alone; its time has no meaning."""
     return Keyset(datetime(2000, 1, 1, tzinfo=UTC), id)
 
 
@@ -37,7 +37,7 @@ class PageRequest:
 
     @property
     def one_more(self) -> int:
-        """How many rows to read in order to know whether there is a further page."""
+        """How many rows to read in order to know whether there is another page."""
         return self.limit + 1
 
 

@@ -1,7 +1,7 @@
-"""Who may do what: one table, asked by every use case and every entrypoint.
+"""Who may do what: one table, consulted by every use case and every entrypoint.
 
-Whose rows a reader returns is decided in SQL by `people.scope_of`; this table decides whether the
-operation may be asked for at all, and how far it reaches.
+`people.scope_of` gives the filter in SQL for whose rows a reader returns; this table decides
+whether an operation is allowed at all, and how far it reaches.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Reach(IntEnum):
     """How far an operation reaches for a role."""
 
     NOTHING = 0
-    #: what is about the actor
+    #: the actor's own data
     OWN = 1
     #: the actor's own calendar, as a doctor
     CALENDAR = 2
@@ -25,9 +25,9 @@ class Reach(IntEnum):
 
 
 class Operation(Enum):
-    """What can be asked of Clinic."""
+    """The operations that permissions are granted for."""
 
-    # In C; by their names, as enums have it, every look into a table runs Python.
+    # Use object's C hash: Enum.__hash__ is Python, and this is looked up per request.
     __hash__ = object.__hash__
 
     READ_CLINIC = "read the clinic, its doctors and their open slots"
@@ -96,7 +96,7 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
 }
 
 
-#: what shows a patient's data; reading it is audited
+#: operations that show a patient's data; reading it is audited
 PATIENT_DATA = frozenset(
     {
         Operation.READ_APPOINTMENTS,
@@ -115,7 +115,7 @@ def reach_of(role: Role, operation: Operation) -> Reach:
 
 
 def permit(actor: Actor, operation: Operation, *, doctor_id: UUID | None = None) -> Reach:
-    """Return how far `actor` may go with `operation`, on this doctor's calendar where one is named.
+    """Return how far `operation` reaches for `actor`, on this doctor's calendar if one is given.
 
     Raises PermissionDenied.
     """

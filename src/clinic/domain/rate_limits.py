@@ -1,4 +1,4 @@
-"""How often something may be asked for, and what a caller is told about it."""
+"""Rate limits, and the headers that report them to clients."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,27 +7,27 @@ from typing import NamedTuple
 
 
 class RateClass(StrEnum):
-    """Kinds of requests that are counted apart."""
+    """Kinds of requests that are counted separately."""
 
-    # In C; by their names, as enums have it, every look into a table runs Python.
+    # Use str's C hash: Enum.__hash__ is Python, and this is looked up per request.
     __hash__ = str.__hash__
 
     SIGN_IN = "sign-in"
-    #: guesses of one account's password from one network, or from a device that it is known on
+    #: guesses of one account's password from one network, or from a device known to the account
     ACCOUNT = "account"
-    #: the same from everywhere; where the account is known they are counted by network alone
+    #: the same from everywhere; does not bind networks and devices known to the account
     ACCOUNT_ANYWHERE = "account-anywhere"
     REGISTER = "register"
-    #: account mail asked for, by address of the client and by mailbox
+    #: requests for account mail, by client address and by mailbox
     MAIL = "mail"
     MAILBOX = "mailbox"
     WRITE = "write"
     READ = "read"
-    #: requests of nobody in particular, by address
+    #: unauthenticated requests, by client address
     ANONYMOUS = "anonymous"
 
 
-#: counted or refused: without the counter nobody could tell a guess from the thousandth
+#: refused while the counter fails, since guesses could not be limited without it
 FAIL_CLOSED = frozenset(
     {
         RateClass.SIGN_IN,
@@ -54,14 +54,14 @@ class Limit:
         return f'"{self.name}";q={self.quota};w={self.window_s}'
 
 
-# A tuple, because each request makes one: a frozen dataclass takes twice as long.
+# A tuple, because every request creates one and a frozen dataclass takes twice as long.
 class Verdict(NamedTuple):
-    """Whether a request is within its limit, and what is left of it."""
+    """Whether a request is within its limit, and how much of the limit is left."""
 
     limit: Limit
     allowed: bool
     remaining: int
-    #: seconds until the window gives a request back
+    #: seconds until the window frees a request
     reset_s: float
 
     @property

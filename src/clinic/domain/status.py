@@ -1,4 +1,4 @@
-"""The statuses of an appointment; domain/appointments.py has the table of how they change."""
+"""The statuses of an appointment; domain/appointments/appointments.py has the transitions."""
 
 from enum import StrEnum
 
@@ -15,10 +15,10 @@ class Status(StrEnum):
 
     @property
     def occupies(self) -> bool:
-        """Whether an appointment in this status keeps its slot and its patient's time."""
+        """Whether an appointment in this status occupies its slot and its patient's time."""
         return self not in (Status.CANCELLED, Status.EXPIRED)
 
 
 OCCUPYING = tuple(status for status in Status if status.occupies)
-#: what has yet to take place: these count against the open appointments that a patient may have
+#: yet to take place: these count towards the open appointments that a patient may have
 OPEN = (Status.HELD, Status.BOOKED, Status.CONFIRMED)

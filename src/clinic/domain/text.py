@@ -1,4 +1,4 @@
-"""A line of text as people type it: names, specialties, types, reasons."""
+"""Lines of text that people type: names, specialties, types, reasons."""
 
 import re
 import unicodedata
@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from clinic.domain.errors import InvalidInput
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
-#: characters that str.split takes for spaces, and that are controls all the same
+#: control characters that str.split treats as spaces
 _SEPARATORS = "\x1c\x1d\x1e\x1f"
-# Letters and symbols without any ink: on their own they look like no name at all.
+# Letters and symbols that show nothing: a name of these alone would look empty.
 _BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 # The flags of England, Scotland and Wales, whose letters are invisible tags.
@@ -19,8 +19,7 @@ _FLAGS = re.compile(
     "|\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074"
     "|\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073)\U000e007f"
 )
-# Set aside for pictographs and ideographs, so that emoji and names newer than this Python are not
-# refused.
+# Reserved for pictographs and ideographs: emoji and names newer than this Python are accepted.
 _RESERVED = re.compile("[\U0001f000-\U0001faff\U00020000-\U0002fffd\U00030000-\U0003fffd]")
 _UNNAMED = {
     "Cc": "a control character",
@@ -30,24 +29,24 @@ _UNNAMED = {
 }
 _VIRAMA = 9
 _WORD_MAX_CHARS = 64
-#: how much of a word must be there for it to be taken as cut short
+#: the fewest characters that are taken for a shortened word
 _SHORTENED_MIN_CHARS = 3
 
 
 def plain_line(value: str) -> str:
-    """Return `value` as it is stored and compared: in NFC, on one line, without outer spaces and
-    with single ones inside."""
+    """Return `value` normalized for storage and comparison: in NFC, on one line, trimmed, and with
+    single spaces inside."""
     line = " ".join(value.split())
     return line if line.isascii() else unicodedata.normalize("NFC", line)
 
 
 def checked_line(value: str, what: str, *, max_chars: int, pointer: str, min_chars: int = 1) -> str:
-    """Return `value` as a plain line; `what` it is stands in the message, such as "name".
+    """Return `value` as a plain line; `what` names it in messages, such as "name".
 
-    Raises InvalidInput when it is empty, too long, invisible, or holds a character that is none of
-    a written text; the message names that character and its place, counted from 1.
+    Raises InvalidInput when it is too short, too long, invisible, or holds a character that is not
+    accepted; the message names that character and its place, counted from 1.
     """
-    # As nearly all are, and a booking's type and reason are read here.
+    # The fast path: nearly all text is plain, and every booking's type and reason come here.
     is_plain = value.isascii() and value.isprintable()
     if not is_plain:
         refuse_odd(value, what, pointer)
@@ -63,7 +62,7 @@ def checked_line(value: str, what: str, *, max_chars: int, pointer: str, min_cha
 
 
 def near_word(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of `words` that `word` is most like, without case; None when none is near."""
+    """Return the one of `words` closest to `word`, ignoring case; None when none is close."""
     known = {each.casefold(): each for each in words}
     meant = plain_line(word[:_WORD_MAX_CHARS]).casefold().replace(" ", "_")
     near = get_close_matches(meant, known, n=1, cutoff=0.7)
@@ -74,7 +73,7 @@ def near_word(word: str, words: Iterable[str]) -> str | None:
 
 
 def words_told(word: object, words: Iterable[str]) -> str:
-    """Return a sentence that lists the words that are accepted, and suggests the near one."""
+    """Return a sentence that lists the accepted words and suggests the closest."""
     known = list(words)
     near = near_word(word, known) if isinstance(word, str) else None
     told = f"write one of: {', '.join(known)}"
@@ -82,7 +81,7 @@ def words_told(word: object, words: Iterable[str]) -> str:
 
 
 def refuse_odd(value: str, what: str, pointer: str) -> None:
-    """Raise InvalidInput for the first character that is not accepted where it is."""
+    """Raise InvalidInput for the first character that is not accepted at its place."""
     flags: set[int] = set()
     for flag in _FLAGS.finditer(value):
         flags.update(range(*flag.span()))
@@ -113,7 +112,7 @@ def _is_accepted(value: str, place: int, character: str) -> bool:
 
 
 def _joins(value: str, place: int) -> bool:
-    """Say whether the joiner at `place` is between two letters or emoji, or ends a word after a
+    """Return whether the joiner at `place` is between two letters or emoji, or ends a word after a
     virama, as in Malayalam; anywhere else it would only make two names look alike."""
     if place == 0:
         return False

@@ -1,1 +1,1 @@
-"""Appointments: what they are, and every decision about them."""
+"""Appointments and every decision about them."""

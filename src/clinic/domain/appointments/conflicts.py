@@ -1,4 +1,4 @@
-"""Why bookings that are added together cannot all be made: every reason, not only the first."""
+"""Every reason, not only the first, why bookings added together cannot all be made."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ from clinic.domain.errors import (
     SlotTaken,
 )
 
-#: a principal's id and their idempotency key, at the bookings' clinic
+#: a principal's id and idempotency key, at the bookings' clinic
 ConflictKey = tuple[UUID, str]
-#: the place of a booking that a store refused, and what for: SlotTaken for its slot,
-#: PatientDisabled for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
+#: the place of a booking that a store refused, and why: SlotTaken for its slot, PatientDisabled
+#: for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
 Refused = tuple[int, type[ClinicError]]
 
-#: what a store refuses for → what a second look may find out about it, what it checks first first
+#: a store's refusal → the causes that a second read may find, in the order they are checked
 _CAUSES: Mapping[type[ClinicError], tuple[type[ClinicError], ...]] = {
     SlotTaken: (SlotNotFound, SlotBlocked, SlotTaken),
     PatientDisabled: (PatientNotFound, PatientDisabled),
@@ -42,21 +42,21 @@ _ORDER = tuple(dict.fromkeys(error for causes in _CAUSES.values() for error in c
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a store holds that may be in the way of bookings, apart from what it wrote for them.
+    """The stored rows that may conflict with bookings, apart from those written for them.
 
-    It may hold more: what is in nobody's way is passed over.
+    Rows that conflict with none of the bookings are ignored.
     """
 
     slots: Mapping[UUID, Slot]
-    #: whether anybody may book for them, by id
+    #: patient id → whether appointments can be booked for them
     patients: Mapping[UUID, bool]
     appointments: Sequence[Appointment]
-    #: keys that have an answer
+    #: keys with a stored answer
     answered: Collection[ConflictKey]
 
 
 class _Entry(NamedTuple):
-    """An appointment with its booking's place and key; without a place it is stored already."""
+    """An appointment with its booking's place and key; a stored one has no place."""
 
     place: int | None
     appointment: Appointment
@@ -64,7 +64,7 @@ class _Entry(NamedTuple):
 
 
 def clinic_of(bookings: Sequence[Booking]) -> UUID:
-    """Return the id of the clinic that all the bookings are of. Raises ValueError."""
+    """Return the id of the clinic that all bookings share. Raises ValueError if they differ."""
     (clinic_id, *others) = {booking.appointment.clinic_id for booking in bookings}
     if others:
         raise ValueError("Bookings that are added together are of one clinic.")
@@ -72,13 +72,13 @@ def clinic_of(bookings: Sequence[Booking]) -> UUID:
 
 
 def key_of(booking: Booking) -> ConflictKey | None:
-    """Return what the booking's answer is stored under, None without one."""
+    """Return the key that the booking's answer is stored under, None without an answer."""
     request = booking.stored.request if booking.stored else None
     return (request.principal_id, request.key) if request else None
 
 
 def is_copy(appointment: Appointment, slot: Slot | None) -> bool:
-    """Say whether the appointment is where its slot is."""
+    """Return whether the appointment's doctor and times are those of its slot."""
     return slot is not None and (
         (appointment.doctor_id, appointment.starts_at, appointment.ends_at)
         == (slot.doctor_id, slot.starts_at, slot.ends_at)
@@ -86,8 +86,8 @@ def is_copy(appointment: Appointment, slot: Slot | None) -> bool:
 
 
 def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
-    """Return the places of the bookings in the order in which their appointments are written, by
-    patient and time: two batches that meet then wait for each other one way only."""
+    """Return the places of the bookings in the order their appointments are written: by patient and
+    time, so that of two concurrent batches only one waits for the other."""
 
     def order(place: int) -> tuple[object, ...]:
         appointment = bookings[place].appointment
@@ -97,10 +97,10 @@ def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
 
 
 def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen) -> Conflict:
-    """Return the error for bookings of which a store refused some, and then looked again.
+    """Return the error for bookings that a store refused, given what it read afterwards.
 
-    For one booking it is of the kind that BookingDesk.reserve raises, for several BookingsRefused.
-    Its `conflicts` are all that were seen, and what the store refused for even where that is gone.
+    For one booking it is the error that BookingDesk.reserve raises, for several BookingsRefused.
+    Its `conflicts` are all that `seen` shows, and every refusal whose cause is gone by then.
     """
     found = {*_conflicts(bookings, seen)}
     errors: dict[int, set[type[ClinicError]]] = defaultdict(set)
@@ -116,7 +116,7 @@ def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen)
 
 
 def _kind_for_one(refused: type[ClinicError], seen: set[type[ClinicError]]) -> type[Conflict]:
-    """Return what BookingDesk.reserve raises, which says no more of slot and patient."""
+    """Return the error that BookingDesk.reserve raises, which is less precise than `seen`."""
     if refused is PatientBusy:
         cause = next((each for each in _CAUSES[refused] if each in seen), PatientBusy)
         assert issubclass(cause, Conflict)
@@ -139,7 +139,7 @@ def _conflicts(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingConfl
 
 
 def _alone(booking: Booking, seen: Seen) -> Iterator[type[ClinicError]]:
-    """Yield what is in a booking's way, as far as it can be said without the appointments."""
+    """Yield the reasons against a booking that can be found without other appointments."""
     slot = seen.slots.get(booking.appointment.slot_id)
     if slot is None or not is_copy(booking.appointment, slot):
         yield SlotNotFound
@@ -156,7 +156,7 @@ def _alone(booking: Booking, seen: Seen) -> Iterator[type[ClinicError]]:
 
 
 def _with_others(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingConflict]:
-    """Yield the conflicts with appointments, stored or among those added."""
+    """Yield the conflicts with other appointments, stored or added together with it."""
     every = [
         *(_Entry(None, stored, None) for stored in seen.appointments),
         *(_Entry(place, each.appointment, key_of(each)) for place, each in enumerate(bookings)),
@@ -197,7 +197,7 @@ def _key_of(entry: _Entry) -> Hashable:
 def _groups(
     entries: Iterable[_Entry], value_of: Callable[[_Entry], Hashable]
 ) -> Iterable[list[_Entry]]:
-    """Return the entries in groups of equal value."""
+    """Return the entries grouped by value."""
     groups: dict[Hashable, list[_Entry]] = defaultdict(list)
     for entry in entries:
         groups[value_of(entry)].append(entry)
@@ -209,7 +209,7 @@ def _all_pairs(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
 
 
 def _overlapping(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
-    """Yield each two entries of which one starts before the other ends."""
+    """Yield each pair of entries whose times overlap."""
     group = sorted(group, key=lambda entry: entry.appointment.starts_at)
     for number, one in enumerate(group, 1):
         for two in group[number:]:

@@ -1,1 +1,1 @@
-"""What was done: entries, events, and the seals over them."""
+"""The audit trail: entries, events, and the seals over them."""

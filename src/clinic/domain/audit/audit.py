@@ -1,4 +1,4 @@
-"""The audit trail: one entry per change of an appointment, one event for anything else."""
+"""The audit trail: one entry per change of an appointment, one event per any other action."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from clinic.domain.text import checked_line
 
 REASON_MAX_CHARS = 500
 NO_REASON = "No reason given"
-#: what is left of a free text about a patient who was erased
+#: replaces free text about an erased patient
 ERASED = "Erased"
 ERASE_USER = "erase_user"
-#: how many texts one event of an erasure names
+#: how many texts one erasure event lists
 TEXTS_MAX = 200
 
 
@@ -54,8 +54,8 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """Anything else worth keeping: hours, slots, people, settings. `detail` holds ids and names of
-    fields, never personal data."""
+    """An audited action on anything else: hours, slots, people, settings. `detail` holds ids and
+    names of fields, never personal data."""
 
     id: UUID
     clinic_id: UUID
@@ -64,7 +64,7 @@ class AuditEvent:
     actor_role: Role
     #: a verb, such as "block"
     action: str
-    #: what kind of thing, such as "slot"
+    #: the kind of entity, such as "slot"
     entity: str
     entity_id: UUID | None
     reason: str
@@ -77,7 +77,8 @@ class AuditEvent:
 
 
 def checked_reason(value: str | None, pointer: str = "/reason") -> str:
-    """Return the reason to keep. Raises InvalidInput when it is too long or odd."""
+    """Return the reason to store, NO_REASON when empty. Raises InvalidInput when it is too long or
+    has a character that is not accepted."""
     if not value:
         return NO_REASON
     return (
@@ -88,7 +89,7 @@ def checked_reason(value: str | None, pointer: str = "/reason") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Where an appointment stands according to its trail alone."""
+    """The state of an appointment according to its trail alone."""
 
     status: Status
     slot_id: UUID
@@ -96,9 +97,9 @@ class Replayed:
 
 
 def replay(entries: Iterable[AuditEntry]) -> Replayed:
-    """Return where the entries, oldest first, lead to.
+    """Return the state after the entries, given oldest first.
 
-    Raises ValueError where the trail is empty or an entry does not follow from the one before.
+    Raises ValueError when the trail is empty or an entry does not follow from the one before.
     """
     state: Replayed | None = None
     for entry in entries:
@@ -125,7 +126,7 @@ def event_by(
     outcome: str = "done",
     patient_id: UUID | None = None,
 ) -> AuditEvent:
-    """Return the event to append for what `actor` did. Raises InvalidInput for a bad reason."""
+    """Return the event to append for an action of `actor`. Raises InvalidInput for a bad reason."""
     return AuditEvent(
         id=event_id,
         clinic_id=clinic_id or actor.clinic_id,

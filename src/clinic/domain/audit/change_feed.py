@@ -1,15 +1,15 @@
 """Which transactions a reader of the audit trail has seen, as PostgreSQL describes a snapshot.
 
-A number alone would not do: transactions are numbered when they begin to write and become visible
-when they commit. Whoever remembered the highest number would miss a lower one that commits later,
-and whoever waited for it would stall behind the longest transaction.
+The highest number seen is not enough: transactions are numbered at their first write and become
+visible at commit. A reader that remembered the highest number would miss a lower one that commits
+later, and a reader that waited for it would stall behind the longest transaction.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: of a consumer's name
+#: longest name of a consumer
 NAME_MAX_CHARS = 50
 _FORM = re.compile(r"(\d+):(\d+):((?:\d+(?:,\d+)*)?)")
 
@@ -30,7 +30,7 @@ class Snapshot:
         return self.running[0] if self.running else self.xmax
 
     def sees(self, xid: int) -> bool:
-        """Say whether the transaction of this number is among them."""
+        """Return whether the transaction with this number is among them."""
         return xid < self.xmax and xid not in self.running
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> "Snapshot":
-        """Return the snapshot of pg_snapshot's text. Raises ValueError."""
+        """Return the snapshot that pg_snapshot's text describes. Raises ValueError."""
         found = _FORM.fullmatch(text)
         if found is None:
             raise ValueError("not a snapshot")
@@ -70,24 +70,24 @@ def advanced(seen: Snapshot, now: Snapshot, *, through: int | None = None) -> Sn
     """Return what has been seen once the transactions that `now` sees and `seen` does not have
     been delivered: all of them, or those up to the number `through`.
 
-    What is left counts as still running, so that the result says exactly what was delivered.
-    `through` is a number that `now` could see.
+    The rest count as still running, so that the result covers exactly what was delivered.
+    `through` must be a number that `now` could see.
     """
     if through is None:
         return now
     xmax = max(seen.xmax, through + 1)
     running = {xid for xid in now.running if xid < xmax}
-    # Committed meanwhile, and beyond what was delivered.
+    # Some of these have committed since, but are beyond what was delivered.
     running |= {xid for xid in seen.running if xid > through}
     return Snapshot(xmax, tuple(sorted(running)))
 
 
 def whole_transactions(xids: Sequence[int], limit: int) -> tuple[int, int | None]:
-    """Return how many of the first rows to deliver so that no transaction is cut, and the number
-    through which that is everything; (len(xids), None) when all of them fit.
+    """Return how many of the first rows to deliver so that no transaction is split, and the number
+    of the last transaction that this completes; (len(xids), None) when all rows fit.
 
-    `xids` are those of the rows in order, one more than `limit` where there are more. (0, xid) says
-    that the first transaction alone has more rows than `limit`.
+    `xids` are the rows' transactions in order, `limit` + 1 of them when there are more rows than
+    `limit`. (0, xid) means that the first transaction alone has more rows than `limit`.
     """
     if len(xids) <= limit:
         return len(xids), None

@@ -1,4 +1,4 @@
-"""Merkle trees of RFC 6962: one hash that stands for a list, its order and its length."""
+"""Merkle trees of RFC 6962: one hash that commits to a list, its order and its length."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -8,12 +8,12 @@ EMPTY_ROOT = sha256(b"").digest()
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """Return the hash of one entry; the prefix keeps it from passing for a node."""
+    """Return the hash of one entry; the prefix distinguishes it from the hash of a node."""
     return sha256(b"\x00" + data).digest()
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """Return the root over leaf hashes, in order."""
+    """Return the root over the leaf hashes, which are in order."""
     if not leaves:
         return EMPTY_ROOT
     level = list(leaves)

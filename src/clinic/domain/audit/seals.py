@@ -1,5 +1,5 @@
-"""Seals over the audit trail: each a Merkle root over the rows that were finished since the last,
-chained to it, so that whatever is changed, removed, inserted or reordered later can be named.
+"""Seals over the audit trail: each is a Merkle root over the rows finished since the last seal and
+is chained to it, so that rows changed, removed, inserted or reordered later can be identified.
 
 Rows are ordered by the transaction that wrote them. A seal ends below the oldest transaction that
 was still running, so that no row can appear inside it afterwards.
@@ -23,11 +23,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Trail(StrEnum):
-    """The tables that are sealed. New ones go to the end: keys hold their numbers."""
+    """The tables that are sealed. Append new ones at the end: keys hold their positions."""
 
     APPOINTMENT = "audit_appointment"
     EVENT = "audit_event"
-    #: the log of messages that were sent or have failed
+    #: the log of messages sent or failed
     NOTIFICATION = "notification"
 
 
@@ -35,10 +35,10 @@ _TRAILS = tuple(Trail)
 #: the column that says when a row was written
 _WRITTEN_AT = {Trail.APPOINTMENT: "at", Trail.EVENT: "at", Trail.NOTIFICATION: "finished_at"}
 
-#: the column whose text may be erased; beside it a salt, and a digest of both
+#: the column whose text may be erased; two more columns hold a salt, and a digest of both
 _TEXT = {Trail.APPOINTMENT: "reason", Trail.EVENT: "reason", Trail.NOTIFICATION: "error"}
 
-#: what a seal covers is its format; FORMAT is that of new ones
+#: a seal's format says which tables it covers; new seals have FORMAT
 FIRST_FORMAT, FORMAT = 1, 2
 _COVERED = {
     FIRST_FORMAT: frozenset({Trail.APPOINTMENT, Trail.EVENT}),
@@ -51,7 +51,7 @@ _TEXT_ITSELF, _SALT, _DIGEST = "", "_salt", "_digest"
 
 @dataclass(frozen=True, slots=True, order=True)
 class RowKey:
-    """What orders a row and finds it again."""
+    """A row's position in the trail, and its identity."""
 
     xid: int
     at_us: int
@@ -93,12 +93,13 @@ class TrailRow:
 
     @property
     def leaf(self) -> bytes:
-        """What is sealed: of a text with a digest the digest alone, so that it can be erased."""
+        """The hash to seal; it covers a text's digest, if any, instead of the text, so that the
+        text can be erased."""
         return self._leaf(_SALT) if self._digest is None else self._leaf(_TEXT_ITSELF, _SALT)
 
     @property
     def plain_leaf(self) -> bytes:
-        """What is sealed of a row without a digest, or by a release that knew none."""
+        """The sealed hash of a row without a digest, or one sealed by a release without digests."""
         return self._leaf(_SALT, _DIGEST)
 
     @property
@@ -116,7 +117,7 @@ class TrailRow:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the text is what the digest says; true without one."""
+        """Whether the text matches its digest; True without a digest."""
         if self._digest is None:
             return True
         if self._text is None or self._salt is None:
@@ -139,7 +140,7 @@ class TrailRow:
         text = _TEXT[self.trail]
         names = {text + suffix for suffix in without}
         if self._digest is None:
-            # As the row was before there were digests.
+            # Hash the row as it was before the digest column existed.
             names.add(text + _DIGEST)
         columns = {name: value for name, value in self.columns.items() if name not in names}
         return leaf_hash(canonical(replace(self, columns=columns)))
@@ -147,7 +148,7 @@ class TrailRow:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What the trail was: rows written by transactions in `[xid_from, xid_to)`."""
+    """A seal over the rows written by transactions in `[xid_from, xid_to)`."""
 
     seq: int
     sealed_at: datetime
@@ -155,17 +156,17 @@ class Seal:
     xid_to: int
     row_count: int
     root: bytes
-    #: the chain of the seal before
+    #: the chain of the previous seal
     previous: bytes
     chain: bytes
-    #: the rows' keys and leaf hashes, in order, so that a row can be named
+    #: the rows' keys and leaf hashes, in order, so that a single row can be identified
     keys: bytes
     leaves: bytes
     format: int = FIRST_FORMAT
 
     @property
     def trails(self) -> frozenset[Trail]:
-        """The tables that the seal covers; none for a format that is not known."""
+        """The tables that the seal covers; empty for an unknown format."""
         return _COVERED.get(self.format, frozenset())
 
     def row_keys(self) -> list[RowKey]:
@@ -175,7 +176,7 @@ class Seal:
         return _pieces(self.leaves, HASH_BYTES)
 
     def as_export(self) -> Mapping[str, Any]:
-        """Return what is kept elsewhere: enough to tell whether the seal was rewritten."""
+        """Return the fields to store elsewhere: enough to detect that the seal was rewritten."""
         return {
             "seq": self.seq,
             "sealedAt": _instant(self.sealed_at),
@@ -185,14 +186,14 @@ class Seal:
             "root": self.root.hex(),
             "previous": self.previous.hex(),
             "chain": self.chain.hex(),
-            # As the first format was exported, so are its seals for ever.
+            # Seals of the first format were exported without it, and must still compare equal.
             **({} if self.format == FIRST_FORMAT else {"format": self.format}),
         }
 
 
 class Tampering(StrEnum):
     CHANGED = "changed"
-    #: a text was erased, and no erasure says so
+    #: a text was erased without a recorded erasure
     BLANKED = "blanked"
     REMOVED = "removed"
     INSERTED = "inserted"
@@ -204,13 +205,13 @@ class Tampering(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SealFinding:
-    """One place where the trail is not what was sealed."""
+    """One difference between the trail and what was sealed."""
 
     tampering: Tampering
     seq: int
     trail: Trail | None = None
     row_id: UUID | None = None
-    #: of a blanked row, TrailRow.rest
+    #: TrailRow.rest of a blanked row
     rest: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -219,7 +220,7 @@ class SealFinding:
 
 
 def canonical(row: TrailRow) -> bytes:
-    """Return the one way to write a row down: every column by name, instants in UTC."""
+    """Return a row's canonical encoding: every column by name, instants in UTC."""
     content = {"": row.trail.value, "xid": row.xid, **row.columns}
     return json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
@@ -275,7 +276,7 @@ def chain_of(
 
 
 def check_seal(seal: Seal, before: Seal | None) -> list[SealFinding]:
-    """Return what is wrong with a seal by itself and after the one before it."""
+    """Return what is wrong with a seal, by itself or as the successor of `before`."""
     found = []
     if seal.seq != (before.seq + 1 if before else 1):
         found.append(SealFinding(Tampering.SEAL_REMOVED, seal.seq))
@@ -301,9 +302,9 @@ def check_seal(seal: Seal, before: Seal | None) -> list[SealFinding]:
 
 
 def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[SealFinding]:
-    """Return how the rows that stand in the seal's range today differ from what was sealed.
+    """Return how the rows now in the seal's range differ from what was sealed.
 
-    A row that is missing here and stands elsewhere was moved; `moved` tells those apart.
+    A row that is missing here and present elsewhere was moved; `moved` finds those.
     """
     sealed = {
         (key.trail, key.id): (key, leaf)
@@ -328,9 +329,9 @@ def check_rows(seal: Seal, rows: Iterable[TrailRow]) -> list[SealFinding]:
 
 
 def _may_be_erased(seal: Seal, row: TrailRow, sealed: bytes) -> bool:
-    """Say whether the row is as it was sealed but for its erased text, as far as can be told.
+    """Return whether, as far as can be known, only the row's text was erased since it was sealed.
 
-    That is for certain where a digest was sealed; elsewhere an erasure must know the rest.
+    A sealed digest makes this certain; without one, an erasure must have recorded the rest.
     """
     if not row.is_erased:
         return False
@@ -340,8 +341,8 @@ def _may_be_erased(seal: Seal, row: TrailRow, sealed: bytes) -> bool:
 def unexplained(
     findings: Sequence[SealFinding], erased: Mapping[UUID, set[str]]
 ) -> list[SealFinding]:
-    """Return `findings` without rows whose text an erasure erased. `erased` has, for each row, the
-    hashes of its rest that erasures knew."""
+    """Return `findings` without rows whose text a recorded erasure erased. `erased` has, for each
+    row's id, the values of TrailRow.rest that erasures recorded."""
     return [
         one
         for one in findings
@@ -352,7 +353,7 @@ def unexplained(
 
 
 def moved(findings: Sequence[SealFinding]) -> list[SealFinding]:
-    """Return `findings` with a row removed in one place and inserted in another told as one."""
+    """Return `findings` with a row removed in one place and inserted in another reported once."""
     inserted = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.INSERTED}
     removed = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.REMOVED}
     both = inserted & removed
@@ -368,7 +369,7 @@ def moved(findings: Sequence[SealFinding]) -> list[SealFinding]:
 def check_exports(
     seals: Mapping[int, Seal], exports: Iterable[Mapping[str, Any]]
 ) -> list[SealFinding]:
-    """Return which seals are not what was exported elsewhere."""
+    """Return a finding for each exported seal that is missing or differs from its export."""
     found = []
     for export in exports:
         seq = int(export["seq"])

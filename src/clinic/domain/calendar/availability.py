@@ -23,7 +23,7 @@ from clinic.domain.errors import (
 )
 
 SLOT_MIN_MIN, SLOT_MAX_MIN = 5, 480
-#: the longest stretch that is divided at once
+#: the longest range that is planned at once
 RANGE_MAX_DAYS = 800
 EVERY_WEEKDAY = range(1, 8)
 
@@ -40,7 +40,7 @@ class Interval:
 
 
 def _check_window(start: time, end: time, slot_min: int | None) -> None:
-    """Raise unless `[start, end)` is a window on the wall clock of whole slots."""
+    """Raise unless `[start, end)` is a wall-clock window of whole slots."""
     for pointer, value in (("/startTime", start), ("/endTime", end)):
         if value.tzinfo is not None or value.second or value.microsecond:
             raise InvalidInput("Write a wall-clock time as HH:mm, without offset.", pointer=pointer)
@@ -77,7 +77,7 @@ class Availability:
     #: ISO weekdays, Monday is 1; empty when `on_date` is given
     weekdays: tuple[int, ...] = ()
     on_date: date | None = None
-    #: first and last day on which weekly hours hold, both included
+    #: first and last day on which weekly hours apply, both included
     valid_from: date | None = None
     valid_until: date | None = None
 
@@ -101,7 +101,7 @@ class Availability:
             raise EndBeforeStart("validUntil is before validFrom.", pointer="/validUntil")
 
     def holds_on(self, day: date) -> bool:
-        """Say whether these hours hold on `day`."""
+        """Return whether these hours apply on `day`."""
         if self.on_date is not None:
             return day == self.on_date
         if self.valid_from is not None and day < self.valid_from:
@@ -148,7 +148,7 @@ class AvailabilityException:
 def instant_of(day: date, wall: time, zone: ZoneInfo) -> datetime:
     """Return the instant at which the clocks of `zone` first show `wall` on `day`, in UTC.
 
-    A time that the clocks skip is read with the offset before the gap (fold=0 means both).
+    A time that the clocks skip is read with the offset before the gap; fold=0 does both.
     """
     return datetime.combine(day, wall.replace(fold=0), zone).astimezone(UTC)
 
@@ -198,7 +198,7 @@ def plan_day(
             planned.extend(divide(window, exception.slot_min))
     open_slots: list[Interval] = []
     for slot in sorted(planned):
-        # Windows that meet on the wall clock can overlap in real time where the clocks jump.
+        # Windows that are adjacent on the wall clock can overlap in real time when the clocks jump.
         if open_slots and slot.overlaps(open_slots[-1]):
             continue
         if not any(slot.overlaps(gone) for gone in removed):
@@ -234,7 +234,7 @@ def plan_range(
 
 
 def check_overlap(new: Availability, existing: Iterable[Availability]) -> None:
-    """Refuse hours that meet the doctor's other hours on some day. Raises AvailabilityOverlap."""
+    """Raise AvailabilityOverlap for hours that overlap the doctor's other hours on any day."""
     for other in existing:
         if other.id == new.id or other.doctor_id != new.doctor_id:
             continue
@@ -269,7 +269,7 @@ def check_addition(
     availabilities: Iterable[Availability],
     exceptions: Iterable[AvailabilityException],
 ) -> None:
-    """Refuse added hours that meet hours of the same day. Raises AvailabilityOverlap."""
+    """Raise AvailabilityOverlap for added hours that overlap hours of the same day."""
     if new.kind is not ExceptionKind.ADD or new.start is None or new.end is None:
         return
     taken = [(hours.start, hours.end) for hours in availabilities if hours.holds_on(new.on_date)]
@@ -287,5 +287,5 @@ def check_addition(
 
 
 def never_overlap(slots: Sequence[Interval]) -> bool:
-    """Say whether `slots`, earliest first, keep clear of each other."""
+    """Return whether no two of `slots`, given earliest first, overlap."""
     return all(one.ends_at <= two.starts_at for one, two in pairwise(slots))

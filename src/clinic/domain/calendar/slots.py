@@ -1,4 +1,4 @@
-"""A slot: one bookable stretch of a doctor's time; and what opening hours changes among slots."""
+"""Slots, the bookable stretches of a doctor's time, and how they change with the hours."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -41,20 +41,20 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class SlotPlan:
-    """What must change so that a doctor's future slots follow the hours."""
+    """The changes that make a doctor's future slots follow the hours."""
 
     add: tuple[Interval, ...]
-    #: untaken slots that no hours make any more
+    #: untaken slots that are no longer in the hours
     retire: tuple[Slot, ...]
-    #: taken ones: they keep their appointment and are blocked, so that cancelling reopens nothing
+    #: taken ones: they keep their appointment, and are blocked so that cancelling reopens nothing
     strand: tuple[Slot, ...]
 
 
 def plan_slots(planned: Sequence[Interval], existing: Sequence[Slot], now: datetime) -> SlotPlan:
     """Return the changes from `existing` (not retired, earliest first) to `planned`.
 
-    What has begun is left alone; a planned slot that would overlap one that stays is not added.
-    Doing it twice adds nothing: the second plan is empty.
+    Slots that have started are left alone; a planned slot that would overlap a remaining one is not
+    added. Once a plan has been carried out, the next one is empty.
     """
     wanted = {slot for slot in planned if slot.starts_at > now}
     stays: list[Interval] = []
@@ -75,7 +75,7 @@ def plan_slots(planned: Sequence[Interval], existing: Sequence[Slot], now: datet
 
 
 def _meets(slot: Interval, stays: Sequence[Interval]) -> bool:
-    """Say whether `slot` overlaps one of `stays`, which are sorted and never overlap."""
+    """Return whether `slot` overlaps one of `stays`, which are sorted and do not overlap."""
     after = bisect_left(stays, slot)
     return (after < len(stays) and slot.overlaps(stays[after])) or (
         after > 0 and slot.overlaps(stays[after - 1])

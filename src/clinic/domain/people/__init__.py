@@ -1,1 +1,1 @@
-"""People, what they may sign in with, and the clinics they belong to."""
+"""People, their passwords and sessions, and the clinics they belong to."""

@@ -4,8 +4,8 @@ from clinic.domain.errors import PasswordRefused
 
 PASSWORD_MIN_CHARS, PASSWORD_MAX_CHARS = 8, 128
 
-#: the stems of most passwords that were ever guessed, without case; digits and marks around one
-#: change nothing
+#: the stems of the passwords guessed most often, without case; digits and punctuation around one
+#: are ignored
 _COMMON_STEMS = """
 aaaaaaaa abcdefgh abcdefghi admin administrator alexander america anthony asdfasdf asdfghjk
 asdfghjkl asdfqwer babygirl barcelona baseball basketball batman benjamin birthday blahblah
@@ -42,7 +42,7 @@ _PADDING = "0123456789!@#$%^&*()_-+=?.,;:'\"/\\|<>[]{}~` "
 
 
 def checked_password(password: str, *, email: str, name: str) -> str:
-    """Return `password`; it is kept as it was typed, spaces and all.
+    """Return `password` as it was typed, including spaces.
 
     Raises PasswordRefused when it is too short or long, one of the common ones, or the person's
     email address or name.

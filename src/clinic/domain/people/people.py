@@ -1,4 +1,4 @@
-"""People: one identity each, with a role; role facts live in profiles per clinic."""
+"""People: one identity each, with a role; what belongs to a role is in a profile per clinic."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,19 +8,19 @@ from clinic.domain.text import checked_line
 
 EMAIL_MAX_CHARS = 254
 SPECIALTY_MAX_CHARS = 80
-#: the actor_id of what the service itself does, and of requests by nobody known; nobody has this id
+#: the actor_id of the service's own actions and of unauthenticated requests; no user has this id
 SYSTEM_ID = UUID(int=0)
 
 
 class Role(StrEnum):
-    # In C; by their names, as enums have it, every look into a table runs Python.
+    # Use str's C hash: Enum.__hash__ is Python, and roles are looked up on every request.
     __hash__ = str.__hash__
 
     PATIENT = "PATIENT"
     DOCTOR = "DOCTOR"
     RECEPTIONIST = "RECEPTIONIST"
     ADMIN = "ADMIN"
-    #: the service itself (expiry, imports); nobody signs in as it
+    #: the service itself (expiry, imports); not a role to sign in with
     SYSTEM = "SYSTEM"
 
 
@@ -31,7 +31,7 @@ OFFICE = frozenset({Role.RECEPTIONIST, Role.ADMIN, Role.SYSTEM})
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: a user in a role at one clinic, and where the request came from."""
+    """Who is acting: a user in a role at one clinic, and where the request came from."""
 
     user_id: UUID
     role: Role
@@ -70,8 +70,8 @@ def scope_of(actor: Actor) -> Scope:
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """An email address in ASCII, as mail is sent to it and people are looked up by it, and as it
-    was typed where that is not ASCII."""
+    """An email address in ASCII, the form used to send mail and to look people up, and the form
+    that was typed when that is not ASCII."""
 
     ascii: str
     typed: str | None = None
@@ -79,19 +79,19 @@ class EmailAddress:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The single identity of a person, whatever they are at which clinic.
+    """The single identity of a person, at however many clinics.
 
-    What is typed is checked when it comes in (usecases/checked.py), not here: what was
-    accepted by older rules can still be read.
+    Input is checked by the use cases (usecases/people/contact_rules.py), not here, so that rows
+    accepted under older rules can still be read.
     """
 
     id: UUID
     name: str
-    #: in ASCII, whatever it was typed in; compared without case
+    #: the ASCII form; compared without case
     email: str
     role: Role
     phone: str | None = None
-    #: as it was typed and is shown, where its domain is not ASCII
+    #: the form that was typed and is shown, when its domain is not ASCII
     email_typed: str | None = None
 
     @property
@@ -116,21 +116,21 @@ class Patient:
     clinic_id: UUID
     id: UUID
     name: str
-    #: as it is shown
+    #: the form that is shown
     email: str
     phone: str | None = None
 
 
 def erased_user(user_id: UUID) -> User:
-    """Return the pseudonym that an erasure leaves of a patient."""
+    """Return the pseudonymous user that replaces an erased patient."""
     return User(user_id, "Erased patient", f"erased-{user_id}@erased.invalid", Role.PATIENT)
 
 
 def is_erased_user(user: User) -> bool:
-    """Say whether nothing but the pseudonym is left; nobody can type such an address."""
+    """Return whether only the pseudonym is left; its email address is not accepted as input."""
     return user == erased_user(user.id)
 
 
 def checked_specialty(value: str) -> str:
-    """Return `value` as it is stored. Raises InvalidInput."""
+    """Return `value` normalized for storage. Raises InvalidInput."""
     return checked_line(value, "specialty", max_chars=SPECIALTY_MAX_CHARS, pointer="/specialty")

@@ -1,7 +1,7 @@
-"""A sign-in that lasts: how long, for whom, and the two ways to prove it.
+"""Sessions: how long they last, for whom, and the two kinds; and invitations to set a password.
 
-A bearer session is named by a signed token; a cookie session by a random reference, of which only
-the hash is kept. Both end when their row says so, on every server at once.
+A bearer session is identified by a signed token, a cookie session by a random reference of which
+only the hash is kept. The session's row decides when it ends, on every server at once.
 """
 
 import hmac
@@ -17,11 +17,11 @@ from clinic.domain.errors import InvitationInvalid, NotSignedIn
 from clinic.domain.links import bound_to_mailbox
 from clinic.domain.people.people import STAFF, Actor, Role
 
-#: how long a session lasts at most, and a cookie session of staff without a request
+#: how long a session lasts at most, and how long a cookie session lasts without a request
 LIFETIME = timedelta(hours=12)
 STAFF_IDLE = timedelta(minutes=15)
 PATIENT_IDLE = timedelta(hours=2)
-#: how stale `last_seen_at` may get; less than any idle time, so that it is not written every time
+#: how stale `last_seen_at` may get, so that not every request writes it; less than any idle time
 SEEN_EVERY = timedelta(minutes=1)
 #: how long the row of a session is kept after its end
 KEPT_AFTER_END = timedelta(days=30)
@@ -49,43 +49,43 @@ class Session:
     created_at: datetime
     expires_at: datetime
     last_seen_at: datetime
-    #: SHA-256 of the cookie's reference; of random bytes nobody knows for a bearer session
+    #: SHA-256 of the cookie's reference; of random bytes that are not kept for a bearer session
     token_hash: bytes
     revoked_at: datetime | None = None
 
     @property
     def ends_at(self) -> datetime:
-        """When the session ends, or ended, whoever asks in between."""
+        """When the session ends or ended, apart from idle time."""
         return min(self.expires_at, self.revoked_at or self.expires_at)
 
     def is_live(self, now: datetime) -> bool:
-        """Say whether the session still proves who asks."""
+        """Return whether the session is still valid."""
         if self.revoked_at is not None or now >= self.expires_at:
             return False
         return self.kind is SessionKind.BEARER or now < self.last_seen_at + idle_time(self.role)
 
     def is_of(self, actor: Actor) -> bool:
-        """Say whether the session is this user's, in this role, at this clinic."""
+        """Return whether the session is this user's, in this role, at this clinic."""
         mine = (self.user_id, self.role, self.clinic_id)
         return mine == (actor.user_id, actor.role, actor.clinic_id)
 
     def wants_touch(self, now: datetime) -> bool:
-        """Say whether this request should be noted as the last one seen."""
+        """Return whether this request should update `last_seen_at`."""
         return self.kind is SessionKind.COOKIE and now >= self.last_seen_at + SEEN_EVERY
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session as it stands, with what else decides whether it counts."""
+    """A stored session, with what else decides whether it is valid."""
 
     session: Session
-    #: the user was disabled or has another role by now
+    #: the user has been disabled since, or has another role
     withdrawn: bool = False
     #: the session's clinic, read with it: most requests need its zone or its policy
     clinic: Clinic | None = field(default=None, compare=False)
 
     def check(self, now: datetime) -> Session:
-        """Return the session. Raises NotSignedIn when it no longer counts."""
+        """Return the session. Raises NotSignedIn when it is no longer valid."""
         if self.withdrawn or not self.session.is_live(now):
             raise NotSignedIn()
         return self.session
@@ -97,17 +97,17 @@ def idle_time(role: Role) -> timedelta:
 
 
 def hash_of(reference: str) -> bytes:
-    """Return what is kept of a cookie's reference."""
+    """Return the hash that is kept of a cookie's reference."""
     return sha256(reference.encode()).digest()
 
 
 def csrf_token(secret: str, session_id: UUID) -> str:
-    """Return the token that unsafe requests with this session's cookie must bear."""
+    """Return the token that unsafe requests with this session's cookie must carry."""
     return _mac(secret, b"csrf", session_id.bytes)
 
 
 def is_csrf_token(token: str, secret: str, session_id: UUID) -> bool:
-    """Compare in constant time."""
+    """Return whether the token is this session's, comparing in constant time."""
     return hmac.compare_digest(token.encode(), csrf_token(secret, session_id).encode())
 
 
@@ -121,11 +121,11 @@ def invitation(
     link_version: int,
     issued_by: UUID | None,
 ) -> str:
-    """Return a token that sets the user's password once, and names who had it made.
+    """Return a token that sets the user's password once and names its issuer.
 
-    It is bound to the password as it is, so that setting one spends every earlier invitation, and
-    falls with the address and whenever the user is disabled, as every link does. `issued_by` is
-    None only in messages that an earlier release wrote.
+    It is bound to the current password, so that setting one invalidates every earlier invitation.
+    Like every link it is also invalidated when the address changes or the user is disabled.
+    `issued_by` is None only in messages that an earlier release wrote.
     """
     expires = int(expires_at.timestamp()).to_bytes(_EXPIRES_BYTES, "big")
     claims = user_id.bytes + expires + (issued_by.bytes if issued_by else b"")
@@ -134,7 +134,7 @@ def invitation(
 
 
 def invited_user(token: str) -> UUID:
-    """Return the user that the token claims to invite; unproven. Raises InvitationInvalid."""
+    """Return the user that the token claims to invite, unverified. Raises InvitationInvalid."""
     return UUID(bytes=_claims(token)[:_ID_BYTES])
 
 
@@ -148,11 +148,11 @@ def check_invitation(
     unbound_link_version: int,
     now: datetime,
 ) -> UUID | None:
-    """Return who issued the token; None when an earlier release made it.
+    """Return who issued the token, None when an earlier release did.
 
-    Raises InvitationInvalid unless the token is ours, unspent and in time, and the account's
-    address and link_version are what they were. An earlier release bound invitations to the
-    password alone; those hold as long as the account's link_version is what it was then.
+    Raises InvitationInvalid unless the token is genuine, unused and not expired, and the account's
+    address and link_version are unchanged. An earlier release bound invitations to the password
+    alone; those are valid as long as the account's link_version is still `unbound_link_version`.
     """
     claims = _claims(token)
     bounds: list[str | None] = [bound_to_mailbox(email, link_version)]
@@ -178,7 +178,7 @@ def _invitation_mac(
 
 
 def _claims(token: str) -> bytes:
-    """Return user, expiry and, but for tokens of earlier releases, issuer."""
+    """Return the bytes of user, expiry and, except in tokens of earlier releases, issuer."""
     text = token.partition(".")[0]
     try:
         raw = urlsafe_b64decode((text + "=" * (-len(text) % 4)).encode("ascii"))
@@ -191,6 +191,6 @@ def _claims(token: str) -> bytes:
 
 
 def _mac(secret: str, purpose: bytes, *parts: bytes) -> str:
-    # Lengths in front of the parts, so that no two lists of parts are the same bytes.
+    # Prefix each part with its length, so that no two lists of parts give the same bytes.
     message = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose, *parts))
     return urlsafe_b64encode(hmac.digest(secret.encode(), message, "sha256")).decode().rstrip("=")
