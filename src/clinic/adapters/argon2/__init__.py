@@ -1,1 +1,1 @@
-"""Passwords hashed with Argon2id."""
+"""Password hashing with Argon2id."""

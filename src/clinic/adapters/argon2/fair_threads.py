@@ -1,4 +1,4 @@
-"""Runs work in a few threads, and shares the waiting places fairly among those who ask."""
+"""A bounded thread pool whose queue is shared fairly among the sources of work."""
 
 import asyncio
 from collections import deque
@@ -12,32 +12,32 @@ T = TypeVar("T")
 
 
 class FairThreads:
-    """At most `threads` at work and `waiting_max` waiting; sources take turns.
+    """Runs at most `threads` jobs and queues at most `waiting_max`; sources take turns.
 
-    When every place is taken, a newcomer gets the latest place of the source that holds most of
-    them, so that one source that asks without end refuses nobody but itself.
+    When the queue is full, a new caller displaces the latest caller of the source with the most
+    places, so that a source that floods the queue only locks itself out.
     """
 
     def __init__(self, threads: int, waiting_max: int, *, name: str) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free = threads
         self._waiting_max = waiting_max
-        #: who waits, by source; the source whose turn it is stands first
+        #: waiting callers by source; the source whose turn is next comes first
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def run(self, work: Callable[[], T], source: str) -> T:
-        """Return what `work` returns in a thread. Raises TemporaryFailure when too many wait."""
+        """Run `work` in a thread; return its result. Raises TemporaryFailure when too many wait."""
         if self._free:
             self._free -= 1
         else:
             await self._turn(source)
         job = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        # A thread cannot be interrupted: it is free when its work ends, whoever still waits for it.
+        # A thread cannot be interrupted: it is busy until its work ends, even when the caller left.
         job.add_done_callback(lambda _: self._next())
         return await asyncio.shield(job)
 
     async def _turn(self, source: str) -> None:
-        """Return when a thread is this caller's. Raises TemporaryFailure."""
+        """Wait until this caller has a thread. Raises TemporaryFailure."""
         self._make_room(source)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(source, deque()).append(turn)
@@ -45,12 +45,12 @@ class FairThreads:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # It was this one's turn, just too late.
+                # The caller was cancelled just after it got its thread: pass the thread on.
                 self._next()
             raise
 
     def _make_room(self, source: str) -> None:
-        """Refuse this caller, or somebody of the largest source, while every place is taken."""
+        """When the queue is full, refuse this caller or the latest one of the largest source."""
         self._forget_those_who_left()
         if sum(map(len, self._waiting.values())) < self._waiting_max:
             return
@@ -75,7 +75,7 @@ class FairThreads:
             turns = self._waiting.pop(source)
             turn = turns.popleft()
             if turns:
-                # To the end of the line.
+                # The source goes to the end of the line.
                 self._waiting[source] = turns
             if not turn.done():
                 turn.set_result(None)

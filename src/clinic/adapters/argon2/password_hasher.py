@@ -1,4 +1,4 @@
-"""Argon2id with the library's defaults (64 MiB, three passes), a few at a time."""
+"""Argon2id with the library's defaults (64 MiB, three passes), a few hashes at a time."""
 
 from base64 import b64encode
 
@@ -8,14 +8,14 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from clinic.adapters.argon2.fair_threads import FairThreads
 from clinic.ports.password_hasher import PasswordCheck
 
-#: how many wait for a thread before further ones are refused: about two seconds' worth
+#: how many callers wait for a thread before further ones are refused: about two seconds of work
 WAITING_MAX = 32
 
 
 class Argon2PasswordHasher:
-    """Hashes in `threads` threads of its own; each takes 64 MiB while it works.
+    """Hashes in a pool of `threads` threads; each takes 64 MiB while it works.
 
-    `fast` makes hashes that protect nothing, for suites of tests.
+    `fast` makes hashes that protect nothing, for test suites.
     """
 
     def __init__(self, *, threads: int = 2, fast: bool = False) -> None:
@@ -28,13 +28,13 @@ class Argon2PasswordHasher:
         self._nobodys = _hash_of_nobody(self._hasher)
 
     async def hash(self, password: str, *, source: str = "") -> str:
-        """Return a hash. Raises TemporaryFailure when too many of `source` wait already."""
+        """Return a hash. Raises TemporaryFailure when too many callers are waiting."""
         return await self._threads.run(lambda: self._hasher.hash(password), source)
 
     async def verify(
         self, password_hash: str | None, password: str, *, source: str = ""
     ) -> PasswordCheck:
-        """Say whether the password is right. Raises TemporaryFailure when too many wait already."""
+        """Return whether the password is right. Raises TemporaryFailure when too many wait."""
         return await self._threads.run(lambda: self._verify(password_hash, password), source)
 
     def _verify(self, password_hash: str | None, password: str) -> PasswordCheck:
@@ -48,7 +48,7 @@ class Argon2PasswordHasher:
 
 
 def _hash_of_nobody(hasher: PasswordHasher) -> str:
-    """Return a hash that no password has, and that costs as much to try as any other."""
+    """Return a hash that no password matches and that takes as long to verify as any other."""
     salt, digest = bytes(hasher.salt_len), bytes(hasher.hash_len)
     cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     return f"$argon2id$v=19${cost}${_base64(salt)}${_base64(digest)}"

@@ -1,1 +1,1 @@
-"""A database in memory, as strict as the real one: locks, isolation, constraints; gone at exit."""
+"""An in-memory database with the locks, isolation and constraints of the real one; lost at exit."""

@@ -1,4 +1,4 @@
-"""New appointments in memory, added by a unit of work or booked by themselves."""
+"""New appointments in memory, added in a unit of work or booked in a transaction of their own."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabl
 
 
 async def add_bookings(transaction: Transaction, bookings: Sequence[Booking]) -> None:
-    """Add the bookings, as Appointments.add says, locking and waiting in PostgreSQL's order."""
+    """Add the bookings as Appointments.add specifies, locking and waiting in PostgreSQL's order."""
     if not bookings:
         return
     clinic_id = clinic_of(bookings)
@@ -49,12 +49,12 @@ async def add_bookings(transaction: Transaction, bookings: Sequence[Booking]) ->
 async def _lock(
     transaction: Transaction, clinic_id: UUID, bookings: Sequence[Booking]
 ) -> list[Refused]:
-    """Lock slots by id, and return those bookings whose patient is not open or slot not free."""
+    """Lock slots by id; return the bookings whose patient is not open or whose slot is not free."""
     tables = transaction.tables
     appointments = [booking.appointment for booking in bookings]
     for appointment in sorted(appointments, key=lambda one: one.patient_id):
         await _wait_for_standing(transaction, appointment)
-    # PostgreSQL looks for a free slot before it waits for it, and again when it has it.
+    # PostgreSQL checks that a slot is free before it waits for the lock, and again once it has it.
     places = [place for place, each in enumerate(bookings) if _fits(tables, each)]
     for slot_id in sorted({appointments[place].slot_id for place in places}):
         await transaction.lock(("slot", clinic_id, slot_id))
@@ -69,7 +69,7 @@ async def _lock(
 
 
 def _fits(tables: Tables, booking: Booking) -> bool:
-    """Say whether the slot is where the domain believed it to be, and free if it must be."""
+    """Return whether the slot still matches the appointment, and is free if it has to be."""
     appointment = booking.appointment
     slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
     return (
@@ -78,7 +78,7 @@ def _fits(tables: Tables, booking: Booking) -> bool:
 
 
 async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:
-    """Write those appointments that no other is in the way of, and return the rest."""
+    """Write the appointments that conflict with no other, and return the rest."""
     tables = transaction.tables
     refused: list[Refused] = []
     for place in in_lock_order(bookings):
@@ -107,7 +107,7 @@ async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking
 
 
 async def _put_answers(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:
-    """Write those answers whose key is free, and return the other bookings."""
+    """Write the answers whose key is free, and return the other bookings."""
     tables = transaction.tables
     refused: list[Refused] = []
     answered = [
@@ -125,15 +125,17 @@ async def _put_answers(transaction: Transaction, bookings: Sequence[Booking]) ->
 
 
 async def _wait_for_standing(transaction: Transaction, wanted: Appointment) -> bool:
-    """Wait for whoever disables the patient or ends the membership; say whether somebody did."""
+    """Wait for transactions that disable the patient or end the membership; return whether any
+    did."""
     owner = (wanted.clinic_id, wanted.patient_id)
     return await transaction.wait_until_no_rival(lambda other: rivals_for_standing(other, *owner))
 
 
 async def _wait_for_patient(transaction: Transaction, booking: Booking) -> None:
-    """Wait for whoever changes the patient's time, if it matters, or standing, until nobody does.
+    """Wait until no other transaction changes the patient's standing or, if the booking takes a
+    slot, the patient's time.
 
-    PostgreSQL holds the lock on the patient all the while.
+    PostgreSQL holds its lock on the patient throughout.
     """
     wanted = [booking.appointment] if booking.takes else []
     waited = True
@@ -145,7 +147,7 @@ async def _wait_for_patient(transaction: Transaction, booking: Booking) -> None:
 
 
 def _seen(tables: Tables, clinic_id: UUID, bookings: Sequence[Booking]) -> Seen:
-    """Return what may be in the way of the bookings."""
+    """Return what the bookings may conflict with."""
     wanted = [booking.appointment for booking in bookings]
     keys = {each for each in map(key_of, bookings) if each is not None}
     slots = (tables.slots.get((clinic_id, one.slot_id)) for one in wanted)

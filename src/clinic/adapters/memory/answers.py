@@ -56,10 +56,10 @@ class MemoryAnswerBook:
 
 
 def find_answer(tables: Tables, request: IdempotentRequest) -> StoredAnswer | None:
-    """Return what this principal's key was answered with, whatever the fingerprint."""
+    """Return the answer stored for this principal's key, whatever its fingerprint."""
     return tables.answers.get(answer_key(request))
 
 
 def answer_key(request: IdempotentRequest) -> AnswerKey:
-    """Return what an answer is filed under."""
+    """Return the key of an answer's row."""
     return (request.clinic_id, request.principal_id, request.key)

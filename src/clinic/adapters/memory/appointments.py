@@ -174,7 +174,7 @@ class MemoryAppointments(MemoryAppointmentReader):
                 self._transaction.fail(TransactionAborted())
 
     def _move_slots(self, changes: Sequence[Change]) -> None:
-        # All are freed before any is taken, so that a swap finds both free.
+        # Free every slot before taking any, so that a swap finds both free.
         for change in changes:
             if change.frees is not None:
                 self._set_taken((change.before.clinic_id, change.frees), taken=False)

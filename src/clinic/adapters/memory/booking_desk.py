@@ -1,4 +1,4 @@
-"""Booking in memory: the facts, and the one write that decides the race."""
+"""Booking in memory: the facts it is decided on, and the write that decides a race."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ from clinic.ports.figures import BOOKED, StoreFigures
 
 
 class MemoryBookingDesk(DeprecatedDeskNames):
-    """Books, each time in a transaction of its own."""
+    """Books each appointment in its own transaction."""
 
     def __init__(self, database: Database, figures: StoreFigures) -> None:
         self._database = database
@@ -67,7 +67,10 @@ class MemoryBookingDesk(DeprecatedDeskNames):
 
 
 def _full_until(tables: Tables, clinic: Clinic, patient: Patient) -> datetime | None:
-    """Return when as many open appointments as the clinic allows have begun but for the last."""
+    """Return when the patient's open appointments drop below the clinic's limit, None if below now.
+
+    That is the start of the limit-th latest one.
+    """
     starts = sorted(
         one.starts_at
         for one in tables.appointments.where("patient", (clinic.id, patient.id))

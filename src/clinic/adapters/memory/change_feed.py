@@ -1,4 +1,4 @@
-"""What was committed, in memory: transactions numbered and remembered as PostgreSQL does."""
+"""The change feed in memory: transactions are numbered and tracked as PostgreSQL does it."""
 
 from clinic.adapters.memory.table import Rows
 from clinic.adapters.memory.transaction import Database, Transaction
@@ -20,7 +20,7 @@ from clinic.ports.change_feed import (
 
 
 class MemoryChangeFeed:
-    """Reads the trails by the transactions that wrote them."""
+    """Reads the trails in the order of the transactions that wrote them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""What must hold of the tables, whoever wrote them: the foreign keys, uniqueness and exclusions."""
+"""The constraints on the tables: foreign keys, uniqueness and exclusions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -26,7 +26,7 @@ V = TypeVar("V")
 
 
 def check_clinic(tables: Tables, clinic_id: UUID) -> None:
-    """Raise ClinicNotFound unless there is this clinic."""
+    """Raise ClinicNotFound unless the clinic exists."""
     if tables.clinics.get(clinic_id) is None:
         raise ClinicNotFound()
 
@@ -53,8 +53,8 @@ def busy(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
 
 
 def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
-    """Say whether a running transaction's changes decide about the patient's time wanted here:
-    by an appointment it writes, or by one there that it changes."""
+    """Return whether the changes of a running transaction affect the patient's time wanted here: it
+    adds an appointment in that time, or changes one."""
     for appointment in wanted:
         owner = (appointment.clinic_id, appointment.patient_id)
         for _, old, new in _written(tables.appointments):
@@ -71,7 +71,7 @@ def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
 
 
 def rivals_for_standing(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:
-    """Say whether a running transaction's changes decide about whether the patient is open."""
+    """Return whether the changes of a running transaction affect whether the patient is open."""
     profiles = {key for key, _, _ in _written(tables.patients)}
     users = tables.credentials
     assert isinstance(users, Layer)
@@ -79,7 +79,7 @@ def rivals_for_standing(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bo
 
 
 def rivals_for_bookings(tables: Tables, patient_id: UUID) -> bool:
-    """Say whether a running transaction books for this patient."""
+    """Return whether a running transaction books for this patient."""
     return any(
         old is None and new is not None and new.patient_id == patient_id
         for _, old, new in _written(tables.appointments)
@@ -87,7 +87,7 @@ def rivals_for_bookings(tables: Tables, patient_id: UUID) -> bool:
 
 
 def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
-    """Say whether a running transaction's changes decide about the doctor's time wanted here."""
+    """Return whether the changes of a running transaction affect the doctor's time wanted here."""
     versions = [
         version
         for _, old, new in _written(tables.slots)
@@ -142,15 +142,15 @@ def occupants(tables: Tables, slot_key: RowKey) -> list[Appointment]:
 
 
 def check_all(tables: Tables) -> None:
-    """Check whatever this layer has changed, once more before it is committed.
+    """Check everything this layer has changed once more, before the commit.
 
     Raises as the checks above; AssertionError where `taken` is not "has an occupying appointment",
-    which only a fault of this adapter can bring about.
+    which only a bug in this adapter can cause.
     """
     written: list[tuple[RowKey, Slot | None, Slot | None]] = [*_written(tables.slots)]
     slots = [new for _, _, new in written if new is not None]
     appointments = [new for _, _, new in _written(tables.appointments) if new is not None]
-    # Being taken or blocked moves no slot; only new and reopened ones can meet others.
+    # Taking or blocking a slot does not move it; only new, moved and reopened ones can overlap.
     check_slots(
         tables, [new for _, old, new in written if new is not None and _is_placed(old, new)]
     )
@@ -168,7 +168,7 @@ def _is_placed(old: Slot | None, new: Slot) -> bool:
 
 
 def _written(rows: Rows[RowKey, V]) -> Iterator[tuple[RowKey, V | None, V | None]]:
-    """Yield each changed key with the committed row and the one written over it."""
+    """Yield each changed key with the committed row and the row that replaces it."""
     assert isinstance(rows, Layer)
     for key, new in rows.changed.items():
         yield key, rows.base.get(key), new

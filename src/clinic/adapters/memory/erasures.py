@@ -19,7 +19,7 @@ NO_TEXT = (NO_REASON, ERASED)
 
 
 class MemoryErasureList:
-    """What is left to do of erasures."""
+    """Lists the unfinished erasures."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class MemoryErasures:
         }
         for text in texts:
             if str(text.row_id) not in named:
-                # A fault of the caller's, as it is for a trigger of a database.
+                # A bug in the caller; the trigger of a database raises here, too.
                 raise RuntimeError(f"{text.trail} is append-only")
             if text.trail is Trail.APPOINTMENT:
                 entry = tables.audit.get(text.row_id)

@@ -23,5 +23,5 @@ class MemoryEventLog:
 
 
 def key_of(event: AuditEvent) -> EventKey:
-    """Return what tells this event from every other one."""
+    """Return the key of the event's row."""
     return event.clinic_id, event.id, event.at

@@ -1,4 +1,4 @@
-"""A cache of stored answers in this process."""
+"""A cache of stored answers within this process."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ ANSWERS_MAX = 10_000
 
 
 class MemoryIdempotencyCache:
-    """Remembers the latest answers and forgets the oldest."""
+    """Keeps the latest answers and evicts the oldest."""
 
     def __init__(self, answers_max: int = ANSWERS_MAX) -> None:
         self._answers_max = answers_max
-        #: None in place of what was forgotten by its name
+        #: answers by name; None where `forget` removed one
         self._stored: OrderedDict[bytes, StoredAnswer | None] = OrderedDict()
 
     @property
@@ -45,8 +45,8 @@ class MemoryIdempotencyCache:
 
 
 class NoCopies:
-    """A cache that holds nothing: for processes that share a database and no cache, since none of
-    them could forget the copies of another."""
+    """A cache that holds nothing, for processes that share a database but no cache: none of them
+    could remove the copies held by another."""
 
     @property
     def is_shared(self) -> bool:
@@ -60,7 +60,7 @@ class NoCopies:
         """Keep nothing."""
 
     async def forget(self, names: Sequence[bytes]) -> bool:
-        """Return False if there are any: a cache that knew them is not within reach."""
+        """Return False if `names` has any: a cache that holds them is out of reach."""
         return not names
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The job queue in memory: as forgetful as the real one when told so, and as strict."""
+"""The job queue in memory: as strict as the real one, and able to lose its jobs for a test."""
 
 import asyncio
 import heapq
@@ -19,7 +19,7 @@ JobKey = tuple[UUID, UUID]
 
 
 class MemoryQueue(JobQueue):
-    """Jobs in one process, by `clock`. `forget` loses everything, as a Redis without its disk;
+    """Jobs in one process, due by `clock`. `forget` loses them, as a Redis without a disk does;
     `away` makes every call fail."""
 
     def __init__(self, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class MemoryQueue(JobQueue):
         self.away = False
 
     def forget(self) -> None:
-        """Lose every job that has not begun."""
+        """Lose every job that has not started."""
         self._due.clear()
         self._line.clear()
         self._ready.clear()
@@ -121,7 +121,7 @@ class MemoryQueue(JobQueue):
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def run_ready(self, handler: Handler) -> int:
-        """Work on everything that is ready, here and now, one after the other; return how many."""
+        """Run every ready job in this task, one after the other, and return how many ran."""
         done = 0
         while self._ready:
             await self._run(self._ready.popleft(), handler)
@@ -139,7 +139,7 @@ class MemoryQueue(JobQueue):
         self._running.add(key)
         try:
             await handler(*key)
-        except Exception:  # noqa: BLE001, S110 - the job is over, as the port has it
+        except Exception:  # noqa: BLE001, S110 - the port says that a failed job is over
             pass
         finally:
             self._running.discard(key)

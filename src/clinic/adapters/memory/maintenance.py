@@ -19,11 +19,11 @@ class _Kept:
 
 
 class MemoryMaintenanceBook:
-    """Turns and records; `now` is the database's own clock."""
+    """Claims, leases and records; `now` stands in for the database's clock."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
-        #: a test puts its own clock here
+        #: replaced by tests
         self.now: Callable[[], datetime] = _now
 
     async def claim(
@@ -74,7 +74,7 @@ def _is_due(
     record: ServiceRecord, now: datetime, *, period: timedelta, retry: timedelta, lease: timedelta
 ) -> bool:
     if record.lease_until is not None:
-        # A lease that ends later than any could is of a clock that was set back.
+        # A lease that ends later than any could was taken before the clock was set back.
         return not now <= record.lease_until <= now + lease
     if record.started_at is None or record.started_at > now:
         return True
@@ -82,11 +82,11 @@ def _is_due(
 
 
 class MemoryPartitions:
-    """Tables in memory are not divided."""
+    """Does nothing: tables in memory are not partitioned."""
 
     async def make_next(self) -> None:
-        """Return None: there is nothing to make."""
+        """Do nothing: there is nothing to make."""
 
     async def index_closed_months(self) -> int:
-        """Return 0: there is nothing to complete."""
+        """Return 0: there is nothing to index."""
         return 0

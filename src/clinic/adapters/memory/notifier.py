@@ -7,7 +7,7 @@ from clinic.ports.notifier import TransportError
 
 
 class MemoryNotifier:
-    """Keeps what was handed over in `sent`; each of `refusals` is raised once, in their order."""
+    """Keeps delivered letters in `sent`; raises each of `refusals` once, in order."""
 
     def __init__(self) -> None:
         self.sent: list[Letter] = []

@@ -121,7 +121,7 @@ class MemoryPeople(MemoryPeopleReader):
 
 
 def doctor_of(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
-    """Return the clinic's doctor with the name of the user."""
+    """Return the clinic's doctor with the user's name."""
     profile = tables.doctors.get((clinic_id, doctor_id))
     user = tables.users.get(doctor_id)
     if profile is None or user is None:
@@ -130,14 +130,14 @@ def doctor_of(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> Doctor | None
 
 
 def is_patient_open(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:
-    """Say whether the patient belongs to the clinic and is not disabled."""
+    """Return whether the patient belongs to the clinic and is not disabled."""
     profile = tables.patients.get((clinic_id, patient_id))
     credentials = tables.credentials.get(patient_id) or StoredCredentials()
     return profile is not None and profile.ended_at is None and credentials.disabled_at is None
 
 
 def patient_of(tables: Tables, clinic_id: UUID, patient_id: UUID) -> Patient | None:
-    """Return the clinic's patient with the name and addresses of the user."""
+    """Return the clinic's patient with the user's name, email address and phone number."""
     user = tables.users.get(patient_id)
     if tables.patients.get((clinic_id, patient_id)) is None or user is None:
         return None

@@ -109,7 +109,7 @@ class MemorySessions(MemorySessionReader):
 
 
 def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
-    """Return the session with what else decides whether it counts."""
+    """Return the session with its clinic and whether its user may still use it."""
     if session is None:
         return None
     user = tables.users.get(session.user_id)
@@ -122,7 +122,7 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
 
 
 def check_signed_in(tables: Tables, clinic_id: UUID, asker: Actor) -> None:
-    """Raise NotSignedIn unless the session that the actor names still counts at the clinic."""
+    """Raise NotSignedIn unless the actor's session, if any, is still valid at the clinic."""
     if asker.session_id is None:
         return
     found = signed_in(tables, tables.sessions.get((clinic_id, asker.session_id)))

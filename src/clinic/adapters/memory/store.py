@@ -22,7 +22,7 @@ from clinic.ports.figures import StoreFigures
 
 
 class MemoryStore:
-    """A database that lives and dies with this object; for one event loop at a time."""
+    """A database that lives as long as this object; for one event loop at a time."""
 
     def __init__(self) -> None:
         self._database = Database()
@@ -46,23 +46,23 @@ class MemoryStore:
         return MemoryUnitOfWork(self._database, self.outbox)
 
     async def open(self) -> None:
-        """Do nothing: memory is there."""
+        """Do nothing: memory needs no connection."""
 
     async def close(self) -> None:
-        """Do nothing: what is stored stays until the store itself is gone."""
+        """Do nothing: rows stay until the store itself is gone."""
 
     async def check_ready(self) -> None:
-        """Do nothing: memory answers."""
+        """Do nothing: memory is always ready."""
 
     async def zone_data(self) -> None:
-        """Return None: memory computes with this process's."""
+        """Return None: this store uses the time zone data of its process."""
 
     @property
     def messages(self) -> Sequence[Message]:
-        """Every message that committed changes have called for, in the order of their ids."""
+        """Every message that committed changes have added, ordered by id."""
         return sorted(self._database.tables.messages.values(), key=lambda message: message.id)
 
     @property
     def events(self) -> Sequence[AuditEvent]:
-        """Every committed event of the audit trail, in the order of their ids."""
+        """Every committed event of the audit trail, ordered by id."""
         return sorted(self._database.tables.events.values(), key=lambda event: event.id)

@@ -1,4 +1,4 @@
-"""Rows by key, with indexes; and a layer of changes on top that others do not see yet."""
+"""Rows by key, with indexes, and layers of uncommitted changes on top of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -21,7 +21,7 @@ class Rows(ABC, Generic[K, V]):
 
     @abstractmethod
     def put(self, key: K, row: V) -> None:
-        """Add the row or replace the one that is there."""
+        """Add the row or replace the existing one."""
 
     @abstractmethod
     def remove(self, key: K) -> None:
@@ -45,7 +45,7 @@ class Rows(ABC, Generic[K, V]):
 
 
 class Table(Rows[K, V]):
-    """What is committed."""
+    """The committed rows."""
 
     def __init__(self, indexes: Indexes[V] | None = None) -> None:
         self.indexes: Indexes[V] = indexes or {}
@@ -82,7 +82,7 @@ class Table(Rows[K, V]):
 
 
 class Layer(Rows[K, V]):
-    """A table as one unit of work sees it: what is committed, under its own changes."""
+    """A table as one unit of work sees it: the committed rows under its own changes."""
 
     def __init__(self, base: Table[K, V]) -> None:
         self.base = base
@@ -125,7 +125,7 @@ class Layer(Rows[K, V]):
         return dict(self.changed.items()), set(self.removed)
 
     def restore(self, changes: Changes[K, V]) -> None:
-        """Return to the changes that there were."""
+        """Replace the changes with an earlier copy of them."""
         changed, removed = changes
         self.changed = Table(self.base.indexes)
         for key, row in changed.items():
@@ -133,7 +133,7 @@ class Layer(Rows[K, V]):
         self.removed = set(removed)
 
     def merge(self) -> None:
-        """Make the changes part of what is committed."""
+        """Commit the changes."""
         for key in self.removed:
             self.base.remove(key)
         for key, row in self.changed.items():

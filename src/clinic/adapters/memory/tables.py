@@ -53,7 +53,7 @@ class StaffProfile:
 
 @dataclass(frozen=True, slots=True)
 class StoredCredentials:
-    """What a user signs in with, and whether the user still may."""
+    """What a user signs in with, and whether the user may still sign in."""
 
     password_hash: str | None = None
     disabled_at: datetime | None = None
@@ -89,21 +89,21 @@ class Tables:
     cursors: Rows[str, Snapshot]
 
     def layer(self) -> "Tables":
-        """Return these tables under a layer of changes, empty yet."""
+        """Return these tables under a new, empty layer of changes."""
         return Tables(**{name: Layer(table) for name, table in self.by_name().items()})
 
     def by_name(self) -> Mapping[str, Any]:
-        """Return every table under its name."""
+        """Return every table by its name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def merge(self) -> None:
-        """Make the changes of this layer part of what is committed; nothing may run in between."""
+        """Commit the changes of this layer; no other task may run meanwhile."""
         for table in self.by_name().values():
             table.merge()
 
 
 def empty_tables() -> Tables:
-    """Return the tables of a store in which there is nothing yet."""
+    """Return the tables of an empty store."""
     by_clinic: Indexes[Any] = {"clinic": lambda row: row.clinic_id}
     by_member: Indexes[Any] = {**by_clinic, "user": lambda row: row.user_id}
     by_doctor: Indexes[Any] = {**by_clinic, "doctor": lambda row: (row.clinic_id, row.doctor_id)}

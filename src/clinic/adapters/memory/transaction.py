@@ -1,8 +1,8 @@
-"""What one unit of work holds: its changes, its locks, and whom it waits for.
+"""Transactions in memory: uncommitted changes, row locks, and waiting for other transactions.
 
-Locks follow PostgreSQL's READ COMMITTED: they are held until the unit ends, whoever meets one waits
-for that end and then looks at what is committed. A circle of waiting units is told at once, by
-TransactionAborted in the one that would close it.
+Locks follow PostgreSQL's READ COMMITTED: a transaction holds them until it ends; another one that
+wants the row waits for that and then reads what is committed. A deadlock is detected at once, by
+TransactionAborted in the transaction that would close the cycle.
 """
 
 import asyncio
@@ -15,29 +15,29 @@ from clinic.domain.audit.audit import AuditEntry, AuditEvent
 from clinic.domain.audit.change_feed import BEGINNING, Snapshot
 from clinic.domain.errors import TransactionAborted
 
-#: the tables whose rows say who wrote them
+#: the tables for whose rows the writing transaction is remembered
 TRAILS = ("audit", "events")
 
 
 class Database:
-    """What is committed, who holds which lock, and which transactions are running."""
+    """The committed tables, the locks and their holders, and the running transactions."""
 
     def __init__(self) -> None:
         self.tables = empty_tables()
         self.locks: dict[Hashable, Transaction] = {}
-        #: in the order they began
+        #: in the order they began; the values are unused
         self.running: dict[Transaction, None] = {}
         self._last_xid = BEGINNING.xmax
         #: the transaction that added each row of the trails, by table and key
         self.written_by: dict[tuple[str, Hashable], int] = {}
 
     def next_xid(self) -> int:
-        """Return the number of a transaction that begins."""
+        """Return the number for a new transaction."""
         self._last_xid += 1
         return self._last_xid
 
     def snapshot(self) -> Snapshot:
-        """Return which transactions have ended."""
+        """Return a snapshot of which transactions have ended."""
         return Snapshot(self._last_xid + 1, tuple(sorted(one.xid for one in self.running)))
 
     def records(self) -> Iterator[tuple[int, AuditEntry | AuditEvent]]:
@@ -49,14 +49,14 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Savepoint:
-    """What a transaction had written and locked at some point."""
+    """What a transaction had written and locked at one point."""
 
     changes: Mapping[str, Any]
     held: int
 
 
 class Transaction:
-    """The changes of one unit of work, seen by nobody else until they are committed."""
+    """The changes of one unit of work, invisible to others until they are committed."""
 
     def __init__(self, database: Database) -> None:
         self.layer = database.tables.layer()
@@ -67,7 +67,7 @@ class Transaction:
         self._held: list[Hashable] = []
         self._waits_for: Transaction | None = None
         self._waiters: list[asyncio.Future[None]] = []
-        #: what else becomes so with the commit, by what it is about
+        #: further effects of the commit, by a key that names each
         self.at_merge: dict[Hashable, Callable[[], None]] = {}
         database.running[self] = None
 
@@ -78,19 +78,19 @@ class Transaction:
         return self.layer
 
     def _check_running(self) -> None:
-        # PostgreSQL, too, runs no further statement then.
+        # PostgreSQL refuses further statements then, too.
         if self._has_ended:
             raise RuntimeError("This unit of work has ended; begin another one.")
         if self._has_failed:
             raise TransactionAborted("An earlier error spoilt this unit of work.")
 
     def fail(self, error: Exception) -> NoReturn:
-        """Raise `error`, after which nothing of this may be committed."""
+        """Mark this transaction as failed, so that it cannot be committed, and raise `error`."""
         self._has_failed = True
         raise error
 
     async def lock(self, row: Hashable) -> None:
-        """Keep others from changing `row` until this ends. Raises TransactionAborted."""
+        """Lock `row` until this transaction ends. Raises TransactionAborted on a deadlock."""
         self._check_running()
         while True:
             owner = self._database.locks.get(row)
@@ -103,8 +103,8 @@ class Transaction:
         self._held.append(row)
 
     async def wait_until_no_rival(self, is_rival: Callable[[Tables], bool]) -> bool:
-        """Wait until no other running transaction has changes for which `is_rival` holds; say
-        whether there was one."""
+        """Wait until `is_rival` holds for the changes of no other running transaction; return
+        whether it had to wait."""
         waited = False
         while True:
             rival = next((one for one in self._others() if is_rival(one.layer)), None)
@@ -114,19 +114,19 @@ class Transaction:
             await self.wait_for(rival)
 
     def savepoint(self) -> Savepoint:
-        """Return where this is now, for `roll_back_to`."""
+        """Return the current state, for `roll_back_to`."""
         tables = self.tables.by_name()
         changes = {name: table.changes() for name, table in tables.items()}
         return Savepoint(changes, len(self._held))
 
     def roll_back_to(self, savepoint: Savepoint) -> None:
-        """Undo what was written since, and give back the locks."""
+        """Undo what was written since the savepoint, and release the locks taken since."""
         for name, table in self.tables.by_name().items():
             table.restore(savepoint.changes[name])
         self._unlock(savepoint.held)
 
     async def wait_for(self, other: "Transaction") -> None:
-        """Wait until `other` has ended or given locks back. Raises TransactionAborted when it waits
+        """Wait until `other` has ended or released locks. Raises TransactionAborted when it waits
         for this one."""
         link: Transaction | None = other
         while link is not None:
@@ -142,7 +142,7 @@ class Transaction:
             self._waits_for = None
 
     def merge(self) -> None:
-        """Make the changes last."""
+        """Commit the changes."""
         for name in TRAILS:
             for key in self.layer.by_name()[name].added():
                 self._database.written_by[name, key] = self.xid
@@ -151,13 +151,13 @@ class Transaction:
             make_so()
 
     def end(self) -> None:
-        """Give back every lock and wake those who wait, in the order they came."""
+        """Release every lock and wake the waiting transactions, in the order they came."""
         self._has_ended = True
         self._database.running.pop(self, None)
         self._unlock(0)
 
     def _unlock(self, held: int) -> None:
-        """Give back the locks but for the first `held`, and wake whoever waits for this."""
+        """Release the locks but for the first `held`, and wake transactions waiting for this."""
         for row in self._held[held:]:
             del self._database.locks[row]
         del self._held[held:]

@@ -19,7 +19,7 @@ from clinic.adapters.memory.transaction import Database, Transaction
 
 
 class MemoryUnitOfWork:
-    """All or nothing; used once, inside `async with`."""
+    """Commits all its changes or none; used once, inside `async with`."""
 
     def __init__(self, database: Database, outbox: MemoryOutbox) -> None:
         self._database = database
@@ -87,7 +87,7 @@ class MemoryUnitOfWork:
         return MemoryFeedCursors(self._running)
 
     async def commit(self) -> None:
-        """Make every change last, at once: nothing is awaited between the checks and the end."""
+        """Commit every change at once: nothing is awaited between the checks and the end."""
         transaction = self._running
         try:
             check_all(transaction.tables)

@@ -1,1 +1,1 @@
-"""The machine itself: its clock, and ids made from it."""
+"""The system clock, ids made from it, and the syntax of email addresses and phone numbers."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Tells the machine's time."""
+    """Reads the machine's clock."""
 
     def now(self) -> datetime:
         """Return the current instant, aware, in UTC."""

@@ -1,4 +1,4 @@
-"""Email addresses by the rules of RFC 5321 and, for the domain, of IDNA 2008."""
+"""Checks email addresses by RFC 5321 and their domains by IDNA 2008."""
 
 import unicodedata
 
@@ -7,20 +7,20 @@ from email_validator import EmailNotValidError, validate_email
 from clinic.domain.errors import InvalidInput
 from clinic.domain.people.people import EMAIL_MAX_CHARS, EmailAddress
 
-#: what email-validator refuses, and what a network of one's own or a test may name its hosts
+#: top-level domains that email-validator refuses but private networks and tests use
 _OWN_DOMAINS = ("test", "invalid", "local", "localhost", "internal")
 _STAND_IN = ".example"
 
 
 class WorldEmailAddresses:
-    """Understands addresses with a domain in any script; asks no name server about it.
+    """Accepts domains in any script and makes no DNS lookups.
 
-    The part before the @ is ASCII: other mail servers need SMTPUTF8, which few of those on the way
-    can be relied upon to know.
+    The part before the @ must be ASCII: anything else needs SMTPUTF8 on every mail server along the
+    way, and few can be relied upon to support it.
     """
 
     def checked(self, address: str) -> EmailAddress:
-        """Return `address` in ASCII and as typed. Raises InvalidInput."""
+        """Return `address` in ASCII, and as typed if that differs. Raises InvalidInput."""
         typed = unicodedata.normalize("NFC", address.strip())
         in_ascii = _in_ascii(typed)
         if in_ascii is None:
@@ -28,7 +28,7 @@ class WorldEmailAddresses:
         return EmailAddress(in_ascii, None if in_ascii == typed else typed)
 
     def canonical(self, address: str) -> str:
-        """Return the ASCII form, or `address` trimmed."""
+        """Return the ASCII form, or the trimmed address if it has none."""
         typed = unicodedata.normalize("NFC", address.strip())
         return typed if typed.isascii() else _in_ascii(typed) or typed
 
@@ -50,7 +50,7 @@ def _in_ascii(address: str) -> str | None:
         )
     except (EmailNotValidError, UnicodeError):
         return None
-    # The case of what is ASCII already stays as it was typed.
+    # Keep the letter case of an address that is ASCII already.
     in_ascii = address if address.isascii() else f"{local}@{found.ascii_domain.removesuffix(tail)}"
     return in_ascii if len(in_ascii) <= EMAIL_MAX_CHARS else None
 

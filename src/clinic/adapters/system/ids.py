@@ -1,4 +1,4 @@
-"""Ids that sort by when they were made."""
+"""Ids that sort by the time they were made."""
 
 from uuid import UUID
 
@@ -6,5 +6,5 @@ from uuid_utils import compat
 
 
 def uuid7() -> UUID:
-    """Return an id never returned before; later ones sort after earlier ones."""
+    """Return a new, unique id; later ids sort after earlier ones."""
     return compat.uuid7()

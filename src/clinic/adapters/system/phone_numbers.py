@@ -1,4 +1,4 @@
-"""Telephone numbers by the rules of libphonenumber."""
+"""Checks telephone numbers with libphonenumber."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from clinic.domain.errors import PhoneNumberRefused
 
 NUMBER_MAX_CHARS = 100
 _EXTENSION_MAX_DIGITS = 11
-#: how an extension is written; the longer words first
+#: words that introduce an extension; longer ones first, so that a prefix does not match instead
 _LABELS = (
     "extension|extensión|durchwahl|nebenstelle|apparat|interno|toestel|anexo|poste|ramal|extn"
     "|ext|app|dw|nst|tst|int|доб|x|#"
@@ -19,13 +19,13 @@ _EXTENSION = re.compile(
 )
 _LABEL = re.compile(r"^(?:tel|phone|telefon)[.:]?\s*(?=[+(\d])")
 _CONTEXT = re.compile(r";phone-context=(\+\d{1,15})$")
-#: what is left: digits, and what people write between them
+#: the rest of a number: digits, and what people write between them
 _NUMBER = re.compile(r"\+?[\d\s()./\-]*\d[\d\s()./\-]*|\(\+\d+\)[\d\s()./\-]*")
 _DASHES = "\u2212\u2053\u30fc~"
 
 
 class WorldPhoneNumbers:
-    """Understands numbers with a country code, and local ones of `region` (such as GB)."""
+    """Accepts numbers with a country code, and local numbers of `region` (such as GB)."""
 
     def __init__(self, region: str | None = None) -> None:
         self._region = region
@@ -56,9 +56,9 @@ class WorldPhoneNumbers:
         if not _NUMBER.fullmatch(line):
             return None
         if self._region is None and line.startswith("00"):
-            # How most of the world dials what is written as a plus.
+            # 00 is how most of the world dials the plus.
             line = f"+{line[2:]}"
-        # In Italy the zero in brackets is dialled, elsewhere it is not: both are tried.
+        # In Italy the zero in brackets is dialled, elsewhere it is not: try both.
         plain = self._e164(line) or self._e164(line.replace("(0)", "", 1))
         return f"{plain};ext={extension}" if plain and extension else plain
 
@@ -67,15 +67,15 @@ class WorldPhoneNumbers:
             parsed = phonenumbers.parse(line, self._region)
         except phonenumbers.NumberParseException:
             return None
-        # Possible, not assigned: new ranges are given out faster than lists of them are updated.
+        # Require a possible number, not an assigned one: the library's lists lag behind new ranges.
         if not phonenumbers.is_possible_number(parsed):
             return None
         return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 def _plain(number: str) -> str:
-    """Return the number with plain digits, spaces and dashes, and without what is not seen: an
-    address book adds marks for the direction of writing."""
+    """Return the number with plain digits, spaces and dashes, and without invisible characters:
+    address books add marks for the writing direction."""
     return "".join(_plain_characters(number)).strip().lower()
 
 
