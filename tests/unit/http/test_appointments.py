@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from clinic.entrypoints.http.api.schemas import AppointmentOut
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
 
 
 async def test_booking_answers_with_the_appointment_where_it_is_and_its_tag(api):

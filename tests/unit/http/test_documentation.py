@@ -12,8 +12,8 @@ import pytest
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import OperatorOnly, every_error
 from clinic.entrypoints.http.api.examples import EXAMPLES
+from clinic.entrypoints.http.api.people.clinic_schemas import PolicyIn, PolicyOut
 from clinic.entrypoints.http.api.remedies import REMEDIES, errors_page
-from clinic.entrypoints.http.api.schemas import PolicyIn, PolicyOut
 from clinic.entrypoints.http.app import ENDPOINTS
 from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy
 from clinic.entrypoints.http.kernel.problems import ABSTRACT, answered_errors

@@ -24,7 +24,8 @@ from clinic.domain.errors import ClinicError
 from clinic.domain.idempotency import Answer, IdempotentRequest, fingerprint
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Role, Scope, system_actor
-from clinic.entrypoints.http.api.schemas import AppointmentOut, BookIn, SlotOut
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut, BookIn
+from clinic.entrypoints.http.api.calendar.schemas import SlotOut
 from clinic.entrypoints.http.asgi import tune_gc
 from clinic.entrypoints.http.kernel.schemas import ItemsOut
 from clinic.ports.appointments import AppointmentQuery

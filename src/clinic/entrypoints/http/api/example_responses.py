@@ -20,7 +20,26 @@ from clinic.domain.people.memberships import MembershipOffer
 from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind
 from clinic.domain.status import Status
+from clinic.entrypoints.http.api.appointments.schemas import (
+    AppointmentOut,
+    AuditOut,
+)
+from clinic.entrypoints.http.api.calendar.schemas import (
+    AvailabilityChangedOut,
+    AvailabilityOut,
+    ExceptionChangedOut,
+    ExceptionOut,
+    SlotOut,
+    SlotsChangedOut,
+    SlotsOpenedOut,
+)
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
+from clinic.entrypoints.http.api.people.clinic_schemas import (
+    ClinicOut,
+    DoctorOut,
+    PatientOut,
+    UserOut,
+)
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptedOut,
     AccessOut,
@@ -39,20 +58,7 @@ from clinic.entrypoints.http.api.people.schemas import (
 )
 from clinic.entrypoints.http.api.remedies import problem_page
 from clinic.entrypoints.http.api.schemas import (
-    AppointmentOut,
-    AuditOut,
-    AvailabilityChangedOut,
-    AvailabilityOut,
-    ClinicOut,
-    DoctorOut,
-    ExceptionChangedOut,
-    ExceptionOut,
     HealthOut,
-    PatientOut,
-    SlotOut,
-    SlotsChangedOut,
-    SlotsOpenedOut,
-    UserOut,
 )
 from clinic.ports.accounts import Account
 from clinic.ports.outbox import NotificationView

@@ -4,6 +4,20 @@ from typing import Any
 
 import msgspec
 
+from clinic.entrypoints.http.api.appointments.schemas import (
+    BookIn,
+    ChangeAppointmentIn,
+    SwapIn,
+)
+from clinic.entrypoints.http.api.calendar.schemas import (
+    AvailabilityIn,
+    ChangeAvailabilityIn,
+    ExceptionIn,
+    OpenSlotsIn,
+    SlotOut,
+    SlotsStateIn,
+    SlotStateIn,
+)
 from clinic.entrypoints.http.api.example_responses import (
     APPOINTMENT_ID,
     DOCTOR_ID,
@@ -14,6 +28,11 @@ from clinic.entrypoints.http.api.example_responses import (
 )
 from clinic.entrypoints.http.api.messaging.schemas import (
     PreferencesIn,
+)
+from clinic.entrypoints.http.api.people.clinic_schemas import (
+    ChangeClinicIn,
+    DoctorIn,
+    PatientIn,
 )
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptInvitationIn,
@@ -26,21 +45,6 @@ from clinic.entrypoints.http.api.people.schemas import (
     PasswordResetIn,
     ReasonIn,
     SignInIn,
-)
-from clinic.entrypoints.http.api.schemas import (
-    AvailabilityIn,
-    BookIn,
-    ChangeAppointmentIn,
-    ChangeAvailabilityIn,
-    ChangeClinicIn,
-    DoctorIn,
-    ExceptionIn,
-    OpenSlotsIn,
-    PatientIn,
-    SlotOut,
-    SlotsStateIn,
-    SlotStateIn,
-    SwapIn,
 )
 
 #: as a client would write them: a test reads each as what it stands for

@@ -15,13 +15,13 @@ from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.idempotency import Answer, IdempotentRequest, checked_key, fingerprint
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import (
+from clinic.entrypoints.http.api.appointments.schemas import (
     AppointmentOut,
     BookIn,
     ChangeAppointmentIn,
-    SlotOut,
     SwapIn,
 )
+from clinic.entrypoints.http.api.calendar.schemas import SlotOut
 from clinic.entrypoints.http.graphql.connections import given
 from clinic.entrypoints.http.graphql.context import Info, QueryContext, allowed
 from clinic.entrypoints.http.graphql.types import (

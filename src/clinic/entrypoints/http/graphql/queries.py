@@ -13,7 +13,8 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset
 from clinic.domain.permissions import Operation
 from clinic.domain.text import plain_line
-from clinic.entrypoints.http.api.schemas import SlotOut, UserOut
+from clinic.entrypoints.http.api.calendar.schemas import SlotOut
+from clinic.entrypoints.http.api.people.clinic_schemas import UserOut
 from clinic.entrypoints.http.graphql.connections import (
     Cursors,
     connection_of,

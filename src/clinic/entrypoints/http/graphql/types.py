@@ -16,7 +16,9 @@ from strawberry.types.scalar import ScalarDefinition
 from clinic.domain.appointments.appointments import AppointmentView, Status
 from clinic.domain.errors import InvalidInput
 from clinic.domain.people.people import Doctor as ClinicDoctor
-from clinic.entrypoints.http.api.schemas import AppointmentOut, SlotOut, UserOut
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
+from clinic.entrypoints.http.api.calendar.schemas import SlotOut
+from clinic.entrypoints.http.api.people.clinic_schemas import UserOut
 from clinic.entrypoints.http.graphql.context import Info
 from clinic.usecases.appointments.read_schedule import Schedule
 

@@ -27,7 +27,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import (
+from clinic.entrypoints.http.api.appointments.schemas import (
     AppointmentOut,
     AuditOut,
     BookIn,

@@ -6,7 +6,11 @@ from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.errors import AppointmentNotFound, NotSwappable, PatientBusy, PolicyRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import AppointmentOut, SwapIn, appointments_out
+from clinic.entrypoints.http.api.appointments.schemas import (
+    AppointmentOut,
+    SwapIn,
+    appointments_out,
+)
 from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply

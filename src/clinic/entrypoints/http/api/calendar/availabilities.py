@@ -21,7 +21,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import (
+from clinic.entrypoints.http.api.calendar.schemas import (
     WEEKDAYS,
     AvailabilityChangedOut,
     AvailabilityIn,

@@ -15,7 +15,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import ChangeClinicIn, ClinicOut, PolicyIn
+from clinic.entrypoints.http.api.people.clinic_schemas import ChangeClinicIn, ClinicOut, PolicyIn
 from clinic.entrypoints.http.kernel.conditional import expected_tags, unless_known
 from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed

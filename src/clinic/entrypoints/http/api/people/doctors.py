@@ -9,7 +9,7 @@ from clinic.domain.errors import DoctorNotFound, EmailInUse, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.people.people import Doctor, Role, User
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import DoctorIn, DoctorOut
+from clinic.entrypoints.http.api.people.clinic_schemas import DoctorIn, DoctorOut
 from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply

@@ -11,6 +11,7 @@ import msgspec
 
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.people.memberships import Membership
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.people.schemas import (
     AccessOut,
@@ -18,7 +19,6 @@ from clinic.entrypoints.http.api.people.schemas import (
     OwnMembershipOut,
     OwnSessionOut,
 )
-from clinic.entrypoints.http.api.schemas import AppointmentOut
 from clinic.usecases.people.manage_users import Export
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from clinic.domain.errors import EmailInUse, PatientNotFound, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.people.people import Patient, Role, User
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.schemas import PatientIn, PatientOut
+from clinic.entrypoints.http.api.people.clinic_schemas import PatientIn, PatientOut
 from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_request

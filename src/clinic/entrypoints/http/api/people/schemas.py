@@ -10,8 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.people.people import Role
 from clinic.domain.people.sessions import Session
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
-from clinic.entrypoints.http.api.schemas import AppointmentOut, Phone, Reason, UserOut
+from clinic.entrypoints.http.api.people.clinic_schemas import UserOut
+from clinic.entrypoints.http.api.schemas import Phone, Reason
 from clinic.entrypoints.http.kernel.schemas import In, Out, Text
 from clinic.ports.accounts import Account
 from clinic.usecases.people.invite_people import Invited

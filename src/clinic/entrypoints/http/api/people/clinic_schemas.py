@@ -1,0 +1,122 @@
+"""The clinic, its policy, its doctors and its patients on the wire."""
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.people.people import Doctor, Patient, Role, User
+from clinic.entrypoints.http.api.schemas import Language, Phone, Reason
+from clinic.entrypoints.http.kernel.schemas import In, Out, Text
+
+
+class DoctorIn(In):
+    name: Text
+    email: Text
+    specialty: Text
+    phone: Phone | None = None
+
+
+class PatientIn(In):
+    name: Text
+    email: Text
+    phone: Phone | None = None
+
+
+class PolicyIn(In):
+    notice_min: int | UnsetType = UNSET
+    horizon_days: int | UnsetType = UNSET
+    cancel_notice_min: int | UnsetType = UNSET
+    hold_min: int | UnsetType = UNSET
+    reminder_leads_min: Annotated[tuple[int, ...], Meta(max_length=20)] | UnsetType = UNSET
+    max_open_appointments: int | UnsetType = UNSET
+
+
+class ChangeClinicIn(In):
+    name: Text | UnsetType = UNSET
+    time_zone: Text | UnsetType = UNSET
+    policy: PolicyIn | UnsetType = UNSET
+    #: null removes it
+    address: Text | UnsetType | None = UNSET
+    #: null removes it
+    phone: Phone | UnsetType | None = UNSET
+    language: Language | UnsetType = UNSET
+    reason: Reason = UNSET
+
+
+class DoctorOut(Out):
+    id: UUID
+    clinic_id: UUID
+    name: str
+    specialty: str
+
+    @classmethod
+    def of(cls, doctor: Doctor) -> Self:
+        return cls(doctor.id, doctor.clinic_id, doctor.name, doctor.specialty)
+
+
+class PatientOut(Out):
+    id: UUID
+    clinic_id: UUID
+    name: str
+    email: str
+    phone: str | None
+
+    @classmethod
+    def of(cls, patient: Patient) -> Self:
+        return cls(patient.id, patient.clinic_id, patient.name, patient.email, patient.phone)
+
+
+class UserOut(Out):
+    """Who is signed in: the person, in the role and at the clinic of this token."""
+
+    id: UUID
+    clinic_id: UUID
+    role: Role
+    name: str
+    email: str
+    phone: str | None
+
+    @classmethod
+    def of(cls, user: User, role: Role, clinic_id: UUID) -> Self:
+        return cls(user.id, clinic_id, role, user.name, user.shown_email, user.phone)
+
+
+class PolicyOut(Out):
+    notice_min: int
+    horizon_days: int
+    cancel_notice_min: int
+    hold_min: int
+    reminder_leads_min: tuple[int, ...]
+    max_open_appointments: int
+
+    @classmethod
+    def of(cls, policy: Policy) -> Self:
+        # By name, as in PolicyIn: a field more is a line in each.
+        return cls(*(getattr(policy, name) for name in cls.__struct_fields__))
+
+
+class ClinicOut(Out):
+    id: UUID
+    name: str
+    time_zone: str
+    #: the postal address, in lines
+    address: str | None
+    phone: str | None
+    #: of messages to people who have not chosen one
+    language: str
+    policy: PolicyOut
+
+    @classmethod
+    def of(cls, clinic: Clinic) -> Self:
+        contact = clinic.contact
+        return cls(
+            clinic.id,
+            clinic.name,
+            clinic.time_zone,
+            contact.address,
+            contact.phone,
+            contact.language,
+            PolicyOut.of(clinic.policy),
+        )
