@@ -1,2 +1,2 @@
-"""What the use cases need from the outside, as Protocols; each sentence of them has a test in
-`clinic.testing`."""
+"""The interfaces that use cases need, as Protocols; every sentence of their docstrings has a test
+in `clinic.testing`."""

@@ -1,5 +1,4 @@
-"""Accounts: a person's password and standing; reading them, and changing them inside a unit of
-work."""
+"""Accounts, with password and state: reading them, and changing them in a unit of work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,24 +12,24 @@ from clinic.domain.people.people import Role, User
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user with what sign-in needs. `clinics` are those where the user has a profile that fits
-    the role, by id."""
+    """A user with what sign-in needs. `clinics` are those where the user has a profile for the
+    role, by id."""
 
     user: User
     password_hash: str | None
     disabled_at: datetime | None
     clinics: tuple[UUID, ...]
-    #: since when the email address is known to be the user's
+    #: when the email address was verified as the user's
     email_verified_at: datetime | None = None
-    #: links that were mailed for an earlier version do not work
+    #: links mailed for an earlier version are invalid
     link_version: int = 0
-    #: the link_version up to which links hold that earlier releases mailed, bound to nothing
+    #: the link_version up to which unbound links, mailed by earlier releases, are valid
     unbound_link_version: int = 0
 
 
 class AccountReader(Protocol):
     async def by_email(self, email: str) -> Account | None:
-        """Return the account with this email address in ASCII, without case."""
+        """Return the account with this ASCII email address, ignoring case."""
         ...
 
     async def account(self, user_id: UUID) -> Account | None: ...
@@ -43,26 +42,25 @@ class AccountReader(Protocol):
         after: UUID | None = None,
         limit: int,
     ) -> Sequence[Account]:
-        """Return at most `limit` accounts of the clinic by id, beyond `after`."""
+        """Return at most `limit` accounts of the clinic by id, after `after`."""
         ...
 
     async def memberships(self, user: User) -> Sequence[Membership]:
-        """Return the memberships that the user has or had in their role, by clinic id."""
+        """Return the user's current and ended memberships in their role, by clinic id."""
         ...
 
     async def offers(
         self, address_tag: bytes, now: datetime, *, limit: int
     ) -> Sequence[MembershipOffer]:
-        """Return at most `limit` offers with this tag that have not expired, of every clinic, by
-        id."""
+        """Return at most `limit` unexpired offers with this tag, from all clinics, by id."""
         ...
 
 
 class Accounts(AccountReader, Protocol):
-    """Accounts inside a unit of work; what is read includes what it has written."""
+    """Accounts inside a unit of work; reads include its own writes."""
 
     async def lock(self, user_id: UUID) -> Account | None:
-        """Lock the account against other changes of it until the unit of work ends."""
+        """Lock the account against other changes until the unit of work ends."""
         ...
 
     async def add_staff(self, clinic_id: UUID, user_id: UUID) -> None:
@@ -78,18 +76,18 @@ class Accounts(AccountReader, Protocol):
         ...
 
     async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
-        """Note that the email address is the user's, which needs no proof any more.
+        """Record that the email address is verified, so that proof is no longer required.
 
         Raises UserNotFound.
         """
         ...
 
     async def expect_proof(self, user_id: UUID, since: datetime) -> None:
-        """Note that only the user claims the email address: until it is verified or replaced,
-        nothing but account mail goes there. Raises UserNotFound."""
+        """Record that the email address is only claimed: until it is verified or replaced, only
+        account mail is sent to it. Raises UserNotFound."""
         ...
 
     async def replace_user(self, user: User) -> None:
-        """Write name, email and phone anew. Another email address, compared without case, is not
-        verified and raises link_version. Raises UserNotFound, EmailInUse."""
+        """Replace name, email and phone. A different email address, ignoring case, is unverified
+        and raises link_version. Raises UserNotFound, EmailInUse."""
         ...

@@ -21,9 +21,9 @@ from clinic.domain.people.people import Actor, Scope
 
 @dataclass(frozen=True, slots=True)
 class AppointmentQuery:
-    """Which appointments to list; None does not filter. `starts_from`, `starts_before` are the
-    half-open range in which they start; none starts after the clinic's booking horizon, counted
-    from `horizon_from`."""
+    """Which appointments to list; None does not filter. They start in the half-open range from
+    `starts_from` to `starts_before`, and not after the clinic's booking horizon, counted from
+    `horizon_from`."""
 
     scope: Scope
     doctor_id: UUID | None = None
@@ -35,9 +35,9 @@ class AppointmentQuery:
 
 
 class ScheduleEntry(NamedTuple):
-    """An appointment as a calendar shows it, and nothing else: thousands are read at once."""
+    """Only the fields of an appointment that a calendar shows: thousands are read at once."""
 
-    #: as text, because it is only shown
+    #: text, because it is only displayed
     id: str
     patient_name: str
     doctor_name: str
@@ -51,7 +51,7 @@ class ScheduleEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """Rows that nobody else changes until the unit of work ends, by id; absent ones are missing."""
+    """Rows that no other transaction can change until the unit of work ends, by id."""
 
     appointments: Mapping[UUID, Appointment]
     slots: Mapping[UUID, Slot]
@@ -59,21 +59,21 @@ class Locked:
 
 class AppointmentReader(Protocol):
     async def get(self, scope: Scope, appointment_id: UUID) -> AppointmentView | None:
-        """Return the appointment, or None when it does not exist within `scope`."""
+        """Return the appointment, None when it does not exist within `scope`."""
         ...
 
     async def list(
         self, asker: Actor, query: AppointmentQuery, page: PageRequest
     ) -> Sequence[AppointmentView]:
-        """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
+        """Return at most `page.one_more` appointments by (starts_at, id), after `page.after`.
 
         Always earliest first; going backwards, those nearest before `page.after`. Raises
-        NotSignedIn unless the session that `asker` names still counts, as `BookingDesk.load_facts`.
+        NotSignedIn unless the session of `asker` is valid, as `BookingDesk.load_facts` does.
         """
         ...
 
     async def schedule(self, query: AppointmentQuery, limit: int) -> Sequence[ScheduleEntry]:
-        """Return at most `limit` appointments, as `list` finds and orders them."""
+        """Return at most `limit` appointments, found and ordered as by `list`."""
         ...
 
     async def trail(self, scope: Scope, appointment_id: UUID) -> Sequence[AuditEntry]:
@@ -88,16 +88,17 @@ class AppointmentReader(Protocol):
 
 
 class Appointments(AppointmentReader, Protocol):
-    """Appointments inside a unit of work; what is read includes what it has written."""
+    """Appointments inside a unit of work; reads include its own writes."""
 
     async def lock(
         self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
     ) -> Locked:
-        """Lock these appointments, the slots they are in, and `slot_ids`; return them as they are.
+        """Lock these appointments, their slots and `slot_ids`; return their current state.
 
-        Slots are locked by id, then appointments by id, always. Appointments outside `scope` and
-        slots outside its clinic are missing from the answer. Raises TransactionAborted when an
-        appointment moved meanwhile to a slot that is not locked, or another unit of work gave way.
+        Slots are always locked first, by id, then appointments, by id. Appointments outside `scope`
+        and slots outside its clinic are missing from the result. Raises TransactionAborted when an
+        appointment has moved meanwhile to a slot that is not locked, or the unit of work must be
+        rolled back because of another.
         """
         ...
 
@@ -105,8 +106,8 @@ class Appointments(AppointmentReader, Protocol):
         """Write changes of locked appointments with their audit entries and messages.
 
         Slots are freed and taken as the changes say. Raises SlotTaken when a slot to take is not
-        open and free, PatientBusy when a patient would be in two places, TransactionAborted when
-        an appointment is no longer as `before` says. After an error nothing may be committed.
+        open and free, PatientBusy when a patient's appointments would overlap, TransactionAborted
+        when an appointment no longer equals `before`. After an error nothing may be committed.
         """
         ...
 
@@ -114,20 +115,20 @@ class Appointments(AppointmentReader, Protocol):
         """Add the appointments of one clinic with their audit entries, messages and answers, all
         or none, and take the slots of those that occupy theirs.
 
-        Checks and waits as BookingDesk.reserve does: one whose slot is not open and free is refused
-        at once, unless `lock` has waited for the slot before. Locks the patients by id, shared,
-        then the slots by id, then writes by patient and time, so that batches that meet do not
-        deadlock; a unit that adds twice, or takes other slots besides, locks all the slots first by
-        `lock`.
+        Checks and waits as BookingDesk.reserve does: a booking whose slot is not open and free is
+        refused at once, unless `lock` has already waited for the slot. Locks the patients by id,
+        shared, then the slots by id, then writes by patient and time, so that concurrent batches do
+        not deadlock; a unit that adds twice, or also takes other slots, must first lock all the
+        slots with `lock`.
 
         Raises for one booking what BookingDesk.reserve raises, SlotTaken, PatientBusy or
-        IdempotencyConflict, besides AlreadyExists when there is an appointment with its id; for
-        several, BookingsRefused. `conflicts` of the error names every booking with everything that
-        was found in its way by looking once more, other bookings added with it included, and always
-        what the booking was refused for, even if that was gone by then. After such a refusal the
-        unit is as it was before the call: nothing of the bookings is written, what the call locked
-        is unlocked, and the unit may go on and commit. Raises TransactionAborted when it gave way
-        to another, after which nothing may be committed. Raises ValueError for bookings of several
+        IdempotencyConflict, or AlreadyExists when there is an appointment with its id; for several,
+        BookingsRefused. The error's `conflicts` lists for each booking every conflict that a second
+        read found, including with other bookings added with it, and always the reason why it was
+        refused, even if that was gone by then. After such a refusal the unit is as it was before
+        the call: nothing of the bookings is written, what the call locked is unlocked, and the unit
+        may go on and commit. Raises TransactionAborted when it was rolled back because of another
+        transaction, after which nothing may be committed. Raises ValueError for bookings of several
         clinics.
         """
         ...

@@ -1,4 +1,4 @@
-"""The hot path: what booking reads, and the one write that decides the race."""
+"""The hot path of booking: one read, and the one write that decides the race."""
 
 import warnings
 from typing import Protocol
@@ -13,8 +13,8 @@ class BookingDesk(Protocol):
     """Books in two round trips: `load_facts`, then `reserve`. Neither opens a transaction of its
     own.
 
-    Both had other names before, `look` and `take`: deprecated, and gone in version 0.2. The stores
-    of this package still answer to them, by `DeprecatedDeskNames`.
+    Their former names `look` and `take` are deprecated and will be removed in version 0.2. The
+    stores of this package still have them, through `DeprecatedDeskNames`.
     """
 
     async def load_facts(
@@ -24,30 +24,31 @@ class BookingDesk(Protocol):
         patient_id: UUID,
         request: IdempotentRequest | None = None,
     ) -> BookingFacts:
-        """Return all that the domain must know, as it is committed now; None is what is absent.
+        """Return the committed facts that the domain needs to book; None for what is absent.
 
-        A slot or patient of a clinic that is not the asker's is absent. Raises ClinicNotFound, and
-        NotSignedIn unless the session that `asker` names counts: it exists at this clinic, is not
-        revoked, and is of this user in this role, who is neither disabled nor in another role by
-        now. An asker without a session, such as the service itself, is not checked.
+        A slot or patient of a clinic other than the asker's is absent. Raises ClinicNotFound, and
+        NotSignedIn unless the session of `asker` is valid: it exists at this clinic, is not
+        revoked, and belongs to this user in this role, and the user has not been disabled or given
+        another role. An asker without a session, such as the service itself, is not checked.
         """
         ...
 
     async def reserve(self, booking: Booking) -> None:
         """Take the slot and write appointment, audit entry, messages and answer, all or nothing.
 
-        Waits for a change under way of a slot that is open and free so far; any other is refused
-        at once, even while it is being freed. Raises SlotTaken when the slot is no longer open
-        and free, whatever the reason, or nobody may book for the patient any more; PatientBusy when
-        the patient has another occupying appointment that overlaps; IdempotencyConflict when the
-        key has an answer already; TransactionAborted when the write gave way to another one;
-        OutcomeUnknown when the database is lost before it has said that it is done.
+        Waits for a concurrent change of a slot that is committed as open and free; any other slot
+        is refused at once, even while it is being freed. Raises SlotTaken when the slot is no
+        longer open and free, whatever the reason, or the patient can no longer be booked for;
+        PatientBusy when the patient has another occupying appointment that overlaps;
+        IdempotencyConflict when the key already has an answer; TransactionAborted when the write
+        was rolled back because of another; OutcomeUnknown when the connection to the database is
+        lost before it has confirmed the write.
         """
         ...
 
 
 class DeprecatedDeskNames:
-    """The names that `BookingDesk` had before; each warns, and calls the new one."""
+    """The former names of `BookingDesk`'s methods; each warns and calls the new one."""
 
     async def look(
         self: BookingDesk,

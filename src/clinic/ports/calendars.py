@@ -17,7 +17,7 @@ from clinic.domain.people.people import Actor, Doctor
 class SlotQuery:
     """Which slots to list. They start within `[starts_from, starts_before)`.
 
-    `free_only`: open and not taken; otherwise every slot that is not retired, or those in `state`.
+    `free_only`: those open and not taken; otherwise all that are not retired, or those in `state`.
     """
 
     clinic_id: UUID
@@ -31,7 +31,7 @@ class SlotQuery:
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """A slot as people read it."""
+    """A slot with the names that are shown for it."""
 
     slot: Slot
     doctor_name: str
@@ -39,17 +39,17 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class FreeSlots:
-    """A doctor's free slots as they were committed when they were read."""
+    """A doctor's free slots, as committed at the time of reading."""
 
-    #: the same slots of one doctor have the same state
+    #: equal for equal slots of one doctor
     state: tuple[Hashable, ...]
-    #: makes the slots of what was read
+    #: builds the slots from what was read
     slots: Callable[[], Sequence[SlotView]]
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What one answer about a doctor's free slots needs, as it was committed at one moment."""
+    """What one answer about a doctor's free slots needs, as committed at one moment."""
 
     clinic: Clinic
     #: None when the doctor does not exist
@@ -58,18 +58,17 @@ class Glance:
 
 class CalendarReader(Protocol):
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
-        """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`.
+        """Return at most `page.one_more` slots by (starts_at, id), after `page.after`.
 
-        Always earliest first. Never makes slots.
+        Always earliest first. Never creates slots.
         """
         ...
 
     async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
-        """Return what `list_slots` would, made into slots only when they are wanted, with the
-        clinic; None when the clinic does not exist. For the first page of one doctor's free slots.
+        """Return what `list_slots` would, with the clinic; slots are built only when asked for.
+        None when the clinic does not exist. For the first page of one doctor's free slots.
 
-        Raises NotSignedIn unless the session that `asker` names still counts, as
-        `BookingDesk.load_facts`.
+        Raises NotSignedIn unless the session of `asker` is valid, as `BookingDesk.load_facts` does.
         """
         ...
 
@@ -81,7 +80,7 @@ class CalendarReader(Protocol):
         ...
 
     async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
-        """Return the slot, retired or not, or None when it does not exist in this clinic."""
+        """Return the slot, retired or not, None when it does not exist in this clinic."""
         ...
 
     async def availabilities(
@@ -98,19 +97,19 @@ class CalendarReader(Protocol):
 
 
 class Calendars(CalendarReader, Protocol):
-    """Calendars inside a unit of work; what is read includes what it has written."""
+    """Calendars inside a unit of work; reads include its own writes."""
 
     async def lock_doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
         """Lock the doctor's calendar against opening, blocking and changing of hours.
 
-        Bookings are not held up. Returns None when there is no such doctor in this clinic.
+        Does not block bookings. Returns None when there is no such doctor in this clinic.
         """
         ...
 
     async def add_availability(self, availability: Availability) -> None: ...
 
     async def replace_availability(self, availability: Availability) -> None:
-        """Write the hours with this id anew. Raises AvailabilityNotFound."""
+        """Replace the hours with this id. Raises AvailabilityNotFound."""
         ...
 
     async def delete_availability(self, clinic_id: UUID, availability_id: UUID) -> None:
@@ -135,7 +134,7 @@ class Calendars(CalendarReader, Protocol):
         ...
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
-        """Add slots. Raises SlotOverlap when one meets another of the same doctor."""
+        """Add slots. Raises SlotOverlap when one overlaps another of the same doctor."""
         ...
 
     async def set_slot_state(
@@ -148,7 +147,7 @@ class Calendars(CalendarReader, Protocol):
     ) -> None:
         """Put these slots into `state`, locking them by id; a taken slot stays taken.
 
-        Raises SlotNotFound when one is missing, TransactionAborted when `untaken_only` and one has
-        been taken meanwhile.
+        Raises SlotNotFound when one is missing, TransactionAborted when one has been taken
+        meanwhile and `untaken_only` is set.
         """
         ...

@@ -1,4 +1,4 @@
-"""The time and new ids, so that nothing reads them implicitly."""
+"""The clock and the source of new ids, so that nothing reads them implicitly."""
 
 from datetime import datetime
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Email addresses."""
+"""Checking and normalizing email addresses."""
 
 from typing import Protocol
 
@@ -7,10 +7,10 @@ from clinic.domain.people.people import EmailAddress
 
 class EmailAddresses(Protocol):
     def checked(self, address: str) -> EmailAddress:
-        """Return `address`, which any mail server takes. Raises InvalidInput."""
+        """Return `address` in a form that any mail server accepts. Raises InvalidInput."""
         ...
 
     def canonical(self, address: str) -> str:
-        """Return the ASCII form of an address that somebody is looked up by; what is none is
-        returned trimmed, and finds who was accepted by older rules."""
+        """Return the ASCII form of an address, for looking up an account. Anything else is returned
+        trimmed, and finds accounts accepted under older rules."""
         ...

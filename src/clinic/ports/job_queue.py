@@ -1,4 +1,4 @@
-"""Messages that wait for their time outside the database, and who works on them when it comes."""
+"""The queue, outside the database, of messages that become due, and the workers on it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A message by its key, and when it is due. Nothing else of it leaves the database."""
+    """A message's key, and when it is due. Nothing else of it leaves the database."""
 
     clinic_id: UUID
     message_id: UUID
@@ -18,16 +18,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How many jobs are where."""
+    """How many jobs are in each state."""
 
     scheduled: int
     ready: int
     running: int
-    #: not readable as jobs, kept for somebody to look at
+    #: not readable as jobs, kept for inspection
     poison: int
 
 
-#: does the job; whatever it raises is counted and the job is over, since retries are the outbox's
+#: does the job; an error it raises is counted and ends the job, since the outbox does the retries
 Handler = Callable[[UUID, UUID], Awaitable[None]]
 
 
@@ -36,58 +36,58 @@ class QueueUnavailable(Exception):
 
 
 class JobQueue(Protocol):
-    """A queue that may lose everything it holds, and says so.
+    """A queue that may lose all its jobs, and reports it.
 
     Raises QueueUnavailable when it cannot be reached.
     """
 
     async def schedule(self, jobs: Sequence[Job]) -> None:
-        """Let the jobs be ready at their time; one that is scheduled gets its new time.
+        """Schedule the jobs to become ready when due; one already scheduled gets the new time.
 
-        A job being scheduled twice runs once, unless it has begun.
+        A job that is scheduled twice runs once, unless it has begun.
         """
         ...
 
     async def promote(self, *, limit: int) -> int:
-        """Make up to `limit` jobs ready whose time has come, earliest first; return how many.
+        """Make up to `limit` due jobs ready, earliest first; return how many.
 
-        Promotes nothing, and returns 0, while the ready list is full. A job that is already ready
-        waits a second.
+        Promotes nothing, and returns 0, while the ready list is full. A job that is still ready
+        is put off by a second.
         """
         ...
 
     async def recover(self) -> int:
-        """Make jobs ready again that were begun long ago and never ended; return how many."""
+        """Make jobs ready again that began long ago and never ended; return how many."""
         ...
 
     async def postpone(self, clinic_id: UUID, message_id: UUID, *, wait: timedelta) -> None:
-        """Let the job be ready once `wait` has passed, by the queue's own clock."""
+        """Schedule the job to become ready after `wait`, by the queue's own clock."""
         ...
 
     async def hasten(self, jobs: Sequence[Job]) -> int:
-        """Let those of `jobs` be ready next that are neither due here nor ready nor begun; return
-        how many. Whatever the queue's own clock says, it is their time."""
+        """Make due now those of `jobs` that are not yet due here, ready or begun; return how many.
+        The caller's clock decides that they are due, not the queue's."""
         ...
 
     async def begin_resync(self) -> str | None:
-        """Return a token when the queue may have lost jobs since the last complete resync and
-        nobody else is telling it everything anew."""
+        """Return a token when the queue may have lost jobs since the last complete resync and no
+        other caller is resyncing it."""
         ...
 
     async def end_resync(self, token: str) -> bool:
-        """Take note that everything was told; False when the queue lost jobs again meanwhile."""
+        """Record that the resync is complete; False when the queue lost jobs again meanwhile."""
         ...
 
     async def counts(self) -> QueueCounts: ...
 
     async def start(self, handler: Handler, *, threads: int) -> None:
-        """Work on jobs as they become ready, up to `threads` at a time, each in this loop."""
+        """Work on jobs as they become ready, up to `threads` at a time, each in this event loop."""
         ...
 
     async def stop(self, *, timeout_s: float) -> None:
-        """Finish what has begun, give back what was only fetched, and close."""
+        """Finish jobs that have begun, return those only fetched to the queue, and close."""
         ...
 
     def is_working(self) -> bool:
-        """Say whether everything that `start` started still runs."""
+        """Return whether everything that `start` started is still running."""
         ...

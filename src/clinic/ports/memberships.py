@@ -1,4 +1,4 @@
-"""Memberships: who belongs to which clinic, and offers of it, inside a unit of work."""
+"""Memberships of clinics, and offers of membership, inside a unit of work."""
 
 from datetime import datetime
 from typing import Protocol
@@ -10,11 +10,11 @@ from clinic.domain.people.people import User
 
 class Memberships(Protocol):
     async def add_offer(self, offer: MembershipOffer) -> None:
-        """Add the offer, and remove those of its clinic that had expired when it was made."""
+        """Add the offer, and remove its clinic's offers that had expired when it was made."""
         ...
 
     async def take_offer(self, clinic_id: UUID, offer_id: UUID) -> MembershipOffer | None:
-        """Remove the offer and return it, expired or not; of two that take it one gets None."""
+        """Remove the offer and return it, expired or not; of two callers one gets None."""
         ...
 
     async def withdraw_offers(self, clinic_id: UUID, offered_by: UUID) -> None:
@@ -22,17 +22,17 @@ class Memberships(Protocol):
         ...
 
     async def ended_at(self, clinic_id: UUID, user: User) -> datetime | None:
-        """Return since when the person belongs to the clinic no longer; None when they do, or
-        never did."""
+        """Return when the person's membership of the clinic ended; None when they are a member, or
+        never were."""
         ...
 
     async def join(self, clinic_id: UUID, user: User, specialty: str | None) -> None:
-        """Make the person a member of the clinic in their role, also one who was before; a doctor
-        who was keeps the specialty of then. Raises AlreadyExists when they are one."""
+        """Make the person a member of the clinic in their role, also a former member; a former
+        doctor keeps the earlier specialty. Raises AlreadyExists for a current member."""
         ...
 
     async def end(self, clinic_id: UUID, user: User, now: datetime) -> bool:
-        """End the membership; say whether there was one."""
+        """End the membership; return whether there was one."""
         ...
 
     async def administrators(self, clinic_id: UUID) -> int:

@@ -1,4 +1,4 @@
-"""A channel that hands messages to people."""
+"""A channel that delivers messages to people."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -9,8 +9,8 @@ from clinic.domain.messaging.deliveries import Letter
 class TransportError(Exception):
     """A message could not be handed over.
 
-    `permanent`: trying again will not help. `ambiguous`: the other side may have taken it.
-    `of_channel`: it says nothing of this message, as every other would have fared the same.
+    `permanent`: a retry will not help. `ambiguous`: the other side may have accepted it.
+    `of_channel`: the failure is the channel's, and any other message would have failed too.
     """
 
     def __init__(
@@ -29,22 +29,21 @@ class TransportError(Exception):
 
 
 class Notifier(Protocol):
-    """Hands letters over, one after the other or several at a time."""
+    """Hands letters over, one at a time or several concurrently."""
 
     async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
         """Hand the letter over and return True once the other side has taken responsibility.
 
-        Asks `may_send` at the last moment at which nothing has been handed over yet, and again when
-        that moment has passed unused, as in a process that was stopped. On False it withdraws and
-        returns False. An error raised before it has asked is never ambiguous. Raises
-        TransportError.
+        Calls `may_send` at the last moment before anything is handed over, and again if that moment
+        was missed, as in a process that was stopped. On False it withdraws and returns False. An
+        error raised before that call is never ambiguous. Raises TransportError.
         """
         ...
 
     async def took(self, message_id: str) -> bool | None:
-        """Say whether the other side took a letter with this message id; None: it cannot tell."""
+        """Return whether the other side accepted a letter with this message id; None if unknown."""
         ...
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close every connection."""
         ...

@@ -1,4 +1,4 @@
-"""Messages on their way, kept until each is sent or has finally failed, and the log of those."""
+"""The outbox, which keeps messages until they are sent or have failed for good, and their log."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ HandOver = Callable[[Sequence[Job]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class NotificationView:
-    """A message as staff and its patient read it: on its way, or in the log."""
+    """A message as shown to staff and its patient, in the outbox or in the log."""
 
     message: Message
-    #: an OutboxState while it is on its way, an Outcome afterwards
+    #: an OutboxState while it is in the outbox, an Outcome afterwards
     status: OutboxState | Outcome
     attempts: int
-    #: when it is tried next, or was finished
+    #: when the next attempt is, or when it was finished
     at: datetime
     maybe_twice: bool = False
     message_id: str | None = None
@@ -31,7 +31,7 @@ class NotificationView:
 
     @property
     def due_at(self) -> datetime:
-        """When it is tried next; of one that has ended, when it was due."""
+        """When the next attempt is; for a finished message, when it was due."""
         return self.at if isinstance(self.status, OutboxState) else self.message.scheduled_for
 
 
@@ -49,7 +49,7 @@ class NotificationQuery:
 
 @dataclass(frozen=True, slots=True)
 class OutboxCounts:
-    """How many messages are where; `oldest_due_s` is how late the latest one is, in seconds."""
+    """How many messages are in each state; `oldest_due_s`: seconds since the oldest was due."""
 
     #: due and waiting
     due: int
@@ -61,28 +61,28 @@ class OutboxCounts:
 
 
 class Outbox(Protocol):
-    """The outbox of one database. Its own clock decides what is due; it is one for all workers.
+    """The outbox of one database, whose clock decides for all workers what is due.
 
-    Each call is a transaction of its own. Raises TemporaryFailure when the database is away.
+    Each call is its own transaction. Raises TemporaryFailure when the database cannot be reached.
     """
 
     async def publish(self, hand_over: HandOver, *, limit: int) -> int:
         """Hand over up to `limit` messages never handed over, oldest first; return how many.
 
-        They count as published once `hand_over` has returned; when it raises, none does. Two
-        callers never hand over the same one at the same time. What was due at once is due now,
-        whatever the clock said that wrote it.
+        They count as published once `hand_over` has returned; none does when it raises. Two callers
+        never hand over the same message at the same time. A message written as due at once is due
+        now, whatever the clock of its writer said.
         """
         ...
 
     async def published(self, *, after: Job | None, limit: int) -> Sequence[Job]:
-        """Return up to `limit` published messages that wait or are in flight, by key, beyond
-        `after`; dead letters are not among them."""
+        """Return up to `limit` published messages that are waiting or in flight, by key, after
+        `after`; dead letters are not included."""
         ...
 
     async def rescue(self, *, overdue: timedelta, limit: int) -> Sequence[Job]:
-        """Return up to `limit` published messages that nobody works on and that should have gone:
-        due for longer than `overdue`, or their lease ran out. They are due now.
+        """Return up to `limit` published messages that should have been sent and that no worker
+        has: due for longer than `overdue`, or with an expired lease. They are due now.
 
         A message is returned again only after another `overdue`, or when the clock was set back.
         """
@@ -91,29 +91,29 @@ class Outbox(Protocol):
     async def claim(
         self, clinic_id: UUID, message_id: UUID, *, token: UUID, lease: timedelta
     ) -> Claim | timedelta | None:
-        """Return the message to the one worker that may send it until the lease runs out.
+        """Claim the message for one worker, which alone may send it until the lease runs out.
 
-        Only one that is pending and due, or whose lease ran out. Returns how long it is until then
-        when it is not due yet, None when it is gone, dead or somebody else's.
+        Only a message that is pending and due, or whose lease ran out. Returns the time until it is
+        due when that is later, None when it is gone, dead or claimed by another worker.
         """
         ...
 
     async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
-        """Say whether the message may be handed over now, and remember that it is being, with a new
-        lease.
+        """Return whether the message may be handed over now; if so, mark it as being sent, with a
+        new lease.
 
-        False once the lease is somebody else's, or the appointment's schedule_version or status no
-        longer fits: every change committed before this call is seen.
+        False once another worker has the lease, or the appointment's schedule_version or status no
+        longer fits; every change committed before this call is seen.
         """
         ...
 
     async def finish(self, claim: Claim, record: Record) -> bool:
-        """Move the message from the outbox into the log, at once; False when the token is no longer
-        the claim's. Asked twice, it logs once."""
+        """Move the message from the outbox into the log, atomically; False when the claim no longer
+        has the current token. Called twice, it logs once."""
         ...
 
     async def discard(self, claim: Claim) -> bool:
-        """Take a message that is no longer right out of the outbox; False as in `finish`."""
+        """Remove an outdated message from the outbox; False as in `finish`."""
         ...
 
     async def retry_later(
@@ -125,15 +125,15 @@ class Outbox(Protocol):
         ambiguous: bool,
         attempts: int | None = None,
     ) -> bool:
-        """Give the message back, due `after` from now; False as in `finish`.
+        """Return the message to the outbox, due `after` from now; False as in `finish`.
 
-        It counts as tried `attempts` times, as often as the claim says when None.
+        It then has `attempts` attempts, those of the claim when None.
         """
         ...
 
     async def release(self, user_id: UUID) -> int:
-        """Make due now, to be published again, the pending messages about this patient's
-        appointments that were scheduled for earlier; return how many."""
+        """Make the pending messages about this patient's appointments that were scheduled for
+        earlier due now, to be published again; return how many."""
         ...
 
     async def set_aside(self, claim: Claim, *, error: str, ambiguous: bool) -> bool:
@@ -145,10 +145,10 @@ class Outbox(Protocol):
         ...
 
     async def list(self, query: NotificationQuery, page: PageRequest) -> Sequence[NotificationView]:
-        """Return at most `page.one_more` messages by (due_at, id), beyond `page.after`.
+        """Return at most `page.one_more` messages by (due_at, id), after `page.after`.
 
-        Always earliest first, those on their way and those in the log alike. Within a patient's
-        scope only what went to the patient, within a doctor's what is about their appointments.
+        Always earliest first, from outbox and log together. A patient's scope includes only
+        messages to the patient, a doctor's those about their appointments.
         """
         ...
 
@@ -157,7 +157,7 @@ class Outbox(Protocol):
     async def counts(self) -> OutboxCounts: ...
 
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
-        """Return what this person chose at this clinic; when nothing, the clinic's language and the
+        """Return this person's preferences at this clinic, by default the clinic's language and the
         defaults."""
         ...
 
@@ -166,24 +166,24 @@ class Messages(Protocol):
     """The outbox inside a unit of work."""
 
     async def add(self, messages: Sequence[Message]) -> None:
-        """Add messages that no appointment's change calls for; a day sheet that is there already
-        is left as it is."""
+        """Add messages that are not caused by a change of an appointment; a day sheet that exists
+        already is left unchanged."""
         ...
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
-        """Keep what this person chose at this clinic. Raises NotFound for an unknown person."""
+        """Store this person's preferences at this clinic. Raises NotFound for an unknown person."""
         ...
 
     async def forget_addresses(self, user_id: UUID) -> None:
-        """Remove the addresses that messages about this person hold themselves: such a message is
-        no longer sent."""
+        """Remove the addresses stored in messages about this person: such a message is no longer
+        sent."""
         ...
 
     async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
         """Make a dead letter pending, due now, with no attempts, to be published again; False when
-        it is none."""
+        it is not a dead letter."""
         ...
 
     async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
-        """Move a dead letter into the log as failed; False when it is none."""
+        """Move a dead letter into the log as failed; False when it is not a dead letter."""
         ...

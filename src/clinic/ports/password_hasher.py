@@ -1,4 +1,4 @@
-"""Passwords as they are kept."""
+"""Hashing and verifying passwords."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,15 +7,15 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class PasswordCheck:
     is_right: bool
-    #: the password is right and its hash should be made anew, with today's cost
+    #: the password is right, but its hash should be replaced with one of the current cost
     wants_rehash: bool = False
 
 
 class PasswordHasher(Protocol):
-    """Slow on purpose, so it runs beside the event loop, a bounded number at a time.
+    """Hashing is slow on purpose, so it runs outside the event loop, a bounded number at a time.
 
-    Callers of different sources (the network that a request came from) take turns, and when too
-    many wait those of the source with the most are refused. Both raise TemporaryFailure then.
+    Callers from different sources (the network that a request came from) take turns; when too many
+    wait, those of the source with the most are refused. Both methods raise TemporaryFailure then.
     """
 
     async def hash(self, password: str, *, source: str = "") -> str:
@@ -25,9 +25,9 @@ class PasswordHasher(Protocol):
     async def verify(
         self, password_hash: str | None, password: str, *, source: str = ""
     ) -> PasswordCheck:
-        """Say whether `password` is the one that was hashed.
+        """Check whether `password` is the one that was hashed.
 
-        With no hash (nobody is registered, or no password is set) the answer is no, after the same
-        work. A hash that is not one of ours is wrong, not an error.
+        Without a hash (no such account, or no password set) it does not match, after the same
+        amount of work. A hash in an unknown format does not match; it is not an error.
         """
         ...

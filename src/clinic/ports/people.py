@@ -18,8 +18,8 @@ class PeopleReader(Protocol):
     async def user(self, user_id: UUID) -> User | None: ...
 
     async def doctors(self, clinic_id: UUID, specialty: str | None = None) -> Sequence[Doctor]:
-        """Return the clinic's doctors by (name, id); those of one specialty (exact, without case)
-        when it is given."""
+        """Return the clinic's doctors by (name, id); only those of `specialty` (exact, ignoring
+        case) when it is given."""
         ...
 
     async def doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None: ...
@@ -29,29 +29,29 @@ class PeopleReader(Protocol):
     async def patients(
         self, clinic_id: UUID, *, after: UUID | None = None, backwards: bool = False, limit: int
     ) -> Sequence[Patient]:
-        """Return at most `limit` patients of the clinic by id: the first ones beyond `after`, or
-        `backwards` the last ones before it."""
+        """Return at most `limit` patients of the clinic by id: the first ones after `after`, or
+        with `backwards` the last ones before it."""
         ...
 
 
 class People(PeopleReader, Protocol):
-    """Clinics and people inside a unit of work; what is read includes what it has written."""
+    """Clinics and people inside a unit of work; reads include its own writes."""
 
     async def add_clinic(self, clinic: Clinic) -> None: ...
 
     async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
-        """Return the clinic as it is committed, kept from changing until this unit ends.
+        """Lock the clinic against changes until this unit ends, and return its committed state.
 
-        Waits for a change under way.
+        Waits for a concurrent change.
         """
         ...
 
     async def replace_clinic(self, clinic: Clinic) -> None:
-        """Write the clinic with this id anew. Raises ClinicNotFound."""
+        """Replace the clinic with this id. Raises ClinicNotFound."""
         ...
 
     async def add_user(self, user: User) -> None:
-        """Add a person. Raises EmailInUse when someone has this email address, without case."""
+        """Add a person. Raises EmailInUse when another has this email address, ignoring case."""
         ...
 
     async def add_doctor(self, clinic_id: UUID, user_id: UUID, specialty: str) -> None:

@@ -7,15 +7,16 @@ from clinic.domain.rate_limits import Limit, Verdict
 
 class RateLimiter(Protocol):
     async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
-        """Count a request of `key`, that many `times`, and say whether it is within `limit`.
+        """Count a request of `key`, `times` times, and return whether it is within `limit`.
 
-        Counting and deciding are one step: however many ask at once, no more than `quota` in any
-        `window_s` seconds are allowed. A request that counts several times is allowed whole or not
-        at all. A refused request does not count, and `reset_s` is when it would be allowed. Limits
-        of different names count apart. Raises TemporaryFailure when nothing can be counted.
+        Counting and deciding are one step: however many callers at once, no more than `quota`
+        requests in any `window_s` seconds are allowed. A request that counts several times is
+        allowed as a whole or not at all. A refused request does not count, and `reset_s` is when it
+        would be allowed. Limits of different names are counted separately. Raises TemporaryFailure
+        when nothing can be counted.
         """
         ...
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         ...

@@ -1,4 +1,4 @@
-"""All or nothing: one transaction over every repository; and the database it belongs to."""
+"""The unit of work, one transaction over every repository, and the store it belongs to."""
 
 from types import TracebackType
 from typing import Protocol, Self
@@ -27,10 +27,10 @@ class EventLog(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """A transaction. Leaving it without `commit` leaves no trace. Used once.
+    """A transaction, used once. Leaving it without `commit` rolls everything back.
 
-    Reads see what is committed and what this unit has written. Any error of the database that
-    another attempt may fix is raised as TransactionAborted.
+    Reads see committed data and this unit's own writes. Any database error that a retry may fix is
+    raised as TransactionAborted.
     """
 
     @property
@@ -66,13 +66,13 @@ class UnitOfWork(Protocol):
     ) -> None: ...
 
     async def commit(self) -> None:
-        """Make every change last, at once. Raises as the writes do for what only shows here, and
-        OutcomeUnknown when the database is lost before it has said that it is done."""
+        """Commit every change at once. Raises as the writes do for errors found only now, and
+        OutcomeUnknown when the database is lost before it has confirmed the commit."""
         ...
 
 
 class Store(Protocol):
-    """One database: reading it, booking in it, and changing it in units of work."""
+    """One database: reads, bookings, and changes in units of work."""
 
     @property
     def desk(self) -> BookingDesk: ...
@@ -110,15 +110,15 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         ...
 
     async def check_ready(self) -> None:
         """Raise TemporaryFailure unless the database answers and its schema is this version's or a
-        later one's, which migrations keep fit for the version before."""
+        later one, which migrations keep compatible with the version before."""
         ...
 
     async def zone_data(self) -> str | None:
-        """Return what names the release of the time zone data that the database brings along, None
-        where it has none of its own. Raises TemporaryFailure."""
+        """Return an identifier of the release of the database's own time zone data, None when it
+        has none. Raises TemporaryFailure."""
         ...

@@ -139,7 +139,7 @@ def _event_row(event: AuditEvent) -> Row:
 
 
 async def verify(*, exports: Path | None = None) -> int:
-    """Say whether the audit trail is what was sealed, and where it is not; status 1 then.
+    """Return whether the audit trail is what was sealed, and where it is not; status 1 then.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Watch(Protocol):
     settle_s: ClassVar[float]
 
     async def is_anybody_waiting(self) -> bool | None:
-        """Say whether a transaction waits for a lock, or None where nobody can see that."""
+        """Return whether a transaction waits for a lock, or None where nobody can see that."""
         ...
 
 

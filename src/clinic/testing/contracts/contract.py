@@ -47,7 +47,7 @@ class Contract:
         cls._tests = {name: getattr(cls, name) for name in inherited}
 
     async def is_anybody_waiting(self) -> bool | None:
-        """Say whether a transaction waits for a lock in the adapter, or None where nobody can see
+        """Return whether a transaction waits for a lock in the adapter, or None where nobody can see
         that. Override it with a look at the database's own list of locks."""
         return None
 

@@ -79,7 +79,7 @@ async def list_appointments(
 
 
 def _is_day_of(found: AppointmentView, clinic: Clinic) -> bool:
-    """Say whether the day was taken as it is at the clinic now, whose zone `found` shows."""
+    """Return whether the day was taken as it is at the clinic now, whose zone `found` shows."""
     return found.zone.key == clinic.time_zone
 
 

@@ -49,7 +49,7 @@ class RefusalTally:
         self._counts: dict[TallyKey, _Count] = {}
 
     def keeps(self, event: AuditEvent) -> bool:
-        """Say whether the refusal is to be written by itself; if not, count it."""
+        """Return whether the refusal is to be written by itself; if not, count it."""
         count = self._count_of(_key_of(event))
         may_keep = count.kept < _kept_max(event) and count is not self._counts.get(_OTHERS_KEY)
         if may_keep:

@@ -135,7 +135,7 @@ async def accept_invitation(
 
 
 def _is_handed_over(context: Context, links: InvitationLinks, *, hand_over: bool) -> bool:
-    """Say whether the actor is given the token. Raises PermissionDenied."""
+    """Return whether the actor is given the token. Raises PermissionDenied."""
     if hand_over and context.actor.role is not Role.SYSTEM:
         raise PermissionDenied("Only the operator may have a link printed; leave out --as.")
     return hand_over or not links.mail_works

@@ -151,7 +151,7 @@ async def prove_person(
 
 
 async def is_known_network(context: AnonymousContext, email: str, network: str) -> bool:
-    """Say whether the person with this email address has lately signed in from `network`."""
+    """Return whether the person with this email address has lately signed in from `network`."""
     account = await context.store.accounts.by_email(email)
     clinics = account.clinics if account else (NOBODY_ID,)
     user_id = account.user.id if account else NOBODY_ID
