@@ -80,7 +80,6 @@ def office() -> Office:
         queue=queue,
         notifiers={"email": mail},
         signer=LinkSigner("s" * 32),
-        secret="s" * 32,
         new_id=new_id,
         public_url="https://clinic.example",
         mail_domain="clinic.example",

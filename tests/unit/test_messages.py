@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
-from uuid import UUID, uuid4
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,9 +15,6 @@ from icalendar import Calendar
 
 from clinic.adapters.email.compose import Composer
 from clinic.domain.clinic import Policy
-from clinic.domain.errors import InvitationInvalid, LinkInvalid
-from clinic.domain.links import Link, LinkSigner, Purpose, claimed
-from clinic.domain.messaging.account_links import bound_to, read_account_link
 from clinic.domain.messaging.deliveries import BACKOFF_MAX_S, Fit, Preferences, backoff, fits
 from clinic.domain.notifications import (
     ADDRESS_CHANGED,
@@ -38,7 +35,6 @@ from clinic.domain.notifications import (
     messages_for_schedule,
     reminder_kind,
 )
-from clinic.domain.people.sessions import check_invitation, invitation, invited_user
 from clinic.domain.status import Status
 from clinic.testing import a_clinic
 from clinic.testing.contracts.notifier import a_letter
@@ -193,128 +189,6 @@ def test_only_optional_messages_can_be_turned_off() -> None:
 
     assert wanted == RECIPIENTS.keys() - {REMINDER, DAY_SHEET}
     assert not none.wants(reminder_kind(120))
-
-
-# --- links
-
-
-def a_link(**changes) -> Link:
-    link = Link(Purpose.CANCEL, uuid4(), uuid4(), 3, datetime(2026, 4, 1, tzinfo=UTC))
-    return replace(link, **changes)
-
-
-@pytest.mark.parametrize("issued_by", [None, UUID(int=0), UUID(int=9)])
-def test_link_is_read_as_it_was_signed(issued_by) -> None:
-    signer, link = LinkSigner("s" * 32), a_link(issued_by=issued_by)
-
-    assert signer.read(signer.sign(link), now=NOW) == link
-
-
-def test_links_and_invitations_of_the_release_before_hold() -> None:
-    reset = "BgAAAAAAAAAAAAAAAAAAAAUAAAAAAAAAAAAAAAAAAAAHAAAAAwAAAABpzGAAdCwBH0h4A_wZ3qN43E27uA"
-    invited = "AAAAAAAAAAAAAAAAAAAABwAAAABpzGAA.u4VrIbRmZtU3wTL7GE1h8brTp22kwdaViZpeeVCR_yo"
-    secret, user = "s" * 32, UUID(int=7)
-    link = a_link(purpose=Purpose.PASSWORD_RESET, clinic_id=UUID(int=5), subject_id=user)
-
-    assert LinkSigner(secret).read(reset, now=NOW, bound_to="x") == link
-    assert LinkSigner(secret).sign(link, bound_to="x") == reset
-    assert invited_user(invited) == user
-    assert check_invitation(invited, secret, **an_account(link_version=0), now=NOW) is None
-    with pytest.raises(InvitationInvalid):
-        check_invitation(invited, secret, **an_account(link_version=1), now=NOW)
-
-
-def an_account(**changes):
-    account = {"password_hash": None, "email": "a@example.org", "link_version": 2}
-    return {**account, "unbound_link_version": 0, **changes}
-
-
-@pytest.mark.parametrize("issued_by", [None, UUID(int=0), UUID(int=9)])
-def test_invitation_names_who_issued_it(issued_by) -> None:
-    secret, user, until = "s" * 32, uuid4(), datetime(2026, 4, 1, tzinfo=UTC)
-    account = an_account()
-    bound = {name: account[name] for name in ("password_hash", "email", "link_version")}
-
-    token = invitation(secret, user, until, **bound, issued_by=issued_by)
-
-    assert re.fullmatch(r"[\w.-]+", token)
-    assert check_invitation(token, secret, **account, now=NOW) == issued_by
-    head, _, mac = token.partition(".")
-    other = invitation(secret, user, until, **bound, issued_by=uuid4())
-    for forged in (f"{other.partition('.')[0]}.{mac}", f"{head[:32]}.{mac}", f"{head}AAAA.{mac}"):
-        if forged != token:
-            with pytest.raises(InvitationInvalid):
-                check_invitation(forged, secret, **account, now=NOW)
-
-
-def test_link_bound_to_something_falls_with_it() -> None:
-    signer, link = LinkSigner("s" * 32), a_link()
-    token = signer.sign(link, bound_to="as it is")
-
-    assert signer.read(token, now=NOW, bound_to="as it is") == claimed(token) == link
-    for other in ("", "as it was"):
-        with pytest.raises(LinkInvalid):
-            signer.read(token, now=NOW, bound_to=other)
-
-
-@given(
-    email=st.emails(),
-    password_hash=st.none() | st.text(max_size=20),
-    link_version=st.integers(0, 2**31 - 1),
-    data=st.data(),
-)
-def test_link_of_account_mail_falls_with_all_it_is_about(
-    email, password_hash, link_version, data
-) -> None:
-    signer = LinkSigner("s" * 32)
-    account = {"email": email, "password_hash": password_hash, "link_version": link_version}
-    purpose = data.draw(st.sampled_from([Purpose.EMAIL_VERIFICATION, Purpose.PASSWORD_RESET]))
-    bound = bound_to(purpose, email=email, password_hash=password_hash)
-    link = a_link(purpose=purpose, version=link_version)
-    token = signer.sign(link, bound_to=bound)
-    binding = ["email", "link_version"]
-    if purpose is Purpose.PASSWORD_RESET:
-        binding.append("password_hash")
-    others = {
-        "email": f"x{email}",
-        "link_version": link_version + 1,
-        "password_hash": "another one",
-    }
-    changed = data.draw(st.sampled_from(binding))
-
-    assert read_account_link(signer, token, purpose, **account, now=NOW) == link
-    with pytest.raises(LinkInvalid):
-        read_account_link(signer, token, purpose, **{**account, changed: others[changed]}, now=NOW)
-    (other,) = {Purpose.EMAIL_VERIFICATION, Purpose.PASSWORD_RESET} - {purpose}
-    to_cancel = signer.sign(a_link(version=link_version), bound_to=bound)
-    for foreign, asked in ((token, other), (to_cancel, purpose)):
-        with pytest.raises(LinkInvalid):
-            read_account_link(signer, foreign, asked, **account, now=NOW)
-
-
-def test_link_of_another_service_or_past_its_time_is_refused() -> None:
-    token = LinkSigner("s" * 32).sign(a_link())
-
-    with pytest.raises(LinkInvalid):
-        LinkSigner("t" * 32).read(token, now=NOW)
-    with pytest.raises(LinkInvalid):
-        LinkSigner("s" * 32).read(token, now=datetime(2026, 4, 1, tzinfo=UTC))
-
-
-@given(st.data())
-def test_link_with_any_character_changed_is_refused(data) -> None:
-    token = LinkSigner("s" * 32).sign(a_link())
-    place = data.draw(st.integers(0, len(token) - 1))
-    other = data.draw(st.characters().filter(lambda char: char != token[place]))
-
-    with pytest.raises(LinkInvalid):
-        LinkSigner("s" * 32).read(token[:place] + other + token[place + 1 :], now=NOW)
-
-
-@given(st.text(max_size=200))
-def test_text_that_is_no_link_is_refused(text) -> None:
-    with pytest.raises(LinkInvalid):
-        LinkSigner("s" * 32).read(text, now=NOW)
 
 
 # --- emails

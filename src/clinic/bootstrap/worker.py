@@ -63,7 +63,6 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         queue=queue,
         notifiers={EMAIL: notifier},
         signer=LinkSigner(settings.secret),
-        secret=settings.secret,
         new_id=uuid7,
         public_url=settings.public_url,
         mail_domain=mail_sender(settings).rpartition("@")[2].rstrip(">"),

@@ -1,7 +1,8 @@
-"""Signed links in messages: each opens a page for one purpose, and only that page's form acts.
+"""Signed links: every token that we send says in its first byte what it is for.
 
 A link is the right to do one thing with one thing for some time, so it names no person and holds
-no personal data. It needs no row: what it says is signed.
+no personal data. It needs no row: what it says is signed. Opening one shows a page, and only that
+page's form acts.
 """
 
 import hmac
@@ -32,16 +33,18 @@ class Purpose(IntEnum):
     UNSUBSCRIBE = 4
     EMAIL_VERIFICATION = 5
     PASSWORD_RESET = 6
+    INVITATION = 7
+    MEMBERSHIP_OFFER = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a token says. `subject_id` is an appointment or a user, as the purpose has it."""
+    """What a token says. `subject_id` is an appointment, a user or an offer, by purpose."""
 
     purpose: Purpose
     clinic_id: UUID
     subject_id: UUID
-    #: the appointment's schedule_version, or the account's link_version
+    #: the appointment's schedule_version, the account's link_version, or 0 for an offer
     version: int
     expires_at: datetime
     #: the user who had it sent to somebody else; None when people asked for their own
@@ -78,13 +81,18 @@ class LinkSigner:
     def read(self, token: str, *, now: datetime, bound_to: str = "") -> Link:
         """Return what a token says. Raises LinkInvalid when it is not ours, is bound to something
         else, or has expired."""
-        packed, tag = _parts(token)
-        if not hmac.compare_digest(tag, self._tag(packed, bound_to)):
-            raise LinkInvalid()
-        link = _unpacked(packed)
+        link = self.verified(token, bound_to=bound_to)
         if now >= link.expires_at:
             raise LinkInvalid("This link has expired; call the clinic.")
         return link
+
+    def verified(self, token: str, *, bound_to: str = "") -> Link:
+        """Return what a token says, even if it has expired. Raises LinkInvalid when it is not ours,
+        or is bound to something else."""
+        packed, tag = _parts(token)
+        if not hmac.compare_digest(tag, self._tag(packed, bound_to)):
+            raise LinkInvalid()
+        return _unpacked(packed)
 
     def read_mailed(
         self,

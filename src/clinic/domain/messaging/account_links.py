@@ -8,8 +8,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from clinic.domain.errors import LinkInvalid
-from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.earlier_links import (
+    check_earlier_invitation,
+    earlier_invited_user,
+    is_earlier,
+)
+from clinic.domain.errors import InvitationInvalid, LinkInvalid
+from clinic.domain.links import Link, LinkSigner, Purpose, claimed
 from clinic.domain.notifications import (
     ADDRESS_CHANGED,
     EMAIL_VERIFICATION,
@@ -20,6 +25,7 @@ from clinic.domain.notifications import (
 
 VERIFICATION_LASTS = timedelta(days=3)
 RESET_LASTS = timedelta(hours=1)
+INVITATION_LASTS = timedelta(days=7)
 #: how long it is worth telling the old address of a change
 NOTICE_LASTS = timedelta(days=7)
 
@@ -72,7 +78,7 @@ def bound_to(purpose: Purpose, *, email: str, password_hash: str | None) -> str:
     address = email.lower()
     if purpose is Purpose.EMAIL_VERIFICATION:
         return address
-    assert purpose is Purpose.PASSWORD_RESET
+    assert purpose in (Purpose.PASSWORD_RESET, Purpose.INVITATION)
     return f"{address}\n{password_hash or ''}"
 
 
@@ -92,3 +98,57 @@ def read_account_link(
     if link.purpose is not purpose or link.version != link_version:
         raise LinkInvalid()
     return link
+
+
+def account_token(signer: LinkSigner, link: Link, *, email: str, password_hash: str | None) -> str:
+    """Return the token of a link that falls with the account's address, its `link_version` and,
+    if it sets a password, the present one."""
+    bound = bound_to(link.purpose, email=email, password_hash=password_hash)
+    return signer.sign(link, bound_to=bound)
+
+
+def invited_user(token: str) -> UUID:
+    """Return the user that the token claims to invite; unproven. Raises InvitationInvalid."""
+    try:
+        return earlier_invited_user(token) if is_earlier(token) else claimed(token).subject_id
+    except LinkInvalid:
+        raise InvitationInvalid() from None
+
+
+def check_invitation(
+    token: str,
+    secret: str,
+    *,
+    password_hash: str | None,
+    email: str,
+    link_version: int,
+    unbound_link_version: int,
+    now: datetime,
+) -> UUID | None:
+    """Return who issued the invitation; None when an earlier release made it.
+
+    Raises InvitationInvalid unless it is ours, unspent and in time, and the account is as it was.
+    """
+    try:
+        if is_earlier(token):
+            return check_earlier_invitation(
+                token,
+                secret,
+                password_hash=password_hash,
+                email=email,
+                link_version=link_version,
+                unbound_link_version=unbound_link_version,
+                now=now,
+            )
+        link = read_account_link(
+            LinkSigner(secret),
+            token,
+            Purpose.INVITATION,
+            email=email,
+            password_hash=password_hash,
+            link_version=link_version,
+            now=now,
+        )
+    except LinkInvalid:
+        raise InvitationInvalid() from None
+    return link.issued_by

@@ -1,12 +1,13 @@
 """Membership of a clinic: an administrator offers it, and the person may accept."""
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from clinic.domain.errors import InvalidInput, OfferInvalid
+from clinic.domain.earlier_links import earlier_offer_named, is_earlier
+from clinic.domain.errors import InvalidInput, LinkInvalid, OfferInvalid
+from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.people.people import Role, checked_specialty
 
 OFFER_LASTS = timedelta(days=7)
@@ -58,26 +59,25 @@ def address_tag(secret: str, email: str) -> bytes:
 
 def offer_token(secret: str, offer: MembershipOffer, email: str) -> str:
     """Return the token with which the owner of this address accepts the offer."""
-    claims = offer.clinic_id.bytes + offer.id.bytes
-    return f"{urlsafe_b64encode(claims).decode().rstrip('=')}.{_mac(secret, claims, email)}"
+    link = Link(Purpose.MEMBERSHIP_OFFER, offer.clinic_id, offer.id, 0, offer.expires_at)
+    return LinkSigner(secret).sign(link, bound_to=_bound_to(email))
 
 
 def offer_named(token: str, secret: str, email: str) -> tuple[UUID, UUID]:
-    """Return the clinic's id and the id of the offer in the token. Raises OfferInvalid unless the
-    token was made for this address."""
-    text, _, mac = token.partition(".")
+    """Return clinic and id of the offer that was made to this address. Raises OfferInvalid.
+
+    Its row says whether it has expired.
+    """
     try:
-        claims = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
+        if is_earlier(token):
+            return earlier_offer_named(token, secret, email)
+        link = LinkSigner(secret).verified(token, bound_to=_bound_to(email))
+    except LinkInvalid:
         raise OfferInvalid() from None
-    if len(claims) != 32 or not hmac.compare_digest(
-        mac.encode(), _mac(secret, claims, email).encode()
-    ):
+    if link.purpose is not Purpose.MEMBERSHIP_OFFER:
         raise OfferInvalid()
-    return UUID(bytes=claims[:16]), UUID(bytes=claims[16:])
+    return link.clinic_id, link.subject_id
 
 
-def _mac(secret: str, claims: bytes, email: str) -> str:
-    # The claims have a fixed length, so that no byte can move between them and the address.
-    message = b"membership offer" + claims + email.strip().lower().encode()
-    return urlsafe_b64encode(hmac.digest(secret.encode(), message, "sha256")).decode().rstrip("=")
+def _bound_to(email: str) -> str:
+    return email.strip().lower()

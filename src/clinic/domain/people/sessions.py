@@ -5,7 +5,7 @@ only the hash is kept. The session's row decides when it ends, on every server a
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,8 +13,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import InvitationInvalid, NotSignedIn
-from clinic.domain.links import bound_to_mailbox
+from clinic.domain.errors import NotSignedIn
 from clinic.domain.people.people import STAFF, Actor, Role
 
 #: how long a session lasts at most, and how long a cookie session lasts without a request
@@ -27,9 +26,6 @@ SEEN_EVERY = timedelta(minutes=1)
 KEPT_AFTER_END = timedelta(days=30)
 #: random bytes in a cookie's reference
 REFERENCE_BYTES = 32
-INVITATION_LASTS = timedelta(days=7)
-_ID_BYTES = 16
-_EXPIRES_BYTES = 8
 
 
 class SessionKind(StrEnum):
@@ -109,85 +105,6 @@ def csrf_token(secret: str, session_id: UUID) -> str:
 def is_csrf_token(token: str, secret: str, session_id: UUID) -> bool:
     """Return whether the token is this session's, comparing in constant time."""
     return hmac.compare_digest(token.encode(), csrf_token(secret, session_id).encode())
-
-
-def invitation(
-    secret: str,
-    user_id: UUID,
-    expires_at: datetime,
-    *,
-    password_hash: str | None,
-    email: str,
-    link_version: int,
-    issued_by: UUID | None,
-) -> str:
-    """Return a token that sets the user's password once and names its issuer.
-
-    It is bound to the current password, so that setting one invalidates every earlier invitation.
-    Like every link it is also invalidated when the address changes or the user is disabled.
-    `issued_by` is None only in messages that an earlier release wrote.
-    """
-    expires = int(expires_at.timestamp()).to_bytes(_EXPIRES_BYTES, "big")
-    claims = user_id.bytes + expires + (issued_by.bytes if issued_by else b"")
-    mac = _invitation_mac(secret, claims, password_hash, bound_to_mailbox(email, link_version))
-    return f"{urlsafe_b64encode(claims).decode().rstrip('=')}.{mac}"
-
-
-def invited_user(token: str) -> UUID:
-    """Return the user that the token claims to invite, unverified. Raises InvitationInvalid."""
-    return UUID(bytes=_claims(token)[:_ID_BYTES])
-
-
-def check_invitation(
-    token: str,
-    secret: str,
-    *,
-    password_hash: str | None,
-    email: str,
-    link_version: int,
-    unbound_link_version: int,
-    now: datetime,
-) -> UUID | None:
-    """Return who issued the token, None when an earlier release did.
-
-    Raises InvitationInvalid unless the token is genuine, unused and not expired, and the account's
-    address and link_version are unchanged. An earlier release bound invitations to the password
-    alone; those are valid as long as the account's link_version is still `unbound_link_version`.
-    """
-    claims = _claims(token)
-    bounds: list[str | None] = [bound_to_mailbox(email, link_version)]
-    if link_version == unbound_link_version:
-        bounds.append(None)
-    given = token.partition(".")[2].encode()
-    is_ours = any(
-        hmac.compare_digest(given, _invitation_mac(secret, claims, password_hash, bound).encode())
-        for bound in bounds
-    )
-    expires_s = int.from_bytes(claims[_ID_BYTES : _ID_BYTES + _EXPIRES_BYTES], "big")
-    if not is_ours or now.timestamp() >= expires_s:
-        raise InvitationInvalid()
-    issuer = claims[_ID_BYTES + _EXPIRES_BYTES :]
-    return UUID(bytes=issuer) if issuer else None
-
-
-def _invitation_mac(
-    secret: str, claims: bytes, password_hash: str | None, bound_to: str | None
-) -> str:
-    bound = () if bound_to is None else (bound_to.encode(),)
-    return _mac(secret, b"invitation", claims, (password_hash or "").encode(), *bound)
-
-
-def _claims(token: str) -> bytes:
-    """Return the bytes of user, expiry and, except in tokens of earlier releases, issuer."""
-    text = token.partition(".")[0]
-    try:
-        raw = urlsafe_b64decode((text + "=" * (-len(text) % 4)).encode("ascii"))
-    except ValueError:
-        raise InvitationInvalid() from None
-    without_issuer = _ID_BYTES + _EXPIRES_BYTES
-    if len(raw) not in (without_issuer, without_issuer + _ID_BYTES):
-        raise InvitationInvalid()
-    return raw
 
 
 def _mac(secret: str, purpose: bytes, *parts: bytes) -> str:

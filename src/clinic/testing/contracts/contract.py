@@ -47,8 +47,10 @@ class Contract:
         cls._tests = {name: getattr(cls, name) for name in inherited}
 
     async def is_anybody_waiting(self) -> bool | None:
-        """Return whether a transaction waits for a lock in the adapter, or None where nobody can see
-        that. Override it with a look at the database's own list of locks."""
+        """Return whether a transaction waits for a lock in the adapter; None where that is unknown.
+
+        Override it with a query of the database's own list of locks.
+        """
         return None
 
     async def test_contract_is_whole(self) -> None:

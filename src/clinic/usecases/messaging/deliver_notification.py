@@ -7,7 +7,7 @@ leaves the message where the next attempt finds it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose, bound_to_mailbox
-from clinic.domain.messaging.account_links import bound_to
+from clinic.domain.messaging.account_links import account_token
 from clinic.domain.messaging.deliveries import (
     ATTEMPTS_MAX,
     AmbiguousMail,
@@ -42,7 +42,6 @@ from clinic.domain.notifications import (
     OPTIONAL,
     PASSWORD_RESET,
 )
-from clinic.domain.people.sessions import invitation
 from clinic.ports.clock import IdSource
 from clinic.ports.job_queue import JobQueue, QueueUnavailable
 from clinic.ports.notifier import Notifier, TransportError
@@ -75,6 +74,7 @@ _ACCOUNT_PATHS = {
     EMAIL_VERIFICATION: "email-verifications",
 }
 _ACCOUNT_PURPOSES = {
+    INVITATION: Purpose.INVITATION,
     PASSWORD_RESET: Purpose.PASSWORD_RESET,
     EMAIL_VERIFICATION: Purpose.EMAIL_VERIFICATION,
 }
@@ -114,8 +114,6 @@ class Courier:
     #: by channel; what somebody wants on a channel that is not here goes by email
     notifiers: Mapping[str, Notifier]
     signer: LinkSigner
-    #: the service's own, that invitations are signed with
-    secret: str = field(repr=False)
     new_id: IdSource
     #: where the links of messages lead, without a slash at the end
     public_url: str
@@ -361,29 +359,16 @@ def _links(courier: Courier, claim: Claim) -> Links:
 def _account_token(courier: Courier, claim: Claim) -> str:
     message, addressee = claim.message, claim.look.addressee
     assert addressee is not None
-    password_hash = addressee.password_hash
-    if message.family == INVITATION:
-        # Bound to the password as it is now, so that setting one spends it.
-        return invitation(
-            courier.secret,
-            addressee.user_id,
-            message.expires_at,
-            password_hash=password_hash,
-            email=addressee.email,
-            link_version=addressee.link_version,
-            issued_by=message.issued_by,
-        )
-    purpose = _ACCOUNT_PURPOSES[message.family]
-    return courier.signer.sign(
-        Link(
-            purpose,
-            message.clinic_id,
-            addressee.user_id,
-            addressee.link_version,
-            message.expires_at,
-            message.issued_by,
-        ),
-        bound_to=bound_to(purpose, email=addressee.email, password_hash=password_hash),
+    link = Link(
+        _ACCOUNT_PURPOSES[message.family],
+        message.clinic_id,
+        addressee.user_id,
+        addressee.link_version,
+        message.expires_at,
+        message.issued_by,
+    )
+    return account_token(
+        courier.signer, link, email=addressee.email, password_hash=addressee.password_hash
     )
 
 

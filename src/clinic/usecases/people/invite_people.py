@@ -11,11 +11,12 @@ from clinic.domain.errors import (
     PermissionDenied,
     UserNotFound,
 )
+from clinic.domain.links import Link, LinkSigner, Purpose
+from clinic.domain.messaging.account_links import INVITATION_LASTS, account_token, invited_user
 from clinic.domain.networks import network_of
 from clinic.domain.notifications import INVITATION, PASSWORD_RESET, Message, account_mail
 from clinic.domain.people.passwords import checked_password
 from clinic.domain.people.people import Role, User, is_erased_user
-from clinic.domain.people.sessions import INVITATION_LASTS, invitation, invited_user
 from clinic.domain.permissions import Operation, Reach, permit, reach_of
 from clinic.ports.accounts import Account
 from clinic.ports.password_hasher import PasswordHasher
@@ -169,15 +170,19 @@ def _invitation_mail(context: Context, account: Account) -> Message:
 
 
 def _token(context: Context, account: Account, secret: str) -> str:
-    expires_at = context.clock.now() + INVITATION_LASTS
-    return invitation(
-        secret,
+    link = Link(
+        Purpose.INVITATION,
+        context.actor.clinic_id,
         account.user.id,
-        expires_at,
-        password_hash=account.password_hash,
+        account.link_version,
+        context.clock.now() + INVITATION_LASTS,
+        context.actor.user_id,
+    )
+    return account_token(
+        LinkSigner(secret),
+        link,
         email=account.user.email,
-        link_version=account.link_version,
-        issued_by=context.actor.user_id,
+        password_hash=account.password_hash,
     )
 
 

@@ -7,8 +7,11 @@ from uuid import UUID
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import InvitationInvalid, LinkInvalid
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
-from clinic.domain.messaging.account_links import read_account_link
-from clinic.domain.people.sessions import check_invitation, invited_user
+from clinic.domain.messaging.account_links import (
+    check_invitation,
+    invited_user,
+    read_account_link,
+)
 from clinic.ports.accounts import Account
 from clinic.usecases.context import AnonymousContext
 
