@@ -19,19 +19,19 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and says how to fix it."""
 
 
-#: of a URL that messages begin links with, so that a link fits on the line of its header
+#: longest URL that links in messages begin with, so that a link fits on its header's line
 LINK_URL_MAX_CHARS = 500
-#: RFC 3986: what may be written in a URL
+#: the characters that RFC 3986 allows in a URL
 _URL = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 
-#: how many in how many seconds, such as 30/60
+#: requests per seconds, such as 30/60
 Rate = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}\Z")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be configured; each field is the variable CLINIC_<FIELD>."""
 
-    #: where data lives: postgresql://user:password@host/name, or memory:// (forgets at exit)
+    #: where data is stored: postgresql://user:password@host/name, or memory:// (lost at exit)
     database_url: str = "memory://"
     #: the database as its owner, for migrations; database_url when empty
     owner_url: str = ""
@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sealer_url: str = ""
     #: Redis or Valkey for caches and queues: redis://, unix://, or memory://
     broker_url: str = "memory://"
-    #: signs tokens, links and cursors; at least 32 characters; the default is for memory:// alone
+    #: signs tokens, links and cursors; at least 32 characters; the default is for memory:// only
     secret: Annotated[str, Meta(min_length=32)] = DEFAULT_SECRET
     #: production refuses to start with defaults that are not safe
     environment: Annotated[str, Meta(pattern=r"^(development|production)\Z")] = "development"
@@ -57,15 +57,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     head_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 10.0
     #: how long a connection without a request is kept
     idle_timeout_s: Annotated[int, Meta(ge=1, le=3600)] = 5
-    #: connections that a process has at a time
+    #: connections that a process accepts at a time
     connections_max: Annotated[int, Meta(ge=1, le=100_000)] = 2000
-    #: of them, from one address that is no trusted proxy; 0 is any number
+    #: of them, from one address that is not a trusted proxy; 0 is any number
     connections_per_address: Annotated[int, Meta(ge=0, le=100_000)] = 500
     #: how long one request may take
     request_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 15.0
-    #: how long running requests are given after SIGTERM
+    #: how long running requests may take after SIGTERM
     shutdown_timeout_s: Annotated[float, Meta(ge=0, le=300)] = 25.0
-    #: how long after SIGTERM requests are still taken, while /health/ready says 503
+    #: how long after SIGTERM requests are still accepted, while /health/ready returns 503
     drain_s: Annotated[float, Meta(ge=0, le=300)] = 0.0
     #: proxies whose X-Forwarded-For is believed, separated by commas
     trusted_proxies: str = ""
@@ -73,56 +73,56 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     session_hours: Annotated[int, Meta(ge=1, le=24 * 31)] = 12
     #: threads that hash passwords; each takes 64 MiB while it works
     password_threads: Annotated[int, Meta(ge=1, le=16)] = 2
-    #: hashes that protect nothing, for suites of tests; refused in production
+    #: password hashes without protection, for test suites; refused in production
     fast_passwords: bool = False
     #: the region of phone numbers without a country code, such as GB
     phone_region: Annotated[str, Meta(pattern=r"^([A-Z]{2})?\Z")] = ""
-    #: requests in so many seconds: sign-ins from one address
+    #: requests/seconds: sign-ins from one address
     sign_in_limit: Rate = "30/60"
     #: sign-ins to one account
     account_limit: Rate = "10/60"
     account_anywhere_limit: Rate = "100/3600"
     #: registrations and accepted invitations from one address
     register_limit: Rate = "20/600"
-    #: password resets and email verifications asked for from one address
+    #: password resets and email verifications requested from one address
     mail_limit: Rate = "10/3600"
-    #: password resets, and email verifications, asked for to one mailbox
+    #: password resets, and email verifications, requested for one mailbox
     mailbox_limit: Rate = "3/3600"
     #: changes by one signed-in user
     write_limit: Rate = "3000/60"
     #: reads by one signed-in user
     read_limit: Rate = "12000/60"
-    #: requests of nobody known, from one address
+    #: anonymous requests from one address
     anonymous_limit: Rate = "1200/60"
-    #: whether GraphQL tells its schema: on, off, or auto, which is off in production only
+    #: whether GraphQL shows its schema: on, off, or auto, which is off only in production
     graphql_introspection: Annotated[str, Meta(pattern=r"^(auto|on|off)\Z")] = "auto"
-    #: Redis or Valkey for the queue alone (noeviction, AOF); broker_url when empty
+    #: Redis or Valkey for the queue only (noeviction, AOF); broker_url when empty
     queue_url: str = ""
     #: where mail goes: smtp://user:password@host:587 (STARTTLS), smtps://…, maildir:///folder, or
     #: memory:// (kept for tests)
     mail_url: str = "memory://"
-    #: show every message in the folder of mail_url at /mailbox, to anybody; for demos
+    #: show every message in the folder of mail_url at /mailbox, to anyone; for demos
     mailbox: bool = False
-    #: whom mail is from; the name is the clinic's
+    #: the sender of mail; the name is the clinic's
     mail_from: Annotated[str, Meta(pattern=r"^[^@\r\n]*[^@ <\r\n]@[^@> \r\n]+>?\Z")] = (
         "no-reply@localhost"
     )
-    #: what people's browsers reach this service by; links in messages start with it
+    #: the URL at which browsers reach this service; links in messages start with it
     public_url: Annotated[str, Meta(pattern=r"^https?://[^ ]*[^ /]\Z")] = "http://127.0.0.1:8000"
     #: the front end, where people book and doctors read their calendar; without it, messages and
     #: pages have no button that leads there
     frontend_url: Annotated[str, Meta(pattern=r"^(https?://[^ ]+)?\Z")] = ""
-    #: a folder with templates of messages that stand in for the built-in ones
+    #: a folder with templates of messages that replace the built-in ones
     mail_templates: str = ""
-    #: what to do where the mail server's answer was lost: send again, hold, or ask the provider
+    #: what to do when the mail server's answer was lost: send again, hold, or ask the provider
     ambiguous_mail: Annotated[str, Meta(pattern=r"^(resend|hold|ask)\Z")] = "resend"
     #: how long a worker may take over one message before another takes it over
     mail_lease_s: Annotated[float, Meta(ge=1, le=3600)] = 180.0
     #: messages that one worker hands over at a time
     worker_threads: Annotated[int, Meta(ge=1, le=64)] = 8
-    #: where a worker tells its metrics and health, on this machine only; 0 takes any free port
+    #: where a worker serves metrics and health, on this machine only; 0 takes any free port
     worker_port: Annotated[int, Meta(ge=0, le=65535)] = 9464
-    #: where `clinic serve` tells its metrics, on this machine only; 0 tells none
+    #: where `clinic serve` serves metrics, on this machine only; 0 serves none
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     log_level: Annotated[str, Meta(pattern=r"^(debug|info|warning|error)\Z")] = "info"
 
@@ -138,19 +138,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def introspects(self) -> bool:
-        """Whether GraphQL tells its schema."""
+        """Whether GraphQL shows its schema."""
         if self.graphql_introspection == "auto":
             return self.environment != "production"
         return self.graphql_introspection == "on"
 
     @property
     def mail_domain(self) -> str:
-        """The right-hand side of Message-IDs: where mail is from."""
+        """The domain that mail is from, for Message-IDs."""
         return self.mail_from.rpartition("@")[2].rstrip(">")
 
     @property
     def mail_works(self) -> bool:
-        """Whether messages reach people, so that links to accounts go by mail alone."""
+        """Whether messages reach people, so that links to accounts are sent only by mail."""
         return not self.mail_url.lower().startswith("memory:")
 
     @property
@@ -201,7 +201,7 @@ def settings_from_environment() -> Settings:
 
 
 def check_production(settings: Settings) -> None:
-    """Raise SettingsError when production would run with a default that is not safe."""
+    """Raise SettingsError when production would run with an unsafe default."""
     check_secret(settings)
     if settings.environment != "production":
         return
@@ -216,9 +216,9 @@ def check_production(settings: Settings) -> None:
 
 
 def check_secret(settings: Settings) -> None:
-    """Raise SettingsError when what this service signs could be signed by anybody.
+    """Raise SettingsError when anyone could forge this service's signatures.
 
-    Only a memory store in development, which holds nobody's data, may use the default.
+    Only a memory store in development, which holds no real data, may use the default secret.
     """
     on_memory = settings.database_url.startswith("memory:")
     if settings.secret == DEFAULT_SECRET and (
@@ -254,7 +254,7 @@ def _check_link_url(variable: str, url: str) -> None:
 
 def _in_ascii(url: str) -> str | None:
     """Return `url` with its host as punycode and the rest percent-encoded, if that is a URL."""
-    # Its tables are large, and only a mistake needs them.
+    # Imported here because its tables are large, and only a mistaken URL needs them.
     import idna
 
     parts = urlsplit(url.strip())
@@ -275,7 +275,7 @@ def _in_ascii(url: str) -> str | None:
 
 
 def _quoted(part: str) -> str:
-    """Return `part` percent-encoded; what is encoded already stays."""
+    """Return `part` percent-encoded; existing escapes stay."""
     encoded = quote(part, safe="/?:@!$&'()*+,;=~%")
     return re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", encoded)
 
@@ -288,7 +288,7 @@ def _read_secret(variable: str, path: str) -> str:
 
 
 def _named(message: str) -> str:
-    """Return msgspec's message with the variable's name in front."""
+    """Return msgspec's message, prefixed with the variable's name."""
     what, _, where = message.partition(" - at `$.")
     if not where:
         return message

@@ -1,1 +1,1 @@
-"""What people do at a clinic: a verb each, decided in the domain, written through ports."""
+"""The use cases of a clinic: each is a verb, decides in the domain and writes through ports."""

@@ -1,4 +1,4 @@
-"""What every use case is given: who asks, and what it takes to answer."""
+"""The context that every use case gets: the actor, and what is needed to answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A request by a known actor: who asks, why, and what a use case needs to answer."""
+    """A request by a known actor: who makes it, why, and what a use case needs to answer."""
 
     actor: Actor
     store: Store
@@ -30,7 +30,7 @@ class Context:
     transactions: TransactionRunner
     clock: Clock
     new_id: IdSource
-    #: why the actor does it, for the audit trail
+    #: the actor's reason, for the audit trail
     reason: str | None = None
 
     def event(
@@ -43,8 +43,8 @@ class Context:
         patient_id: UUID | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> AuditEvent:
-        """Return the audit event of what the actor does now, at their clinic unless another is
-        named. Raises InvalidInput for a bad reason."""
+        """Return the audit event of an action by the actor now, at their clinic unless another is
+        given. Raises InvalidInput for a bad reason."""
         return event_by(
             self.actor,
             action,
@@ -61,11 +61,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class AnonymousContext:
-    """A request by somebody who has not signed in (or a job that nobody asked for), and what a use
-    case needs to answer.
+    """A request without a sign-in (or a job of the service itself), and what a use case needs to
+    answer.
 
-    It has no actor, so nothing that is permitted to some can be done with it. A use case that
-    proves who asks, by a password or by a link, goes on with `acting_as`.
+    It has no actor, so that nothing that needs a permission can be done with it. A use case that
+    authenticates the person, by a password or by a link, continues with `acting_as`.
     """
 
     store: Store
@@ -77,11 +77,11 @@ class AnonymousContext:
     def acting_as(
         self, user_id: UUID, role: Role, clinic_id: UUID, *, reason: str | None = None
     ) -> Context:
-        """Return the context of a person who has proven who they are."""
+        """Return the context of a person who has been authenticated."""
         origin = self.origin
         actor = Actor(user_id, role, clinic_id, origin.request_id, origin.ip)
         return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
 
     def as_system(self, clinic_id: UUID) -> Context:
-        """Return the context of what the service does by itself at a clinic."""
+        """Return the context for actions of the service itself at a clinic."""
         return self.acting_as(SYSTEM_ID, Role.SYSTEM, clinic_id)

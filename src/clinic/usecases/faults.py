@@ -1,6 +1,6 @@
-"""What is said of an exception in logs and in what is kept: its kind and its place.
+"""Describes exceptions for logs and stored records: by kind and place.
 
-Not its message: databases, mail servers and parsers quote personal data in theirs.
+Messages are left out: databases, mail servers and parsers quote personal data in theirs.
 """
 
 import traceback
@@ -9,7 +9,7 @@ _CAUSES_MAX = 8
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the kinds of `error` and of what led to it, such as "OutcomeUnknown < OSError"."""
+    """Return the kinds of `error` and its causes, such as "OutcomeUnknown < OSError"."""
     kinds: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(kinds) < _CAUSES_MAX:
@@ -19,5 +19,5 @@ def kind_of(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return the lines of code that `error` came through, as a traceback shows them."""
+    """Return the lines of code that `error` passed through, as in a traceback."""
     return "".join(traceback.format_tb(error.__traceback__))

@@ -1,4 +1,4 @@
-"""Answers a request with an idempotency key once, and repeats that answer ever after."""
+"""Answers a request with an idempotency key once, and replays that answer to repeated requests."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ from clinic.usecases.transactions import TransactionRunner, Work
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: how often a change runs whose key is taken, and free again when it is looked up
+#: how often a change runs when its key is taken but free again when it is looked up
 ATTEMPTS = 3
 
 
@@ -36,12 +36,12 @@ class IdempotentCall(NamedTuple, Generic[T]):
 
 class KeyedAnswer(NamedTuple):
     answer: Answer
-    #: the answer was given before; nothing was done this time
+    #: the answer is an earlier one; nothing was done this time
     replayed: bool
 
 
 class _AnsweringRunner(Generic[T]):
-    """Writes the answer in the same transaction as the change it answers for."""
+    """Writes the answer in the same transaction as the change it reports."""
 
     def __init__(self, inner: TransactionRunner, call: IdempotentCall[T], clock: Clock) -> None:
         self._inner, self._call, self._clock = inner, call, clock
@@ -50,7 +50,7 @@ class _AnsweringRunner(Generic[T]):
     async def run(self, work: Work[R]) -> R:
         async def work_and_answer(unit: UnitOfWork) -> R:
             result = await work(unit)
-            # What the use case returns is what its one change returned.
+            # A use case returns the result of its one change.
             answer = self._call.render(cast(T, result))
             self.stored = StoredAnswer(self._call.request, answer, self._clock.now())
             await unit.answers.add(self.stored)
@@ -80,7 +80,7 @@ async def keep_refusal(
     *,
     cache: IdempotencyCache | None = None,
 ) -> KeyedAnswer:
-    """Store a final refusal and return it, or the answer that a twin request stored first.
+    """Store a final refusal and return it, or the answer that a duplicate request stored first.
 
     Raises `error` again when it is not final.
     """
@@ -104,9 +104,9 @@ async def answer_once(
 ) -> KeyedAnswer:
     """Return the answer to `call`, running `act` only when its key is new.
 
-    `act` runs one change in the context it is given, and returns that change's result. Whatever
-    refuses it, the key is read again first: a twin may have been answered meanwhile, or this very
-    request, where the connection was lost at the commit. Raises what `act` raises when that is not
+    `act` runs one change in the context it is given, and returns that change's result. If it
+    raises, the key is read again first: a duplicate may have been answered meanwhile, or this very
+    request, if the connection was lost at the commit. Raises what `act` raises when that is not
     final.
     """
     request, answers = call.request, context.store.answers
@@ -122,12 +122,12 @@ async def answer_once(
             try:
                 twin = await find_answer(request, answers=answers, cache=cache)
             except TemporaryFailure:
-                # What was lost before says more: "nothing was changed" may not be true.
+                # Raise the first error: this one says that nothing was changed, which may be wrong.
                 raise error from None
             if twin is not None:
                 return twin
             if isinstance(error, IdempotencyConflict):
-                # A twin's answer was in the way, and is removed by now.
+                # A duplicate's answer conflicted, but has been removed by now.
                 lost = error
                 continue
             return await keep_refusal(context, error, call, cache=cache)

@@ -1,4 +1,4 @@
-"""Cuts what a reader found into a page with its neighbours."""
+"""Cuts the items that a reader found into a page with links to its neighbours."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ Read = Callable[[PageRequest], Awaitable[Sequence[T]]]
 
 
 def page_of(found: Sequence[T], request: PageRequest, place: Callable[[T], Keyset]) -> Page[T]:
-    """Return the page that `found` (up to `request.one_more` items, in order) makes."""
+    """Return the page of `found`, which has up to `request.one_more` items, in order."""
     more = len(found) > request.limit
     backwards = request.after is not None and request.after.backwards
     items = tuple(found[-request.limit :] if backwards else found[: request.limit])
@@ -28,7 +28,7 @@ def page_of(found: Sequence[T], request: PageRequest, place: Callable[[T], Keyse
 
 
 async def every_page(read: Read[T], place: Callable[[T], Keyset]) -> AsyncIterator[Sequence[T]]:
-    """Yield all that `read` finds, page by page, each read only when it is asked for."""
+    """Yield all that `read` finds, page by page, reading each only when it is requested."""
     request = PageRequest(LIMIT_MAX)
     while True:
         page = page_of(await read(request), request, place)

@@ -1,4 +1,4 @@
-"""Runs a piece of work as one transaction, and whole again when it had to give way."""
+"""Runs a piece of work as one transaction, and retries it when it was rolled back by a conflict."""
 
 import asyncio
 import random
@@ -19,9 +19,9 @@ Work = Callable[[UnitOfWork], Awaitable[T]]
 class TransactionRunner(Protocol):
     """Runs changes as transactions.
 
-    A use case runs one change in it and returns that change's result: an answer that is stored
-    with the change is rendered from that result, so any other return value would be answered with
-    one thing now and with another when the request is repeated.
+    A use case runs one change in it and returns that change's result: the answer stored with the
+    change is rendered from that result, so with any other return value the first answer and its
+    replay would differ.
     """
 
     async def run(self, work: Work[T]) -> T:
@@ -34,11 +34,11 @@ class Transactions:
 
     def __init__(self, begin: Callable[[], UnitOfWork]) -> None:
         self._begin = begin
-        #: how often work was run again; an alert when it climbs
+        #: how often work was retried; alert when it climbs
         self.retried = 0
 
     async def run(self, work: Work[T]) -> T:
-        """Return what `work` returns, committed. Raises what it raises, nothing written."""
+        """Return what `work` returns, committed. Raises what it raises, with nothing written."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with self._begin() as unit:
@@ -49,6 +49,6 @@ class Transactions:
                 if attempt == ATTEMPTS:
                     raise
                 self.retried += 1
-            # A little chance keeps two that met from meeting again.
+            # A random pause keeps two conflicting transactions from conflicting again.
             await asyncio.sleep(random.uniform(0, PAUSE_MAX_S * attempt))  # noqa: S311
         raise AssertionError("unreachable")

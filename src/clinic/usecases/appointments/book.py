@@ -19,7 +19,7 @@ from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusa
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is asked for."""
+    """The requested booking."""
 
     slot_id: UUID
     patient_id: UUID
@@ -27,7 +27,8 @@ class _Order:
     override: bool
 
 
-#: a lost race is looked at again: a twin may have won it, or a cancel just freed the slot
+#: facts are read again after a lost race: a duplicate request may have won it, or a cancel just
+#: freed the slot
 ATTEMPTS = 3
 NEAREST = 3
 
@@ -62,11 +63,11 @@ async def book_once(
     type: str | None = None,
     override: bool = False,
 ) -> KeyedAnswer:
-    """Return the answer to a booking request that bears a key, doing it only the first time.
+    """Return the answer to a booking request with an idempotency key, booking only the first time.
 
-    An earlier answer comes with what booking reads anyway, so no cache is asked: that would cost
-    every first request to spare the rare repeated one. Raises as `book`, except that final refusals
-    come back as answers.
+    No cache is read, since `load_facts` also returns an earlier answer: a cache would cost every
+    first request time to save it for the rare repeated one. Raises as `book` does, except that
+    final refusals are returned as answers.
     """
     try:
         patient_id = patient_to_book_for(context.actor, patient_id)
@@ -131,7 +132,7 @@ def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
 
 
 async def _with_nearest(context: Context, error: SlotTaken, facts: BookingFacts) -> SlotTaken:
-    """Return `error` naming up to three slots that could be booked instead."""
+    """Return `error` with up to three slots that could be booked instead."""
     assert facts.slot is not None
     earliest, latest = facts.clinic.policy.bookable_window(context.clock.now())
     nearest = await context.store.calendars.nearest_free(

@@ -1,4 +1,4 @@
-"""Change an appointment: its status, its slot, or two of them for each other."""
+"""Change an appointment's status or slot, or swap the slots of two appointments."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -21,7 +21,7 @@ async def change_status(
 ) -> AppointmentView:
     """Return the appointment in status `to`: confirm, arrive, complete, no-show, cancel.
 
-    Asked again by the same actor, it changes nothing, whatever the expected version. Raises
+    Repeated by the same actor, it changes nothing, whatever the expected version. Raises
     AppointmentNotFound, VersionMismatch, PermissionDenied, TransitionNotAllowed,
     InsideCancelNotice, TooEarly.
     """
@@ -57,7 +57,7 @@ async def reschedule(
     override: bool = False,
     expected_version: int | None = None,
 ) -> AppointmentView:
-    """Return the appointment moved into `slot_id`, its id kept.
+    """Return the appointment moved into `slot_id`, with the same id.
 
     Raises AppointmentNotFound, VersionMismatch, SlotNotFound, PermissionDenied,
     TransitionNotAllowed, PolicyRefused, SameSlot, SlotBlocked, SlotTaken (with `nearest`),
@@ -98,7 +98,7 @@ async def reschedule(
 async def swap(
     context: Context, appointment_ids: Sequence[UUID]
 ) -> tuple[AppointmentView, AppointmentView]:
-    """Return two appointments that exchanged their slots, in the order they were named.
+    """Return two appointments after exchanging their slots, in the order of `appointment_ids`.
 
     Raises InvalidInput, AppointmentNotFound, PermissionDenied, NotSwappable, PolicyRefused,
     SlotBlocked, PatientBusy.
@@ -143,7 +143,7 @@ async def _clinic(context: Context, unit: UnitOfWork) -> Clinic:
 
 
 async def _read(unit: UnitOfWork, scope: Scope, appointment_id: UUID) -> AppointmentView:
-    # A doctor who moved an appointment to another doctor may still see what became of it.
+    # A doctor who has moved an appointment to another doctor may still see the result.
     view = await unit.appointments.get(Scope(scope.clinic_id), appointment_id)
     assert view is not None
     return view

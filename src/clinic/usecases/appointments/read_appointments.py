@@ -1,4 +1,4 @@
-"""List appointments, read one, read its audit trail; each as far as the actor may see."""
+"""List appointments, read one, read its audit trail, each within the actor's scope."""
 
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class AppointmentSearch:
     statuses: tuple[Status, ...] = ()
 
     def query_at(self, scope: Scope, clinic: Clinic | None) -> AppointmentQuery:
-        """Return the query; with a day, `clinic` says when that is."""
+        """Return the query; `on_date` is a day in the zone of `clinic`."""
         span = _span(self.on_date, clinic, self.starts_from, self.starts_before)
         return AppointmentQuery(
             scope, self.doctor_id, self.patient_id, *span, statuses=self.statuses
@@ -53,9 +53,9 @@ async def list_appointments(
 ) -> Page[AppointmentView]:
     """Return a page of appointments by start.
 
-    `clinics` are remembered from call to call, so that when a day begins is known before anything
-    is read; where the clinic has changed since, it is read again. Raises NotSignedIn,
-    DoctorNotFound or PatientNotFound for a filter that names nobody, EndBeforeStart.
+    `clinics` caches clinics between calls, so that a day's limits are known without a read; if the
+    clinic's zone has changed since, the page is read again. Raises NotSignedIn, DoctorNotFound or
+    PatientNotFound for a filter by an unknown id, EndBeforeStart.
     """
     actor, scope = context.actor, scope_of(context.actor)
     known = {} if clinics is None else clinics
@@ -68,7 +68,7 @@ async def list_appointments(
     query = search.query_at(scope, known.get(actor.clinic_id))
     found = await context.store.appointments.list(actor, query, page)
     if not (no_day or (found and _is_day_of(found[0], known[actor.clinic_id]))):
-        # The clinic's days may be others by now.
+        # The clinic's zone, and with it the day's limits, may have changed.
         known[actor.clinic_id] = await read_clinic(context)
         query, asked = search.query_at(scope, known[actor.clinic_id]), query
         if query != asked:
@@ -79,7 +79,7 @@ async def list_appointments(
 
 
 def _is_day_of(found: AppointmentView, clinic: Clinic) -> bool:
-    """Return whether the day was taken as it is at the clinic now, whose zone `found` shows."""
+    """Return whether `clinic` still has the clinic's current zone, which `found` shows."""
     return found.zone.key == clinic.time_zone
 
 
@@ -89,7 +89,7 @@ def _span(
     starts_from: datetime | None,
     starts_before: datetime | None,
 ) -> tuple[datetime | None, datetime | None]:
-    """Return the range, cut to the day at the clinic, which a day needs."""
+    """Return the range, cut to `on_date` in the zone of `clinic`, which must then be given."""
     if on_date is None:
         return starts_from, starts_before
     assert clinic is not None
@@ -101,7 +101,7 @@ def _span(
 
 
 async def _check_filters(context: Context, doctor_id: UUID | None, patient_id: UUID | None) -> None:
-    """Raise for a filter that names nobody; asked only when nothing was found."""
+    """Raise for a filter by an unknown id; called only when nothing was found."""
     if (
         doctor_id is not None
         and await context.store.people.doctor(context.actor.clinic_id, doctor_id) is None
@@ -122,7 +122,7 @@ def _place(view: AppointmentView) -> Keyset:
 
 
 async def read_appointment(context: Context, appointment_id: UUID) -> AppointmentView:
-    """Return one appointment. Raises AppointmentNotFound, also for somebody else's."""
+    """Return one appointment. Raises AppointmentNotFound, also when it is outside the scope."""
     view = await context.store.appointments.get(scope_of(context.actor), appointment_id)
     if view is None:
         raise AppointmentNotFound()

@@ -21,7 +21,7 @@ DAYS_BACK = 7
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Appointments by (starts_at, id), and the zone of the clinic whose clocks they follow."""
+    """Appointments by (starts_at, id), and the clinic's zone."""
 
     entries: Sequence[ScheduleEntry]
     zone: ZoneInfo
@@ -30,11 +30,11 @@ class Schedule:
 async def read_schedule(
     context: Context, *, doctor: str | None = None, on_date: date | None = None
 ) -> Schedule:
-    """Return all that the actor may see of one day at the clinic; without `on_date`, of the time
-    from seven days ago to the booking horizon. `doctor` is an id, or a name without regard to case.
+    """Return all appointments that the actor may see on one day at the clinic; without `on_date`,
+    from seven days ago to the booking horizon. `doctor` is an id, or a name in any case.
 
     Raises PermissionDenied, ClinicNotFound, DatetimeOutOfRange, DoctorNotFound, InvalidInput when
-    several doctors bear the name, TooManyRows above 5,000.
+    several doctors have the name, TooManyRows above 5,000.
     """
     permit(context.actor, Operation.READ_APPOINTMENTS)
     query = AppointmentQuery(
@@ -42,7 +42,7 @@ async def read_schedule(
         doctor_id=None if doctor is None else await _doctor_id(context, doctor),
     )
     if on_date is None:
-        # The reader knows the horizon: without a date this is one look at the database.
+        # The reader applies the horizon, so that without a date one query is enough.
         now = context.clock.now()
         query = replace(query, starts_from=now - timedelta(days=DAYS_BACK), horizon_from=now)
     else:
@@ -65,12 +65,12 @@ async def _zone(context: Context) -> ZoneInfo:
 
 
 def _compared(name: str) -> str:
-    # Case folding may leave NFC, as with a capital I with a dot.
+    # Case folding may give text that is not in NFC, as with a capital I with a dot.
     return plain_line(plain_line(name).casefold())
 
 
 async def _doctor_id(context: Context, id_or_name: str) -> UUID:
-    """Return the id of the doctor who is meant. Raises DoctorNotFound, InvalidInput."""
+    """Return the id of the doctor with this id or name. Raises DoctorNotFound, InvalidInput."""
     name = _compared(id_or_name)
     doctors = await context.store.people.doctors(context.actor.clinic_id)
     if any(str(each.id) == name for each in doctors):

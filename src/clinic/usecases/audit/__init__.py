@@ -1,1 +1,1 @@
-"""Record, seal and read what was done."""
+"""Record, seal and read the audit trail."""

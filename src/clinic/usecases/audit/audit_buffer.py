@@ -1,7 +1,7 @@
-"""Events that belong to no change (reads, denials, sign-ins that failed): written soon, together.
+"""Buffers events that belong to no change (reads, denials, failed sign-ins) and writes batches.
 
-A read is answered before its event is written, so at most half a second of them is lost with a
-process that is killed; when they cannot be written for long, reads are refused instead.
+A read is answered before its event is written, so a process that is killed loses the events of at
+most half a second; when events cannot be written for long, reads are refused instead.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from clinic.ports.clock import IdSource
 from clinic.usecases.audit.refusal_tally import RefusalTally
 
 FLUSH_EVERY_S = 0.5
-#: how many events wait at most, and how many are written at once
+#: how many events wait at most, and how many are written in one batch
 CAPACITY, BATCH = 10_000, 500
 #: how long writing may fail before reads are refused
 REFUSE_AFTER_S = 5.0
 
-#: how long one batch may take, and all that waits when the process ends: a database that says
-#: nothing must not keep it
+#: how long one batch may take, and all waiting events when the process ends: a database that does
+#: not respond must not keep the process alive
 APPEND_MAX_S, CLOSE_MAX_S = 12.0, 10.0
 
 log = logging.getLogger("clinic.audit")
@@ -52,19 +52,19 @@ class AuditBuffer:
         self._failing_since_s: float | None = None
         self._writing: asyncio.Lock | None = None
         self._task: asyncio.Task[None] | None = None
-        #: how many events could never be written and were given up, since the process started
+        #: how many events the store refused for good, since the process started
         self.set_aside = 0
-        #: how many events were refused for want of room or of a database, and how many were left
-        #: when the process ended
+        #: how many events were refused because the buffer was full or the database away, and how
+        #: many were left when the process ended
         self.refused = self.dropped = 0
 
     @property
     def waiting(self) -> int:
-        """How many events are not written yet."""
+        """How many events have not been written yet."""
         return len(self._waiting)
 
     def check(self) -> None:
-        """Raise AuditUnavailable while events cannot be kept: nothing may be shown then."""
+        """Raise AuditUnavailable while events cannot be kept: no data may be shown then."""
         failing = self._failing_since_s
         too_long = failing is not None and self._now_s() - failing > self._refuse_after_s
         if too_long or len(self._waiting) >= self._capacity:
@@ -77,9 +77,9 @@ class AuditBuffer:
         self._waiting.append(event)
 
     def add_denial(self, event: AuditEvent) -> None:
-        """Keep a denial, or count it: as one of many, or while there is no room.
+        """Keep a denial, or only count it when it is one of many or there is no room.
 
-        Never raises: what is refused anyway is refused without it too.
+        Never raises: the request is refused with or without its event.
         """
         if self._refusals.keeps(event):
             try:
@@ -88,11 +88,11 @@ class AuditBuffer:
                 self._refusals.count(event)
 
     async def flush(self) -> None:
-        """Write everything that waits.
+        """Write all waiting events.
 
         An event that the store refuses for good is set aside, and the others are written. Raises
-        TemporaryFailure, and whatever else is no fault of an event; the events wait then. Denials
-        that were counted are written when their minute is over.
+        TemporaryFailure and any other error not caused by an event; the events then keep waiting.
+        Counted denials are written when their minute is over.
         """
         if len(self._waiting) < self._capacity:
             self._waiting.extend(self._refusals.take())
@@ -107,7 +107,7 @@ class AuditBuffer:
                 except TemporaryFailure:
                     raise
                 except ClinicError as error:
-                    # One of them can never be written: halve the batch until that one is alone.
+                    # One event can never be written: halve the batch until that one is alone.
                     if len(batch) > 1:
                         size = len(batch) // 2
                         continue
@@ -117,7 +117,7 @@ class AuditBuffer:
                 size = min(2 * size, BATCH)
 
     async def _append(self, batch: list[AuditEvent]) -> None:
-        """Append a batch, and note whether the store takes events at all."""
+        """Append a batch, and note whether the store accepts events at all."""
         try:
             async with asyncio.timeout(APPEND_MAX_S):
                 await self._log.append(batch)
@@ -126,7 +126,7 @@ class AuditBuffer:
             raise TemporaryFailure() from error
         except ClinicError as error:
             if isinstance(error, TemporaryFailure):
-                # If the answer alone was lost, the batch is there; to append it again is harmless.
+                # If only the answer was lost, the batch is stored; appending it again is harmless.
                 self._note_failure()
             else:
                 self._failing_since_s = None
@@ -152,18 +152,18 @@ class AuditBuffer:
         )
 
     async def open(self) -> None:
-        """Begin to write in the background."""
+        """Start writing in the background."""
         self._writing = asyncio.Lock()
         self._task = asyncio.create_task(self._run(), name="audit buffer")
 
     async def close(self) -> None:
-        """Write what waits and stop. Never raises; the log says how many could not be written."""
+        """Write waiting events and stop. Never raises; logs how many could not be written."""
         task, self._task = self._task, None
         self._waiting.extend(self._refusals.take(everything=True))
         try:
             async with asyncio.timeout(CLOSE_MAX_S):
                 if task is not None:
-                    # This may cut a batch off, which is then appended a second time.
+                    # This may interrupt a batch, which is then appended a second time.
                     task.cancel()
                     await asyncio.wait((task,))
                 await self.flush()
@@ -181,6 +181,6 @@ class AuditBuffer:
             except TemporaryFailure:
                 log.warning("audit events wait: the database does not answer")
             except Exception as error:  # noqa: BLE001 - the writing must go on
-                # Its kind alone: databases quote personal data in their messages.
+                # Only its kind: databases quote personal data in their messages.
                 kind, sqlstate = type(error).__qualname__, getattr(error, "sqlstate", None)
                 log.error("audit events wait: %s %s", kind, sqlstate)  # noqa: TRY400

@@ -1,8 +1,7 @@
-"""What is refused again and again: a row for the first, then one a minute that says how many.
+"""Counts repeated refusals: a row for the first, then one a minute that says how many there were.
 
-Each refusal is counted under its clinic, kind, network and user, where those are known. Memory and
-rows are bounded, and no refusal is left out of the counts but those of the last minute of a process
-that is killed.
+Each refusal is counted by clinic, kind, network and user, where those are known. Memory and rows
+are bounded, and every refusal is counted, except in the last minute of a process that is killed.
 """
 
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from clinic.domain.people.people import Role
 from clinic.ports.clock import IdSource
 
 WINDOW_S = 60.0
-#: kinds that are counted apart in a window; what is more counts together
+#: keys that are counted separately in a window; all others are counted together
 KEYS_MAX = 1000
-#: denials of one signed-in user that have rows of their own in a window, since these say of what
+#: denials of one signed-in user with a row each in a window, since each says what was denied
 DENIALS_KEPT = 20
-#: what requests by nobody who may be believed are noted as; the outcome says why
+#: the action noted for requests over quota, forged or not proven; the outcome says why
 REFUSED = "refused"
 OTHERS = "others"
 
@@ -30,7 +29,7 @@ TallyKey = tuple[UUID, str, str, str, UUID | None]
 
 @dataclass(slots=True)
 class _Count:
-    """One window of one key: its last event stands for those that have no row yet."""
+    """One window of one key: its last event represents those that have no row yet."""
 
     ends_s: float
     kept: int = 0
@@ -40,7 +39,7 @@ class _Count:
 
 
 class RefusalTally:
-    """Says which refusals are written by themselves, and counts the others."""
+    """Decides which refusals get a row each, and counts the others."""
 
     def __init__(self, *, now_s: Callable[[], float], new_id: IdSource) -> None:
         self._now_s = now_s
@@ -49,7 +48,7 @@ class RefusalTally:
         self._counts: dict[TallyKey, _Count] = {}
 
     def keeps(self, event: AuditEvent) -> bool:
-        """Return whether the refusal is to be written by itself; if not, count it."""
+        """Return whether the refusal gets its own row; if not, count it."""
         count = self._count_of(_key_of(event))
         may_keep = count.kept < _kept_max(event) and count is not self._counts.get(_OTHERS_KEY)
         if may_keep:
@@ -59,14 +58,14 @@ class RefusalTally:
         return may_keep
 
     def count(self, event: AuditEvent) -> None:
-        """Count a refusal that is not written by itself."""
+        """Count a refusal that gets no row."""
         count = self._count_of(_key_of(event))
         count.number += 1
         count.first_at = count.first_at or event.at
         count.last = event
 
     def take(self, *, everything: bool = False) -> list[AuditEvent]:
-        """Return the events of windows that are over, or of all, and begin new ones."""
+        """Return the events of windows that have ended, or of all, and begin new ones."""
         now_s = self._now_s()
         over = []
         for key, count in list(self._counts.items()):
@@ -102,7 +101,7 @@ class RefusalTally:
             outcome=outcome,
             actor_id=_NOBODY_ID if is_others else last.actor_id,
             actor_role=Role.SYSTEM if is_others else last.actor_role,
-            # What they were about, and which requests they were, differs among them.
+            # Their entities and requests differ.
             entity="request" if is_others else last.entity,
             entity_id=last.entity_id if _user_of(last) == last.entity_id else None,
             patient_id=None,

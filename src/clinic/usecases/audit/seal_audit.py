@@ -1,4 +1,4 @@
-"""Seal the audit trail, verify it against its seals, and give seals to be kept elsewhere."""
+"""Seal the audit trail, verify it against its seals, and export seals to be kept elsewhere."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from clinic.domain.errors import AlreadyExists
 from clinic.ports.audit import SealBook
 from clinic.ports.clock import Clock
 
-#: about how many rows one seal covers, and how many seals one look makes or reads
+#: about how many rows one seal covers, how many seals one run makes, and how many one query reads
 ROWS_MAX, SEALS_MAX, PAGE = 5_000, 1_000, 100
 #: how far the sealer's clock and the database's may be apart
 CLOCKS_APART = timedelta(hours=1)
@@ -29,7 +29,7 @@ CLOCKS_APART = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was compared, and where it differs."""
+    """How much was compared, and the differences."""
 
     seals: int
     rows: int
@@ -47,16 +47,16 @@ async def seal_audit(*, book: SealBook, clock: Clock, rows_max: int = ROWS_MAX) 
         try:
             await book.add(make_seal(rows, last=last, xid_to=xid_to, now=clock.now()))
         except AlreadyExists:
-            # Another sealer was faster: go on after its seal.
+            # Another sealer was faster: continue after its seal.
             continue
         sealed += len(rows)
     return sealed
 
 
 async def verify_audit(*, book: SealBook, exports: Iterable[Mapping[str, Any]] = ()) -> Verified:
-    """Return every place where the trail or a seal is not what was sealed, or exported elsewhere.
+    """Return every difference between the trail and its seals, or the seals and their `exports`.
 
-    Rows that are not sealed yet are not looked at, except those that would never be.
+    Rows that are not sealed yet are not checked, except those that never would be.
     """
     findings: list[SealFinding] = []
     seals = rows_read = 0
@@ -77,7 +77,7 @@ async def verify_audit(*, book: SealBook, exports: Iterable[Mapping[str, Any]] =
     findings += check_exports({}, exported.values())
     beyond = list(await book.stragglers(before.xid_to if before else 0))
     if first_whole is not None:
-        # Messages from before the log was sealed are in no seal; nothing is added to those.
+        # Messages from before the log was sealed are in no seal; none may be added to them.
         beyond += await book.unsealed_messages(
             first_whole.xid_from, since=first_whole.sealed_at + CLOCKS_APART
         )
@@ -85,14 +85,14 @@ async def verify_audit(*, book: SealBook, exports: Iterable[Mapping[str, Any]] =
     findings += [
         SealFinding(Tampering.INSERTED, next_seq, row.trail, row.columns["id"]) for row in beyond
     ]
-    # Only now, since texts are erased meanwhile, too.
+    # Last, since texts may be erased during the verification.
     blanked = {one.row_id for one in findings if one.tampering is Tampering.BLANKED and one.row_id}
     erased = await book.erased_texts(blanked) if blanked else {}
     return Verified(seals, rows_read, tuple(moved(unexplained(findings, erased))))
 
 
 async def export_seals(*, book: SealBook, after_seq: int = 0) -> list[Mapping[str, Any]]:
-    """Return the seals beyond `after_seq` as they are kept elsewhere."""
+    """Return the exports of the seals after `after_seq`, to be kept elsewhere."""
     return [seal.as_export() async for seal in _every_seal(book, after_seq)]
 
 

@@ -1,4 +1,4 @@
-"""Block and unblock a doctor's slots; appointments that a block hits are told, not cancelled."""
+"""Block and unblock a doctor's slots; appointments in blocked slots are returned, not cancelled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +85,7 @@ async def _set(
         )
     hit: Sequence[AppointmentView] = ()
     if state is SlotState.BLOCKED and slots:
-        # Read after the slots are locked: a booking that was under way is either in or refused.
+        # Read after the slots are locked: a concurrent booking is by now either in or refused.
         hit = await unit.appointments.occupying(
             context.actor.clinic_id, [slot.id for slot in slots]
         )

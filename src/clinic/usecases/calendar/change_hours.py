@@ -55,8 +55,8 @@ async def add_availability(
 async def change_availability(
     context: Context, availability_id: UUID, change: Callable[[Availability], Availability]
 ) -> HoursChanged[Availability]:
-    """Make of hours what `change` makes of them, which may refuse: untaken slots that no longer fit
-    are retired, taken ones reported.
+    """Replace hours with what `change` returns; it may raise to refuse. Untaken slots that no
+    longer fit are retired, taken ones reported.
 
     Raises AvailabilityNotFound, PermissionDenied, AvailabilityOverlap, InvalidInput.
     """
@@ -111,7 +111,7 @@ async def add_exception(
 async def delete_exception(
     context: Context, exception_id: UUID
 ) -> HoursChanged[AvailabilityException]:
-    """Take an exception back; the slots follow. Raises ExceptionNotFound, PermissionDenied."""
+    """Delete an exception; the slots follow. Raises ExceptionNotFound, PermissionDenied."""
     for known in await context.store.calendars.exceptions(context.actor.clinic_id):
         if known.id == exception_id:
             break
@@ -147,7 +147,7 @@ async def list_availabilities(
 async def _change(
     context: Context, write: Callable[[UnitOfWork], Awaitable[H]], doctor_id: UUID, action: str
 ) -> HoursChanged[H]:
-    """Run `write` with the doctor's calendar locked, then let the slots follow the new hours."""
+    """Run `write` with the doctor's calendar locked, then align the slots with the new hours."""
 
     async def work(unit: UnitOfWork) -> HoursChanged[H]:
         clinic, doctor = await lock_calendar(context, unit, doctor_id)

@@ -1,4 +1,4 @@
-"""Find slots: the free ones that may be booked, or a calendar as staff see it."""
+"""Find slots: the free ones that may be booked, or for staff the whole calendar."""
 
 from collections.abc import Callable, Hashable, MutableMapping
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from clinic.usecases.people.add_people import read_clinic
 
 @dataclass(frozen=True, slots=True)
 class FoundSlots:
-    """A page of slots, made when it is wanted; the same as any other one with the same state, in
-    the same zone."""
+    """A page of slots, built on demand; equal to any other one with the same state in the same
+    zone."""
 
     clinic: Clinic
     state: tuple[Hashable, ...]
@@ -42,7 +42,7 @@ class SlotSearch:
     specialty: str | None = None
     starts_from: datetime | None = None
     starts_before: datetime | None = None
-    #: those that may be booked now, within the clinic's notice and horizon; others are for staff
+    #: only those that may be booked now, within the clinic's notice and horizon; False is for staff
     free_only: bool = True
     state: SlotState | None = None
 
@@ -50,10 +50,10 @@ class SlotSearch:
 async def find_slots(
     context: Context, search: SlotSearch, page: PageRequest, *, clinic: Clinic | None = None
 ) -> Page[SlotView]:
-    """Return a page of slots by start; the first page of the free ones is the next open slots, of a
-    specialty for example.
+    """Return a page of slots by start; the first page of free ones holds the next open slots, for
+    example of a specialty.
 
-    `clinic` is the actor's, where the caller has just read it. Raises EndBeforeStart,
+    `clinic` is the actor's, if the caller has just read it. Raises EndBeforeStart,
     DoctorNotFound, PermissionDenied.
     """
     if not search.free_only and not reach_of(context.actor.role, Operation.READ_CALENDAR):
@@ -85,12 +85,12 @@ async def glance_at_slots(
     *,
     clinics: MutableMapping[UUID, Clinic],
 ) -> FoundSlots:
-    """Return the first page of a doctor's slots that may be booked now, as find_slots would, with
-    what tells whether it is still the same.
+    """Return the first page of a doctor's slots that may be booked now, as find_slots would, with a
+    state that shows whether it has changed.
 
-    `clinics` are remembered from call to call: with the clinic as it was, what to ask is known
-    before anything is read, and the answer comes with the clinic as it is. Raises NotSignedIn,
-    EndBeforeStart, DoctorNotFound.
+    `clinics` caches clinics between calls: the cached clinic gives the query before anything is
+    read, and the result brings the current one. Raises NotSignedIn, EndBeforeStart,
+    DoctorNotFound.
     """
     clinic_id = context.actor.clinic_id
     clinic = clinics.get(clinic_id) or await context.store.people.clinic(clinic_id)
@@ -101,13 +101,13 @@ async def glance_at_slots(
         if found is not None and found.clinic == clinic:
             clinics[clinic.id] = clinic
             return _found_in(found, clinic, page)
-        # It has changed meanwhile, and with it perhaps what may be booked.
+        # The clinic has changed meanwhile, and with it perhaps what may be booked.
         clinic = found.clinic if found else None
     raise ClinicNotFound()
 
 
 def _found_in(glance: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
-    """Raises DoctorNotFound."""
+    """Return the page with its state and clinic. Raises DoctorNotFound."""
     free = glance.free
     if free is None:
         raise DoctorNotFound()
@@ -115,7 +115,7 @@ def _found_in(glance: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
 
 
 def _span(clinic: Clinic, now: datetime, search: SlotSearch) -> tuple[datetime, datetime]:
-    """Return from when and before when slots start that are asked for. Raises EndBeforeStart."""
+    """Return the half-open range of starts to search in. Raises EndBeforeStart."""
     starts_from, starts_before = search.starts_from, search.starts_before
     earliest, latest = clinic.policy.bookable_window(now)
     start = checked_instant(starts_from, "from") if starts_from else now
@@ -134,7 +134,7 @@ async def read_slot(context: Context, slot_id: UUID) -> SlotView:
 
 
 async def _check_filters(context: Context, doctor_id: UUID | None, specialty: str | None) -> None:
-    """Raise for a filter that names nobody; asked only when nothing was found."""
+    """Raise for a filter by an unknown id; called only when nothing was found."""
     clinic_id = context.actor.clinic_id
     if doctor_id is not None and await context.store.people.doctor(clinic_id, doctor_id) is None:
         raise DoctorNotFound()

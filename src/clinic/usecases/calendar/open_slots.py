@@ -1,4 +1,4 @@
-"""Bring a doctor's slots in line with the hours: the one place where slots are made and retired."""
+"""Align a doctor's slots with the hours: the only place where slots are created and retired."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,19 +17,19 @@ from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.context import Context
 
-#: doctors: while the rows of one are written, the slots of another are planned
+#: doctors at once: while the rows of one are written, the slots of another are planned
 AT_ONCE = 2
-#: is told how many doctors are done, of how many, and how many slots the last one got
+#: called with the number of doctors done, of all doctors, and of slots added for the last one
 Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What bringing slots in line changed."""
+    """What aligning the slots changed."""
 
     added: int
     retired: int
-    #: appointments that keep their slot although no hours make it any more; somebody should call
+    #: appointments that keep their slot although it is outside the hours; staff should call them
     stranded: tuple[AppointmentView, ...]
 
 
@@ -42,8 +42,8 @@ async def open_slots(
     at_once: int = AT_ONCE,
 ) -> Opened:
     """Open the slots of one doctor, or of all, from now until the day `until` (included; default
-    the clinic's horizon). Opening twice adds nothing. Each doctor is a transaction of its own,
-    `at_once` of them side by side, and after each `on_progress` is told.
+    the clinic's horizon). Opening twice adds nothing. Each doctor is a separate transaction,
+    `at_once` of them concurrently, and `on_progress` is called after each.
 
     Raises PermissionDenied, DoctorNotFound, InvalidInput.
     """
@@ -73,7 +73,7 @@ async def open_slots(
 
 
 async def _together(works: Sequence[Coroutine[None, None, None]]) -> None:
-    """Run them side by side; the first that fails ends the others, and its error is raised."""
+    """Run them concurrently; the first that fails cancels the others, and its error is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
@@ -123,10 +123,10 @@ async def lock_calendar(
 async def align_slots(
     context: Context, unit: UnitOfWork, *, clinic: Clinic, doctor: Doctor, until: date | None = None
 ) -> Opened:
-    """Make, retire and block the doctor's future slots so that they follow the hours as they are.
+    """Create, retire and block the doctor's future slots so that they follow the current hours.
 
-    Covers today until the later of `until` (default the clinic's horizon) and the last slot there
-    is. The calendar must be locked. Raises InvalidInput when `until` is too far off.
+    Covers today until the later of `until` (default the clinic's horizon) and the last existing
+    slot. The calendar must be locked. Raises InvalidInput when `until` is too far off.
     """
     now = context.clock.now()
     today = clinic.local_date(now)

@@ -1,1 +1,1 @@
-"""What keeps the database in order: services that any number of workers run, each once a period."""
+"""Maintenance services for the database: any number of workers run them, each once per period."""

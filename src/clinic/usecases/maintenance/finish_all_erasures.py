@@ -1,4 +1,4 @@
-"""Finish erasures of patients: what was being written meanwhile, and copies in the cache."""
+"""Finish erasures of patients: data written during them, and copies in the cache."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Complete the indexes of the trails' closed months, so that the change feed passes them by."""
+"""Complete the indexes of the trails' closed months, so that the change feed skips them."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 
 
 async def index_closed_months(resources: Resources) -> RowCounts:
-    """Complete the indexes; once a month there is something to do.
+    """Complete the indexes; there is work once a month.
 
     Raises TransactionAborted, TemporaryFailure.
     """

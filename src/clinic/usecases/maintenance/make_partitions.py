@@ -1,15 +1,15 @@
-"""Make the monthly partitions of the trails and of the log of messages ahead of time."""
+"""Create the monthly partitions of the trails and of the message log ahead of time."""
 
 from datetime import timedelta
 
 from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 
-#: partitions in one run, the nearest months first, each in a transaction of its own
+#: partitions in one run, the nearest months first, each in its own transaction
 PARTITIONS_MAX = 6
 
 
 async def make_partitions(resources: Resources) -> RowCounts:
-    """Make up to PARTITIONS_MAX partitions that are missing; drop none.
+    """Create up to PARTITIONS_MAX missing partitions; drop none.
 
     Raises TransactionAborted, TemporaryFailure.
     """

@@ -11,10 +11,10 @@ logger = logging.getLogger(__name__)
 
 
 async def open_calendars(resources: Resources) -> RowCounts:
-    """Bring the slots of every doctor with hours in line with them, one doctor after the other.
+    """Align the slots of every doctor with hours with these, one doctor after the other.
 
-    A doctor without hours is left alone: slots that somebody made in another way would be retired.
-    One that fails does not stop the others. Raises TemporaryFailure, MaintenanceIncomplete.
+    A doctor without hours is left alone: slots created in another way would be retired. A failure
+    for one doctor does not stop the others. Raises TemporaryFailure, MaintenanceIncomplete.
     """
     opened = retired = stranded = failed = 0
     store = resources.context.store

@@ -1,4 +1,4 @@
-"""Remove what is kept for a while only: stored answers, and sessions that have ended."""
+"""Remove expired rows: stored answers, and sessions that have ended."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from clinic.domain.people.sessions import KEPT_AFTER_END
 from clinic.usecases.context import AnonymousContext
 from clinic.usecases.maintenance.service import Resources, RowCounts, Service
 
-#: rows in one transaction, and at most how many of each kind in one run
+#: most rows in one transaction, and most rows of each kind in one run
 BATCH, LIMIT = 500, 20_000
 
 
@@ -25,7 +25,7 @@ async def remove_expired(context: AnonymousContext, *, limit: int = LIMIT) -> Re
     """Remove answers older than REAPED_AFTER and sessions that ended longer than KEPT_AFTER_END
     ago, at most `limit` of each; return how many.
 
-    Several may run at once. Raises TemporaryFailure; what was removed by then stays removed.
+    Safe to run concurrently. Raises TemporaryFailure; rows removed by then stay removed.
     """
     store, now = context.store, context.clock.now()
     return Removed(

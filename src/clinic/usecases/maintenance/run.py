@@ -1,4 +1,4 @@
-"""Run a service when it is due: one worker at a time, under a lease that passes on when it dies."""
+"""Run a service when it is due: one worker at a time, under a lease that expires when it dies."""
 
 import asyncio
 import time
@@ -11,15 +11,15 @@ from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.ports.maintenance import MaintenanceBook, MaintenanceHistory, ServiceRecord, Turn
 from clinic.usecases.maintenance.service import DatabaseClock, Resources, RowCounts, Service
 
-#: how long after a worker's death others wait, and how often a living one renews its lease
+#: how long other workers wait after one has died, and how often a live one renews its lease
 LEASE, RENEW_EVERY_S = timedelta(seconds=60), 15.0
 #: a run that takes longer has failed
 RUN_MAX_S = 1800.0
-#: how soon after a failure a service is due again, if its period is longer
+#: how soon after a failure a service is due again, unless its period is shorter
 RETRY = timedelta(minutes=1)
-#: how long giving a turn back may take while the worker stops
+#: how long returning a turn may take while the worker stops
 GIVE_BACK_MAX_S = 1.0
-#: a service that runs very often is not overdue before
+#: the least time after which a service is overdue, however often it runs
 OVERDUE_MIN = timedelta(minutes=10)
 
 
@@ -34,11 +34,11 @@ class Ran:
 async def run_service(
     service: Service, resources: Resources, *, only_when_due: bool = True
 ) -> Ran | None:
-    """Run the service and return how it went; None when it is not due, or runs elsewhere.
+    """Run the service and return the result; None when it is not due or is running elsewhere.
 
-    `only_when_due=False` runs it unless it runs elsewhere. Raises what the service raises, having
-    counted the failure; TemporaryFailure also when another worker took the run over or it took
-    longer than RUN_MAX_S.
+    `only_when_due=False` runs it unless it is running elsewhere. Raises what the service raises,
+    after counting the failure; TemporaryFailure also when another worker took the run over or it
+    took longer than RUN_MAX_S.
     """
     context, book = resources.context, resources.context.store.maintenance
     period = service.period if only_when_due else timedelta()
@@ -62,7 +62,7 @@ async def run_service(
                 await book.give_back(turn)
         raise
     except Exception:
-        # Where that fails too, the lease runs out.
+        # If that fails too, the lease runs out.
         with suppress(ClinicError):
             await book.fail(turn)
         raise
@@ -83,7 +83,7 @@ async def _leased(book: MaintenanceBook, turn: Turn) -> AsyncIterator[None]:
         is_ours = True
         while is_ours:
             await asyncio.sleep(RENEW_EVERY_S)
-            # A database that is away stops the service itself soon enough.
+            # A database that cannot be reached stops the service itself soon enough.
             with suppress(TemporaryFailure):
                 is_ours = await book.renew(turn, lease=LEASE)
         limit.reschedule(asyncio.get_running_loop().time())
@@ -110,10 +110,10 @@ def is_running(record: ServiceRecord, now: datetime) -> bool:
 
 
 def overdue_since(service: Service, history: MaintenanceHistory) -> datetime | None:
-    """Return since when the service has not succeeded, if that is longer than twice its period and
-    than OVERDUE_MIN; None when it is on time.
+    """Return when the service last succeeded, if that is longer ago than twice its period and than
+    OVERDUE_MIN; None when it is on time.
 
-    One that never succeeded is measured from when the first clinic was added.
+    A service that never succeeded is measured from when the first clinic was added.
     """
     record = history.records.get(service.name)
     since = (record.succeeded_at if record else None) or history.in_use_since

@@ -1,4 +1,4 @@
-"""What a maintenance service is, and what it is given."""
+"""A maintenance service, and the resources that it gets."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,14 +15,14 @@ class MaintenanceIncomplete(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What services work with."""
+    """The resources that services work with."""
 
     #: its clock gives the database's time while a service runs
     context: AnonymousContext
     cache: IdempotencyCache
 
 
-#: rows made or removed, by what they are
+#: how many rows were made or removed, by kind
 RowCounts = Mapping[str, int]
 
 
@@ -30,7 +30,7 @@ RowCounts = Mapping[str, int]
 class Service:
     """A piece of work that is due once every `period` and may be repeated at any time.
 
-    `run` works in small transactions, each of which may meet another worker's.
+    `run` works in small transactions, each of which may run concurrently with another worker's.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Service:
 
 
 class DatabaseClock:
-    """Continues the database's time by this machine's monotonic clock, which nobody sets."""
+    """Continues the database's time by this machine's monotonic clock, which is never set."""
 
     def __init__(self, now: datetime, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""Add clinics, doctors and patients, change a clinic's settings, and read who there is."""
+"""Add clinics, doctors and patients, change a clinic's settings, and read them."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -17,7 +17,7 @@ from clinic.usecases.people.new_person import DOCTORS, PATIENTS, add_person, che
 
 
 async def create_clinic(context: Context, clinic: Clinic, *, contacts: ContactRules) -> Clinic:
-    """Return the clinic, added.
+    """Add a clinic and return it.
 
     Raises PermissionDenied, InvalidInput, UnknownTimeZone, PhoneNumberRefused.
     """
@@ -37,11 +37,11 @@ async def create_clinic(context: Context, clinic: Clinic, *, contacts: ContactRu
 async def change_clinic(
     context: Context, change: Callable[[Clinic], Clinic], *, contacts: ContactRules
 ) -> Clinic:
-    """Return the actor's clinic as `change` makes it: its new name, zone and policy.
+    """Return the actor's clinic with the name, zone and policy that `change` gives it.
 
-    `change` is given the clinic as it is, which nobody else changes meanwhile, and may refuse.
-    Raises PermissionDenied, ClinicNotFound, InvalidInput, UnknownTimeZone, PhoneNumberRefused, and
-    what `change` raises.
+    `change` gets the current clinic, locked against other changes, and may raise to refuse. Raises
+    PermissionDenied, ClinicNotFound, InvalidInput, UnknownTimeZone, PhoneNumberRefused, and what
+    `change` raises.
     """
     permit(context.actor, Operation.CHANGE_CLINIC)
 
@@ -60,7 +60,7 @@ async def change_clinic(
 async def add_doctor(
     context: Context, user: User, specialty: str, *, contacts: ContactRules
 ) -> Doctor:
-    """Return a new person as a doctor of this clinic.
+    """Add a new person as a doctor of this clinic.
 
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
@@ -76,7 +76,7 @@ async def add_doctor(
 
 
 async def add_patient(context: Context, user: User, *, contacts: ContactRules) -> Patient:
-    """Return a new person as a patient of the actor's clinic.
+    """Add a new person as a patient of the actor's clinic.
 
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused, EmailInUse.
     """
@@ -99,7 +99,7 @@ async def read_clinic(context: Context) -> Clinic:
 
 
 async def read_self(context: Context) -> User:
-    """Return the person who asks. Raises UserNotFound."""
+    """Return the actor's own user. Raises UserNotFound."""
     user = await context.store.people.user(context.actor.user_id)
     if user is None:
         raise UserNotFound()
@@ -121,7 +121,7 @@ async def read_doctor(context: Context, doctor_id: UUID) -> Doctor:
 
 
 async def read_patient(context: Context, patient_id: UUID) -> Patient:
-    """Return one patient: staff anyone, patients themselves. Raises PatientNotFound."""
+    """Return one patient: to staff any, to patients only themselves. Raises PatientNotFound."""
     visible = scope_of(context.actor).patient_id in (None, patient_id)
     patient = (
         await context.store.people.patient(context.actor.clinic_id, patient_id) if visible else None

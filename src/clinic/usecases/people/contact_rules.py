@@ -1,6 +1,7 @@
-"""The one door for what is typed about people and clinics; whatever writes them goes through.
+"""Checks input about people and clinics; every use case that writes them calls it.
 
-Of something that is changed, only what differs is checked: what older rules accepted may stay.
+Of a changed person or clinic only the fields that differ are checked: values accepted under older
+rules may stay.
 """
 
 from dataclasses import dataclass, replace
@@ -14,13 +15,13 @@ from clinic.ports.phone_numbers import PhoneNumbers
 
 @dataclass(frozen=True, slots=True)
 class ContactRules:
-    """How names, addresses and numbers are checked and brought into the form that is stored."""
+    """The rules that check names, addresses and numbers and bring them into the stored form."""
 
     phones: PhoneNumbers
     emails: EmailAddresses
 
     def checked_user(self, user: User, before: User | None = None) -> User:
-        """Return a person as typed, as it is stored. Raises InvalidInput, PhoneNumberRefused."""
+        """Return the stored form of an input person. Raises InvalidInput, PhoneNumberRefused."""
         name, phone = user.name, user.phone
         email, typed = user.email, user.email_typed
         if before is None or name != before.name:
@@ -33,7 +34,7 @@ class ContactRules:
         return replace(user, name=name, email=email, phone=phone, email_typed=typed)
 
     def checked_clinic(self, clinic: Clinic, before: Clinic | None = None) -> Clinic:
-        """Return a clinic as typed, as it is stored.
+        """Return the stored form of an input clinic.
 
         Raises InvalidInput, UnknownTimeZone, PhoneNumberRefused.
         """

@@ -1,4 +1,4 @@
-"""Erase a patient: at once what is there, and soon after what was being written meanwhile."""
+"""Erase a patient: existing data at once, and soon after it what was written meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,14 +19,14 @@ from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.people.manage_users import managed_account
 
-#: longer than any request or delivery that had begun before an erasure
+#: longer than any request or delivery that began before an erasure can take
 SETTLES_AFTER = timedelta(minutes=10)
-#: how many unfinished erasures one round looks at
+#: how many unfinished erasures one run handles
 LIMIT = 100
 
 
 async def erase_user(context: Context, user_id: UUID, *, cache: IdempotencyCache) -> Account:
-    """Replace what names a patient by a pseudonym, for good, and remove every free text about the
+    """Replace a patient's identity with a pseudonym, for good, and remove every free text about the
     patient; appointments and audit trail stay. `reason` is not kept, since it may name the patient.
 
     Raises PermissionDenied, UserNotFound, UserShared, InvalidInput for staff, UpcomingAppointments.
@@ -48,7 +48,7 @@ async def erase_user(context: Context, user_id: UUID, *, cache: IdempotencyCache
         erased = erased_user(user_id)
         now = context.clock.now()
         await unit.accounts.set_disabled_at(user_id, account.disabled_at or now)
-        # Again, since nobody books for the patient from here on, and who was booking is waited for.
+        # Again, now that no booking can start for the patient and concurrent ones have ended.
         if await unit.appointments.list(context.actor, ahead, PageRequest(1)):
             raise UpcomingAppointments()
         await unit.accounts.replace_user(erased)
@@ -61,7 +61,7 @@ async def erase_user(context: Context, user_id: UUID, *, cache: IdempotencyCache
         return Account(erased, None, account.disabled_at or now, account.clinics), copies
 
     account, copies = await context.transactions.run(work)
-    # Where that fails, `finish_erasures` does it.
+    # If that fails, `finish_erasures` does it.
     await cache.forget(copies)
     return account
 
@@ -69,10 +69,10 @@ async def erase_user(context: Context, user_id: UUID, *, cache: IdempotencyCache
 async def finish_erasures(
     context: AnonymousContext, *, cache: IdempotencyCache, limit: int = LIMIT
 ) -> int:
-    """Go over erasures that are not finished; return how many are now.
+    """Try to finish the unfinished erasures; return how many were finished.
 
-    One is finished when SETTLES_AFTER has passed, nothing about the patient has been written since,
-    and the cache has confirmed that it holds no copies. Raises TemporaryFailure.
+    An erasure is finished when SETTLES_AFTER has passed, nothing about the patient has been written
+    since, and the cache has confirmed that it holds no copies. Raises TemporaryFailure.
     """
     finished = 0
     for erasure in await context.store.erasures.unfinished(limit=limit):
@@ -84,7 +84,7 @@ async def finish_erasures(
 
 
 async def _finish(context: AnonymousContext, erasure: Erasure, *, is_shared: bool) -> bool:
-    """Erase what was written meanwhile; return whether there was no answer among it."""
+    """Erase what was written meanwhile; return True when that included no answer."""
     user_id = erasure.user_id
     service = context.as_system(erasure.clinic_id)
 
@@ -102,8 +102,8 @@ async def _finish(context: AnonymousContext, erasure: Erasure, *, is_shared: boo
 
 
 async def _erasable_account(context: Context, unit: UnitOfWork, user_id: UUID) -> Account:
-    """Return the locked account of a person whom the actor may erase: also of one who belongs to
-    no clinic any more, and to this one before. Raises UserNotFound, UserShared."""
+    """Return the locked account of a person whom the actor may erase, which may also be a former
+    member of this clinic who now belongs to none. Raises UserNotFound, UserShared."""
     account = await unit.accounts.lock(user_id)
     gone = account is not None and not account.clinics
     if account and gone and await unit.memberships.ended_at(context.actor.clinic_id, account.user):
@@ -114,8 +114,8 @@ async def _erasable_account(context: Context, unit: UnitOfWork, user_id: UUID) -
 async def _blank(
     context: Context, unit: UnitOfWork, user_id: UUID, *, always: bool = False
 ) -> None:
-    """Blank every text about the patient, after events that name each; `always` with an event at
-    the actor's clinic."""
+    """Blank every text about the patient, after adding events that name each; `always` adds an
+    event at the actor's clinic, even without texts."""
     texts = await unit.erasures.texts(user_id)
     clinics = {text.clinic_id for text in texts} | ({context.actor.clinic_id} if always else set())
     for clinic_id in sorted(clinics):

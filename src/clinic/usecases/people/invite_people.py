@@ -30,10 +30,10 @@ from clinic.usecases.people.open_account_link import check_invitation_of
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """A person who may set a password once, with a link that is mailed."""
+    """A person who may set a password once, with a link sent by mail."""
 
     account: Account
-    #: None where the link goes by mail alone
+    #: None when the link is only sent by mail
     token: str | None
     #: whether the link is on its way by mail
     is_mailed: bool
@@ -41,7 +41,7 @@ class Invited:
 
 @dataclass(frozen=True, slots=True)
 class InvitationLinks:
-    """How the links of invitations are signed, and whether they can go out by mail."""
+    """How the links of invitations are signed, and whether they can be sent by mail."""
 
     secret: str
     mail_works: bool
@@ -56,7 +56,7 @@ async def add_user(
     contacts: ContactRules,
     hand_over: bool = False,
 ) -> Invited:
-    """Return a new person of the actor's clinic in the role of `user`, with an invitation.
+    """Add a new person to the actor's clinic in the role of `user`, and return an invitation.
 
     `hand_over` is as in `invite`. Raises PermissionDenied, InvalidInput,
     PhoneNumberRefused, EmailInUse.
@@ -80,8 +80,8 @@ async def invite(
 ) -> Invited:
     """Return a new invitation for a person; it also replaces a forgotten password.
 
-    Whoever has the token can act as that person. So where mail works it goes to the person alone,
-    unless the operator asks to `hand_over` it. The desk invites patients who have no password yet.
+    Anyone with the token can act as that person. So if mail works, only the person gets it, unless
+    the operator asks to `hand_over` it. The desk may invite patients who have no password yet.
     Raises PermissionDenied, UserNotFound, UserShared, PatientDisabled.
     """
     permit(context.actor, Operation.INVITE_PATIENT)
@@ -97,7 +97,7 @@ async def invite(
         await unit.events.add(_event(context, "invite", user_id, detail))
         await unit.messages.add([_invitation_mail(context, account)])
         token = _token(context, account, links.secret) if handed_over else None
-        # Nothing is sent to whoever is disabled when the message is due.
+        # Nothing is sent to a person who is disabled when the message is due.
         return Invited(account, token, links.mail_works and account.disabled_at is None)
 
     return await context.transactions.run(work)
@@ -123,7 +123,7 @@ async def accept_invitation(
         account = await unit.accounts.lock(user_id)
         if account is None or account.disabled_at is not None:
             raise InvitationInvalid()
-        # Again under the lock: of two that accept at once, one finds the password changed.
+        # Again under the lock: of two concurrent requests, one finds the password changed.
         issued_by = check_invitation_of(account, token, secret, now=context.clock.now())
         await unit.accounts.set_password_hash(user_id, password_hash)
         await unit.sessions.revoke(user_id, context.clock.now())
@@ -136,15 +136,15 @@ async def accept_invitation(
 
 
 def _is_handed_over(context: Context, links: InvitationLinks, *, hand_over: bool) -> bool:
-    """Return whether the actor is given the token. Raises PermissionDenied."""
+    """Return whether the actor gets the token. Raises PermissionDenied."""
     if hand_over and context.actor.role is not Role.SYSTEM:
         raise PermissionDenied("Only the operator may have a link printed; leave out --as.")
     return hand_over or not links.mail_works
 
 
 async def _check_desk(context: Context, unit: UnitOfWork, user_id: UUID) -> None:
-    """Raise UserNotFound, PermissionDenied, PatientDisabled unless the desk may invite this person;
-    before anything is said of other clinics."""
+    """Raise UserNotFound, PermissionDenied, PatientDisabled unless the desk may invite this person,
+    before other errors can reveal anything about other clinics."""
     account = await unit.accounts.lock(user_id)
     if account is None or context.actor.clinic_id not in account.clinics:
         raise UserNotFound()
@@ -157,7 +157,7 @@ async def _check_desk(context: Context, unit: UnitOfWork, user_id: UUID) -> None
 
 
 def _invitation_mail(context: Context, account: Account) -> Message:
-    """Return the mail with the invitation, which its sender signs when it goes out."""
+    """Return the mail with the invitation, whose link is signed when the mail is sent."""
     return account_mail(
         INVITATION if account.password_hash is None else PASSWORD_RESET,
         clinic_id=context.actor.clinic_id,

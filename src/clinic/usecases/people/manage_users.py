@@ -44,30 +44,30 @@ from clinic.usecases.people.new_person import REGISTRATION, add_person, checked_
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """All that is kept about a person; what there may be much of is read page by page."""
+    """All data kept about a person; lists that may be long are read page by page."""
 
     account: Account
     preferences: Preferences
-    #: at every clinic, with when the person agreed to each
+    #: at every clinic, with the times at which the person agreed to each
     memberships: AsyncIterator[Sequence[tuple[Membership, tuple[datetime, ...]]]]
-    #: those that have ended, too, until they are removed
+    #: including those that have ended, until they are removed
     sessions: AsyncIterator[Sequence[Session]]
     appointments: AsyncIterator[Sequence[AppointmentView]]
     notifications: AsyncIterator[Sequence[NotificationView]]
-    #: what the person did, and who read or changed what is theirs
+    #: the person's actions, and reads and changes of their data by others
     events: AsyncIterator[Sequence[AuditEvent]]
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What somebody types who wants to be a patient of a clinic."""
+    """The input of a person who registers as a patient of a clinic."""
 
     clinic_id: UUID
     name: str
     email: str
     password: str
     phone: str | None = None
-    #: of messages; None for the clinic's
+    #: the language of messages; None for the clinic's
     language: str | None = None
 
 
@@ -78,7 +78,7 @@ async def register(
     contacts: ContactRules,
     hasher: PasswordHasher,
 ) -> User:
-    """Return a new patient of the clinic, who may sign in at once; a message asks whether the email
+    """Add a patient to the clinic, who may sign in at once; a message asks whether the email
     address is theirs.
 
     Raises InvalidInput, PasswordRefused, PhoneNumberRefused, ClinicNotFound, EmailInUse.
@@ -109,7 +109,7 @@ async def register(
 async def change_password(
     context: Context, current: str, new: str, *, hasher: PasswordHasher
 ) -> None:
-    """Change the actor's password; every other session of theirs ends.
+    """Change the actor's password and end their other sessions.
 
     Raises PermissionDenied when `current` is wrong, PasswordRefused.
     """
@@ -139,15 +139,15 @@ async def change_password(
 async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Account:
     """Return the account, enabled or disabled; disabling ends its sessions at once.
 
-    An erasure is for good. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator,
-    InvalidInput for oneself, PatientDisabled for enabling whoever is erased.
+    An erasure is final. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator,
+    InvalidInput for the actor's own account, PatientDisabled for enabling an erased patient.
     """
     permit(context.actor, Operation.MANAGE_USERS)
     if user_id == context.actor.user_id and not enabled:
         raise InvalidInput("You cannot disable yourself.", pointer="/disabled")
 
     async def work(unit: UnitOfWork) -> Account:
-        # First, so that two administrators who disable each other do it one after the other.
+        # First, so that two administrators who disable each other are serialized.
         await unit.people.lock_clinic(context.actor.clinic_id)
         account = await managed_account(unit, context.actor, user_id)
         if (account.disabled_at is None) == enabled:
@@ -171,7 +171,7 @@ async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Acco
 async def list_users(
     context: Context, page: PageRequest, *, role: Role | None = None, after: UUID | None = None
 ) -> tuple[Sequence[Account], UUID | None]:
-    """Return people of the clinic by id, and where the next page starts.
+    """Return people of the clinic by id, and the last id if there is another page.
 
     Raises PermissionDenied.
     """
@@ -202,13 +202,13 @@ async def change_own_data(
     hasher: PasswordHasher,
     contacts: ContactRules,
 ) -> Account:
-    """Return the actor's account with name, email address and phone number as `change` makes them.
+    """Return the actor's account with the name, email address and phone number from `change`.
 
-    Another email address needs the current password, since a forgotten one is reset by email; it
-    ends every other session, a message asks whether it is theirs, and another one tells the old
+    A new email address needs the current password, since a forgotten password is reset by email. It
+    ends every other session; a message to it asks whether it is theirs, and another informs the old
     address: `count_leaving` is called with that one, once the password has proved right, and raises
-    where it has had enough. Raises InvalidInput, NotSignedIn for whoever was disabled or erased
-    meanwhile, PermissionDenied, PhoneNumberRefused, EmailInUse.
+    when it has been sent enough. Raises InvalidInput, NotSignedIn if the user was disabled or
+    erased meanwhile, PermissionDenied, PhoneNumberRefused, EmailInUse.
     """
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
     known = await context.store.accounts.account(context.actor.user_id)
@@ -224,7 +224,7 @@ async def change_own_data(
         account = await unit.accounts.lock(context.actor.user_id)
         if account is None:
             raise UserNotFound()
-        # The session was looked at before the password was: an erasure may lie between.
+        # The session was checked before the password: the user may have been erased in between.
         if account.disabled_at is not None:
             raise NotSignedIn()
         before = account.user
@@ -243,7 +243,7 @@ async def change_own_data(
         await unit.events.add(_event(context, "change_own_data", before.id, fields=changed))
         if moves:
             await unit.accounts.expect_proof(before.id, context.clock.now())
-            # Whoever still has a session may not be whom the address is of now.
+            # Other sessions may belong to a person who is not the new address's owner.
             await unit.sessions.revoke(
                 context.actor.user_id, context.clock.now(), keep=context.actor.session_id
             )
@@ -261,8 +261,8 @@ async def change_own_data(
 
 
 async def export_own_data(context: Context) -> Export:
-    """Return all that is kept about the actor at this clinic, and about the account, which other
-    clinics share. Raises UserNotFound."""
+    """Return all data kept about the actor at this clinic, and about the account, which all clinics
+    share. Raises UserNotFound."""
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
     account = await context.store.accounts.account(context.actor.user_id)
     if account is None:
@@ -320,12 +320,12 @@ async def _sessions(context: Context, user_id: UUID) -> AsyncIterator[Sequence[S
 
 
 async def managed_account(unit: UnitOfWork, actor: Actor, user_id: UUID) -> Account:
-    """Return the locked account of a person for what reaches beyond one clinic: the password,
-    disabling, erasure.
+    """Return the locked account of a person for changes that affect all their clinics: the
+    password, disabling, erasure.
 
-    Whoever belongs to a clinic that is not the actor's is left alone: an invitation for them would
-    open that clinic. Their membership and sessions here are the actor's all the same. Raises
-    UserNotFound, UserShared.
+    A person who belongs to a clinic that is not the actor's is refused: an invitation for them
+    would give access to that clinic. The actor may still end their membership and sessions here.
+    Raises UserNotFound, UserShared.
     """
     account = await unit.accounts.lock(user_id)
     if account is None or actor.clinic_id not in account.clinics:

@@ -29,13 +29,13 @@ from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.sign_in import Credentials, SignInRules, prove_person
 
-#: that one person is shown at a time
+#: how many offers a person is shown at a time
 OFFERS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An offer, and the token with which the person it is made to accepts it."""
+    """An offer, and the token with which its recipient accepts it."""
 
     offer: MembershipOffer
     token: str
@@ -50,9 +50,9 @@ async def offer_membership(
     secret: str,
     contacts: ContactRules,
 ) -> Offered:
-    """Return an offer to whoever signs in with this address.
+    """Offer membership to the person who signs in with this address, and return the offer.
 
-    Nobody is looked up, so the answer says nothing of who is known elsewhere. Raises
+    No account is looked up, so that the answer does not reveal who is known elsewhere. Raises
     PermissionDenied, InvalidInput.
     """
     permit(context.actor, Operation.MANAGE_USERS)
@@ -78,7 +78,7 @@ async def offer_membership(
 
 @dataclass(frozen=True, slots=True)
 class OwnOffer:
-    """An offer as the person sees it to whom it is made."""
+    """An offer as its recipient sees it."""
 
     offer: MembershipOffer
     clinic_name: str
@@ -88,7 +88,7 @@ class OwnOffer:
 async def own_offers(context: Context, *, secret: str) -> Sequence[OwnOffer]:
     """Return the offers that the actor could accept now, at most OFFERS_MAX.
 
-    None while the email address is not verified: somebody else may have claimed it. Raises
+    Returns none while the email address is not verified, since it may be another person's. Raises
     UserNotFound.
     """
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
@@ -131,9 +131,9 @@ async def accept_membership(
 ) -> MembershipOffer:
     """Make the actor a member of the clinic whose offer the token names, and return the offer.
 
-    It works once, for the address it was made to, in the role that it names, and not after a
-    membership that has ended since. `proven` is the account of an actor who gave its password
-    instead of a session. Raises OfferInvalid, AlreadyExists, SignInFailed.
+    An offer works once, for the address and role it was made for, and not if a membership has ended
+    since it was made. `proven` is the account of an actor who gave its password instead of a
+    session. Raises OfferInvalid, AlreadyExists, SignInFailed.
     """
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
     known = proven or await context.store.accounts.account(context.actor.user_id)
@@ -186,7 +186,7 @@ async def accept_with_password(
     OfferInvalid, AlreadyExists.
     """
     named = _clinic_named(token, secret, sign_ins.emails.canonical(credentials.email))
-    # Not audited at the clinic of the offer: that would tell it who is known elsewhere.
+    # Not audited at the clinic of the offer: that would reveal to it who is known elsewhere.
     account, _ = await prove_person(
         context, credentials, sign_ins, is_open=lambda account: named is not None
     )
@@ -212,7 +212,7 @@ async def end_membership(context: Context, user_id: UUID) -> None:
         raise InvalidInput("You cannot end your own membership; another administrator can.")
 
     async def work(unit: UnitOfWork) -> None:
-        # First, so that two administrators who end each other's do it one after the other.
+        # First, so that two administrators who end each other's are serialized.
         await unit.people.lock_clinic(context.actor.clinic_id)
         account = await unit.accounts.lock(user_id)
         now = context.clock.now()
@@ -231,11 +231,11 @@ async def end_membership(context: Context, user_id: UUID) -> None:
 
 
 async def check_administrators(unit: UnitOfWork, clinic_id: UUID, removed: User) -> None:
-    """Raise LastAdministrator where `removed` was one and nobody is left; the clinic is locked."""
+    """Raise LastAdministrator when `removed` was the last one; the clinic must be locked."""
     if removed.role is Role.ADMIN and not await unit.memberships.administrators(clinic_id):
         raise LastAdministrator()
 
 
 def _offer_event(context: Context, action: str, offer_id: UUID) -> AuditEvent:
-    # Not for whom: the trail must not say who is known elsewhere.
+    # Without the recipient: the trail must not reveal who is known elsewhere.
     return context.event(action, "membership_offer", offer_id)

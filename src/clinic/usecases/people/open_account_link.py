@@ -1,4 +1,4 @@
-"""What stands behind a link of account mail: the account, if the link still holds for it."""
+"""Open a link of account mail: find its account, and check that the link is still valid for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from clinic.usecases.context import AnonymousContext
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """What the page of a link of account mail shows; it names nobody."""
+    """What the page of a link of account mail shows; it names no person."""
 
     clinic: Clinic
     language: str
@@ -27,7 +27,7 @@ class AccountPage:
 async def open_account_link(
     context: AnonymousContext, token: str, purpose: Purpose, *, signer: LinkSigner
 ) -> tuple[Link, Account, AccountPage]:
-    """Return the link, whose it is, and its page; changes nothing. Raises LinkInvalid."""
+    """Return the link, its account, and its page; changes nothing. Raises LinkInvalid."""
     user_id = claimed(token).subject_id
     account = await context.store.accounts.account(user_id)
     link = check_account_link(token, purpose, account, signer=signer, now=context.clock.now())
@@ -50,7 +50,7 @@ async def show_account_page(
 def check_account_link(
     token: str, purpose: Purpose, account: Account | None, *, signer: LinkSigner, now: datetime
 ) -> Link:
-    """Return the link if it holds for the account as it is read. Raises LinkInvalid."""
+    """Return the link if it is valid for the account as read. Raises LinkInvalid."""
     if account is None or account.disabled_at is not None:
         raise LinkInvalid()
     if purpose is Purpose.EMAIL_VERIFICATION and account.email_verified_at is not None:
@@ -81,8 +81,8 @@ async def open_invitation(context: AnonymousContext, token: str, *, secret: str)
 
 
 def check_invitation_of(account: Account, token: str, secret: str, *, now: datetime) -> UUID | None:
-    """Return who issued the invitation, if it holds for the account as it is read; None when an
-    earlier release made it. Raises InvitationInvalid."""
+    """Return who issued the invitation, None when an earlier release did. Raises InvitationInvalid
+    unless it is valid for the account as read."""
     return check_invitation(
         token,
         secret,

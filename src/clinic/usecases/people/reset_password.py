@@ -1,4 +1,4 @@
-"""A forgotten password: ask for a link by email, and choose a new password on its page."""
+"""Reset a forgotten password: request a link by email, and set a new password with it."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -28,12 +28,12 @@ async def request_password_reset(
 ) -> None:
     """Send a link to the person with this email address, if there is one who has a password.
 
-    Whoever asks is told nothing; only the time that the writing takes could tell them apart.
+    The caller does not learn whether there is; only the duration of the write could reveal it.
     """
     account = await context.store.accounts.by_email(sign_ins.emails.canonical(email))
     clinic_id = account.clinics[0] if account and account.clinics else NOBODY_ID
     event = _request_event(context, account, clinic_id)
-    # Whoever was invited and has no password yet has an invitation, which the clinic renews.
+    # A person without a password has an invitation, which the clinic can renew.
     usable = account and account.password_hash and account.disabled_at is None and account.clinics
     if account is None or not usable:
         sign_ins.audit.add_denial(replace(event, outcome="denied"))
@@ -69,7 +69,7 @@ async def reset_password(
 
     async def work(unit: UnitOfWork) -> None:
         account = await unit.accounts.lock(user_id)
-        # Again under the lock: of two who use links at once, one finds the password changed.
+        # Again under the lock: of two concurrent requests, one finds the password changed.
         check_account_link(token, _PURPOSE, account, signer=signer, now=context.clock.now())
         now = context.clock.now()
         detail = {"issuedBy": str(link.issued_by) if link.issued_by else None}

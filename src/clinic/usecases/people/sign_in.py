@@ -39,17 +39,17 @@ from clinic.usecases.context import AnonymousContext, Context
 
 #: how long a network counts as known after a sign-in
 KNOWN_FOR = timedelta(days=90)
-#: the actor of requests by nobody known
+#: the actor of unauthenticated requests
 NOBODY_ID = SYSTEM_ID
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What somebody types to prove who they are."""
+    """The input that a person signs in with."""
 
     email: str
     password: str
-    #: where to sign in; None where the person belongs to one clinic only
+    #: where to sign in; None suffices when the person belongs to only one clinic
     clinic_id: UUID | None = None
 
 
@@ -64,7 +64,7 @@ class SignInRules:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session just made; `reference` is the cookie's secret, told once."""
+    """A session just created; `reference` is the cookie's secret, which is not stored."""
 
     session: Session
     user: User
@@ -87,8 +87,8 @@ async def sign_in(
 ) -> NewSession:
     """Return a new session of the person with this email address and password.
 
-    Raises SignInFailed, and ClinicNotNamed to whom the password is right but several clinics are
-    open to.
+    Raises SignInFailed, and ClinicNotNamed when the password is right but the person belongs to
+    several clinics and named none.
     """
 
     clinic_id = credentials.clinic_id
@@ -110,9 +110,9 @@ async def sign_in(
     acting = replace(acting, actor=replace(acting.actor, session_id=made.session.id))
 
     async def work(unit: UnitOfWork) -> NewSession:
-        # Read again under a lock: a password that changed meanwhile must not let anybody in.
+        # Read again under a lock: a password that has been changed meanwhile must not work.
         locked = await unit.accounts.lock(account.user.id)
-        # An address that was verified meanwhile keeps nobody out.
+        # An address that was verified meanwhile is no reason to refuse.
         known = replace(account, email_verified_at=locked.email_verified_at if locked else None)
         if locked != known:
             raise SignInFailed()
@@ -132,9 +132,9 @@ async def prove_person(
     *,
     is_open: Callable[[Account], bool],
 ) -> tuple[Account, PasswordCheck]:
-    """Return the account with this email address and password if what it asks for is open to it.
+    """Return the account with this email address and password if `is_open` accepts it.
 
-    Whatever is wrong, the answer and the work before it are the same. Raises SignInFailed.
+    Whatever is wrong, the error and the work before it are the same. Raises SignInFailed.
     """
     account = await context.store.accounts.by_email(sign_ins.emails.canonical(credentials.email))
     too_long = len(credentials.password) > PASSWORD_MAX_CHARS
@@ -151,7 +151,7 @@ async def prove_person(
 
 
 async def is_known_network(context: AnonymousContext, email: str, network: str) -> bool:
-    """Return whether the person with this email address has lately signed in from `network`."""
+    """Return whether the person with this email address has recently signed in from `network`."""
     account = await context.store.accounts.by_email(email)
     clinics = account.clinics if account else (NOBODY_ID,)
     user_id = account.user.id if account else NOBODY_ID
@@ -177,7 +177,7 @@ def make_session(
     kind: SessionKind,
     lifetime: timedelta = LIFETIME,
 ) -> NewSession:
-    """Return a session to be added; its reference cannot be guessed."""
+    """Return a session to add, with a reference that cannot be guessed."""
     now = context.clock.now()
     reference = secrets.token_urlsafe(REFERENCE_BYTES)
     session = Session(
@@ -195,7 +195,7 @@ def make_session(
 
 
 async def find_session(found: SignedIn | None, *, sessions: SessionReader, clock: Clock) -> Session:
-    """Return the live session that was looked up, noting that it was seen. Raises NotSignedIn."""
+    """Return the session found, if valid, and update its last_seen_at. Raises NotSignedIn."""
     if found is None:
         raise NotSignedIn()
     now = clock.now()
@@ -239,7 +239,7 @@ async def revoke_sessions(
 
 
 async def own_sessions(context: Context) -> Sequence[Session]:
-    """Return where the actor is signed in."""
+    """Return the actor's live sessions."""
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
     return await context.store.sessions.live(context.actor.user_id, context.clock.now())
 
@@ -247,9 +247,9 @@ async def own_sessions(context: Context) -> Sequence[Session]:
 async def sign_in_as(
     context: Context, user_ids: Sequence[UUID], *, lifetime: timedelta = LIFETIME
 ) -> Sequence[NewSession]:
-    """Return a session of each user at the actor's clinic, made by the service for scripts.
+    """Return a session of each user at the actor's clinic, created by the service for scripts.
 
-    Raises PermissionDenied to anybody else, UserNotFound.
+    Raises PermissionDenied for any other actor, UserNotFound.
     """
     if context.actor.role is not Role.SYSTEM:
         permit(context.actor, Operation.MANAGE_USERS)

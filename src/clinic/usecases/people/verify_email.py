@@ -1,4 +1,4 @@
-"""Prove that an email address is its user's: a link goes there, and its page says so."""
+"""Verify that an email address is its user's, with a link sent to it."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -20,7 +20,7 @@ _PURPOSE = Purpose.EMAIL_VERIFICATION
 
 
 async def request_verification(context: Context) -> None:
-    """Send the actor a link anew, unless the address is verified.
+    """Send the actor a new link, unless the address is verified.
 
     Raises PermissionDenied, UserNotFound.
     """
@@ -46,7 +46,7 @@ async def request_verification(context: Context) -> None:
 
 
 async def verify_email(context: AnonymousContext, token: str, *, signer: LinkSigner) -> AccountPage:
-    """Note that the address is the user's, once. Raises LinkInvalid."""
+    """Record that the address is the user's; a link works once. Raises LinkInvalid."""
     link, known, page = await open_account_link(context, token, _PURPOSE, signer=signer)
     user_id = link.subject_id
     acting = context.acting_as(user_id, known.user.role, link.clinic_id)
@@ -64,6 +64,6 @@ async def verify_email(context: AnonymousContext, token: str, *, signer: LinkSig
 
 
 async def let_mail_go(outbox: Outbox, user_id: UUID) -> None:
-    """Send what was held until the address was verified; what this misses goes a little later."""
+    """Send messages held until the address was verified; any missed here go a little later."""
     with suppress(TemporaryFailure):
         await outbox.release(user_id)
