@@ -122,7 +122,7 @@ def signed_in(tables: Tables, session: Session | None) -> SignedIn | None:
 
 
 def check_signed_in(tables: Tables, clinic_id: UUID, asker: Actor) -> None:
-    """Raise NotSignedIn unless the actor's session, if any, is still valid at the clinic."""
+    """Raise NotSignedIn unless the actor's session, if any, is still usable at the clinic."""
     if asker.session_id is None:
         return
     found = signed_in(tables, tables.sessions.get((clinic_id, asker.session_id)))

@@ -1,9 +1,8 @@
-"""New appointments in a transaction: locks in order, constraints that decide, a second look.
+"""Adds appointments in a transaction: locks in order, inserts, and reads conflicts afterwards.
 
-Unlike booking's own statement this uses ON CONFLICT: whatever is left out is seen by its absence
-from what the insert returns, and a savepoint undoes the rest. That names the booking which a
-constraint refused, where an error would only name the constraint, and leaves the transaction able
-to read what was in the way.
+Unlike booking's own statement, this uses ON CONFLICT: a row that the insert does not return was
+refused, and a savepoint undoes the rest. That identifies the booking that a constraint refused,
+where an error would only name the constraint, and the transaction can still read the conflicts.
 """
 
 from collections.abc import Collection, Sequence
@@ -42,7 +41,7 @@ from clinic.domain.appointments.conflicts import (
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
 
-#: rows that one INSERT writes at most; together far from the 65535 parameters of the protocol
+#: most rows that one INSERT writes; far below the protocol's limit of 65535 parameters
 CHUNK_ROWS = 500
 
 _IS_OPEN = and_(patients_profiles.c.ended_at.is_(None), patients_profiles.c.disabled_at.is_(None))
@@ -51,14 +50,14 @@ _IS_FREE = and_(slots.c.state == SlotState.OPEN.value, ~slots.c.taken)
 
 @dataclass(slots=True)
 class _Written:
-    """What the constraints let through, which the second look must leave out."""
+    """The rows that the constraints let through, which `_look_again` must leave out."""
 
     ids: set[UUID] = field(default_factory=set)
     keys: set[ConflictKey] = field(default_factory=set)
 
 
 async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking]) -> None:
-    """Add the bookings, all or none. Raises as Appointments.add says."""
+    """Add the bookings, all or none. Raises as Appointments.add does."""
     if not bookings:
         return
     clinic_id = clinic_of(bookings)
@@ -68,7 +67,7 @@ async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking
         refused = refused or await _insert_appointments(connection, bookings, written)
         refused = refused or await _insert_answers(connection, bookings, written)
         if refused:
-            # The locks are still held: a slot that was free so far still is.
+            # The locks are still held: a slot that was free still is.
             seen = await _look_again(connection, clinic_id, bookings, written)
             raise refusal(bookings, refused, seen)
         takes = {booking.takes for booking in bookings} - {None}
@@ -88,7 +87,7 @@ async def set_taken(
     *,
     taken: bool,
 ) -> int:
-    """Free these slots, or take those of them that are open and free; return how many."""
+    """Free these slots, or take the ones that are open and free; return how many."""
     if not slot_ids:
         return 0
     query = update(slots).where(
@@ -102,10 +101,10 @@ async def set_taken(
 async def _lock(
     connection: AsyncConnection, clinic_id: UUID, bookings: Sequence[Booking]
 ) -> list[Refused]:
-    """Lock patients, then slots, both by id; return those bookings whose patient is not open or
-    whose slot is not free and where the domain believed it to be.
+    """Lock patients, then slots, both by id; return the bookings whose patient is not open, or
+    whose slot is not free or no longer matches.
 
-    Patients as booking's own statement does, so that nobody is disabled meanwhile.
+    Patients are locked as booking's own statement does, so that none is disabled meanwhile.
     """
     wanted = [booking.appointment for booking in bookings]
     lock_patients = (
@@ -118,7 +117,7 @@ async def _lock(
         .order_by(patients_profiles.c.user_id)
         .with_for_update(read=True)
     )
-    # One that does not occupy its slot needs it to be there, and no more.
+    # An appointment that does not occupy its slot only needs the slot to exist.
     resting = [one.slot_id for one in wanted if not one.status.occupies]
     lock_slots = (
         select(slots)
@@ -155,7 +154,7 @@ async def _insert_appointments(
     for place in order:
         appointment_id = bookings[place].appointment.id
         if appointment_id in left:
-            # Of two with one id, the first was written.
+            # Of two with the same id, the first was written.
             left.remove(appointment_id)
         else:
             refused.append((place, PatientBusy))
@@ -190,7 +189,7 @@ async def _insert_answers(
 async def _insert_or_skip(
     connection: AsyncConnection, table: Any, rows: Sequence[Values], *returned: ColumnElement[Any]
 ) -> Sequence[AnyRow]:
-    """Insert the rows that break no constraint, in this order; return these columns of them."""
+    """Insert, in this order, the rows that break no constraint; return these columns of them."""
     if not rows:
         return []
     statement = insert_or_skip(table).on_conflict_do_nothing().returning(*returned)
@@ -214,7 +213,7 @@ async def _look_again(
     bookings: Sequence[Booking],
     written: _Written,
 ) -> Seen:
-    """Return what is in the way of the bookings now."""
+    """Return what the bookings conflict with now."""
     wanted = [booking.appointment for booking in bookings]
     patient_ids = [one.patient_id for one in wanted]
     slot_ids = [one.slot_id for one in wanted]

@@ -20,7 +20,7 @@ from clinic.ports.figures import BOOKED, StoreFigures
 
 
 class PostgresBookingDesk(DeprecatedDeskNames):
-    """Reads all that booking must know, and lets one statement decide the race."""
+    """Reads everything a booking needs, and books by one statement, which decides races."""
 
     def __init__(self, executor: PooledExecutor, figures: StoreFigures) -> None:
         self._executor = executor
@@ -34,8 +34,10 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         patient_id: UUID,
         request: IdempotentRequest | None = None,
     ) -> BookingFacts:
-        """Return what is committed now, in one round trip, which bookings at the same time
-        share. Raises ClinicNotFound, NotSignedIn."""
+        """Return what is committed now, in one round trip that concurrent bookings share.
+
+        Raises ClinicNotFound, NotSignedIn.
+        """
         clinic_id, session_id = asker.clinic_id, asker.session_id
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
         row = await self._executor.load(
@@ -72,11 +74,11 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         )
 
     async def reserve(self, booking: Booking) -> None:
-        """Write the booking by one statement, in one round trip, which bookings share that
-        arrive while others are being written.
+        """Write the booking by one statement, in one round trip; bookings that arrive while others
+        are being written share one.
 
-        Doctor and times go in as the slot has them; where the domain believed something else, the
-        slot counts as gone. Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
+        Doctor and times must still be those of the slot, or the slot counts as taken.
+        Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
         """
         try:
             await self._commits.write(booking)

@@ -1,6 +1,6 @@
-"""Booking's read: all that the domain must know, in one row.
+"""Booking's read: every fact that the domain needs, in one row.
 
-It is half of a booking, of two round trips; booking_statement.py is the other half. A test holds
+It is the first of a booking's two round trips; booking_statement.py is the second. A test checks
 every column named here against the schema.
 """
 
@@ -12,10 +12,10 @@ from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
 from clinic.domain.appointments.appointments import OPEN
 
 #: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
-#: appointment that lies ahead today cannot begin earlier than the slot less the horizon, so a long
-#: history is not read. One patient is a range here, so that only the patients' index has the order,
-#: and only indexes of patients can use the bounds: the planner may take a table that has filled
-#: since its last ANALYZE for empty, and by the index of times would read everybody's appointments.
+#: appointment still ahead cannot begin earlier than the slot minus the horizon, so a long history
+#: is not read. The patient is written as a range, so that only the index on patients provides the
+#: order and can use the bounds: the planner may take a table that has filled since its last ANALYZE
+#: for empty, and would read all patients' appointments through the index on times.
 _FULL_UNTIL = f"""(
     SELECT o.starts_at FROM appointments o
     WHERE o.clinic_id = c.id AND o.status IN ({listed(OPEN)})
@@ -25,7 +25,7 @@ _FULL_UNTIL = f"""(
     ORDER BY o.patient_id DESC, o.starts_at DESC OFFSET c.max_open_appointments - 1 LIMIT 1
 )"""
 
-#: whether the patient may be booked for; booking_statement.py checks the row for it
+#: whether the patient may be booked for; booking_statement.py checks this again as it writes
 _IS_OPEN = "p.ended_at IS NULL AND p.disabled_at IS NULL"
 
 _SLOT_FACTS = Columns(
@@ -46,8 +46,8 @@ _BRAKES = Columns(full_until=_FULL_UNTIL, is_open=_IS_OPEN)
 FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, PROVEN)
 
 #: booking's read for many bookings at once, as Batcher sends them: clinics, slots, patients,
-#: principals and keys (NULL without a key), sessions. One row while the clinic exists; what is
-#: absent is NULL.
+#: principals and keys (NULL without a key), sessions. One row if the clinic exists; whatever else
+#: is absent is NULL.
 LOAD_FACTS = f"""
 SELECT asked.number, found.*
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])

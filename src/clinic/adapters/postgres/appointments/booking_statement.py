@@ -1,14 +1,14 @@
-"""Booking's write: the statement for one booking, the statement for several, their parameters.
+"""Booking's write: a statement for one booking, a statement for several, and their parameters.
 
-Both are one text but for where the bookings come from. A test holds every column named here against
-the schema.
+Both are the same template and differ in where the bookings come from. A test checks every column
+named here against the schema.
 """
 
 from collections.abc import Sequence
 
 from clinic.domain.appointments.appointments import Booking
 
-#: a booking as `_values` gives it, in its order
+#: the columns of a booking and their types, in the order of `_values`
 _COLUMNS = {
     "clinic_id": "uuid",
     "slot_id": "uuid",
@@ -41,7 +41,7 @@ _COLUMNS = {
     "etag": "text",
     "answered_at": "timestamptz",
 }
-#: a message as `_columns` gives it, but for the number of its booking
+#: the columns of a message, in the order of `_columns`, without the number of its booking
 _MESSAGE_COLUMNS = {
     "id": "uuid",
     "kind": "text",
@@ -52,10 +52,10 @@ _MESSAGE_COLUMNS = {
     "created_at": "timestamptz",
 }
 
-#: All or nothing for each booking: it is written when the slot is open, free, and where the domain
-#: believed it to be, and when the patient is open: whoever disables one waits for the lock
-#: on the profile, a stronger one than the foreign key takes. No ON CONFLICT here, ever: it would
-#: book a slot twice.
+#: All or nothing for each booking: it is written if the slot is open, free and still has the same
+#: doctor and times, and the patient is open. A transaction that disables the patient waits for the
+#: lock on the profile, which is stronger than the foreign key's. Never use ON CONFLICT here: it
+#: would book a slot twice.
 _RESERVE = """
 {slots_taken},
 a AS (
@@ -106,9 +106,9 @@ WITH s AS (
     RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, ends_at
 )"""
 
-# Whoever waits for a slot would have all the others wait: what is locked is left out here. By the
-# place of the row that has just been locked there is but one way to find it, whatever the planner
-# thinks of the table's size.
+# A booking that waited for a lock would hold up the whole batch, so locked rows are skipped.
+# Looking up the locked row by its ctid leaves the planner a single plan, whatever it assumes about
+# the table's size.
 _MANY_SLOTS = """
 WITH s AS (
     UPDATE slots SET taken = true
@@ -137,7 +137,7 @@ _ARRAYS = [
 ]
 _MESSAGE_ARRAYS = _ARRAYS[len(_COLUMNS) :]
 
-#: one row when the booking was written
+#: returns one row if the booking was written
 RESERVE = _RESERVE.format(
     slots_taken=_ONE_SLOT.format(**_PLACES),
     message_arrays=", ".join(_MESSAGE_ARRAYS),
@@ -148,8 +148,8 @@ RESERVE = _RESERVE.format(
     **_PLACES,
 )
 
-#: The same for several, each parameter an array: the numbers, from 1, of those that were written.
-#: When one breaks a rule none is written; one whose slot is locked or not free is left out.
+#: The same for several, each parameter an array; returns the numbers, from 1, of those written.
+#: If one breaks a constraint, none is written; one whose slot is locked or not free is left out.
 RESERVE_MANY = _RESERVE.format(
     slots_taken=_MANY_SLOTS.format(
         arrays=", ".join(_ARRAYS[: len(_COLUMNS)]),
@@ -170,8 +170,7 @@ def reservation(booking: Booking) -> tuple[str, tuple[object, ...]]:
 
 
 def reservations(bookings: Sequence[Booking]) -> tuple[str, tuple[object, ...]]:
-    """Return the statement that writes those of the bookings whose slots are free, and its
-    parameters."""
+    """Return the statement that writes the bookings whose slots are free, and its parameters."""
     values = [list(column) for column in zip(*map(_values, bookings), strict=True)]
     return RESERVE_MANY, (*values, *_columns(bookings))
 
@@ -219,7 +218,7 @@ def _values(booking: Booking) -> tuple[object, ...]:
 
 
 def _columns(bookings: Sequence[Booking]) -> list[list[object]]:
-    """Return the columns of all messages, and last the numbers of their bookings."""
+    """Return the columns of all messages, the numbers of their bookings last."""
     rows = [
         (
             message.id,

@@ -48,7 +48,7 @@ def appointment_values(appointment: Appointment) -> Values:
     }
 
 
-#: of appointments as `a`, a doctor's profile as `d`, a patient's user as `pu`, and clinics as `c`
+#: columns of the appointment `a`, the doctor's profile `d`, the patient's user `pu`, the clinic `c`
 VIEW = Columns(
     id="a.id",
     slot_id="a.slot_id",

@@ -58,8 +58,8 @@ class PostgresAppointmentReader:
     ) -> Sequence[AppointmentView]:
         """Return at most `page.one_more` appointments by (starts_at, id), beyond `page.after`.
 
-        The session is held against its row by the same statement; only where nothing was found
-        does another one tell why. Raises NotSignedIn.
+        The same statement checks the session; only if it finds nothing does a second one tell why.
+        Raises NotSignedIn.
         """
         place = page.after
         backwards = place is not None and place.backwards
@@ -120,7 +120,7 @@ class PostgresAppointmentReader:
 class PostgresAppointments(PostgresAppointmentReader):
     """Changes appointments inside a unit of work.
 
-    NO KEY locks are enough to keep others from changing a row; they let others refer to it.
+    NO KEY locks keep others from changing a row but let them insert references to it.
     """
 
     def __init__(self, executor: TransactionExecutor) -> None:
@@ -130,9 +130,9 @@ class PostgresAppointments(PostgresAppointmentReader):
     async def lock(
         self, scope: Scope, appointment_ids: Sequence[UUID], slot_ids: Sequence[UUID] = ()
     ) -> Locked:
-        """Lock slots by id, then appointments by id; return them as they are.
+        """Lock slots by id, then appointments by id; return both.
 
-        Raises TransactionAborted when an appointment moved between the two.
+        Raises TransactionAborted when an appointment moved to another slot in between.
         """
         mine = (*_within(scope), appointments.c.id == func.any(list(appointment_ids)))
         wanted = union(
@@ -196,7 +196,7 @@ class PostgresAppointments(PostgresAppointmentReader):
 
 
 def _filters(query: AppointmentQuery) -> tuple[list[str], list[object]]:
-    """Return the conditions on `a`, numbered from $3 as listings take them, and their values."""
+    """Return the conditions on `a`, numbered from $3 as listings expect, and their values."""
     filters: list[tuple[str, object]] = [
         ("a.doctor_id = ${}", query.scope.doctor_id),
         ("a.doctor_id = ${}", query.doctor_id),
@@ -222,7 +222,7 @@ def _within(scope: Scope) -> list[ColumnElement[bool]]:
 
 
 async def _park(connection: AsyncConnection, befores: Sequence[Appointment]) -> None:
-    """Let go of slots and times until `_write`, so that two may exchange them."""
+    """Free slots and times until `_write`, so that two appointments can exchange them."""
     await connection.execute(
         update(appointments)
         .where(
@@ -234,7 +234,7 @@ async def _park(connection: AsyncConnection, befores: Sequence[Appointment]) -> 
 
 
 async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None:
-    """Write the appointments after the changes; each only over what it was before."""
+    """Write the changed appointments. Raises TransactionAborted if one has another version."""
     for change in changes:
         before, after = change.before, change.after
         written = await connection.execute(

@@ -1,6 +1,6 @@
-"""Appointments with names, in PostgreSQL's own words.
+"""SQL that reads appointments with names.
 
-A test holds every column named here against the schema.
+A test checks every column named here against the schema.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ def listed(statuses: Iterable[Status]) -> str:
     return ", ".join(f"'{status}'" for status in statuses)
 
 
-#: a condition of appointments: an instant from which the booking horizon is counted. In hours,
-#: because a day of PostgreSQL's is as long as the session's zone says.
+#: a condition on appointments; takes the instant from which the booking horizon is counted. In
+#: hours, because the length of PostgreSQL's day depends on the session's time zone.
 WITHIN_HORIZON = (
     "a.starts_at <= ${}::timestamptz"
     " + (SELECT horizon_days FROM clinics WHERE id = $1) * interval '24 hours'"
@@ -22,9 +22,9 @@ WITHIN_HORIZON = (
 
 
 def schedule(conditions: Iterable[str]) -> str:
-    """Return the listing of appointments with names; $1 is the clinic, $2 how many, and the
-    conditions (on `a`) number their parameters from $3."""
-    # Cut to the limit before the names are looked up, whatever the planner thinks of the sizes.
+    """Return the query for schedule entries; $1 is the clinic, $2 the limit, and the conditions
+    (on `a`) number their parameters from $3."""
+    # Cut to the limit before the names are looked up, whatever table sizes the planner assumes.
     return f"""
 SELECT a.id::text, pu.name, d.name, a.starts_at, a.ends_at, a.type, a.status, c.time_zone
 FROM (
@@ -50,11 +50,11 @@ JOIN users pu ON pu.id = a.patient_id
 
 
 def listing(conditions: Iterable[str], *, backwards: bool) -> str:
-    """Return a page of appointments with names; $1 is the clinic, $2 how many, and the conditions
-    (on `a`) number their parameters from $3."""
+    """Return the query for a page of appointments with names; $1 is the clinic, $2 the limit, and
+    the conditions (on `a`) number their parameters from $3."""
     direction = " DESC" if backwards else ""
     order = f"ORDER BY a.starts_at{direction}, a.id{direction}"
-    # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+    # Cut to the page before the names are looked up, whatever table sizes the planner assumes.
     cut = f"""(
     SELECT a.* FROM appointments a
     WHERE a.clinic_id = $1{"".join(f" AND {condition}" for condition in conditions)}

@@ -1,1 +1,1 @@
-"""The trails: what is appended, how they are read, sealed, and followed as a feed."""
+"""The audit trails: appending, reading and sealing them, and the change feed."""

@@ -46,7 +46,7 @@ _COLUMNS = {
     "session_id": "uuid",
 }
 _RECORD = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-# One statement that is prepared once, however many events there are; $1 is a JSON array of rows.
+# One prepared statement for any number of events; $1 is a JSON array of rows.
 _APPEND = f"""
 WITH written AS (
     INSERT INTO audit_event ({", ".join(_COLUMNS)})
@@ -56,8 +56,8 @@ SELECT count(*) FROM written
 """
 
 _VALUES = ", ".join(f"{{0}}.{name}" for name in _COLUMNS)
-# The same where some are there already. Returns how many of those differ, in which case nothing is
-# written, and how many neither were there nor were written, because somebody else writes them now.
+# The same when some events exist already. Returns how many of those differ, in which case nothing
+# is written, and how many neither existed nor were written, since another transaction writes them.
 _APPEND_AGAIN = f"""
 WITH asked AS MATERIALIZED (
     SELECT {", ".join(_COLUMNS)} FROM jsonb_to_recordset($1::jsonb) AS e ({_RECORD})
@@ -76,10 +76,10 @@ written AS (
 SELECT (SELECT count(*) FROM there WHERE NOT same),
        (SELECT count(*) FROM asked) - (SELECT count(*) FROM there) - (SELECT count(*) FROM written)
 """
-#: how often events are appended that another connection is writing at the same moment
+#: how often to try to append events that another connection is writing at the same time
 APPEND_ATTEMPTS = 3
 
-# Of details, what JSON does not know is text, as in event_values.
+# Values in details that JSON does not know become text, as in event_values.
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -94,19 +94,19 @@ class PostgresAuditLog:
         parameters: list[object] = [query.clinic_id]
         backwards = page.after is not None and page.after.backwards
         events = _EVENTS.format(filters=_filters(query, page, parameters, prefix=""))
-        # The same filters with the same numbers.
+        # The same filters with the same parameter numbers.
         changes = _CHANGES.format(filters=_filters(query, page, [query.clinic_id], prefix="t."))
         direction = "" if backwards else " DESC"
         parameters.append(page.one_more)
         order = f"ORDER BY at{direction}, id{direction} LIMIT ${len(parameters)}"
-        # Each part by itself, so that each reads no more of its index than a page.
+        # Order and limit each part, too, so that each reads no more than a page of its index.
         union = " UNION ALL ".join(f"({part} {order})" for part in (events, changes))
         rows = await self._executor.fetch(f"SELECT * FROM ({union}) found {order}", parameters)
         found = [_event_of(row) for row in rows]
         return found[::-1] if backwards else found
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
-        """Append events, all or none; those that are there already are left as they are.
+        """Append events, all or none; leave those that exist already unchanged.
 
         Raises AlreadyExists, InvalidInput, TemporaryFailure, OutcomeUnknown.
         """
@@ -142,7 +142,7 @@ def _rows_of(events: Sequence[AuditEvent]) -> str:
 
 
 def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, prefix: str) -> str:
-    """Return the conditions, appending their parameters."""
+    """Return the conditions, and append their values to `parameters`."""
     own = prefix == ""
     names = {
         "entity_id": "entity_id" if own else "t.appointment_id",
@@ -156,7 +156,7 @@ def _filters(query: EventQuery, page: PageRequest, parameters: list[object], *, 
         (f"{prefix}at >=", query.at_from, "timestamptz"),
         (f"{prefix}at <", query.at_before, "timestamptz"),
     ]
-    # A change of an appointment is there because it was done.
+    # A change of an appointment is recorded only if it was done.
     conditions.append(("outcome =" if own else "'done' =", query.outcome, "text"))
     made = ""
     for left, value, kind in conditions:

@@ -1,8 +1,8 @@
-"""What was committed, read from both trails by the transactions that wrote their rows.
+"""The change feed: rows of both trails in the order of the transactions that wrote them.
 
-No index holds the number of a transaction in order, since every booking would have to keep it up. A
-BRIN index tells which pages may hold a number, so that a range of numbers is read at the cost of a
-look into each partition's index and of the pages where the range is.
+No index sorts rows by transaction, since every booking would have to maintain it. A BRIN index
+tells which pages may hold a transaction's number, so reading a range of numbers costs a lookup in
+each partition's index and reading the pages of the range.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from clinic.ports.change_feed import (
     UnknownConsumer,
 )
 
-#: how many transactions a first look takes in; doubled until there are enough rows
+#: how many transactions the first read covers; doubled until there are enough rows
 RANGE_FIRST = 4_096
 #: transactions that were running and are older than this are looked up one by one
 NEAR = 10_000
@@ -73,10 +73,10 @@ _ORDER = "ORDER BY xid, at, id LIMIT $5"
 
 
 def _statement(*conditions: str) -> str:
-    """Return the statement that reads what meets any of the conditions, in order, and the snapshot
-    in which it does so: one row with the snapshot alone where there is nothing.
+    """Return the statement that reads, in order, the rows that meet any of the conditions, and the
+    snapshot it reads them in: one row with the snapshot alone if no row does.
 
-    $1 and $2 are the range, $3 what has been seen up to, $4 what was running then, $5 how many.
+    $1 and $2 are the range, $3 the first transaction not seen, $4 those running then, $5 the limit.
     """
     parts = [
         f"(SELECT {layout.sql} FROM {table} t WHERE {condition} {_ORDER})"
@@ -90,14 +90,14 @@ def _statement(*conditions: str) -> str:
     """
 
 
-# The range first, so that pages are chosen by it.
+# The range comes first, so that it selects the pages to read.
 _IN_RANGE = "t.xid >= $1 AND t.xid < $2 AND (t.xid >= $3 OR t.xid = ANY ($4))"
 _READ = _statement(_IN_RANGE)
-#: beside it $6, transactions from below the range that were running
+#: also takes $6, transactions below the range that were running
 _READ_WITH_OLD = _statement(_IN_RANGE, "t.xid = ANY ($6::bigint[])")
 
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
-#: with the timeline, which a promoted standby or a restore to a point in time begins
+#: includes the timeline: a promoted standby or a point-in-time restore starts a new one
 _ORIGIN = f"(({_SYSTEM}) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8))"
 _LOOK = f"""
 SELECT seen, system, {_ORIGIN}, pg_current_snapshot()::text FROM change_feeds WHERE consumer = $1
@@ -115,7 +115,7 @@ WHERE consumer = $1 RETURNING 1
 """
 _REBIND = f"UPDATE change_feeds SET system = ({_SYSTEM}) WHERE consumer = $1 RETURNING 1"
 _UNSUBSCRIBE = "DELETE FROM change_feeds WHERE consumer = $1 RETURNING 1"
-# Whoever comes second waits for the first, and finds another cursor.
+# Of two that advance the cursor at once, the second waits for the first and then finds it moved.
 _ADVANCE = f"""
 UPDATE change_feeds SET seen = $3, advanced_at = clock_timestamp()
 WHERE consumer = $1 AND seen = $2 AND $4 = {_ORIGIN} RETURNING 1
@@ -134,12 +134,12 @@ class PostgresChangeFeed:
         await self._executor.execute(_SUBSCRIBE, (consumer, _stored(start)))
 
     async def restart(self, consumer: str, start: Start) -> None:
-        """Put the cursor at the beginning or at now. Raises UnknownConsumer."""
+        """Move the cursor to the beginning or to now. Raises UnknownConsumer."""
         if not await self._executor.execute(_RESTART, (consumer, _stored(start))):
             raise UnknownConsumer(consumer)
 
     async def rebind(self, consumer: str) -> None:
-        """Keep the cursor on a server that goes on numbering.
+        """Keep the cursor on a new server that continues the numbers of transactions.
 
         Raises UnknownConsumer, CursorStale.
         """
@@ -169,8 +169,8 @@ class PostgresChangeFeed:
     async def _unseen(
         self, seen: Snapshot, limit: int
     ) -> tuple[Sequence[Committed], Snapshot, int | None]:
-        """Return rows that `seen` does not see, the snapshot that they were read in, and the number
-        of the transaction through which they are all that there are; None for all."""
+        """Return rows that `seen` does not see, the snapshot that they were read in, and the last
+        transaction up to which they are complete, or None if nothing is left."""
         old = [xid for xid in seen.running if xid < seen.xmax - NEAR]
         first = min((xid for xid in seen.running if xid not in old), default=seen.xmax)
         length = RANGE_FIRST
@@ -225,7 +225,7 @@ async def _look(executor: Executor, consumer: str) -> Row:
 
 
 def _check_reached(consumer: str, seen: Snapshot, now: Snapshot) -> None:
-    """Raise CursorStale for a cursor that has seen transactions that have not begun."""
+    """Raise CursorStale if the cursor has seen transactions that this database has yet to begin."""
     if seen.xmax > now.xmax:
         raise CursorStale(
             f"The cursor of {consumer} has seen transactions up to {seen.xmax}, but this database"

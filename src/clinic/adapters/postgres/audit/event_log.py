@@ -9,7 +9,7 @@ from clinic.domain.audit.audit import AuditEvent
 
 
 class PostgresEventLog:
-    """The trail of everything that is not a change of one appointment."""
+    """Appends events inside a unit of work."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

@@ -1,4 +1,4 @@
-"""The seals over the trails, for whoever seals or verifies: a connection of the sealer's own."""
+"""The seals over the trails, on a separate connection for sealing and verifying."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from clinic.domain.audit.seals import FIRST_FORMAT, Seal, Trail, TrailRow
 from clinic.domain.errors import AuditUnavailable
 
 STATEMENT_TIMEOUT_MS = 60_000
-#: longer than the server's own, which may be what stands still
+#: longer than the statement timeout, which a server that hangs does not enforce
 ANSWER_TIMEOUT_S = 75.0
 FIRST_XID = 1
 _TABLES: dict[Trail, Table] = {
@@ -81,8 +81,8 @@ class PostgresSealBook:
     async def unsealed(self, xid_from: int, *, limit: int) -> tuple[int, Sequence[TrailRow]]:
         """Return finished rows from `xid_from` on, and the first transaction beyond them.
 
-        Raises AuditUnavailable when the database's transactions are numbered from anew, as they
-        are in one that was restored from a dump.
+        Raises AuditUnavailable when the database's transaction numbers have started over, as they
+        do when it is restored from a dump.
         """
         (found,) = await self._all(_NEXT_CUT, {"from": max(xid_from, FIRST_XID), "limit": limit})
         finished, cut = found.values()
@@ -95,12 +95,12 @@ class PostgresSealBook:
         return xid_to, await self.rows(xid_from, xid_to)
 
     async def rows(self, xid_from: int, xid_to: int) -> Sequence[TrailRow]:
-        """Return the rows that stand in `[xid_from, xid_to)` today."""
+        """Return the rows that are now in `[xid_from, xid_to)`."""
         condition: LiteralString = "xid >= %(from)s AND xid < %(to)s"
         return await self._trail(condition, {"from": max(xid_from, FIRST_XID), "to": xid_to})
 
     async def stragglers(self, xid_to: int) -> Sequence[TrailRow]:
-        """Return rows of transactions that have not happened yet, and of those that never do."""
+        """Return rows of transactions that have not begun yet, or that cannot exist."""
         condition: LiteralString = (
             "xid < %(first)s"
             " OR xid >= %(to)s AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
@@ -108,7 +108,7 @@ class PostgresSealBook:
         return await self._trail(condition, {"first": FIRST_XID, "to": xid_to})
 
     async def erased_texts(self, row_ids: Collection[UUID]) -> Mapping[UUID, set[str]]:
-        """Return which of these rows events of erasures name, with the hashes of their rest."""
+        """Return the rows that erasure events name, with the hashes of the rest of each row."""
         found = await self._all(
             "SELECT key, value FROM audit_event, jsonb_each_text(detail -> 'texts')"
             " WHERE action = %(action)s AND key = ANY (%(ids)s)",
@@ -120,8 +120,8 @@ class PostgresSealBook:
         return erased
 
     async def unsealed_messages(self, xid_from: int, *, since: datetime) -> Sequence[TrailRow]:
-        """Return messages that claim a transaction before `xid_from`, or none, and to have ended
-        after `since`."""
+        """Return messages that claim to have ended after `since`, in a transaction before
+        `xid_from` or in none."""
         condition: LiteralString = (
             "(xid IS NULL OR xid >= %(first)s AND xid < %(from)s) AND finished_at > %(since)s"
         )
@@ -129,7 +129,7 @@ class PostgresSealBook:
         return await self._trail(condition, parameters, (Trail.NOTIFICATION,))
 
     async def close(self) -> None:
-        """Give back the connection."""
+        """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
             self._connection = None

@@ -1,1 +1,1 @@
-"""Doctors' hours, and the slots that come of them."""
+"""Doctors' hours, and the slots made from them."""

@@ -76,7 +76,7 @@ class PostgresCalendarReader:
         return views
 
     async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
-        """Return what `list_slots` would, read together with what others ask at the same time."""
+        """Return what `list_slots` would, by a statement that concurrent callers share."""
         clinic_id, doctor_id = query.clinic_id, query.doctor_id
         assert doctor_id is not None
         span = (query.starts_from, query.starts_before)
@@ -111,7 +111,7 @@ class PostgresCalendarReader:
         return await self._executor.fetch(statement, parameters)
 
     async def _any(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
-        """Return slots in any state, furthest last; each doctor's from the index of their own."""
+        """Return slots in any state, nearest to the page's place first, by each doctor's index."""
         doctors = select(doctors_profiles.c.user_id, users.c.name).where(
             doctors_profiles.c.clinic_id == query.clinic_id,
             users.c.id == doctors_profiles.c.user_id,
@@ -194,7 +194,7 @@ def _unpacked(
         (time_of(start), id_of(slot_id), time_of(end))
         for slot_id, start, end in _PACKED.iter_unpack(packed or b"")
     ]
-    # In order already, which makes this cheap; but nothing promises it of an aggregate.
+    # Cheap, since they arrive in order; but SQL does not promise the order of an aggregate.
     found.sort()
     return [
         SlotView(Slot(slot_id, clinic_id, doctor_id, specialty, start, end), name)
@@ -208,7 +208,7 @@ class PostgresCalendars(PostgresCalendarReader):
     async def lock_doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
         """Lock the doctor's calendar; return the doctor, or None when there is none here.
 
-        NO KEY: new slots and appointments, which refer to this row, are not held up.
+        A NO KEY lock does not block new slots and appointments, which refer to this row.
         """
         query = (
             select(
@@ -233,7 +233,7 @@ class PostgresCalendars(PostgresCalendarReader):
             await connection.execute(insert(availabilities), availability_values(availability))
 
     async def replace_availability(self, availability: Availability) -> None:
-        """Write the hours with this id anew. Raises AvailabilityNotFound."""
+        """Replace the hours with this id. Raises AvailabilityNotFound."""
         change = (
             update(availabilities)
             .where(
@@ -276,7 +276,7 @@ class PostgresCalendars(PostgresCalendarReader):
             _of_doctor(slots, clinic_id, doctor_id)
             .where(
                 slots.c.state != _RETIRED,
-                # No slot is longer, so that the index on starts_at bounds both ends.
+                # No slot is longer, so the index on starts_at can bound both ends.
                 slots.c.starts_at > start - _LONGEST_SLOT,
                 slots.c.starts_at < end,
                 slots.c.ends_at > start,
@@ -296,7 +296,7 @@ class PostgresCalendars(PostgresCalendarReader):
         return last
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
-        """Add slots. Raises SlotOverlap when one meets another of the same doctor."""
+        """Add slots. Raises SlotOverlap when one overlaps another of the same doctor."""
         if not slots:
             return
         async with self._executor.connection() as connection:
@@ -328,7 +328,7 @@ class PostgresCalendars(PostgresCalendarReader):
         """Put these slots into `state`, locking them by id; a taken slot stays taken.
 
         Raises SlotNotFound when one is missing, TransactionAborted when `untaken_only` and one has
-        been taken meanwhile, SlotOverlap when a retired one would return onto another.
+        been taken meanwhile, SlotOverlap when a retired one would overlap another on its return.
         """
         wanted = set(slot_ids)
         these = (slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(wanted)))
@@ -350,7 +350,7 @@ def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
 
 
 def paged(query: Query, of: Any, page: PageRequest) -> Query:
-    """Return `query` cut to the page, nearest to its place first."""
+    """Return `query` limited to the page, rows nearest to the page's place first."""
     place = page.after
     key = tuple_(of.c.starts_at, of.c.id)
     if place is None:

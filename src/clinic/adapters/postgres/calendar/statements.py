@@ -1,6 +1,6 @@
-"""Free slots, in PostgreSQL's own words.
+"""SQL that reads free slots.
 
-A test holds every column named here against the schema.
+A test checks every column named here against the schema.
 """
 
 from clinic.adapters.postgres.engine.mapping import Columns, Layout
@@ -14,7 +14,7 @@ GLANCED = Layout(CLINIC, PROVEN, _FREE)
 
 _SLOT = "id, doctor_id, specialty, starts_at, ends_at"
 
-#: which free slots; $2 in both
+#: conditions on free slots; $2 in both
 _OF_DOCTOR = " AND doctor_id = $2"
 
 _OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
@@ -44,11 +44,11 @@ NEAREST_OF_SPECIALTY = _NEAREST.format(slot=_SLOT, whose=_OF_SPECIALTY)
 
 
 def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -> str:
-    """Return the listing of free slots; its parameters are, in this order and as far as asked for:
-    clinic, from, before, limit, doctor, specialty, and the place (time, id) to go on from.
+    """Return the query for free slots; its parameters are, in this order and as far as requested:
+    clinic, from, before, limit, doctor, specialty, and the place (time, id) to continue from.
 
-    It gives id, doctor, specialty, start, end and the doctor's name; when the doctor is asked for,
-    one row: name, specialty and all of the slots, packed, NULL when there are none.
+    It selects id, doctor, specialty, start, end and the doctor's name; for one doctor, a single
+    row: name, specialty and all of the slots, packed, NULL when there are none.
     """
     number = 4
     conditions = []
@@ -60,19 +60,19 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
         conditions.append(f" AND lower(s.specialty) = lower(${number}::text)")
     if after:
         sign = "<" if backwards else ">"
-        # A doctor's slots have their ids from the same index as the rest.
+        # For one doctor, the id comes from the same index as the rest.
         id_, given = ("substr(s.packed, 1, 16)", "uuid_send({})") if doctor else ("s.id", "{}")
         beyond = f"${number + 1}::timestamptz, {given.format(f'${number + 2}::uuid')}"
         conditions.append(f" AND (s.starts_at, {id_}) {sign} ({beyond})")
     direction = " DESC" if backwards else ""
     order = f"ORDER BY s.starts_at{direction}" + ("" if doctor else f", s.id{direction}")
-    # Cut to the page before the names are looked up, whatever the planner thinks of the sizes.
+    # Cut to the page before the names are looked up, whatever table sizes the planner assumes.
     cut = f"""
     WHERE s.clinic_id = $1 AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
     {order} LIMIT $4
 """
     if doctor:
-        # One value is cheaper to send than a row for each slot. Sorting would cost as much again.
+        # One value is cheaper to send than a row per slot. Sorting in SQL would cost as much again.
         return f"""
 SELECT d.name, d.specialty,
        (SELECT string_agg(s.packed, ''::bytea) FROM (SELECT s.packed FROM free_slots s {cut}) s)
@@ -87,8 +87,8 @@ JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 
 
 #: the same for many doctors at once, as Batcher sends them: clinics, doctors, from, before, limits,
-#: sessions. One row while the clinic exists: the clinic, whether the session still counts, and all
-#: of the doctor's slots, packed, whose bytes say whether anything has changed.
+#: sessions. One row if the clinic exists: the clinic, whether the session is still usable, and all
+#: of the doctor's slots, packed; their bytes show whether anything has changed.
 GLANCE = f"""
 SELECT asked.number, {GLANCED.sql}
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::uuid[])

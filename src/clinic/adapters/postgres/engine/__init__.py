@@ -1,1 +1,1 @@
-"""How statements reach PostgreSQL: connections, pools, batches, time limits, errors and mapping."""
+"""Runs statements on PostgreSQL: connections, pools, batches, timeouts, errors and row mapping."""

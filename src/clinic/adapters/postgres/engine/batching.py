@@ -1,6 +1,6 @@
-"""Reads of many callers as one statement: a call made during one goes with the next.
+"""Combines reads of concurrent callers: calls made during one statement share the next.
 
-A short statement costs more to send and to receive than to answer, on both sides.
+A short statement costs both sides more to send and receive than to execute.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from clinic.adapters.postgres.engine.prepared_statements import Row
 
-#: how many calls share a statement at most, and how many statements are in flight. Larger batches
-#: would have everybody wait for the same answer, and this process for the database meanwhile.
+#: most calls that share a statement, and most statements in flight. With larger batches all callers
+#: would wait for the same answer, and this process would idle meanwhile.
 BATCH_MAX = 8
 IN_FLIGHT_MAX = 2
 
@@ -21,8 +21,8 @@ _Call = tuple[Sequence[object], "asyncio.Future[Row | None]"]
 class Batcher:
     """Loads rows with `statement`, whose parameters are one array for each parameter of a call.
 
-    Its rows begin with the number of the call, counted from 1; at most one row for each. It is sent
-    after every call in it was made, so that no caller reads less than was committed then.
+    Its rows begin with the number of the call, counted from 1; at most one row per call. It is sent
+    after all its calls were made, so each caller sees everything committed before its call.
     """
 
     def __init__(self, fetch: Fetch, statement: str) -> None:
@@ -30,7 +30,7 @@ class Batcher:
         self._statement = statement
         self._waiting: deque[_Call] = deque()
         self._in_flight = 0
-        #: kept, since the loop itself holds tasks only weakly
+        #: references to running tasks: the event loop holds only weak ones
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self, parameters: Sequence[object]) -> Row | None:
@@ -49,12 +49,12 @@ class Batcher:
             while self._waiting:
                 number = min(BATCH_MAX, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(number)]
-                # Callers that gave up meanwhile are left out.
+                # Leave out callers that have given up.
                 batch = [each for each in batch if not each[1].done()]
                 if batch:
                     await self._load(batch)
         finally:
-            # Without a pause after nobody was found waiting: the next caller starts another run.
+            # No await since the queue was found empty, so the next caller starts another run.
             self._in_flight -= 1
 
     async def _load(self, batch: Sequence[_Call]) -> None:

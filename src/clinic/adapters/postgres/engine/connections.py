@@ -1,4 +1,4 @@
-"""Opens connections and pools of them, bounded in time, with one session setting for all."""
+"""Opens connections and pools, with timeouts and the same session settings for all."""
 
 import select
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from clinic.ports.figures import StoreFigures
 
 CONNECT_TIMEOUT_S = 5
 APPLICATION_NAME = "clinic"
-#: A server whose machine is gone says nothing, and TCP alone would wait for hours.
+#: A server whose machine is gone sends nothing, and TCP alone would wait for hours.
 DEAD_PEER = {
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: for connections whose statements all look up by key. A plan is made once and kept: one made while
-#: a table was empty would read the whole table ever after, and a page of slots, taken to be long,
-#: would be joined with every person there is. Left to itself PostgreSQL plans anew each time that
-#: arrays are asked for, since it takes an unknown array to be long. Starting helpers would take
-#: longer than any look-up.
+#: for connections whose statements all look up by key. Plans are made once and kept: one made while
+#: a table was empty would keep scanning the whole table, and a page of slots, estimated as long,
+#: would be joined with all people. By default, PostgreSQL replans every statement with array
+#: parameters, since it assumes that unknown arrays are long. Starting parallel workers would take
+#: longer than any lookup.
 BY_KEY = (
     "-c enable_seqscan=off -c enable_mergejoin=off -c enable_hashjoin=off"
     " -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0"
@@ -37,7 +37,7 @@ BY_KEY = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How long one connection may keep others waiting, and callers wait for a connection."""
+    """Timeouts of connections, and of callers waiting for one."""
 
     connect_timeout_s: int = CONNECT_TIMEOUT_S
     #: how long a caller waits for a connection from the pool
@@ -45,7 +45,7 @@ class ConnectionLimits:
     statement_timeout_ms: int = 10_000
     lock_timeout_ms: int = 3_000
     idle_in_transaction_timeout_ms: int = 15_000
-    #: how long a worker waits for an answer, a connection included; longer than the server's own
+    #: how long a worker waits for an answer and a connection; longer than the server's timeouts
     answer_timeout_s: float = 20.0
 
 
@@ -58,10 +58,10 @@ def conninfo(
     idle_in_transaction_timeout_ms: int = 0,
     options: str = "",
 ) -> str:
-    """Return libpq's connection string for `url`; times come back in UTC. 0 means no limit.
+    """Return libpq's connection string for `url`; times are returned in UTC. 0 means no limit.
 
-    `options` are further settings, as `-c name=value`. What the URL itself says of a setting
-    stands. Raises psycopg.ProgrammingError for a bad URL.
+    `options` are further settings, as `-c name=value`. Settings in the URL take precedence.
+    Raises psycopg.ProgrammingError for a bad URL.
     """
     given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
     settings = {
@@ -91,7 +91,7 @@ def connect_blocking(
 
 
 def why_unreachable(url: str) -> str | None:
-    """Return why no connection can be made, or None if one can; a pool only says it timed out."""
+    """Return why no connection can be made, or None if one can: a pool only says it timed out."""
     try:
         connect_blocking(url).close()
     except psycopg.Error as error:
@@ -105,7 +105,7 @@ def prepared_pool(
 ) -> PreparedPool:
     """Return a pool, not open yet, whose connections commit each statement by itself.
 
-    `figures` counts who waits for a connection.
+    `figures` counts the callers that wait for a connection.
     """
 
     async def check(connection: PreparedConnection) -> None:
@@ -124,15 +124,15 @@ def prepared_pool(
         check=check,
         name="clinic",
         timeout=limits.pool_timeout_s,
-        # Given up soon, a lost server is tried again by the callers that wait: the opener's own
-        # pauses between attempts double for minutes.
+        # Give up soon, so that waiting callers retry a lost server: the opener's own pauses between
+        # attempts keep doubling for minutes.
         reconnect_timeout=RETRY_S,
     )
     return PreparedPool(opener, size=size, timeout_s=limits.pool_timeout_s, figures=figures)
 
 
 def transaction_engine(url: str, size: int, limits: ConnectionLimits) -> AsyncEngine:
-    """Return an engine for units of work and ordinary reads; it connects when it is first used."""
+    """Return an engine for units of work and ordinary reads; it connects on first use."""
     target = _limited(url, limits)
     engine = create_async_engine(
         "postgresql+psycopg://",
@@ -152,10 +152,9 @@ def transaction_engine(url: str, size: int, limits: ConnectionLimits) -> AsyncEn
 
 
 def is_stale(connection: psycopg.AsyncConnection) -> bool:
-    """Say whether the server has ended this idle connection, without asking it.
+    """Return whether the server has ended this idle connection, without a round trip.
 
-    Nothing comes from the server on an idle connection but the word that it is over, so a look at
-    the socket replaces a round trip.
+    All that a server sends on an idle connection is that it ends, so polling the socket is enough.
     """
     if connection.closed:
         return True

@@ -1,4 +1,4 @@
-"""What the database refuses, said in the clinic's words: by SQLSTATE and by constraint name."""
+"""Translates database errors into the domain's, by SQLSTATE and by constraint name."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from clinic.domain.errors import (
     UserNotFound,
 )
 
-#: constraint → what breaking it means
+#: constraint → error that a violation means
 MEANINGS: Mapping[str, type[ClinicError]] = {
     "appointments_occupied_slot_key": SlotTaken,
     "appointments_patient_excl": PatientBusy,
@@ -51,16 +51,16 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
     "idempotency_keys_pkey": IdempotencyConflict,
 }
 
-#: another try may go through: two transactions met
+#: conflicts between concurrent transactions: a retry may succeed
 _GAVE_WAY = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-#: what the server says when it is going, coming, full, or only a copy
+#: the server is shutting down, starting, out of resources or read-only, or timed out
 _OUTAGE_SQLSTATES = re.compile(r"08...|53...|57P0.|57014|25P03|25P04|25006|40003|58...")
-#: the connection broke, the server ended it, or nobody can say what became of the statement
+#: the connection broke, the server ended it, or the statement's outcome is unknown
 _LOST_SQLSTATES = re.compile(r"08...|57P0[12]|40003")
-#: an error of this severity ends the connection, a commit's as well: the log of a commit that was
-#: not confirmed may be on disk all the same
+#: errors of these severities end the connection, even during a commit: an unconfirmed commit may be
+#: on disk all the same
 _ENDING = frozenset({"FATAL", "PANIC"})
-#: these end a connection too, but only while it does nothing
+#: these end a connection, too, but only while it is idle
 _IDLE_SQLSTATES = frozenset({"25P03", "57P05"})
 _PLACEMENT_SUFFIX = re.compile(r"_\d+$")
 
@@ -69,11 +69,11 @@ Meaning = Callable[[psycopg.Error], ClinicError | None]
 
 
 def meaning_of(error: psycopg.Error) -> ClinicError | None:
-    """Return the domain's error for what the driver raised, None for a fault of our own."""
+    """Return the domain's error for the driver's, or None for a bug of ours."""
     if isinstance(error, _GAVE_WAY):
         return TransactionAborted()
     if isinstance(error, pg.IntegrityError):
-        # An engine that spreads tables appends a shard's number to constraint names.
+        # Engines that distribute tables append a shard's number to constraint names.
         constraint = _PLACEMENT_SUFFIX.sub("", error.diag.constraint_name or "")
         if constraint in MEANINGS:
             return MEANINGS[constraint]()
@@ -81,8 +81,8 @@ def meaning_of(error: psycopg.Error) -> ClinicError | None:
             return AlreadyExists()
         return NotFound() if isinstance(error, pg.ForeignKeyViolation) else None
     if error.sqlstate is None:
-        # libpq and the pool have no SQLSTATE to tell: no connection, or one that broke. The
-        # driver's own DataError is a text that PostgreSQL cannot hold.
+        # Errors of libpq and the pool have no SQLSTATE: no connection, or one that broke. The
+        # driver's own DataError is for text that PostgreSQL cannot store.
         if _is_of_connection(error):
             return TemporaryFailure()
         return InvalidInput() if isinstance(error, psycopg.DataError) else None
@@ -92,9 +92,9 @@ def meaning_of(error: psycopg.Error) -> ClinicError | None:
 
 
 def meaning_at_commit(error: psycopg.Error) -> ClinicError | None:
-    """Return the domain's error for what a commit raised, or a statement that commits by itself.
+    """Return the domain's error for an error of a commit, or of a statement in autocommit.
 
-    Whoever loses the connection then cannot know whether the server had done it.
+    If the connection is lost then, the caller cannot know whether the server committed.
     """
     sqlstate = error.sqlstate
     if sqlstate is None:
@@ -106,18 +106,18 @@ def meaning_at_commit(error: psycopg.Error) -> ClinicError | None:
 
 
 def _is_of_connection(error: psycopg.Error) -> bool:
-    """Say whether an error without SQLSTATE is of the connection.
+    """Return whether an error without SQLSTATE is about the connection.
 
-    A connection that breaks within an answer gives a result that libpq itself wrote, of which
-    psycopg makes the error that it has for unknown SQLSTATEs.
+    When a connection breaks within an answer, libpq makes up a result, for which psycopg raises the
+    error that it uses for unknown SQLSTATEs.
     """
     return isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
 
 
 class translated:  # noqa: N801 - read as a verb, in `with translated():`
-    """Raise what the driver or a pool raises inside as the domain's error.
+    """Raise errors of the driver or a pool inside as the domain's errors.
 
-    Faults of our own, such as wrong SQL, come through as they are.
+    Bugs of ours, such as wrong SQL, pass through unchanged.
     """
 
     __slots__ = ("_meaning",)

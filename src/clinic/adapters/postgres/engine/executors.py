@@ -1,4 +1,4 @@
-"""Where statements run: each on a connection of its own, or all in one transaction."""
+"""Executors of statements: each on any pooled connection, or all in one transaction."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,27 +15,27 @@ from clinic.domain.errors import ClinicError, TemporaryFailure, TransactionAbort
 
 
 class Executor(Protocol):
-    """What repositories run their statements on; driver errors come out as the domain's."""
+    """Runs the statements of repositories; raises driver errors as the domain's."""
 
     def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Give a connection for SQLAlchemy's statements."""
+        """Return a connection for SQLAlchemy's statements."""
         ...
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a query in PostgreSQL's own words ($1), prepared once.
+        """Return the rows of a query with PostgreSQL's placeholders ($1), prepared once.
 
-        For rows that are found by their keys: outside a transaction they are planned without
-        sequential scans, hash joins and merge joins. Anything else takes `connection`.
+        For lookups by key: outside a transaction they are planned without sequential scans, hash
+        joins and merge joins. Use `connection` for anything else.
         """
         ...
 
     async def load(self, query: str, parameters: Sequence[object]) -> Row | None:
-        """Return the row for one call of a query that takes many calls, as Batcher says."""
+        """Return the row for one call of a query that answers many calls; see Batcher."""
         ...
 
 
 class PooledExecutor:
-    """Each statement by itself, on any connection; sees what is committed."""
+    """Runs each statement by itself, on any connection; sees what is committed."""
 
     def __init__(self, engine: AsyncEngine, make_pool: Callable[[], PreparedPool]) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -44,7 +44,7 @@ class PooledExecutor:
         self._batchers: dict[str, Batcher] = {}
 
     async def open(self, timeout_s: float) -> None:
-        """Connect; may be tried again. Raises TemporaryFailure."""
+        """Connect; may be retried. Raises TemporaryFailure."""
         try:
             with translated():
                 await self._pool.open(timeout_s)
@@ -53,8 +53,8 @@ class PooledExecutor:
             raise
 
     async def close(self) -> None:
-        """Give back every connection; `open` would start again."""
-        # A pool that was closed cannot be opened again.
+        """Close every connection; `open` may be called again."""
+        # A closed pool cannot be reopened.
         pool, self._pool = self._pool, self._make_pool()
         await pool.close()
         await self._engine.dispose()
@@ -82,7 +82,7 @@ class PooledExecutor:
         return await batcher.load(parameters)
 
     async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a statement in PostgreSQL's own words that writes.
+        """Return the rows of a writing statement with PostgreSQL's placeholders ($1).
 
         Raises OutcomeUnknown when the connection is lost meanwhile.
         """
@@ -98,7 +98,7 @@ class PooledExecutor:
 
 
 class TransactionExecutor:
-    """Statements of one transaction, on one connection, which is taken when the first one runs."""
+    """Runs statements in one transaction, on a connection taken when the first one runs."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -113,8 +113,8 @@ class TransactionExecutor:
             with translated():
                 if self._connection is None:
                     self._connection = await self._engine.connect()
-                    # Explicit: COPY and prepared statements bypass SQLAlchemy, which would
-                    # then see nothing to commit.
+                    # Explicitly: COPY and prepared statements bypass SQLAlchemy, which would
+                    # otherwise see nothing to commit.
                     await self._connection.begin()
                 yield self._connection
         except BaseException:
@@ -123,8 +123,9 @@ class TransactionExecutor:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[AsyncConnection]:
-        """Give the connection for statements that a refusal raised inside undoes, along with their
-        locks; the transaction can then go on. Any other error ends it, TransactionAborted too."""
+        """Return the connection; a ClinicError raised inside undoes the statements and their locks,
+        and the transaction can continue. TemporaryFailure, TransactionAborted included, and any
+        other error end it."""
         refused: ClinicError | None = None
         async with self.connection() as connection:
             nested = await connection.begin_nested()
@@ -157,8 +158,8 @@ class TransactionExecutor:
         return tuple(found)
 
     async def commit(self) -> None:
-        """Make every change last. Raises TransactionAborted after an error, OutcomeUnknown when the
-        connection is lost meanwhile, and as the writes."""
+        """Commit every change. Raises TransactionAborted after an error, OutcomeUnknown when the
+        connection is lost meanwhile, and whatever the writes raise."""
         self._check_usable()
         if self._connection is not None:
             async with self.connection() as connection:
@@ -167,7 +168,7 @@ class TransactionExecutor:
         self._over = True
 
     async def end(self) -> None:
-        """Give the connection back; what is not committed is undone."""
+        """Release the connection and roll back what is not committed."""
         self._over = True
         if self._connection is None:
             return
@@ -176,7 +177,7 @@ class TransactionExecutor:
             with translated():
                 await connection.close()
         except ClinicError:
-            # The connection is lost, and what was not committed with it.
+            # The connection is lost, and everything uncommitted with it.
             return
 
     def _check_usable(self) -> None:

@@ -1,6 +1,6 @@
 """Group commit: bookings that arrive while others are being written share the next statement.
 
-Most of what a booking costs the database is paid for each statement, however many it writes.
+Most of what a booking costs the database is per statement, however many bookings it writes.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from clinic.domain.errors import ClinicError, OutcomeUnknown, TemporaryFailure
 
 _logger = logging.getLogger(__name__)
 
-#: how many share a statement at most, and how many statements are in flight
+#: most bookings that share a statement, and most statements in flight
 BATCH_MAX = 16
 IN_FLIGHT_MAX = 1
-#: a statement that takes longer is waiting for a lock, and no other bookings wait for it
+#: a statement that takes longer is waiting for a lock; other bookings stop waiting for it
 STALL_S = 0.05
 
 WriteOne = Callable[[Booking], Awaitable[None]]
-#: returns the numbers, from 1, of those that were written; an error has written none of them,
-#: except OutcomeUnknown
+#: returns the numbers, from 1, of the bookings written; after an error none is written, except
+#: after OutcomeUnknown
 WriteMany = Callable[[Sequence[Booking]], Awaitable[Container[int]]]
 _Waiter = tuple[Booking, "asyncio.Future[bool]"]
 
@@ -29,8 +29,8 @@ _Waiter = tuple[Booking, "asyncio.Future[bool]"]
 class GroupCommit:
     """Writes a booking alone, or together with others that had to wait.
 
-    A booking that is left out of a batch is then written alone: that says why it is refused, or
-    waits for whoever holds its slot.
+    A booking that a batch left out is written alone afterwards, which tells why it is refused or
+    waits for the transaction that holds its slot.
     """
 
     def __init__(self, write_one: WriteOne, write_many: WriteMany) -> None:
@@ -39,7 +39,7 @@ class GroupCommit:
         self._waiting: deque[_Waiter] = deque()
         #: for each statement in flight, the timer that ends its turn if the statement does not
         self._turns: dict[object, asyncio.TimerHandle] = {}
-        #: kept, since the loop itself holds tasks only weakly
+        #: references to running tasks: the event loop holds only weak ones
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def write(self, booking: Booking) -> None:
@@ -63,12 +63,12 @@ class GroupCommit:
         return turn
 
     def _end(self, turn: object) -> None:
-        """End a turn, once, and give it to the bookings that wait."""
+        """End a turn, unless it has ended, and write the bookings that wait."""
         timer = self._turns.pop(turn, None)
         if timer is None:
             return
         timer.cancel()
-        # A booking whose caller gave up meanwhile is not written.
+        # Leave out bookings whose caller has given up.
         batch: list[_Waiter] = []
         while self._waiting and len(batch) < BATCH_MAX:
             each = self._waiting.popleft()
@@ -87,9 +87,9 @@ class GroupCommit:
         except (OutcomeUnknown, TemporaryFailure) as error:
             failure = error
         except ClinicError:
-            pass  # One of them breaks a rule; written alone, each gets its own error.
-        except Exception as error:  # noqa: BLE001 - a fault of ours, that going alone would hide
-            # Its kind alone: databases quote personal data in their messages.
+            pass  # One of them breaks a constraint; written alone, each gets its own error.
+        except Exception as error:  # noqa: BLE001 - a bug that writing one by one would hide
+            # Log only the type: databases quote personal data in their messages.
             kind, sqlstate = type(error).__qualname__, getattr(error, "sqlstate", None)
             _logger.error("bookings could not go together: %s %s", kind, sqlstate)  # noqa: TRY400
         except BaseException:

@@ -1,4 +1,4 @@
-"""Rows by name: columns that statements select together, and where each group is in a row."""
+"""Groups of columns that statements select together, and their places in a row."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ AnyRow = SqlRow | Part
 
 
 class Columns:
-    """SQL expressions that stand side by side in a row, each under a name."""
+    """Named SQL expressions that are selected side by side."""
 
     def __init__(self, **expressions: str) -> None:
         self.names = tuple(expressions)
@@ -25,20 +25,20 @@ class Columns:
         return len(self.names)
 
     def named(self, part: Part) -> dict[str, Any]:
-        """Return the values of this group's part of a row by their names."""
+        """Return the values of this group's part of a row, by name."""
         return dict(zip(self.names, part, strict=True))
 
 
 def of_table(alias: str, *names: str) -> Columns:
-    """Return columns of one table, which go by their own names."""
+    """Return columns of one table under their own names."""
     return Columns(**{name: f"{alias}.{name}" for name in names})
 
 
 class Layout:
     """Groups of columns in the order in which a statement selects them.
 
-    Where each begins is computed once, so that reading a row costs no more than slices of it would,
-    and a column more in one group shifts nothing by hand.
+    The offset of each group is computed once: reading a row costs no more than slicing it, and
+    adding a column to a group needs no renumbering.
     """
 
     def __init__(self, *groups: Columns) -> None:

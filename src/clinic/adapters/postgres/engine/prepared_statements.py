@@ -1,8 +1,8 @@
-"""A connection that runs prepared statements with as little Python around them as can be.
+"""A connection that runs prepared statements with as little Python code as possible.
 
 psycopg's cursors convert parameters and drive the connection through generators, which costs three
-times what a short statement itself does. Here libpq, through psycopg's own binding, sends the
-statement, the event loop says when the answer is there, and psycopg's loaders read the rows
+times as much as a short statement itself. Here libpq sends the statement through psycopg's binding,
+the event loop reports when the answer arrives, and psycopg's loaders read the rows
 (docs/performance.md has the figures).
 """
 
@@ -25,7 +25,7 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 Row = tuple[Any, ...]
-#: what writes each parameter, and its format
+#: a function that writes each parameter, and the parameters' formats
 Plan = tuple[list[Callable[[Any], bytes | None]], list[int]]
 
 _TEXT, _BINARY = int(pq.Format.TEXT), int(pq.Format.BINARY)
@@ -34,36 +34,36 @@ _zone_of = attrgetter("tzinfo")
 _DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
-#: how often a connection is read before others have their turn
+#: how often a connection is read before other tasks get a turn
 READS_MAX = 16
 
 
 class PreparedConnection(psycopg.AsyncConnection[Row]):
     """A connection in autocommit; a statement is prepared on its first use and stays prepared.
 
-    One statement at a time: the pool gives a connection to one caller.
+    It runs one statement at a time: the pool lends a connection to one caller.
     """
 
     def __init__(self, pgconn: "pq.abc.PGconn", row_factory: Any = psycopg.rows.tuple_row) -> None:
         super().__init__(pgconn, row_factory)
         self._names: dict[str, bytes] = {}
-        #: the loop that tells when something can be read, and who waits for it
+        #: the loop that watches the socket, and the future of the caller that waits for an answer
         self._watching: asyncio.AbstractEventLoop | None = None
         self._answered: asyncio.Future[pq.abc.PGresult] | None = None
-        #: the last result of an answer that has not come to its end
+        #: the last result of an answer that is not complete yet
         self._last: pq.abc.PGresult | None = None
         self._socket = -1
         self._poll: select.poll | None = None
-        #: whether the socket was looked at since the last answer
+        #: whether the socket was polled since the last answer
         self._looked_at = False
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._transformer: abc.Transformer | None = None
 
     def is_stale(self) -> bool:
-        """Say whether the server has ended this idle connection, without asking it.
+        """Return whether the server has ended this idle connection, without a round trip.
 
-        Nothing comes from the server on an idle connection but the word that it is over, so a look
-        at the socket replaces a round trip.
+        All that a server sends on an idle connection is that it ends, so polling the socket is
+        enough.
         """
         if self.pgconn.status != pq.ConnStatus.OK or self._has_more():
             return True
@@ -71,7 +71,7 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
         return False
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a statement in PostgreSQL's own words ($1). Raises psycopg.Error."""
+        """Return the rows of a statement with placeholders like $1. Raises psycopg.Error."""
         result = await self._run(query, parameters)
         if self._transformer is None:
             self._transformer = Transformer(self)
@@ -86,8 +86,8 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
             self.pgconn.send_prepare(name, query.encode())
             await self._answer()
             self._names[query] = name
-        # PostgreSQL knows each parameter's type from the statement. How the parameters of these
-        # Python types are written is looked up once.
+        # PostgreSQL infers each parameter's type from the statement. How to write parameters of
+        # these Python types is looked up once.
         kinds = (query, *map(type, parameters))
         plan = self._plans.get(kinds)
         if plan is None:
@@ -102,7 +102,7 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
         await super().close()
 
     async def wait(self, *args: Any, **options: Any) -> Any:
-        # psycopg watches the socket in its own way.
+        # psycopg watches the socket itself.
         self._unwatch()
         return await super().wait(*args, **options)
 
@@ -116,14 +116,14 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
                 self._watch(loop)
             if self.pgconn.flush():
                 await self._send_rest(loop)
-            # libuv reports once that a connection was reset: if that came together with the last
-            # answer, it never says another word about this socket.
+            # libuv reports a reset connection only once: if the reset arrived together with the
+            # last answer, libuv reports nothing more about this socket.
             if not self._looked_at and self._has_more():
                 self._read()
             self._looked_at = False
             result = await answered
         except BaseException:
-            # What was in flight may still arrive: no other caller may read it as its answer.
+            # The answer may still arrive, and no other caller may read it as its own.
             self._unwatch()
             self.pgconn.finish()
             raise
@@ -136,9 +136,9 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
     async def _send_rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Send what did not fit into the socket's buffer, as with a very large parameter.
 
-        The server may want to be read first. Raises psycopg.OperationalError.
+        The server may need its output read first. Raises psycopg.OperationalError.
         """
-        # libpq closes the socket of a lost connection, which nobody may be watching then.
+        # libpq closes the socket of a lost connection, which must not be watched then.
         self._unwatch()
         while True:
             ready = asyncio.Event()
@@ -153,15 +153,15 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
             if not self.pgconn.flush():
                 break
         self._watch(loop)
-        # What was read meanwhile is not reported again.
+        # The loop does not report again what was read meanwhile.
         self._read()
 
     def _read(self) -> None:
-        """Take in what has come, and answer the caller once it is complete; never waits."""
+        """Read what has arrived, and answer the caller once it is complete; never wait."""
         answered, pgconn = self._answered, self.pgconn
         if answered is None or answered.done():
-            # Nobody has asked anything: most likely the end of the connection. It is not looked at
-            # here; `is_stale` or the next statement will see it.
+            # No caller waits: most likely the connection has ended. `is_stale` or the next
+            # statement will notice.
             self._unwatch()
             return
         try:
@@ -174,16 +174,16 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
         except psycopg.Error as error:
             answered.set_exception(error)
         if pgconn.status != pq.ConnStatus.OK:
-            # libpq has closed the socket, and the next one opened gets its number.
+            # libpq has closed the socket, and the next socket opened may get its number.
             self._unwatch()
 
     def _is_complete(self) -> bool:
-        """Say whether the answer has come to its end, reading on until there is nothing more."""
+        """Read what is available, and return whether the answer is complete."""
         pgconn = self.pgconn
         reads = 0
         while True:
             if not pgconn.is_busy():
-                # Without the check above this would block the whole process.
+                # Without the check above, this call would block the whole process.
                 result = pgconn.get_result()
                 if result is None:
                     return True
@@ -191,36 +191,36 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
             elif not self._has_more():
                 return False
             elif reads == READS_MAX:
-                # Let the others have their turn.
+                # Let other tasks run.
                 asyncio.get_running_loop().call_soon(self._read)
                 return False
             else:
-                # libuv reports an error once, together with what came before it.
+                # libuv reports an error only once, together with the data before it.
                 pgconn.consume_input()
                 reads += 1
 
     def _has_more(self) -> bool:
-        """Say whether the socket has something to read, its end included."""
+        """Return whether the socket is readable, which it also is once the server has closed it."""
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self.pgconn.socket, select.POLLIN)
         return bool(self._poll.poll(0))
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        # For good, since watching for each statement costs two system calls.
+        # Permanently: watching anew for each statement would cost two system calls.
         self._socket = self.pgconn.socket
         loop.add_reader(self._socket, self._read)
         self._watching = loop
 
     def _unwatch(self) -> None:
-        """Leave the socket alone; before it is closed, since another may get its number then."""
+        """Stop watching the socket; call this before it is closed and its number is reused."""
         if self._watching is not None:
             self._watching.remove_reader(self._socket)
             self._watching = None
 
 
 def _plan(parameters: Sequence[object]) -> Plan:
-    """Return how parameters of these types are written, and in which of the two formats."""
+    """Return how to write parameters of these types, and in which of the two formats."""
     return (
         [_writer(type(parameter)) for parameter in parameters],
         [_BINARY if type(parameter) in (UUID, bytes) else _TEXT for parameter in parameters],
@@ -236,7 +236,7 @@ def _writer(kind: type) -> Callable[[Any], bytes | None]:
 
 def _string(parameter: str) -> bytes:
     if "\0" in parameter:
-        # libpq would take what is before it for the whole.
+        # libpq would cut the text off at the NUL.
         raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     return parameter.encode()
 
@@ -248,7 +248,7 @@ def _instant(parameter: datetime) -> bytes:
 
 
 def _list(parameter: list[Any]) -> bytes:
-    """Return an array: written in C where JSON's words and PostgreSQL's are the same."""
+    """Return an array literal, written in C where JSON's syntax equals PostgreSQL's."""
     kinds = {*map(type, parameter)}
     if kinds == {bytes}:
         return b'{"\\\\x%s"}' % b'","\\\\x'.join(map(hexlify, parameter))
@@ -265,13 +265,13 @@ def _is_known_to_json(kind: type) -> bool:
 
 
 def _is_array(written: bytes) -> bool:
-    """Say whether PostgreSQL, to which a backslash means the next character, reads the same."""
-    # find, since `in` first takes bytes for a number, and words the error that it is none.
+    """Return whether PostgreSQL, where a backslash escapes any character, reads the same."""
+    # Not `in`, which first tries bytes as a number and formats an error message that it is none.
     return written.find(b"\\") < 0 or written.replace(b'\\"', b"").find(b"\\") < 0
 
 
 def _are_in_utc(instants: list[Any]) -> bool:
-    # Of any other offset JSON would have whole minutes only.
+    # JSON writes any other offset in whole minutes only.
     return {*map(_zone_of, filter(None, instants))} == {UTC}
 
 
@@ -290,8 +290,8 @@ def _other(parameter: object) -> bytes:
     return str(parameter).encode()
 
 
-#: items of an array by their types. PostgreSQL reads ids without hyphens, too, which cost
-#: three times as much to write as all the rest.
+#: writers of an array's items by type. Ids are written without hyphens, which PostgreSQL accepts:
+#: the hyphens would cost three times as much as all the rest.
 _ITEMS: Mapping[type, Callable[[Any], bytes]] = {
     NoneType: lambda item: b"NULL",
     str: _quoted_string,

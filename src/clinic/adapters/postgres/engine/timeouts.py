@@ -1,6 +1,6 @@
-"""Gives up on a server that is connected and silent, where no request's own limit does.
+"""Timeouts for a server that is connected but silent, where no request has a deadline.
 
-PostgreSQL's statement_timeout is kept by the server, which may be what hangs.
+PostgreSQL's statement_timeout is enforced by the server, which may itself hang.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 async def within(
     timeout_s: float, *, otherwise: type[TemporaryFailure] = TemporaryFailure
 ) -> AsyncIterator[None]:
-    """Raise `otherwise` when what is inside takes longer."""
+    """Raise `otherwise` when the block takes longer."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -25,19 +25,19 @@ async def within(
 
 
 class TimedExecutor:
-    """Statements of `executor`, each of which ends after `timeout_s` at the latest."""
+    """Runs statements on `executor`, and gives up on each after `timeout_s`."""
 
     def __init__(self, executor: PooledExecutor, timeout_s: float) -> None:
         self._executor = executor
         self._timeout_s = timeout_s
 
     async def fetch(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a statement in PostgreSQL's own words ($1)."""
+        """Return the rows of a statement with PostgreSQL's placeholders ($1)."""
         async with within(self._timeout_s):
             return await self._executor.fetch(query, parameters)
 
     async def execute(self, query: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a statement in PostgreSQL's own words that writes.
+        """Return the rows of a writing statement with PostgreSQL's placeholders ($1).
 
         Raises OutcomeUnknown when there is no answer in time.
         """

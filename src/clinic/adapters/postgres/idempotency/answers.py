@@ -10,7 +10,7 @@ from clinic.adapters.postgres.schema.idempotency import idempotency_keys
 from clinic.domain.errors import IdempotencyConflict
 from clinic.domain.idempotency import IdempotentRequest, StoredAnswer
 
-#: a stored answer that the reaper takes between our two looks is stored anew
+#: attempts to store an answer: the reaper may remove the existing one before it is read
 KEEP_ATTEMPTS = 3
 
 FIND_ANSWER = f"""
@@ -18,7 +18,7 @@ SELECT {ANSWER.sql} FROM idempotency_keys k
 WHERE k.clinic_id = $1 AND k.principal_id = $2 AND k.key = $3 AND k.recovery_point = 'finished'
 """
 
-#: one row unless the key has an answer already, whose writing it waits for
+#: returns one row unless the key has an answer already; waits while another transaction writes it
 KEEP_ANSWER = """
 INSERT INTO idempotency_keys (clinic_id, principal_id, key, fingerprint, status, body, location,
                               etag, created_at)
@@ -26,7 +26,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO NOTHING RETURNING 1
 """
 
-#: $1 before, $2 limit. By their places: the key would be looked up once more for each.
+#: $1 before, $2 limit. By ctid: deleting by key would look each key up once more.
 _REMOVE_OLD = """
 DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM idempotency_keys WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -35,23 +35,23 @@ DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 
 
 class PostgresAnswerBook:
-    """Answers outside a unit of work; each call is a transaction of its own."""
+    """Answers outside a unit of work; each call is a separate transaction."""
 
     def __init__(self, executor: PooledExecutor) -> None:
         self._executor = executor
 
     async def find(self, request: IdempotentRequest) -> StoredAnswer | None:
-        """Return what this principal's key was answered with, whatever the fingerprint."""
+        """Return the answer stored for this principal's key, whatever its fingerprint."""
         rows = await self._executor.fetch(
             FIND_ANSWER, (request.clinic_id, request.principal_id, request.key)
         )
         return answer_of(request, rows[0]) if rows else None
 
     async def keep(self, stored: StoredAnswer) -> StoredAnswer:
-        """Store a refusal unless the key has an answer; return the one that stands.
+        """Store a refusal unless the key has an answer; return the stored one.
 
-        Waits for a twin request that is being written. Raises IdempotencyConflict while the key is
-        worked on.
+        Waits while a request with the same key is being written. Raises IdempotencyConflict while
+        the key is in use.
         """
         values = tuple(answer_values(stored).values())
         for _ in range(KEEP_ATTEMPTS):

@@ -3,7 +3,7 @@
 from clinic.adapters.postgres.engine.mapping import AnyRow, Values, of_table
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 
-#: of idempotency_keys
+#: columns of idempotency_keys as `k`
 ANSWER = of_table("k", "fingerprint", "status", "body", "location", "etag", "created_at")
 
 

@@ -1,1 +1,1 @@
-"""The outbox of messages, and the log of those that ended."""
+"""The outbox of messages, and the log of finished ones."""

@@ -1,7 +1,7 @@
-"""The outbox in PostgreSQL. The database's own clock says what is due and whose lease ran out.
+"""The outbox in PostgreSQL. The database's clock decides what is due and which leases expired.
 
-Every statement names the clinic, takes locks of one row or skips what is locked, and never waits
-for a booking: the appointment's row is only read.
+Every statement names the clinic, locks a single row or skips locked ones, and never waits for a
+booking: the appointment's row is only read.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ _STATES = frozenset(state.value for state in OutboxState)
 
 
 class PostgresOutbox:
-    """Messages on their way and the log of those that ended."""
+    """Messages under way and the log of finished ones."""
 
     def __init__(
         self, executor: PooledExecutor, engine: AsyncEngine, *, answer_timeout_s: float
@@ -87,7 +87,7 @@ class PostgresOutbox:
             async with within(self._timeout_s), self._engine.begin() as connection:
                 jobs = await _jobs_by_index(connection, PUBLISH, (limit,))
                 if jobs:
-                    # Before the commit: a crash in between hands them over once more.
+                    # Before the commit: after a crash in between they are handed over once more.
                     await hand_over(jobs)
                 return len(jobs)
 
@@ -214,7 +214,7 @@ class PostgresOutbox:
 async def _jobs_by_index(
     connection: AsyncConnection, query: str, parameters: Sequence[object]
 ) -> list[Job]:
-    """Return the jobs of a query that is to go by indexes, whatever the statistics say."""
+    """Return the jobs of a query that must use indexes, whatever the planner's statistics say."""
     driver = await driver_of(connection)
     async with psycopg.AsyncRawCursor(driver) as cursor:
         await cursor.execute(BY_INDEX)
@@ -272,12 +272,12 @@ def _addressee(part: Part) -> Addressee | None:
 def _preferences(
     language: str, channel: str | None, opted_out: Sequence[str] | None
 ) -> Preferences:
-    """Return what was chosen; only the language is there without a choice, the clinic's."""
+    """Return the chosen preferences; without a choice, only the clinic's language is given."""
     return Preferences(language, channel or EMAIL, frozenset(opted_out or ()))
 
 
 def _choosing(clinic_id: UUID, user_id: UUID, preferences: Preferences) -> Insert:
-    """Return the statement that keeps the choice."""
+    """Return the statement that stores the choice."""
     chosen = {
         "language": preferences.language,
         "channel": preferences.channel,

@@ -1,6 +1,6 @@
-"""The outbox's statements, in PostgreSQL's own words.
+"""The outbox's SQL.
 
-Each that writes returns a row for each row that it wrote. now() is the time of the statement's
+Writing statements return a row for each row that they wrote. now() is the time of the statement's
 transaction, by the database's clock.
 """
 
@@ -13,13 +13,13 @@ from clinic.domain.notifications import TO_DOCTOR_AT_ONCE, TO_PATIENT_AT_ONCE
 
 _MESSAGE = "{t}.appointment_id, {t}.user_id, {t}.kind, {t}.channel, {t}.version, {t}.scheduled_for"
 
-#: Statistics that are a backlog old make the planner read the whole table for each batch.
+#: With statistics from before a backlog, the planner would read the whole table for each batch.
 BY_INDEX = (
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_sort = off"
 )
 
-#: $1 limit. Oldest first; what another relay is handing over is skipped. What was due at once when
-#: it was written is due now, also where the clock of the machine that wrote it is fast.
+#: $1 limit. Oldest first; skips what another relay is handing over. A message that was due when it
+#: was written is due now, even if the clock of the machine that wrote it is fast.
 PUBLISH = """
 WITH batch AS (
     SELECT clinic_id, id FROM notification_outbox WHERE published_at IS NULL
@@ -33,7 +33,7 @@ FROM batch b WHERE o.clinic_id = b.clinic_id AND o.id = b.id
 RETURNING o.clinic_id, o.id, o.next_at
 """
 
-#: $1 clinic and $2 id to go on from, $3 limit
+#: $1 clinic and $2 id to continue after, $3 limit
 PUBLISHED = """
 SELECT clinic_id, id, CASE WHEN state = 'pending' THEN next_at ELSE lease_until END
 FROM notification_outbox
@@ -41,8 +41,8 @@ WHERE (clinic_id, id) > ($1, $2) AND published_at IS NOT NULL AND state <> 'dead
 ORDER BY clinic_id, id LIMIT $3
 """
 
-#: $1 how long overdue, $2 limit. Looked at again only after as long again; a time of publishing
-#: that is yet to come is from before the clock was set back.
+#: $1 how long overdue, $2 limit. Each is returned again only after the same time; a published_at in
+#: the future dates from before the clock was set back.
 RESCUE = """
 WITH late AS (
     SELECT clinic_id, id FROM notification_outbox
@@ -67,8 +67,8 @@ def _listed(kinds: Iterable[str]) -> str:
     return ", ".join(f"'{kind}'" for kind in sorted(kinds))
 
 
-#: of the claimed message `o`, its appointment `a` and its addressee `u`: what Look.sent_lately is.
-#: A doctor's are few and found by time, since a doctor has many appointments.
+#: Look.sent_lately for the claimed message `o`, its appointment `a` and its addressee `u`. A
+#: doctor's messages are few and found by time, since a doctor has many appointments.
 _LATELY = "n.status = 'SENT' AND n.finished_at > now() - interval '1 hour'"
 _SENT_LATELY = f"""CASE
     WHEN o.kind IN ({_listed(TO_PATIENT_AT_ONCE)}) THEN (
@@ -121,7 +121,7 @@ _NOW = Columns(sent_lately=_SENT_LATELY, claimed_at="now()")
 #: what CLAIM selects
 LOOKED = Layout(_CLAIMED, CLINIC, CONTACT, APPOINTMENT, _ADDRESSEE, _NOW)
 
-#: $1 clinic, $2 message, $3 token, $4 lease. The look-up belongs to the same statement.
+#: $1 clinic, $2 message, $3 token, $4 lease. Claims the message and reads what sending it needs.
 CLAIM = f"""
 WITH old AS (
     SELECT clinic_id, id, state FROM notification_outbox
@@ -170,7 +170,7 @@ WHERE clinic_id = $1 AND id = $2 AND claim_token = $3 AND state IN ('claimed', '
 RETURNING 1
 """
 
-#: and $5 the statuses in which the message is right
+#: also $5, the statuses in which the message is right
 BEGIN_SENDING_APPOINTMENT = """
 UPDATE notification_outbox o SET state = 'sending', lease_until = now() + $4::interval
 FROM appointments a
@@ -280,7 +280,7 @@ o AS (
 {_DEAD_INTO_LOG.format(error="coalesce(o.last_error, 'expired as a dead letter')")}
 """
 
-#: due, not handed to the queue, in flight, dead, seconds that the latest one is late
+#: due, not handed to the queue, in flight, dead, seconds by which the most overdue one is late
 COUNTS = """
 SELECT (SELECT count(*) FROM notification_outbox WHERE state = 'pending' AND next_at <= now()),
        (SELECT count(*) FROM notification_outbox WHERE published_at IS NULL),
@@ -310,7 +310,7 @@ _ENDED = (
     " m.finished_at, m.maybe_twice, m.message_id, m.error"
 )
 
-#: where messages are, the columns of a view, and by what they are put in order
+#: tables of messages, the columns of a view, the column to order by, and a condition
 _PLACES = (
     ("notification_outbox", _WAY, "next_at", " AND m.state = 'pending'"),
     ("notification_outbox", _WAY, "next_at", " AND m.state <> 'pending'"),
@@ -331,8 +331,8 @@ _CONDITIONS = {
 
 
 def listing(filters: tuple[str, ...], *, after: bool = False, backwards: bool = False) -> str:
-    """Return the listing of messages under way and ended by (due, id). Its parameters are clinic
-    and limit, those of the filters in their order, and the place (due, id) to go on from."""
+    """Return the query for messages, under way and finished, by (due, id). Its parameters are the
+    clinic, the limit, those of the filters in order, and the place (due, id) to continue from."""
     direction = " DESC" if backwards else ""
     branches = []
     for table, columns, due, state in _PLACES:
