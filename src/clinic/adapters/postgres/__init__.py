@@ -1,7 +1,7 @@
-"""PostgreSQL 15 and newer: where everything lives, and what decides every race.
+"""The store in PostgreSQL 15 and newer, whose locks and constraints decide every race.
 
-Statements reach it through `engine`, its tables are in `schema`; each topic has a folder of its
-own, and `store` and `unit_of_work` put them together.
+`engine` runs the statements and `schema` describes the tables; each topic has its own folder, and
+`store` and `unit_of_work` put them together.
 """
 
 from clinic.adapters.postgres.store import PostgresStore

@@ -1,4 +1,4 @@
-"""One PostgreSQL database behind the port."""
+"""One PostgreSQL database as the store."""
 
 import re
 
@@ -27,8 +27,8 @@ from clinic.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from clinic.domain.errors import TemporaryFailure
 from clinic.ports.figures import StoreFigures
 
-#: the oldest schema that this version runs on, and every later one: migrations run beside the
-#: previous release
+#: the oldest schema that this version runs on; it also runs on every later one, since migrations
+#: run beside the previous release
 SCHEMA_REVISION = "0022"
 _REVISION = re.compile(r"\d{4}")
 
@@ -36,9 +36,9 @@ _REVISION = re.compile(r"\d{4}")
 class PostgresStore:
     """A database at `url` (libpq's form, postgresql://user:password@host/name).
 
-    Two pools of at most `pool_size` and `transaction_pool_size` connections: prepared statements
-    that commit by themselves, and units of work with the other reads. They connect when they are
-    first used, find a server that was restarted again, and never wait longer than `limits` say.
+    It has two pools of at most `pool_size` and `transaction_pool_size` connections: for prepared
+    statements in autocommit, and for units of work and other reads. They connect on first use,
+    reconnect to a server that was restarted, and never wait longer than `limits` say.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class PostgresStore:
         self.partitions = PostgresPartitions(executor)
 
     def begin(self) -> PostgresUnitOfWork:
-        """Return a new unit of work; it connects when it is first used."""
+        """Return a new unit of work; it connects on first use."""
         return PostgresUnitOfWork(self._engine)
 
     async def open(self) -> None:
@@ -82,7 +82,7 @@ class PostgresStore:
         await self._executor.open(self._limits.connect_timeout_s)
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         await self._executor.close()
 
     async def check_ready(self) -> None:
@@ -101,7 +101,7 @@ class PostgresStore:
             )
 
     async def zone_data(self) -> str:
-        """Return PostgreSQL's release, which brings the data along unless it was built to use its
-        system's; there is nothing else that it says of it."""
+        """Return PostgreSQL's release, which includes the data unless it was built to use the
+        system's; it does not tell the data's own version."""
         rows = await self._executor.fetch("SELECT current_setting('server_version')", ())
         return f"PostgreSQL {rows[0][0]}"

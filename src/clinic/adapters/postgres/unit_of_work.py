@@ -48,5 +48,5 @@ class PostgresUnitOfWork:
         await self._executor.end()
 
     async def commit(self) -> None:
-        """Make every change last. Raises TransactionAborted after an error, and as the writes."""
+        """Commit. Raises TransactionAborted after an error, and whatever the writes raise."""
         await self._executor.commit()

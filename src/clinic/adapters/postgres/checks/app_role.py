@@ -1,4 +1,4 @@
-"""Checks the role that the service signs in as: it should not have the owner's rights."""
+"""Checks that the role the service connects as does not have the owner's rights."""
 
 from clinic.adapters.postgres.checks.check_failure import CheckFailure
 from clinic.adapters.postgres.engine.connections import connect_blocking
@@ -11,7 +11,7 @@ REMEDY = (
 
 
 def check_app_role(url: str) -> list[CheckFailure]:
-    """Return what is wrong with the role that the service signs in as.
+    """Return what is wrong with the role that the service connects as.
 
     Raises TemporaryFailure.
     """

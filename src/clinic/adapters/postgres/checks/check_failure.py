@@ -1,4 +1,4 @@
-"""What `clinic check` reports of the database."""
+"""What `clinic check` reports about the database."""
 
 from dataclasses import dataclass
 

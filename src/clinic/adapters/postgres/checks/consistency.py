@@ -17,7 +17,7 @@ from clinic.adapters.postgres.schema import metadata
 from clinic.adapters.postgres.schema.rules import APPEND_ONLY, ERASABLE, PARTITIONED, TRIGGERS
 from clinic.domain.appointments.appointments import OCCUPYING
 
-#: partitions that must be there beyond this month
+#: for how many months beyond this one partitions must exist
 MONTHS_AHEAD = 2
 NAMED_MAX = 10
 CLOCKS_APART_MAX_S = 5.0
@@ -52,7 +52,8 @@ def check_consistency(url: str, now: datetime) -> list[CheckFailure]:
 
 
 def _clock_offset(connection: psycopg.Connection) -> Iterator[CheckFailure]:
-    """The web servers' clock says what may be booked, the database's when a message is due."""
+    """Compare the clocks: the web servers' decides what may be booked, the database's when a
+    message is due."""
     row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     assert row is not None
     ahead_s = float(row[0]) - time.time()
@@ -155,7 +156,7 @@ def _named(found: Sequence[tuple[UUID]]) -> str:
 
 
 def _missing_triggers(connection: psycopg.Connection) -> Iterator[CheckFailure]:
-    # With their tables: partitions have triggers of the same names.
+    # By table, too: partitions have triggers of the same names.
     query = """
         SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         WHERE c.relnamespace = current_schema()::regnamespace AND t.tgenabled IN ('O', 'A')

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL and this process know the same time zones: each has data of its own."""
+"""Checks that PostgreSQL and this process, which have separate time zone data, agree."""
 
 import zoneinfo
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ from psycopg import errors as pg
 
 from clinic.adapters.postgres.checks.check_failure import CheckFailure
 
-#: how far ahead is compared
+#: how many days ahead offsets are compared
 DAYS_AHEAD = 366
-#: no zone changes and changes back within less
+#: no zone changes its offset and changes it back within less
 STEP = timedelta(hours=6)
 FINE_STEP = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
@@ -25,7 +25,7 @@ _OFFSETS = """
 
 
 def zones_apart(connection: psycopg.Connection, now: datetime) -> Iterator[CheckFailure]:
-    """Find clinics whose zone has another offset in PostgreSQL than here within the next year."""
+    """Find clinics whose zone has different offsets in PostgreSQL and here within the next year."""
     query = "SELECT time_zone, string_agg(id::text, ', ' ORDER BY id) FROM clinics GROUP BY 1"
     for name, clinics in connection.execute(query + " ORDER BY 1").fetchall():
         who = f"time zone {name} of clinic {clinics}"
@@ -58,7 +58,7 @@ _REMEDY = (
 
 
 def source_of(name: str) -> str:
-    """Return where Python reads the zone, and which release of the data that is."""
+    """Return where Python reads the zone from, and which release of the data that is."""
     for folder in map(Path, zoneinfo.TZPATH):
         if (folder / name).is_file():
             for file, prefix in (("tzdata.zi", "# version "), ("+VERSION", "")):
@@ -76,7 +76,7 @@ def _first_difference(
     begin = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     steps = range(DAYS_AHEAD * (timedelta(days=1) // STEP) + 1)
     coarse = [begin + STEP * step for step in steps]
-    # Where this machine's offset changes PostgreSQL's must, too, to the second.
+    # PostgreSQL's offset must change in the same second as this machine's.
     exact = [
         at
         for before, after in pairwise(coarse)
@@ -103,7 +103,7 @@ def _differences(
 
 
 def _change_between(zone: zoneinfo.ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """Return the first second with another offset than `before`; there is one until `after`."""
+    """Return the first second whose offset differs from that at `before`; `after` is one such."""
     old = _offset(zone, before)
     while after - before > _SECOND:
         middle = before + (after - before) // 2

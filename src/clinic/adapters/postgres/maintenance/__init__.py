@@ -1,1 +1,1 @@
-"""What the worker's maintenance services keep in the database."""
+"""State of the worker's maintenance services in the database."""

@@ -1,4 +1,4 @@
-"""The record of maintenance services: a row for each."""
+"""Leases and results of the maintenance services, a row for each."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -6,9 +6,9 @@ from uuid import UUID
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.ports.maintenance import MaintenanceHistory, ServiceRecord, Turn
 
-# $1 service, $2 token, $3 period, $4 retry, $5 lease in seconds. Of two that find it due, the
-# second waits for the first and looks at the row again. A start or a lease from the future is of a
-# clock that was set back. Only a run that begins writes.
+# $1 service, $2 token, $3 period, $4 retry, $5 lease in seconds. Of two workers that find it due,
+# the second waits for the first and checks the row again. A start or a lease in the future dates
+# from before the clock was set back. Only a run that begins writes.
 _CLAIM = """
 WITH again AS (
     UPDATE maintenance_runs
@@ -62,7 +62,7 @@ FROM (SELECT) always LEFT JOIN maintenance_runs ON true
 
 
 class PostgresMaintenanceBook:
-    """A row for each service, which whoever runs it holds by a lease."""
+    """A row for each service, leased by the worker that runs it."""
 
     def __init__(self, executor: PooledExecutor) -> None:
         self._executor = executor
@@ -70,13 +70,13 @@ class PostgresMaintenanceBook:
     async def claim(
         self, service: str, *, token: UUID, period: timedelta, retry: timedelta, lease: timedelta
     ) -> Turn | None:
-        """Begin a run, or return None when it is not due or under way."""
+        """Begin a run, or return None when it is not due or is already under way."""
         times = (period.total_seconds(), retry.total_seconds(), lease.total_seconds())
         rows = await self._executor.execute(_CLAIM, (service, token, *times))
         return Turn(service, token, rows[0][0]) if rows else None
 
     async def renew(self, turn: Turn, *, lease: timedelta) -> bool:
-        """Extend the lease; return False when the turn is somebody else's."""
+        """Extend the lease; return False when another worker has the turn."""
         rows = await self._executor.execute(
             _RENEW, (turn.service, turn.token, lease.total_seconds())
         )
@@ -95,7 +95,7 @@ class PostgresMaintenanceBook:
         await self._executor.execute(_GIVE_BACK, (turn.service, turn.token))
 
     async def history(self) -> MaintenanceHistory:
-        """Return how every service that has ever run went."""
+        """Return the records of every service that has ever run."""
         rows = await self._executor.fetch(_HISTORY, ())
         records = {service: ServiceRecord(*rest) for _, _, service, *rest in rows if service}
         return MaintenanceHistory(rows[0][0], rows[0][1], records)

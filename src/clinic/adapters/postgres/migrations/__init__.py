@@ -1,4 +1,4 @@
-"""Brings a database to this version's schema, from inside the package and without an ini file.
+"""Migrates a database to this version's schema, from within the package and without an ini file.
 
 Everything here is synchronous and runs as the owner of the tables; the application's own role
 never changes the schema.
@@ -45,7 +45,7 @@ FOLDER = Path(__file__).parent
 
 LOCK_WAIT_S = 120.0
 LOCK_PAUSE_S = 0.1
-# A migration that cannot have its lock soon gives up, instead of stopping the service behind it.
+# A migration that does not get a lock soon gives up, or the service would queue up behind it.
 LOCK_TIMEOUT_MS = 4_000
 STATEMENT_TIMEOUT_MS = 30_000
 
@@ -60,11 +60,11 @@ _one_per_process = Lock()
 
 
 def migrate(owner_url: str, *, app_role: str = APP_ROLE, sealer_role: str = SEALER_ROLE) -> None:
-    """Bring the database to `head_revision()`, grant both roles' rights, make coming partitions.
+    """Migrate the database to `head_revision()`, grant both roles' rights, make coming partitions.
 
-    Run it as often as you like, from several places at once. The roles are made when they are
-    missing and the owner may make roles, otherwise a notice says what is left to do. Raises
-    TemporaryFailure when the database cannot be reached or another migration does not end.
+    It may be run repeatedly and concurrently. Missing roles are made if the owner may make roles;
+    otherwise a warning says what is left to do. Raises TemporaryFailure when the database cannot be
+    reached or another migration does not end.
     """
     with _one_per_process, translated(), _owner_connection(owner_url) as connection:
         _wait_for_turn(connection)
@@ -117,7 +117,7 @@ def _owner_connection(url: str) -> Iterator[Connection]:
 
 
 def _upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing, each in a transaction of its own."""
+    """Run the missing migrations, each in its own transaction."""
     config = _config()
     connection.commit()
     connection.execution_options(isolation_level="READ COMMITTED")
@@ -130,10 +130,10 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _wait_for_turn(connection: Connection) -> None:
-    """Take the migration lock by asking for it again and again.
+    """Take the migration lock by polling.
 
-    One that waits inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY of the
-    one that has the lock waits for that snapshot: they would wait for each other.
+    A session waiting inside pg_advisory_lock holds a snapshot, for which CREATE INDEX CONCURRENTLY
+    in the session with the lock would wait: a deadlock.
     """
     give_up_at = time.monotonic() + LOCK_WAIT_S
     query = text("SELECT pg_try_advisory_lock(:lock)")

@@ -4,7 +4,7 @@ from alembic import context
 
 context.configure(
     connection=context.config.attributes["connection"],
-    # So that one may leave its transaction, to build an index CONCURRENTLY.
+    # So that a migration may leave its transaction, to build an index CONCURRENTLY.
     transaction_per_migration=True,
 )
 with context.begin_transaction():

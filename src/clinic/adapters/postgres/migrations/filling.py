@@ -1,17 +1,17 @@
-"""Lists open and free slots in a table, while the service goes on."""
+"""Lists open and free slots in a table while the service keeps running."""
 
 from alembic import op
 from sqlalchemy import TextClause, text
 
-#: rows whose slots are locked together, so that a booking waits for milliseconds
+#: slots that are locked together, few enough for a booking to wait only milliseconds
 BATCH = 2_000
 _NIL = "00000000-0000-0000-0000-000000000000"
 
 
 def filling(table: str) -> TextClause:
-    """Return what lists one batch beyond a slot, and gives the last one's clinic and id.
+    """Return the statement that lists the batch after a slot, and selects its last clinic and id.
 
-    The lock waits for whoever is changing a slot, and reads what they made of it.
+    The lock waits for transactions that are changing a slot, and reads what they wrote.
     """
     return text(
         f"""
@@ -31,7 +31,7 @@ def filling(table: str) -> TextClause:
 
 
 def fill(table: str) -> None:
-    """List every open and free slot that is not in `table` yet; triggers keep the others true."""
+    """List every open and free slot not yet in `table`; triggers keep listed ones up to date."""
     one_batch = filling(table)
     place = {"clinic_id": _NIL, "id": _NIL}
     while found := op.get_bind().execute(one_batch, place | {"batch": BATCH}).first():

@@ -1,4 +1,4 @@
-"""How a migration builds an index while the service goes on."""
+"""Builds indexes in migrations while the service keeps running."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from alembic import op
 from sqlalchemy import text
 
-#: building waits for transactions that are older, without holding up younger ones
+#: building an index waits for older transactions, without blocking newer ones
 LOCK_TIMEOUT_MS = 60_000
 _PARTS = text(
     """
@@ -24,7 +24,7 @@ _PARTS = text(
 def online() -> Iterator[None]:
     """Leave the migration's transaction, to run CONCURRENTLY for as long as that takes.
 
-    What is in here may stop half-way: write it so that it can be begun again.
+    The block may stop half-way: write it so that it can be rerun.
     """
     with op.get_context().autocommit_block():
         op.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
@@ -32,13 +32,13 @@ def online() -> Iterator[None]:
         try:
             yield
         finally:
-            # As the connection was opened.
+            # Back to the connection's own settings.
             op.execute("RESET lock_timeout")
             op.execute("RESET statement_timeout")
 
 
 def index_by_parts(name: str, table: str, how: str) -> None:
-    """Index a divided table without stopping its writers: part by part, then the whole."""
+    """Index a partitioned table without blocking writers: each partition, then the whole."""
     op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {how}")
     parts = op.get_bind().scalars(_PARTS, {"divided": table, "index": name}).all()
     for part in parts:

@@ -8,9 +8,9 @@ from clinic.adapters.postgres.migrations.schema import quoted_schema
 from clinic.adapters.postgres.schema.rules import PARTITIONED
 
 MONTHS_BACK, MONTHS_AHEAD = 3, 24
-#: held by whoever migrates; any number will do, as long as every release takes the same one
+#: advisory lock of migrations; any number will do, as long as every release uses the same one
 MIGRATION_LOCK = 0x436C696E6963
-#: how long making a partition beside the service may keep others waiting
+#: how long making a partition may block others while the service runs
 LOCK_TIMEOUT_MS = 1_000
 _DIVIDED = ", ".join(f"('{table}', '{column}')" for table, column in PARTITIONED.items())
 
@@ -18,8 +18,8 @@ _DIVIDED = ", ".join(f"('{table}', '{column}')" for table, column in PARTITIONED
 def ensure_partitions(connection: Connection, now: datetime) -> list[str]:
     """Make the missing partitions around `now` and return their names.
 
-    From MONTHS_BACK before its month to MONTHS_AHEAD after it, and one for everything else, so that
-    a forgotten month never refuses a booking. `connection` is the owner's.
+    They span MONTHS_BACK before its month to MONTHS_AHEAD after it; a default partition takes the
+    rest, so that a missing month never refuses a booking. `connection` is the owner's.
     """
     made = []
     present = _partitions(connection)
@@ -43,7 +43,7 @@ def missing_months(present: set[str], table: str, now: datetime, months_ahead: i
 
 
 def make_functions(connection: Connection) -> None:
-    """Make, or replace, the functions that attach a partition. `connection` is the owner's."""
+    """Make or replace the functions that maintain partitions. `connection` is the owner's."""
     schema = quoted_schema(connection)
     for function in (_ATTACH, _MAKE_NEXT, _INDEX_CLOSED):
         connection.execute(text(function.format(schema=schema)))
@@ -57,10 +57,10 @@ def _attach(connection: Connection, table: str, name: str, bounds: str | None) -
     )
 
 
-# Makes a table like the divided one and adds it as its partition. CREATE TABLE … PARTITION OF would
-# lock the whole table against reading and writing; attaching lets bookings go on. Row triggers are
-# inherited, those of TRUNCATE are not. Nobody but the owner has rights on a partition, whatever the
-# default privileges say: it is reached through its table alone.
+# Makes a table like the partitioned one and attaches it. CREATE TABLE … PARTITION OF would lock the
+# whole table against reading and writing; attaching lets bookings go on. Row triggers are
+# inherited, TRUNCATE triggers are not. Only the owner has rights on a partition, whatever the
+# default privileges say: it is accessed through its table alone.
 _ATTACH = """
 CREATE OR REPLACE FUNCTION clinic_attach_partition(divided text, part text, part_values text)
 RETURNS void LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
@@ -96,10 +96,10 @@ END $$;
 REVOKE ALL ON FUNCTION clinic_attach_partition(text, text, text) FROM PUBLIC
 """
 
-# What the service's role may do with partitions: have the nearest one made that is missing. Which
-# that is, is decided here, by the database's clock; there is nothing to pass in, and nothing is
-# dropped. A month whose rows are in the default partition already is left out: `clinic check` names
-# it. Attaching locks the default partition; who cannot have that at once gives way.
+# All that the service's role may do with partitions: have the nearest missing one made. This
+# function picks it by the database's clock, takes no parameters and drops nothing. It skips a month
+# that already has rows in the default partition: `clinic check` names it. Attaching locks the
+# default partition; the function gives up if it does not get that lock soon.
 _MAKE_NEXT = f"""
 CREATE OR REPLACE FUNCTION clinic_make_next_partition() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
@@ -136,8 +136,9 @@ END $$;
 REVOKE ALL ON FUNCTION clinic_make_next_partition() FROM PUBLIC
 """
 
-# Of each closed month the last pages are not in the index yet: vacuum leaves those that may still
-# grow to be read. Not so for this month: what is in the index is kept up by every insert.
+# The last pages of each closed month are not in the BRIN index yet: vacuum leaves out pages that
+# may still grow, so these are read every time. The current month is skipped: every insert would
+# have to update what is in the index.
 _INDEX_CLOSED = f"""
 CREATE OR REPLACE FUNCTION clinic_index_closed_months() RETURNS integer
 LANGUAGE sql SECURITY DEFINER

@@ -1,4 +1,4 @@
-"""What the application's role may do: what its statements need, and nothing else."""
+"""The rights of the application's and the sealer's roles: what their statements need, no more."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 APP_ROLE = "clinic_app"
 
-#: locking rows needs UPDATE. Partitions get no rights: they are reached through their table alone
+#: locking rows needs UPDATE. Partitions get no rights: they are accessed through their table alone
 RIGHTS = {
     "alembic_version": "SELECT",
     "clinics": "SELECT, INSERT, UPDATE",
@@ -24,13 +24,13 @@ RIGHTS = {
     "availabilities": "SELECT, INSERT, UPDATE, DELETE",
     "availability_exceptions": "SELECT, INSERT, UPDATE, DELETE",
     "slots": "SELECT, INSERT, UPDATE",
-    # Written by triggers on slots, in their owner's name.
+    # Written by triggers on slots, with the owner's rights.
     "free_slots": "SELECT",
     "appointments": "SELECT, INSERT, UPDATE",
     "staff_profiles": "SELECT, INSERT, UPDATE",
     "membership_offers": "SELECT, INSERT, DELETE",
-    # What a row may not be given is the transaction that wrote it: seals are cut by that.
-    # Nor the salt and the digest of its text. A trigger lets erasures alone update that.
+    # All columns but the transaction that wrote the row, by which seals are cut, and the salt and
+    # the digest of its text. A trigger lets only erasures update the text.
     "audit_appointment": "SELECT, INSERT ({columns}), UPDATE (reason, reason_salt)",
     "audit_event": "SELECT, INSERT ({columns}), UPDATE (reason, reason_salt)",
     "erasures": "SELECT, INSERT, UPDATE, DELETE",
@@ -42,10 +42,10 @@ RIGHTS = {
     "maintenance_runs": "SELECT, INSERT, UPDATE",
     "change_feeds": "SELECT, INSERT, UPDATE, DELETE",
 }
-#: functions that run in their owner's name
+#: functions that run with their owner's rights
 FUNCTIONS = ("clinic_make_next_partition()", "clinic_index_closed_months()")
 
-#: who seals the trails: reads them, writes nothing but seals
+#: the role that seals the trails: it reads them and writes nothing but seals
 SEALER_ROLE = "clinic_sealer"
 SEALER_RIGHTS = {
     "audit_appointment": "SELECT",
@@ -66,9 +66,9 @@ END $$
 
 
 def ensure_role(connection: Connection, role: str, without: str) -> bool:
-    """Make the role, unable to sign in, when it is missing; say whether it is there now.
+    """Make the role, without LOGIN, when it is missing; return whether it exists now.
 
-    `without` ends the warning: what it means that it is not.
+    `without` ends the warning: what follows if the role does not exist.
     """
     if not _exists(connection, role):
         connection.execute(text(_MAKE_ROLE.format(role=_quoted(connection, role))))
@@ -90,7 +90,7 @@ def grant_rights(
     rights: Mapping[str, str] = RIGHTS,
     functions: Sequence[str] = (),
 ) -> None:
-    """Let the role do what `rights` says on every table, and no more, and call the functions."""
+    """Grant the role `rights` on the tables, and no others, and let it call the functions."""
     name = _quoted(connection, role)
     own_tables = """
         SELECT quote_ident(relname) FROM pg_class
@@ -98,12 +98,12 @@ def grant_rights(
     """
     for table in connection.scalars(text(own_tables)).all():
         granted = rights.get(table)
-        # Whoever made default privileges for this role meant well, but not for the trails.
+        # Default privileges may have given the role rights that it must not have on the trails.
         changes = f"REVOKE ALL ON {table} FROM {name}"
         if granted:
             granted = granted.format(columns=_columns_to_write(table))
             changes += f"; GRANT {granted} ON {table} TO {name}"
-        # Together, so that a service that is running does not lose its rights in between.
+        # Together, so that a running service does not lose its rights in between.
         connection.exec_driver_sql(changes)
     for table in APPEND_ONLY:
         connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM PUBLIC"))
@@ -114,7 +114,7 @@ def grant_rights(
 
 
 def _columns_to_write(table: str) -> str:
-    """Return the columns of a trail that its writers may give a value to."""
+    """Return the columns of a trail that its writers may set."""
     if table not in metadata.tables:
         return ""
     made = {"xid", *(f"{ERASABLE.get(table)}_{kind}" for kind in ("salt", "digest"))}

@@ -1,1 +1,1 @@
-"""Clinics and people: accounts, profiles, memberships, sessions, and what an erasure removes."""
+"""Clinics and people: accounts, profiles, memberships, sessions, and erasures."""

@@ -1,4 +1,4 @@
-"""Accounts: passwords, standing, and where people belong."""
+"""Accounts: passwords, standing, and memberships."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from clinic.domain.people.memberships import Membership, MembershipOffer
 from clinic.domain.people.people import Role, User
 from clinic.ports.accounts import Account
 
-# Only the profile that fits the role opens a clinic, until it ends.
+# Only profiles of the user's role give access to a clinic, until they end.
 _ACCOUNT = """
 SELECT u.id, u.name, u.email, u.role, u.phone, u.email_typed, u.password_hash, u.disabled_at,
        u.email_verified_at, u.link_version, u.unbound_link_version,
@@ -33,9 +33,9 @@ FROM users u
 """
 _BY_EMAIL = f"{_ACCOUNT} WHERE lower(u.email) = lower($1::text)"
 _BY_ID = f"{_ACCOUNT} WHERE u.id = $1"
-# Locked first, so that the account is read as the last change left it.
+# Lock first, so that the account is read as the last change left it.
 _LOCK = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE"
-#: $1 clinic, $2 role, $3 the id to go on from (NULL: every role, from the first), $4 how many
+#: $1 clinic, $2 role, $3 the id to continue after (NULL: every role, from the first), $4 limit
 _OF_CLINIC = f"""{_ACCOUNT}
 WHERE u.id IN (
     SELECT user_id FROM doctors_profiles WHERE clinic_id = $1 AND ended_at IS NULL
@@ -51,7 +51,7 @@ ORDER BY u.id LIMIT $4
 _MEMBERSHIPS = """
 SELECT clinic_id, {specialty}, ended_at FROM {table} WHERE user_id = $1 ORDER BY clinic_id
 """
-#: $1 the address's tag, $2 now, $3 how many
+#: $1 the address's tag, $2 now, $3 limit
 _OFFERS = f"""
 SELECT {OFFER_COLUMNS} FROM membership_offers
 WHERE address_tag = $1 AND expires_at > $2 ORDER BY id LIMIT $3
@@ -70,7 +70,7 @@ class PostgresAccountReader:
         self._executor = executor
 
     async def by_email(self, email: str) -> Account | None:
-        """Return the account with this email address, without case."""
+        """Return the account with this email address, ignoring case."""
         rows = await self._executor.fetch(_BY_EMAIL, (email,))
         return _account_of(rows[0]) if rows else None
 
@@ -131,19 +131,19 @@ class PostgresAccounts(PostgresAccountReader):
         await self._change(user_id, disabled_at=disabled_at, link_version=version)
 
     async def set_email_verified_at(self, user_id: UUID, verified_at: datetime) -> None:
-        """Note that the email address is the user's, which needs no proof any more.
+        """Record that the email address is the user's and needs no more proof.
 
         Raises UserNotFound.
         """
         await self._change(user_id, email_verified_at=verified_at, email_unproven_since=None)
 
     async def expect_proof(self, user_id: UUID, since: datetime) -> None:
-        """Note that only the user claims the email address. Raises UserNotFound."""
+        """Record that the user claims the email address without proof. Raises UserNotFound."""
         await self._change(user_id, email_unproven_since=since)
 
     async def replace_user(self, user: User) -> None:
-        """Write name, email and phone anew. Another email address, compared without case, is not
-        verified and raises link_version. Raises UserNotFound, EmailInUse."""
+        """Replace name, email and phone. A different email address, ignoring case, is unverified
+        and raises link_version. Raises UserNotFound, EmailInUse."""
         stays = func.lower(users.c.email) == func.lower(user.email)
         await self._change(
             user.id,

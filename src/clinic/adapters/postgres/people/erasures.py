@@ -1,4 +1,4 @@
-"""Erasing a patient: what is removed, and the texts of the trails that are blanked."""
+"""Erases a patient: removes rows, and blanks texts of the trails."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,12 +15,12 @@ from clinic.ports.erasures import ErasableText, Erasure
 
 NAME_BYTES = 32
 
-#: of the patient $1, at whichever clinics
+#: the clinics of the patient $1
 _CLINICS = "SELECT clinic_id FROM patients_profiles WHERE user_id = $1"
 _APPOINTMENTS = f"""
 SELECT clinic_id, id FROM appointments WHERE clinic_id IN ({_CLINICS}) AND patient_id = $1
 """
-#: messages of one table to the patient, from whichever clinic, or about an appointment
+#: messages of one table to the patient, from any clinic, or about one of the appointments
 _MESSAGES = f"""
 SELECT m.clinic_id, m.id FROM clinics c JOIN {{table}} m ON m.clinic_id = c.id AND m.user_id = $1
 UNION ALL
@@ -28,8 +28,8 @@ SELECT m.clinic_id, m.id FROM ({_APPOINTMENTS}) a
 JOIN {{table}} m ON m.clinic_id = a.clinic_id AND m.appointment_id = a.id
 """
 _LOG, _WAITING = (_MESSAGES.format(table=name) for name in ("notification", "notification_outbox"))
-# Whoever is changing one is waited for, by id as they lock them; what they have written is seen by
-# the statements that follow.
+# Wait for transactions that are changing these rows; lock by id, as they do. The statements that
+# follow see what they wrote.
 _LOCKS = (
     f"""
     SELECT 1 FROM appointments WHERE (clinic_id, id) IN ({_APPOINTMENTS})
@@ -48,7 +48,7 @@ _CLEARED = (
     """,
     "DELETE FROM sessions WHERE user_id = $1 RETURNING 1",
     "DELETE FROM notification_preferences WHERE user_id = $1 RETURNING 1",
-    # Nobody is sent anything any more; what is being handed over ends by itself.
+    # Nothing more is sent; messages that are being handed over finish by themselves.
     f"""
     DELETE FROM notification_outbox
     WHERE (clinic_id, id) IN ({_WAITING}) AND state IN ('pending', 'dead')
@@ -60,7 +60,7 @@ _CLEARED = (
     WHERE (clinic_id, id) IN ({_WAITING}) AND last_error IS NOT NULL RETURNING 1
     """,
 )
-# The key stays as long as others do, or a repeated request would be carried out again.
+# The key is kept as long as others are, or a repeated request would be carried out again.
 _ANSWERS = f"""
 UPDATE idempotency_keys SET fingerprint = $2, body = '', location = NULL, etag = NULL
 WHERE fingerprint <> $2 AND (
@@ -69,7 +69,7 @@ WHERE fingerprint <> $2 AND (
 )
 RETURNING clinic_id, principal_id, key
 """
-#: the keys of rows about the patient; joins, so that each is looked up by an index
+#: the keys of rows about the patient; written as joins, so that each is looked up by an index
 _ABOUT = {
     Trail.APPOINTMENT: f"""
         SELECT t.clinic_id, t.id FROM ({_APPOINTMENTS}) a
@@ -109,7 +109,7 @@ SELECT clinic_id, user_id, erased_at, copies FROM erasures ORDER BY erased_at, u
 
 
 class PostgresErasureList:
-    """What is left to do of erasures."""
+    """Lists the unfinished erasures."""
 
     def __init__(self, executor: PooledExecutor) -> None:
         self._executor = executor
@@ -149,7 +149,7 @@ class PostgresErasures:
         return found
 
     async def blank(self, user_id: UUID, texts: Sequence[ErasableText]) -> None:
-        """Put ERASED in place of the texts; the tables' triggers look for the events."""
+        """Replace the texts with ERASED; the tables' triggers check for the erasure's events."""
         await self._run(_SAY_WHO, user_id)
         ordered = sorted(texts, key=_place)
         for (trail, clinic_id), rows in groupby(ordered, key=_place):
@@ -162,7 +162,7 @@ class PostgresErasures:
             )
 
     async def clear(self, user_id: UUID) -> Sequence[bytes]:
-        """Remove what the port lists; return the names of copies of the answers blanked."""
+        """Remove what the port lists; return the names of the copies of blanked answers."""
         for statement in _CLEARED:
             await self._run(statement, user_id)
         erased = await self._executor.fetch(_ANSWERS, (user_id, ERASED_FINGERPRINT))
@@ -172,11 +172,11 @@ class PostgresErasures:
         ]
 
     async def remember(self, erasure: Erasure) -> None:
-        """Add to the list; one that is there gains the copies and starts over."""
+        """Add to the list; an erasure already listed gains the copies and starts over."""
         await self._run(_REMEMBER, *_values(erasure))
 
     async def finish(self, erasure: Erasure) -> None:
-        """Take from the list, unless it has changed."""
+        """Remove from the list, unless it has changed."""
         await self._run(_FINISH, *_values(erasure))
 
     async def _run(self, statement: str, *parameters: object) -> None:

@@ -11,15 +11,15 @@ from clinic.domain.contact import Contact
 
 _POLICY = tuple(field.name for field in fields(Policy))
 
-#: of clinics, as `c`: what clinic_of takes. Each field of Policy is a column of its name.
+#: columns of clinics `c` for clinic_of. Each field of Policy is a column with its name.
 CLINIC = of_table("c", "name", "time_zone", *_POLICY)
 
-#: what only messages, pages and settings need beside it
+#: further columns, which only messages, pages and settings need
 CONTACT = of_table("c", *(field.name for field in fields(Contact)))
 
 WHOLE_CLINIC = Layout(CLINIC, CONTACT)
 
-#: a list, which the cache of clinics cannot have in its key
+#: the position of a list, which cannot be part of the key of the cache of clinics
 _LEADS = CLINIC.names.index("reminder_leads_min")
 
 
@@ -33,7 +33,7 @@ def whole_clinic_of(clinic_id: UUID, clinic: AnyRow, contact: AnyRow) -> Clinic:
     return replace(clinic_of(clinic_id, clinic), contact=Contact(**CONTACT.named(contact)))
 
 
-# Nearly every request makes one, of the few that there are.
+# Nearly every request needs one, and there are few of them.
 @lru_cache(maxsize=256)
 def _clinic(clinic_id: UUID, values: tuple[Any, ...]) -> Clinic:
     named = CLINIC.named(values)

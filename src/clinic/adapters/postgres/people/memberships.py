@@ -1,4 +1,4 @@
-"""Memberships: profiles that hold, and offers of one."""
+"""Memberships, which are profiles that have not ended, and offers of membership."""
 
 from datetime import datetime
 from uuid import UUID
@@ -57,7 +57,7 @@ class PostgresMemberships:
         await self._executor.fetch(_ADD, (*values, *times, offer.address_tag))
 
     async def take_offer(self, clinic_id: UUID, offer_id: UUID) -> MembershipOffer | None:
-        """Remove the offer and return it; of two that take it one gets None."""
+        """Remove the offer and return it; of two concurrent callers one gets None."""
         rows = await self._executor.fetch(_TAKE, (clinic_id, offer_id))
         return offer_of(rows[0]) if rows else None
 
@@ -66,7 +66,7 @@ class PostgresMemberships:
         await self._executor.fetch(_WITHDRAW, (clinic_id, offered_by))
 
     async def ended_at(self, clinic_id: UUID, user: User) -> datetime | None:
-        """Return since when the person belongs to the clinic no longer, or None."""
+        """Return when the person's membership of the clinic ended, or None."""
         statement = _ENDED_AT.format(table=_table(user))
         rows = await self._executor.fetch(statement, (clinic_id, user.id))
         found: datetime | None = rows[0][0] if rows else None
@@ -83,7 +83,7 @@ class PostgresMemberships:
             raise AlreadyExists()
 
     async def end(self, clinic_id: UUID, user: User, now: datetime) -> bool:
-        """End the membership; say whether there was one."""
+        """End the membership; return whether there was one."""
         statement = _END.format(table=_table(user))
         return bool(await self._executor.fetch(statement, (clinic_id, user.id, now)))
 

@@ -24,7 +24,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound
 from clinic.domain.people.people import Doctor, Patient, Role, User
 
-#: $1 clinic; nearly every request asks for its zone or its policy
+#: $1 clinic; nearly every request needs its zone or its policy
 FIND_CLINIC = f"SELECT {WHOLE_CLINIC.sql} FROM clinics c WHERE c.id = $1"
 _CLINICS = select(clinics.c.id, *(clinics.c[name] for name in (*CLINIC.names, *CONTACT.names)))
 _USERS = select(
@@ -73,7 +73,7 @@ class PostgresPeopleReader:
         return User(found_id, name, email, Role(role), phone, email_typed)
 
     async def doctors(self, clinic_id: UUID, specialty: str | None = None) -> Sequence[Doctor]:
-        """Return the clinic's doctors by (name, id), code point by code point."""
+        """Return the clinic's doctors by (name, id), in code point order."""
         query = _DOCTORS.where(doctors_profiles.c.clinic_id == clinic_id)
         if specialty is not None:
             query = query.where(func.lower(doctors_profiles.c.specialty) == func.lower(specialty))
@@ -126,13 +126,13 @@ class PostgresPeople(PostgresPeopleReader):
             await connection.execute(insert(clinics), clinic_values(clinic))
 
     async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
-        """Return the clinic, kept from changing until this unit ends, or None."""
-        # What refers to the clinic, such as a booking, does not wait for this lock.
+        """Return the clinic, locked against changes until this unit ends, or None."""
+        # Inserts that refer to the clinic, such as bookings, do not wait for this lock.
         rows = await self._executor.fetch(f"{FIND_CLINIC} FOR NO KEY UPDATE", (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def replace_clinic(self, clinic: Clinic) -> None:
-        """Write the clinic with this id anew. Raises ClinicNotFound."""
+        """Replace the clinic with this id. Raises ClinicNotFound."""
         change = update(clinics).where(clinics.c.id == clinic.id).values(clinic_values(clinic))
         async with self._executor.connection() as connection:
             if (await connection.execute(change)).rowcount != 1:

@@ -1,17 +1,17 @@
-"""Whether a session still counts, as other statements ask in the same round trip."""
+"""SQL by which other statements check a session in the same round trip."""
 
 from clinic.adapters.postgres.engine.mapping import AnyRow, Columns
 from clinic.domain.people.people import Actor
 
 _IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
 
-#: the session asked for still counts where `xu` is there, for that user in that role
+#: joins the session asked for: it is still usable if `xu` is found, by that user in that role
 LIVE_SESSION = f"""LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
     AND x.revoked_at IS NULL
 LEFT JOIN users xu ON {_IS_USABLE}"""
 
-#: a condition: the session, its user and its role, three parameters, still count at the clinic, $1.
-#: Answered once, since it is about no row.
+#: a condition with three parameters: this session of this user in this role is still usable at the
+#: clinic, $1. Evaluated once, since it depends on no row.
 SIGNED_IN = f"""EXISTS (
     SELECT FROM sessions x JOIN users xu ON {_IS_USABLE}
     WHERE x.clinic_id = $1 AND x.id = ${{}} AND x.user_id = ${{}} AND x.role = ${{}}
@@ -20,11 +20,11 @@ SIGNED_IN = f"""EXISTS (
 
 IS_SIGNED_IN = f"SELECT {SIGNED_IN.format(2, 3, 4)}"
 
-#: user and role of a session that counts, NULL without one: what is_proven takes
+#: user and role of a usable session, NULL without one; for is_proven
 PROVEN = Columns(user_id="xu.id", role="xu.role")
 
 
 def is_proven(actor: Actor, proven: AnyRow) -> bool:
-    """Say whether user and role of a session that counts, NULL without one, are the actor's."""
+    """Return whether user and role of a usable session, NULL without one, are the actor's."""
     user_id, role = proven
     return bool(user_id == actor.user_id and role == actor.role)

@@ -1,4 +1,4 @@
-"""Sign-ins: the rows that every signed-in request is held against."""
+"""Sessions: the rows that every signed-in request is checked against."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ _SESSION = of_table(
 )
 _USER = Columns(is_barred="u.disabled_at IS NOT NULL OR u.role <> x.role")
 _SIGNED_IN = Layout(_SESSION, _USER, CLINIC)
-# Each by its key, whatever the planner thinks of the sizes.
+# Each is looked up by its key, whatever table sizes the planner assumes.
 _BY_ID = f"""
 SELECT asked.number, found.*
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS asked (clinic_id, id, number),
@@ -84,7 +84,7 @@ class PostgresSessionReader:
         return [_session_of(row) for row in rows]
 
     async def touch(self, clinic_id: UUID, session_id: UUID, now: datetime) -> None:
-        """Note that the session was seen now."""
+        """Record that the session was seen now."""
         seen = (
             update(sessions)
             .where(sessions.c.clinic_id == clinic_id, sessions.c.id == session_id)
@@ -145,7 +145,7 @@ class PostgresSessions(PostgresSessionReader):
             which = which.where(sessions.c.id != keep)
         if clinic_id is not None:
             which = which.where(sessions.c.clinic_id == clinic_id)
-        # Locked by id, so that two that end the same ones wait instead of meeting.
+        # Lock by id, so that two transactions that end the same sessions do not deadlock.
         chosen = which.order_by(sessions.c.id).with_for_update()
         async with self._executor.connection() as connection:
             ids = [row.id for row in await connection.execute(chosen)]

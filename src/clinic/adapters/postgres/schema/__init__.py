@@ -1,11 +1,11 @@
 """The schema as SQLAlchemy Core tables, by topic; migrations make it, and a test compares the two.
 
-Every key carries the clinic's id, so that no row can point into another clinic and the schema can
-be spread by clinic. Constraint names have at most 50 characters; engine/errors.py tells conflicts
-by them.
+Every key includes the clinic's id, so that no row can refer to another clinic's rows and the schema
+can be distributed by clinic. Constraint names have at most 50 characters; engine/errors.py
+recognizes conflicts by them.
 """
 
-# In this order, which is that of `metadata`: a table comes after those that it refers to.
+# This is the order of `metadata`: a table comes after those that it refers to.
 # isort: off
 from clinic.adapters.postgres.schema import people as people
 from clinic.adapters.postgres.schema import calendar as calendar

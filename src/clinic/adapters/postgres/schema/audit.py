@@ -1,4 +1,4 @@
-"""The audit trails and their seals, erasures that are not finished, cursors of the change feed."""
+"""The audit trails and their seals, unfinished erasures, and cursors of the change feed."""
 
 from sqlalchemy import (
     BigInteger,
@@ -30,8 +30,8 @@ from clinic.domain.appointments.appointments import Status
 from clinic.domain.audit.audit import NO_REASON, REASON_MAX_CHARS, Action
 from clinic.domain.people.people import Role
 
-# The trails have no foreign keys: they outlive what they tell of, and a partition can be added or
-# taken away without a lock on appointments.
+# The trails have no foreign keys: they outlive what they record, and a partition can be attached or
+# detached without a lock on appointments.
 audit_appointment = Table(
     "audit_appointment",
     metadata,
@@ -93,7 +93,7 @@ audit_event = Table(
     Index("audit_event_time_idx", "clinic_id", "at", "id"),
     Index("audit_event_entity_idx", "clinic_id", "entity_id", "at"),
     check("audit_event_xid_range", "xid > 0"),
-    # Few have a reason; who erases a patient looks for those.
+    # Few events have a reason; erasing a patient looks for those.
     Index(
         "audit_event_reason_idx",
         "clinic_id",
@@ -105,7 +105,7 @@ audit_event = Table(
     postgresql_partition_by="RANGE (at)",
 )
 
-# Written by a role of its own, which cannot write the trails; the service can do neither here.
+# Written by a separate role, which cannot write the trails; the service has no rights here.
 audit_seals = Table(
     "audit_seals",
     metadata,
@@ -119,14 +119,14 @@ audit_seals = Table(
     Column("chain", LargeBinary(), nullable=False),
     Column("keys", LargeBinary(), nullable=False),
     Column("leaves", LargeBinary(), nullable=False),
-    # NULL in seals of releases that knew one format only.
+    # NULL in seals of releases that knew only one format.
     Column("format", SmallInteger()),
     key("audit_seals_pkey", "seq"),
     UniqueConstraint("xid_from", name="audit_seals_from_key"),
     check("audit_seals_range", "xid_to > xid_from AND row_count >= 1"),
 )
 
-# What is left to do of erasures; each row is gone within minutes, once the cache has confirmed.
+# Unfinished erasures; each row is gone within minutes, once the cache has confirmed.
 erasures = Table(
     "erasures",
     metadata,
@@ -139,13 +139,13 @@ erasures = Table(
     check("erasures_copies_length", "octet_length(copies) % 32 = 0"),
 )
 
-# What each consumer of the change feed has seen, as a pg_snapshot. Of no clinic, as the feed is.
+# What each consumer of the change feed has seen, as a pg_snapshot. The feed covers all clinics.
 change_feeds = Table(
     "change_feeds",
     metadata,
     text_("consumer"),
     text_("seen"),
-    # The server's identity: another one numbers transactions from anew.
+    # The server's identity: another server numbers transactions independently.
     text_("system"),
     Column("advanced_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     key("change_feeds_pkey", "consumer"),

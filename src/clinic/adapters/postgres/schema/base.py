@@ -1,4 +1,4 @@
-"""What every table is made of: the MetaData, and columns and constraints in their usual form."""
+"""The MetaData, and shorthands for the usual columns and constraints."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -24,7 +24,7 @@ metadata = MetaData()
 
 
 def one_of(values: Iterable[str]) -> str:
-    """Return the values as SQL's IN takes them."""
+    """Return the values as a list for SQL's IN."""
     return "(" + ", ".join(f"'{value}'" for value in values) + ")"
 
 
@@ -64,23 +64,23 @@ def references(
     return ForeignKeyConstraint(columns, targets, name=name, onupdate=onupdate)
 
 
-#: when an appointment or a slot is, as an exclusion constraint compares it
+#: the time of an appointment or slot, as an exclusion constraint compares it
 TIME_RANGE = "tstzrange(starts_at, ends_at, '[)')"
 
-#: a number, not an xid8: only numbers have the index that costs nothing to maintain
+#: a number, not an xid8: only numbers have an index that costs nothing to maintain
 THIS_TRANSACTION = "(pg_current_xact_id()::text)::bigint"
 
 
 def xid(*, nullable: bool = False) -> Column[Any]:
-    """Return the number of the transaction that wrote the row: what seals are cut by.
+    """Return a column for the number of the transaction that wrote the row.
 
-    Not for the application to choose.
+    Seals are cut by it; the application must not set it.
     """
     return Column("xid", BigInteger(), nullable=nullable, server_default=text(THIS_TRANSACTION))
 
 
 def erasable(text_name: str) -> tuple[Column[Any], Column[Any]]:
-    """Return what is sealed in place of a text that may have to be erased; a trigger makes both."""
+    """Return the columns that are sealed in place of an erasable text; a trigger sets both."""
     return (
         Column(f"{text_name}_salt", LargeBinary()),
         Column(f"{text_name}_digest", LargeBinary()),

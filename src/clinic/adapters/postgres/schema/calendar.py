@@ -1,4 +1,4 @@
-"""Doctors' hours, and the slots that come of them."""
+"""Doctors' hours, and the slots made from them."""
 
 from typing import Any
 
@@ -106,7 +106,7 @@ availability_exceptions = Table(
 
 
 def _slot_columns() -> list[Column[Any]]:
-    """Return new columns for what a listing tells of a slot."""
+    """Return new columns for what a listing shows of a slot."""
     ids = [id_(name) for name in ("clinic_id", "id", "doctor_id")]
     return [*ids, text_("specialty"), instant("starts_at"), instant("ends_at")]
 
@@ -117,10 +117,10 @@ slots = Table(
     *_slot_columns(),
     text_("state"),
     # Always "has an occupying appointment", so that free slots are cheap to list and a booking
-    # cannot slip past somebody who is blocking the slot. In no index: see free_slots.
+    # cannot slip past a transaction that blocks the slot. In no index: see free_slots.
     Column("taken", Boolean(), nullable=False, server_default=false()),
     key("slots_pkey", "clinic_id", "id"),
-    # The target of appointments' foreign key, which keeps their copy of doctor and times true.
+    # The target of appointments' foreign key, which keeps their copy of doctor and times correct.
     UniqueConstraint(
         "clinic_id", "id", "doctor_id", "starts_at", "ends_at", name="slots_place_key"
     ),
@@ -153,17 +153,17 @@ slots = Table(
         postgresql_where=text(_ON_CALENDAR),
     ),
     Index("slots_doctor_idx", "clinic_id", "doctor_id", "specialty"),
-    # Room on each page for the next version of its rows, which then needs no index entries.
+    # Leaves room on each page for new versions of its rows, which then need no index entries.
     postgresql_with={"fillfactor": 90},
 )
 
-# What is open and free, as triggers on slots keep it. Here, because an index on slots that knew
-# `taken` would have every booking write to all the others, too.
+# Open and free slots, kept by triggers on slots. A separate table, because with `taken` in an index
+# on slots, every booking would write to all the other indexes, too.
 free_slots = Table(
     "free_slots",
     metadata,
     *_slot_columns(),
-    # What differs among a doctor's slots, so that many of them are one value: id, start and end.
+    # What differs among a doctor's slots (id, start, end), so that many can be sent as one value.
     Column(
         "packed",
         LargeBinary(),
@@ -173,7 +173,7 @@ free_slots = Table(
         ),
         nullable=False,
     ),
-    # Without the id, which it does not need: what is open and free is on the calendar.
+    # Needs no id: open and free slots are on the calendar, where a doctor's starts are unique.
     PrimaryKeyConstraint(
         "clinic_id",
         "doctor_id",

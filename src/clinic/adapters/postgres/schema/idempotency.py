@@ -12,7 +12,7 @@ from sqlalchemy import (
 from clinic.adapters.postgres.schema.base import check, id_, instant, int_, key, metadata, text_
 from clinic.domain.idempotency import KEY_MAX_CHARS
 
-# Without a foreign key to clinics: every booking would lock the clinic's one row.
+# No foreign key to clinics: it would make every booking lock the clinic's row.
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
@@ -40,6 +40,6 @@ idempotency_keys = Table(
         "(recovery_point = 'finished') = (status IS NOT NULL)"
         " AND (status IS NULL) = (body IS NULL)",
     ),
-    # For the reaper alone, and as good as free to maintain.
+    # Only for the reaper, and almost free to maintain.
     Index("idempotency_keys_created_idx", "created_at", postgresql_using="brin"),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import (
 
 from clinic.adapters.postgres.schema.base import check, id_, instant, int_, key, metadata, text_
 
-# One row for each maintenance service. Of no clinic: a service looks after all of them.
+# One row for each maintenance service, which covers all clinics.
 maintenance_runs = Table(
     "maintenance_runs",
     metadata,

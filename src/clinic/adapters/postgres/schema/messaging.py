@@ -1,4 +1,4 @@
-"""Messages that wait, the log of those that ended, and what people chose."""
+"""Messages that wait, the log of finished ones, and people's preferences."""
 
 from sqlalchemy import (
     ARRAY,
@@ -48,9 +48,9 @@ notification_outbox = Table(
     Column("ambiguous", Boolean(), nullable=False, server_default=false()),
     instant("published_at", nullable=True),
     text_("last_error", nullable=True),
-    # Who had a link sent to somebody else; the operator is no user.
+    # Who had a link sent to another person: a user, or the operator, who is not one.
     id_("issued_by", nullable=True),
-    # Where it goes, if not to the user's address of now.
+    # Where the message goes, if not to the user's current address.
     text_("to_email", nullable=True),
     key("notification_outbox_pkey", "clinic_id", "id"),
     UniqueConstraint(

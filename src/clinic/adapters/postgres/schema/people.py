@@ -103,11 +103,11 @@ doctors_profiles = Table(
     id_("clinic_id"),
     id_("user_id"),
     text_("specialty"),
-    # The user's, as triggers keep it: what lists a doctor's slots has one row to look up.
+    # The user's name, kept by triggers, so that listing a doctor's slots looks up one row.
     Column("name", Text(), nullable=False, server_default=text("''")),
     instant("ended_at", nullable=True),
     key("doctors_profiles_pkey", "clinic_id", "user_id"),
-    # The target of slots' foreign key, which keeps their copy of the specialty true.
+    # The target of slots' foreign key, which keeps their copy of the specialty correct.
     UniqueConstraint("clinic_id", "user_id", "specialty", name="doctors_profiles_specialty_key"),
     references("doctors_profiles_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     references("doctors_profiles_user_fkey", ["user_id"], "users", ["id"]),
@@ -124,7 +124,7 @@ patients_profiles = Table(
     id_("clinic_id"),
     id_("user_id"),
     instant("ended_at", nullable=True),
-    # The user's, as triggers keep it: a booking has one row to lock and to look at.
+    # The user's, kept by triggers, so that a booking locks and checks one row.
     instant("disabled_at", nullable=True),
     key("patients_profiles_pkey", "clinic_id", "user_id"),
     references("patients_profiles_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
@@ -151,7 +151,7 @@ membership_offers = Table(
     id_("id"),
     text_("role"),
     text_("specialty", nullable=True),
-    # A user, or the operator, who is none.
+    # A user, or the operator, who is not one.
     id_("offered_by"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     instant("expires_at"),
@@ -159,7 +159,7 @@ membership_offers = Table(
     key("membership_offers_pkey", "clinic_id", "id"),
     references("membership_offers_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     check("membership_offers_expiry_after_start", "expires_at > created_at"),
-    # Across clinics, for the one whose offers they are.
+    # Across clinics, to find the offers made to one person.
     Index("membership_offers_address_idx", "address_tag"),
 )
 
@@ -187,5 +187,5 @@ sessions = Table(
     Index("sessions_user_idx", "user_id"),
 )
 
-# For whoever removes those that have ended.
+# To find ended sessions, which are removed.
 Index("sessions_ended_idx", func.least(sessions.c.expires_at, sessions.c.revoked_at))

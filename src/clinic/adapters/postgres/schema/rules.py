@@ -1,15 +1,15 @@
-"""What no column or constraint says of a table: partitions, trails that only grow, triggers."""
+"""Rules that no column or constraint expresses: partitions, append-only trails, triggers."""
 
-#: tables divided by month, and the column that divides them
+#: tables partitioned by month, and the column that they are partitioned by
 PARTITIONED = {"audit_appointment": "at", "audit_event": "at", "notification": "scheduled_for"}
 
-#: tables whose rows are never changed
+#: tables whose rows are never changed, but for ERASABLE texts
 APPEND_ONLY = ("audit_appointment", "audit_event", "audit_seals", "notification")
 
-#: of those, the text that an erasure may erase
+#: the text in each of them that an erasure may erase
 ERASABLE = {"audit_appointment": "reason", "audit_event": "reason", "notification": "error"}
 
-#: what no constraint can say, by table
+#: triggers by table, for what no constraint can express
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
     "doctors_profiles": ("doctors_profiles_name",),

@@ -56,7 +56,7 @@ def upgrade() -> None:
         " EXECUTE FUNCTION clinic_refuse_change()"
     )
     for table in TRAILS:
-        # The default is the same for every row that is there, so nothing is rewritten.
+        # The default is the same for every existing row, so nothing is rewritten.
         op.execute(
             f"ALTER TABLE {table} ADD COLUMN xid BIGINT"
             " DEFAULT (pg_current_xact_id()::text)::bigint NOT NULL"

@@ -16,7 +16,7 @@ INDEXES = (
 
 
 def upgrade() -> None:
-    """Make the indexes outside of a transaction; begun again, it goes on where it stopped."""
+    """Build the indexes outside a transaction; a rerun continues where it stopped."""
     with online():
         for name, table, how in INDEXES:
             index_by_parts(name, table, how)

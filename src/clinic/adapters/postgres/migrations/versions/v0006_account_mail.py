@@ -1,4 +1,4 @@
-"""Whose email address is proven, and which links of account mail still hold."""
+"""Which email addresses are verified, and which links in account mail are still valid."""
 
 from alembic import op
 
@@ -9,6 +9,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add two columns; nothing is rewritten, and the role of the service may write them already."""
+    """Add two columns; nothing is rewritten, and the service's role may already write them."""
     op.execute("ALTER TABLE users ADD COLUMN email_verified_at TIMESTAMP WITH TIME ZONE")
     op.execute("ALTER TABLE users ADD COLUMN link_version INTEGER DEFAULT 0 NOT NULL")

@@ -1,4 +1,4 @@
-"""Free slots in a table of their own, kept by triggers, so that taking one touches few indexes."""
+"""A separate table of free slots, kept by triggers, so that taking one touches few indexes."""
 
 from alembic import op
 
@@ -22,9 +22,9 @@ CREATE TABLE IF NOT EXISTS free_slots (
     CONSTRAINT free_slots_pkey PRIMARY KEY (clinic_id, doctor_id, starts_at, id) INCLUDE (ends_at)
 )
 """
-# As the owner: the service may read the table, and change it by changing slots alone, not by a
-# table of its own with these triggers. The names are written out, so that nobody's search_path
-# leads anywhere else.
+# These run as the owner: the service may read the table, but change it only by changing slots, not
+# through another table with these triggers. Names include the schema, so that no search_path leads
+# elsewhere.
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION clinic_keep_free_slots() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -78,17 +78,17 @@ _REPLACED = ("slots_free_by_doctor_idx", "slots_free_by_specialty_idx", "slots_f
 
 
 def upgrade() -> None:
-    """Make the table and what keeps it, fill it, then drop the indexes that it replaces.
+    """Make the table and its triggers, fill it, then drop the indexes that it replaces.
 
-    From the triggers on every change is seen to; what was there before is filled in behind them.
-    Begun again, it goes over everything once more.
+    The triggers handle every change from then on; existing slots are filled in after that.
+    A rerun goes over everything once more.
     """
     op.execute(_TABLE)
     schema = quoted_schema(op.get_bind())
     op.execute(_FUNCTIONS.format(schema=schema))
     for trigger in _TRIGGERS:
         op.execute(trigger)
-    # Room on each page for the next version of its rows, which then needs no index entries.
+    # Leave room on each page for new versions of its rows, which then need no index entries.
     op.execute("ALTER TABLE slots SET (fillfactor = 90)")
     with online():
         fill("free_slots")

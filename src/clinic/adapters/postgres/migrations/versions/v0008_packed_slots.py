@@ -1,7 +1,7 @@
-"""What a doctor's listing tells of a free slot in one column, so that it is read as one value.
+"""What a doctor's listing shows of a free slot in one column, so that it is read as one value.
 
-A column that is computed would have the whole table written anew under a lock. So it is written
-anew beside the old one, which triggers copy until the new one takes its place.
+Adding a computed column would rewrite the whole table under a lock. So a new table is filled beside
+the old one, from which triggers copy every change until the new one takes its place.
 """
 
 from alembic import op
@@ -32,7 +32,7 @@ _INDEXES = {
     "specialty_idx": "(clinic_id, lower(specialty), starts_at, id)",
     "starts_idx": "(clinic_id, starts_at, id)",
 }
-# Whoever may read the old table may read the new one from its first moment.
+# Roles that may read the old table may read the new one from the start.
 _RIGHTS = """
 DO $$ DECLARE reader text; BEGIN
     FOR reader IN
@@ -67,10 +67,10 @@ FOR EACH ROW EXECUTE FUNCTION clinic_copy_free_slots()
 
 
 def upgrade() -> None:
-    """Make the new table, let triggers keep it, fill it, and put it in the old one's place.
+    """Make the new table and its triggers, fill it, and put it in the old one's place.
 
-    The functions that keep the list name the table, and so write to the new one from then on.
-    Begun again, it goes over everything once more.
+    The functions that keep the list use the table's name, so they write to the new one from then
+    on. A rerun goes over everything once more.
     """
     op.execute(_TABLE)
     op.execute(_RIGHTS)
@@ -85,9 +85,9 @@ def upgrade() -> None:
                 f"CREATE INDEX CONCURRENTLY free_slots_next_{name} ON free_slots_next {columns}"
                 " INCLUDE (doctor_id, ends_at, specialty)"
             )
-        # So that it is planned for as it is, and read from its indexes alone.
+        # For accurate plans, and scans of the indexes alone.
         op.execute("VACUUM (ANALYZE) free_slots_next")
-    # Waits for those who use the old one; whoever comes meanwhile finds the new one.
+    # Waits for transactions that use the old table; those that come meanwhile find the new one.
     op.execute("DROP TABLE free_slots")
     op.execute("DROP FUNCTION clinic_copy_free_slots()")
     op.execute("ALTER TABLE free_slots_next RENAME TO free_slots")

@@ -1,4 +1,4 @@
-"""A doctor's name beside the specialty, kept by triggers, so that a listing looks up one row."""
+"""A doctor's name beside the specialty, kept by triggers, so that a listing reads one row."""
 
 from alembic import op
 
@@ -10,9 +10,9 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-# Whatever a profile is written with, the name is the user's. The lock waits for whoever is changing
-# that, and reads what they made of it; they find the profile afterwards. Nobody's name is left to
-# the foreign key.
+# Whatever name a profile is written with, the user's is stored. The lock waits for a transaction
+# that is changing that name, and reads the result; later ones find the profile. If there is no such
+# user, the foreign key refuses the row.
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION clinic_name_doctor() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -35,7 +35,7 @@ _TRIGGERS = (
     " FOR EACH ROW WHEN (OLD.name IS DISTINCT FROM NEW.name)"
     " EXECUTE FUNCTION clinic_rename_doctor()",
 )
-# Users first, as those who change a name lock them.
+# Lock users first, as transactions that change a name do.
 _FILL = """
 WITH named AS (
     SELECT id, name FROM users WHERE id IN (SELECT user_id FROM doctors_profiles)
@@ -47,7 +47,7 @@ WHERE p.user_id = named.id AND p.name <> named.name
 
 
 def upgrade() -> None:
-    """Add the column, let triggers keep it, then fill in the names that are there already."""
+    """Add the column and its triggers, then fill in the existing names."""
     op.execute(
         "ALTER TABLE doctors_profiles ADD COLUMN IF NOT EXISTS name TEXT NOT NULL DEFAULT ''"
     )

@@ -1,4 +1,4 @@
-"""How many appointments ahead one patient may have, in the clinic's policy."""
+"""How many upcoming appointments a patient may have, in the clinic's policy."""
 
 from alembic import op
 

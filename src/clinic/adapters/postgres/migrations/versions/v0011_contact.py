@@ -1,4 +1,4 @@
-"""How a clinic is reached and writes, and which accounts' older links still hold."""
+"""A clinic's contact details and language, and which accounts' older links are still valid."""
 
 from alembic import op
 
@@ -23,5 +23,5 @@ def upgrade() -> None:
     op.execute(
         "ALTER TABLE users ADD COLUMN IF NOT EXISTS unbound_link_version INTEGER DEFAULT 0 NOT NULL"
     )
-    # The few whose address or standing has changed before: links mailed since then still hold.
+    # The few users whose address or standing has changed: links mailed since are still valid.
     op.execute("UPDATE users SET unbound_link_version = link_version WHERE link_version <> 0")

@@ -1,4 +1,4 @@
-"""An index by which sessions that have ended are found, to be removed."""
+"""An index to find ended sessions, which are removed."""
 
 from alembic import op
 
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Build the index outside of a transaction; begun again, it builds it again."""
+    """Build the index outside a transaction; a rerun rebuilds it."""
     with online():
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS sessions_ended_idx")
         op.execute(

@@ -1,4 +1,4 @@
-"""Memberships that end, offers of them, and whether a patient may be booked for."""
+"""Ends of memberships, offers of membership, and whether a patient may be booked for."""
 
 from alembic import op
 
@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS membership_offers (
     CONSTRAINT membership_offers_expiry_after_start CHECK (expires_at > created_at)
 )
 """
-# The lock waits for whoever is disabling or enabling the user, and reads what they made of it; they
-# find the profile afterwards.
+# The lock waits for a transaction that is disabling or enabling the user, and reads the result;
+# later ones find the profile.
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION clinic_disable_new_patient() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -48,7 +48,7 @@ _TRIGGERS = (
     " FOR EACH ROW WHEN (OLD.disabled_at IS DISTINCT FROM NEW.disabled_at)"
     " EXECUTE FUNCTION clinic_disable_patient()",
 )
-# Users first, as those who disable one lock them.
+# Lock users first, as transactions that disable one do.
 _FILL = """
 WITH disabled AS (
     SELECT id FROM users WHERE disabled_at IS NOT NULL ORDER BY id FOR SHARE
@@ -59,8 +59,8 @@ WHERE p.user_id = disabled.id AND p.disabled_at IS NULL
 
 
 def upgrade() -> None:
-    """Add columns that are empty and a table; the previous release ignores them, and triggers keep
-    the copy right while it runs."""
+    """Add empty columns and a table; the previous release ignores them, and triggers keep
+    patients_profiles.disabled_at right while it runs."""
     for table in ("doctors_profiles", "patients_profiles", "staff_profiles"):
         op.execute(
             f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS ended_at TIMESTAMP WITH TIME ZONE"

@@ -1,4 +1,4 @@
-"""Which email addresses only their users claim, so that nothing but account mail goes there."""
+"""Email addresses that their users claim but have not proven, which get only account mail."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add a column that is empty for everybody there is; nothing is rewritten."""
+    """Add a column that is NULL for existing users; nothing is rewritten."""
     op.execute(
         "ALTER TABLE users ADD COLUMN IF NOT EXISTS email_unproven_since TIMESTAMP WITH TIME ZONE"
     )

@@ -1,4 +1,4 @@
-"""Specialties in the one spelling that filters have: accents composed with their letters."""
+"""Specialties in the Unicode form that filters use: accents composed with their letters."""
 
 from alembic import op
 
@@ -9,8 +9,8 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-# Slots follow by their foreign key. PostgreSQL composes in UTF-8 alone; elsewhere nothing that can
-# be composed was stored.
+# Slots follow through their foreign key. PostgreSQL composes only in UTF-8; in other encodings,
+# nothing that could be composed was stored.
 _COMPOSE = """
 DO $$
 BEGIN
@@ -23,6 +23,6 @@ END $$
 
 
 def upgrade() -> None:
-    """Change the few that differ, and their slots; run again it finds none."""
+    """Change the few that differ, and their slots; a rerun finds none."""
     with online():
         op.execute(_COMPOSE)

@@ -1,4 +1,4 @@
-"""The log of messages is sealed and append-only; every row claims a transaction that there was."""
+"""The log of messages is sealed and append-only; every row names a possible transaction."""
 
 from alembic import op
 from sqlalchemy import text
@@ -14,8 +14,8 @@ TRAILS = ("audit_appointment", "audit_event", "notification")
 _PARTS = text(
     "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'notification'::regclass"
 )
-# A row that breaks the rule was put there by somebody: `clinic audit verify` names it, and the rule
-# holds for all that come after.
+# A row that breaks the constraint was put there by hand: `clinic audit verify` names it, and the
+# constraint still holds for later rows.
 _VALIDATE = """
 DO $$ BEGIN
     ALTER TABLE {table} VALIDATE CONSTRAINT {table}_xid_range;
@@ -27,10 +27,10 @@ END $$
 
 
 def upgrade() -> None:
-    """Add columns that are NULL in the rows that are there, then rules and triggers."""
+    """Add columns that are NULL in existing rows, then constraints and triggers."""
     op.execute("ALTER TABLE audit_seals ADD COLUMN IF NOT EXISTS format SMALLINT")
     op.execute("ALTER TABLE notification ADD COLUMN IF NOT EXISTS xid BIGINT")
-    # Apart from its column, so that no row is rewritten.
+    # Separately from its column, so that no row is rewritten.
     op.execute(
         "ALTER TABLE notification ALTER COLUMN xid SET DEFAULT (pg_current_xact_id()::text)::bigint"
     )
@@ -43,7 +43,7 @@ def upgrade() -> None:
         "CREATE OR REPLACE TRIGGER notification_no_change BEFORE UPDATE OR DELETE ON notification"
         " FOR EACH ROW EXECUTE FUNCTION clinic_refuse_change()"
     )
-    # Triggers of TRUNCATE are not inherited.
+    # TRUNCATE triggers are not inherited.
     for table in ("notification", *op.get_bind().scalars(_PARTS).all()):
         op.execute(
             f"CREATE OR REPLACE TRIGGER notification_no_truncate BEFORE TRUNCATE ON {table}"

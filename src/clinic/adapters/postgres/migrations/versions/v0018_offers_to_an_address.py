@@ -1,4 +1,4 @@
-"""Whose offers of memberships are: a tag of the address, by which the person finds them."""
+"""A tag of the recipient's email address on offers of membership, to find a person's offers."""
 
 from alembic import op
 

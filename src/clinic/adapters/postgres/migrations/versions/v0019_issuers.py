@@ -1,4 +1,4 @@
-"""Who had a link sent to somebody else, and mail to an address that its user has left."""
+"""Who had a link sent to another person, and mail to an address that its user has given up."""
 
 from alembic import op
 
@@ -14,7 +14,7 @@ _CHECKS = {
 
 
 def upgrade() -> None:
-    """Add columns that are NULL in every row, and stay so in those of the previous release."""
+    """Add columns that are NULL in every row, and in those that the previous release writes."""
     op.execute("ALTER TABLE notification_outbox ADD COLUMN IF NOT EXISTS issued_by UUID")
     op.execute("ALTER TABLE notification_outbox ADD COLUMN IF NOT EXISTS to_email TEXT")
     for name, rule in _CHECKS.items():

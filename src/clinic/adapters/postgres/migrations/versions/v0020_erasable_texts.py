@@ -1,4 +1,4 @@
-"""Texts of the trails can be erased: seals cover a salted digest, and triggers let erasures by."""
+"""Makes the trails' texts erasable: seals cover a salted digest, and triggers permit erasures."""
 
 from alembic import op
 
@@ -10,7 +10,7 @@ down_revision = "0019"
 branch_labels = None
 depends_on = None
 
-#: the text of each table, and which rows have one that somebody wrote
+#: the text column of each table, and the condition for a row to have a text of its author's
 TEXTS = {
     "audit_appointment": ("reason", "NEW.reason <> 'No reason given'"),
     "audit_event": ("reason", "NEW.reason <> 'No reason given'"),
@@ -24,8 +24,8 @@ BEGIN
     RETURN NEW;
 END $$
 """
-# An erasure says whom it erases, and its events, of the same transaction, name each row: a row that
-# will be sealed tells whatever is erased.
+# An erasure sets whom it erases, and its events, in the same transaction, name each row: whatever
+# is erased is recorded by a row that will be sealed.
 _REFUSE = """
 CREATE OR REPLACE FUNCTION clinic_refuse_all_but_erasure() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -51,9 +51,9 @@ END $$
 
 
 def upgrade() -> None:
-    """Add columns that are NULL in the rows that are there; nothing is rewritten.
+    """Add columns that are NULL in existing rows; nothing is rewritten.
 
-    The release before goes on writing and reading: the triggers salt what it inserts, too.
+    The previous release can go on writing and reading: the triggers salt what it inserts, too.
     """
     op.execute(
         """

@@ -1,4 +1,4 @@
-"""A record of maintenance services, and a function that makes partitions in their owner's name."""
+"""A record of maintenance services, and a function that makes partitions as the owner."""
 
 from alembic import op
 
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what the previous release does not look at."""
+    """Add a table and functions that the previous release does not use."""
     op.execute(
         """
         CREATE TABLE IF NOT EXISTS maintenance_runs (

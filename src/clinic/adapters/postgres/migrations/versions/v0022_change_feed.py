@@ -1,4 +1,4 @@
-"""Cursors of the change feed, and indexes of the trails that keep up with what is written."""
+"""Cursors of the change feed, and indexes of the trails that are summarized as they grow."""
 
 from alembic import op
 from sqlalchemy import text
@@ -11,7 +11,7 @@ down_revision = "0021"
 branch_labels = None
 depends_on = None
 
-#: a booking waits for no longer than this
+#: the longest that this migration may block a booking
 LOCK_TIMEOUT_MS = 1_000
 _INDEXES = text(
     """
@@ -28,8 +28,8 @@ _INDEXES = text(
 
 
 def upgrade() -> None:
-    """Add a table that the previous release does not look at, then let the indexes of partitions be
-    summarized while they grow; begun again, it goes on where it stopped."""
+    """Add a table that the previous release does not use, then let the indexes of partitions be
+    summarized while they grow; a rerun continues where it stopped."""
     op.execute(
         r"""
         CREATE TABLE IF NOT EXISTS change_feeds (
