@@ -1,4 +1,4 @@
-"""Names that ports had before still work in the shipped stores, and warn, until version 0.2."""
+"""Names that ports had before still work in the shipped adapters, and warn, until version 0.2."""
 
 from typing import Any
 
@@ -24,3 +24,14 @@ class DeprecatedNames:
         again = await store.desk.load_facts(system_actor(clinic.id), slot.id, patient.id)
         assert again.slot.taken
         assert {each.filename for each in (*looked, *taken)} == {__file__}
+
+
+class DeprecatedNotifierNames:
+    """Added to the contract tests of the shipped notifiers; those of others need the new name."""
+
+    async def test_old_name_of_was_accepted_warns_and_answers(self, notifier: Any) -> None:
+        with pytest.warns(DeprecationWarning, match=r"took is now was_accepted") as warned:
+            accepted = await notifier.took("<unknown@clinic.example>")
+
+        assert not accepted
+        assert [each.filename for each in warned] == [__file__]

@@ -23,9 +23,9 @@ def _without_look_up() -> None:
     """Send whatever is due, without asking the database again."""
     import clinic.adapters.postgres.messaging.outbox as outbox
     import clinic.usecases.messaging.deliver_notification as delivery
-    from clinic.domain.messaging.deliveries import Fit
+    from clinic.domain.messaging.deliveries import DeliveryVerdict
 
-    delivery.judged = lambda claim: Fit.SEND  # type: ignore[attr-defined]
+    delivery.judged = lambda claim: DeliveryVerdict.SEND  # type: ignore[attr-defined]
     outbox.fitting_statuses = lambda kind: None  # type: ignore[attr-defined]
 
 

@@ -15,7 +15,7 @@ from clinic.adapters.system.email_addresses import WorldEmailAddresses
 from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.notifications import reminder_kind
 from clinic.testing import a_clinic
-from clinic.testing.contracts.notifier import a_letter
+from clinic.testing.contracts.notifier import an_outgoing_message
 
 pytestmark = pytest.mark.anyio
 
@@ -26,18 +26,18 @@ async def may_send() -> bool:
     return True
 
 
-async def as_sent(letter) -> tuple[bytes, list[bytes]]:
+async def as_sent(outgoing) -> tuple[bytes, list[bytes]]:
     """Return the email that a server got, and what was said to it before."""
     async with scripted_servers([Script()]) as (server,):
         notifier = SmtpNotifier(MailServer.from_url(f"smtp://127.0.0.1:{server.port}"), COMPOSER)
-        assert await notifier.deliver(letter, may_send)
+        assert await notifier.deliver(outgoing, may_send)
         await notifier.close()
     (data,) = server.ended
     return data.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n."), server.commands
 
 
-async def as_filed(letter, folder) -> bytes:
-    assert await MaildirNotifier(folder, COMPOSER).deliver(letter, may_send)
+async def as_filed(outgoing, folder) -> bytes:
+    assert await MaildirNotifier(folder, COMPOSER).deliver(outgoing, may_send)
     (file,) = (folder / "new").iterdir()
     data: bytes = file.read_bytes()
     return data
@@ -47,13 +47,13 @@ async def test_reminder_arrives_with_its_link_in_clear_and_one_sender(tmp_path) 
     name = "Gemeinschaftspraxis Dr. Anna Beispiel, Dr. Bernd Muster, Dr. Carla Probe, Berlin-Mitte"
     expires_at = datetime(2027, 11, 24, 9, tzinfo=UTC)
     token = LinkSigner("s" * 32).sign(Link(Purpose.UNSUBSCRIBE, uuid4(), uuid4(), 1, expires_at))
-    letter = a_letter(reminder_kind(1440), clinic=a_clinic(name=name))
+    outgoing = an_outgoing_message(reminder_kind(1440), clinic=a_clinic(name=name))
     url = f"https://appointments.clinic.example/unsubscribe/{token}"
-    letter = replace(letter, links=replace(letter.links, unsubscribe=url))
+    outgoing = replace(outgoing, links=replace(outgoing.links, unsubscribe=url))
 
-    sent, _ = await as_sent(letter)
+    sent, _ = await as_sent(outgoing)
 
-    for data in (sent, await as_filed(letter, tmp_path)):
+    for data in (sent, await as_filed(outgoing, tmp_path)):
         head = data.partition(b"\r\n\r\n")[0]
         assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in head
         assert b"=?" not in head
@@ -66,14 +66,14 @@ async def test_reminder_arrives_with_its_link_in_clear_and_one_sender(tmp_path) 
 
 
 async def test_domain_in_any_script_is_sent_as_punycode(tmp_path) -> None:
-    letter = a_letter()
+    outgoing = an_outgoing_message()
     address = WorldEmailAddresses().checked("Ada.B@m\u00fcnchen.example").ascii
-    letter = replace(letter, addressee=replace(letter.addressee, email=address))
+    outgoing = replace(outgoing, addressee=replace(outgoing.addressee, email=address))
 
-    sent, commands = await as_sent(letter)
+    sent, commands = await as_sent(outgoing)
 
     assert b"RCPT TO:<Ada.B@xn--mnchen-3ya.example>" in commands
-    for data in (sent, await as_filed(letter, tmp_path)):
+    for data in (sent, await as_filed(outgoing, tmp_path)):
         assert b"\r\nTo: Ada.B@xn--mnchen-3ya.example\r\n" in data
         assert b"mailto:Ada.B@xn--mnchen-3ya.example" in data.replace(b"=\r\n", b"").replace(
             b"=0D=0A=20", b""

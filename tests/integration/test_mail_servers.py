@@ -17,7 +17,7 @@ from clinic.adapters.email.smtp import MailServer, SmtpNotifier
 from clinic.bootstrap import build_worker
 from clinic.ports.notifier import TransportError
 from clinic.settings import Settings, SettingsError
-from clinic.testing.contracts.notifier import a_letter
+from clinic.testing.contracts.notifier import an_outgoing_message
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ def mailbox() -> Mailbox:
 
 
 async def send(url: str, bounds: Bounds | None = None) -> None:
-    """Hand a letter over to the server that `url` names. Raises TransportError."""
+    """Hand a message over to the server that `url` names. Raises TransportError."""
     composer = Composer("no-reply@clinic.test")
     notifier = SmtpNotifier(MailServer.from_url(url), composer, threads=1, bounds=bounds)
 
@@ -41,13 +41,13 @@ async def send(url: str, bounds: Bounds | None = None) -> None:
         return True
 
     try:
-        assert await notifier.deliver(a_letter(), may_send)
+        assert await notifier.deliver(an_outgoing_message(), may_send)
     finally:
         await notifier.close()
 
 
 async def refusal(url: str, bounds: Bounds | None = None) -> str:
-    """Return why a letter could not be handed over, which must not be for good, or the letter's
+    """Return why a message could not be handed over, which must not be for good, or the message's
     own fault."""
     with pytest.raises(TransportError) as raised:
         await send(url, bounds)

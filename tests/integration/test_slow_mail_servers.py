@@ -13,23 +13,23 @@ from clinic.adapters.email.bounded import ANSWER_MAX_BYTES, Bounds
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.smtp import MailServer, SmtpNotifier
 from clinic.ports.notifier import TransportError
-from clinic.testing.contracts.notifier import a_letter
+from clinic.testing.contracts.notifier import an_outgoing_message
 
 pytestmark = pytest.mark.anyio
 
-LETTER = a_letter()
+LETTER = an_outgoing_message()
 
 
 class ComposedOnce(Composer):
-    """Writes one letter out a single time, for tests that send it hundreds of times."""
+    """Writes one message out a single time, for tests that send it hundreds of times."""
 
-    def compose(self, letter):
-        return _composed(letter)
+    def compose(self, outgoing):
+        return _composed(outgoing)
 
 
 @cache
-def _composed(letter):
-    return Composer("no-reply@clinic.test").compose(letter)
+def _composed(outgoing):
+    return Composer("no-reply@clinic.test").compose(outgoing)
 
 
 COMPOSER = ComposedOnce("no-reply@clinic.test")
@@ -49,7 +49,7 @@ async def allowed() -> bool:
 
 
 async def outcome(port: int, bounds: Bounds, **options) -> str:
-    """Return what became of a letter: sent, again, in doubt, or failed."""
+    """Return what became of a message: sent, again, in doubt, or failed."""
     notifier = notifier_for(port, bounds, **options)
     try:
         await notifier.deliver(LETTER, allowed)
@@ -67,7 +67,7 @@ def what_is_meant(error: TransportError) -> str:
 
 
 async def outcomes(scripts: list[Script], bounds: Bounds) -> dict[tuple[int, int], str]:
-    """Return what became of a letter on each of these servers, side by side, and hold it against
+    """Return what became of a message on each of these servers, side by side, and hold it against
     what the server got."""
     async with scripted_servers(scripts) as servers:
         found = await asyncio.gather(*(outcome(server.port, bounds) for server in servers))

@@ -53,7 +53,7 @@ async def parts(postgres_urls, valkey_url) -> AsyncIterator[WorkerServices]:
 
 @pytest.fixture
 def mail(parts) -> MemoryNotifier:
-    notifier = parts.courier.notifiers[EMAIL]
+    notifier = parts.delivery.notifiers[EMAIL]
     assert isinstance(notifier, MemoryNotifier)
     return notifier
 

@@ -245,8 +245,8 @@ async def test_everything_of_a_worker_is_closed_whatever_becomes_of_a_part() -> 
     closed: list[str] = []
     services: WorkerServices = build_worker(Settings())
     accident = RuntimeError("no mail")
-    services.courier.notifiers.clear()  # type: ignore[attr-defined]
-    services.courier.notifiers["EMAIL"] = Part(closed, "mail", accident)  # type: ignore[index]
+    services.delivery.notifiers.clear()  # type: ignore[attr-defined]
+    services.delivery.notifiers["EMAIL"] = Part(closed, "mail", accident)  # type: ignore[index]
     object.__setattr__(services, "store", Part(closed, "store", None))
 
     await services.close()

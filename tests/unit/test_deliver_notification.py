@@ -30,8 +30,8 @@ from clinic.testing.builders import a_move, a_status_change, new_id, seed_change
 from clinic.testing.contracts.outbox import Sent, seed_message
 from clinic.usecases.messaging.deliver_notification import (
     HELD_FOR,
-    Courier,
     Delivered,
+    DeliveryServices,
     deliver_notification,
 )
 from clinic.usecases.messaging.relay_outbox import OVERDUE, relay_outbox, resync_queue, sweep_outbox
@@ -49,11 +49,11 @@ class Office:
     queue: MemoryQueue
     mail: MemoryNotifier
     clock: FixedClock
-    courier: Courier
+    delivery: DeliveryServices
 
     async def deliver(self, sent: Sent) -> Delivered:
         delivery = await deliver_notification(
-            self.courier, clinic_id=sent.message.clinic_id, message_id=sent.message.id
+            self.delivery, clinic_id=sent.message.clinic_id, message_id=sent.message.id
         )
         return delivery.result
 
@@ -67,7 +67,7 @@ class Office:
         await self.queue.run_ready(self._handle)
 
     async def _handle(self, clinic_id, message_id) -> None:
-        await deliver_notification(self.courier, clinic_id=clinic_id, message_id=message_id)
+        await deliver_notification(self.delivery, clinic_id=clinic_id, message_id=message_id)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def office() -> Office:
     clock = FixedClock(datetime.now(UTC))
     store, queue, mail = MemoryStore(), MemoryQueue(clock), MemoryNotifier()
     store.outbox.now = clock.now
-    courier = Courier(
+    delivery = DeliveryServices(
         outbox=store.outbox,
         queue=queue,
         notifiers={"email": mail},
@@ -84,7 +84,7 @@ def office() -> Office:
         public_url="https://clinic.example",
         mail_domain="clinic.example",
     )
-    return Office(store, queue, mail, clock, courier)
+    return Office(store, queue, mail, clock, delivery)
 
 
 async def test_message_is_sent_and_logged(office) -> None:
@@ -92,9 +92,9 @@ async def test_message_is_sent_and_logged(office) -> None:
 
     await office.work()
 
-    (letter,) = office.mail.sent
-    assert letter.message_id == f"<{sent.message.id}@clinic.example>"
-    assert letter.links.confirm.startswith("https://clinic.example/m/")
+    (outgoing,) = office.mail.sent
+    assert outgoing.message_id == f"<{sent.message.id}@clinic.example>"
+    assert outgoing.links.confirm.startswith("https://clinic.example/m/")
     view = await office.view(sent)
     assert (view.status, view.attempts, view.maybe_twice) == (Outcome.SENT, 1, False)
 
@@ -134,11 +134,11 @@ async def test_cancellation_between_look_up_and_hand_over_stops_the_message(offi
     sent = await seed_message(office.store)
     deliver = office.mail.deliver
 
-    async def cancelled_meanwhile(letter, may_send):
+    async def cancelled_meanwhile(outgoing, may_send):
         await seed_change(
             office.store, a_status_change(sent.world.clinic, sent.appointment, Status.CANCELLED)
         )
-        return await deliver(letter, may_send)
+        return await deliver(outgoing, may_send)
 
     office.mail.deliver = cancelled_meanwhile
 
@@ -267,15 +267,15 @@ async def test_message_that_cannot_be_written_does_not_stop_the_others(office) -
     other = await seed_message(office.store, place=1, world=broken.world)
     deliver = office.mail.deliver
 
-    async def choke(letter, may_send):
-        if letter.message.id == broken.message.id:
+    async def choke(outgoing, may_send):
+        if outgoing.message.id == broken.message.id:
             raise KeyError("template")
-        return await deliver(letter, may_send)
+        return await deliver(outgoing, may_send)
 
     office.mail.deliver = choke
     await office.work()
 
-    assert [letter.message.id for letter in office.mail.sent] == [other.message.id]
+    assert [outgoing.message.id for outgoing in office.mail.sent] == [other.message.id]
     view = await office.view(broken)
     assert (view.status, view.error) == (OutboxState.PENDING, "KeyError")
 
@@ -317,7 +317,7 @@ async def test_giving_back_is_insisted_on_while_the_database_is_away(office, mon
 
 
 def deciding(office: Office, policy: AmbiguousMail) -> Office:
-    return replace(office, courier=replace(office.courier, on_ambiguous=policy))
+    return replace(office, delivery=replace(office.delivery, on_ambiguous=policy))
 
 
 async def test_lost_answer_is_sent_again_and_flagged(office) -> None:
@@ -329,7 +329,7 @@ async def test_lost_answer_is_sent_again_and_flagged(office) -> None:
     assert await office.deliver(sent) is Delivered.SENT
 
     view = await office.view(sent)
-    assert len({letter.message_id for letter in office.mail.sent}) == 1
+    assert len({outgoing.message_id for outgoing in office.mail.sent}) == 1
     assert (len(office.mail.sent), view.maybe_twice) == (2, True)
 
 
@@ -515,13 +515,13 @@ async def test_words_of_an_exception_are_neither_kept_nor_logged(office, caplog,
     sent = await seed_message(office.store)
     address = sent.world.patients[0].email
 
-    async def broken(letter, may_send):
+    async def broken(outgoing, may_send):
         if begun:
             assert await may_send()
         try:
-            {}[letter.addressee.email]
+            {}[outgoing.addressee.email]
         except KeyError as error:
-            raise Quoting(f"cannot write to {letter.addressee.email}") from error
+            raise Quoting(f"cannot write to {outgoing.addressee.email}") from error
 
     office.mail.deliver = broken
 
@@ -544,7 +544,7 @@ async def test_address_of_older_rules_fails_for_good_and_is_not_quoted(
         await unit.accounts.replace_user(replace(user, email=address))
         await unit.commit()
     folder = MaildirNotifier(tmp_path, Composer("no-reply@clinic.test"))
-    office.courier = replace(office.courier, notifiers={"email": folder})
+    office.delivery = replace(office.delivery, notifiers={"email": folder})
 
     assert await office.deliver(sent) is Delivered.FAILED
 

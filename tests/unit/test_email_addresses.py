@@ -130,8 +130,8 @@ def test_sender_may_be_of_this_machine_or_of_a_domain_in_any_script() -> None:
         Settings(mail_url="maildir:///nowhere", mail_from="Praxis <post@münchen.example>")
     )
 
-    assert here.courier.mail_domain == "localhost"
-    assert abroad.courier.mail_domain == "xn--mnchen-3ya.example"
+    assert here.delivery.mail_domain == "localhost"
+    assert abroad.delivery.mail_domain == "xn--mnchen-3ya.example"
 
 
 def test_mailbox_takes_no_half_address() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
-from tests.unit.test_messages import a_letter_of, parts_of
+from tests.unit.test_messages import an_outgoing_message_of, parts_of
 
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.headers import UnsafeEmail, check_email
@@ -19,7 +19,7 @@ from clinic.domain.links import Link, LinkSigner, Purpose
 from clinic.domain.notifications import CONFIRMATION, DAY_SHEET, reminder_kind
 from clinic.ports.notifier import TransportError
 from clinic.testing import a_clinic
-from clinic.testing.contracts.notifier import a_letter
+from clinic.testing.contracts.notifier import an_outgoing_message
 
 SENDER = "no-reply@clinic.example"
 PRACTICE = (
@@ -49,8 +49,8 @@ def unnamed(name: str):
     return clinic
 
 
-def written(letter) -> bytes:
-    return Composer(SENDER).compose(letter)
+def written(outgoing) -> bytes:
+    return Composer(SENDER).compose(outgoing)
 
 
 def header_of(data: bytes, name: str) -> str:
@@ -62,24 +62,24 @@ def header_of(data: bytes, name: str) -> str:
 
 
 def real_letter(kind: str):
-    """Return a letter with a link as it is signed in life."""
-    letter = a_letter_of(kind)
+    """Return a message with a link as it is signed in life."""
+    outgoing = an_outgoing_message_of(kind)
     link = Link(Purpose.UNSUBSCRIBE, uuid4(), uuid4(), 1, datetime(2027, 11, 24, 9, tzinfo=UTC))
     token = LinkSigner("s" * 32).sign(link)
     site = "https://termine.gemeinschaftspraxis-berlin-mitte.example"
-    links = replace(letter.links, unsubscribe=f"{site}/unsubscribe/{token}")
-    return replace(letter, links=links)
+    links = replace(outgoing.links, unsubscribe=f"{site}/unsubscribe/{token}")
+    return replace(outgoing, links=links)
 
 
 @pytest.mark.parametrize("kind", [reminder_kind(1440), DAY_SHEET])
 def test_unsubscribe_link_is_in_clear(kind) -> None:
-    letter = real_letter(kind)
-    assert len(letter.links.unsubscribe) > 150
+    outgoing = real_letter(kind)
+    assert len(outgoing.links.unsubscribe) > 150
 
-    data = written(letter)
+    data = written(outgoing)
 
-    assert f" <{letter.links.unsubscribe}>\r\n".encode() in data
-    assert header_of(data, "List-Unsubscribe") == f"<{letter.links.unsubscribe}>"
+    assert f" <{outgoing.links.unsubscribe}>\r\n".encode() in data
+    assert header_of(data, "List-Unsubscribe") == f"<{outgoing.links.unsubscribe}>"
     assert header_of(data, "List-Unsubscribe-Post") == "List-Unsubscribe=One-Click"
 
 
@@ -87,7 +87,7 @@ def test_unsubscribe_link_is_in_clear(kind) -> None:
 def test_sender_is_one_address_with_the_clinic_s_name(name) -> None:
     shown = " ".join(name.split())
 
-    data = written(a_letter(clinic=unnamed(name)))
+    data = written(an_outgoing_message(clinic=unnamed(name)))
 
     value = header_of(data, "From")
     ((phrase, address),) = getaddresses([value])
@@ -101,7 +101,7 @@ def test_sender_is_one_address_with_the_clinic_s_name(name) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_organizer_of_the_calendar_part_is_one_with_the_clinic_s_name(name) -> None:
-    _, parts = parts_of(a_letter(clinic=unnamed(name)))
+    _, parts = parts_of(an_outgoing_message(clinic=unnamed(name)))
 
     (event,) = Calendar.from_ical(parts["text/calendar"].get_content()).walk("VEVENT")
     assert event["ORGANIZER"] == f"mailto:{SENDER}"
@@ -111,7 +111,7 @@ def test_organizer_of_the_calendar_part_is_one_with_the_clinic_s_name(name) -> N
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=200))
 def test_no_name_breaks_the_headers(name) -> None:
-    data = written(a_letter(CONFIRMATION, clinic=unnamed(name)))
+    data = written(an_outgoing_message(CONFIRMATION, clinic=unnamed(name)))
 
     check_email(data)
     assert len(getaddresses([header_of(data, "From")])) == 1
@@ -129,14 +129,14 @@ def test_subject_of_a_template_is_read_back(subject, tmp_path) -> None:
         '{% set lines = ["x"] %}{% set actions = [] %}'
     )
 
-    data = Composer(SENDER, overrides=tmp_path).compose(a_letter())
+    data = Composer(SENDER, overrides=tmp_path).compose(an_outgoing_message())
 
     found = header_of(data, "Subject")
     assert str(make_header(decode_header(found))) == " ".join(subject.split())
 
 
 def test_lines_are_of_seven_bits_and_of_bounded_length() -> None:
-    data = written(a_letter_of(reminder_kind(120), "de"))
+    data = written(an_outgoing_message_of(reminder_kind(120), "de"))
 
     assert data.isascii()
     assert max(map(len, data.split(b"\r\n"))) <= 998
@@ -157,11 +157,11 @@ def test_lines_are_of_seven_bits_and_of_bounded_length() -> None:
     ],
 )
 def test_address_that_mail_cannot_be_sent_to_is_refused_for_good(address) -> None:
-    letter = a_letter()
-    addressee = replace(letter.addressee, email=address)
+    outgoing = an_outgoing_message()
+    addressee = replace(outgoing.addressee, email=address)
 
     with pytest.raises(TransportError) as raised:
-        written(replace(letter, addressee=addressee))
+        written(replace(outgoing, addressee=addressee))
 
     assert raised.value.permanent
     assert raised.value.message == ("not written: the address is not one that mail can be sent to")

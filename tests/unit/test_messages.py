@@ -15,7 +15,13 @@ from icalendar import Calendar
 
 from clinic.adapters.email.compose import Composer
 from clinic.domain.clinic import Policy
-from clinic.domain.messaging.deliveries import BACKOFF_MAX_S, Fit, Preferences, backoff, fits
+from clinic.domain.messaging.deliveries import (
+    BACKOFF_MAX_S,
+    DeliveryVerdict,
+    Preferences,
+    backoff,
+    verdict_on,
+)
 from clinic.domain.notifications import (
     ADDRESS_CHANGED,
     CANCELLATION,
@@ -37,7 +43,7 @@ from clinic.domain.notifications import (
 )
 from clinic.domain.status import Status
 from clinic.testing import a_clinic
-from clinic.testing.contracts.notifier import a_letter
+from clinic.testing.contracts.notifier import an_outgoing_message
 
 LONDON = ZoneInfo("Europe/London")
 NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -146,8 +152,8 @@ def test_doctor_hears_only_of_changes_after_the_day_sheet() -> None:
     ],
 )
 def test_kind_fits_only_its_statuses_and_its_version(kind, sent_in) -> None:
-    def fit(status: Status, version: int = 2) -> Fit:
-        return fits(
+    def verdict(status: Status, version: int = 2) -> DeliveryVerdict:
+        return verdict_on(
             kind,
             status=status,
             message_version=2,
@@ -156,12 +162,12 @@ def test_kind_fits_only_its_statuses_and_its_version(kind, sent_in) -> None:
             now=NOW - timedelta(seconds=1),
         )
 
-    assert {status for status in Status if fit(status) is Fit.SEND} == sent_in
-    assert all(fit(status, 3) is Fit.STALE for status in Status)
+    assert {status for status in Status if verdict(status) is DeliveryVerdict.SEND} == sent_in
+    assert all(verdict(status, 3) is DeliveryVerdict.STALE for status in Status)
 
 
 def test_late_message_that_still_fits_is_expired() -> None:
-    fit = fits(
+    verdict = verdict_on(
         CONFIRMATION,
         status=Status.BOOKED,
         message_version=0,
@@ -170,7 +176,7 @@ def test_late_message_that_still_fits_is_expired() -> None:
         now=NOW,
     )
 
-    assert fit is Fit.EXPIRED
+    assert verdict is DeliveryVerdict.EXPIRED
 
 
 def test_backoff_grows_to_its_bound() -> None:
@@ -194,12 +200,12 @@ def test_only_optional_messages_can_be_turned_off() -> None:
 # --- emails
 
 
-def written(letter, *, sender: str = "Clinic <no-reply@clinic.example>") -> bytes:
-    return Composer(sender).compose(letter)
+def written(outgoing, *, sender: str = "Clinic <no-reply@clinic.example>") -> bytes:
+    return Composer(sender).compose(outgoing)
 
 
-def parts_of(letter):
-    parsed = message_from_bytes(written(letter), policy=default)
+def parts_of(outgoing):
+    parsed = message_from_bytes(written(outgoing), policy=default)
     return parsed, {part.get_content_type(): part for part in parsed.walk()}
 
 
@@ -218,24 +224,24 @@ EVERY_KIND = [
 ]
 
 
-def a_letter_of(kind: str, language: str = "en"):
-    letter = a_letter(kind, language=language)
+def an_outgoing_message_of(kind: str, language: str = "en"):
+    outgoing = an_outgoing_message(kind, language=language)
     if kind == DAY_SHEET:
-        assert letter.appointment is not None
-        day = ((letter.appointment.starts_at, letter.appointment.ends_at),)
-        return replace(letter, appointment=None, day=day)
+        assert outgoing.appointment is not None
+        day = ((outgoing.appointment.starts_at, outgoing.appointment.ends_at),)
+        return replace(outgoing, appointment=None, day=day)
     if kind == ADDRESS_CHANGED:
-        return replace(letter, appointment=None)
+        return replace(outgoing, appointment=None)
     if kind in (INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET):
-        links = replace(letter.links, account="https://clinic.example/invitations/token")
-        return replace(letter, appointment=None, links=links)
-    return letter
+        links = replace(outgoing.links, account="https://clinic.example/invitations/token")
+        return replace(outgoing, appointment=None, links=links)
+    return outgoing
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_every_kind_is_written_in_every_language(kind, language) -> None:
-    email, parts = parts_of(a_letter_of(kind, language))
+    email, parts = parts_of(an_outgoing_message_of(kind, language))
 
     text = parts["text/plain"].get_content()
     html = parts["text/html"].get_content()
@@ -252,7 +258,7 @@ def test_every_colour_has_its_dark_one(kind) -> None:
     """Given a program that shows messages dark
     When it shows a message of any kind
     Then nothing keeps the colours of a light page, some of which could not be read there."""
-    _, parts = parts_of(a_letter_of(kind))
+    _, parts = parts_of(an_outgoing_message_of(kind))
 
     html = parts["text/html"].get_content()
     style, _, body = html.partition("</style>")
@@ -267,9 +273,9 @@ def test_every_colour_has_its_dark_one(kind) -> None:
 
 
 def test_message_to_a_patient_says_when_by_the_clinics_clock() -> None:
-    letter = a_letter(clinic=a_clinic(time_zone="Asia/Kathmandu"))
+    outgoing = an_outgoing_message(clinic=a_clinic(time_zone="Asia/Kathmandu"))
 
-    _, parts = parts_of(letter)
+    _, parts = parts_of(outgoing)
 
     text = parts["text/plain"].get_content()
     assert "Tuesday, 24 November 2026" in text
@@ -287,9 +293,9 @@ def test_message_to_a_patient_says_when_by_the_clinics_clock() -> None:
     ],
 )
 def test_calendar_part_says_what_rfc_5546_asks_for(kind, method, status) -> None:
-    letter = a_letter(kind)
-    assert letter.appointment is not None
-    moved = replace(letter, appointment=replace(letter.appointment, schedule_version=4))
+    outgoing = an_outgoing_message(kind)
+    assert outgoing.appointment is not None
+    moved = replace(outgoing, appointment=replace(outgoing.appointment, schedule_version=4))
 
     _, parts = parts_of(moved)
 
@@ -297,9 +303,9 @@ def test_calendar_part_says_what_rfc_5546_asks_for(kind, method, status) -> None
     calendar = Calendar.from_ical(part.get_content())
     (event,) = calendar.walk("VEVENT")
     assert part.get_param("method") == method == calendar["METHOD"]
-    assert event["UID"] == f"{letter.appointment.id}@clinic"
+    assert event["UID"] == f"{outgoing.appointment.id}@clinic"
     assert (event["SEQUENCE"], event["STATUS"]) == (4, status)
-    assert event.decoded("DTSTART") == letter.appointment.starts_at
+    assert event.decoded("DTSTART") == outgoing.appointment.starts_at
     assert event["ATTENDEE"] == "mailto:ada@example.org"
     assert event["ORGANIZER"] == "mailto:no-reply@clinic.example"
     assert (event["SUMMARY"], "LOCATION" in event, "DESCRIPTION" in event) == (
@@ -310,8 +316,8 @@ def test_calendar_part_says_what_rfc_5546_asks_for(kind, method, status) -> None
 
 
 def test_only_optional_mail_can_be_unsubscribed_from() -> None:
-    reminder, _ = parts_of(a_letter(reminder_kind(120)))
-    confirmation, _ = parts_of(a_letter(CONFIRMATION))
+    reminder, _ = parts_of(an_outgoing_message(reminder_kind(120)))
+    confirmation, _ = parts_of(an_outgoing_message(CONFIRMATION))
 
     assert reminder["List-Unsubscribe"] == "<https://clinic.example/unsubscribe/token>"
     assert reminder["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -319,19 +325,19 @@ def test_only_optional_mail_can_be_unsubscribed_from() -> None:
 
 
 def test_letter_written_twice_has_one_message_id() -> None:
-    letter = a_letter()
+    outgoing = an_outgoing_message()
 
-    assert parts_of(letter)[0]["Message-ID"] == parts_of(letter)[0]["Message-ID"]
+    assert parts_of(outgoing)[0]["Message-ID"] == parts_of(outgoing)[0]["Message-ID"]
 
 
 def test_names_cannot_break_out_of_headers_or_html() -> None:
     evil = "Clinic <b>bold</b>"
-    letter = a_letter(clinic=a_clinic(name=evil))
-    broken = replace(letter.clinic)
+    outgoing = an_outgoing_message(clinic=a_clinic(name=evil))
+    broken = replace(outgoing.clinic)
     object.__setattr__(broken, "name", "Riverside\r\nBcc: all@example.org")
 
-    _, parts = parts_of(letter)
-    email, _ = parts_of(replace(letter, clinic=broken))
+    _, parts = parts_of(outgoing)
+    email, _ = parts_of(replace(outgoing, clinic=broken))
 
     assert "<b>bold</b>" not in parts["text/html"].get_content()
     assert email["Bcc"] is None
@@ -345,9 +351,9 @@ def test_template_in_a_folder_stands_in_for_the_built_in_one(tmp_path) -> None:
     )
     composer = Composer("no-reply@clinic.example", overrides=tmp_path)
 
-    assert b"\r\nSubject: See you soon\r\n" in composer.compose(a_letter())
+    assert b"\r\nSubject: See you soon\r\n" in composer.compose(an_outgoing_message())
     assert b"\r\nSubject: Your appointment is cancelled\r\n" in composer.compose(
-        a_letter(CANCELLATION)
+        an_outgoing_message(CANCELLATION)
     )
 
 
@@ -364,5 +370,5 @@ def test_template_in_a_folder_is_for_one_language_or_for_all(tmp_path) -> None:
     )
     composer = Composer("no-reply@clinic.example", overrides=tmp_path)
 
-    assert b"\r\nSubject: For all\r\n" in composer.compose(a_letter())
-    assert b"\r\nSubject: Termin\r\n" in composer.compose(a_letter(language="de"))
+    assert b"\r\nSubject: For all\r\n" in composer.compose(an_outgoing_message())
+    assert b"\r\nSubject: Termin\r\n" in composer.compose(an_outgoing_message(language="de"))

@@ -7,7 +7,7 @@ from email.policy import SMTP
 import pytest
 from msgspec import structs
 from tests.unit.test_email_headers import unnamed
-from tests.unit.test_messages import a_letter_of
+from tests.unit.test_messages import an_outgoing_message_of
 
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.smtp import MailServer
@@ -96,7 +96,7 @@ def test_password_that_smtp_can_say_is_taken() -> None:
 @pytest.mark.parametrize("name", ["Zürich", 'Dr. "Ada", Zürich', "Riverside, Park", "診療所"])
 def test_name_of_the_sender_is_encoded_once(name) -> None:
     sender = mail_sender(Settings(mail_from=f"{name} <no-reply@clinic.example>"))
-    nameless = replace(a_letter_of(reminder_kind(1440)), clinic=unnamed(""))
+    nameless = replace(an_outgoing_message_of(reminder_kind(1440)), clinic=unnamed(""))
 
     data = Composer(sender).compose(nameless)
 

@@ -17,7 +17,7 @@ from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, check_secret
 from clinic.usecases.context import AnonymousContext
 from clinic.usecases.maintenance.service import Resources
-from clinic.usecases.messaging.deliver_notification import Courier
+from clinic.usecases.messaging.deliver_notification import DeliveryServices
 from clinic.usecases.transactions import Transactions
 
 
@@ -28,7 +28,7 @@ class WorkerServices:
     settings: Settings
     store: Store
     queue: JobQueue
-    courier: Courier
+    delivery: DeliveryServices
     clock: Clock
     new_id: IdSource
     transactions: Transactions
@@ -42,7 +42,7 @@ class WorkerServices:
 
     async def close(self) -> None:
         """Close everything; never raises an Exception."""
-        await close_all(*self.courier.notifiers.values(), self.cache, self.store)
+        await close_all(*self.delivery.notifiers.values(), self.cache, self.store)
 
 
 def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerServices:
@@ -58,7 +58,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         store = make_adapter("store", "CLINIC_DATABASE_URL", settings.database_url, settings)
     queue: JobQueue = make_adapter("queue", "CLINIC_QUEUE_URL", settings.scheduling_url, settings)
     notifier: Notifier = make_adapter("notifier", "CLINIC_MAIL_URL", settings.mail_url, settings)
-    courier = Courier(
+    delivery = DeliveryServices(
         outbox=store.outbox,
         queue=queue,
         notifiers={EMAIL: notifier},
@@ -74,7 +74,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         settings,
         store,
         queue,
-        courier,
+        delivery,
         SystemClock(),
         uuid7,
         Transactions(store.begin),

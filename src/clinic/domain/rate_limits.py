@@ -1,5 +1,6 @@
 """Rate limits, and the headers that report them to clients."""
 
+import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -55,7 +56,7 @@ class Limit:
 
 
 # A tuple, because every request creates one and a frozen dataclass takes twice as long.
-class Verdict(NamedTuple):
+class RateLimitVerdict(NamedTuple):
     """Whether a request is within its limit, and how much of the limit is left."""
 
     limit: Limit
@@ -73,3 +74,11 @@ class Verdict(NamedTuple):
     def wait_s(self) -> int:
         """Whole seconds to wait, at least one."""
         return max(1, ceil(self.reset_s))
+
+
+def __getattr__(name: str) -> object:
+    if name == "Verdict":
+        message = "Verdict is now RateLimitVerdict; the old name is gone in version 0.2"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return RateLimitVerdict
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,10 @@
 """A channel that delivers messages to people."""
 
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from clinic.domain.messaging.deliveries import Letter
+from clinic.domain.messaging.deliveries import OutgoingMessage
 
 
 class TransportError(Exception):
@@ -29,10 +30,12 @@ class TransportError(Exception):
 
 
 class Notifier(Protocol):
-    """Hands letters over, one at a time or several concurrently."""
+    """Hands messages over, one at a time or several concurrently."""
 
-    async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
-        """Hand the letter over and return True once the other side has taken responsibility.
+    async def deliver(
+        self, outgoing: OutgoingMessage, may_send: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        """Hand the message over and return True once the other side has taken responsibility.
 
         Calls `may_send` at the last moment before anything is handed over, and again if that moment
         was missed, as in a process that was stopped. On False it withdraws and returns False. An
@@ -40,10 +43,24 @@ class Notifier(Protocol):
         """
         ...
 
-    async def took(self, message_id: str) -> bool | None:
-        """Return whether the other side accepted a letter with this message id; None if unknown."""
+    async def was_accepted(self, message_id: str) -> bool | None:
+        """Return whether the other side accepted a message with this id; None if unknown.
+
+        Its name was `took`: deprecated, and gone in version 0.2. The notifiers of this package
+        still answer to it, by `DeprecatedNotifierNames`.
+        """
         ...
 
     async def close(self) -> None:
         """Close every connection."""
         ...
+
+
+class DeprecatedNotifierNames:
+    """The name that a method of `Notifier` had before; it warns, and calls the new one."""
+
+    async def took(self: Notifier, message_id: str) -> bool | None:
+        """Deprecated: use `was_accepted`."""
+        message = "Notifier.took is now was_accepted; the old name is gone in version 0.2"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return await self.was_accepted(message_id)

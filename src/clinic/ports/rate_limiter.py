@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from clinic.domain.rate_limits import Limit, Verdict
+from clinic.domain.rate_limits import Limit, RateLimitVerdict
 
 
 class RateLimiter(Protocol):
-    async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
+    async def hit(self, limit: Limit, key: str, times: int = 1) -> RateLimitVerdict:
         """Count a request of `key`, `times` times, and return whether it is within `limit`.
 
         Counting and deciding are one step: however many callers at once, no more than `quota`

@@ -11,7 +11,7 @@ import msgspec
 
 from clinic.adapters.memory.notifier import MemoryNotifier
 from clinic.bootstrap import build_worker
-from clinic.domain.messaging.deliveries import Letter, Outcome, Record
+from clinic.domain.messaging.deliveries import Outcome, OutgoingMessage, Record
 from clinic.domain.people.people import Actor, Role
 from clinic.testing.builders import an_event, new_id
 from clinic.usecases.messaging.deliver_notification import deliver_notification
@@ -198,13 +198,13 @@ class Life:
 
     async def _press(self, message: str, *links: str) -> None:
         """Deliver messages of a kind, and follow links in the last of them."""
-        letter = await self._delivered(message)
+        outgoing = await self._delivered(message)
         for link in links:
-            path = urlsplit(getattr(letter.links, link)).path
+            path = urlsplit(getattr(outgoing.links, link)).path
             assert (await self.home.get(path)).status_code == 200, link
             assert (await self.home.post(path)).status_code == 200, link
 
-    async def _delivered(self, kind: str) -> Letter:
+    async def _delivered(self, kind: str) -> OutgoingMessage:
         """Deliver the messages of a kind, and return the last; all go to the queue in Valkey."""
         services = self.api.services
         store = services.store
@@ -212,10 +212,10 @@ class Life:
         await relay_outbox(outbox=store.outbox, queue=scheduling.queue)
         await scheduling.queue.stop(timeout_s=5)
         settings = msgspec.structs.replace(services.settings, broker_url="memory://")
-        courier = build_worker(settings, store=store).courier
+        delivery = build_worker(settings, store=store).delivery
         for clinic_id, message_id in self._waiting(kind):
-            await deliver_notification(courier, clinic_id=clinic_id, message_id=message_id)
-        notifier = courier.notifiers["email"]
+            await deliver_notification(delivery, clinic_id=clinic_id, message_id=message_id)
+        notifier = delivery.notifiers["email"]
         assert isinstance(notifier, MemoryNotifier)
         return notifier.sent[-1]
 

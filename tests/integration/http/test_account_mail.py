@@ -35,17 +35,17 @@ async def paths(api):
     """Send what waits and return the paths of the links, by kind."""
     settings = msgspec.structs.replace(api.services.settings, broker_url="memory://")
     store = api.services.store
-    courier = build_worker(settings, store=store).courier
+    delivery = build_worker(settings, store=store).delivery
     views = await store.outbox.list(NotificationQuery(Scope(api.clinic_id)), PageRequest())
     for view in views:
-        await deliver_notification(courier, clinic_id=api.clinic_id, message_id=view.message.id)
+        await deliver_notification(delivery, clinic_id=api.clinic_id, message_id=view.message.id)
     found: dict[str, list[str]] = {}
-    notifier = courier.notifiers["email"]
+    notifier = delivery.notifiers["email"]
     assert isinstance(notifier, MemoryNotifier)
-    for letter in notifier.sent:
-        assert letter.links.account is not None
-        path = letter.links.account.removeprefix(settings.public_url)
-        found.setdefault(letter.message.kind, []).append(path)
+    for outgoing in notifier.sent:
+        assert outgoing.links.account is not None
+        path = outgoing.links.account.removeprefix(settings.public_url)
+        found.setdefault(outgoing.message.kind, []).append(path)
     return found
 
 

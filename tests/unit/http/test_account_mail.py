@@ -40,10 +40,10 @@ def settings() -> Settings:
 
 @pytest.fixture
 def deliver(api):
-    """Return a function that sends what is due and returns the letters, oldest first."""
+    """Return a function that sends what is due and returns the messages, oldest first."""
     api.services.store.outbox.now = api.clock.now
     worker = build_worker(api.services.settings, store=api.services.store)
-    notifier = worker.courier.notifiers["email"]
+    notifier = worker.delivery.notifiers["email"]
     assert isinstance(notifier, MemoryNotifier)
 
     async def run():
@@ -52,7 +52,7 @@ def deliver(api):
         for view in await api.services.store.outbox.list(query, PageRequest(100)):
             message = view.message
             await deliver_notification(
-                worker.courier, clinic_id=message.clinic_id, message_id=message.id
+                worker.delivery, clinic_id=message.clinic_id, message_id=message.id
             )
         return notifier.sent[before:]
 
@@ -80,12 +80,12 @@ async def ask_reset(api, email="ada@example.org"):
     return await api.client.post("/password-resets", json={"email": email})
 
 
-def path_of(letter, public_url="http://127.0.0.1:8000"):
-    return letter.links.account.removeprefix(public_url)
+def path_of(outgoing, public_url="http://127.0.0.1:8000"):
+    return outgoing.links.account.removeprefix(public_url)
 
 
-def of_kind(kind, letters):
-    return [letter for letter in letters if letter.message.kind == kind]
+def of_kind(kind, outgoing):
+    return [each for each in outgoing if each.message.kind == kind]
 
 
 async def reset(api, path, password=NEW_PASSWORD):
@@ -112,17 +112,17 @@ async def actions(api, user_id, clinic_id=None):
 
 async def test_registering_sends_a_link_whose_page_verifies_the_address(api, ada, deliver):
     headers = await signed_in(api)
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
 
-    opened = await api.client.get(path_of(letter))
+    opened = await api.client.get(path_of(outgoing))
     before = await is_verified(api, headers)
-    done = await api.client.post(path_of(letter))
+    done = await api.client.post(path_of(outgoing))
 
-    assert (letter.message.kind, letter.addressee.email) == ("email_verification", ADA["email"])
-    assert letter.message.user_id == UUID(ada["id"])
+    assert (outgoing.message.kind, outgoing.addressee.email) == ("email_verification", ADA["email"])
+    assert outgoing.message.user_id == UUID(ada["id"])
     assert ada["emailVerified"] is False
     assert (opened.status_code, before) == (200, False)
-    assert f'<form method="post" action="{path_of(letter)}">' in opened.text
+    assert f'<form method="post" action="{path_of(outgoing)}">' in opened.text
     assert (done.status_code, "<form" in done.text) == (200, False)
     assert await is_verified(api, headers) is True
     user = await api.send("GET", f"/users/{ada['id']}", who="admin")
@@ -163,24 +163,24 @@ async def test_until_the_address_is_verified_it_gets_one_message(api, ada, deliv
     verified = await api.client.post(f"/email-verifications/{token}")
     after = await deliver()
 
-    assert [letter.message.kind for letter in before] == ["email_verification"]
+    assert [outgoing.message.kind for outgoing in before] == ["email_verification"]
     assert verified.status_code == 200
-    assert [letter.message.kind for letter in after] == ["confirmation"] * 3
-    assert {letter.addressee.email for letter in after} == {"Ada@example.org"}
+    assert [outgoing.message.kind for outgoing in after] == ["confirmation"] * 3
+    assert {outgoing.addressee.email for outgoing in after} == {"Ada@example.org"}
 
 
 async def test_another_address_gets_nothing_but_the_link_until_it_is_verified(api, ada, deliver):
     headers = await signed_in(api)
-    (letter,) = await deliver()
-    await api.client.post(f"/email-verifications/{letter.links.account.rsplit('/', 1)[1]}")
+    (outgoing,) = await deliver()
+    await api.client.post(f"/email-verifications/{outgoing.links.account.rsplit('/', 1)[1]}")
     moved = {"email": "new@example.org", "current": PASSWORD}
     await api.send("PATCH", "/users/me", moved, who=None, headers=headers)
 
     body = {"slotId": str(api.world.slots[0].id)}
     await api.send("POST", "/appointments", body, who=None, headers=headers)
 
-    letters = [(each.message.kind, each.addressee.email) for each in await deliver()]
-    assert sorted(letters) == [
+    outgoing = [(each.message.kind, each.addressee.email) for each in await deliver()]
+    assert sorted(outgoing) == [
         ("address_changed", "Ada@example.org"),
         ("email_verification", "new@example.org"),
     ]
@@ -189,7 +189,7 @@ async def test_another_address_gets_nothing_but_the_link_until_it_is_verified(ap
 async def test_a_verification_link_works_once(api, ada, deliver):
     headers = await signed_in(api)
     await api.client.post("/users/me/email-verification", headers=headers)
-    one, two = [path_of(letter) for letter in await deliver()]
+    one, two = [path_of(outgoing) for outgoing in await deliver()]
     await api.client.post(one)
 
     answers = [
@@ -204,12 +204,12 @@ async def test_a_verification_link_works_once(api, ada, deliver):
 
 async def test_a_verification_link_expires(api, ada, deliver):
     headers = await signed_in(api)
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
     api.clock.advance(VERIFICATION_LASTS - timedelta(hours=1))
-    in_time = await api.client.get(path_of(letter))
+    in_time = await api.client.get(path_of(outgoing))
     api.clock.advance(timedelta(hours=1))
 
-    late = await api.client.post(path_of(letter))
+    late = await api.client.post(path_of(outgoing))
 
     assert (in_time.status_code, late.status_code) == (200, 404)
     account = await api.services.store.accounts.account(UUID(ada["id"]))
@@ -237,12 +237,12 @@ async def test_another_address_is_to_be_verified_and_outdates_the_link_to_the_fi
 
 async def test_a_used_link_stays_used_when_the_address_comes_back(api, ada, deliver):
     headers = await signed_in(api)
-    (letter,) = await deliver()
-    await api.client.post(path_of(letter))
+    (outgoing,) = await deliver()
+    await api.client.post(path_of(outgoing))
     await change_email(api, headers, "ada@new.example")
     await change_email(api, headers, ADA["email"])
 
-    again = await api.client.post(path_of(letter))
+    again = await api.client.post(path_of(outgoing))
 
     assert again.status_code == 404
     assert await is_verified(api, headers) is False
@@ -250,8 +250,8 @@ async def test_a_used_link_stays_used_when_the_address_comes_back(api, ada, deli
 
 async def test_the_same_address_in_another_case_stays_verified(api, ada, deliver):
     headers = await signed_in(api)
-    (letter,) = await deliver()
-    await api.client.post(path_of(letter))
+    (outgoing,) = await deliver()
+    await api.client.post(path_of(outgoing))
 
     changed = await change_email(api, headers, "ADA@EXAMPLE.ORG")
 
@@ -298,10 +298,10 @@ async def test_the_old_address_is_told_of_the_change(api, ada, deliver):
     told = of_kind("address_changed", await deliver())
 
     assert [each.addressee.email for each in told] == ["Ada@example.org", "ada@new.example"]
-    for letter in told:
+    for outgoing in told:
         composer = Composer("no-reply@c.example", show_phone=shown_phone)
-        email = message_from_bytes(composer.compose(letter), policy=default)
-        assert email["To"] == letter.addressee.email
+        email = message_from_bytes(composer.compose(outgoing), policy=default)
+        assert email["To"] == outgoing.addressee.email
         assert email["Subject"] == "Your email address was changed"
         for part in email.iter_parts():
             text = part.get_content()
@@ -322,9 +322,9 @@ async def test_the_old_address_is_told_in_its_users_language(api, ada, deliver, 
     await deliver()
     await change_email(api, headers, "ada@new.example")
 
-    (letter,) = of_kind("address_changed", await deliver())
+    (outgoing,) = of_kind("address_changed", await deliver())
 
-    email = message_from_bytes(Composer("no-reply@c.example").compose(letter), policy=default)
+    email = message_from_bytes(Composer("no-reply@c.example").compose(outgoing), policy=default)
     subjects = {
         "en": "Your email address was changed",
         "de": "Ihre E-Mail-Adresse wurde geändert",
@@ -391,8 +391,8 @@ async def test_one_may_ask_again_until_the_address_is_verified(api, ada, deliver
     await deliver()
 
     asked = await api.client.post("/users/me/email-verification", headers=headers)
-    (letter,) = await deliver()
-    await api.client.post(path_of(letter))
+    (outgoing,) = await deliver()
+    await api.client.post(path_of(outgoing))
     after = await api.client.post("/users/me/email-verification", headers=headers)
 
     assert (asked.status_code, after.status_code) == (202, 202)
@@ -404,21 +404,21 @@ async def test_one_may_ask_again_until_the_address_is_verified(api, ada, deliver
 
 async def test_a_verification_that_waits_is_not_sent_once_it_is_needless(api, ada, deliver):
     headers = await signed_in(api)
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
     await api.client.post("/users/me/email-verification", headers=headers)
-    await api.client.post(path_of(letter))
+    await api.client.post(path_of(outgoing))
 
     assert await deliver() == []
 
 
 async def test_a_person_who_is_disabled_verifies_nothing_also_once_enabled_again(api, ada, deliver):
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
     await api.send("PATCH", f"/users/{ada['id']}", {"disabled": True}, who="admin")
-    while_disabled = await api.client.post(path_of(letter))
+    while_disabled = await api.client.post(path_of(outgoing))
     await api.send("PATCH", f"/users/{ada['id']}", {"disabled": False}, who="admin")
 
     assert while_disabled.status_code == 404
-    assert (await api.client.post(path_of(letter))).status_code == 404
+    assert (await api.client.post(path_of(outgoing))).status_code == 404
 
 
 # --- a forgotten password
@@ -431,13 +431,13 @@ async def test_a_reset_sets_the_password_ends_every_session_and_verifies_the_add
     one, two = await signed_in(api), await signed_in(api)
 
     asked = await ask_reset(api, " ADA@example.org")
-    (letter,) = await deliver()
-    opened = await api.client.get(path_of(letter))
+    (outgoing,) = await deliver()
+    opened = await api.client.get(path_of(outgoing))
     still = await api.client.get("/users/me", headers=one)
-    done = await reset(api, path_of(letter))
+    done = await reset(api, path_of(outgoing))
 
     assert asked.status_code == 202
-    assert (letter.message.kind, letter.addressee.email) == ("password_reset", ADA["email"])
+    assert (outgoing.message.kind, outgoing.addressee.email) == ("password_reset", ADA["email"])
     assert (opened.status_code, still.status_code) == (200, 200)
     assert 'autocomplete="new-password"' in opened.text
     assert (done.status_code, "<form" in done.text) == (200, False)
@@ -453,7 +453,7 @@ async def test_a_reset_link_works_once_and_spends_the_others(api, ada, deliver):
     await deliver()
     await ask_reset(api)
     await ask_reset(api)
-    one, two = [path_of(letter) for letter in await deliver()]
+    one, two = [path_of(outgoing) for outgoing in await deliver()]
     invited = (await api.send("POST", f"/users/{ada['id']}/invitations", {}, who="admin")).json()
     await reset(api, one)
 
@@ -473,7 +473,7 @@ async def test_of_two_who_use_reset_links_at_once_one_does(api, ada, deliver):
     await deliver()
     await ask_reset(api)
     await ask_reset(api)
-    one, two = [path_of(letter) for letter in await deliver()]
+    one, two = [path_of(outgoing) for outgoing in await deliver()]
 
     answers = await asyncio.gather(reset(api, one), reset(api, two))
 
@@ -483,12 +483,12 @@ async def test_of_two_who_use_reset_links_at_once_one_does(api, ada, deliver):
 async def test_a_reset_link_expires_after_an_hour(api, ada, deliver):
     await deliver()
     await ask_reset(api)
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
     api.clock.advance(RESET_LASTS - timedelta(seconds=1))
-    in_time = await api.client.get(path_of(letter))
+    in_time = await api.client.get(path_of(outgoing))
     api.clock.advance(timedelta(seconds=1))
 
-    late = await reset(api, path_of(letter))
+    late = await reset(api, path_of(outgoing))
 
     assert timedelta(minutes=30) <= RESET_LASTS <= timedelta(hours=1)
     assert (in_time.status_code, late.status_code) == (200, 404)
@@ -527,13 +527,13 @@ async def is_erased(api, ada):
 async def test_a_reset_link_dies_when_its_user(api, ada, deliver, event):
     await deliver()
     await ask_reset(api)
-    (letter,) = await deliver()
-    before = await api.client.get(path_of(letter))
+    (outgoing,) = await deliver()
+    before = await api.client.get(path_of(outgoing))
     await event(api, ada)
     account = await api.services.store.accounts.account(UUID(ada["id"]))
 
-    opened = await api.client.get(path_of(letter))
-    answer = await reset(api, path_of(letter))
+    opened = await api.client.get(path_of(outgoing))
+    answer = await reset(api, path_of(outgoing))
 
     assert [each.status_code for each in (before, opened, answer)] == [200, 404, 404]
     assert await api.services.store.accounts.account(UUID(ada["id"])) == account
@@ -564,7 +564,7 @@ async def test_whoever_asks_for_a_reset_learns_nothing(api, ada, deliver):
         for answer in answers
     }
     assert [status for status, _, _ in same] == [202]
-    assert [letter.addressee.email for letter in await deliver()] == [ADA["email"]]
+    assert [outgoing.addressee.email for outgoing in await deliver()] == [ADA["email"]]
     assert ("request_password_reset", "denied") in await actions(api, user_id)
     assert (await actions(api, None, NOBODY_ID)).count(("request_password_reset", "denied")) == 1
     # The others of one network have one row that says how many they were.
@@ -588,24 +588,24 @@ async def test_no_answer_about_a_reset_comes_before_its_time(api, ada):
 async def test_a_bad_password_is_refused_and_the_link_still_works(api, ada, deliver, password):
     await deliver()
     await ask_reset(api)
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
 
-    refused = await reset(api, path_of(letter), password)
+    refused = await reset(api, path_of(outgoing), password)
 
     assert (refused.status_code, "<form" in refused.text) == (400, True)
     assert (await sign_in(api)).status_code == 201
-    assert (await reset(api, path_of(letter))).status_code == 200
+    assert (await reset(api, path_of(outgoing))).status_code == 200
 
 
 async def test_an_administrators_reset_goes_out_as_a_link_of_seven_days(api, ada, deliver):
     await deliver()
     await api.send("POST", f"/users/{ada['id']}/invitations", {}, who="admin")
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
     api.clock.advance(timedelta(days=6))
 
-    done = await reset(api, path_of(letter))
+    done = await reset(api, path_of(outgoing))
 
-    assert (letter.message.kind, done.status_code) == ("password_reset", 200)
+    assert (outgoing.message.kind, done.status_code) == ("password_reset", 200)
     assert (await sign_in(api, NEW_PASSWORD)).status_code == 201
 
 
@@ -616,8 +616,8 @@ async def test_a_link_is_for_one_purpose_and_one_person(api, ada, deliver):
     other = await api.client.post("/users", json={**ADA, "email": "eve@example.org"})
     to_ada, to_eve = await deliver()
     await ask_reset(api)
-    (letter,) = await deliver()
-    tokens = [path_of(each).rpartition("/")[2] for each in (to_ada, to_eve, letter)]
+    (outgoing,) = await deliver()
+    tokens = [path_of(each).rpartition("/")[2] for each in (to_ada, to_eve, outgoing)]
     signer = LinkSigner(api.services.settings.secret)
     expires_at = api.clock.now() + timedelta(hours=1)
     clinic_id, user_id = api.world.clinic.id, UUID(ada["id"])
@@ -667,12 +667,12 @@ async def test_no_link_holds_for_somebody_disabled(api, ada):
 
 @pytest.mark.parametrize("kind", ["verification", "reset"])
 async def test_pages_load_nothing_name_nobody_and_are_kept_nowhere(api, ada, deliver, kind):
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
     if kind == "reset":
         await ask_reset(api)
-        (letter,) = await deliver()
+        (outgoing,) = await deliver()
 
-    page = await api.client.get(path_of(letter))
+    page = await api.client.get(path_of(outgoing))
 
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
@@ -693,9 +693,9 @@ async def test_pages_speak_the_language_that_was_chosen(api, ada, deliver):
     await api.client.put(
         "/users/me/notification-preferences", json={"language": "de"}, headers=headers
     )
-    (letter,) = await deliver()
+    (outgoing,) = await deliver()
 
-    page = await api.client.get(path_of(letter))
+    page = await api.client.get(path_of(outgoing))
 
     assert '<html lang="de">' in page.text
     assert "Ist das Ihre E-Mail-Adresse?" in page.text

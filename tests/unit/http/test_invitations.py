@@ -40,7 +40,7 @@ def mail(api, tmp_path):
         for view in await api.services.store.outbox.list(query, PageRequest(100)):
             message = view.message
             await deliver_notification(
-                worker.courier, clinic_id=message.clinic_id, message_id=message.id
+                worker.delivery, clinic_id=message.clinic_id, message_id=message.id
             )
         new = sorted(set((tmp_path / "mail" / "new").glob("*.eml")) - seen)
         seen.update(new)

@@ -70,7 +70,7 @@ def post(api):
     """Return a function that writes a message of a kind, delivers it, and returns it as sent."""
     api.services.store.outbox.now = api.clock.now
     worker = build_worker(api.services.settings, store=api.services.store)
-    notifier = worker.courier.notifiers["email"]
+    notifier = worker.delivery.notifiers["email"]
     assert isinstance(notifier, MemoryNotifier)
 
     async def run(kind, booked=None, *, user_id=None, day=None):
@@ -97,12 +97,12 @@ def post(api):
             await unit.commit()
         before = len(notifier.sent)
         delivery = await deliver_notification(
-            worker.courier, clinic_id=message.clinic_id, message_id=message.id
+            worker.delivery, clinic_id=message.clinic_id, message_id=message.id
         )
         assert delivery.result is Delivered.SENT, delivery
-        (letter,) = notifier.sent[before:]
-        email = composer(api.services.settings).compose(letter)
-        return letter, message_from_bytes(email, policy=default)
+        (outgoing,) = notifier.sent[before:]
+        email = composer(api.services.settings).compose(outgoing)
+        return outgoing, message_from_bytes(email, policy=default)
 
     return run
 
@@ -239,8 +239,8 @@ async def test_index_says_what_this_is_and_where_to_go_on(api, front) -> None:
 
 
 async def test_form_that_was_sent_can_be_opened_again_by_its_address(api, post) -> None:
-    letter, _ = await post(CONFIRMATION, await api.book())
-    path = f"{path_of(letter.links.move)}?slot={api.world.slots[2].id}"
+    outgoing, _ = await post(CONFIRMATION, await api.book())
+    path = f"{path_of(outgoing.links.move)}?slot={api.world.slots[2].id}"
 
     answer = await api.client.get(path)
 
@@ -262,11 +262,11 @@ async def test_mail_inside_the_cancel_notice_offers_to_call_instead(
     in_time, _ = await post(kind, booked)
     api.clock.advance(seconds=1)
 
-    letter, email = await post(kind, booked)
+    outgoing, email = await post(kind, booked)
 
     assert (in_time.links.move, in_time.links.cancel) != (None, None)
-    assert (letter.links.move, letter.links.cancel) == (None, None)
-    assert letter.links.confirm is not None
+    assert (outgoing.links.move, outgoing.links.cancel) == (None, None)
+    assert outgoing.links.confirm is not None
     html = part(email, "text/html")
     assert html.count(TEL) == 2
     call = {"en": "please call the clinic: +44", "de": "nur noch telefonisch: +44"}[language]
@@ -278,11 +278,11 @@ async def test_mail_about_a_confirmed_appointment_does_not_ask_again(api, post) 
     body = {"status": "CONFIRMED"}
     await api.send("PATCH", f"/appointments/{booked['id']}", body, headers={"if-match": "*"})
 
-    letter, email = await post(reminder_kind(120), booked)
+    outgoing, email = await post(reminder_kind(120), booked)
 
-    assert letter.links.confirm is None
+    assert outgoing.links.confirm is None
     assert "Confirm that" not in part(email, "text/html")
-    assert None not in (letter.links.move, letter.links.cancel)
+    assert None not in (outgoing.links.move, outgoing.links.cancel)
 
 
 @pytest.mark.parametrize("purpose", ["cancel", "move"])
@@ -291,8 +291,8 @@ async def test_page_inside_the_cancel_notice_has_no_button_and_the_number(
 ) -> None:
     await set_contact(api)
     booked = await api.book()
-    letter, _ = await post(CONFIRMATION, booked)
-    path = path_of(getattr(letter.links, purpose))
+    outgoing, _ = await post(CONFIRMATION, booked)
+    path = path_of(getattr(outgoing.links, purpose))
     api.clock.set(api.world.slots[0].starts_at - timedelta(minutes=119))
 
     opened = await api.client.get(path)
@@ -305,16 +305,16 @@ async def test_page_inside_the_cancel_notice_has_no_button_and_the_number(
         assert CONTACT.phone not in answer.text.replace(TEL, "")
         assert "<form" not in answer.text
     assert await status_of(api, booked) == "BOOKED"
-    confirm = path_of(letter.links.confirm)
+    confirm = path_of(outgoing.links.confirm)
     assert "<form" in (await api.client.get(confirm)).text
     assert (await api.client.post(confirm)).status_code == 200
 
 
 async def test_page_of_a_clinic_without_a_number_says_to_call_all_the_same(api, post) -> None:
-    letter, email = await post(CONFIRMATION, await api.book())
+    outgoing, email = await post(CONFIRMATION, await api.book())
     api.clock.set(api.world.slots[0].starts_at - timedelta(minutes=119))
 
-    opened = await api.client.get(path_of(letter.links.cancel))
+    opened = await api.client.get(path_of(outgoing.links.cancel))
 
     assert "Please call the clinic" in opened.text
     assert "tel:" not in opened.text + part(email, "text/html")
@@ -365,9 +365,9 @@ async def test_page_after_the_fact_says_what_has_become_of_the_appointment(
 async def test_pages_write_days_and_times_as_their_message_does(api, post, language) -> None:
     await set_contact(api, replace(CONTACT, language=language))
     zone = api.world.clinic.zone
-    letter, email = await post(CONFIRMATION, await api.book())
+    outgoing, email = await post(CONFIRMATION, await api.book())
 
-    page = await api.client.get(path_of(letter.links.move))
+    page = await api.client.get(path_of(outgoing.links.move))
 
     booked, other = (api.world.slots[each] for each in (0, 2))
     text = part(email, "text/plain")
@@ -381,7 +381,7 @@ async def test_pages_write_days_and_times_as_their_message_does(api, post, langu
 async def test_page_of_an_appointment_that_has_begun_offers_nothing(api, post) -> None:
     await set_contact(api)
     booked = await api.book()
-    letter, _ = await post(CONFIRMATION, booked)
+    outgoing, _ = await post(CONFIRMATION, booked)
     api.clock.set(api.world.slots[0].starts_at - timedelta(minutes=5))
     arrived = await api.send(
         "PATCH",
@@ -392,7 +392,7 @@ async def test_page_of_an_appointment_that_has_begun_offers_nothing(api, post) -
     )
     assert arrived.status_code == 200
 
-    for url in (letter.links.confirm, letter.links.cancel, letter.links.move):
+    for url in (outgoing.links.confirm, outgoing.links.cancel, outgoing.links.move):
         opened = await api.client.get(path_of(url))
         sent = await api.client.post(path_of(url))
 
@@ -404,10 +404,10 @@ async def test_page_of_an_appointment_that_has_begun_offers_nothing(api, post) -
 
 async def test_move_to_a_time_just_taken_offers_what_is_left(api, post) -> None:
     booked = await api.book()
-    letter, _ = await post(CONFIRMATION, booked)
+    outgoing, _ = await post(CONFIRMATION, booked)
     await api.book(2, who="other")
 
-    answer = await api.client.post(f"{path_of(letter.links.move)}?slot={api.world.slots[2].id}")
+    answer = await api.client.post(f"{path_of(outgoing.links.move)}?slot={api.world.slots[2].id}")
 
     assert (answer.status_code, "no longer free" in answer.text) == (409, True)
     assert f"?slot={api.world.slots[2].id}" not in answer.text
@@ -443,8 +443,8 @@ async def test_every_mail_says_how_the_clinic_is_reached(api, post, kind, langua
 
 async def of_account(api, booked, post):
     """Return the paths that mail about an appointment holds: what acts, and what unsubscribes."""
-    letter, _ = await post(reminder_kind(1440), booked)
-    links = letter.links
+    outgoing, _ = await post(reminder_kind(1440), booked)
+    links = outgoing.links
     assert links.unsubscribe is not None
     acts = [path_of(url) for url in (links.confirm, links.cancel, links.move)]
     return acts, path_of(links.unsubscribe)
@@ -597,10 +597,10 @@ async def link_of(api, post, kind):
         Purpose.PASSWORD_RESET: PASSWORD_RESET,
     }
     if kind in accounts:
-        letter, _ = await post(accounts[kind], user_id=patient)
-        return path_of(letter.links.account)
-    letter, _ = await post(reminder_kind(1440), await api.book())
-    return path_of(getattr(letter.links, kind.name.lower()))
+        outgoing, _ = await post(accounts[kind], user_id=patient)
+        return path_of(outgoing.links.account)
+    outgoing, _ = await post(reminder_kind(1440), await api.book())
+    return path_of(getattr(outgoing.links, kind.name.lower()))
 
 
 async def take_another_address_and_come_back(api):
@@ -723,16 +723,16 @@ async def test_day_sheet_says_which_day_it_is_by_the_clinics_clock(
 
 
 async def everything_due(api):
-    """Return the letters of all that is due, delivered."""
+    """Return the messages of all that is due, delivered."""
     store = api.services.store
     store.outbox.now = api.clock.now
     worker = build_worker(api.services.settings, store=store)
     query = NotificationQuery(Scope(api.world.clinic.id))
     for view in await store.outbox.list(query, PageRequest(100)):
         await deliver_notification(
-            worker.courier, clinic_id=view.message.clinic_id, message_id=view.message.id
+            worker.delivery, clinic_id=view.message.clinic_id, message_id=view.message.id
         )
-    notifier = worker.courier.notifiers["email"]
+    notifier = worker.delivery.notifiers["email"]
     assert isinstance(notifier, MemoryNotifier)
     return notifier.sent
 
@@ -765,12 +765,12 @@ async def test_first_mail_is_in_the_language_of_the_browser_or_the_clinics(
 
     made = await api.client.post("/users", json=ada, headers=headers)
 
-    (letter,) = await everything_due(api)
-    data = Composer("no-reply@clinic.example").compose(letter)
+    (outgoing,) = await everything_due(api)
+    data = Composer("no-reply@clinic.example").compose(outgoing)
     email = message_from_bytes(data, policy=default)
     subjects = {"en": "Is this your email address?", "de": "Ist das Ihre E-Mail-Adresse?"}
-    assert (letter.message.kind, email["Subject"]) == (EMAIL_VERIFICATION, subjects[written])
-    page = await api.client.get(path_of(letter.links.account))
+    assert (outgoing.message.kind, email["Subject"]) == (EMAIL_VERIFICATION, subjects[written])
+    page = await api.client.get(path_of(outgoing.links.account))
     assert f'<html lang="{written}">' in page.text
     chosen = await api.services.store.outbox.preferences(
         api.world.clinic.id, UUID(made.json()["user"]["id"])
@@ -798,8 +798,8 @@ async def test_invitation_is_in_the_clinics_language_until_the_person_chooses(ap
 
 async def test_unsubscribe_page_speaks_the_persons_language(api, post) -> None:
     await set_contact(api, Contact(language="de"))
-    letter, _ = await post(reminder_kind(1440), await api.book())
-    path = path_of(letter.links.unsubscribe)
+    outgoing, _ = await post(reminder_kind(1440), await api.book())
+    path = path_of(outgoing.links.unsubscribe)
 
     opened, done = await api.client.get(path), await api.client.post(path)
 

@@ -1,4 +1,4 @@
-"""Writes a letter out as an email: text, HTML and a calendar part, from templates."""
+"""Writes a message out as an email: text, HTML and a calendar part, from templates."""
 
 from collections.abc import Callable, Iterator, Mapping
 from email.message import EmailMessage
@@ -23,7 +23,7 @@ from clinic.adapters.email import headers
 from clinic.adapters.email.calendar import CANCEL, REQUEST, calendar_part
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.contact import LANGUAGES
-from clinic.domain.messaging.deliveries import Letter
+from clinic.domain.messaging.deliveries import OutgoingMessage
 from clinic.domain.notifications import (
     CANCELLATION,
     CONFIRMATION,
@@ -52,7 +52,7 @@ _CALENDAR = {
 
 
 class Composer:
-    """Writes letters as emails from one sender.
+    """Writes messages as emails from one sender.
 
     `overrides` is a folder of templates that replace the built-in ones of the same name, `de/NAME`
     for one language only. `show_phone` writes a stored number as people read it.
@@ -85,37 +85,37 @@ class Composer:
             _gettext, _ngettext, newstyle=True
         )
 
-    def compose(self, letter: Letter) -> bytes:
+    def compose(self, outgoing: OutgoingMessage) -> bytes:
         """Return the email as it goes over the wire. Two calls write the same headers.
 
         Raises TransportError, for good, when it cannot be written so that it is safe.
         """
         try:
-            return self._written(letter)
+            return self._written(outgoing)
         except headers.UnsafeEmail as error:
             raise TransportError(f"not written: {error}", permanent=True) from error
 
-    def _written(self, letter: Letter) -> bytes:
-        translations = translations_of(letter.addressee.preferences.language)
+    def _written(self, outgoing: OutgoingMessage) -> bytes:
+        translations = translations_of(outgoing.addressee.preferences.language)
         language = translations.language
-        facts = _facts(letter, translations)
+        facts = _facts(outgoing, translations)
         words = self._module(f"{language}/words.jinja", facts)
-        name = TEMPLATES.get(letter.message.family, letter.message.family)
+        name = TEMPLATES.get(outgoing.message.family, outgoing.message.family)
         page = self._module(f"{language}/{name}.jinja", facts)
         facts.update(words=words, page=page)
         email = EmailMessage(policy=_BODIES)
         email.set_content(self._templates.get_template("layout.txt").render(facts))
         html = self._templates.get_template("layout.html").render(facts)
         email.add_alternative(html, subtype="html")
-        method = _CALENDAR.get(letter.message.family)
-        if method is not None and letter.appointment is not None:
+        method = _CALENDAR.get(outgoing.message.family)
+        if method is not None and outgoing.appointment is not None:
             email.add_alternative(
-                self._calendar(letter, letter.appointment, method, str(words.summary)),
+                self._calendar(outgoing, outgoing.appointment, method, str(words.summary)),
                 subtype="calendar",
                 params={"method": method},
                 cte="quoted-printable",
             )
-        head = "".join(f"{header}\r\n" for header in self._head(letter, str(page.subject)))
+        head = "".join(f"{header}\r\n" for header in self._head(outgoing, str(page.subject)))
         data = head.encode() + email.as_bytes()
         headers.check_email(data)
         return data
@@ -123,30 +123,32 @@ class Composer:
     def _module(self, name: str, facts: Mapping[str, Any]) -> Any:
         return self._templates.get_template(name).make_module(dict(facts))
 
-    def _head(self, letter: Letter, subject: str) -> Iterator[str]:
-        yield headers.sender(letter.clinic.name or self.sender_name, self.sender_address)
+    def _head(self, outgoing: OutgoingMessage, subject: str) -> Iterator[str]:
+        yield headers.sender(outgoing.clinic.name or self.sender_name, self.sender_address)
         # The address alone: whoever sees the envelope need not learn a patient's name.
-        yield headers.fixed("To", headers.mailbox(letter.addressee.email))
+        yield headers.fixed("To", headers.mailbox(outgoing.addressee.email))
         yield headers.text("Subject", subject)
-        yield headers.fixed("Date", format_datetime(letter.message.scheduled_for))
-        yield headers.fixed("Message-ID", letter.message_id)
+        yield headers.fixed("Date", format_datetime(outgoing.message.scheduled_for))
+        yield headers.fixed("Message-ID", outgoing.message_id)
         yield headers.fixed("Auto-Submitted", "auto-generated")
-        if letter.message.family in OPTIONAL and letter.links.unsubscribe:
-            yield headers.fixed("List-Unsubscribe", f"<{letter.links.unsubscribe}>")
+        if outgoing.message.family in OPTIONAL and outgoing.links.unsubscribe:
+            yield headers.fixed("List-Unsubscribe", f"<{outgoing.links.unsubscribe}>")
             yield headers.fixed("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 
-    def _calendar(self, letter: Letter, appointment: Appointment, method: str, summary: str) -> str:
+    def _calendar(
+        self, outgoing: OutgoingMessage, appointment: Appointment, method: str, summary: str
+    ) -> str:
         return calendar_part(
             appointment,
             method=method,
             summary=headers.one_line(summary),
-            made_at=letter.message.scheduled_for,
+            made_at=outgoing.message.scheduled_for,
             organizer=self.sender_address,
-            organizer_name=headers.one_line(letter.clinic.name),
-            attendee=letter.addressee.email,
-            page=letter.links.home,
+            organizer_name=headers.one_line(outgoing.clinic.name),
+            attendee=outgoing.addressee.email,
+            page=outgoing.links.home,
             # Where the clinic is, and nothing of who is seen there for what.
-            location=", ".join(_lines(letter.clinic.contact.address)) or None,
+            location=", ".join(_lines(outgoing.clinic.contact.address)) or None,
         )
 
 
@@ -160,17 +162,17 @@ def _ngettext(context: Context, one: str, many: str, number: int) -> str:
     return translations_of(context["language"]).ngettext(one, many, number)
 
 
-def _facts(letter: Letter, language: Translations) -> dict[str, Any]:
+def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
     """Return what templates may use; a name or an ailment is not among it."""
-    zone, appointment = letter.clinic.zone, letter.appointment
-    contact = letter.clinic.contact
+    zone, appointment = outgoing.clinic.zone, outgoing.appointment
+    contact = outgoing.clinic.contact
     facts: dict[str, Any] = {
-        "clinic": letter.clinic.name,
+        "clinic": outgoing.clinic.name,
         "clinic_address": _lines(contact.address),
         "phone": contact.phone,
         "language": language.language,
-        "links": letter.links,
-        "family": letter.message.family,
+        "links": outgoing.links,
+        "family": outgoing.message.family,
         "date": None,
         "times": None,
         "zone": None,
@@ -184,35 +186,35 @@ def _facts(letter: Letter, language: Translations) -> dict[str, Any]:
         "hours_ahead": None,
         # when what an account's message tells of happened
         "happened": {
-            "date": language.date(letter.message.created_at, zone),
-            "time": language.time(letter.message.created_at, zone),
-            "zone": zone_name(letter.message.created_at, zone),
+            "date": language.date(outgoing.message.created_at, zone),
+            "time": language.time(outgoing.message.created_at, zone),
+            "zone": zone_name(outgoing.message.created_at, zone),
         },
         # a link that somebody of the clinic sent, not one that its reader asked for
-        "by_clinic": letter.message.issued_by is not None,
+        "by_clinic": outgoing.message.issued_by is not None,
     }
     if appointment is not None:
         facts["date"] = language.date(appointment.starts_at, zone)
         facts["times"] = language.times(appointment.starts_at, appointment.ends_at, zone)
         facts["zone"] = zone_name(appointment.starts_at, zone)
         facts["cancelled"] = appointment.status is Status.CANCELLED
-        links = letter.links
-        facts["closed"] = letter.message.family in _OWN and not (links.move or links.cancel)
-        ahead = appointment.starts_at - letter.message.scheduled_for
+        links = outgoing.links
+        facts["closed"] = outgoing.message.family in _OWN and not (links.move or links.cancel)
+        ahead = appointment.starts_at - outgoing.message.scheduled_for
         facts["hours_ahead"] = round(ahead.total_seconds() / 3600)
-    if letter.day:
-        facts["sheet"] = [language.times(start, end, zone) for start, end in letter.day]
-        facts["sheet_date"] = language.date(letter.day[0][0], zone)
-        facts["sheet_day"] = _relative_day(letter)
-        facts["zone"] = zone_name(letter.day[0][0], zone)
+    if outgoing.day:
+        facts["sheet"] = [language.times(start, end, zone) for start, end in outgoing.day]
+        facts["sheet_date"] = language.date(outgoing.day[0][0], zone)
+        facts["sheet_day"] = _relative_day(outgoing)
+        facts["zone"] = zone_name(outgoing.day[0][0], zone)
     return facts
 
 
-def _relative_day(letter: Letter) -> str | None:
+def _relative_day(outgoing: OutgoingMessage) -> str | None:
     """Return whether the sheet's day is today or tomorrow, by the clinic's clock at sending."""
-    clinic = letter.clinic
-    sent_on = clinic.local_date(letter.sent_at or letter.message.scheduled_for)
-    days = (clinic.local_date(letter.day[0][0]) - sent_on).days
+    clinic = outgoing.clinic
+    sent_on = clinic.local_date(outgoing.sent_at or outgoing.message.scheduled_for)
+    days = (clinic.local_date(outgoing.day[0][0]) - sent_on).days
     return {0: "today", 1: "tomorrow"}.get(days)
 
 

@@ -7,28 +7,30 @@ from pathlib import Path
 
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.failures import failure
-from clinic.domain.messaging.deliveries import Letter
-from clinic.ports.notifier import TransportError
+from clinic.domain.messaging.deliveries import OutgoingMessage
+from clinic.ports.notifier import DeprecatedNotifierNames, TransportError
 
 
-class MaildirNotifier:
-    """Writes each letter as one file in `folder`/new, named by its message: a second copy takes the
+class MaildirNotifier(DeprecatedNotifierNames):
+    """Writes each message as one file in `folder`/new, named by its id: a second copy takes the
     place of the first."""
 
     def __init__(self, folder: Path, composer: Composer) -> None:
         self._folder = folder
         self._composer = composer
 
-    async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
-        data = self._composer.compose(letter)
-        written = await asyncio.to_thread(self._write, _name(letter.message_id), data)
+    async def deliver(
+        self, outgoing: OutgoingMessage, may_send: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        data = self._composer.compose(outgoing)
+        written = await asyncio.to_thread(self._write, _name(outgoing.message_id), data)
         if not await may_send():
             written.unlink(missing_ok=True)
             return False
         await asyncio.to_thread(os.replace, written, self._folder / "new" / written.name)
         return True
 
-    async def took(self, message_id: str) -> bool | None:
+    async def was_accepted(self, message_id: str) -> bool | None:
         name = _name(message_id)
         return any((self._folder / part / name).exists() for part in ("new", "cur"))
 

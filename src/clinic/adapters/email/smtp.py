@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from clinic.adapters.email.bounded import BoundedSMTP, Bounds, Deadline
 from clinic.adapters.email.compose import Composer
 from clinic.adapters.email.failures import failure, refusal
-from clinic.domain.messaging.deliveries import Letter
-from clinic.ports.notifier import TransportError
+from clinic.domain.messaging.deliveries import OutgoingMessage
+from clinic.ports.notifier import DeprecatedNotifierNames, TransportError
 
 R = TypeVar("R")
 
@@ -25,7 +25,7 @@ PERMISSION_MAX_S = 2.0
 #: a connection is used for so many messages, and for so long between two of them
 MESSAGES_PER_CONNECTION = 100
 IDLE_MAX_S = 10.0
-#: how long a letter waits while its mail domain holds as many threads as it may
+#: how long a message waits while its mail domain holds as many threads as it may
 PLACE_WAIT_S = 1.0
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -106,10 +106,10 @@ class _Connection:
     idle_since: float = 0.0
 
 
-class SmtpNotifier:
-    """Hands letters to one mail server over up to `threads` connections.
+class SmtpNotifier(DeprecatedNotifierNames):
+    """Hands messages to one mail server over up to `threads` connections.
 
-    Whatever the server does, a letter holds a thread no longer than `bounds` say, and letters to
+    Whatever the server does, a message holds a thread no longer than `bounds` say, and messages to
     one mail domain, whose mailboxes the server may ask before it answers, hold three quarters of
     the threads at most.
     """
@@ -134,11 +134,13 @@ class SmtpNotifier:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="smtp")
         self._places = _Places(max(threads - max(threads // 4, 1), 1))
 
-    async def deliver(self, letter: Letter, may_send: Callable[[], Awaitable[bool]]) -> bool:
-        data = _LEADING_DOT.sub(b"..", self._composer.compose(letter))
+    async def deliver(
+        self, outgoing: OutgoingMessage, may_send: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        data = _LEADING_DOT.sub(b"..", self._composer.compose(outgoing))
         if not data.endswith(b"\r\n"):
             data += b"\r\n"
-        recipient = letter.addressee.email
+        recipient = outgoing.addressee.email
         async with self._places.of(recipient.rpartition("@")[2].lower()):
             return await self._converse(recipient, data, may_send)
 
@@ -160,7 +162,7 @@ class SmtpNotifier:
             if await self._run(self._send, connection, data, asked_at):
                 return True
 
-    async def took(self, message_id: str) -> bool | None:
+    async def was_accepted(self, message_id: str) -> bool | None:
         # SMTP has no such question; an adapter for a provider's own interface can ask it.
         return None
 
@@ -305,7 +307,7 @@ class SmtpNotifier:
 
 
 class _Places:
-    """How many letters may be on their way to one mail domain at a time."""
+    """How many messages may be on their way to one mail domain at a time."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -16,7 +16,7 @@ from clinic.domain.messaging.deliveries import (
     SENT_PER_HOUR_MAX,
     Addressee,
     Claim,
-    Look,
+    DeliverySnapshot,
     OutboxState,
     Outcome,
     Preferences,
@@ -133,8 +133,8 @@ class MemoryOutbox:
         row.state, row.token, row.lease_until = OutboxState.CLAIMED, token, now + lease
         row.attempts += 1
         row.ambiguous = row.ambiguous or interrupted
-        look = self._look(row.message)
-        return Claim(row.message, token, row.attempts, row.ambiguous, interrupted, look, now)
+        snapshot = self._snapshot(row.message)
+        return Claim(row.message, token, row.attempts, row.ambiguous, interrupted, snapshot, now)
 
     async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
         row = self._mine(claim)
@@ -329,7 +329,7 @@ class MemoryOutbox:
         del self._rows[key]
         self._log[key] = (record, self.now())
 
-    def _look(self, message: Message) -> Look:
+    def _snapshot(self, message: Message) -> DeliverySnapshot:
         clinic = self._tables.clinics.get(message.clinic_id)
         assert clinic is not None
         appointment = None
@@ -340,7 +340,7 @@ class MemoryOutbox:
         day = self._day(message) if message.kind == DAY_SHEET else ()
         addressee = self._addressee(message.clinic_id, user_id)
         lately = self._sent_lately(message, user_id)
-        return Look(clinic, addressee, appointment, day, lately)
+        return DeliverySnapshot(clinic, addressee, appointment, day, lately)
 
     def _sent_lately(self, message: Message, user_id: UUID | None) -> int:
         """Return how many messages of this sort the person got within the last hour."""

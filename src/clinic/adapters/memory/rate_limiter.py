@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from clinic.domain.rate_limits import Limit, Verdict
+from clinic.domain.rate_limits import Limit, RateLimitVerdict
 
 KEYS_MAX = 100_000
 
@@ -16,7 +16,7 @@ class MemoryRateLimiter:
         self._now_s = now_s
         self._hits: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
-    async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
+    async def hit(self, limit: Limit, key: str, times: int = 1) -> RateLimitVerdict:
         """Count a request for `key`, `times` times or not at all."""
         now_s = self._now_s()
         hits = self._hits.setdefault((limit.name, key), deque())
@@ -33,7 +33,7 @@ class MemoryRateLimiter:
             self._hits.popitem(last=False)
         # Compute the age first: hit + window - now can round to more than the window.
         reset_s = limit.window_s - (now_s - hits[before]) if hits else float(limit.window_s)
-        return Verdict(limit, allowed, limit.quota - len(hits), reset_s)
+        return RateLimitVerdict(limit, allowed, limit.quota - len(hits), reset_s)
 
     async def close(self) -> None:
         """Do nothing: there is nothing to give back."""

@@ -7,7 +7,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from clinic.adapters.redis.line import Line
 from clinic.domain.errors import TemporaryFailure
-from clinic.domain.rate_limits import Limit, Verdict
+from clinic.domain.rate_limits import Limit, RateLimitVerdict
 
 TIMEOUT_S = 0.5
 #: how long a store that failed is left alone
@@ -53,7 +53,7 @@ class RedisRateLimiter:
         self._line = Line(url, timeout_s=TIMEOUT_S)
         self._down_until_s = 0.0
 
-    async def hit(self, limit: Limit, key: str, times: int = 1) -> Verdict:
+    async def hit(self, limit: Limit, key: str, times: int = 1) -> RateLimitVerdict:
         """Count a request of `key`, that many times or not at all.
 
         Raises TemporaryFailure when the store is gone.
@@ -77,7 +77,7 @@ class RedisRateLimiter:
             self._line.give_up()
             raise TemporaryFailure()
         allowed, remaining, reset_ms = counted
-        return Verdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
+        return RateLimitVerdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
 
     async def close(self) -> None:
         """Give back every connection."""

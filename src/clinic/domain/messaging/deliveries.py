@@ -1,9 +1,10 @@
 """Whether a message is still right when its time comes, and what becomes of each attempt.
 
-Everything here is decided from what one look-up told; `docs/notifications.md` draws the states.
+Everything here is decided from one snapshot; `docs/notifications.md` draws the states.
 """
 
 import random
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,7 +53,7 @@ _FITTING = {
 }
 
 
-class Fit(Enum):
+class DeliveryVerdict(Enum):
     """What to do with a message that is due."""
 
     SEND = "send it"
@@ -98,7 +99,7 @@ def fitting_statuses(kind: str) -> frozenset[Status] | None:
     return _FITTING.get(family_of(kind))
 
 
-def fits(
+def verdict_on(
     kind: str,
     *,
     status: Status | None,
@@ -106,7 +107,7 @@ def fits(
     schedule_version: int | None,
     expires_at: datetime,
     now: datetime,
-) -> Fit:
+) -> DeliveryVerdict:
     """Say whether a message of `kind` is still right, stale or too late.
 
     `status` and `schedule_version` are the appointment's as committed now, None when it is gone or
@@ -114,8 +115,8 @@ def fits(
     """
     statuses = fitting_statuses(kind)
     if statuses is not None and (status not in statuses or schedule_version != message_version):
-        return Fit.STALE
-    return Fit.EXPIRED if now >= expires_at else Fit.SEND
+        return DeliveryVerdict.STALE
+    return DeliveryVerdict.EXPIRED if now >= expires_at else DeliveryVerdict.SEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,8 @@ class Addressee:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the look-up before sending told, as committed at that moment."""
+class DeliverySnapshot:
+    """What a message is about and who gets it, as committed when the message was claimed."""
 
     clinic: Clinic
     #: None when the person is gone or disabled
@@ -179,9 +180,15 @@ class Claim:
     ambiguous: bool
     #: the attempt before this one ended without a word while it was handed over
     interrupted: bool
-    look: Look
+    snapshot: DeliverySnapshot
     #: by the database's clock, which alone says what is due and what is too late
     claimed_at: datetime
+
+    @property
+    def look(self) -> DeliverySnapshot:
+        """Deprecated: use `snapshot`."""
+        _warn("Claim.look", "Claim.snapshot", stacklevel=3)
+        return self.snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +221,7 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMessage:
     """All that a channel needs in order to write a message out and hand it over."""
 
     message: Message
@@ -233,11 +240,11 @@ class Letter:
         return self.clinic.zone
 
 
-def judged(claim: Claim) -> Fit:
+def judged(claim: Claim) -> DeliveryVerdict:
     """Say what to do with a claimed message."""
-    message, look = claim.message, claim.look
-    appointment = look.appointment
-    fit = fits(
+    message, snapshot = claim.message, claim.snapshot
+    appointment = snapshot.appointment
+    verdict = verdict_on(
         message.kind,
         status=appointment.status if appointment else None,
         message_version=message.version,
@@ -245,25 +252,29 @@ def judged(claim: Claim) -> Fit:
         expires_at=message.expires_at,
         now=claim.claimed_at,
     )
-    if fit is not Fit.SEND:
-        return fit
-    if look.addressee is None or not look.addressee.preferences.wants(message.kind):
-        return Fit.STALE
-    if message.kind == EMAIL_VERIFICATION and look.addressee.is_verified:
-        return Fit.STALE
+    if verdict is not DeliveryVerdict.SEND:
+        return verdict
+    if snapshot.addressee is None or not snapshot.addressee.preferences.wants(message.kind):
+        return DeliveryVerdict.STALE
+    if message.kind == EMAIL_VERIFICATION and snapshot.addressee.is_verified:
+        return DeliveryVerdict.STALE
     if message.kind == ADDRESS_CHANGED and message.to_email is None:
-        return Fit.STALE
-    if message.appointment_id is None and message.family == DAY_SHEET and not look.day:
-        return Fit.STALE
+        return DeliveryVerdict.STALE
+    if message.appointment_id is None and message.family == DAY_SHEET and not snapshot.day:
+        return DeliveryVerdict.STALE
     # Whether an ambiguous one is sent again is decided elsewhere: it may be there already.
-    return Fit.SEND if claim.ambiguous else _held(message, look.addressee, look.sent_lately)
+    return (
+        DeliveryVerdict.SEND
+        if claim.ambiguous
+        else _held(message, snapshot.addressee, snapshot.sent_lately)
+    )
 
 
-def _held(message: Message, addressee: Addressee, sent_lately: int) -> Fit:
+def _held(message: Message, addressee: Addressee, sent_lately: int) -> DeliveryVerdict:
     """Say whether a message that is right has to wait for its mailbox."""
     if addressee.awaits_proof and message.kind not in ACCOUNT_KINDS:
-        return Fit.UNPROVEN
-    return Fit.TOO_MANY if sent_lately >= SENT_PER_HOUR_MAX else Fit.SEND
+        return DeliveryVerdict.UNPROVEN
+    return DeliveryVerdict.TOO_MANY if sent_lately >= SENT_PER_HOUR_MAX else DeliveryVerdict.SEND
 
 
 def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timedelta:
@@ -283,3 +294,18 @@ def message_id_of(message: Message, domain: str) -> str:
 def shortened(error: str) -> str:
     """Return `error` on one line and short enough for the log."""
     return " ".join(error.split())[:ERROR_MAX_CHARS]
+
+
+_OLD_NAMES = {"Letter": OutgoingMessage, "Look": DeliverySnapshot, "Fit": DeliveryVerdict}
+
+
+def __getattr__(name: str) -> object:
+    if name in _OLD_NAMES:
+        _warn(name, _OLD_NAMES[name].__name__, stacklevel=3)
+        return _OLD_NAMES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _warn(old: str, new: str, *, stacklevel: int) -> None:
+    message = f"{old} is now {new}; the old name is gone in version 0.2"
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)

@@ -191,7 +191,7 @@ class Worker:
         services = self._services
         try:
             delivery = await deliver_notification(
-                services.courier, clinic_id=clinic_id, message_id=message_id
+                services.delivery, clinic_id=clinic_id, message_id=message_id
             )
         except TemporaryFailure:
             self.metrics.broke()

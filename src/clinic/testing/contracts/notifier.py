@@ -1,12 +1,19 @@
 """What a Notifier must do: ask before the point of no return, and hand over only what it may."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.clinic import Clinic
-from clinic.domain.messaging.deliveries import Addressee, Letter, Links, Preferences, message_id_of
+from clinic.domain.messaging.deliveries import (
+    Addressee,
+    Links,
+    OutgoingMessage,
+    Preferences,
+    message_id_of,
+)
 from clinic.domain.notifications import CONFIRMATION, Message
 from clinic.domain.people.people import Doctor
 from clinic.ports.notifier import Notifier
@@ -24,14 +31,14 @@ from clinic.testing.contracts.contract import Contract
 Taken = Callable[[], list[str]]
 
 
-def a_letter(
+def an_outgoing_message(
     kind: str = CONFIRMATION,
     *,
     language: str = "en",
     clinic: Clinic | None = None,
     appointment: Appointment | None = None,
-) -> Letter:
-    """Return a letter about an appointment, to ada@example.org."""
+) -> OutgoingMessage:
+    """Return a message about an appointment, to ada@example.org."""
     clinic = clinic or a_clinic()
     slot = a_slot(Doctor(clinic.id, new_id(), "Dr Grace Hill", "Cardiology"), MORNING)
     appointment = appointment or an_appointment(slot, new_id())
@@ -57,24 +64,24 @@ def a_letter(
         home=f"{site}/",
     )
     message_id = message_id_of(message, "clinic.example")
-    return Letter(message, addressee, clinic, links, message_id, appointment)
+    return OutgoingMessage(message, addressee, clinic, links, message_id, appointment)
 
 
 class NotifierContract(Contract, contract=True):
     """Give it fixtures `notifier`, and `taken`, which returns the message ids that arrived."""
 
     async def test_deliver_hands_over_once(self, notifier: Notifier, taken: Taken) -> None:
-        letter = a_letter()
+        outgoing = an_outgoing_message()
         asked = []
 
         async def may_send() -> bool:
             asked.append(list(taken()))
             return True
 
-        assert await notifier.deliver(letter, may_send)
+        assert await notifier.deliver(outgoing, may_send)
 
         assert asked == [[]]
-        assert taken() == [letter.message_id]
+        assert taken() == [outgoing.message_id]
 
     async def test_deliver_withdraws_when_it_may_not(
         self, notifier: Notifier, taken: Taken
@@ -82,7 +89,7 @@ class NotifierContract(Contract, contract=True):
         async def may_not() -> bool:
             return False
 
-        assert not await notifier.deliver(a_letter(), may_not)
+        assert not await notifier.deliver(an_outgoing_message(), may_not)
 
         assert taken() == []
 
@@ -94,22 +101,22 @@ class NotifierContract(Contract, contract=True):
         async def may_send() -> bool:
             return answers.pop(0)
 
-        letters = [a_letter() for _ in range(3)]
-        for letter in letters:
-            await notifier.deliver(letter, may_send)
+        several = [an_outgoing_message() for _ in range(3)]
+        for outgoing in several:
+            await notifier.deliver(outgoing, may_send)
 
-        assert sorted(taken()) == sorted(letter.message_id for letter in letters[1:])
+        assert sorted(taken()) == sorted(outgoing.message_id for outgoing in several[1:])
 
     async def test_took_never_denies_what_arrived(self, notifier: Notifier) -> None:
-        letter = a_letter()
+        outgoing = an_outgoing_message()
 
         async def may_send() -> bool:
             return True
 
-        await notifier.deliver(letter, may_send)
+        await notifier.deliver(outgoing, may_send)
 
-        assert await notifier.took(letter.message_id) in (True, None)
-        assert await notifier.took("<unknown@clinic.example>") in (False, None)
+        assert await notifier.was_accepted(outgoing.message_id) in (True, None)
+        assert await notifier.was_accepted("<unknown@clinic.example>") in (False, None)
 
     async def test_letters_to_several_people_all_arrive(
         self, notifier: Notifier, taken: Taken
@@ -117,11 +124,19 @@ class NotifierContract(Contract, contract=True):
         async def may_send() -> bool:
             return True
 
-        letters = [a_letter() for _ in range(3)]
-        letters[1] = replace(
-            letters[1], addressee=replace(letters[1].addressee, email="ben@example.org")
+        several = [an_outgoing_message() for _ in range(3)]
+        several[1] = replace(
+            several[1], addressee=replace(several[1].addressee, email="ben@example.org")
         )
-        for letter in letters:
-            assert await notifier.deliver(letter, may_send)
+        for outgoing in several:
+            assert await notifier.deliver(outgoing, may_send)
 
         assert len(taken()) == 3
+
+
+def __getattr__(name: str) -> object:
+    if name == "a_letter":
+        message = "a_letter is now an_outgoing_message; the old name is gone in version 0.2"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return an_outgoing_message
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

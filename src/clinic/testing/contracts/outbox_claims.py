@@ -165,10 +165,10 @@ class OutboxClaimsContract(Contract, contract=True):
 
         claim = await claimed(store, sent)
 
-        assert claim.look.appointment == sent.appointment
-        assert claim.look.clinic == sent.world.clinic
-        assert claim.look.addressee is not None
-        assert claim.look.addressee.email == sent.world.patients[0].email
+        assert claim.snapshot.appointment == sent.appointment
+        assert claim.snapshot.clinic == sent.world.clinic
+        assert claim.snapshot.addressee is not None
+        assert claim.snapshot.addressee.email == sent.world.patients[0].email
         assert (claim.attempts, claim.ambiguous, claim.interrupted) == (1, False, False)
         assert claim.message.kind == CONFIRMATION
 
@@ -246,8 +246,8 @@ class OutboxClaimsContract(Contract, contract=True):
         async def awaits_proof() -> bool:
             claim = await claimed(store, sent)
             await store.outbox.retry_later(claim, after=-AGO, error="x", ambiguous=False)
-            assert claim.look.addressee is not None
-            return claim.look.addressee.awaits_proof
+            assert claim.snapshot.addressee is not None
+            return claim.snapshot.addressee.awaits_proof
 
         assert not await awaits_proof()
         async with store.begin() as unit:
@@ -270,8 +270,8 @@ class OutboxClaimsContract(Contract, contract=True):
 
         claim = await claimed(store, sent)
 
-        assert claim.look.addressee is not None
-        assert not claim.look.addressee.awaits_proof
+        assert claim.snapshot.addressee is not None
+        assert not claim.snapshot.addressee.awaits_proof
 
     async def test_claim_counts_what_was_sent_to_the_mailbox_lately(self, store: Store) -> None:
         world = await seed_world(store)
@@ -282,7 +282,7 @@ class OutboxClaimsContract(Contract, contract=True):
         counts = []
         for each, outcome in zip(sent, (Outcome.SENT, Outcome.FAILED, Outcome.SENT), strict=True):
             claim = await claimed(store, each)
-            counts.append(claim.look.sent_lately)
+            counts.append(claim.snapshot.sent_lately)
             await store.outbox.finish(claim, a_record(claim, outcome))
         cancellation = a_status_change(world.clinic, sent[0].appointment, Status.CANCELLED)
         await seed_change(store, cancellation)
@@ -291,8 +291,8 @@ class OutboxClaimsContract(Contract, contract=True):
         assert off.message.scheduled_for <= store_now
 
         assert counts == [0, 1, 1]
-        assert (await claimed(store, off)).look.sent_lately == 2
-        assert (await claimed(store, others)).look.sent_lately == 0
+        assert (await claimed(store, off)).snapshot.sent_lately == 2
+        assert (await claimed(store, others)).snapshot.sent_lately == 0
 
     async def test_claim_counts_what_was_sent_to_the_doctor_lately(self, store: Store) -> None:
         world = await seed_world(store)
@@ -317,7 +317,7 @@ class OutboxClaimsContract(Contract, contract=True):
         counts = []
         for each in told:
             claim = await claimed(store, each)
-            counts.append(claim.look.sent_lately)
+            counts.append(claim.snapshot.sent_lately)
             await store.outbox.finish(claim, a_record(claim))
 
         assert counts == [0, 1, 2, 0]

@@ -148,7 +148,7 @@ class OutboxEndingsContract(Contract, contract=True):
         sent = await seed_message(store, kind=DOCTOR_CHANGE)
         clinic_id, world = sent.world.clinic.id, sent.world
 
-        addressee = (await claimed(store, sent)).look.addressee
+        addressee = (await claimed(store, sent)).snapshot.addressee
         of_patient = Scope(clinic_id, patient_id=sent.appointment.patient_id)
         of_doctor = Scope(clinic_id, doctor_id=world.doctor.id)
 

@@ -8,7 +8,7 @@ from clinic.domain.calendar.availability import day_interval
 from clinic.domain.contact import Contact
 from clinic.domain.messaging.deliveries import (
     Claim,
-    Fit,
+    DeliveryVerdict,
     OutboxState,
     Outcome,
     Preferences,
@@ -144,8 +144,8 @@ class OutboxReadingContract(Contract, contract=True):
 
         assert await store.outbox.preferences(sent.world.clinic.id, patient) == chosen
         claim = await claimed(store, sent)
-        assert claim.look.addressee is not None
-        assert claim.look.addressee.preferences == chosen
+        assert claim.snapshot.addressee is not None
+        assert claim.snapshot.addressee.preferences == chosen
 
     async def test_without_a_choice_the_language_is_the_clinics(self, store: Store) -> None:
         sent = await seed_message(store)
@@ -154,7 +154,7 @@ class OutboxReadingContract(Contract, contract=True):
             await unit.people.replace_clinic(replace(clinic, contact=Contact(language="de")))
             await unit.commit()
 
-        addressee = (await claimed(store, sent)).look.addressee
+        addressee = (await claimed(store, sent)).snapshot.addressee
 
         assert addressee is not None
         assert addressee.preferences == Preferences("de")
@@ -172,7 +172,7 @@ class OutboxReadingContract(Contract, contract=True):
             await unit.people.replace_clinic(clinic)
             await unit.commit()
 
-        assert (await claimed(store, sent)).look.clinic == clinic
+        assert (await claimed(store, sent)).snapshot.clinic == clinic
 
     async def test_claim_tells_what_links_of_account_mail_are_bound_to(self, store: Store) -> None:
         sent = await seed_message(store)
@@ -183,7 +183,7 @@ class OutboxReadingContract(Contract, contract=True):
             await unit.accounts.set_email_verified_at(patient, datetime.now(UTC))
             await unit.commit()
 
-        addressee = (await claimed(store, sent)).look.addressee
+        addressee = (await claimed(store, sent)).snapshot.addressee
 
         assert addressee is not None
         bound_to = (addressee.password_hash, addressee.link_version, addressee.is_verified)
@@ -203,9 +203,9 @@ class OutboxReadingContract(Contract, contract=True):
             claim = await _claim_of(store, message)
             assert (claim.message.issued_by, claim.message.to_email) == expected
             assert claim.message == message
-            assert claim.look.addressee is not None
-            assert claim.look.addressee.user_id == user
-            assert claim.look.addressee.email == world.patients[0].email
+            assert claim.snapshot.addressee is not None
+            assert claim.snapshot.addressee.user_id == user
+            assert claim.snapshot.addressee.email == world.patients[0].email
 
     async def test_forget_addresses_leaves_nothing_to_send_to(self, store: Store) -> None:
         world = await seed_world(store)
@@ -223,7 +223,7 @@ class OutboxReadingContract(Contract, contract=True):
         for message, left in ((waits, None), (under_way, None), (kept, "kept@example.org")):
             claim = await _claim_of(store, message)
             assert claim.message.to_email == left
-            assert judged(claim) is (Fit.SEND if left else Fit.STALE)
+            assert judged(claim) is (DeliveryVerdict.SEND if left else DeliveryVerdict.STALE)
 
     async def test_day_sheet_is_added_once_and_tells_the_day(self, store: Store) -> None:
         sent = await seed_message(store)
@@ -253,7 +253,7 @@ class OutboxReadingContract(Contract, contract=True):
         (view,) = await store.outbox.list(query, PageRequest())
         claim = await store.outbox.claim(clinic.id, view.message.id, token=uuid4(), lease=LEASE)
         assert isinstance(claim, Claim)
-        assert claim.look.day == ((sent.appointment.starts_at, sent.appointment.ends_at),)
-        assert claim.look.addressee is not None
-        assert claim.look.addressee.user_id == doctor.id
+        assert claim.snapshot.day == ((sent.appointment.starts_at, sent.appointment.ends_at),)
+        assert claim.snapshot.addressee is not None
+        assert claim.snapshot.addressee.user_id == doctor.id
         assert await store.outbox.begin_sending(claim, lease=LEASE)

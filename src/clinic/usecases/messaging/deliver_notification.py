@@ -20,10 +20,10 @@ from clinic.domain.messaging.deliveries import (
     ATTEMPTS_MAX,
     AmbiguousMail,
     Claim,
-    Fit,
-    Letter,
+    DeliveryVerdict,
     Links,
     Outcome,
+    OutgoingMessage,
     Record,
     backoff,
     judged,
@@ -63,8 +63,8 @@ UNSUBSCRIBE_FOR = timedelta(days=365)
 #: how soon a held message is looked at again, where nothing lets it go sooner
 HELD_FOR = timedelta(minutes=5)
 _HOLDING = {
-    Fit.UNPROVEN: "the email address is not verified yet",
-    Fit.TOO_MANY: "the mailbox got as many messages as it may within an hour",
+    DeliveryVerdict.UNPROVEN: "the email address is not verified yet",
+    DeliveryVerdict.TOO_MANY: "the mailbox got as many messages as it may within an hour",
 }
 
 #: pages that the links of account mail open
@@ -106,7 +106,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Courier:
+class DeliveryServices:
     """What delivering needs; one for a worker's whole life."""
 
     outbox: Outbox
@@ -125,101 +125,108 @@ class Courier:
     lease: timedelta = LEASE
 
 
-async def deliver_notification(courier: Courier, *, clinic_id: UUID, message_id: UUID) -> Delivery:
+async def deliver_notification(
+    services: DeliveryServices, *, clinic_id: UUID, message_id: UUID
+) -> Delivery:
     """Return what became of the message. Raises TemporaryFailure when the database is away: the
     message is then found again by the sweep."""
-    claim = await courier.outbox.claim(
-        clinic_id, message_id, token=courier.new_id(), lease=courier.lease
+    claim = await services.outbox.claim(
+        clinic_id, message_id, token=services.new_id(), lease=services.lease
     )
     if isinstance(claim, timedelta):
-        await _postpone(courier, clinic_id, message_id, claim)
+        await _postpone(services, clinic_id, message_id, claim)
         return Delivery(Delivered.SKIPPED)
     if claim is None:
         return Delivery(Delivered.SKIPPED)
     loop = asyncio.get_running_loop()
     claimed_s = loop.time()
     try:
-        delivery = await _deliver(courier, claim)
+        delivery = await _deliver(services, claim)
     except (TemporaryFailure, asyncio.CancelledError):
         raise
     except Exception as error:  # noqa: BLE001 - one message must not hold up the others
         # A message that cannot be written out must not come back at once, and not for ever.
         _report(claim, error)
-        return await _again(courier, claim, kind_of(error), ambiguous=False)
+        return await _again(services, claim, kind_of(error), ambiguous=False)
     if delivery.result is not Delivered.SENT:
         return delivery
     late = (claim.claimed_at - claim.message.scheduled_for).total_seconds()
     return replace(delivery, late_s=late + loop.time() - claimed_s)
 
 
-async def _deliver(courier: Courier, claim: Claim) -> Delivery:
-    fit = judged(claim)
-    if fit is Fit.STALE and not claim.ambiguous:
-        return await _ended(courier.outbox.discard(claim), Delivered.DISCARDED)
+async def _deliver(services: DeliveryServices, claim: Claim) -> Delivery:
+    verdict = judged(claim)
+    if verdict is DeliveryVerdict.STALE and not claim.ambiguous:
+        return await _ended(services.outbox.discard(claim), Delivered.DISCARDED)
     if claim.ambiguous:
-        settled = await _settle_doubt(courier, claim, fit)
+        settled = await _settle_doubt(services, claim, verdict)
         if settled is not None:
             return settled
-    if fit is Fit.EXPIRED:
-        return await _log(courier, claim, Outcome.FAILED, error="too late to be of use")
-    if fit in _HOLDING:
-        return await _hold(courier, claim, _HOLDING[fit])
+    if verdict is DeliveryVerdict.EXPIRED:
+        return await _log(services, claim, Outcome.FAILED, error="too late to be of use")
+    if verdict in _HOLDING:
+        return await _hold(services, claim, _HOLDING[verdict])
     if claim.attempts > ATTEMPTS_MAX:
         error = "tried too often; the last attempts ended without a word"
-        aside = courier.outbox.set_aside(claim, error=error, ambiguous=claim.ambiguous)
+        aside = services.outbox.set_aside(claim, error=error, ambiguous=claim.ambiguous)
         return await _ended(aside, Delivered.DEAD)
-    return await _hand_over(courier, claim)
+    return await _hand_over(services, claim)
 
 
-async def _hold(courier: Courier, claim: Claim, why: str) -> Delivery:
+async def _hold(services: DeliveryServices, claim: Claim, why: str) -> Delivery:
     """Give the message back for a while; it does not count as tried."""
-    given_back = await courier.outbox.retry_later(
+    given_back = await services.outbox.retry_later(
         claim, after=HELD_FOR, error=why, ambiguous=False, attempts=claim.attempts - 1
     )
     if not given_back:
         return Delivery(Delivered.SKIPPED)
-    await _postpone(courier, claim.message.clinic_id, claim.message.id, HELD_FOR)
+    await _postpone(services, claim.message.clinic_id, claim.message.id, HELD_FOR)
     return Delivery(Delivered.HELD)
 
 
-async def _settle_doubt(courier: Courier, claim: Claim, fit: Fit) -> Delivery | None:
+async def _settle_doubt(
+    services: DeliveryServices, claim: Claim, verdict: DeliveryVerdict
+) -> Delivery | None:
     """Decide about a message that may have been handed over before; None: send it again."""
-    notifier, _ = _notifier(courier, claim)
-    message_id = message_id_of(claim.message, courier.mail_domain)
-    if courier.on_ambiguous is AmbiguousMail.ASK and await notifier.took(message_id):
-        return await _log(courier, claim, Outcome.SENT, message_id=message_id)
-    if fit is not Fit.SEND:
+    notifier, _ = _notifier(services, claim)
+    message_id = message_id_of(claim.message, services.mail_domain)
+    if services.on_ambiguous is AmbiguousMail.ASK and await notifier.was_accepted(message_id):
+        return await _log(services, claim, Outcome.SENT, message_id=message_id)
+    if verdict is not DeliveryVerdict.SEND:
         # It may have gone out while it was right; what is logged must say so.
         error = "the mail server's answer was lost, and it is no longer right"
-        return await _log(courier, claim, Outcome.FAILED, message_id=message_id, error=error)
-    if courier.on_ambiguous is AmbiguousMail.RESEND or not claim.interrupted:
+        return await _log(services, claim, Outcome.FAILED, message_id=message_id, error=error)
+    if services.on_ambiguous is AmbiguousMail.RESEND or not claim.interrupted:
         return None
-    if courier.on_ambiguous is AmbiguousMail.ASK and await notifier.took(message_id) is False:
+    if (
+        services.on_ambiguous is AmbiguousMail.ASK
+        and await notifier.was_accepted(message_id) is False
+    ):
         return None
     error = "the mail server's answer was lost: unknown whether it was sent"
     return await _ended(
-        courier.outbox.set_aside(claim, error=error, ambiguous=True), Delivered.DEAD
+        services.outbox.set_aside(claim, error=error, ambiguous=True), Delivered.DEAD
     )
 
 
-async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
-    notifier, channel = _notifier(courier, claim)
-    letter = letter_for(courier, claim)
+async def _hand_over(services: DeliveryServices, claim: Claim) -> Delivery:
+    notifier, channel = _notifier(services, claim)
+    outgoing = outgoing_message_for(services, claim)
 
     permitted = False
 
     async def may_send() -> bool:
         nonlocal permitted
-        permitted = await courier.outbox.begin_sending(claim, lease=courier.lease)
+        permitted = await services.outbox.begin_sending(claim, lease=services.lease)
         return permitted
 
     try:
-        handed_over = await notifier.deliver(letter, may_send)
+        handed_over = await notifier.deliver(outgoing, may_send)
         if not handed_over:
             # Somebody else's by now, or no longer right: the row tells the next one who looks.
-            return await _after_withdrawal(courier, claim)
+            return await _after_withdrawal(services, claim)
         return await _log(
-            courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
+            services, claim, Outcome.SENT, message_id=outgoing.message_id, channel=channel
         )
     except (TemporaryFailure, asyncio.CancelledError):
         raise
@@ -227,89 +234,89 @@ async def _hand_over(courier: Courier, claim: Claim) -> Delivery:
         # What comes up while the answer is awaited leaves open whether it was taken.
         if error.permanent:
             return await _log(
-                courier,
+                services,
                 claim,
                 Outcome.FAILED,
-                message_id=letter.message_id,
+                message_id=outgoing.message_id,
                 error=error.message,
                 channel=channel,
             )
         if error.ambiguous:
-            return await _in_doubt(courier, claim, notifier, letter, channel, error.message)
+            return await _in_doubt(services, claim, notifier, outgoing, channel, error.message)
         return await _again(
-            courier, claim, error.message, ambiguous=False, of_channel=error.of_channel
+            services, claim, error.message, ambiguous=False, of_channel=error.of_channel
         )
     except Exception as error:
         if not permitted:
             raise
         _report(claim, error)
-        return await _in_doubt(courier, claim, notifier, letter, channel, kind_of(error))
+        return await _in_doubt(services, claim, notifier, outgoing, channel, kind_of(error))
 
 
 async def _in_doubt(
-    courier: Courier,
+    services: DeliveryServices,
     claim: Claim,
     notifier: Notifier,
-    letter: Letter,
+    outgoing: OutgoingMessage,
     channel: str,
     error: str,
 ) -> Delivery:
     """Decide about a message that may have been taken just now."""
-    if courier.on_ambiguous is AmbiguousMail.RESEND:
-        return await _again(courier, claim, error, ambiguous=True)
-    took = (
-        await notifier.took(letter.message_id)
-        if courier.on_ambiguous is AmbiguousMail.ASK
+    if services.on_ambiguous is AmbiguousMail.RESEND:
+        return await _again(services, claim, error, ambiguous=True)
+    accepted = (
+        await notifier.was_accepted(outgoing.message_id)
+        if services.on_ambiguous is AmbiguousMail.ASK
         else None
     )
-    if took:
+    if accepted:
         return await _log(
-            courier, claim, Outcome.SENT, message_id=letter.message_id, channel=channel
+            services, claim, Outcome.SENT, message_id=outgoing.message_id, channel=channel
         )
-    if took is False:
-        return await _again(courier, claim, error, ambiguous=False)
-    aside = courier.outbox.set_aside(claim, error=shortened(error), ambiguous=True)
+    if accepted is False:
+        return await _again(services, claim, error, ambiguous=False)
+    aside = services.outbox.set_aside(claim, error=shortened(error), ambiguous=True)
     return await _ended(aside, Delivered.DEAD)
 
 
-async def _after_withdrawal(courier: Courier, claim: Claim) -> Delivery:
+async def _after_withdrawal(services: DeliveryServices, claim: Claim) -> Delivery:
     """A fence that refuses means a change: the message is judged anew at once, by a new claim."""
     at_once = timedelta(0)
-    given_back = await courier.outbox.retry_later(
+    given_back = await services.outbox.retry_later(
         claim, after=at_once, error="changed while it was being sent", ambiguous=False
     )
-    return await _given_back(courier, claim, given_back, at_once)
+    return await _given_back(services, claim, given_back, at_once)
 
 
-def _notifier(courier: Courier, claim: Claim) -> tuple[Notifier, str]:
-    addressee = claim.look.addressee
+def _notifier(services: DeliveryServices, claim: Claim) -> tuple[Notifier, str]:
+    addressee = claim.snapshot.addressee
     wanted = addressee.preferences.channel if addressee else EMAIL
-    channel = wanted if wanted in courier.notifiers else EMAIL
-    return courier.notifiers[channel], channel
+    channel = wanted if wanted in services.notifiers else EMAIL
+    return services.notifiers[channel], channel
 
 
-def letter_for(courier: Courier, claim: Claim) -> Letter:
+def outgoing_message_for(services: DeliveryServices, claim: Claim) -> OutgoingMessage:
     """Return all that a channel needs in order to write the claimed message out."""
-    look = claim.look
-    assert look.addressee is not None
-    addressee = look.addressee
+    snapshot = claim.snapshot
+    assert snapshot.addressee is not None
+    addressee = snapshot.addressee
     if claim.message.to_email is not None:
         addressee = replace(addressee, email=claim.message.to_email)
-    return Letter(
+    return OutgoingMessage(
         message=claim.message,
         addressee=addressee,
-        clinic=look.clinic,
-        links=_links(courier, claim),
-        message_id=message_id_of(claim.message, courier.mail_domain),
-        appointment=look.appointment,
-        day=look.day,
+        clinic=snapshot.clinic,
+        links=_links(services, claim),
+        message_id=message_id_of(claim.message, services.mail_domain),
+        appointment=snapshot.appointment,
+        day=snapshot.day,
         sent_at=claim.claimed_at,
     )
 
 
-def _links(courier: Courier, claim: Claim) -> Links:
-    message, look = claim.message, claim.look
-    addressee = look.addressee
+def _links(services: DeliveryServices, claim: Claim) -> Links:
+    message, snapshot = claim.message, claim.snapshot
+    addressee = snapshot.addressee
     assert addressee is not None
     # A link falls with the address that it was mailed to.
     mailbox = bound_to_mailbox(addressee.email, addressee.link_version)
@@ -317,8 +324,8 @@ def _links(courier: Courier, claim: Claim) -> Links:
     def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:
         expires_at = max(message.scheduled_for, claim.claimed_at) + until
         link = Link(purpose, message.clinic_id, subject, version, expires_at)
-        token = courier.signer.sign(link, bound_to=mailbox)
-        return f"{courier.public_url}/{path}/{token}"
+        token = services.signer.sign(link, bound_to=mailbox)
+        return f"{services.public_url}/{path}/{token}"
 
     unsubscribe = None
     if message.family in OPTIONAL:
@@ -326,13 +333,13 @@ def _links(courier: Courier, claim: Claim) -> Links:
         unsubscribe = url(
             "unsubscribe", Purpose.UNSUBSCRIBE, addressee.user_id, topic, UNSUBSCRIBE_FOR
         )
-    home = courier.frontend_url
+    home = services.frontend_url
     if message.family in _ACCOUNT_PATHS:
         path = _ACCOUNT_PATHS[message.family]
         return Links(
-            account=f"{courier.public_url}/{path}/{_account_token(courier, claim)}", home=home
+            account=f"{services.public_url}/{path}/{_account_token(services, claim)}", home=home
         )
-    appointment = look.appointment
+    appointment = snapshot.appointment
     if appointment is None or message.family in (
         CANCELLATION,
         DOCTOR_CHANGE,
@@ -342,7 +349,7 @@ def _links(courier: Courier, claim: Claim) -> Links:
         return Links(unsubscribe=unsubscribe, home=home)
     left = appointment.starts_at - claim.claimed_at
     version = appointment.schedule_version
-    offer = offer_of(appointment, look.clinic, claim.claimed_at)
+    offer = offer_of(appointment, snapshot.clinic, claim.claimed_at)
 
     def act(purpose: Purpose) -> str:
         return url("m", purpose, appointment.id, version, left)
@@ -356,8 +363,8 @@ def _links(courier: Courier, claim: Claim) -> Links:
     )
 
 
-def _account_token(courier: Courier, claim: Claim) -> str:
-    message, addressee = claim.message, claim.look.addressee
+def _account_token(services: DeliveryServices, claim: Claim) -> str:
+    message, addressee = claim.message, claim.snapshot.addressee
     assert addressee is not None
     link = Link(
         _ACCOUNT_PURPOSES[message.family],
@@ -368,7 +375,7 @@ def _account_token(courier: Courier, claim: Claim) -> str:
         message.issued_by,
     )
     return account_token(
-        courier.signer, link, email=addressee.email, password_hash=addressee.password_hash
+        services.signer, link, email=addressee.email, password_hash=addressee.password_hash
     )
 
 
@@ -378,7 +385,12 @@ def _report(claim: Claim, error: Exception) -> None:
 
 
 async def _again(
-    courier: Courier, claim: Claim, error: str, *, ambiguous: bool, of_channel: bool = False
+    services: DeliveryServices,
+    claim: Claim,
+    error: str,
+    *,
+    ambiguous: bool,
+    of_channel: bool = False,
 ) -> Delivery:
     """Give the message back for another attempt, or set it aside when it has had enough.
 
@@ -388,29 +400,29 @@ async def _again(
     ambiguous = ambiguous or claim.ambiguous
     attempts = min(claim.attempts, ATTEMPTS_MAX - 1) if of_channel else claim.attempts
     if attempts >= ATTEMPTS_MAX:
-        aside = courier.outbox.set_aside(claim, error=error, ambiguous=ambiguous)
+        aside = services.outbox.set_aside(claim, error=error, ambiguous=ambiguous)
         return await _ended(aside, Delivered.DEAD)
     after = backoff(attempts)
 
     async def give_back() -> bool:
-        return await courier.outbox.retry_later(
+        return await services.outbox.retry_later(
             claim, after=after, error=error, ambiguous=ambiguous, attempts=attempts
         )
 
-    return await _given_back(courier, claim, await _insisting(give_back), after)
+    return await _given_back(services, claim, await _insisting(give_back), after)
 
 
 async def _given_back(
-    courier: Courier, claim: Claim, given_back: bool, after: timedelta
+    services: DeliveryServices, claim: Claim, given_back: bool, after: timedelta
 ) -> Delivery:
     if not given_back:
         return Delivery(Delivered.SKIPPED)
-    await _postpone(courier, claim.message.clinic_id, claim.message.id, after)
+    await _postpone(services, claim.message.clinic_id, claim.message.id, after)
     return Delivery(Delivered.RETRIED)
 
 
 async def _log(
-    courier: Courier,
+    services: DeliveryServices,
     claim: Claim,
     status: Outcome,
     *,
@@ -429,7 +441,7 @@ async def _log(
     )
 
     async def write() -> bool:
-        return await courier.outbox.finish(claim, record)
+        return await services.outbox.finish(claim, record)
 
     await _insisting(write)
     if status is Outcome.FAILED:
@@ -457,9 +469,11 @@ async def _ended(write: Awaitable[bool], result: Delivered) -> Delivery:
     return Delivery(result if await write else Delivered.SKIPPED)
 
 
-async def _postpone(courier: Courier, clinic_id: UUID, message_id: UUID, wait: timedelta) -> None:
+async def _postpone(
+    services: DeliveryServices, clinic_id: UUID, message_id: UUID, wait: timedelta
+) -> None:
     try:
-        await courier.queue.postpone(clinic_id, message_id, wait=wait)
+        await services.queue.postpone(clinic_id, message_id, wait=wait)
     except QueueUnavailable:
         # The sweep finds it when it is overdue, the resync when the queue is back.
         logger.warning("the queue is away; message %s is left to the sweep", message_id)

@@ -53,7 +53,7 @@ from clinic.domain.calendar.availability import day_interval
 from clinic.domain.messaging.deliveries import (
     Addressee,
     Claim,
-    Look,
+    DeliverySnapshot,
     OutboxState,
     Outcome,
     Preferences,
@@ -114,13 +114,13 @@ class PostgresOutbox:
 
     async def _with_day(self, claim: Claim) -> Claim:
         """Return the claim of a day sheet with that day's appointments."""
-        message, look = claim.message, claim.look
-        day = day_interval(date.fromordinal(message.version), look.clinic.zone)
+        message, snapshot = claim.message, claim.snapshot
+        day = day_interval(date.fromordinal(message.version), snapshot.clinic.zone)
         rows = await self._executor.fetch(
             DAY, (message.clinic_id, message.user_id, day.starts_at, day.ends_at)
         )
         found = tuple((starts_at, ends_at) for starts_at, ends_at in rows)
-        return replace(claim, look=replace(look, day=found))
+        return replace(claim, snapshot=replace(snapshot, day=found))
 
     async def begin_sending(self, claim: Claim, *, lease: timedelta) -> bool:
         message = claim.message
@@ -241,13 +241,13 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         to_email,
     )
     sent_lately, claimed_at = now
-    look = Look(
+    snapshot = DeliverySnapshot(
         whole_clinic_of(clinic_id, clinic, contact),
         _addressee(addressee),
         _appointment(clinic_id, message, appointment),
         sent_lately=sent_lately,
     )
-    return Claim(message, token, attempts, ambiguous, interrupted, look, claimed_at)
+    return Claim(message, token, attempts, ambiguous, interrupted, snapshot, claimed_at)
 
 
 def _appointment(clinic_id: UUID, message: Message, part: Part) -> Appointment | None:

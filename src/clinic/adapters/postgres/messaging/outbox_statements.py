@@ -67,8 +67,8 @@ def _listed(kinds: Iterable[str]) -> str:
     return ", ".join(f"'{kind}'" for kind in sorted(kinds))
 
 
-#: Look.sent_lately for the claimed message `o`, its appointment `a` and its addressee `u`. A
-#: doctor's messages are few and found by time, since a doctor has many appointments.
+#: DeliverySnapshot.sent_lately for the claimed message `o`, its appointment `a` and its addressee
+#: `u`. A doctor's messages are few and found by time, since a doctor has many appointments.
 _LATELY = "n.status = 'SENT' AND n.finished_at > now() - interval '1 hour'"
 _SENT_LATELY = f"""CASE
     WHEN o.kind IN ({_listed(TO_PATIENT_AT_ONCE)}) THEN (

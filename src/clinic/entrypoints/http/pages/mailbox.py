@@ -39,7 +39,7 @@ _FRAMED = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _SentEmail:
     name: str
     email: EmailMessage
     sent_at: float
@@ -56,49 +56,47 @@ class _Letter:
 @get("/mailbox", guards=[guarded(PUBLIC)])
 async def get_mailbox(call: Asked) -> Template:
     """The latest messages, latest first."""
-    letters = await asyncio.to_thread(_letters, _folder(call))
+    emails = await asyncio.to_thread(_sent_emails, _folder(call))
     rows = [
         {
-            "name": letter.name,
-            "to": str(letter.email["To"]),
-            "subject": str(letter.email["Subject"]),
-            "calendar": _method(letter),
+            "name": sent.name,
+            "to": str(sent.email["To"]),
+            "subject": str(sent.email["Subject"]),
+            "calendar": _method(sent),
         }
-        for letter in letters
+        for sent in emails
     ]
     facts = {"language": "en", "title": "Mailbox", "wide": True, "rows": rows}
     return page_response(200, "mailbox.html", facts)
 
 
 @get("/mailbox/{name:str}", guards=[guarded(PUBLIC)])
-async def get_letter(call: Asked, name: FromPath[str]) -> Template:
+async def get_message(call: Asked, name: FromPath[str]) -> Template:
     """Its headers, how it looks, its text and its calendar part."""
-    letter = await asyncio.to_thread(_letter, _folder(call), name)
-    calendar = letter.part("text/calendar")
+    sent = await asyncio.to_thread(_sent_email, _folder(call), name)
+    calendar = sent.part("text/calendar")
     facts = {
         "language": "en",
-        "title": str(letter.email["Subject"]),
+        "title": str(sent.email["Subject"]),
         "wide": True,
-        "name": letter.name,
-        "headers": [
-            (each, str(letter.email[each])) for each in _SHOWN_HEADERS if letter.email[each]
-        ],
-        "text": letter.part("text/plain") or "",
+        "name": sent.name,
+        "headers": [(each, str(sent.email[each])) for each in _SHOWN_HEADERS if sent.email[each]],
+        "text": sent.part("text/plain") or "",
         "calendar": calendar,
     }
-    return page_response(200, "letter.html", facts)
+    return page_response(200, "message.html", facts)
 
 
 @get("/mailbox/{name:str}/html", guards=[guarded(PUBLIC)])
-async def get_letter_html(call: Asked, name: FromPath[str]) -> Response[str]:
+async def get_message_html(call: Asked, name: FromPath[str]) -> Response[str]:
     """The HTML part, in a frame that can do nothing."""
-    letter = await asyncio.to_thread(_letter, _folder(call), name)
-    html = (letter.part("text/html") or "").replace("<head>", '<head><base target="_blank">', 1)
+    sent = await asyncio.to_thread(_sent_email, _folder(call), name)
+    html = (sent.part("text/html") or "").replace("<head>", '<head><base target="_blank">', 1)
     headers = {"content-security-policy": _FRAMED}
     return Response(html, media_type=MediaType.HTML, headers=headers)
 
 
-HANDLERS = (get_mailbox, get_letter, get_letter_html)
+HANDLERS = (get_mailbox, get_message, get_message_html)
 
 
 def _folder(call: RequestContext) -> Path:
@@ -108,27 +106,27 @@ def _folder(call: RequestContext) -> Path:
     return Path(unquote(parts.path)) / "new"
 
 
-def _letters(folder: Path) -> list[_Letter]:
+def _sent_emails(folder: Path) -> list[_SentEmail]:
     if not folder.is_dir():
         return []
     found = sorted(((path.stat().st_mtime, path) for path in folder.glob("*.eml")), reverse=True)
     return [_read(path, sent_at) for sent_at, path in found[:SHOWN_MAX]]
 
 
-def _letter(folder: Path, name: str) -> _Letter:
+def _sent_email(folder: Path, name: str) -> _SentEmail:
     path = folder / f"{name}.eml"
     if path.parent != folder or not path.is_file():
         raise NotFound("There is no such message.")
     return _read(path, path.stat().st_mtime)
 
 
-def _read(path: Path, sent_at: float) -> _Letter:
+def _read(path: Path, sent_at: float) -> _SentEmail:
     email = message_from_bytes(path.read_bytes(), policy=default)
-    return _Letter(path.stem, email, sent_at)
+    return _SentEmail(path.stem, email, sent_at)
 
 
-def _method(letter: _Letter) -> str:
-    for part in letter.email.walk():
+def _method(sent: _SentEmail) -> str:
+    for part in sent.email.walk():
         if part.get_content_type() == "text/calendar":
             return str(part.get_param("method"))
     return ""
