@@ -12,7 +12,7 @@ import time_machine
 from tests.mail import AS_USER, Certificates, Mailbox, smtp_server
 
 from clinic.adapters.dramatiq import DramatiqQueue
-from clinic.adapters.dramatiq.trial import ask_queue_server, queue_server_faults
+from clinic.adapters.dramatiq.probe import probe_queue_server, queue_server_faults
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.devtools.embedded import EmbeddedValkey
@@ -218,7 +218,7 @@ async def test_check_of_messages_that_nobody_sends(checks, postgres_urls, valkey
 
 async def test_worker_at_work_is_heard_of(valkey_url) -> None:
     queue = DramatiqQueue(valkey_url)
-    assert not ask_queue_server(valkey_url).has_worker
+    assert not probe_queue_server(valkey_url).has_worker
 
     async def handle(clinic_id, message_id) -> None:
         """Nothing comes."""
@@ -226,7 +226,7 @@ async def test_worker_at_work_is_heard_of(valkey_url) -> None:
     await queue.start(handle, threads=1)
     try:
         for _ in range(200):
-            if ask_queue_server(valkey_url).has_worker:
+            if probe_queue_server(valkey_url).has_worker:
                 break
             await asyncio.sleep(0.02)
         else:

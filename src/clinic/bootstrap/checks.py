@@ -37,28 +37,28 @@ def why_broker_unreachable(settings: Settings) -> str | None:
     """Return why Redis does not answer, or None when it does or none is configured."""
     if scheme_of(settings.broker_url) not in ("redis", "rediss", "unix"):
         return None
-    from clinic.adapters.redis.reachable import why_unreachable
+    from clinic.adapters.redis.probe import why_unreachable
 
     return why_unreachable(settings.broker_url)
 
 
 def mail_fault(settings: Settings) -> tuple[str, str] | None:
-    """Return why mail could not be handed over now, and how to fix it; None if it could.
+    """Return why mail could not be handed over now, and the remedy; None if it could.
 
     Sends nothing. Raises SettingsError.
     """
     scheme, url = scheme_of(settings.mail_url), settings.mail_url
     if scheme == "maildir":
-        from clinic.adapters.email.trial import try_folder
+        from clinic.adapters.email.probe import probe_folder
 
-        return try_folder(folder_of(url))
+        return probe_folder(folder_of(url))
     if scheme not in ("smtp", "smtps"):
         # A third-party adapter cannot be tried, but it must exist.
         make_adapter("notifier", "CLINIC_MAIL_URL", url, settings)
         return None
-    from clinic.adapters.email.trial import try_mail_server
+    from clinic.adapters.email.probe import probe_mail_server
 
-    return try_mail_server(mail_server(url), composer(settings).sender_address)
+    return probe_mail_server(mail_server(url), composer(settings).sender_address)
 
 
 def check_mail(settings: Settings) -> None:
@@ -75,15 +75,15 @@ def is_mail_password_in_clear(settings: Settings) -> bool:
     """
     if scheme_of(settings.mail_url) != "smtp":
         return False
-    from clinic.adapters.email.trial import is_password_in_clear
+    from clinic.adapters.email.probe import is_password_in_clear
 
     return is_password_in_clear(mail_server(settings.mail_url))
 
 
 def queue_faults(settings: Settings) -> Iterator[tuple[str, str, bool]]:
-    """Yield what is wrong with the queue, how to fix it, and whether that is a mere hint."""
+    """Yield what is wrong with the queue, the remedy, and whether it is only a hint."""
     if scheme_of(settings.scheduling_url) in ("redis", "rediss", "unix"):
-        from clinic.adapters.dramatiq.trial import queue_server_faults
+        from clinic.adapters.dramatiq.probe import queue_server_faults
 
         production = settings.environment == "production"
         yield from queue_server_faults(settings.scheduling_url, has_workers=production)

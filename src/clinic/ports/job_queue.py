@@ -70,12 +70,12 @@ class JobQueue(Protocol):
         ...
 
     async def begin_resync(self) -> str | None:
-        """Return a token when the queue may have lost jobs since the last complete resync and no
+        """Return a token if the queue may have lost jobs since the last complete resync, and no
         other caller is resyncing it."""
         ...
 
     async def end_resync(self, token: str) -> bool:
-        """Record that the resync is complete; False when the queue lost jobs again meanwhile."""
+        """Record a complete resync; return False if the queue lost jobs again meanwhile."""
         ...
 
     async def counts(self) -> QueueCounts: ...

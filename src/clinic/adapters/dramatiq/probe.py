@@ -1,4 +1,4 @@
-"""Looks whether a Redis is one that a queue can be left to."""
+"""Finds out whether a Redis is fit to hold the queue."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 TIMEOUT_S = 2.0
-#: a worker that has not fetched for so long is taken for gone
+#: a worker that has not fetched for so long counts as gone
 SILENT_S = 60.0
 #: how far apart two clocks may be
 APART_MAX_S = 5.0
@@ -19,7 +19,7 @@ APART_MAX_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class QueueServer:
-    """What a Redis says of itself."""
+    """What a Redis reports about itself."""
 
     #: by its own clock, in seconds since 1970
     now_s: float
@@ -30,8 +30,8 @@ class QueueServer:
     has_worker: bool
 
 
-def ask_queue_server(url: str, *, namespace: str = "clinic") -> QueueServer:
-    """Return what the server at `url` says. Raises RedisError, OSError, ValueError."""
+def probe_queue_server(url: str, *, namespace: str = "clinic") -> QueueServer:
+    """Return what the server at `url` reports. Raises RedisError, OSError, ValueError."""
     with redis.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_S,
@@ -39,24 +39,24 @@ def ask_queue_server(url: str, *, namespace: str = "clinic") -> QueueServer:
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
     ) as client:
-        told: dict[str, Any] = client.info()
+        info: dict[str, Any] = client.info()
         seconds, microseconds = client.time()
         since_ms = (time.time() - SILENT_S) * 1000
         heard = client.zcount(f"{namespace}:dramatiq:__heartbeats__", since_ms, "+inf")
-    policy = str(told.get("maxmemory_policy", ""))
+    policy = str(info.get("maxmemory_policy", ""))
     # Keys of the queue do not expire, so that the volatile policies leave them alone.
-    evicts = policy if policy.startswith("allkeys") and int(told.get("maxmemory", 0)) else None
-    on_disk = bool(told.get("aof_enabled"))
+    evicts = policy if policy.startswith("allkeys") and int(info.get("maxmemory", 0)) else None
+    on_disk = bool(info.get("aof_enabled"))
     return QueueServer(seconds + microseconds / 1e6, evicts, on_disk, heard > 0)
 
 
 def queue_server_faults(url: str, *, has_workers: bool) -> Iterator[tuple[str, str, bool]]:
-    """Yield what is wrong with the server, how to fix it, and whether that is a mere hint.
+    """Yield what is wrong with the server, the remedy, and whether it is only a hint.
 
-    `has_workers`: somebody should be fetching from the queue.
+    `has_workers`: some worker should be fetching from the queue.
     """
     try:
-        server = ask_queue_server(url)
+        server = probe_queue_server(url)
     except (RedisError, OSError, ValueError) as error:
         yield (
             f"Redis does not answer: {str(error) or type(error).__name__}",
@@ -74,7 +74,7 @@ def queue_server_faults(url: str, *, has_workers: bool) -> Iterator[tuple[str, s
     if not server.is_kept_on_disk:
         yield (
             "it keeps nothing on disk: a restart empties the queue until workers have filled it"
-            " anew",
+            " again",
             "set appendonly yes",
             True,
         )

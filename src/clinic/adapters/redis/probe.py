@@ -1,4 +1,4 @@
-"""Asks Redis whether it is there; the cache itself never tells."""
+"""Finds out whether Redis can be reached, which the cache never reports."""
 
 from redis import Redis
 from redis.backoff import NoBackoff

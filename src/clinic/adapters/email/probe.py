@@ -1,4 +1,4 @@
-"""Tries whether mail could be handed over, and says what is in the way; sends nothing."""
+"""Finds out whether mail could be handed over, without sending any."""
 
 import os
 import smtplib
@@ -10,10 +10,10 @@ from clinic.adapters.email.smtp import MailServer, connect
 Finding = tuple[str, str]
 
 
-def try_mail_server(server: MailServer, sender: str) -> Finding | None:
-    """Return why the server would take no mail of `sender`, and how to fix it; None if it would.
+def probe_mail_server(server: MailServer, sender: str) -> Finding | None:
+    """Return why the server would take no mail from `sender`, and the remedy; None if it would.
 
-    Signs in, names the sender, and hangs up.
+    Signs in, names the sender, and disconnects.
     """
     place = f"{server.host}:{server.port}"
     try:
@@ -53,8 +53,8 @@ def _remedy(error: Exception, server: MailServer) -> str:
     return "start it, or correct the host or port"
 
 
-def try_folder(folder: Path) -> Finding | None:
-    """Return why mail cannot be put into `folder`, and how to fix it; None if it can."""
+def probe_folder(folder: Path) -> Finding | None:
+    """Return why mail cannot be put into `folder`, and the remedy; None if it can."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
