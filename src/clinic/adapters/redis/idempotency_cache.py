@@ -1,15 +1,22 @@
-"""Copies of stored answers in Redis, so that a repeated request need not ask the database."""
+"""Copies of stored answers in Redis, so that a repeated request need not read the database."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from clinic.adapters.redis.line import Line
 from clinic.domain.idempotency import PROMISED, Answer, IdempotentRequest, StoredAnswer, copy_name
+
+T = TypeVar("T")
 
 TIMEOUT_S = 0.05
 #: how long Redis is left alone after a failure
@@ -17,6 +24,8 @@ PAUSE_S = 1.0
 TTL_S = int(PROMISED.total_seconds())
 #: larger answers are left to the database
 BODY_MAX_BYTES = 64 * 1024
+#: whoever finds none free waits for one, within the timeout
+CONNECTIONS_MAX = 16
 
 
 class _Copy(msgspec.Struct, array_like=True):
@@ -43,7 +52,18 @@ class RedisIdempotencyCache:
 
     def __init__(self, url: str, *, timeout_s: float | None = None) -> None:
         self._paused_until = 0.0
-        self._line = Line(url, timeout_s=TIMEOUT_S if timeout_s is None else timeout_s)
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS_MAX,
+            timeout=self._timeout_s,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            # The client would retry three times by itself.
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        self._redis = Redis.from_pool(self._pool)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Copy)
 
@@ -54,10 +74,13 @@ class RedisIdempotencyCache:
 
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
         """Return the copy of what this principal's key was answered with, or None."""
-        found = await self._ask("GET", _key(copy_name(request)))
+        return await self._bounded(lambda: self._get(request))
+
+    async def _get(self, request: IdempotentRequest) -> StoredAnswer | None:
+        found = await self._redis.get(_key(copy_name(request)))
         if not isinstance(found, bytes):
             if found is not None:
-                self._line.give_up()
+                await self._disconnect()
             return None
         try:
             copy = self._decoder.decode(found)
@@ -71,8 +94,7 @@ class RedisIdempotencyCache:
         )
         whose = (request.clinic_id, request.principal_id, request.key)
         if (copy.clinic_id, copy.principal_id, copy.key) != whose:
-            # The answer to another question.
-            self._line.give_up()
+            await self._disconnect()
             return None
         return stored
 
@@ -94,28 +116,39 @@ class RedisIdempotencyCache:
         )
         encoded = self._encoder.encode(copy)
         # NX: a name that was forgotten holds nothing until its time is over.
-        told = await self._ask("SET", _key(copy_name(request)), encoded, "EX", TTL_S, "NX")
-        if told not in (b"OK", None):
-            self._line.give_up()
+        await self._bounded(lambda: self._set(copy_name(request), encoded, nx=True))
 
     async def forget(self, names: Sequence[bytes]) -> bool:
         """Leave nothing under these names for as long as copies last; False where Redis is away."""
-        told = [await self._ask("SET", _key(name), b"", "EX", TTL_S) for name in names]
-        return all(each == b"OK" for each in told)
+        taken = [await self._bounded(partial(self._set, name, b"", nx=False)) for name in names]
+        return all(taken)
+
+    async def _set(self, name: bytes, value: bytes, *, nx: bool) -> bool:
+        """Say whether Redis took the value."""
+        reply = await self._redis.set(_key(name), value, ex=TTL_S, nx=nx)
+        if reply is False:
+            await self._disconnect()
+        return reply is True
 
     async def close(self) -> None:
         """Give back every connection."""
-        await self._line.close()
+        await self._redis.aclose()
 
-    async def _ask(self, *command: str | bytes | int) -> object:
-        """Return what Redis answers, or None when it does not in time."""
+    async def _bounded(self, operation: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what the operation returns, or None if Redis fails or takes too long."""
         if time.monotonic() < self._paused_until:
             return None
         try:
-            return await self._line.ask(*command)
+            # The client's own timeouts begin again with each step, such as signing in.
+            async with asyncio.timeout(self._timeout_s):
+                return await operation()
         except (RedisError, OSError):
             self._paused_until = time.monotonic() + PAUSE_S
             return None
+
+    async def _disconnect(self) -> None:
+        """Drop idle connections, after a reply that belongs to another command."""
+        await self._pool.disconnect(inuse_connections=False)
 
 
 def _key(name: bytes) -> str:
