@@ -1,9 +1,9 @@
-"""A proxy between a client and a real server that spoils single answers at a byte of your choice.
+"""A proxy between a client and a real server that spoils single responses at a chosen byte.
 
-It is a process of its own, so that neither the client's loop nor its interpreter can hold it up.
-A request says itself what becomes of its answer, anywhere in its bytes: `spoil=cut@0012` passes on
-twelve bytes of the answer and then closes the connection. `once` does the same to the first request
-that holds certain bytes.
+It runs in a separate process, so that neither the client's loop nor its interpreter can delay it.
+The request contains the instruction, anywhere in its bytes: `spoil=cut@0012` passes on twelve
+bytes of the response and then closes the connection. `once` does so for the first request
+that contains given bytes.
 
 hold        passes the rest on HOLD_S later
 cut         closes the connection (FIN)
@@ -11,12 +11,12 @@ reset       resets the connection (RST)
 notice      sends a NoticeResponse of PostgreSQL, and resets the connection
 drip        passes the rest on byte by byte, HOLD_S apart
 silence     passes nothing more on, and leaves the connection open
-twice       passes on everything, and then the same once more
-other       sends an answer of Redis that is not the one to this question
-garbage     sends bytes that no protocol knows
-refuse      resets the connection as soon as the request comes, and passes nothing on
-stall       takes nothing more of the request, and leaves the connection open
-measure     tells how long the answer is, whose first packet must hold all of it
+twice       passes on everything, and then everything again
+other       sends a Redis response that belongs to another request
+garbage     sends bytes that are valid in no protocol
+refuse      resets the connection as soon as the request arrives, and passes nothing on
+stall       reads nothing more of the request, and leaves the connection open
+measure     reports the response's length; its first packet must contain all of it
 """
 
 import asyncio
@@ -43,7 +43,7 @@ PATIENCE_S = 10
 
 
 def spoil(kind: str, offset: int = 0) -> str:
-    """Return what a request holds whose answer is to be spoilt."""
+    """Return the bytes that a request contains to have its response spoilt."""
     return f"spoil={kind}@{offset:04}"
 
 
@@ -64,7 +64,7 @@ class ByteProxy:
         self._process.communicate(timeout=PATIENCE_S)
 
     def told(self) -> str:
-        """Return the next line that the proxy says: that it has spoilt `once`, or a measure."""
+        """Return the next line of the proxy's output: that it has spoilt `once`, or a measure."""
         assert self._process.stdout is not None
         return self._process.stdout.readline().decode().strip()
 

@@ -1,4 +1,4 @@
-"""People whose only membership ended, and their way back, over HTTP; for both stores."""
+"""Checks, for both stores, that people whose only membership ended can come back, over HTTP."""
 
 from collections.abc import Callable
 from itertools import count
@@ -12,12 +12,12 @@ Headers = dict[str, str]
 
 
 class Person:
-    """Somebody with a password, whose membership `admin` can end and offer again."""
+    """A person with a password, whose membership `admin` can end and offer again."""
 
     def __init__(self, client: httpx.AsyncClient, admin: Headers, *, later: Callable[[], Any]):
         self.client = client
         self.admin = admin
-        #: lets time pass where the clock stands still
+        #: advances a fixed clock
         self.later = later
         self.email = f"person{next(_keys)}@example.org"
         self.role = "PATIENT"
@@ -98,7 +98,7 @@ async def check_patient_comes_back(person: Person, slots: list[Any]) -> None:
     assert {each["id"] for each in listed} == booked
 
 
-#: what each role, and no lesser one, may read
+#: what each role may read, and no lesser one
 READS = {"DOCTOR": "/availabilities", "RECEPTIONIST": "/audit", "ADMIN": "/users"}
 
 

@@ -1,8 +1,8 @@
-"""Runs `clinic …` in processes of their own that need not import everything first.
+"""Runs `clinic …` in separate processes that have imported everything already.
 
 One process imports the command line once and forks for each command; starting Python each time
-would take most of a second. Every command has a parent of its own, which tells its pid and, once
-it has ended, its exit status over the socket on which the command was asked for.
+would take most of a second. Every command has its own parent, which sends its pid and, once
+it has ended, its exit status over the socket that requested it.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: what commands import beside their own module
+#: what commands import besides their own module
 PRELOADED = (
     "clinic.adapters.argon2",
     "clinic.adapters.dramatiq",
@@ -49,7 +49,7 @@ class Ran:
 
 
 class Running:
-    """A command that was begun; of a `subprocess.Popen` it has what tests use."""
+    """A started command, with those parts of `subprocess.Popen` that tests use."""
 
     def __init__(self, answer: socket.socket) -> None:
         self._answer = answer
@@ -77,7 +77,7 @@ class Running:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, if it still runs."""
+        """Send it a signal if it still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -125,9 +125,9 @@ class Commands:
         stdout: Path = Path(os.devnull),
         stderr: Path | None = None,
     ) -> Running:
-        """Begin `clinic ARGUMENTS` with these CLINIC_ variables and no others.
+        """Start `clinic ARGUMENTS` with these CLINIC_ variables and no others.
 
-        What it prints is appended to files, both kinds to one where `stderr` is missing.
+        Its output is appended to files: both streams to one if `stderr` is missing.
         """
         kept = {name: text for name, text in os.environ.items() if not name.startswith("CLINIC_")}
         asked = socket.socket(socket.AF_UNIX)
@@ -147,7 +147,7 @@ class Commands:
     def run_together(
         self, asked: Sequence[tuple[Sequence[str], Mapping[str, str]]], cwd: Path
     ) -> list[Ran]:
-        """Run commands, each with its variables, all at once to their ends."""
+        """Run commands at the same time, each with its variables, until all have ended."""
         with TemporaryDirectory(prefix="clinic-commands-") as name:
             folder = Path(name)
             begun = []
@@ -164,7 +164,7 @@ class Commands:
 def _serve(address: str) -> None:
     for name in PRELOADED:
         importlib.import_module(name)
-    # The kernel buries the parents of commands.
+    # The kernel reaps the commands' parents.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -203,7 +203,7 @@ def _run(arguments: list[str], environ: dict[str, str], cwd: str, stdout: str, s
     zoneinfo.reset_tzpath()
     os.chdir(cwd)
     sys.argv = ["clinic", *arguments]
-    # Ended as Python ends: what is registered for the exit runs, and threads are waited for.
+    # End as Python does: run exit handlers and join threads.
     sys.exit(run(arguments))
 
 

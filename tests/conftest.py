@@ -1,9 +1,9 @@
-"""One PostgreSQL and one Valkey for a whole test session, a database of its own for each test.
+"""One PostgreSQL and one Valkey for the test session, and a separate database for each test.
 
-The process that was started as pytest owns the servers: in it they start once it is known that a
-test outside tests/unit will run, xdist's workers only get to know where. They end with it, however
-it ends. The folder that a killed session leaves in the temporary directory is removed by the next
-session: whoever can lock a folder knows that its session is over.
+The main pytest process owns the servers. They start once it is known that a test outside
+tests/unit will run, and xdist's workers only get their addresses. They end with that process,
+however it ends. The folder that a killed session leaves behind is removed by the next session,
+which knows that a session is over if it can lock its folder.
 """
 
 import fcntl
@@ -26,19 +26,19 @@ from tests.tiers import choose_tiers
 from clinic.devtools.embedded import EmbeddedPostgres, EmbeddedValkey
 
 TEMPLATE = "clinic_template"
-#: months of each partitioned table in a test's database, the first ones; others go to the default
+#: how many months of each partitioned table a test's database has; the rest are in the default
 PARTITIONS = 6
-# Three workers with full pools, and what the tests open besides. What a power cut would take is not
-# tested here, and making databases is most of the time; servers that are killed keep fsync on.
+# Enough for three workers with full pools and the tests' own connections. No test here is about a
+# power cut, and creating databases takes most of the time; servers that get killed keep fsync on.
 POSTGRES_SETTINGS = {"max_connections": "300", "fsync": "off", "max_wal_size": "512MB"}
-#: A database takes 20 ms there and up to half a second on a disk: it is six hundred files.
+#: A database is six hundred files: creating one takes 20 ms there, up to half a second on a disk.
 MEMORY = Path("/dev/shm")
 MEMORY_FREE_MIN_BYTES = 3 * 2**30
 
 
 @dataclass(frozen=True)
 class DatabaseUrls:
-    """One database as its owner, the application and the sealer see it."""
+    """URLs of one database, for its owner, the application and the sealer."""
 
     name: str
     owner_url: str
@@ -47,7 +47,7 @@ class DatabaseUrls:
 
 
 class ServiceSession:
-    """The servers of one test session, in a folder of their own."""
+    """The servers of one test session, in their own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,14 +56,14 @@ class ServiceSession:
         self.is_running = False
 
     def start(self) -> None:
-        """Start both servers, at the first call only."""
+        """Start both servers, on the first call only."""
         if not self.is_running:
             self.is_running = True
             self.postgres.start()
             self.valkey.start()
 
     def stop(self) -> None:
-        """Stop both servers, also those that a killed session left, and remove the folder."""
+        """Stop both servers, including those that a killed session left, and remove the folder."""
         for server in (self.valkey, self.postgres):
             server.stop()
             server.stop_leftover()
@@ -103,13 +103,13 @@ def pytest_configure_node(node) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node, ids: list[str]) -> None:
-    # Tests are handed out only after this, so that no worker sees servers that are not up yet.
+    # Tests are distributed only after this, so no worker sees servers that are not up yet.
     if any(not test_id.startswith("tests/unit/") for test_id in ids):
         node.config.stash[session_key].start()
 
 
 def _sessions_folder() -> Path:
-    """Return the folder of all sessions: in memory where there is room, else a temporary one."""
+    """Return the folder of all sessions: in memory if there is room, else a temporary one."""
     folder = (_roomy_memory() or Path(tempfile.gettempdir())) / f"clinic-tests-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     assert folder.lstat().st_uid == os.geteuid(), f"{folder} belongs to another user"
@@ -117,7 +117,7 @@ def _sessions_folder() -> Path:
 
 
 def _roomy_memory() -> Path | None:
-    # Containers often have 64 MB of it, macOS has none.
+    # Containers often have only 64 MB of it, and macOS has none.
     if not os.access(MEMORY, os.W_OK):
         return None
     return MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN_BYTES else None
@@ -156,14 +156,14 @@ def services(request: pytest.FixtureRequest) -> ServiceSession:
 
 @pytest.fixture(scope="session")
 def postgres_server(services: ServiceSession) -> EmbeddedPostgres:
-    """The session's PostgreSQL, for databases of one's own; not to be stopped or killed."""
+    """The session's PostgreSQL, for a test's own databases; not to be stopped or killed."""
     return services.postgres
 
 
 @pytest.fixture(scope="session")
 def memory_folder(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[Path]]:
-    """Return a function that makes a folder where the session's servers are, in memory if there is
-    room, for servers of a test's own. Only logs are left of it, which are read at the end."""
+    """Return a function that makes a folder for a test's own servers, beside the session's: in
+    memory if there is room. Afterwards only logs remain in it, which are read at the end."""
     root = request.config.stash[session_key].folder
 
     @contextmanager
@@ -179,14 +179,14 @@ def memory_folder(request: pytest.FixtureRequest) -> Callable[[], AbstractContex
 
 @pytest.fixture
 def memory_path(memory_folder) -> Iterator[Path]:
-    """A `memory_folder` of one test's own."""
+    """A `memory_folder` for one test."""
     with memory_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def migrated_template(services: ServiceSession) -> str:
-    """The name of a database with all migrations and no rows, to make others from."""
+    """The name of a template database with all migrations and no rows."""
     with _locked(services.folder / "template.lock"):
         is_made = services.folder / "template.made"
         if not is_made.exists():
@@ -201,7 +201,7 @@ def migrated_template(services: ServiceSession) -> str:
 
 
 def _drop_far_partitions(url: str) -> None:
-    """Leave the months next to this one: copying two years of them takes most of each test."""
+    """Keep the months next to this one: copying two years of them would take most of each test."""
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute(
             """
@@ -236,7 +236,7 @@ def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[DatabaseUrl
 def database_of(
     postgres_server: EmbeddedPostgres,
 ) -> Callable[[str], AbstractContextManager[DatabaseUrls]]:
-    """Return a function that makes a database from the template of a name, and drops it."""
+    """Return a function that creates a database from the template of that name, and drops it."""
     return lambda template: _database(postgres_server, template)
 
 
@@ -267,7 +267,7 @@ def empty_postgres_urls(postgres_server: EmbeddedPostgres) -> Iterator[DatabaseU
 
 @pytest.fixture
 def valkey_url(services: ServiceSession, worker_id: str) -> str:
-    """An empty Valkey database for one test; channels are shared by all databases."""
+    """An empty Valkey database for one test; all databases share their channels."""
     number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
     url = f"{services.valkey.url.removesuffix('/0')}/{number}"
     with redis.Redis.from_url(url) as client:

@@ -1,4 +1,4 @@
-"""Names that ports had before still work in the shipped adapters, and warn, until version 0.2."""
+"""Checks that ports' deprecated names work in the shipped stores, and warn, until version 0.2."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from clinic.testing.builders import a_booking, seed_world
 
 
 class DeprecatedNames:
-    """Added to the contract tests of the shipped stores; stores of others need the new names."""
+    """Added to the shipped stores' contract tests; other stores need only the new names."""
 
     async def test_old_names_of_the_booking_desk_warn_and_book(self, store: Any) -> None:
         world = await seed_world(store)

@@ -1,9 +1,9 @@
-"""Nothing of a patient in what the whole suite logs, tells in errors, links to or measures.
+"""A pytest plugin that fails tests which leak personal data in logs, errors, links or metrics.
 
-A pytest plugin. Taps note what is secret as it is made, and what is told as it is told: every log
-record, what is printed, a line of the access log for every request, problems, links, metrics, and
-the logs of the processes that tests start. Each test is held against all of that when it ends, and
-fails with the line that leaks; the secret itself is not shown.
+Taps record secrets as they are created, and everything that leaves the program: every log
+record, printed output, an access-log line for every request, problems, links, metrics, and the
+logs of the processes that tests start. When a test ends, its output is searched for secrets; the
+failure shows the line that leaks, but not the secret itself.
 """
 
 import logging
@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-#: shorter ones, and those of letters alone, are words like any other
+#: shorter secrets, and those of letters alone, might be ordinary words
 SECRET_MIN_CHARS = 8
 LOG_MAX_BYTES = 64 * 2**20
 LEAKS_SHOWN_MAX = 20
 
-#: what gives somebody away whoever they are
+#: what identifies a person, whether or not the suite made it
 PATTERNS = {
     "an email address": re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b", re.IGNORECASE),
     "a phone number": re.compile(r"(?<![\w+:.])\+[1-9]\d{8,14}\b"),
@@ -29,31 +29,31 @@ PATTERNS = {
     "a password in a URL": re.compile(r"://[^\s/:@]*:[^\s/@]+@"),
 }
 _WORD = re.compile(r"\w+")
-#: nobody's: documentation, and the address that our own messages come from
+#: not a person's: documentation, and the sender of our own messages
 HARMLESS = re.compile(r"@(?:clinic\.test|clinic\.invalid|erased\.invalid|localhost)\b")
 
 
 class Leaks:
-    """What is secret, and what was told; `found` holds the one against the other."""
+    """Secrets and output; `found` searches the output for the secrets."""
 
     def __init__(self) -> None:
-        #: kinds of secrets by the secret, by its first word
+        #: kinds of secrets by secret, by its first word
         self._secrets: dict[str, dict[str, str]] = {}
         self._told: dict[tuple[str, str], None] = {}
 
     def keep_secret(self, kind: str, secret: str) -> None:
-        """Remember a secret, unless it is one that cannot be told from other words."""
+        """Remember a secret, unless it could be an ordinary word."""
         words = _WORD.findall(secret)
         if len(secret) >= SECRET_MIN_CHARS and words and not secret.isalpha():
             self._secrets.setdefault(words[0], {})[secret] = kind
 
     def tell(self, where: str, text: str) -> None:
-        """Take note of what was told."""
+        """Record output."""
         self._told[where, text] = None
 
     def found(self) -> list[str]:
-        """Return a line for each leak in what was told since the last time, and forget that."""
-        # Servers in threads of this process tell on meanwhile.
+        """Return a line for each leak in the output since the last call, and forget that output."""
+        # Servers in threads of this process continue to add output.
         told = list(self._told)
         for what in told:
             del self._told[what]
@@ -70,14 +70,14 @@ class Leaks:
                     yield kind, _masked_line(text, match.start(), match.end())
         for word in set(_WORD.findall(text)):
             for secret, kind in list(self._secrets.get(word, {}).items()):
-                # Not within a longer word: "Patient A" is not in "Patient Ada".
+                # Whole words only: "Patient A" is not in "Patient Ada".
                 found = re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text)
                 if found is not None:
                     yield kind, _masked_line(text, found.start(), found.end())
 
 
 def _masked_line(text: str, start: int, end: int) -> str:
-    """Return the line around a secret, of which two characters are left."""
+    """Return the line around a secret, with all but two of its characters masked."""
     before = text.rfind("\n", 0, start) + 1
     after = text.find("\n", end)
     rest = text[end : after if after >= 0 else len(text)]
@@ -85,7 +85,7 @@ def _masked_line(text: str, start: int, end: int) -> str:
 
 
 class _LogTap(logging.Handler):
-    """Tells every record as it would be written, its traceback included."""
+    """Records every log record as it would be written, including its traceback."""
 
     def __init__(self, leaks: Leaks) -> None:
         super().__init__(logging.DEBUG)
@@ -93,13 +93,13 @@ class _LogTap(logging.Handler):
         self.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The tests' own clients tell whom they ask, and their mail servers who is written to.
+        # The tests' own clients log the URLs they request, and their mail servers the recipients.
         if record.name.partition(".")[0] not in ("httpx", "httpcore", "asyncio", "mail"):
             self._leaks.tell("the log", self.format(record))
 
 
 def _tap(owner: Any, name: str, note: Callable[..., None]) -> None:
-    """Let `note` see the result and the arguments of every call of a function."""
+    """Pass the result and the arguments of every call of a function to `note`."""
     original = getattr(owner, name)
 
     @wraps(original)
@@ -118,7 +118,7 @@ def _tap_secrets(leaks: Leaks) -> None:
     from clinic.domain.people.people import Role, User
 
     def note_user(_: None, user: User, *__: object, **___: object) -> None:
-        # A name of one word may be any word.
+        # A name of one word may be an ordinary word.
         if user.role is Role.PATIENT and " " in user.name:
             leaks.keep_secret("a patient's name", user.name)
 
@@ -129,7 +129,7 @@ def _tap_secrets(leaks: Leaks) -> None:
     _tap(Argon2PasswordHasher, "hash", note_password)
     _tap(Argon2PasswordHasher, "verify", note_password)
     _tap(LinkSigner, "sign", lambda token, *_, **__: leaks.keep_secret("a link's token", token))
-    # The demo's patients are made in processes of their own.
+    # The demo's patients are created in other processes.
     for name, _ in patient_names():
         leaks.keep_secret("a patient's name", name)
 
@@ -153,7 +153,7 @@ def _tap_sinks(leaks: Leaks) -> None:
     problem_body = problems.problem_body
 
     def problem_body_told(error: Any, *, instance: str, request_id: str) -> bytes:
-        # The address is the sender's own words.
+        # The address is text that the client sent.
         body = problem_body(error, instance="", request_id=request_id)
         leaks.tell("a problem", body.decode())
         return problem_body(error, instance=instance, request_id=request_id)
@@ -183,7 +183,7 @@ class LeakPlugin:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
-        """Hold what a test told against what is secret, once its servers have ended."""
+        """Search a test's output for secrets, once its servers have ended."""
         yield
         for when, kind, text in item._report_sections:
             if kind in ("stdout", "stderr"):
@@ -193,12 +193,12 @@ class LeakPlugin:
             self.read_logs(folder)
         found = self.leaks.found()
         if found:
-            # pytest would show the secret where it shows what was printed.
+            # pytest would show the secret among the captured output.
             item._report_sections.clear()
         _refuse(found)
 
     def read_logs(self, folder: Path) -> None:
-        """Tell every log of another process under `folder` that was not read before."""
+        """Record other processes' logs under `folder`, as far as they were not read before."""
         for path in sorted(set(folder.rglob("*.log")) - self._read):
             self._read.add(path)
             with path.open("rb") as log:
@@ -207,7 +207,7 @@ class LeakPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Look through what belongs to no test alone: the logs that fixtures of a module keep."""
+        """Search output that belongs to no single test: the logs of module fixtures."""
         self.read_logs(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
         self.read_logs(self._shared)
         found = self.leaks.found()
@@ -219,7 +219,7 @@ class LeakPlugin:
 
 
 class LeakCollector:
-    """Collects in the main process what workers found that belongs to no test alone."""
+    """Collects in the main process the workers' findings that belong to no single test."""
 
     def __init__(self) -> None:
         self._found: list[str] = []
@@ -249,7 +249,7 @@ def _end_badly(session: pytest.Session, found: list[str]) -> None:
 
 
 def watch(config: pytest.Config, shared: Path) -> None:
-    """Watch this process, or collect what those of its workers find."""
+    """Watch this process, or collect the findings of its workers."""
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
         config.pluginmanager.register(LeakCollector(), "clinic-leaks")
         return

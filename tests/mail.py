@@ -1,4 +1,4 @@
-"""Real mail servers for tests, in threads of the test's own process, and an authority for them."""
+"""Real mail servers in threads of the test process, and a certificate authority for them."""
 
 import asyncio
 import ssl
@@ -20,11 +20,11 @@ AS_USER = "clinic:correct%20horse%2Fbattery%23staple"
 
 @dataclass
 class Mailbox:
-    """Takes every message; `slow_s` is how long it takes over each."""
+    """Accepts every message, after `slow_s` seconds."""
 
     slow_s: float = 0.0
     ids: list[str] = field(default_factory=list)
-    #: whether each message came over TLS, and as whom
+    #: whether each message came over TLS, and the user it was authenticated as
     over_tls: list[bool] = field(default_factory=list)
     users: list[str | None] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
@@ -56,7 +56,7 @@ class Mailbox:
 
 
 class Certificates:
-    """An authority of these tests alone, and certificates good and bad."""
+    """A certificate authority for these tests, with valid and invalid certificates."""
 
     def __init__(self, folder: Path) -> None:
         self._ca = trustme.CA()
@@ -94,7 +94,7 @@ def smtp_server(
     starttls: ssl.SSLContext | None = None,
     auth: bool = False,
 ) -> Iterator[int]:
-    """Run a server, give its port; `auth`: it takes mail only of whom it knows."""
+    """Run a server and yield its port; with `auth` it accepts only authenticated clients."""
     options: dict[str, Any] = {"tls_context": starttls}
     if auth:
         options |= {
@@ -113,7 +113,7 @@ def smtp_server(
 
     def serve() -> SMTP:
         with warnings.catch_warnings():
-            # It does not see that there is TLS from the start.
+            # It does not notice that the connection uses TLS from the start.
             warnings.simplefilter("ignore")
             return Server(mailbox, hostname="localhost", loop=loop, **options)
 

@@ -1,4 +1,4 @@
-"""A mail server that answers as a test says, and holds, drips, cuts or resets at any byte of it."""
+"""A mail server with scripted answers that holds, drips, cuts or resets at any byte of them."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ HOLD_S = 0.05
 
 @dataclass(frozen=True)
 class Script:
-    """What the server answers to each step, and what it does at byte `at` of answer `step`."""
+    """The server's answer to each step, and what it does at byte `at` of the answer to `step`."""
 
     answers: tuple[bytes, ...] = (
         b"220 mx ESMTP\r\n",
@@ -23,7 +23,7 @@ class Script:
         b"354 go on\r\n",
         b"250 2.0.0 taken\r\n",
     )
-    #: hold (and then say the rest), drip, stay (for ever), cut or reset
+    #: hold (and then send the rest), drip, stay (forever), cut or reset
     fault: str = ""
     step: int = -1
     at: int = 0
@@ -45,15 +45,15 @@ class Script:
 
 @dataclass
 class ScriptedServer:
-    """One server with one script, and what it has heard."""
+    """One server with one script, and what it received."""
 
     script: Script
     port: int = 0
-    #: the messages whose end has arrived, whether or not an answer left
+    #: the messages received completely, whether or not they were answered
     ended: list[bytes] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     connections: int = 0
-    #: that a command of this step has arrived
+    #: whether a command of this step has arrived
     heard: dict[int, asyncio.Event] = field(
         default_factory=lambda: {step: asyncio.Event() for step in range(6)}
     )

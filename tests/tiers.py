@@ -1,8 +1,8 @@
-"""Which tests run, by tier: a pytest plugin.
+"""A pytest plugin that chooses tests by tier.
 
-Without CI=true, the tests of the long tiers are left out, unless `-m` chooses tests. With it, they
-run as well, whatever still did not run is listed at the end, and a skip is a failure: CI must not
-miss a test unnoticed. A test that cannot run on a platform says why, beginning with PLATFORM.
+Without CI=true, the tests of the long tiers are deselected unless `-m` is given. With it they run
+too, tests that did not run are listed at the end, and a skip is a failure: CI must not miss a
+test unnoticed. The reason why a test cannot run on a platform begins with PLATFORM.
 """
 
 import os
@@ -17,16 +17,16 @@ NOT_RUN = "not_run"
 
 
 def choose_tiers(config: pytest.Config) -> None:
-    """Let this session run the tiers that the environment asks for."""
+    """Choose this session's tiers by the environment."""
     config.pluginmanager.register(Tiers(is_ci=os.environ.get("CI") == "true"), "clinic-tiers")
 
 
 class Tiers:
-    """Chooses tests, and keeps account of those that do not run."""
+    """Chooses tests, and records those that do not run."""
 
     def __init__(self, *, is_ci: bool) -> None:
         self._is_ci = is_ci
-        #: why each test was left out, by its id
+        #: why each test was deselected, by its id
         self._not_run: dict[str, str] = {}
 
     @pytest.hookimpl(trylast=True)
@@ -58,7 +58,7 @@ class Tiers:
         return report
 
     def _judge(self, report: Any) -> None:
-        """Turn a skip into a failure on CI, and remember the one that may be."""
+        """Turn a skip into a failure on CI, and record an allowed one."""
         if not report.skipped or hasattr(report, "wasxfail"):
             return
         reason = report.longrepr[2].removeprefix("Skipped: ")

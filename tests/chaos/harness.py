@@ -1,9 +1,9 @@
 """Books, moves, confirms, cancels and checks in under load while parts are killed and clocks jump,
-then compares what the mail server took with what the database says it should have.
+then compares the messages at the mail server with those that the database requires.
 
-Run: python tests/chaos/harness.py --seconds 30 --fault worker-kill, or without --fault for all of
-them in turn. Exits with 0 only if nothing was lost, nothing sent early or after a cancel, no second
-copy unflagged.
+Run: python tests/chaos/harness.py --seconds 30 --fault worker-kill, or without --fault for all
+faults in turn. Exits with 0 only if no message was lost, none was sent early or after a cancel, and
+every second copy is flagged.
 """
 
 import argparse
@@ -52,14 +52,13 @@ from clinic.settings import Settings
 HERE = Path(__file__).parent
 LEAD_MIN = 1
 LEASE_S = 4.0
-#: what may lie between the last look at the database and the first word of DATA: smtp.py's
-#: PERMISSION_MAX_S
+#: how long before DATA the last check of the database may be: PERMISSION_MAX_S of smtp.py
 FENCE_TOLERANCE_S = 2.0
 #: PostgreSQL's clock and the mail server's are read one after the other
 EARLY_TOLERANCE_S = 0.01
 DRAIN_MAX_S = 90.0
 WARM_UP_MAX_S = 40.0
-#: slots start for so many seconds longer than the run lasts
+#: the last slots start this many seconds after the end of the run
 MARGIN_S = 4
 DOCTORS, PATIENTS = 60, 400
 SECRET = "chaos-" * 8
@@ -90,7 +89,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        # A run in which nothing was to be sent proves nothing.
+        # A run without messages proves nothing.
         return self.expected > 0 and not (
             self.lost
             or self.after_change
@@ -115,7 +114,7 @@ class Report:
 
 
 class Child:
-    """A process that is started anew whenever it ends, as a supervisor does."""
+    """A process that is restarted whenever it ends, as a supervisor does."""
 
     def __init__(
         self, name: str, command: list[str], env: dict[str, str], output: Path | None = None
@@ -160,7 +159,7 @@ class Child:
 
 
 class Chaos:
-    """One run: a database, a queue, a mail server, a web's part and three workers."""
+    """One run: a database, a queue, a mail server, a web process and three workers."""
 
     def __init__(
         self,
@@ -229,7 +228,7 @@ class Chaos:
         await services.close()
 
     def _slots(self, new_id: Callable[[], UUID], seconds: int) -> list[Slot]:
-        """Return slots of a second for each doctor, whose reminders come due from 4 s from now."""
+        """Return one-second slots for each doctor, whose reminders come due from 4 s from now."""
         start = datetime.now(UTC) + timedelta(minutes=LEAD_MIN, seconds=4)
         return [
             Slot(
@@ -286,7 +285,7 @@ class Chaos:
         }
 
     def child(self, name: str) -> Child:
-        """Start a worker process in the role that its name says."""
+        """Start a worker process in the role given by its name."""
         role = "relay" if name == "relay" else "deliver"
         command = [sys.executable, str(HERE / "worker_main.py"), "--supervised", role]
         return Child(name, command, self._env)
@@ -404,7 +403,7 @@ class Chaos:
         return self.report
 
     def _warm_up(self) -> None:
-        """Wait until the first message has come all the way."""
+        """Wait until the first message has been delivered."""
         deadline = time.monotonic() + WARM_UP_MAX_S
         while not (self.mail_log.exists() and self.mail_log.stat().st_size):
             if time.monotonic() > deadline:
@@ -470,19 +469,19 @@ class Chaos:
         appointments: list[Any],
         changes: list[Any],
     ) -> None:
-        """Whatever should have been sent is logged as sent, and has arrived."""
+        """Check that every message that should have been sent is logged as such and has arrived."""
         sent = {(row[1], row[2], row[3]): str(row[0]) for row in log if row[4] == "SENT"}
         for expected in self._expected(appointments, changes):
             self.report.expected += 1
             found = sent.get(expected)
-            # A dead letter is kept for somebody to decide.
+            # A dead letter waits for an operator's decision.
             is_lost = found is None and expected not in held
             if is_lost or (found is not None and not taken[found]):
                 appointment, kind, version = expected
                 self.report.lost.append(f"{kind} v{version} of {appointment}")
 
     def _judge_copies(self, taken: Counter[str], by_id: dict[str, Any]) -> None:
-        """Whatever arrived is in the log, and whatever arrived twice is flagged there."""
+        """Check that every message that arrived is in the log, and flagged if it arrived twice."""
         for message_id, times in taken.items():
             row = by_id.get(message_id)
             if row is None:
@@ -500,7 +499,7 @@ class Chaos:
         commits: dict[tuple[str, int], float],
         arrivals: dict[str, float],
     ) -> None:
-        """Nothing was begun after a change had been committed that made it wrong."""
+        """Check that no hand-over began after the commit of a change that outdated the message."""
         report, late = self.report, []
         for line in received:
             row = by_id.get(_message_of(line))
@@ -511,7 +510,7 @@ class Chaos:
                 report.early.append(str(row[0]))
             committed = commits.get((str(row[1]), row[3] + 1))
             if committed is None and row[2] not in (CANCELLATION, DOCTOR_CHANGE, DOCTOR_LEFT):
-                # Who has arrived needs no word to come.
+                # Patients who have arrived need no reminder.
                 committed = arrivals.get(str(row[1]))
             if committed is not None and line["began"] > committed:
                 report.worst_after_s = max(report.worst_after_s, line["began"] - committed)
@@ -526,7 +525,7 @@ class Chaos:
     def _expected(
         self, appointments: list[Any], changes: list[Any]
     ) -> Iterator[tuple[UUID, str, int]]:
-        """Yield the messages that each appointment's last change called for and that still fit."""
+        """Yield the messages that each appointment's last change requires and that still fit."""
         last: dict[UUID, datetime] = {
             appointment: at
             for appointment, action, to_status, at in changes
@@ -540,7 +539,7 @@ class Chaos:
                 yield appointment, CANCELLATION, version
                 continue
             if status == "ARRIVED":
-                # What was due before is sent, and what was late is not: both are right.
+                # A message due before may have been sent, or dropped as too late: both are correct.
                 continue
             yield appointment, CONFIRMATION if version == 0 else RESCHEDULE, version
             if starts_at - timedelta(minutes=LEAD_MIN) > at:
@@ -553,7 +552,7 @@ def _message_of(line: Any) -> str:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Yield whole lines; a killed process may leave half of one at any place."""
+    """Yield complete lines; a killed process may leave a partial line anywhere."""
     if path.exists():
         for line in path.read_text().splitlines():
             try:
@@ -572,7 +571,7 @@ def _free_port() -> int:
 
 @contextmanager
 def stage() -> Iterator[tuple[Path, EmbeddedPostgres, EmbeddedValkey]]:
-    """Give servers of one's own in a folder of their own; both go at the end."""
+    """Run separate servers in their own folder, and remove both at the end."""
     folder = Path(tempfile.mkdtemp(prefix="clinic-chaos-"))
     folder.chmod(0o755)
     postgres = EmbeddedPostgres(folder / "postgres", {"max_connections": "100"})
@@ -620,7 +619,7 @@ def run_once(
     policy: str = "resend",
     drain_max_s: float = DRAIN_MAX_S,
 ) -> Report:
-    """Return what one run on servers of its own found."""
+    """Run once on separate servers, and return the report."""
     with stage() as (folder, postgres, valkey):
         chaos = Chaos(
             folder,

@@ -1,4 +1,4 @@
-"""A real SMTP server in a process of its own, which writes down what it takes before it says so.
+"""A real SMTP server in a separate process, which logs each message before it answers.
 
 Run: python mail_server.py PORT LOG CONTROL. CONTROL is a file with one word: ok, refuse, hang,
 die (drop the connection in the middle of a message), or reject (550 for good).
@@ -24,7 +24,7 @@ def _hang_up(server: SMTP) -> None:
 
 
 class Handler:
-    """Appends one line for each message: when DATA began, when it was taken, and its Message-ID."""
+    """Appends one line for each message: when DATA began, when it was accepted, its Message-ID."""
 
     def __init__(self, log: Path, control: Path) -> None:
         self.file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -77,13 +77,13 @@ class Handler:
         )
         os.write(self.file, line.encode() + b"\n")
         if mode == "lose":
-            # Taken, and the answer never arrives.
+            # Accepted, but the answer never arrives.
             _hang_up(server)
         return "250 taken"
 
 
 class Server(SMTP):
-    """Notes when the DATA command arrived: what is sent later than a cancel is told by it."""
+    """Records when the DATA command arrived, which shows whether it was after a cancel."""
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         assert self.session is not None

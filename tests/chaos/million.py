@@ -1,4 +1,4 @@
-"""One million reminders pending: what they cost, and what they do to the messages that are due.
+"""The cost of one million pending reminders, and their effect on messages that are due.
 
 Run: python tests/chaos/million.py [--pending 1000000] [--seconds 30]. Prints one line each for
 publishing, memory, lateness while they wait, and the resync after a FLUSHALL.
@@ -21,7 +21,7 @@ from clinic.adapters.dramatiq import DramatiqQueue
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.usecases.messaging.relay_outbox import relay_outbox, resync_queue
 
-#: a reminder far ahead for each version of one appointment
+#: a reminder far in the future for each version of one appointment
 FILL = """
 INSERT INTO notification_outbox (clinic_id, id, appointment_id, kind, channel, version,
                                  scheduled_for, next_at, expires_at, created_at)
@@ -34,12 +34,12 @@ FROM (SELECT clinic_id, id FROM appointments LIMIT 1) a, generate_series(1, %s) 
 
 
 class Million(Chaos):  # type: ignore[misc]
-    """A run without faults beside reminders that are not due for weeks."""
+    """A run without faults, with reminders pending that are not due for weeks."""
 
     pending = 1_000_000
 
     def fill(self) -> None:
-        """Add the reminders, and print what publishing them takes."""
+        """Add the reminders, and print the cost of publishing them."""
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             connection.execute(FILL, (self.pending,))
             connection.execute("ANALYZE notification_outbox")
@@ -57,7 +57,7 @@ class Million(Chaos):  # type: ignore[misc]
         await store.close()
 
     def catch_up(self) -> None:
-        """Wait until what came due while the relay was away has been sent."""
+        """Wait until messages that came due while the relay was away have been sent."""
         query = (
             "SELECT count(*) FROM notification_outbox WHERE published_at IS NULL"
             " OR next_at < now() - interval '1 second' AND state = 'pending'"
@@ -86,7 +86,7 @@ class Million(Chaos):  # type: ignore[misc]
 
 
 def rss_mib(pid: int) -> float:
-    """Return the memory that a process holds."""
+    """Return a process's resident memory."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
@@ -94,7 +94,7 @@ def rss_mib(pid: int) -> float:
 
 
 def watch(run: Million, peaks: dict[str, float], stop: threading.Event) -> None:
-    """Note each worker's largest memory until `stop`."""
+    """Record each worker's peak memory until `stop`."""
     while not stop.wait(0.5):
         for name in ("relay", "worker-1", "worker-2"):
             process = run.children[name].process

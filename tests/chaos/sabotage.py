@@ -1,4 +1,4 @@
-"""Takes one guard out, to see that the harness goes red without it."""
+"""Removes one guard, to see that the harness fails without it."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ SABOTAGES = ("outbox", "look-up", "resync")
 
 
 def apply() -> None:
-    """Take out what CHAOS_WITHOUT names, in this worker process."""
+    """Remove the guard that CHAOS_WITHOUT names, in this worker process."""
     name = os.environ.get("CHAOS_WITHOUT", "")
     if name == "look-up":
         _without_look_up()
@@ -20,7 +20,7 @@ def apply() -> None:
 
 
 def _without_look_up() -> None:
-    """Send whatever is due, without asking the database again."""
+    """Send messages that are due without checking the database again."""
     import clinic.adapters.postgres.messaging.outbox as outbox
     import clinic.usecases.messaging.deliver_notification as delivery
     from clinic.domain.messaging.deliveries import DeliveryVerdict
@@ -30,7 +30,7 @@ def _without_look_up() -> None:
 
 
 def _without_resync() -> None:
-    """Trust the queue to hold what it was told once."""
+    """Trust the queue to keep every message."""
     import clinic.entrypoints.worker.process as process
     from clinic.usecases.messaging.relay_outbox import Rescued
 
@@ -45,7 +45,7 @@ def _without_resync() -> None:
 
 
 def without_outbox(services: Services) -> None:
-    """Write messages after the change has committed instead of with it, in the web's process."""
+    """In the web process, write messages after the change has committed instead of with it."""
     desk, store = services.store.desk, services.store
     reserve = desk.reserve
 

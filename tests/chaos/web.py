@@ -1,9 +1,8 @@
-"""The web's part under load: books, moves, confirms, cancels and checks in, and says what has been
-committed.
+"""The web process under load: books, moves, confirms, cancels and checks in, and prints commits.
 
-Run: python web.py SEED CLINIC RATE. Each line on standard output is a change that is committed:
-appointment, schedule_version, status, and a time after the commit. Killed at any moment, what it
-did not say may have happened all the same.
+Run: python web.py SEED CLINIC RATE. Each line on standard output is a committed change:
+appointment, schedule_version, status, and a time after the commit. If it is killed, a change that
+it did not print may have been committed all the same.
 """
 
 import asyncio
@@ -82,7 +81,7 @@ async def main() -> None:  # noqa: C901 - three things to do, each in its branch
         else:
             to = chance.choice([Status.CANCELLED, Status.CONFIRMED, Status.ARRIVED])
             place = chance.randrange(len(mine))
-            # Who has confirmed may still move, cancel or arrive.
+            # Confirmed appointments may still be moved, cancelled or marked as arrived.
             view = await change_status(
                 context, mine[place] if to is Status.CONFIRMED else mine.pop(place), to=to
             )

@@ -1,4 +1,4 @@
-"""Does a dead worker slow the web? Bookings over HTTP, in turns with the worker alive and killed.
+"""Bookings over HTTP with the worker alive and killed, alternately: does a dead one slow them?
 
 Run: python tests/chaos/web_ratio.py [--rounds 6] [--requests 300]. Prints both p99 and their ratio.
 """
@@ -62,7 +62,7 @@ def token(run: Any) -> str:
 
 
 def load(run: Any, bearer: str, slots: Any, patients: Any, count: int) -> list[float]:
-    """Book `count` slots by CLIENTS at a time; return how long each answer took."""
+    """Book `count` slots by CLIENTS at a time; return how long each response took."""
     times: list[float] = []
 
     def client() -> None:

@@ -1,4 +1,4 @@
-"""A worker process as the supervisor starts it, perhaps with a guard taken out."""
+"""A worker process as the supervisor starts it, optionally with a guard removed."""
 
 import os
 import random
@@ -15,7 +15,7 @@ JUMP_S = 3600
 
 
 def let_the_clock_jump() -> None:
-    """Let this process' wall clock jump by an hour, one way or the other, at each SIGUSR1."""
+    """Make this process's wall clock jump by an hour, back or forth, at each SIGUSR1."""
     machine = time_machine.travel(datetime.now(UTC), tick=True).start()
     chance = random.Random(os.getpid())
     signal.signal(signal.SIGUSR1, lambda *_: machine.shift(chance.choice([JUMP_S, -JUMP_S])))

@@ -1,5 +1,4 @@
-"""What tests on real servers share: an empty database, and a `clinic serve` with a clinic to race
-for."""
+"""Fixtures for tests on real servers: an empty database, and a `clinic serve` with a clinic."""
 
 import signal
 import socket
@@ -41,9 +40,9 @@ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 
 @pytest.fixture
 def patient_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache of answers waits for Valkey on a busy machine too, instead of doing without.
+    """Make the cache of answers wait for Valkey even on a busy machine.
 
-    For tests that look at the copies. In the service a copy that takes over 50 ms is not kept.
+    For tests that check the copies. In the service a copy that takes over 50 ms is not kept.
     """
     monkeypatch.setattr(idempotency_cache, "TIMEOUT_S", 30.0)
 
@@ -53,8 +52,8 @@ def empty_database(postgres_server) -> Callable[[str], None]:
     """Empty every table of the database of this name."""
 
     def empty(name: str) -> None:
-        # The superuser may switch off what keeps the audit trail from being emptied; where few rows
-        # are, deleting them is many times faster than TRUNCATE.
+        # The superuser may disable the triggers that protect the audit trail. With few rows, DELETE
+        # is many times faster than TRUNCATE.
         with psycopg.connect(postgres_server.url(name, "superuser")) as connection:
             connection.execute("SET session_replication_role = replica")
             found = connection.execute(DELETES).fetchone()
@@ -66,7 +65,7 @@ def empty_database(postgres_server) -> Callable[[str], None]:
 
 @dataclass(frozen=True)
 class Town:
-    """A clinic with slots, earliest first, that never overlap for one doctor; and its patients."""
+    """A clinic with patients, and slots, earliest first, that never overlap for one doctor."""
 
     clinic_id: UUID
     receptionist_id: UUID
@@ -112,7 +111,7 @@ class Server:
         pytest.fail(f"clinic serve did not start:\n{self.log.read_text()}")
 
     def stop(self) -> None:
-        """Stop in order, if it runs; that must not take long."""
+        """Shut it down cleanly, if it runs; that must not take long."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(STOP_TIMEOUT_S)
@@ -125,7 +124,7 @@ class Server:
         self.process = None
 
     async def send(self, requests: Iterable[Request]) -> list[Response]:
-        """Return the answers to requests sent at the same moment; every one must be answered."""
+        """Send requests at the same moment and return the responses; each must be answered."""
         answers = await send_together(self.settings.host, self.settings.port, list(requests))
         assert [answer for answer in answers if not isinstance(answer, Response)] == []
         return [answer for answer in answers if isinstance(answer, Response)]
@@ -171,7 +170,7 @@ async def store(postgres_urls) -> AsyncIterator[PostgresStore]:
 
 @pytest.fixture
 def database(postgres_urls) -> Iterator[psycopg.Connection[Any]]:
-    """The server's database, as its owner sees it."""
+    """The server's database, as its owner."""
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as connection:
         yield connection
 

@@ -14,7 +14,7 @@ SECRET = "of-these-tests-alone-0123456789abcdef"
 
 @pytest.fixture
 def environment(postgres_urls, monkeypatch, tmp_path):
-    """The settings of commands as variables."""
+    """The commands' settings as environment variables."""
     monkeypatch.chdir(tmp_path)
     values = {
         "CLINIC_DATABASE_URL": postgres_urls.app_url,
@@ -30,7 +30,7 @@ def environment(postgres_urls, monkeypatch, tmp_path):
 
 @pytest.fixture
 def clinic(environment, postgres_urls, capsys):
-    """A clinic with something in its trail, which nothing keeps from being sealed."""
+    """A clinic with events in its trail that can be sealed."""
     assert run_command(["clinic", "create", "Riverside", "Europe/London"]) == 0
     assert run_command(["user", "add", "Alex Adair", "alex@example.org", "admin"]) == 0
     _wait_until_settled(postgres_urls.owner_url)
@@ -38,7 +38,7 @@ def clinic(environment, postgres_urls, capsys):
 
 
 def _wait_until_settled(url: str) -> None:
-    """A seal stops at the oldest transaction of the whole server, which other tests share."""
+    """Wait for other tests' transactions: a seal stops at the oldest one of the whole server."""
     with psycopg.connect(url, autocommit=True) as connection:
         now = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
         past = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::text::xid8"

@@ -1,4 +1,4 @@
-"""`clinic bench` from end to end on tiny rounds: what it reports, never how fast it was."""
+"""`clinic bench` from end to end on tiny rounds: what it reports, not how fast it was."""
 
 import tempfile
 

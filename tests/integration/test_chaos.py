@@ -1,4 +1,4 @@
-"""The fault harness: short in every run, longer in the tier chaos; `make chaos` runs all of it."""
+"""The fault harness: briefly in every run, longer in the tier chaos; `make chaos` runs it all."""
 
 import sys
 import tempfile
@@ -38,7 +38,7 @@ def test_nothing_is_lost_while_parts_die_for_longer(policy: str) -> None:
 def test_harness_sees_what_the_queue_loses_without_a_resync() -> None:
     from harness import run_once
 
-    # A wipe may meet an empty queue, and then there is nothing to lose.
+    # The queue may be empty when it is wiped, and then there is nothing to lose.
     for seed in (12, 13, 14):
         report = run_once(
             "redis-wipe", seed=seed, seconds=6, rate=30, without="resync", drain_max_s=12

@@ -1,4 +1,4 @@
-"""`clinic check` on a real database: quiet when all is well, and plain about each thing wrong."""
+"""`clinic check` on a real database: quiet when all is well, and clear about each problem."""
 
 import re
 from importlib import resources
@@ -24,7 +24,7 @@ def environ(postgres_urls, valkey_url, tmp_path):
 
 @pytest.fixture
 def check(commands, tmp_path):
-    """Return a function that returns status and words of a check with settings."""
+    """Return a function that runs a check with settings, and returns its status and output."""
 
     def check(environ, **changes):
         ran = commands.run(["check"], {**environ, **changes}, tmp_path)
@@ -81,7 +81,7 @@ def test_command_without_a_database_or_schema_says_so_in_one_line(
             (empty_postgres_urls.owner_url, "clinic: The database's schema is missing"),
         )
     ]
-    # All at once: the unreachable ones wait for seconds.
+    # All at once, since the unreachable ones take seconds.
     ended = commands.run_together([asked for _, asked in cases], tmp_path)
 
     for (said, _), ran in zip(cases, ended, strict=True):
@@ -119,7 +119,7 @@ def test_check_of_a_database_with_the_default_secret(check, environ):
 
     assert status == 1
     assert told.startswith("WRONG: CLINIC_SECRET: the default secret is public; set CLINIC_SECRET")
-    # Nothing else is wrong, and the database was looked at all the same.
+    # Nothing else is wrong, and the database was checked all the same.
     assert told.endswith("One thing is wrong.\n")
 
 
@@ -184,7 +184,7 @@ def settle(postgres_urls):
 
 
 def other_zones(tmp_path, **files):
-    """Return a folder of zone data in which each zone is another one."""
+    """Return a folder of zone data in which each zone has another zone's data."""
     data = resources.files("tzdata") / "zoneinfo"
     for name, other in files.items():
         file = tmp_path / "zones" / name.replace("__", "/")

@@ -1,4 +1,4 @@
-"""`clinic check` of mail, the queue and what waits: it names the variable and how to fix it."""
+"""`clinic check` of mail, queue and waiting messages: it names the variable and the fix."""
 
 import asyncio
 import re
@@ -30,12 +30,12 @@ PRODUCTION = {
 }
 
 
-#: what a busy machine may take between two clocks that are read
+#: how far apart a busy machine may read two clocks
 SLACK_S = 60
 
 
 def seconds_in(pattern: str, text: str) -> int:
-    """Return the number that `text` has where the pattern says."""
+    """Return the number in `text` that the pattern captures."""
     found = re.search(pattern, text)
     assert found is not None, text
     return int(found[1])
@@ -59,7 +59,7 @@ def certificates(tmp_path_factory) -> Certificates:
 
 @pytest.fixture
 def checks(commands, environ, tmp_path):
-    """Return a function that returns status and words of a check for each change, all at once."""
+    """Return a function that checks each change at once, and returns statuses and output."""
 
     def checks(*changes: Mapping[str, str]) -> list[tuple[int, str]]:
         asked = [(["check"], {**environ, **change}) for change in changes]
@@ -156,7 +156,7 @@ def test_check_in_production_of_links_and_senders(checks) -> None:
 
 @pytest.fixture
 def careless_redis(tmp_path_factory) -> Iterator[str]:
-    """Run a Redis that evicts and keeps nothing; one of its own, since all tests share theirs."""
+    """Run a Redis that evicts and persists nothing; a separate one, since tests share theirs."""
     valkey = EmbeddedValkey(tmp_path_factory.mktemp("careless") / "valkey")
     valkey.start()
     try:
@@ -221,7 +221,7 @@ async def test_worker_at_work_is_heard_of(valkey_url) -> None:
     assert not probe_queue_server(valkey_url).has_worker
 
     async def handle(clinic_id, message_id) -> None:
-        """Nothing comes."""
+        """Do nothing."""
 
     await queue.start(handle, threads=1)
     try:

@@ -1,4 +1,4 @@
-"""What is left of an erasure is done by `clinic cleanup` and by the worker, with Valkey's word."""
+"""`clinic cleanup` and the worker finish erasures once Valkey confirms them."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -24,7 +24,7 @@ def copies(valkey_url):
 
 @pytest.fixture
 def erasures(postgres_urls, copies):
-    """A function that counts erasures that are not finished; there is one, of an hour ago."""
+    """A function that counts unfinished erasures; there is one, an hour old."""
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
         owner.execute(
             "INSERT INTO erasures VALUES (gen_random_uuid(), gen_random_uuid(), %s, %s)",

@@ -28,7 +28,7 @@ class TestPostgresStore(DeprecatedNames, StoreContract):
 
     @pytest.fixture(scope="module")
     def watcher(self, postgres_server) -> Iterator[psycopg.Connection]:
-        """Who sees everybody's locks."""
+        """A connection that sees all locks."""
         with psycopg.connect(postgres_server.url("postgres", "superuser"), autocommit=True) as one:
             yield one
 

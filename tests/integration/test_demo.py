@@ -27,7 +27,7 @@ RACE = "  1 booked, 199 refused because the slot was just taken, 0 errors"
 
 @pytest.fixture(scope="module")
 def shown(memory_folder) -> Iterator[tuple[Path, list[subprocess.CompletedProcess[str]]]]:
-    """A folder with a space in its name, in which the demo was shown twice, and what it said."""
+    """A folder with a space in its name in which the demo ran twice, and its output."""
     with memory_folder() as folder:
         data = folder / "the data"
         yield data, [show(data, "--port", "0") for _ in range(2)]
@@ -41,7 +41,7 @@ def data(shown) -> Path:
 
 
 def environment() -> dict[str, str]:
-    # Settings of the caller's own must not reach the demo's web server.
+    # The caller's own settings must not reach the demo's web server.
     return {**os.environ, "CLINIC_DATABASE_URL": "memory://", "PYTHONUNBUFFERED": "1"}
 
 
@@ -84,14 +84,14 @@ class Running:
             return self.process.wait(END_TIMEOUT_S)
 
     def survivors(self) -> list[str]:
-        """Return the command lines of its processes that are there after END_TIMEOUT_S."""
+        """Return the command lines of its processes that still run after END_TIMEOUT_S."""
         _, alive = psutil.wait_procs(self.family, END_TIMEOUT_S)
         return [" ".join(each.cmdline()) for each in alive if each.status() != "zombie"]
 
 
 @pytest.fixture
 def running(data: Path) -> Iterator[Running]:
-    """A demo of one test's own, which ends it."""
+    """A demo for one test, which ends it."""
     demo = Running(data)
     yield demo
     if demo.process.poll() is None:
@@ -101,7 +101,7 @@ def running(data: Path) -> Iterator[Running]:
 
 @pytest.fixture(scope="class")
 def serving(shown) -> Iterator[Running]:
-    """A demo that the tests of one class use and leave running; SIGTERM ends it in order."""
+    """A demo that the tests of one class share; SIGTERM shuts it down cleanly."""
     folder = shown[0]
     demo = Running(folder)
     yield demo
@@ -156,7 +156,7 @@ def test_demo_shows_the_race_twice_on_one_folder(shown):
 
 
 class TestServing:
-    """All on one demo that goes on."""
+    """All on one demo that keeps running."""
 
     def test_demo_writes_what_scripts_need(self, serving):
         path = serving.data / "demo.json"

@@ -1,4 +1,4 @@
-"""The embedded servers: they start, keep their data, guard their doors and leave nothing behind."""
+"""The embedded servers: they start, keep their data, refuse strangers and leave nothing behind."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ from clinic.devtools.embedded import (
 )
 from clinic.devtools.embedded import process as starting
 
-# Starts both servers, tells their pids and the URLs, and waits to be killed.
+# Starts both servers, prints their pids and URLs, and waits to be killed.
 OWNER_PROGRAM = """
 import signal, sys, time
 from pathlib import Path
@@ -46,19 +46,19 @@ STOP_TIMEOUT_S = 20
 
 @pytest.fixture
 def tmp_path(memory_path: Path) -> Path:
-    """In memory, since a cluster is a thousand files."""
+    """A folder in memory, since a cluster is a thousand files."""
     return memory_path
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """A folder that does not exist, under a path with spaces that is too long for a socket."""
+    """A missing folder, under a path with spaces that is too long for a socket."""
     return tmp_path / "a folder with spaces" / ("long" * 30) / "data"
 
 
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
-    """A folder under a path that leaves room for a socket's name."""
+    """A folder whose path leaves room for a socket's name."""
     with tempfile.TemporaryDirectory(prefix="clinic-", dir="/tmp") as folder:
         yield Path(folder)
 
@@ -196,7 +196,7 @@ def test_start_right_after_parent_was_killed(data_dir):
 
 @pytest.fixture
 def making(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Whoever starts the servers, when initdb and its children are just at it, and held there."""
+    """A process starting the servers, stopped while initdb and its children are at work."""
     owner = subprocess.Popen([sys.executable, "-c", OWNER_PROGRAM, str(data_dir)])
     half_made = data_dir / "postgres" / "data.new"
     wait_until(lambda: len(processes_in(half_made)) > 1)
@@ -233,7 +233,7 @@ def test_start_ends_those_who_made_a_cluster_for_a_killed_parent(data_dir, makin
 
 def test_start_that_is_given_up_before_there_is_a_server_ends_the_watchdog(tmp_path, monkeypatch):
     class GivenUp(BaseException):
-        """As a demo that is told to stop raises it."""
+        """What a demo raises when it has to stop."""
 
     def give_up(*_: object) -> None:
         raise GivenUp
@@ -310,7 +310,7 @@ def test_valkey_is_reached_by_tcp_where_a_socket_path_would_be_too_long(valkey):
 
 def test_postgres_killed_starts_though_its_pid_is_somebody_elses(short_dir):
     postgres = EmbeddedPostgres(short_dir / "pg")
-    # Of the same user, since PostgreSQL takes no other for a server of its own.
+    # Of the same user, since PostgreSQL ignores another user's process.
     somebody = EmbeddedValkey(short_dir / "kv")
     try:
         somebody.start()
@@ -333,7 +333,7 @@ def test_postgres_port_taken_moves(postgres):
     postgres.stop()
 
     with socket.socket() as squatter:
-        # The server's last connections may linger there.
+        # The server's last connections may still use it.
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", int(str(port))))
         squatter.listen()

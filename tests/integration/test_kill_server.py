@@ -1,4 +1,4 @@
-"""A server killed in the middle of a thousand bookings: nothing is lost, nothing is half."""
+"""A server killed in the middle of a thousand bookings: none is lost or partial."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ from clinic.devtools.http_client import Response, send
 
 BOOKINGS = 1000
 AT_ONCE = 20
-#: answers after which the server is killed
+#: the number of responses after which the server is killed
 KILLED_AFTER = 300
 
-#: for each booking that left any trace, how many rows there are of each kind
+#: for each booking that left any row, how many there are of each kind
 TRACES = """
     SELECT s.id, s.taken,
         (SELECT count(*) FROM appointments a WHERE a.slot_id = s.id),
@@ -28,7 +28,7 @@ def traces(database):
 
 
 async def send_all(server, requests, *, kill_after=None):
-    """Return the answer, or the exception, to each request; AT_ONCE are under way together."""
+    """Return each request's response or exception; AT_ONCE are in flight together."""
     answers: dict[str, Response | Exception] = {}
     waiting = iter(requests)
 

@@ -1,4 +1,4 @@
-"""The bytes that a mail server, and a folder of mails, get."""
+"""The bytes that a mail server, and a maildir, receive."""
 
 import email
 from dataclasses import replace

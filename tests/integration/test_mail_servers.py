@@ -1,4 +1,4 @@
-"""The SMTP notifier against real servers: TLS, STARTTLS and AUTH, right and wrong."""
+"""The SMTP notifier against real servers: TLS, STARTTLS and AUTH, valid and invalid."""
 
 import logging
 import re
@@ -201,7 +201,7 @@ def test_mail_url_that_cannot_work_is_refused_at_the_start(url, said) -> None:
 
 @contextmanager
 def silent_server(first_words: bytes = b"") -> Iterator[int]:
-    """Run a server that accepts, says its first words, and then nothing."""
+    """Run a server that accepts, sends its first words, and then nothing."""
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

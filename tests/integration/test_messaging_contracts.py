@@ -1,4 +1,4 @@
-"""The messaging adapters on real servers keep their contracts."""
+"""The contracts of the messaging adapters, on real servers."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -46,7 +46,7 @@ class TestDramatiqQueue(JobQueueContract):
 
 
 class Recorder:
-    """Takes every message."""
+    """Accepts every message."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []

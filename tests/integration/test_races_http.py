@@ -98,7 +98,7 @@ async def test_200_swaps_of_one_pair_in_both_orders(server, make_town, database,
     random.shuffle(orders)
 
     answers = []
-    # In waves: they queue for the same two rows, and must not wait there longer than a request may.
+    # In waves: they queue for the same two rows, for no longer than a request may take.
     for first in range(0, 200, 20):
         answers += await server.send(
             Request("POST", "/swaps", town.office, {"appointmentIds": order}, key=a_key())
@@ -118,7 +118,7 @@ async def test_200_swaps_of_one_pair_in_both_orders(server, make_town, database,
 
 
 def deadlocks(database, name):
-    # What a server process counted is told when it ends.
+    # A server process logs its counts when it ends.
     deadline = time.monotonic() + 10
     while number(database, OTHERS, name):
         assert time.monotonic() < deadline

@@ -1,7 +1,7 @@
-"""Answers of Redis that are held back, cut, reset or made up, at each of their bytes.
+"""Redis responses that are delayed, cut, reset or forged at each of their bytes.
 
-Whatever happens, a question ends, nobody else of the process waits, and nobody is given the answer
-to another one's question.
+Whatever happens, each request ends, no other caller of the process waits, and no caller gets the
+response to another's request.
 """
 
 import asyncio
@@ -171,7 +171,7 @@ def test_garbage_ends_the_conversation(run, url, offset: int) -> None:
 
 @pytest.mark.parametrize("is_later", [False, True], ids=["with an answer", "after it"])
 def test_what_nobody_asked_for_is_no_answer(run, url, is_later: bool) -> None:
-    """A second copy of an answer."""
+    """A second copy of a response."""
 
     async def main() -> None:
         async with open_connection(url) as connection:
@@ -202,7 +202,7 @@ def test_error_is_for_whoever_asked(run, url) -> None:
 
 @pytest.fixture
 def hanging_url() -> Iterator[str]:
-    """A server that takes connections and says nothing."""
+    """A server that accepts connections and sends nothing."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -247,7 +247,7 @@ def test_line_that_opened_once_and_was_lost_opens_again_at_once(run, url) -> Non
 
 
 def test_count_that_is_none_is_a_failure_of_the_store(run, url) -> None:
-    """As when something unasked for has been taken for it."""
+    """As if unsolicited data had been taken for the count."""
 
     async def main() -> None:
         limiter = RedisRateLimiter(url)

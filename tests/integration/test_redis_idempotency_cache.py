@@ -1,4 +1,4 @@
-"""The cache of answers when Redis forgets, is gone, hangs, or says something strange."""
+"""The cache of answers when Redis loses data, is down, hangs, or sends garbage."""
 
 import asyncio
 import time
@@ -15,10 +15,10 @@ from clinic.testing.builders import a_clinic, a_request, a_stored_answer, new_id
 
 pytestmark = pytest.mark.anyio
 
-#: the 50 ms that the cache allows itself, and room for a busy machine
-#: far from what waiting for each of them, or for as long as they like, would take
+#: the cache's timeout of 50 ms, with a margin for a busy machine
+#: much less than waiting for each of them, or without a limit, would take
 BRIEFLY_S = 1.0
-#: enough on a busy machine too, where a copy must really have been stored
+#: enough even on a busy machine, for tests that need a stored copy
 PATIENTLY_S = 30.0
 
 
@@ -30,7 +30,7 @@ async def cache(valkey_url: str) -> AsyncIterator[RedisIdempotencyCache]:
 
 
 class TestRedisIdempotencyCache(IdempotencyCacheContract):
-    """The cache in Valkey keeps the contract that the one in memory keeps."""
+    """The contract of the cache, on Valkey."""
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_cache_without_a_server_is_not_certain_to_have_forgotten() -> None
     cache = RedisIdempotencyCache("redis://127.0.0.1:1/0")
 
     assert not await cache.forget([b"n" * 32])
-    # Nobody asks for a while; that is not certain either.
+    # No request is sent for a while, which leaves it uncertain too.
     assert not await cache.forget([b"n" * 32])
     assert await cache.forget([])
     await cache.close()
@@ -129,7 +129,7 @@ async def test_server_that_hangs_costs_a_moment_once() -> None:
         await cache.close()
 
     assert times_s[0] < BRIEFLY_S
-    # Nobody asked again.
+    # It was not asked again.
     assert sum(times_s[1:]) < BRIEFLY_S
     assert len(visits) == 1
 
@@ -138,7 +138,7 @@ async def test_server_that_drips_is_not_waited_for() -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del reader
         for _ in range(150):
-            # Each byte comes within the socket's own timeout.
+            # Each byte comes within the socket's timeout.
             writer.write(b"+")
             await asyncio.sleep(0.02)
 
@@ -156,7 +156,7 @@ async def test_server_that_drips_is_not_waited_for() -> None:
 async def _a_server(
     behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[tuple[str, list[asyncio.Task[None]]]]:
-    """Give the URL of something that is no Redis, and the list of who came to it."""
+    """Yield the URL of a server that is not Redis, and the list of its connections."""
     visits: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Counting in Valkey: the contract, over several processes, and without the store."""
+"""Rate limits in Valkey: the contract, across several processes, and without Valkey."""
 
 import asyncio
 import subprocess
@@ -13,7 +13,7 @@ from clinic.domain.rate_limits import Limit
 from clinic.testing import RateLimiterContract
 
 LIMIT = Limit("sign-in", 20, 60)
-#: 100 hits at once, and how many were allowed
+#: sends 100 hits at once, and returns how many were allowed
 HITTER = """
 import asyncio, sys
 from clinic.adapters.redis.rate_limiter import RedisRateLimiter

@@ -1,4 +1,4 @@
-"""Two servers answer lists of free slots from memory; neither shows one that was booked before."""
+"""Two servers answer lists of free slots from memory; neither shows an already booked slot."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ def other_server(server, tmp_path):
 
 
 class Client:
-    """Reads a doctor's free slots again and again, and keeps what it was told."""
+    """Reads a doctor's free slots repeatedly, and keeps its copy."""
 
     def __init__(self, client: httpx.AsyncClient, path: str, token: str) -> None:
         self._client = client
@@ -42,7 +42,7 @@ class Client:
         self.unchanged = 0
 
     async def read(self) -> set[str]:
-        """Return the ids of the slots that are shown, from our copy where it is still right."""
+        """Return the ids of the slots shown, from our copy if it is still valid."""
         headers = {"authorization": f"Bearer {self._token}"}
         if self._tag:
             headers["if-none-match"] = self._tag
@@ -65,7 +65,7 @@ async def test_a_read_begun_after_a_booking_was_answered_never_shows_its_slot(
 ):
     """Given two servers and clients who keep reading on both
     When slots are booked on either, Valkey is flushed, and a server is killed and comes back
-    Then nobody who asks after a booking's answer is shown its slot."""
+    Then no request sent after a booking's response shows its slot."""
     town = await make_town(slots=SLOTS, patients=SLOTS)
     path = f"/slots?doctor={town.slots[0].doctor_id}&limit=200"
     booked: list[str] = []

@@ -1,4 +1,4 @@
-"""The SMTP notifier against servers that drip, hold, cut and reset at every byte they say."""
+"""The SMTP notifier against servers that drip, hold, cut and reset at every byte they send."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ def _composed(outgoing):
 
 COMPOSER = ComposedOnce("no-reply@clinic.test")
 PATIENT = Bounds(connect_s=10, answer_s=10, conversation_s=20)
-#: how often a server is asked until it gets as far as its fault
+#: how often a server is tried until it gets as far as its fault
 TRIES_MAX = 4
 QUICK = Bounds(connect_s=0.5, answer_s=0.3, conversation_s=1.0)
 
@@ -99,7 +99,7 @@ async def test_server_that_stops_or_drips_anywhere_is_given_up(fault) -> None:
 
     found = await outcomes(scripts, QUICK)
     tries = 1
-    # On a busy machine an earlier answer may be late, too, so that the fault is never reached.
+    # On a busy machine an earlier answer may also be late, so that the fault is never reached.
     while early := [s for s in scripts if s.step == DOT and found[s.step, s.at] == "again"]:
         assert tries < TRIES_MAX
         found |= await outcomes(early, QUICK)
@@ -117,7 +117,7 @@ async def test_whole_conversation_is_bounded_though_each_answer_is_in_time() -> 
         notifier = notifier_for(server.port, bounds)
 
         async def long_thought() -> bool:
-            # As with a database that is slow: the conversation goes on meanwhile.
+            # As with a slow database: the conversation continues meanwhile.
             await asyncio.sleep(0.5)
             return True
 
@@ -156,7 +156,7 @@ async def test_whole_conversation_is_bounded_though_each_answer_is_in_time() -> 
         (RCPT, b"250-more\r\n" * (ANSWER_MAX_BYTES // 9), "again"),
         (EHLO, b"250-more\r\n" * (ANSWER_MAX_BYTES // 9), "again"),
         (MAIL, b"\xff\xfe\r\n", "again"),
-        # An answer that nobody asked for would be taken for the next one.
+        # An unsolicited answer would be taken for the next one.
         (MAIL, b"250 ok\r\n250 2.1.5 ok\r\n354 go on\r\n250 taken\r\n", "again"),
     ],
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else value,
@@ -281,7 +281,7 @@ async def test_mail_domain_that_is_never_answered_for_leaves_threads_to_others()
         assert await notifier.deliver(LETTER, allowed)
 
         assert time.monotonic() - began < 3
-        # Those beyond the domain's share hold nothing for long.
+        # Messages beyond the domain's share occupy a thread only briefly.
         for task in waiting[3:]:
             with pytest.raises(TransportError, match="postponed") as raised:
                 await task

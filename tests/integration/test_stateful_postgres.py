@@ -1,4 +1,4 @@
-"""Random days lived on the memory adapter and on PostgreSQL side by side."""
+"""Random days simulated on the memory adapter and on PostgreSQL side by side."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -24,7 +24,7 @@ def test_postgres_answers_as_memory_does(module_postgres_urls, empty_database) -
             max_examples=10,
             stateful_step_count=30,
             deadline=None,
-            # Shrinking takes minutes on a database: add Phase.shrink where a failure is long.
+            # Shrinking takes minutes on a database: add Phase.shrink if a failing example is long.
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
             suppress_health_check=list(HealthCheck),
         ),

@@ -1,4 +1,4 @@
-"""`clinic worker` as a process: it delivers, is restarted, sets poison aside, and leaves nobody."""
+"""`clinic worker` as a process: it delivers, restarts, sets poison aside, leaves no process."""
 
 import re
 import signal
@@ -33,7 +33,7 @@ class Worker:
         return psutil.Process(self.supervisor.pid).children()[0]
 
     def url(self) -> str:
-        """Return where the worker that was started last tells its health."""
+        """Return the health URL of the worker that was started last."""
         until(lambda: "worker ready" in self.log.read_text())
         found: str = re.findall(r"worker ready (http\S+)/metrics", self.log.read_text())[-1]
         return found
@@ -100,7 +100,7 @@ async def test_poison_is_set_aside_and_stops_nobody(worker, postgres_urls, valke
     with redis.Redis.from_url(valkey_url) as client:
         with client.pipeline() as pipe:
             pipe.hset("clinic:dramatiq:notifications.msgs", "poison", b"\xff no message")
-            # Twice, as after `recover`, which takes what has no time for a lost job.
+            # Twice, as after `recover`, which treats a job without a time as lost.
             pipe.rpush("clinic:dramatiq:notifications", "poison", "poison")
             pipe.zadd("clinic:scheduled", {'"no job': 0})
             pipe.execute()

@@ -1,5 +1,5 @@
-"""A worker whose machine's clock jumps, and queues whose clocks are wrong: nothing goes out before
-the database says that it is time, and nothing is lost."""
+"""A worker whose machine's clock jumps, and queues whose clocks are wrong: no message goes out
+early by the database's clock, and none is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -83,7 +83,7 @@ async def until(condition) -> None:
 
 
 async def seed_short_lived(urls, *, due: timedelta) -> None:
-    """Seed a message that is of use for less than the clocks jump by."""
+    """Seed a message that expires in less time than the clocks jump by."""
     store = PostgresStore(urls.app_url)
     await store.open()
     await seed_message(store, due=due)
@@ -103,7 +103,7 @@ def outcomes(urls) -> list[tuple[str, bool]]:
 
 
 def sent_early(urls) -> bool:
-    """Say whether a message went out before its time, by the clock of the database."""
+    """Say whether a message went out before its time, by the database's clock."""
     with psycopg.connect(urls.owner_url) as connection:
         early = connection.execute("SELECT FROM notification WHERE finished_at < scheduled_for")
     return early.rowcount > 0
@@ -135,7 +135,7 @@ async def test_queue_whose_clock_is_fast_is_told_to_wait(parts, mail, postgres_u
     await seed_short_lived(postgres_urls, due=timedelta(seconds=2))
     async with Running(parts) as worker:
         await until(lambda: scheduled(valkey_url))
-        # What a queue whose clock is an hour ahead makes of the time it was told.
+        # The effect of a queue clock that is an hour ahead.
         move(valkey_url, -HOUR)
         await until(lambda: len(mail.sent) == 1)
         asked = worker.metrics.registry.get_sample_value(
@@ -143,7 +143,7 @@ async def test_queue_whose_clock_is_fast_is_told_to_wait(parts, mail, postgres_u
         )
 
     assert not sent_early(postgres_urls)
-    # Asked too early once, and not again and again until it was time.
+    # Tried too early once, and not repeatedly until it was time.
     assert asked is not None
     assert asked <= 3
 
@@ -163,7 +163,7 @@ async def test_queue_whose_clock_is_slow_is_told_that_it_is_time(
 
 
 def scheduled(valkey_url: str) -> list[tuple[bytes, float]]:
-    """Return what waits, once the worker will not tell the queue all of it anew."""
+    """Return the waiting messages, once the worker's initial resync is over."""
     with redis.Redis.from_url(valkey_url) as client:
         if not client.exists("clinic:synced"):
             return []
@@ -172,7 +172,7 @@ def scheduled(valkey_url: str) -> list[tuple[bytes, float]]:
 
 
 def move(valkey_url: str, by: timedelta) -> None:
-    """Move the times of all that waits in the queue."""
+    """Shift the times of all messages waiting in the queue."""
     with redis.Redis.from_url(valkey_url) as client:
         for key, at_ms in scheduled(valkey_url):
             client.zadd("clinic:scheduled", {key: at_ms + by.total_seconds() * 1000})

@@ -1,4 +1,4 @@
-"""`clinic worker` keeps the database in order while it delivers, by the database's clock."""
+"""`clinic worker` runs maintenance while it delivers, by the database's clock."""
 
 import re
 import urllib.request
@@ -28,7 +28,7 @@ from clinic.usecases.maintenance.services import SERVICES
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
-# Older than they may be, by the database's clock, which is the only one that is asked.
+# Older than allowed, by the database's clock, which is the only one used.
 BACK_DATE = """
 UPDATE idempotency_keys SET created_at = now() - interval '73 hours' WHERE key = 'old';
 UPDATE idempotency_keys SET created_at = now() - interval '71 hours' WHERE key = 'young';
@@ -43,7 +43,7 @@ WHERE s.doctor_id = %s AND s.state = 'OPEN'
 
 
 async def seed(urls) -> tuple[World, str]:
-    """Seed a due message, hours without slots, and an answer and a session each, old and young."""
+    """Seed a due message, hours without slots, and an old and a recent answer and session."""
     store = PostgresStore(urls.app_url)
     await store.open()
     world = (await seed_message(store)).world
@@ -97,7 +97,7 @@ async def test_worker_does_the_maintenance_beside_its_messages(
 
         assert found("SELECT sum(failures)::int FROM maintenance_runs") == [0]
         assert found("SELECT count(lease_until) FROM maintenance_runs") == [0]
-        # Slots of doctors without hours are left alone.
+        # Slots of doctors without hours are not touched.
         slots = "SELECT DISTINCT state FROM slots WHERE doctor_id = ANY (%s)"
         assert found(slots, [world.doctor.id, world.colleague.id]) == ["OPEN"]
     assert "failed" not in log.read_text()

@@ -1,5 +1,5 @@
-"""SIGTERM: what is being handed over is finished, nothing else is begun, and an idle worker is gone
-at once."""
+"""SIGTERM: a worker finishes hand-overs in progress and starts no others; an idle one exits at
+once."""
 
 import re
 import signal
@@ -23,11 +23,11 @@ from clinic.testing.contracts.outbox import seed_message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-#: an idle worker's end, interpreter and all; its shutdown timeout is 25 s
+#: how long an idle worker may take to end, interpreter included; its shutdown timeout is 25 s
 IDLE_STOP_MAX_S = 6.0
 SLOW_S = 1.5
-#: How long its servers have been hanging when a worker is told to end, and how long that may take.
-#: A worker notices after seconds; it is the time before that matters here.
+#: how long its servers have been hanging when a worker gets SIGTERM, and how long it may then take.
+#: A worker notices after some seconds; what matters here is the time before that.
 GONE_S, GONE_STOP_MAX_S = 3.0, 15.0
 
 
@@ -35,7 +35,7 @@ GONE_S, GONE_STOP_MAX_S = 3.0, 15.0
 def supervised(
     commands: Commands, urls, valkey_url: str, mail_url: str, folder: Path, **settings: str
 ) -> Iterator[Running]:
-    """Run a `clinic worker` with one thread, ready to work."""
+    """Run a `clinic worker` with one thread, and wait until it is ready."""
     log = folder / "worker.log"
     settings = {"CLINIC_WORKER_THREADS": "1", **settings}
     process = start_worker(commands, urls, valkey_url, mail_url, log, **settings)
@@ -48,7 +48,7 @@ def supervised(
 
 
 def stop(process: Running) -> float:
-    """Return how long the worker took to end in order."""
+    """Return how long the worker took to shut down cleanly."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
@@ -94,7 +94,7 @@ async def test_worker_finishes_what_it_hands_over_and_begins_nothing(
 
 @contextmanager
 def servers(folder: Path) -> Iterator[tuple[EmbeddedPostgres, EmbeddedValkey, Callable[..., None]]]:
-    """Run a migrated database and a queue, and give what kills them or makes them hang."""
+    """Run a migrated database and a queue, and yield what kills or suspends them."""
     postgres, valkey = EmbeddedPostgres(folder / "pg"), EmbeddedValkey(folder / "valkey")
     postgres.start()
     valkey.start()
@@ -135,7 +135,7 @@ def test_worker_whose_servers_are_gone_ends_soon(
 async def test_worker_whose_servers_go_while_it_sends_ends_soon_after_its_patience(
     commands, tmp_path, memory_path
 ) -> None:
-    """It goes on trying to write down that the message was sent, but not beyond the timeout."""
+    """It keeps trying to record that the message was sent, but not beyond the timeout."""
     mailbox = Mailbox(slow_s=SLOW_S)
     with servers(memory_path) as (postgres, valkey, lose), smtp_server(mailbox) as port:
         urls = SimpleNamespace(app_url=postgres.url(role="app"))

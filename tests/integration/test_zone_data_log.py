@@ -1,4 +1,4 @@
-"""What `clinic serve` and `clinic worker` say at the start of the time zones they compute with."""
+"""What `clinic serve` and `clinic worker` log at startup about their time zone data."""
 
 import json
 import re

@@ -13,7 +13,7 @@ PATIENCE_S = 60
 def start_worker(
     commands: Commands, urls, valkey_url: str, mail_url: str, log: Path, **settings: str
 ) -> Running:
-    """Start one whose words go to `log`; nothing of this process's own settings reaches it."""
+    """Start one whose output goes to `log`, without this process's own settings."""
     log.unlink(missing_ok=True)
     own = {
         "CLINIC_DATABASE_URL": urls.app_url,
@@ -26,7 +26,7 @@ def start_worker(
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so; fail when it takes too long."""
+    """Wait until the condition holds; fail when that takes too long."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"

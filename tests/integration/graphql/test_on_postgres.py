@@ -1,4 +1,4 @@
-"""GraphQL on PostgreSQL: how often it asks the database, and that it says what REST says."""
+"""GraphQL on PostgreSQL: how many queries it makes, and that its data is the same as REST's."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,7 +44,7 @@ class Asked:
 async def asked(
     postgres_urls, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AsyncIterator[Asked]:
-    """Somebody of the office of a clinic with as many appointments as the test's parameter says."""
+    """An office user at a clinic with as many appointments as the test's parameter."""
     settings = Settings(
         database_url=postgres_urls.app_url, secret=token_urlsafe(48), log_level="error"
     )
@@ -93,7 +93,7 @@ async def asked(
 
 
 def _count(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count statements, of which every one takes a connection of its own."""
+    """Count statements, each of which takes a connection."""
     fetch, connection = PooledExecutor.fetch, PooledExecutor.connection
 
     async def counted_fetch(self: PooledExecutor, *given: Any) -> Any:
@@ -113,7 +113,7 @@ def _count(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("asked", [1, 30], indirect=True)
 @pytest.mark.parametrize(
     ("query", "statements"),
-    # Each request looks its session up; doctors are looked up together.
+    # Each request looks up its session; doctors are looked up together.
     [(SEED, 2), (NESTED, 3), (SLOTS, 3), (TWO, 5)],
     ids=["published", "appointments", "slots", "three fields"],
 )

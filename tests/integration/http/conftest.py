@@ -27,7 +27,7 @@ _keys = count(1)
 
 @dataclass
 class Api:
-    """Sends requests as somebody of the clinic."""
+    """Sends requests as a user of the clinic."""
 
     client: httpx.AsyncClient
     services: Services
@@ -86,7 +86,7 @@ async def api(postgres_urls, valkey_url) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def other_server(api) -> AsyncIterator[httpx.AsyncClient]:
-    """A second server on the same database and counters, which the first knows nothing of."""
+    """A second server on the same database and counters, unknown to the first."""
     app = create_app(build(api.services.settings))
     async with app.lifespan():
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]

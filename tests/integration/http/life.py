@@ -1,4 +1,4 @@
-"""The life of a patient at a clinic: through every door, with values that can be searched for."""
+"""A patient's life at a clinic: every entry point, with values that can be searched for."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +24,7 @@ EMAIL, LATER_EMAIL = "Zdenka.Q@Praxis-München.example", "zq77@Geheim-Köln.exam
 PHONE = "+442079460958"
 PASSWORD, LATER_PASSWORD = "eight loud badgers", "nine quiet herons"
 TYPE = "Botox as last time"
-#: what every reason has in it
+#: contained in every reason
 REASON = "who is allergic to ivermectin"
 #: everything that must be gone
 VALUES = (
@@ -44,7 +44,7 @@ VALUES = (
     TYPE,
     REASON,
 )
-#: what a client made up, and where it was
+#: chosen by the client, and its address
 KEY_WORD, REQUEST_WORD, IP = "zdenkas-own-key", "zdenkas-own-request", "203.0.113.77"
 LEASE = timedelta(minutes=1)
 
@@ -70,7 +70,7 @@ def at(client: httpx.AsyncClient, ip: str) -> httpx.AsyncClient:
 
 
 class Life:
-    """A patient with everything that can be kept about one."""
+    """A patient with everything that can be stored about one."""
 
     def __init__(self, api: Any, database: Any) -> None:
         self.api, self.database = api, database
@@ -97,12 +97,12 @@ class Life:
         await self._messages()
         await self._events()
         audit = self.api.services.audit
-        # Refusals that were only counted are written, too.
+        # Refusals that were only counted are written too.
         await audit.close()
         await audit.open()
 
     async def begin(self) -> None:
-        """Live as long as it takes for reasons, answers and copies of them to be kept."""
+        """Create reasons, answers and copies of answers."""
         async with self.home:
             await self._register()
             await self._press("email_verification", "account")
@@ -127,14 +127,14 @@ class Life:
         self.me = {"authorization": f"Bearer {signed_in['token']}"}
 
     async def _guess(self) -> None:
-        """Fail at every door where somebody may."""
+        """Fail at every entry point where guessing is possible."""
         post = self.home.post
         for email in (EMAIL, f"x{EMAIL}"):
             for _ in range(3):
                 body = {"email": email, "password": REASON}
                 refused = await post("/sessions", json=body)
                 assert refused.status_code == 401
-        # Nobody asks with the patient's name for a link, a token or a page and finds anything.
+        # Requests for a link, a token or a page with the patient's name find nothing.
         for path in (f"/m/{FIRST}", f"/unsubscribe/{LAST}", f"/invitations/{FIRST}", f"/{LAST}"):
             assert (await self.home.get(path)).status_code < 500
         forged = {"authorization": f"Bearer {LAST}.{LAST}.{LAST}"}
@@ -174,7 +174,7 @@ class Life:
         await self.keyed("POST", "/swaps", swapped)
         moved = {"slotId": slots[3], "reason": why("Moved")}
         await self.keyed("PATCH", f"/appointments/{one['id']}", moved, self.me)
-        # The slot is taken: a refusal is kept with its key as well.
+        # The slot is taken: a refusal is stored with its key as well.
         refused = {"slotId": slots[3], "patientId": self.id, "reason": why("Again")}
         headers = {**api.bearer(None), "idempotency-key": f"{KEY_WORD}-of-a-refusal"}
         answer = await api.client.post("/appointments", json=refused, headers=headers)
@@ -239,7 +239,7 @@ class Life:
         await ok(self.home.get("/users/me/export", headers=self.me))
 
     async def _be_looked_at(self, one: Any) -> None:
-        """Have the office read whatever it may, change the name back, and cancel."""
+        """Have the office read everything it may, change the name back, and cancel."""
         staff = {"headers": self.api.bearer(None)}
         for path in (
             f"/patients/{self.id}",
@@ -253,12 +253,12 @@ class Life:
         await self.keyed("PATCH", f"/appointments/{one['id']}", self._cancelled())
 
     async def _messages(self) -> None:
-        """Have one sent and others in every state before that; each has an error."""
+        """Create a sent message, and others in every earlier state, each with an error."""
         outbox = self.api.services.store.outbox
         waiting = self._waiting()
         assert len(waiting) >= 7
         claims = [await outbox.claim(*row, token=new_id(), lease=LEASE) for row in waiting]
-        # One that may still be sent: others are about what was cancelled.
+        # One that may still be sent: the others are about the cancelled appointment.
         begun = [claim for claim in claims if await outbox.begin_sending(claim, lease=LEASE)]
         sent = begun[0]
         failed, retried, dead, dropped, revived, away, *_ = (
@@ -282,7 +282,7 @@ class Life:
         )
 
     async def _events(self) -> None:
-        """Have events about the patient with reasons, whoever wrote them."""
+        """Create events about the patient with reasons, by every kind of author."""
         clinic = await self.api.services.store.people.clinic(self.api.clinic_id)
         mine = UUID(self.id)
         async with self.api.services.store.begin() as unit:

@@ -1,4 +1,4 @@
-"""Searches every column of every table and everything in Valkey, in whatever form it is kept."""
+"""Searches every column of every table and everything in Valkey for values, in every form."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import redis
 from psycopg import sql
 from psycopg.rows import dict_row
 
-#: partitions go by their table's name
+#: partitions are reported under their table's name
 _MONTH = re.compile(r"_(\d{4}_\d\d|default)$")
 _MODULUS = 3
 
@@ -62,7 +62,7 @@ class Searched:
 
 
 def held_in(value: Any) -> Iterator[bytes]:
-    """Yield the bytes of a value and of all in it, in small letters."""
+    """Yield the bytes of a value and of everything in it, in lower case."""
     if isinstance(value, bytes | memoryview):
         raw = bytes(value)
         yield raw.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
@@ -78,8 +78,8 @@ def held_in(value: Any) -> Iterator[bytes]:
 
 
 def forms(value: str) -> set[bytes]:
-    """Return how the value may be written, in small letters: as it is, composed or not, escaped for
-    JSON or a URL, in hex (as bytea is shown, too), and in base64 wherever it begins."""
+    """Return how the value may be written, in lower case: plain, composed or not, escaped for JSON
+    or a URL, in hex (as bytea is shown too), and in base64 at any offset."""
     found = set()
     for spelled in (value, value.lower(), value.upper(), value.title()):
         for text in (normalize("NFC", spelled), normalize("NFD", spelled)):
@@ -88,7 +88,7 @@ def forms(value: str) -> set[bytes]:
             found.add(raw.hex())
             for encode in (b64encode, urlsafe_b64encode):
                 for before in range(_MODULUS):
-                    # Without the letters that what comes before and after it changes, too.
+                    # Leave out the letters at both ends that depend on the surrounding bytes.
                     first = (before * 8 + 5) // 6
                     end = (before + len(raw)) * 8 // 6
                     found.add(encode(bytes(before) + raw)[first:end].decode())

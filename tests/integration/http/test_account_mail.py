@@ -32,7 +32,7 @@ async def ada(api):
 
 
 async def paths(api):
-    """Send what waits and return the paths of the links, by kind."""
+    """Send waiting messages and return the paths of their links, by kind."""
     settings = msgspec.structs.replace(api.services.settings, broker_url="memory://")
     store = api.services.store
     delivery = build_worker(settings, store=store).delivery
@@ -92,7 +92,7 @@ async def test_of_two_servers_that_use_reset_links_at_once_one_does(api, ada, ot
 
 async def test_a_registration_without_its_message_is_none(api, monkeypatch):
     """Given a database that refuses the message
-    When somebody registers
+    When a patient registers
     Then there is no account either."""
 
     async def fail(*_):

@@ -1,4 +1,4 @@
-"""What a request is answered when PostgreSQL refuses, gives up or goes away in the middle of it."""
+"""The response when PostgreSQL refuses, fails or goes away in the middle of a request."""
 
 import asyncio
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from clinic.entrypoints.http.app import create_app
 from clinic.ports.outbox import NotificationQuery
 from clinic.usecases.messaging.read_notifications import drop_notification, retry_notification
 
-#: what the application's role may not look up by itself
+#: what the application's role may not look up itself
 FAULTS = """
 CREATE TABLE fault (sqlstate text);
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public
@@ -48,8 +48,8 @@ AT_COMMIT = (
     "CREATE CONSTRAINT TRIGGER faulty AFTER INSERT OR UPDATE ON {table}"
     " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "
 )
-#: disk full, out of memory, too many connections, a server that is only a copy by now, a statement
-#: that was called off, one that starts or fails to read its files; and two changes that met
+#: disk full, out of memory, too many connections, a server that is now a standby, a cancelled
+#: statement, a server that is starting or cannot read its files; and two concurrent changes
 REFUSALS = {
     "53100": "temporary_failure",
     "53200": "temporary_failure",
@@ -87,11 +87,11 @@ class Doors:
         return {"slotId": str(self._api.slots[number].id)}
 
     async def book(self):
-        """By one statement, which commits by itself."""
+        """Book with one statement, which commits by itself."""
         return await self._api.send("POST", "/appointments", self._slot(1))
 
     async def book_together(self):
-        """By one statement for those that come while another is being written."""
+        """Book with the statement shared by bookings that arrive while another is being written."""
         answers = await asyncio.gather(
             *(self._api.send("POST", "/appointments", self._slot(n), who=n) for n in range(1, 4))
         )
@@ -99,7 +99,7 @@ class Doors:
         return answers[-1]
 
     async def move(self):
-        """By a transaction of several statements."""
+        """Move with a transaction of several statements."""
         return await self._api.send(
             "PATCH", self._path, self._slot(2), headers={"if-match": "*"}, key="k" * 20
         )
@@ -109,7 +109,7 @@ class Doors:
         return await self._api.client.post("/users", json=body, headers=KEY)
 
     def rows(self):
-        """Return all that these requests write to."""
+        """Return everything that these requests write."""
         tables = (
             "appointments",
             "slots",
@@ -213,7 +213,7 @@ async def test_server_that_ends_the_connection_before_the_commit_has_changed_not
 
 @pytest.fixture
 def end_waiting(postgres_server, postgres_urls):
-    """Return a function that sends a request and has the server end whoever waits in it."""
+    """Return a function that sends a request and terminates the backend that waits in it."""
     url = postgres_server.url(postgres_urls.name, "superuser")
 
     async def end(send):

@@ -1,4 +1,4 @@
-"""A server that is told to stop says so before it stops."""
+"""A server that gets SIGTERM reports that it is not ready before it stops."""
 
 import http.client
 import signal
@@ -7,12 +7,12 @@ import time
 from msgspec.structs import replace
 
 DRAIN_S = 2.0
-#: uvicorn ends by the signal that told it to
+#: uvicorn ends itself with the signal it received
 ENDED = -signal.SIGTERM
 
 
 def ready(server) -> int:
-    """Return what readiness says over a new connection."""
+    """Return the status of readiness over a new connection."""
     connection = http.client.HTTPConnection(server.settings.host, server.settings.port, timeout=5)
     try:
         connection.request("GET", "/health/ready")

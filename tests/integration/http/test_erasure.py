@@ -1,4 +1,4 @@
-"""An erased patient is nowhere: every column of every table and every key of Valkey is searched."""
+"""Erased patients: every column of every table and every key in Valkey is searched for them."""
 
 import asyncio
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from clinic.usecases.people.erase_user import SETTLES_AFTER, finish_erasures
 
 pytestmark = pytest.mark.usefixtures("patient_cache")
 
-#: what is left of what a client made up, and why
+#: which values chosen by a client remain, and why
 SURVIVORS: Mapping[str, str] = {
     "idempotency_keys.key": "or a repeated request would be carried out again; 72 hours",
     "audit_appointment.ip": "sealed: who changed what, and from where, stays",
@@ -79,7 +79,7 @@ async def long_life(api, database) -> Life:
 
 
 async def erase(life: Life, admin: dict[str, str]) -> None:
-    """Erase with a reason that names the patient, too."""
+    """Erase with a reason that also names the patient."""
     path = f"/users/{life.id}/erasure"
     body = {"reason": why("Asked for it")}
     headers = {**admin, "idempotency-key": f"{KEY_WORD}-of-the-erasure"}
@@ -101,7 +101,7 @@ async def test_nothing_of_an_erased_patient_is_anywhere(long_life, admin, search
 
     assert searched.found(*values) == set()
     assert searched.found(*made_up) == set(SURVIVORS)
-    # The search sees what is there.
+    # The search finds what is there.
     assert before == {
         "users.name",
         "users.email",
@@ -170,7 +170,7 @@ async def test_an_erased_answer_is_not_given_again_and_nothing_is_done_again(lif
         method = "PATCH" if "if-match" in headers else "POST"
         sent = await life.api.client.request(method, path, json=body, headers=headers)
         answers[headers["idempotency-key"]] = sent
-        # Another body under the key tells no more.
+        # Another body under the key reveals no more.
         other = {**body, "reason": "Another"} if method == "POST" else {"status": "CONFIRMED"}
         if body.get("patientId") != others:
             guessed = await life.api.client.request(method, path, json=other, headers=headers)
@@ -198,7 +198,7 @@ async def book(postgres_urls):
 
 
 async def sealed(book, database) -> None:
-    """Seal all that is committed now; other tests share the server's transactions."""
+    """Seal everything committed so far; other tests share the server's transactions."""
     (now,) = database.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
     past = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8"
     async with asyncio.timeout(60):
@@ -237,7 +237,7 @@ async def test_reasons_from_before_there_were_digests_are_erased_and_verify(
         good = await verify_audit(book=book)
         assert good.findings == ()
         assert searched.found(*VALUES) == set()
-        # What the erasure knew of the rest still holds.
+        # The hash of the rest in the erasure's event still matches.
         superuser.execute("UPDATE audit_appointment SET ip = '192.0.2.66' WHERE reason = 'Erased'")
     assert {str(one.tampering) for one in (await verify_audit(book=book)).findings} == {"blanked"}
 
@@ -247,7 +247,7 @@ async def test_what_was_written_during_an_erasure_is_erased_soon_after(
 ):
     """Given requests that read the patient before an erasure, and write after it
     When the erasure is finished
-    Then nothing is left of them either."""
+    Then nothing is left of those either."""
     api, store = life.api, life.api.services.store
     clinic = await store.people.clinic(api.clinic_id)
     stored = await stored_answer(life, life.by_staff)
@@ -288,7 +288,7 @@ async def finish(api, *, after: timedelta, cache=None) -> int:
 async def test_an_erasure_while_valkey_is_away_is_finished_when_it_is_back(
     life, admin, searched, monkeypatch
 ):
-    """Given a Valkey that takes nothing, and copies in it
+    """Given a Valkey that accepts nothing, with copies in it
     When a patient is erased
     Then the copies are gone once it answers again, however long that takes."""
     services = life.api.services

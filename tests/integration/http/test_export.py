@@ -1,4 +1,4 @@
-"""An export that cannot be finished: what its reader sees, and what is still read for nobody."""
+"""Exports that cannot be finished: what the client sees, and that reading stops."""
 
 import asyncio
 import socket
@@ -33,7 +33,7 @@ async def test_export_that_breaks_off_is_not_taken_for_a_whole_one(server, make_
     headers = {"authorization": f"Bearer {town.tokens[patient]}"}
     async with httpx.AsyncClient() as client:
         whole = await client.get(url, headers=headers)
-        # What comes late cannot be read any more.
+        # Later data cannot be read any more.
         database.execute("REVOKE SELECT ON notification_outbox FROM clinic_app")
         got = bytearray()
         with pytest.raises(httpx.RemoteProtocolError):
@@ -65,10 +65,10 @@ def test_nothing_more_is_read_for_a_client_that_hung_up(server, make_town, postg
             client.sendall(f"{head}\r\n\r\n".encode())
             until(lambda: is_read(messages, "notification_outbox"))
         for _ in range(2):
-            # The server has seen the end of the one connection when it answers on another.
+            # Once the server answers on another connection, it has seen the end of the first.
             alive = httpx.get(f"http://{address[0]}:{address[1]}/health/live")
             assert alive.status_code == 200
-        # What would be read next.
+        # This would be read next.
         trail.execute("LOCK audit_appointment IN ACCESS EXCLUSIVE MODE")
         messages.rollback()
 
@@ -77,7 +77,7 @@ def test_nothing_more_is_read_for_a_client_that_hung_up(server, make_town, postg
 
 
 def is_read(watcher: psycopg.Connection[Any], table: str) -> bool:
-    """Say whether somebody waits to read the table, which is locked."""
+    """Say whether a transaction waits to read the locked table."""
     waiting = (
         "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = to_regclass(%s)"
         " AND mode = 'AccessShareLock'"

@@ -1,4 +1,4 @@
-"""The answer to an append of audit events is lost, once: reading and auditing go on."""
+"""The response to an append of audit events is lost once: reading and auditing continue."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from tests.byte_proxy import ByteProxy, spoil
 
 from clinic.devtools.http_client import Request
 
-#: an append that keeps failing is seen by this
+#: by then an append that keeps failing would show
 PATIENCE_S = 10
 
 
@@ -33,7 +33,7 @@ async def test_reads_go_on_and_no_event_is_lost_or_doubled(server, make_town, da
         statuses = [(await server.send([read]))[0].status]
         assert await asyncio.to_thread(proxy.told) == "cut"
 
-        # What was in the lost batch, and what comes after it, is written.
+        # The events of the lost batch, and later ones, are written.
         statuses.append((await server.send([read]))[0].status)
         await asyncio.to_thread(_wait_for_events, database, 2)
         statuses += [answer.status for answer in await server.send([read, ready])]

@@ -1,4 +1,4 @@
-"""Memberships that end at the same moment, and people who come back, on PostgreSQL."""
+"""Memberships that end concurrently, and people who come back, on PostgreSQL."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ async def test_who_disables_a_patient_waits_for_a_booking_under_way(api, postgre
             await unit.accounts.set_disabled_at(patient.id, datetime.now(UTC))
             await unit.commit()
 
-    # Whoever holds the slot holds up the booking, which has the patient by then.
+    # The slot's lock holds up the booking, which has locked the patient by then.
     async with await psycopg.AsyncConnection.connect(postgres_urls.owner_url) as holder:
         await holder.execute("SELECT FROM slots WHERE id = %s FOR UPDATE", [slot.id])
         booked = asyncio.create_task(services.store.desk.reserve(booking))

@@ -1,4 +1,4 @@
-"""The metrics of all processes of `clinic serve` at one port, on this machine only."""
+"""The metrics of all processes of `clinic serve` on one port, on this machine only."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def environ(urls, valkey_url, **more) -> dict[str, str]:
 
 
 class Server:
-    """Two processes that serve HTTP, and their parent, which tells their metrics."""
+    """Two processes that serve HTTP, and their parent, which serves their metrics."""
 
     def __init__(self, urls, valkey_url, log) -> None:
         self.port, self.metrics_port = free_port(), free_port()
@@ -50,7 +50,7 @@ class Server:
         )
 
     def ask(self, path: str) -> int:
-        """Return the status of a request on a connection of its own."""
+        """Return the status of a request on a new connection."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
                 return int(answer.status)
@@ -68,7 +68,7 @@ class Server:
         return text
 
     def asked(self) -> int:
-        """Return how many requests for what is not there have been counted."""
+        """Return how many requests for missing paths have been counted."""
         found = re.search(
             r'duration_seconds_count\{method="GET",route="none",status="404"\} (\S+)',
             self.metrics(),

@@ -1,4 +1,4 @@
-"""What only a real database can show of the HTTP application."""
+"""Behaviour of the HTTP application that needs a real database."""
 
 import asyncio
 import unicodedata

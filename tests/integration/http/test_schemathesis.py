@@ -1,5 +1,5 @@
-"""Whatever the interface's own document allows is sent, as each role: no server error, no answer
-that the document does not know."""
+"""Requests that the OpenAPI document allows, as each role: no server error, and no response that
+the document does not describe."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ from clinic.testing import (
 )
 from clinic.testing.builders import NOW, an_exception, new_id
 
-#: who asks, and how many of about 450 requests must have been granted
+#: the caller, and how many of about 450 requests must have succeeded
 LET_IN = {"patient": 50, "doctor": 80, "receptionist": 80, "admin": 100, "nobody": 5}
 #: requests to each operation as each role
 EXAMPLES = 8
@@ -53,7 +53,7 @@ CHECKS = (
 
 @dataclass
 class Running:
-    """A server in a thread of its own, with a clinic in it."""
+    """A server in a separate thread, with a clinic."""
 
     url: str
     loop: asyncio.AbstractEventLoop
@@ -64,7 +64,7 @@ class Running:
     document: dict[str, Any]
 
     def headers(self, who: str) -> dict[str, str]:
-        """Return the proof of a new session: requests end sessions, too."""
+        """Return the headers of a new session, since requests also end sessions."""
         if who == "nobody":
             return {}
         user_id, role = self.people[who]
@@ -212,5 +212,5 @@ def test_the_document_tells_the_truth(running, who):
 
         ask()
     assert asked > 40
-    # It got somewhere: not everything was refused.
+    # Not everything was refused.
     assert answered[2] >= LET_IN[who], answered

@@ -1,4 +1,4 @@
-"""The search of tables and keys sees a value in whatever form it is kept."""
+"""The search of tables and keys finds a value in every form in which it may be stored."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode

@@ -1,4 +1,4 @@
-"""What one client may take of `clinic serve`, while others are served."""
+"""How much of `clinic serve` one client may use, while others are served."""
 
 import contextlib
 import http.client
@@ -11,14 +11,14 @@ from tests.integration.conftest import SECRET, Server
 
 from clinic.settings import Settings
 
-#: a request that waited for the flood would take longer by far
+#: a request that waited for the flood would take far longer
 QUICK_S = 0.75
 FLOOD_BYTES = 60_000_000
 
 
 @pytest.fixture(scope="module")
 def bounded(commands, module_postgres_urls, tmp_path_factory):
-    """A server with short patience, for all tests here: they leave nothing behind."""
+    """A server with short timeouts, shared by all tests here: they leave nothing behind."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -52,7 +52,7 @@ def live_s(server) -> float:
 
 
 def flood(server, taken: list[int]) -> None:
-    """Send headers until the server will have no more."""
+    """Send headers until the server accepts no more."""
     part = b"X-Flood: " + b"x" * 5000 + b"\r\n"
     with connect(server) as one, contextlib.suppress(OSError):
         one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
@@ -73,7 +73,7 @@ def test_60_megabytes_of_headers_hold_nobody_up(bounded):
     for each in flooding:
         each.join()
 
-    # A machine that is busy with other things is slow without a flood, too.
+    # A machine that is busy with other things is slow even without a flood.
     assert max(waits) < QUICK_S + 5 * quiet_s
     assert all(each[-1] < FLOOD_BYTES / 3 for each in taken)
 

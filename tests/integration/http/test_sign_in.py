@@ -1,4 +1,4 @@
-"""Signing in on real servers: revocation everywhere at once, guesses over three processes, time."""
+"""Signing in on real servers: immediate revocation, guesses over three processes, timing."""
 
 import asyncio
 import socket
@@ -37,7 +37,7 @@ async def sign_in(client, email=ADA["email"], password=PASSWORD, **more):
 
 @pytest.fixture
 def make_server(server, tmp_path):
-    """Return a function that starts one more `clinic serve` like the first."""
+    """Return a function that starts another `clinic serve` like the first."""
     started = []
 
     def make():
@@ -116,7 +116,7 @@ async def test_of_two_who_accept_one_invitation_one_does(api, other_server):
 
 @pytest.mark.slow
 async def test_guesses_over_three_processes_never_exceed_the_limit(server, make_server, make_town):
-    """At once, from one address at one account: as many as the account's limit are looked at."""
+    """At once, from one address at one account: only as many as the account's limit are checked."""
     await make_town(slots=1, patients=1)
     servers = [server, make_server(), make_server()]
     body = {"email": "somebody@example.org", "password": "a wrong password"}
@@ -137,7 +137,7 @@ async def test_guesses_over_three_processes_never_exceed_the_limit(server, make_
 
 
 def guess(door, email, secret):
-    """Return a wrong password, with an offer to the address where one is accepted."""
+    """Return a wrong password, with an offer to the address if an offer is accepted there."""
     body = {"email": email, "password": "a wrong password"}
     if door == "/sessions":
         return body
@@ -149,7 +149,7 @@ def guess(door, email, secret):
 @pytest.mark.slow
 @pytest.mark.parametrize("door", ["/sessions", "/memberships"])
 async def test_a_known_and_an_unknown_address_take_the_same_time(api, door):
-    """Interleaved, with the real cost of a hash; the two cannot be told apart by their times."""
+    """Interleaved, with the real cost of a hash: timing does not distinguish the two."""
     settings = msgspec.structs.replace(
         api.services.settings, sign_in_limit="1000/60", account_limit="1000/60"
     )

@@ -1,4 +1,4 @@
-"""A list of free slots that is answered from memory or by 304 is never older than its question."""
+"""A list of free slots from memory or by 304 is never older than its request."""
 
 import asyncio
 from collections import deque
@@ -24,7 +24,7 @@ READERS = 2
 
 
 class Reader:
-    """Reads in two steps: what is in the database, and what is kept in memory for that."""
+    """Reads in two steps: from the database, then what the memory holds for that."""
 
     def __init__(self, store: PostgresStore, world: World, kept: ResponseCache) -> None:
         self._store = store
@@ -72,8 +72,8 @@ def _steps(readers: Sequence[Reader], change: Sequence[Step]) -> dict[str, Step]
 async def _run(
     order: list[str], steps: dict[str, Step], readers: Sequence[Reader], slot: Slot
 ) -> None:
-    """Take the steps in this order; whoever looked before the last change saw the slot, whoever
-    looked after it did not."""
+    """Take the steps in this order; a read before the last change must show the slot, a read
+    after it must not."""
     done_at = order.index("change 1" if "change 1" in steps else "change 0")
     for step in order:
         await steps[step]()
@@ -135,9 +135,9 @@ async def test_what_was_undone_leaves_no_trace(store) -> None:
 async def test_questions_that_go_together_are_each_answered_as_of_when_they_were_asked(
     store,
 ) -> None:
-    """Given readers who ask all the time, so that their questions wait for each other
+    """Given readers who keep reading, so that their reads are batched
     When slots are booked meanwhile
-    Then a question asked after a booking was answered never finds its slot."""
+    Then a read begun after a booking was answered never finds its slot."""
     world = await seed_world(store, slots=60)
     kept = ResponseCache()
     booked: deque[str] = deque()

@@ -1,4 +1,4 @@
-"""Connections and rows for the tests of what is particular to PostgreSQL."""
+"""Connections and rows for the tests of PostgreSQL's specifics."""
 
 from collections.abc import Iterator
 
@@ -15,6 +15,6 @@ def module_owner(module_postgres_urls) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def owner(module_owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """The owner's connection, inside a transaction that is undone."""
+    """The owner's connection, inside a transaction that is rolled back."""
     yield module_owner
     module_owner.rollback()

@@ -1,4 +1,4 @@
-"""Waits until somebody waits."""
+"""Waits until a transaction waits for a lock."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ PATIENCE_S = 20
 
 
 def wait_for_lock(url: str, *, holder: str) -> None:
-    """Return once somebody who uses the table `holder` waits for somebody else's lock."""
+    """Return once a transaction that uses the table `holder` waits for another's lock."""
     query = (
         "SELECT count(*) FROM pg_locks w JOIN pg_locks h USING (pid)"
         " WHERE NOT w.granted AND h.granted AND h.relation = to_regclass(%s)"

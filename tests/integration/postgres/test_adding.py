@@ -1,4 +1,4 @@
-"""Appointments.add on PostgreSQL: what constraints refuse, what is gone by then, and a race."""
+"""Appointments.add on PostgreSQL: refusals by constraint, vanished conflicts, and a race."""
 
 import asyncio
 import random
@@ -63,7 +63,7 @@ def _keyed(world: World, booking: Booking) -> Booking:
 
 @pytest.fixture
 def before_second_look(monkeypatch):
-    """Return a function that has something done between a refusal and the second look."""
+    """Return a function that runs something between a refusal and the second read."""
 
     def do(act):
         look_again = adding._look_again
@@ -127,7 +127,7 @@ async def test_answer_that_is_gone_by_the_second_look_is_still_named(
 async def test_conflict_of_another_booking_does_not_hide_one_that_is_gone(
     store: PostgresStore, before_second_look
 ) -> None:
-    """Two are refused for their patients' time; one of the appointments in the way is cancelled."""
+    """Two are refused for their patients' time; one conflicting appointment is then cancelled."""
     world = await seed_world(store)
     goes, stays = [
         await seed_booking(store, world.clinic, world.colleague_slots[each], world.patients[each])
@@ -172,7 +172,7 @@ async def test_index_refuses_where_the_flag_is_wrong(store: PostgresStore, postg
 
 @pytest.mark.parametrize("fault", ["audit", "message", "text"])
 async def test_what_is_no_conflict_is_undone_too(store: PostgresStore, fault: str) -> None:
-    """An entry or message whose id is used, and a text that PostgreSQL cannot hold."""
+    """An entry or message whose id is in use, and a text that PostgreSQL cannot store."""
     world = await seed_world(store)
     first = a_booking(world.clinic, world.slots[0], world.patients[0])
     bad = a_booking(world.clinic, world.slots[1], world.patients[1])
@@ -195,7 +195,7 @@ async def test_what_is_no_conflict_is_undone_too(store: PostgresStore, fault: st
 
 
 async def test_rows_added_are_of_the_units_transaction(store: PostgresStore, postgres_urls) -> None:
-    """Seals and the change feed go by it, and must not miss what a savepoint wrote."""
+    """Seals and the change feed rely on it, and must not miss rows written in a savepoint."""
     world = await seed_world(store)
     stored = await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
 
@@ -215,7 +215,7 @@ async def test_rows_added_are_of_the_units_transaction(store: PostgresStore, pos
 async def test_lost_connection_ends_the_unit(
     store: PostgresStore, postgres_server, postgres_urls
 ) -> None:
-    """No savepoint outlives its connection."""
+    """A savepoint does not outlive its connection."""
     world = await seed_world(store)
     booking = a_booking(world.clinic, world.slots[0], world.patients[0])
 
@@ -238,9 +238,9 @@ async def test_lost_connection_ends_the_unit(
 async def test_adds_and_takes_side_by_side_book_nothing_twice(
     store: PostgresStore, postgres_urls
 ) -> None:
-    """Given batches of three, in any order, and single bookings, of few slots and patients
-    When all come at once
-    Then everybody wins or is refused, and no deadlock reaches a caller."""
+    """Given batches of three, in any order, and single bookings, for few slots and patients
+    When all run at once
+    Then each succeeds or is refused, and no deadlock reaches a caller."""
     world = await seed_world(store, slots=40, patients="ABCDEFGHIJKLMNOP")
     chance = random.Random(59)
     transactions = Transactions(store.begin)
@@ -268,7 +268,7 @@ async def test_adds_and_takes_side_by_side_book_nothing_twice(
         for booking in bookings
     }
     told = Counter(type(outcome) for outcome in outcomes)
-    # A statement that booking sends by itself gives way once in a while; its use case tries again.
+    # Booking's own statement is aborted once in a while; its use case retries.
     assert set(told) <= {type(None), BookingsRefused, SlotTaken, PatientBusy, TransactionAborted}
     adds = [
         outcome for (bookings, _), outcome in zip(work, outcomes, strict=True) if len(bookings) > 1

@@ -1,4 +1,4 @@
-"""Nobody rewrites the trail: the application has no right to, and a trigger stops its owner too."""
+"""The trail is append-only: the application lacks the rights, and triggers stop the owner."""
 
 from uuid import uuid4
 
@@ -23,7 +23,7 @@ CHANGES = (
     "TRUNCATE notification",
     "TRUNCATE notification_default",
 )
-#: what passes the table by
+#: statements that bypass the parent table
 ON_A_PARTITION = (
     "UPDATE {partition} SET reason = 'another'",
     "DELETE FROM {partition}",
@@ -33,11 +33,11 @@ ON_A_PARTITION = (
 
 @pytest.fixture
 async def partition(store: PostgresStore, postgres_urls) -> str:
-    """The partition that holds the one audit entry there is."""
+    """The partition that holds the only audit entry."""
     world = await seed_world(store, slots=1)
     await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
     with psycopg.connect(postgres_urls.owner_url) as owner:
-        # Row triggers need a row to stop.
+        # Row triggers fire only if there is a row.
         owner.execute(
             "INSERT INTO audit_event (clinic_id, id, at, actor_id, actor_role, action, entity,"
             " reason, outcome, detail)"
@@ -77,7 +77,7 @@ ERASING = (
     "UPDATE {table} SET {text} = 'another'",
     "UPDATE {table} SET {text} = 'Erased'",
     "UPDATE {table} SET {text} = 'Erased', {text}_salt = NULL",
-    # In a transaction that says it erases, and has no event that names the row.
+    # In a transaction with an erasure, but without an event that names the row.
     "SELECT set_config('clinic.erasing', id::text, true) FROM {table};"
     " UPDATE {table} SET {text} = 'Erased', {text}_salt = NULL",
 )
@@ -122,7 +122,7 @@ async def test_an_erasure_may_change_nothing_but_the_text_it_names(
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
                 attempt(owner, "", erase_otherwise)
         attempt(owner, "")
-        # Of another transaction, the event lets nothing by.
+        # An event of another transaction permits nothing.
         owner.execute("SELECT set_config('clinic.erasing', %(user)s::text, false)", user)
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
             owner.execute(erase.format(more="").encode())

@@ -1,6 +1,6 @@
-"""Answers of PostgreSQL that are held back, cut off or reset at each of their bytes.
+"""PostgreSQL responses that are delayed, cut or reset at each of their bytes.
 
-Whatever happens, a request ends, nobody else of the process waits, and the pool goes on.
+Whatever happens, each request ends, no other caller of the process waits, and the pool goes on.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from clinic.adapters.postgres.engine.prepared_statements import PreparedConnecti
 from clinic.devtools.embedded import EmbeddedPostgres
 
 POOL_SIZE = 16
-#: far more than any of it takes; a request that hangs takes for ever
+#: far more than any of it takes; a hanging request takes forever
 SOON_S = 20.0
 #: how long requests may take after a server is back
 BACK_S = 5.0
-#: a loop that is stopped by a held answer is stopped for HOLD_S, each time; a busy machine may stop
-#: it as long, but not so often
+#: a held response that blocks the loop blocks it for HOLD_S each time; a busy machine may block
+#: it as long, but less often
 STOPPED_S, ATTEMPTS = 0.6 * HOLD_S, 4
 
 Ask = Callable[[PreparedConnection, str], Awaitable[Any]]
@@ -37,7 +37,7 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
 async def prepare(connection: PreparedConnection, mark: str) -> Any:
-    """Prepare a statement of its own, whose text holds the mark."""
+    """Prepare a separate statement, whose text contains the mark."""
     return await connection.fetch(f"SELECT 7 /* {mark} */", ())
 
 
@@ -97,7 +97,7 @@ async def open_pool(url: str, size: int = POOL_SIZE) -> AsyncIterator[PreparedPo
 
 
 async def on(pool: PreparedPool, ask: Ask, mark: str = "") -> Any:
-    """Return what is answered on a connection of the pool, or the error of a lost connection."""
+    """Return the result on a connection of the pool, or the error of a lost connection."""
     connection = await pool.acquire()
     try:
         return await ask(connection, mark)
@@ -108,7 +108,7 @@ async def on(pool: PreparedPool, ask: Ask, mark: str = "") -> Any:
 
 
 async def length_of(pool: PreparedPool, proxy: ByteProxy, ask: Ask) -> int:
-    """Return how many bytes this answer has."""
+    """Return how many bytes this response has."""
     measured = asyncio.create_task(on(pool, ask, spoil("measure")))
     length = int(await asyncio.to_thread(proxy.told))
     assert await measured == RIGHT
@@ -125,7 +125,7 @@ async def warmed_up(pool: PreparedPool, ask: Ask) -> None:
 
 @contextmanager
 def watched() -> Iterator[list[float]]:
-    """Give a list in which the longest stop of the loop stands at the end."""
+    """Yield a list, whose last item is afterwards the longest pause of the loop."""
     longest = [0.0]
 
     async def beat() -> None:
@@ -169,13 +169,13 @@ def test_connection_lost_at_any_byte_ends_the_request(run, proxy, url, ask, kind
         async with asyncio.timeout(SOON_S), open_pool(url) as pool:
             size = await length_of(pool, proxy, ask)
 
-            # With the whole answer lost, and then with ever more of it.
+            # First with the whole response lost, then with more and more of it received.
             marks = [spoil(kind, offset) for offset in range(size + 1)]
             *lost, whole = await asyncio.gather(*(on(pool, ask, mark) for mark in marks))
 
             assert Counter(map(type, lost)) == {psycopg.OperationalError: size}
             assert whole == RIGHT or isinstance(whole, psycopg.OperationalError)
-            # The connection whose whole answer came may be found lost at its next use only.
+            # If the whole response arrived, the loss may be noticed only at the next use.
             used = await asyncio.gather(*(on(pool, ask) for _ in range(POOL_SIZE)))
             assert sum(answer != RIGHT for answer in used) <= 1
             await warmed_up(pool, ask)
@@ -185,7 +185,7 @@ def test_connection_lost_at_any_byte_ends_the_request(run, proxy, url, ask, kind
 
 @pytest.mark.parametrize("offset", [0, 5])
 def test_notice_and_reset_that_come_together_end_the_request(run, url, offset: int) -> None:
-    """They are both there when the loop looks next."""
+    """Both have arrived when the loop polls next."""
 
     async def main() -> None:
         async with asyncio.timeout(SOON_S), open_pool(url, 1) as pool:
@@ -206,7 +206,7 @@ def test_notice_and_reset_that_come_together_end_the_request(run, url, offset: i
 def test_held_connection_that_ends_with_its_answer_fails_the_next_statement(
     run, proxy, url, kind, is_busy
 ) -> None:
-    """The loop sees answer and end together, or the end when nobody is waiting for anything."""
+    """The loop sees response and end together, or the end while no request is waiting."""
 
     async def main() -> None:
         async with asyncio.timeout(SOON_S):
@@ -250,7 +250,7 @@ def test_connection_lost_while_a_parameter_is_sent_ends_the_request(run, url, ki
             assert await on(pool, length) == [(0,)]
             asked = asyncio.create_task(on(pool, length, spoil(kind) + "x" * LARGE))
             if kind == "stall":
-                # Long enough for every buffer to be full; then the caller gives up.
+                # Long enough to fill every buffer; then the caller gives up.
                 await asyncio.sleep(HOLD_S)
                 asked.cancel()
             await asyncio.wait((asked,))

@@ -1,4 +1,4 @@
-"""What the catalogue must say: every foreign key indexed, every guard there, nothing left open."""
+"""The catalogue: every foreign key is indexed, every guard exists, no right is left open."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from clinic.adapters.postgres.checks.consistency import UNINDEXED_KEYS, check_co
 from clinic.adapters.postgres.schema import metadata
 
 NOW = datetime.now(UTC)
-#: users are people wherever they go; seals, the feed and services are of all clinics
+#: users are the same at every clinic; seals, the feed and services belong to all clinics
 OF_NO_CLINIC = {
     "clinics",
     "users",
@@ -67,7 +67,7 @@ def test_consistency_of_a_new_database(postgres_urls) -> None:
     assert check_consistency(postgres_urls.owner_url, NOW) == []
 
 
-#: what somebody did past the service → what the check says about it
+#: a change made behind the service's back → what the check reports
 DAMAGE = {
     "DROP INDEX appointments_occupied_slot_key": (
         "appointments_occupied_slot_key on appointments is missing or not valid"

@@ -1,5 +1,5 @@
-"""The change feed on PostgreSQL: gap-free beside open transactions, cheap, and not fooled by a
-restored database."""
+"""The change feed on PostgreSQL: no gaps despite open transactions, cheap, and safe with restored
+databases."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ async def module_store(module_postgres_urls):
     await store.close()
 
 
-# Ranges as narrow as can be, so that few transactions are many.
+# Ranges as narrow as possible, so that a few transactions exceed them.
 @pytest.fixture(params=[(change_feed.RANGE_FIRST, change_feed.NEAR), (1, 0), (2, 3)], ids=str)
 def ranges(request, monkeypatch):
     first, near = request.param
@@ -66,7 +66,7 @@ def ranges(request, monkeypatch):
 async def test_each_committed_row_comes_once(module_store, ranges, steps, start):
     store = module_store
     consumer = str(new_id())
-    # What other examples have left is behind this one's consumer.
+    # This example's consumer starts after the changes of the others.
     await store.changes.subscribe(consumer, Start.NOW)
     clinic = await seed_clinic(store)
     if start is Start.BEGINNING:
@@ -83,9 +83,9 @@ async def test_each_committed_row_comes_once(module_store, ranges, steps, start)
 
 
 async def test_transaction_held_open_delays_nobody(store, clinic, postgres_urls):
-    """Given a transaction that stays open until everybody else's changes have been seen
-    When others book and append meanwhile, each is seen within a second
-    Then the open one's rows come after its commit, and not before."""
+    """Given a transaction that stays open until all other changes have been seen
+    When others book and append meanwhile, each change is seen within a second
+    Then the open transaction's rows are delivered after its commit, and not before."""
     slow = [an_event(clinic) for _ in range(2)]
     seen_all = asyncio.Event()
 
@@ -138,7 +138,7 @@ def insert_event(connection, event):
 
 
 async def test_event_of_long_ago_that_is_written_now_comes_now(store, clinic):
-    # As an event that waited while the database was away, or one that was imported.
+    # As an event that waited while the database was down, or an imported one.
     old = replace(an_event(clinic), at=datetime.now(UTC) - timedelta(days=800))
     await store.audit_log.append([old])
 
@@ -149,7 +149,7 @@ async def test_event_of_long_ago_that_is_written_now_comes_now(store, clinic):
 
 
 async def test_cursor_from_a_dump_is_refused(store, clinic, database):
-    """A server that was made for a dump has another identity, and numbers from anew."""
+    """A new server for a dump has another identity, and its numbers start again."""
     await append(store, clinic)
     database.execute("UPDATE change_feeds SET system = '7000000000000000000'")
 
@@ -189,7 +189,7 @@ async def test_consumer_that_is_restarted_is_bound_to_the_new_database(store, cl
 
 
 async def test_batch_that_was_read_before_a_failover_is_refused(store, clinic):
-    """What it has seen may be lost with the old primary, and its numbers given again."""
+    """Its rows may be lost with the old primary, and their numbers reused."""
     await append(store, clinic)
     batch = await store.changes.read(CONSUMER, limit=10)
     system, _, timeline = batch.origin.partition("/")
@@ -206,7 +206,7 @@ async def test_batch_that_was_read_before_a_failover_is_refused(store, clinic):
 
 @pytest.fixture
 def filled(database):
-    """Last month and this one with many rows, each of a transaction of its own."""
+    """Last month and this one with many rows, each from its own transaction."""
     database.execute(
         """
         INSERT INTO audit_event (clinic_id, id, at, actor_id, actor_role, action, entity, reason,
@@ -222,7 +222,7 @@ def filled(database):
 
 
 def buffers(connection, statement, *parameters):
-    """Return how many pages a prepared look reads, and its plan."""
+    """Return how many pages a prepared read touches, and its plan."""
     connection.execute(f"PREPARE look AS {statement}")
     values = ", ".join("NULL" if each is None else repr(each) for each in parameters)
     rows = connection.execute(
@@ -262,7 +262,7 @@ async def test_months_that_are_over_are_completed_in_the_index_and_this_one_is_n
     assert await store.partitions.index_closed_months() >= 1
     assert await store.partitions.index_closed_months() == 0
 
-    # The owner finds what is left: of this month alone, which grows.
+    # The owner finds the remaining ranges: only this month's, which still grows.
     look = "SELECT brin_summarize_new_values(%s::regclass)"
     assert database.execute(look, [this_month]).fetchone() == (1,)
 

@@ -1,4 +1,4 @@
-"""Which messages workers take on, and take over."""
+"""Which messages workers claim, and take over."""
 
 import asyncio
 from datetime import timedelta
@@ -42,10 +42,10 @@ async def test_of_two_claims_that_wait_for_the_same_row_one_gets_it(
 @pytest.mark.parametrize(
     ("state", "column", "late", "is_found"),
     [
-        # Due when it was: published long ago, as reminders are, and due for less than is overdue.
+        # Published long ago, as reminders are, and due, but not yet overdue.
         ("pending", "next_at", "30 min", False),
         ("pending", "next_at", "90 min", True),
-        # A lease that ran out needs no patience.
+        # An expired lease is taken over at once.
         ("claimed", "lease_until", "30 min", True),
     ],
 )

@@ -1,4 +1,4 @@
-"""Each constraint refuses what it is there for, in raw SQL, past everything in front of it."""
+"""Each constraint refuses what it should, in raw SQL, without the code in front of it."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ APPOINTMENT: Row = {
 }
 LATER: Row = {"starts_at": NINE + HALF_HOUR, "ends_at": NINE + 2 * HALF_HOUR}
 
-#: a row of each table that the database takes beside those of the fixture `rows`
+#: a valid row of each table, in addition to those of the fixture `rows`
 ROWS: dict[str, Row] = {
     "clinics": CLINIC | {"id": _id(3)},
     "users": USER | {"id": _id(13), "email": "new@example.org"},
@@ -125,7 +125,7 @@ ROWS: dict[str, Row] = {
         name: (SLOT | LATER | {"id": _id(22)})[name]
         for name in ("clinic_id", "id", "doctor_id", "specialty", "starts_at", "ends_at")
     },
-    # The patient's appointment was cancelled: the slot and the time are free for another.
+    # The patient's appointment was cancelled, so the slot and the time are free.
     "appointments": APPOINTMENT | {"id": _id(31), "status": "CANCELLED"},
     "audit_appointment": {
         "clinic_id": ONE,
@@ -221,7 +221,7 @@ ROWS: dict[str, Row] = {
     },
 }
 
-#: constraint → what in the table's row breaks it
+#: constraint → the change to the table's row that violates it
 BREAKS: dict[str, tuple[str, Row]] = {
     "clinics_name_length": ("clinics", {"name": ""}),
     "clinics_time_zone_length": ("clinics", {"time_zone": ""}),
@@ -352,7 +352,7 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "payments_status_known": ("payments", {"status": "LOST"}),
 }
 
-#: constraint → what differs from a first row that is there
+#: constraint → how the second row differs from an existing first one
 TWICE: dict[str, tuple[str, Row]] = {
     "sessions_token_key": ("sessions", {"id": _id(41)}),
     "audit_seals_from_key": ("audit_seals", {"seq": 2, "xid_to": 3}),
@@ -369,13 +369,13 @@ FIRST: dict[str, Row] = {
     },
 }
 
-#: they hold nothing that a key inside them does not: they are there to be referred to
+#: implied by a key that they contain: they exist only as targets of foreign keys
 TARGETS = {"doctors_profiles_specialty_key", "slots_place_key"}
 
 
 @pytest.fixture
 def rows(owner: psycopg.Connection) -> psycopg.Connection:
-    """A connection that has seen two clinics, two doctors, two patients and one booking."""
+    """A connection to a database with two clinics, two doctors, two patients and one booking."""
     for clinic_id in (ONE, TWO):
         _insert(owner, "clinics", CLINIC | {"id": clinic_id})
     for number, name in ((10, "ada"), (11, "hill"), (12, "mann")):
@@ -399,7 +399,7 @@ def test_row_that_keeps_every_constraint_is_taken(rows: psycopg.Connection, tabl
 def test_row_that_breaks(rows: psycopg.Connection, constraint: str) -> None:
     table, wrong = BREAKS[constraint]
     if constraint == "slots_doctor_starts_key":
-        # The exclusion refuses all that this index does, and comes first.
+        # The exclusion constraint refuses everything that this index does, and is checked first.
         rows.execute("ALTER TABLE slots DROP CONSTRAINT slots_doctor_excl")
 
     with pytest.raises(psycopg.IntegrityError) as refused:
@@ -424,7 +424,7 @@ def test_second_row_that_breaks(rows: psycopg.Connection, constraint: str) -> No
 def test_second_row_with_the_same_primary_key(rows: psycopg.Connection, table: str) -> None:
     key = metadata.tables[table].primary_key
     other = {
-        # Everything else may differ, so that no other constraint is met.
+        # Everything else differs, so that no other constraint is violated.
         "email": "other@example.org",
         "xid_from": 5,
         "xid_to": 6,
@@ -503,7 +503,7 @@ def _insert(connection: psycopg.Connection, table: str, row: Row) -> None:
 
 
 def _top_name(connection: psycopg.Connection, error: psycopg.Error) -> str:
-    """Return the constraint's name; a partition's index is told by its parent's."""
+    """Return the constraint's name; for a partition's index, its parent's."""
     name = error.diag.constraint_name
     connection.rollback()
     found = connection.execute(

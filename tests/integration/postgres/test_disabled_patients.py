@@ -1,4 +1,4 @@
-"""Disabled patients, whose profiles triggers keep in line with their accounts."""
+"""Disabled patients: triggers keep their profiles in line with their accounts."""
 
 from datetime import UTC, datetime
 

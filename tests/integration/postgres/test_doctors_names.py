@@ -1,4 +1,4 @@
-"""Doctors' names beside their specialties, which triggers keep as the users' are."""
+"""Doctors' names in their profiles, which triggers keep equal to the users'."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 RENAME = "UPDATE users SET name = 'Dr Grace Hall' WHERE id = %s"
 ADD = "INSERT INTO doctors_profiles (clinic_id, user_id, specialty) VALUES (%s, %s, 'General')"
 
-#: the database as the migration before left it
+#: the database after the previous migration
 BEFORE_NAMES = """
 DROP FUNCTION clinic_name_doctor, clinic_rename_doctor CASCADE;
 ALTER TABLE doctors_profiles DROP name;
@@ -41,7 +41,7 @@ def _problems(url: str) -> list[str]:
 
 
 async def _add_user(store: PostgresStore) -> User:
-    """Add somebody who is no doctor of any clinic yet."""
+    """Add a user who is not a doctor at any clinic yet."""
     user = a_user(Role.DOCTOR, name="Dr Grace Hill")
     async with store.begin() as unit:
         await unit.people.add_user(user)

@@ -1,4 +1,4 @@
-"""The list of free slots, which triggers keep beside the slots themselves."""
+"""The list of free slots, which triggers on slots maintain."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ from clinic.testing.builders import (
 
 pytestmark = pytest.mark.anyio
 
-#: the database as the migration before left it
+#: the database after the previous migration
 BEFORE_FREE_SLOTS = """
 DROP TABLE free_slots;
 DROP FUNCTION clinic_keep_free_slots, clinic_add_free_slots, clinic_empty_free_slots CASCADE;
@@ -39,7 +39,7 @@ CREATE INDEX slots_free_idx ON slots (clinic_id, starts_at, id) WHERE state = 'O
 UPDATE alembic_version SET version_num = '0006';
 """
 
-#: the table as the migration that made it left it
+#: the table as its first migration created it
 BEFORE_PACKED = """
 ALTER TABLE free_slots DROP CONSTRAINT free_slots_pkey;
 ALTER TABLE free_slots DROP packed, ADD CONSTRAINT free_slots_pkey
@@ -49,7 +49,7 @@ UPDATE alembic_version SET version_num = '0007';
 
 
 def _listed(url: str, world: World) -> list[object]:
-    """Return which of the world's slots, by their place, are listed for the first doctor."""
+    """Return the positions of the world's slots that are listed for the first doctor."""
     places = {slot.id: place for place, slot in enumerate(world.slots)}
     query = "SELECT id FROM free_slots WHERE doctor_id = %s ORDER BY starts_at"
     with psycopg.connect(url) as app:
@@ -78,7 +78,7 @@ async def test_list_follows_booking_moving_swapping_and_cancelling(
     await seed_change(store, a_status_change(world.clinic, moved.after, Status.CANCELLED))
     listed.append(_listed(postgres_urls.app_url, world))
 
-    # The first has gone to the third slot, from there to the second, and was cancelled there.
+    # The first appointment moved to the third slot, then to the second, and was cancelled there.
     assert listed == [[0, 1, 2], [1], [1], [2], [1, 2]]
     assert _problems(postgres_urls.app_url) == []
 
@@ -252,9 +252,9 @@ async def test_migration_that_stopped_half_way_can_be_begun_again(
 async def test_list_is_written_anew_while_slots_are_taken_and_given_back(
     store: PostgresStore, postgres_urls
 ) -> None:
-    """Given the table without its packed column, and people who book, cancel and list
-    When the migration puts another in its place
-    Then nobody is refused, and the list is true."""
+    """Given the table without its packed column, and users who book, cancel and list
+    When the migration replaces the table
+    Then no request is refused, and the list is correct."""
     world = await seed_world(store, slots=60)
     with psycopg.connect(postgres_urls.owner_url) as owner:
         owner.execute(BEFORE_PACKED)
@@ -282,9 +282,9 @@ async def test_list_is_written_anew_while_slots_are_taken_and_given_back(
 async def test_slot_that_changes_while_the_list_is_written_anew_is_listed_right(
     store: PostgresStore, postgres_urls, taken: bool
 ) -> None:
-    """Given a migration that waits for somebody who holds a slot
-    When they take it, or give it back
-    Then the new list says so."""
+    """Given a migration that waits for a transaction that has locked a slot
+    When that takes the slot, or frees it
+    Then the new list shows it."""
     world = await seed_world(store, slots=3)
     slot = world.slots[1]
     with psycopg.connect(postgres_urls.owner_url) as owner:
@@ -316,7 +316,7 @@ async def test_application_may_read_the_new_list_before_rights_are_given_anew(
 
 
 def _toggle(url: str, world: World, number: int, done: threading.Event) -> int:
-    """Take and give back every second slot until it is `done`; return how often."""
+    """Take and free every second slot until `done`; return how often."""
     rounds = 0
     with psycopg.connect(url, autocommit=True, prepare_threshold=0) as app:
         while not done.is_set() or rounds < 2:

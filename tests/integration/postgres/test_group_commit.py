@@ -1,4 +1,4 @@
-"""Bookings that wait for one another become one statement."""
+"""Bookings that wait become one statement."""
 
 import asyncio
 from dataclasses import replace
@@ -76,9 +76,9 @@ async def test_what_cannot_be_kept_is_refused_alone(store: PostgresStore) -> Non
 async def test_all_are_told_when_the_server_ends_their_connection(
     store: PostgresStore, postgres_server, postgres_urls
 ) -> None:
-    """Given bookings that wait together for a table that somebody holds
+    """Given bookings that wait together for a locked table
     When the server ends their connection
-    Then each is told that nobody knows, and none is tried again by itself."""
+    Then each gets outcome_unknown, and none is retried automatically."""
     unhurried = PostgresStore(
         postgres_urls.app_url, limits=ConnectionLimits(lock_timeout_ms=30_000)
     )

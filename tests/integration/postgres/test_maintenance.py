@@ -1,5 +1,5 @@
-"""Maintenance on PostgreSQL: turns by the database's clock, and partitions without the right to
-make or drop tables."""
+"""Maintenance on PostgreSQL: leases by the database's clock, and partitions without the right to
+create or drop tables."""
 
 import asyncio
 from dataclasses import replace
@@ -28,7 +28,7 @@ HOUR = timedelta(hours=1)
 
 
 def resources_of(store):
-    # The worker's own clock is years behind; the database's decides.
+    # The worker's clock is years behind; the database's decides.
     context = AnonymousContext(store, Transactions(store.begin), FixedClock(NOW), new_id)
     return Resources(context, NoCopies())
 
@@ -138,7 +138,7 @@ async def test_missing_partitions_are_made_nearest_first_and_as_a_migration_make
     assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         database.execute(f"TRUNCATE audit_event_{month(1)}")
-    # The same months from the same clock: a migration finds nothing left to make.
+    # The same months by the same clock: a migration has none left to make.
     before = {table: parts_of(database, table) for table in PARTITIONED}
     migrate(postgres_urls.owner_url)
     assert {table: parts_of(database, table) for table in PARTITIONED} == before
@@ -213,7 +213,7 @@ async def test_application_makes_and_drops_no_table_itself(postgres_urls, databa
 
 
 async def test_functions_in_a_callers_own_schema_are_not_called(postgres_urls, database):
-    """What runs in the owner's name finds nothing that its caller has put in the way."""
+    """A function with the owner's rights does not resolve names to its caller's objects."""
     database.execute(f"DROP TABLE audit_event_{month(1)}")
     database.execute(f"GRANT TEMPORARY ON DATABASE {postgres_urls.name} TO {APP_ROLE}")
     with psycopg.connect(postgres_urls.app_url, autocommit=True) as app:

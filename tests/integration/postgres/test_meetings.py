@@ -1,4 +1,4 @@
-"""Transactions that meet: who waits, who gives way, and that both end."""
+"""Conflicting transactions: which one waits, which one is aborted, and that both end."""
 
 import asyncio
 from uuid import UUID
@@ -37,9 +37,9 @@ DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_data
 async def test_deadlock_in_an_exclusion_is_told_as_giving_way(
     store: PostgresStore, postgres_urls
 ) -> None:
-    """Given two units of work that have each put one patient somewhere new
-    When each puts the other's patient at the same time, and so waits for the other
-    Then one gives way and the other goes through."""
+    """Given two units of work that have each moved one patient
+    When each moves the other's patient to the same time, and so waits for the other
+    Then one is aborted and the other succeeds."""
     world = await seed_world(store)
     ada, ben = world.patients[:2]
     book = [(world.slots[2], ada), (world.slots[3], ada)]
@@ -89,7 +89,7 @@ async def test_cancel_and_move_of_one_appointment_both_end(
             _change(store, world, appointment.id, [], _cancelled),
             _change(store, world, appointment.id, [there.id], _moved_to(there.id)),
         )
-        # Whoever came second saw what the first had done.
+        # The second one saw the first one's changes.
         assert set(outcomes) == {None}
         await _change(store, world, appointment.id, [], _cancelled)
 
@@ -123,9 +123,9 @@ async def test_swaps_of_one_pair_in_both_orders_all_end(
 
 
 async def test_locks_are_taken_slots_first_and_by_id(store: PostgresStore, postgres_urls) -> None:
-    """Given somebody who holds the greater of two slots
+    """Given a transaction that has locked the greater of two slots
     When both are locked along with their appointments
-    Then the lesser slot is locked by now, and no appointment."""
+    Then the lesser slot is locked meanwhile, and no appointment."""
     world = await seed_world(store, slots=2)
     appointments = [
         await seed_booking(store, world.clinic, slot, patient)
@@ -200,7 +200,7 @@ def _moved_to(slot_id: UUID):
 
 
 async def _change(store: PostgresStore, world: World, appointment_id: UUID, slot_ids, decide):
-    """Change the appointment as `decide` says, if it does; again when this gave way."""
+    """Change the appointment as `decide` says, if it does; retry after an abort."""
     for _ in range(4):
         try:
             async with store.begin() as unit:
@@ -235,7 +235,7 @@ async def _until_somebody_waits(url: str) -> None:
 
 
 async def _deadlocks(store: PostgresStore, urls) -> int:
-    """Return the database's deadlocks; backends tell of them by the time they end."""
+    """Return the database's deadlocks; backends report them when they end, at the latest."""
     await store.close()
     async with (
         await psycopg.AsyncConnection.connect(urls.owner_url, autocommit=True) as watcher,

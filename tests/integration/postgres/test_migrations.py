@@ -1,4 +1,4 @@
-"""Migrations: they make what the schema says, run side by side, and never stop the service."""
+"""Migrations produce the declared schema, can run concurrently, and never stop the service."""
 
 import ast
 import logging
@@ -33,7 +33,7 @@ from clinic.devtools.embedded import EmbeddedPostgres
 FOLDER = Path(migrate.__code__.co_filename).parent / "versions"
 FIRST, *LATER = sorted(FOLDER.glob("v*.py"))
 
-#: everything that the catalogue says of the tables, without partitions
+#: everything that the catalogue says about the tables, without partitions
 CATALOGUE = """
     SELECT t.relname, 'column', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
            pg_get_expr(d.adbin, d.adrelid)
@@ -113,9 +113,9 @@ PATIENCE_S = 10
 
 
 def test_migrator_that_waits_holds_up_no_index(postgres_urls) -> None:
-    """Given somebody who holds the migration lock, and a migrator that waits for it
+    """Given a session that holds the migration lock, and a migrator that waits for it
     When an index is built CONCURRENTLY
-    Then it does not wait for the one that waits for its builder."""
+    Then it does not wait for the migrator, which waits for it."""
     with (
         ThreadPoolExecutor(1) as threads,
         psycopg.connect(postgres_urls.owner_url, autocommit=True) as builder,
@@ -126,7 +126,7 @@ def test_migrator_that_waits_holds_up_no_index(postgres_urls) -> None:
         while not builder.execute(ASKING_FOR_THE_LOCK).rowcount:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        # So that snapshots taken until now are older than the index.
+        # Snapshots taken so far are then older than the index.
         builder.execute("CREATE TABLE late (id int); SELECT pg_current_xact_id()")
         builder.execute("SET lock_timeout = '2s'")
         try:
@@ -148,12 +148,12 @@ def test_migrating_again_changes_nothing(postgres_urls) -> None:
 
 
 def test_migrations_that_stopped_half_way_can_be_begun_again(postgres_urls) -> None:
-    """Given a database where every migration that leaves its transaction has done its work
-    When they run once more, as after one that stopped before it was noted
-    Then they end, and nothing is different."""
+    """Given a database on which every migration that leaves its transaction has done its work
+    When they run again, as after one that stopped before it was recorded
+    Then they succeed, and nothing is different."""
     before = _catalogue(postgres_urls.owner_url)
     with psycopg.connect(postgres_urls.owner_url) as owner:
-        # What is made in one transaction cannot be left half made.
+        # A migration in one transaction cannot stop half-way.
         owner.execute("ALTER TABLE users DROP email_verified_at, DROP link_version")
         owner.execute("UPDATE alembic_version SET version_num = '0003'")
 
@@ -163,9 +163,9 @@ def test_migrations_that_stopped_half_way_can_be_begun_again(postgres_urls) -> N
 
 
 def test_links_mailed_before_the_migration_hold_until_the_account_changes(postgres_urls) -> None:
-    """Given accounts of the release before, one of which was disabled for a while
-    When the migration runs, and an account changes after it, by whichever release
-    Then links that are bound to nothing hold for all but that one."""
+    """Given accounts of the previous release, one of which was disabled for a while
+    When the migration runs, and an account changes after it, by either release
+    Then unbound links remain valid for all others."""
     add = "INSERT INTO users (id, name, email, role) VALUES (gen_random_uuid(), 'A', %s, 'PATIENT')"
     with psycopg.connect(postgres_urls.owner_url) as owner:
         owner.execute("ALTER TABLE users DROP unbound_link_version")
@@ -222,14 +222,14 @@ def test_specialties_are_composed_with_their_slots(postgres_urls) -> None:
 
 
 def test_store_asks_for_the_schema_that_there_is() -> None:
-    """A migration that a release needs must not be forgotten when readiness is decided."""
+    """Readiness must take into account every migration that a release needs."""
     assert head_revision() == SCHEMA_REVISION
 
 
 def test_log_of_messages_is_sealed_from_now_on_without_rewriting_it(postgres_urls) -> None:
-    """Given messages from before the log was sealed, and a release that knows nothing of it
+    """Given messages from before the log was sealed, and a release without its seals
     When the migration runs
-    Then no file of the table is written anew, and what that release adds can be sealed."""
+    Then no file of the table is rewritten, and rows that this release adds can be sealed."""
     add = """
         INSERT INTO notification (clinic_id, id, user_id, kind, channel, version, scheduled_for,
                                   status, attempts, finished_at)
@@ -256,7 +256,7 @@ def test_log_of_messages_is_sealed_from_now_on_without_rewriting_it(postgres_url
 
 
 def test_row_of_no_transaction_does_not_stop_a_migration(postgres_urls) -> None:
-    """It is the trail's verification that names it."""
+    """Verifying the trail reports it."""
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
         owner.execute("ALTER TABLE audit_event DROP CONSTRAINT audit_event_xid_range")
         owner.execute(
@@ -374,7 +374,7 @@ _STOPPING = (
 def stopping_steps(source: str) -> list[str]:
     """Return why this migration would stop a running service; empty when it would not.
 
-    Tables that it makes itself are nobody's yet.
+    Tables that it creates itself are not in use yet.
     """
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     texts = [_text_of(call) for call in calls]
@@ -396,7 +396,7 @@ def _name_of(call: ast.Call) -> str:
 
 
 def _text_of(call: ast.Call) -> str:
-    """Return what is called and the texts it is given, their variable parts as {}."""
+    """Return the called name and its text arguments, with {} for their variable parts."""
     given = [_literal(argument) for argument in call.args]
     return "\n".join([*([] if _name_of(call) == "execute" else [_name_of(call)]), *given])
 

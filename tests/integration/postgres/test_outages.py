@@ -1,4 +1,4 @@
-"""A server that goes away and comes back, or never was there."""
+"""A server that goes away and comes back, or was never there."""
 
 import asyncio
 import time
@@ -98,13 +98,13 @@ async def test_connection_lost_in_a_unit_of_work_changes_nothing(
     assert await store.people.clinics() == [world.clinic]
 
 
-#: of ReadyForQuery, without which nobody knows that a statement has been committed
+#: ReadyForQuery's, without which a client cannot know that a statement was committed
 LAST_WORD_BYTES = 6
 
 
 class Wire:
-    """Stands between a store and its server; cut, it brings requests but no answers, or answers but
-    for their last word."""
+    """A proxy between a store and its server; cut, it passes on requests but no responses, or
+    responses without their last message."""
 
     def __init__(self, url: str, *, at_last_word: bool) -> None:
         self._at_last_word = at_last_word
@@ -156,7 +156,7 @@ class Wire:
 
 @pytest.fixture(params=[False, True], ids=["before the answer", "at its last word"])
 async def wired(request, postgres_urls) -> AsyncIterator[tuple[Wire, PostgresStore]]:
-    """A store and the wire that it hangs on."""
+    """A store and the wire between it and its server."""
     async with Wire(postgres_urls.app_url, at_last_word=request.param) as wire:
         store = PostgresStore(wire.url)
         await store.open()
@@ -175,14 +175,14 @@ async def test_connection_lost_at_the_commit_leaves_open_what_became_of_it(wired
             await unit.commit()
     wire.is_cut = False
 
-    # It is done, and to say that nothing was changed would have been wrong.
+    # It was committed, so reporting that nothing was changed would have been wrong.
     assert await store.people.clinics() == [renamed]
 
 
 async def test_connection_lost_as_a_slot_is_taken_leaves_open_what_became_of_it(wired) -> None:
     wire, store = wired
     world = await seed_world(store)
-    # Prepared before, so that the statement itself is what is lost.
+    # Prepared before, so that the statement itself is lost.
     for patient, slot in zip(world.patients, world.slots, strict=False):
         await seed_booking(store, world.clinic, slot, patient)
     free = world.slots[3]
@@ -242,7 +242,7 @@ async def test_store_goes_on_after_the_server_was_restarted(memory_path, caplog)
         while not await _books(store, world):
             assert time.monotonic() - began < SOON_S
 
-        # Who asks meanwhile is answered as soon as it is back.
+        # A call made meanwhile is answered as soon as the server is back.
         patient = PostgresStore(server.url(role="app"), limits=ConnectionLimits(pool_timeout_s=60))
         await patient.open()
         await asyncio.to_thread(server.kill9)
@@ -262,7 +262,7 @@ async def test_store_goes_on_after_the_server_was_restarted(memory_path, caplog)
 
 
 async def _given_up(caplog: pytest.LogCaptureFixture) -> None:
-    """Wait until the pool has stopped trying to connect by itself."""
+    """Wait until the pool has stopped trying to reconnect."""
     async with asyncio.timeout(SOON_S):
         while "reconnection attempt" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Parameters of prepared statements reach PostgreSQL as what they are, alone and in arrays."""
+"""Parameters of prepared statements reach PostgreSQL unchanged, alone and in arrays."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
@@ -39,7 +39,7 @@ ODD_TEXTS = [
     "é 漢 🙂",
     "/",
 ]
-#: seconds in an offset, which JSON has no words for
+#: seconds in an offset, which JSON cannot express
 ACCRA = timezone(timedelta(seconds=-16))
 INSTANTS = [
     datetime(2026, 7, 1, 12, 30, tzinfo=UTC),
@@ -71,7 +71,7 @@ ARRAYS = [
 async def prepared(module_postgres_urls):
     connection = await PreparedConnection.connect(module_postgres_urls.app_url, autocommit=True)
     async with connection:
-        # So that every instant can be read back, those included of which there is no local time.
+        # Every instant can then be read back, including those that have no local time.
         await connection.execute("SET timezone = 'UTC'")
         yield connection
 

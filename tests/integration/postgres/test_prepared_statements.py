@@ -1,4 +1,4 @@
-"""Prepared statements against the tables they use, and what the planner makes of them."""
+"""Prepared statements against the tables they use, and their plans."""
 
 import re
 from datetime import timedelta
@@ -59,7 +59,7 @@ def test_statement_names_columns_that_exist(owner: psycopg.Connection, statement
 @pytest.mark.anyio
 async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres_urls) -> None:
     with psycopg.connect(postgres_urls.owner_url, autocommit=True) as owner:
-        # The planner takes a table that was found empty to stay so.
+        # The planner assumes that a table found empty stays empty.
         owner.execute("ANALYZE")
     plan = await _plan_kept(postgres_urls.app_url, LOAD_FACTS)
 
@@ -84,7 +84,7 @@ FROM (SELECT gen_random_uuid() AS id, now() + n * interval '1 min' AS at
 async def test_open_appointments_of_one_patient_are_read_whatever_the_table_was_found_to_be(
     postgres_urls, postgres_server
 ) -> None:
-    """By an index of times everybody's appointments ahead would be read for each booking."""
+    """An index by time would make each booking read everybody's upcoming appointments."""
     states = ("new", "ANALYZE appointments", FILL, "ANALYZE appointments")
     found = []
     with psycopg.connect(
@@ -145,7 +145,7 @@ async def test_free_slots_are_read_from_their_own_index(
 
 
 async def _plan_kept(url: str, statement: str) -> str:
-    """Return the plan that a prepared connection makes once, for whatever is asked later."""
+    """Return the generic plan of a prepared connection, which is used for all later values."""
     pool = prepared_pool(url, 1, ConnectionLimits())
     await pool.open(5)
     connection = await pool.acquire()
@@ -157,6 +157,6 @@ async def _plan_kept(url: str, statement: str) -> str:
         await pool.release(connection)
         await pool.close()
     plan = "\n".join(line for (line,) in rows)
-    # One for these very values would have found that nothing equals NULL.
+    # A plan for these particular values would have found that nothing equals NULL.
     assert "One-Time Filter: false" not in plan
     return plan

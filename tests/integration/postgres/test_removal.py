@@ -1,4 +1,4 @@
-"""Old answers are removed while their keys are used: no caller notices."""
+"""Old answers are removed while their keys are in use: no caller notices."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ LATER = NOW + timedelta(hours=1)
 
 @pytest.fixture
 def intruding(postgres_urls):
-    """A connection whose transaction removes what the test says, and waits before its commit."""
+    """A connection whose transaction removes what the test names, and waits before its commit."""
     with psycopg.connect(postgres_urls.app_url) as connection:
         yield connection
 
@@ -45,9 +45,9 @@ def refuse(error: ClinicError) -> Answer:
 async def test_booking_whose_keys_answer_is_just_being_removed_waits_and_books(
     store, postgres_urls, intruding
 ):
-    """Given an answer without a result yet seen, whose removal is not committed
+    """Given a stored answer, whose removal is not committed
     When its key books
-    Then the booking waits for the removal, and is made."""
+    Then the booking waits for the removal, and succeeds."""
     world = await seed_world(store)
     patient, slot = world.patients[0], world.slots[0]
     request = a_request(world.clinic, patient.id)
@@ -56,7 +56,7 @@ async def test_booking_whose_keys_answer_is_just_being_removed_waits_and_books(
     loaded = []
 
     class Desk:
-        """Finds the answer gone already, as a read a moment later would."""
+        """Returns no answer, as a read a moment later would."""
 
         async def load_facts(self, *asked):
             facts = await store.desk.load_facts(*asked)
@@ -91,9 +91,9 @@ async def test_booking_whose_keys_answer_is_just_being_removed_waits_and_books(
 
 
 async def test_change_whose_keys_answer_is_removed_between_two_looks_is_made(store, database):
-    """Given a key whose answer is in the way of a change, and gone when it is looked up
+    """Given a key whose answer conflicts with a change, and is gone when it is looked up
     When the change is answered once
-    Then it is made, and nobody is told of a conflict."""
+    Then the change is made, and no conflict is reported."""
     world = await seed_world(store)
     request = a_request(world.clinic, world.patients[0].id)
     runs = []
@@ -102,7 +102,7 @@ async def test_change_whose_keys_answer_is_removed_between_two_looks_is_made(sto
         async def work(unit):
             runs.append(1)
             if len(runs) == 1:
-                # A twin is answered after the look, and its answer removed before the next one.
+                # A twin is answered after the first look-up, its answer removed before the next.
                 await store.answers.keep(a_stored_answer(request, body=b"twin"))
             return "done"
 

@@ -1,4 +1,4 @@
-"""A booking is two round trips, one of them writing; counted on the wire."""
+"""A booking is two round trips, one of which writes; counted on the wire."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -64,13 +64,13 @@ class Wire:
             self.executed.append(prepared[body.split(b"\0", 2)[1]])
         elif kind == b"Q":
             self.executed.append(body.rstrip(b"\0").decode())
-        # Sync and Query are what the client waits after.
+        # The client waits after Sync and Query.
         self.round_trips += kind in {b"S", b"Q"}
 
 
 @asynccontextmanager
 async def _store_on_a_wire(url: str) -> AsyncIterator[tuple[Wire, PostgresStore]]:
-    """Give a store with one connection for each use, and the counter that its messages pass."""
+    """Yield a store with one connection for each use, and the counter of its messages."""
     target = urlsplit(url)
     wire = Wire()
     serving: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Seals over a real trail: whatever is done to a row or a seal behind our back is named."""
+"""Seals over a real trail: any tampering with a row or a seal is reported."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from clinic.testing.builders import NOW, a_booking, an_event, new_id
 from clinic.usecases.audit.seal_audit import export_seals, seal_audit, verify_audit
 
 CLOCK = FixedClock(NOW)
-#: the sealed tables, and what says when a row was written
+#: the sealed tables, and the column with the time of writing
 AT = {"audit_event": "at", "audit_appointment": "at", "notification": "finished_at"}
 TABLES = tuple(AT)
 SETTLES_S = 60
@@ -32,7 +32,7 @@ async def book(postgres_urls):
 
 @pytest.fixture
 async def settled(postgres_urls):
-    """Waits until whatever is committed now can be sealed."""
+    """Waits until everything committed so far can be sealed."""
 
     async def wait():
         await settle(postgres_urls)
@@ -41,7 +41,7 @@ async def settled(postgres_urls):
 
 
 async def settle(urls):
-    """A seal stops at the oldest transaction of the whole server, and other tests share it."""
+    """Wait for other tests' transactions: a seal stops at the oldest one of the whole server."""
     async with await psycopg.AsyncConnection.connect(urls.owner_url, autocommit=True) as connection:
         cursor = await connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
         [(now,)] = await cursor.fetchall()
@@ -57,7 +57,7 @@ async def settle(urls):
 
 @pytest.fixture
 def service(postgres_urls):
-    """A connection as the service, which can append alone."""
+    """A connection as the service, which can only append."""
     with psycopg.connect(postgres_urls.app_url, autocommit=True) as connection:
         yield connection
 
@@ -101,7 +101,7 @@ async def seal_three(urls):
 
 @pytest.fixture(scope="module")
 def sealed_template(database_of, migrated_template):
-    """The name of a database with three seals, to make others from, and its world."""
+    """The name of a template database with three seals, and its world."""
     with database_of(migrated_template) as urls:
         yield urls.name, asyncio.run(seal_three(urls))
 
@@ -114,7 +114,7 @@ def sealed(sealed_template):
 
 @pytest.fixture
 def postgres_urls(request, database_of, migrated_template):
-    """A database for one test; for one that uses `sealed` it holds the seals already."""
+    """A database for one test; if it uses `sealed`, the seals are there already."""
     is_sealed = "sealed" in request.fixturenames
     template = request.getfixturevalue("sealed_template")[0] if is_sealed else migrated_template
     with database_of(template) as urls:
@@ -122,7 +122,7 @@ def postgres_urls(request, database_of, migrated_template):
 
 
 class Intruder:
-    """A superuser who has switched every guard off."""
+    """A superuser who has disabled every guard."""
 
     def __init__(self, url):
         self.connection = psycopg.connect(url, autocommit=True)
@@ -136,13 +136,13 @@ class Intruder:
         return [row[0] for row in self(f"SELECT id FROM {table} ORDER BY {order}").fetchall()]
 
     def copy_first(self, table, **changed):
-        """Insert a copy of a table's first row with another id, and what else is changed."""
+        """Insert a copy of a table's first row with another id and the given changes."""
         found = self(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
             " AND NOT attisdropped",
             [table],
         ).fetchall()
-        # What keeps copies apart, beside the id.
+        # Columns that must differ between copies, besides the id.
         changed = {"id": "gen_random_uuid()", **changed}
         names = [name for (name,) in found]
         values = ", ".join(str(changed.get(name, name)) for name in names)
@@ -378,7 +378,7 @@ async def erase(unit, clinic, user_id):
 
 @pytest.fixture
 async def erased(store, service, book, settled):
-    """Sealed texts about a patient, which were erased; the clinic and the patient's id."""
+    """Sealed and then erased texts about a patient; returns the ids of clinic and patient."""
     world = await seed_world(store)
     clinic, patient = world.clinic, world.patients[0]
     about = replace(an_event(clinic), entity_id=patient.id, reason="Ada came")
@@ -427,7 +427,7 @@ async def test_a_row_with_an_erased_text_that_is_changed_is_named(
 async def test_a_row_that_was_changed_before_its_text_was_erased_is_named(
     store, book, sealed, intruder
 ):
-    """The digest was sealed: the erasure hides nothing."""
+    """The digest was sealed, so the erasure hides nothing."""
     (user_id, victim) = intruder("SELECT user_id, id FROM notification LIMIT 1").fetchone()
     intruder("UPDATE notification SET status = 'SENT' WHERE id = %s", [victim])
     async with store.begin() as unit:
@@ -450,7 +450,7 @@ async def test_an_erasure_that_is_taken_away_is_missed(book, erased, settled, in
 async def test_texts_that_a_release_without_digests_sealed_are_erased_and_verify(
     store, service, book, settled, intruder
 ):
-    """It runs beside this one: the trigger salts its rows, and its sealer seals their text."""
+    """It runs beside this one: triggers salt its rows, and its sealer seals their text."""
     world = await seed_world(store)
     patient = world.patients[0]
     await store.audit_log.append(
@@ -469,7 +469,7 @@ async def test_texts_that_a_release_without_digests_sealed_are_erased_and_verify
 
 
 async def seal_as_the_release_before(intruder, book, settled):
-    """Seal as a release did that knew nothing of messages: without a format."""
+    """Seal as a release from before the log of messages did: without a format."""
     await settled()
     last = await book.last()
     xid_to, rows = await book.unsealed(last.xid_to if last else 0, limit=5_000)
@@ -511,9 +511,9 @@ async def test_seals_of_the_release_before_stay_good_and_cover_no_messages(
 async def test_a_message_that_claims_to_be_from_before_the_log_was_sealed_is_named(
     store, service, book, settled, intruder, xid
 ):
-    """Given messages from before, of no transaction or below an old seal
-    When one is added that ended only afterwards
-    Then it is named, and those from before are not."""
+    """Given older messages, without a transaction or below an old seal
+    When one is added that ended only later
+    Then it is reported, and the older ones are not."""
     world = await seed_world(store)
     await store.audit_log.append([an_event(world.clinic)])
     before = log_message(service, world.clinic)

@@ -1,5 +1,4 @@
-"""A server that is connected and says nothing, as one whose machine hangs: a worker gives up on
-it."""
+"""A connected server that sends nothing, as when its machine hangs: a worker gives up on it."""
 
 import asyncio
 import time
@@ -16,7 +15,7 @@ from clinic.domain.errors import OutcomeUnknown, TemporaryFailure
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 LIMITS = ConnectionLimits(connect_timeout_s=2, pool_timeout_s=2.0, answer_timeout_s=0.3)
-#: psycopg tries twice for 5 s to call a statement off before it gives a connection up
+#: psycopg tries twice for 5 s to cancel a statement before it closes the connection
 SOON_S = 25.0
 
 
@@ -29,7 +28,7 @@ class Wire:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> str:
-        """Return the URL of a server that is the other end."""
+        """Return the URL of the other end."""
         self._listener = await asyncio.start_server(self._carry, "127.0.0.1", 0)
         port = self._listener.sockets[0].getsockname()[1]
         return psycopg.conninfo.make_conninfo(**{**self._server, "port": port})
@@ -78,7 +77,7 @@ async def _give_up_and_go_on(store: PostgresStore, wire: Wire) -> None:
     await store.outbox.counts()
 
     async def hand_over(jobs) -> None:
-        """Take them."""
+        """Accept them."""
 
     wire.silent = True
     began = time.monotonic()
@@ -90,7 +89,7 @@ async def _give_up_and_go_on(store: PostgresStore, wire: Wire) -> None:
         return_exceptions=True,
     )
 
-    # What commits by itself may be done all the same.
+    # A statement in autocommit may have been committed all the same.
     kinds = [type(answer) for answer in answers]
     assert kinds == [TemporaryFailure, TemporaryFailure, TemporaryFailure, OutcomeUnknown]
     assert time.monotonic() - began < SOON_S

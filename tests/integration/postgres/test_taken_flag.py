@@ -1,4 +1,4 @@
-"""The flag on a slot against the appointments in it."""
+"""A slot's flag `taken`, compared with its appointments."""
 
 from datetime import UTC, datetime
 
