@@ -1,4 +1,4 @@
-"""The buffer of audit events: what it writes, what it gives up, and how it ends."""
+"""The buffer of audit events: what it writes, what it drops, and how it shuts down."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ CLINIC = a_clinic()
 
 
 class SilentLog:
-    """Takes events and never says that it has."""
+    """Accepts events and never confirms them."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -36,7 +36,7 @@ class SilentLog:
 
 
 class Log:
-    """The audit log in memory; the first answers are lost, or there is an accident instead."""
+    """The audit log in memory; its first answers are lost, or it fails instead."""
 
     def __init__(self, *, answers_lost: int = 0, accident: Exception | None = None) -> None:
         self.store = MemoryStore()
@@ -214,7 +214,7 @@ async def test_close_never_raises_and_tells_what_was_not_written(accident, caplo
 
 
 class Part:
-    """A part of the services that takes note of being closed, after which it may fail."""
+    """A part of the services that records when it is closed, and then may fail."""
 
     def __init__(self, closed: list[str], name: str, accident: Exception | None) -> None:
         self._closed, self._name, self._accident = closed, name, accident

@@ -1,4 +1,4 @@
-"""What is typed about people and clinics goes through one door."""
+"""Input about people and clinics is checked in one place."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A suite cannot lose a test of its contract without anybody noticing."""
+"""A suite cannot lose a test of its contract unnoticed."""
 
 import subprocess
 import sys
@@ -107,19 +107,19 @@ class DoorContract(Contract, contract=True):
 @pytest.mark.parametrize(
     ("suite", "outcomes"),
     [
-        # As it is.
+        # Unchanged.
         ("class TestMine(DoorContract):\n    pass", {"passed": 2, "failed": 1}),
-        # What fails may be excused, and is reported.
+        # A failing test may be excused, and is reported.
         (
             "class TestMine(DoorContract):\n    excused = {'test_door_closes': 'it is rusty'}",
             {"passed": 2, "xfailed": 1},
         ),
-        # What passes may not.
+        # A passing one may not.
         (
             "class TestMine(DoorContract):\n    excused = {'test_door_opens': 'it is rusty'}",
             {"passed": 1, "failed": 2},
         ),
-        # Replaced behind the class's back.
+        # Replaced after the class was created.
         (
             "class TestMine(DoorContract):\n    pass\n\n"
             "async def nothing(self): pass\nTestMine.test_door_closes = nothing",

@@ -1,4 +1,4 @@
-"""The adapters in memory keep every contract."""
+"""Every contract, on the adapters in memory."""
 
 import pytest
 from tests.deprecated_names import DeprecatedNames
@@ -33,7 +33,7 @@ class TestMemoryRateLimiter(RateLimiterContract):
 
     @pytest.mark.anyio
     async def test_window_is_never_longer_than_it_is_however_the_clock_rounds(self) -> None:
-        # From here a minute later is, in a float, a little more than a minute later.
+        # As a float, a minute after this is a little more than a minute later.
         limiter = MemoryRateLimiter(lambda: 32753.8264771386)
 
         verdict = await limiter.hit(LIMIT, "ada")

@@ -1,4 +1,4 @@
-"""Delivering one message: what is looked at, what is logged, and what happens in doubt."""
+"""Delivering one message: what is checked, what is logged, and what happens in doubt."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,7 @@ class Office:
         return await self.store.outbox.get(*sent.key)
 
     async def work(self) -> None:
-        """Relay, promote and deliver what is due."""
+        """Relay, promote and deliver due messages."""
         await relay_outbox(outbox=self.store.outbox, queue=self.queue)
         await self.queue.promote(limit=100)
         await self.queue.run_ready(self._handle)
@@ -357,7 +357,7 @@ async def test_fault_after_the_hand_over_leaves_a_doubt(office, policy, results,
 
     assert [first, await office.deliver(sent)] == results
     assert len(office.mail.sent) == copies
-    # One that the provider was asked about is known to have come once.
+    # If the provider was asked, the message is known to have arrived once.
     assert (await office.view(sent)).maybe_twice == (policy is not AmbiguousMail.ASK)
 
 
@@ -416,7 +416,7 @@ async def test_doubtful_message_of_a_cancelled_appointment_is_logged_not_sent(of
     assert (await office.view(sent)).maybe_twice
 
 
-# --- a queue that forgets
+# --- a queue that loses jobs
 
 
 async def test_queue_that_lost_everything_is_told_anew(office) -> None:
@@ -507,7 +507,7 @@ async def test_channel_that_cannot_be_used_until_the_message_expires_fails_it(of
 
 
 class Quoting(ValueError):
-    """Says what foreign libraries say: the address that it was about."""
+    """Fails as third-party libraries do, with the address in its message."""
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -1,4 +1,4 @@
-"""Which email addresses are accepted, what they are compared by, and what mail is sent to."""
+"""Email addresses: which are accepted, how they are compared, and where mail is sent."""
 
 import unicodedata
 

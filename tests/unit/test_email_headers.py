@@ -1,4 +1,4 @@
-"""The bytes of an email's headers, with names and links as they are in life."""
+"""The bytes of an email's headers, with realistic names and links."""
 
 import re
 from dataclasses import replace
@@ -43,7 +43,7 @@ NAMES = [
 
 
 def unnamed(name: str):
-    """Return a clinic with a name that is refused today, as an older one may have."""
+    """Return a clinic with a name that is refused today, but may be stored."""
     clinic = a_clinic()
     object.__setattr__(clinic, "name", name)
     return clinic
@@ -54,7 +54,7 @@ def written(outgoing) -> bytes:
 
 
 def header_of(data: bytes, name: str) -> str:
-    """Return the one header of this name, unfolded as RFC 5322 says."""
+    """Return the only header of this name, unfolded as in RFC 5322."""
     head = data.partition(b"\r\n\r\n")[0].decode("ascii")
     lines = re.sub(r"\r\n(?=[ \t])", "", head).split("\r\n")
     (value,) = [line.partition(":")[2] for line in lines if line.startswith(f"{name}:")]

@@ -1,4 +1,4 @@
-"""docs/embedding.md shows what works: every block of Python on it is run."""
+"""Every block of Python in docs/embedding.md is run."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ def run(pytester: pytest.Pytester, module: str) -> dict[str, int]:
 def test_own_test_has_ten_statements_at_most_and_passes(pytester: pytest.Pytester) -> None:
     body = TEN_LINES.partition("async def ")[2].strip().splitlines()
 
-    # Joined brackets count as one line, blank ones as none.
+    # Lines inside brackets count as one, blank ones as none.
     statements = [line for line in body if re.match(r"(    )?[a-z]", line)]
     assert len(statements) <= 10
     assert run(pytester, TEN_LINES) == {"passed": 1}

@@ -1,4 +1,4 @@
-"""Threads whose waiting places are shared fairly."""
+"""Threads whose queue is shared fairly."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ PLACES = 4
 
 
 class Crowd:
-    """Work that holds the one thread until it may go on, and notes the order it was done in."""
+    """Work that occupies the only thread until released, and records its order."""
 
     def __init__(self) -> None:
         self.threads = FairThreads(1, PLACES, name="test")
@@ -20,7 +20,7 @@ class Crowd:
         self.go_on = threading.Event()
 
     async def come(self, *names: str) -> list[asyncio.Task[str]]:
-        """Let callers come in this order; a caller's source is the letter of the name."""
+        """Start callers in this order; a caller's source is the letter of its name."""
         tasks = []
         for name in names:
             work = self._work_of(name)

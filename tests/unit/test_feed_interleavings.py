@@ -1,4 +1,4 @@
-"""However transactions and reads meet, each committed row comes once, in memory."""
+"""Each committed row is delivered once, however transactions and reads interleave, in memory."""
 
 import pytest
 from hypothesis import given

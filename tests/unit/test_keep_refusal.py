@@ -1,4 +1,4 @@
-"""A refusal that is kept for its key, where a twin's was kept first."""
+"""A refusal that is stored for its key after a twin's was stored first."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def keyed(request, body: bytes) -> IdempotentCall[None]:
 
 @pytest.fixture
 async def keep():
-    """Return a function that keeps a refusal with this body, of a request or of its twin."""
+    """Return a function that stores a refusal with this body, of a request or its twin."""
     store = MemoryStore()
     clinic = await seed_clinic(store)
     request = a_request(clinic, new_id())
@@ -60,7 +60,7 @@ async def test_a_refusal_that_is_not_final_is_raised_and_not_kept(keep):
 
 
 async def test_an_erased_answer_is_copied_to_no_cache():
-    """Its key, which a client made up, is in the copy as well."""
+    """The copy would also contain its key, which a client chose."""
     store, cache = MemoryStore(), MemoryIdempotencyCache()
     clinic = await seed_clinic(store)
     request = a_request(clinic, new_id())

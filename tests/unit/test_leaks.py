@@ -1,4 +1,4 @@
-"""What watches the suite for leaks sees them, in this very process."""
+"""The plugin that watches the suite for leaks finds them, in this process."""
 
 import itertools
 import logging
@@ -19,7 +19,7 @@ NAME = "Ottoline Quackenbush"
 
 @pytest.fixture
 def leaks(request) -> Leaks:
-    """Whatever watches this test; what the test does not ask for would fail it."""
+    """The plugin's findings for this test; any that the test leaves would fail it."""
     plugin = request.config.pluginmanager.get_plugin("clinic-leaks")
     assert isinstance(plugin, LeakPlugin)
     return plugin.leaks

@@ -1,4 +1,4 @@
-"""What the logs of our processes tell of an exception, whoever logs it."""
+"""What our processes log about an exception, whichever library logs it."""
 
 import io
 import logging

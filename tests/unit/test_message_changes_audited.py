@@ -1,4 +1,4 @@
-"""What is changed about messages is audited in the same transaction: both are there, or neither."""
+"""Changes of messages are audited in the same transaction: both are written, or neither."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Unaudited(Transactions):
-    """Fails after the work, as a commit does whose audit event cannot be written."""
+    """Fails after the work, like a commit whose audit event cannot be written."""
 
     async def run(self, work):
         async def failing(unit):
@@ -35,7 +35,7 @@ class Unaudited(Transactions):
 
 
 class Office:
-    """A dead letter, and the changes that are tried."""
+    """A dead letter, and changes to try on it."""
 
     def __init__(self, services, sent) -> None:
         self.services, self.sent = services, sent
@@ -75,7 +75,7 @@ class Office:
         return view.status, await self.store.outbox.preferences(self.clinic_id, self.patient_id)
 
     def events(self):
-        """Return who did what to what, and what of it is told."""
+        """Return the events: actor, action, entity, and details."""
         return [
             (e.actor_id, e.actor_role, e.action, e.entity, e.entity_id, e.patient_id, e.detail)
             for e in self.store.events
@@ -125,7 +125,7 @@ async def test_choices_are_audited_once_as_those_of_the_person(office) -> None:
         await office.choose(office.services.transactions)
         await office.unsubscribe(office.services.transactions)
 
-    # Chosen a second time, the reminders are wanted again.
+    # The second choice turns reminders on again.
     person = (patient, Role.PATIENT)
     about = ("notification_preferences", patient, patient)
     chose = (*person, "choose_notifications", *about)

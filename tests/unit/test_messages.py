@@ -1,4 +1,4 @@
-"""Which messages are made, whether they still fit, and how an email looks."""
+"""Which messages are created, whether they still fit, and how an email looks."""
 
 import re
 from dataclasses import replace
@@ -255,7 +255,7 @@ def test_every_kind_is_written_in_every_language(kind, language) -> None:
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_every_colour_has_its_dark_one(kind) -> None:
-    """Given a program that shows messages dark
+    """Given a mail program in dark mode
     When it shows a message of any kind
     Then nothing keeps the colours of a light page, some of which could not be read there."""
     _, parts = parts_of(an_outgoing_message_of(kind))

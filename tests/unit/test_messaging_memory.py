@@ -1,4 +1,4 @@
-"""The messaging adapters in memory keep their contracts."""
+"""The contracts of the messaging adapters, in memory."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Opening the slots of every doctor: two at a time, each whole or not at all."""
+"""Opening the slots of every doctor: two at a time, each completely or not at all."""
 
 import asyncio
 from dataclasses import replace
@@ -28,7 +28,7 @@ DOCTORS = 5
 
 
 class Watched(Transactions):
-    """Counts what runs at once; one of them fails after it has written."""
+    """Counts concurrent units of work; one of them fails after it has written."""
 
     def __init__(self, begin, *, failing: int | None = None) -> None:
         super().__init__(begin)
@@ -102,7 +102,7 @@ async def test_failure_ends_the_opening_and_leaves_whole_calendars(hospital) -> 
     again = Watched(services.store.begin)
     told = []
     await opening(services, clinic, again, lambda *each: told.append(each[2]))
-    # The two before it are done, and nothing of it or of the one beside it.
+    # The two before it are done; it and the one beside it have written nothing.
     assert sorted(map(bool, told)) == [False, False, True, True, True]
     assert len(set(told)) == 2
 
@@ -119,7 +119,7 @@ async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
     last_monday = far - timedelta(days=far.isoweekday() - 1)
 
     async def times() -> list[time]:
-        """Return when the slots of that Monday start."""
+        """Return the starts of that Monday's slots."""
         day = day_interval(last_monday, clinic.zone)
         async with store.begin() as unit:
             found = await unit.calendars.slots_between(
@@ -138,7 +138,7 @@ async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
     off = an_exception(doctor, last_monday)
     await add_exception(context, off)
     assert await times() == []
-    # The Monday before is the last one now, so that what is beyond it is opened by asking.
+    # The Monday before is now the last one, so later slots have to be opened explicitly.
     await delete_exception(context, off.id)
     await open_slots(context, doctor_id=doctor.id, until=far)
     assert await times() == [time(10), time(10, 30)]

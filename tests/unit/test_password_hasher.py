@@ -1,4 +1,4 @@
-"""Argon2id hashes: strong by default, the same work for nobody, a bounded number at a time."""
+"""Argon2id hashes: strong by default, equal work for unknown users, bounded concurrency."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Telephone numbers as people write them, and as they are stored."""
+"""Phone numbers as people write them, and as they are stored."""
 
 import pytest
 
@@ -94,9 +94,9 @@ def test_local_number_is_of_the_region_that_was_set():
         ("+4930123456", "+49 30 123456"),
         ("+4930123456;ext=7", "+49 30 123456 ext. 7"),
         ("+390612345678", "+39 06 1234 5678"),
-        # Not of any range that is known: shown all the same.
+        # In no known range, but shown all the same.
         ("+99920794600", "+99920794600"),
-        # Stored by an earlier release, which took what was typed.
+        # Stored by an earlier release, which stored input as typed.
         ("ask at the desk", "ask at the desk"),
         ("020 7946 0018", "020 7946 0018"),
     ],

@@ -1,4 +1,4 @@
-"""Refusals that repeat: few rows, and every one of them counted."""
+"""Repeated refusals: few rows, and each refusal is counted."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What is kept for a while only: for how long, and that it is removed in pieces."""
+"""Expired data: how long it is kept, and that it is removed in batches."""
 
 from dataclasses import replace
 from datetime import timedelta

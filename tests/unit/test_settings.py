@@ -1,4 +1,4 @@
-"""Settings that end up in messages are refused at the start, not with each message."""
+"""Invalid settings that messages use are refused at startup, not with each message."""
 
 from dataclasses import replace
 from email import message_from_bytes
@@ -26,7 +26,7 @@ WORKER = Settings(database_url="postgresql://a@b/c", broker_url="redis://b", sec
     ("typed", "instead"),
     [
         ("https://münchen.example", "https://xn--mnchen-3ya.example"),
-        # Not strasse.example, which is another domain.
+        # Not strasse.example, which is a different domain.
         ("https://straße.example:8443/a", "https://xn--strae-oqa.example:8443/a"),
         ("https://MÜNCHEN.example/prä%20xis", "https://xn--mnchen-3ya.example/pr%C3%A4%20xis"),
         ("https://clinic.example/a<b", "https://clinic.example/a%3Cb"),

@@ -1,4 +1,4 @@
-"""The machine that compares stores, on two stores in memory: the use cases keep every promise."""
+"""The store comparison on two stores in memory: the use cases keep every promise."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""Which tests run with and without CI=true, and what is said of the others."""
+"""Which tests run with and without CI=true, and how the others are reported."""
 
 import pytest
 from tests.tiers import LONG_TIERS, PLATFORM
@@ -33,7 +33,7 @@ def test_that_is_known_to_fail():
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, request, monkeypatch):
-    """Return a function that runs a suite by a pytest with few plugins."""
+    """Return a function that runs a suite with few pytest plugins."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(suite: str, *options: str, ci: bool) -> pytest.RunResult:

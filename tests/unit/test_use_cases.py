@@ -1,4 +1,4 @@
-"""How use cases are written: a context first, and few parameters beside it."""
+"""Signatures of use cases: a context first, and few more parameters."""
 
 import ast
 import sys
@@ -12,7 +12,7 @@ import clinic
 SOURCES = Path(clinic.__file__).parent
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 PARAMETERS_MAX = 5
-#: what a context holds
+#: the parts of a context
 HELD = {"actor", "store", "transactions", "clock", "new_id", "reason", "request_id", "ip"}
 
 
@@ -22,7 +22,7 @@ def parameters_of(function):
 
 
 def functions():
-    """Yield every public function of the use cases, by the name of its module and its own."""
+    """Yield every public function of the use cases, with its module's name and its own."""
     for path in sorted((SOURCES / "usecases").rglob("*.py")):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
@@ -40,7 +40,7 @@ def test_use_case_takes_few_parameters_and_nothing_twice(function) -> None:
 
 
 def spread_dictionaries(tree):
-    """Yield the line of each call that spreads a dictionary which only a comment could describe."""
+    """Yield the line of each call that unpacks a dictionary without a static type."""
     untyped = {
         node.name
         for node in ast.walk(tree)
@@ -77,7 +77,7 @@ def test_no_layer_passes_an_untyped_dictionary_on_as_arguments() -> None:
     found = [
         f"{path.relative_to(SOURCES)}:{line}"
         for path in sorted(SOURCES.rglob("*.py"))
-        # Rows become values inside an adapter, by the names of their columns.
+        # Inside an adapter, rows become values by the names of their columns.
         if "adapters" not in path.parts
         for line in spread_dictionaries(ast.parse(path.read_text()))
     ]

@@ -1,4 +1,4 @@
-"""A worker's loops, whatever the libraries under them do."""
+"""A worker's loops, whatever the libraries beneath them do."""
 
 import asyncio
 from datetime import timedelta
@@ -66,8 +66,8 @@ async def test_loop_that_swallows_several_cancellations_does_not_keep_the_worker
 
 async def test_failing_service_is_logged_and_counted_and_stops_no_other(monkeypatch, caplog):
     """Given a service that fails in an unexpected way, and another one
-    When the worker goes round
-    Then the other one runs, and metrics, record and log tell of the failure."""
+    When the worker runs them
+    Then the other one runs, and metrics, record and log show the failure."""
     services = in_memory()
     personal = "Ada Lovett"
 

@@ -1,4 +1,4 @@
-"""A worker's metrics and health, as probes and Prometheus ask for them."""
+"""A worker's metrics and health, as probes and Prometheus request them."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ PATHS = "/metrics, /health/live, /health/ready\n"
 
 @asynccontextmanager
 async def status_of(wrong: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the status of a worker with which this is wrong."""
+    """Yield a client for the status of a worker with this problem."""
 
     async def what_is_wrong() -> str | None:
         return wrong

@@ -33,7 +33,7 @@ class Line:
     capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> str:
-        """Return what a command prints; it must succeed."""
+        """Return the output of a command, which must succeed."""
         status = run(arguments)
         answer = self.capsys.readouterr()
         assert (status, answer.err) == (0, "")
@@ -43,7 +43,7 @@ class Line:
         return json.loads(self(*arguments, "--json"))
 
     def refused(self, *arguments: str) -> tuple[int, str]:
-        """Return status and complaint of a command that must fail."""
+        """Return status and error message of a command, which must fail."""
         status = run(arguments)
         answer = self.capsys.readouterr()
         assert status != 0
@@ -63,7 +63,7 @@ def line(capsys: pytest.CaptureFixture[str]) -> Iterator[Line]:
 
 @pytest.fixture
 def ids(line: Line) -> dict[str, str]:
-    """A clinic with a doctor, Monday hours and two patients, by what they are."""
+    """A clinic with a doctor, Monday hours and two patients; their ids by name."""
     clinic = line.json("clinic", "create", "Harbour", "Europe/London")
     doctor = line.json("doctor", "add", "Dr Who", "who@example.org", "Time")
     line("hours", "add", doctor["id"], "09:00", "11:00", "--weekdays", "mon,tue")

@@ -1,4 +1,4 @@
-"""Commands do what they say, on a clinic in memory."""
+"""Commands on a clinic in memory."""
 
 import asyncio
 from dataclasses import replace
@@ -99,7 +99,7 @@ def test_hours_add_opens_slots_and_delete_retires_them(line, ids):
 
     deleted = line("hours", "delete", hours["id"], "--reason", "Leave")
 
-    # Inside the notice of an hour, 09:00 on Monday can still be booked at 08:00.
+    # With a notice of an hour, 09:00 on Monday can still be booked at 08:00.
     assert [slot["startsAt"][11:16] for slot in found] == ["09:00", "09:30", "10:00", "10:30"] * 2
     assert hours["days"] == "mon,tue"
     assert "retired" in deleted
@@ -177,7 +177,7 @@ def test_audit_events_are_listed_of_a_clinic_and_of_none(line, ids):
     none = line.json("audit", "events", "--outcome", "quota_exceeded")
     of_clinic = line.json("audit", "events", "--clinic", ids["clinic"], "--action", "BOOK")
 
-    # The first by itself, the others together when the command before closed the buffer.
+    # The first has its own row, the others share one, written when the buffer was closed.
     assert sorted(each["count"] for each in guesses) == [1, 4]
     assert {each["outcome"] for each in guesses} == {"not_signed_in"}
     assert {each["clinicId"] for each in guesses} == {None}

@@ -1,4 +1,4 @@
-"""The sample clinic, made in memory."""
+"""The sample clinic, in memory."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""`clinic user add` and `clinic user invite`: who gets the link, and what the trail says of it."""
+"""`clinic user add` and `clinic user invite`: who gets the link, and the trail of it."""
 
 import asyncio
 from uuid import UUID

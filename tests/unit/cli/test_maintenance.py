@@ -1,4 +1,4 @@
-"""`clinic maintenance`: what there is to do, and doing it now."""
+"""`clinic maintenance`: listing services, and running them now."""
 
 import asyncio
 from datetime import timedelta

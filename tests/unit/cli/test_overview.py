@@ -1,4 +1,4 @@
-"""`clinic --help`: complete, true, and fast."""
+"""`clinic --help`: complete, correct, and fast."""
 
 import importlib
 import subprocess

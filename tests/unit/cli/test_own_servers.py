@@ -1,4 +1,4 @@
-"""The servers that `clinic demo` and `clinic bench` run for clients of this machine alone."""
+"""The servers that `clinic demo` and `clinic bench` run for clients on this machine."""
 
 from datetime import UTC, datetime
 

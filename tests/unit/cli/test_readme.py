@@ -1,4 +1,4 @@
-"""What README.md says of the settings is what they are."""
+"""README.md lists every setting with its default, and documents name existing files."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def defaults() -> dict[str, str]:
     for name, value in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
         text = value if isinstance(value, str) else json.dumps(value)
         texts[f"{PREFIX}{name.upper()}"] = f"`{text}`" if text else ""
-    # Not worth remembering, and long.
+    # Long, and not worth documenting.
     texts["CLINIC_SECRET"] = "a public one"
     return texts
 

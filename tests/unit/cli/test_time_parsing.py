@@ -1,4 +1,4 @@
-"""Times as people type them."""
+"""Parsing typed times."""
 
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo

@@ -22,7 +22,7 @@ def test_script_is_the_statement_with_its_parameters_filled_in() -> None:
 
     query = a_script().text.splitlines()[-1]
 
-    # Word for word the same between the parameters, whatever they became.
+    # Identical between the parameters, whatever replaced them.
     constant = [" ".join(part.split()) for part in re.split(r"\$\d+", statement)]
     at = 0
     for part in constant:

@@ -27,7 +27,7 @@ def a_record(**values: list[float]) -> Record:
 
 
 def test_ratio_is_the_middle_of_the_rounds_own_ratios() -> None:
-    # Between the rounds the machine became ten times slower; within each, ours was twice as fast.
+    # The machine became ten times slower between the rounds; within each, ours was twice as fast.
     record = a_record(ours=[200, 20, 210], theirs=[100, 10, 70])
 
     assert record.ratio(FAST) == 2

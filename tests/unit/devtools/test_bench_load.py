@@ -18,7 +18,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def serve(listener: socket.socket, parts: list[bytes], requests: int) -> threading.Thread:
-    """Answer so many requests on one connection, each in these parts; then hang up."""
+    """Answer so many requests on one connection, each in these parts; then close it."""
 
     def answer() -> None:
         connection, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""Who books which slot in the benchmark: nobody twice, nobody at two places."""
+"""Which patient books which slot in the benchmark: no slot twice, no patient in two places."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise

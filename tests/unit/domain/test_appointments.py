@@ -1,4 +1,4 @@
-"""What may become of an appointment: every status, role and time of the table."""
+"""Transitions of appointments: every status, role and time of the table."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

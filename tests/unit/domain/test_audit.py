@@ -1,4 +1,4 @@
-"""A trail leads to where its appointment stands, or is found out."""
+"""A trail leads to its appointment's state, or the mismatch is found."""
 
 from dataclasses import replace
 from uuid import uuid4

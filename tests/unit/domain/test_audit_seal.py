@@ -1,4 +1,4 @@
-"""Merkle roots as RFC 6962 has them, and seals as pure values."""
+"""Merkle roots as in RFC 6962, and seals as pure values."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 
 def reference_root(leaves: list[bytes]) -> bytes:
-    """The definition in RFC 6962 §2.1, word for word."""
+    """Return the root by the definition in RFC 6962 §2.1."""
     if not leaves:
         return sha256(b"").digest()
     if len(leaves) == 1:
@@ -47,7 +47,7 @@ def test_root_is_that_of_the_rfc(entries: list[bytes]) -> None:
 
 
 def test_known_roots_of_certificate_transparency() -> None:
-    """The test vectors that the reference implementation of the RFC ships."""
+    """The test vectors of the RFC's reference implementation."""
     entries = ["", "00", "10", "2021", "3031", "40414243"]
     leaves = [leaf_hash(bytes.fromhex(entry)) for entry in entries]
 

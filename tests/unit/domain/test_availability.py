@@ -1,4 +1,4 @@
-"""Hours on the wall clock divide into slots, also on the days on which the clocks change."""
+"""Wall-clock hours divide into slots, also on days on which the clocks change."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -170,7 +170,7 @@ def test_plan_range_has_a_bound() -> None:
         (LONDON, date(2026, 3, 29), time(1, 30), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
         (NEW_YORK, date(2026, 3, 8), time(2, 30), datetime(2026, 3, 8, 7, 30, tzinfo=UTC)),
         (LORD_HOWE, date(2026, 10, 4), time(2, 15), datetime(2026, 10, 3, 15, 45, tzinfo=UTC)),
-        # Shown twice: the first time.
+        # Occurs twice: the first occurrence.
         (LONDON, date(2026, 10, 25), time(1, 30), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
         (NEW_YORK, date(2026, 11, 1), time(1, 30), datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),
         (LORD_HOWE, date(2026, 4, 5), time(1, 45), datetime(2026, 4, 4, 14, 45, tzinfo=UTC)),
@@ -202,9 +202,9 @@ def test_day_interval_is_as_long_as_the_day_really_is(zone, day: date, real_min:
 @pytest.mark.parametrize(
     ("zone", "day", "window", "expected_utc"),
     [
-        # 00:30 to 03:00 on the clock is one hour and a half: half past nought, one, and half past.
+        # 00:30 to 03:00 on the clock is an hour and a half: 00:30, 01:00 and 01:30.
         (LONDON, date(2026, 3, 29), ("00:30", "03:00"), ["00:30", "01:00", "01:30"]),
-        # 00:30 to 02:30 is three hours: half past one comes twice.
+        # 00:30 to 02:30 is three hours: 01:30 occurs twice.
         (
             LONDON,
             date(2026, 10, 25),
@@ -294,7 +294,7 @@ def test_plan_range_where_a_day_runs_into_the_next() -> None:
     assert planned == days[0] + days[1][1:]
 
 
-# --- what hours may be ---
+# --- valid hours ---
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_exception_with_one_end_only_is_refused() -> None:
         replace(exception(ExceptionKind.REMOVE), start=time(9))
 
 
-# --- what may stand beside what ---
+# --- overlapping hours ---
 
 
 @pytest.mark.parametrize(

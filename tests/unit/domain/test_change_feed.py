@@ -1,4 +1,4 @@
-"""What has been seen: written as PostgreSQL writes it, and advanced without losing anything."""
+"""Snapshots of what was seen: in PostgreSQL's format, and advanced without losing rows."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from clinic.domain.audit.change_feed import BEGINNING, Snapshot, advanced, whole
 def test_snapshot_is_read_as_postgresql_writes_it(text):
     snapshot = Snapshot.parse(text)
 
-    # What is in progress says where xmin is.
+    # The transactions in progress determine xmin.
     assert Snapshot.parse(str(snapshot)) == snapshot
     assert snapshot.xmax == int(text.split(":")[1])
 

@@ -1,4 +1,4 @@
-"""The error tree: one code each, and words for people."""
+"""The error tree: a code for each, and messages for people."""
 
 import re
 from inspect import cleandoc
@@ -7,7 +7,7 @@ import pytest
 
 from clinic.domain.errors import ClinicError, InvalidInput, SlotTaken, every_error
 
-# Entrypoints hang errors of their own into the tree; which are there depends on what is imported.
+# Entrypoints add their own errors to the tree; which are there depends on what is imported.
 ERRORS = [error for error in every_error() if error.__module__ == ClinicError.__module__]
 
 
@@ -31,7 +31,7 @@ def test_error_says_what_is_wrong_in_a_sentence(error: type[ClinicError]) -> Non
     assert message == cleandoc(error.__doc__ or "")
     assert re.fullmatch(r"[A-Z].*\.", message)
     assert "\n" not in message
-    # Made ready once, not each time that it is raised.
+    # Prepared once, not each time that it is raised.
     assert message is error.meaning
 
 

@@ -1,4 +1,4 @@
-"""What a repeated request is answered with."""
+"""The answers to repeated requests."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -141,7 +141,7 @@ def test_refusal_of_what_was_never_carried_out_is_not_final(error: type[ClinicEr
 
 
 def test_every_conflict_but_one_is_final() -> None:
-    # Entrypoints add errors of their own to the tree; those are none of the domain's business.
+    # Entrypoints add their own errors to the tree, which do not concern the domain.
     ours = [error for error in every_error() if error.__module__ == ClinicError.__module__]
     final = {error for error in ours if is_final(error())}
 

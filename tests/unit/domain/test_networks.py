@@ -1,4 +1,4 @@
-"""One spelling of an address, and what counts as one client."""
+"""Canonical addresses, and what counts as one client."""
 
 import ipaddress
 

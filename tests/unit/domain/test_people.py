@@ -1,4 +1,4 @@
-"""Who people are and what they may see."""
+"""People's roles, and what they may see."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""The policy: complete, and as the clinic's rules say."""
+"""The policy is complete, and follows the clinic's rules."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""Bringing slots in line with the hours: what is added, retired, kept and told."""
+"""Bringing slots in line with the hours: what is added, retired, kept and reported."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

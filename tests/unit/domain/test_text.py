@@ -1,4 +1,4 @@
-"""A line of text: what is accepted, how it is stored, and what is said of the rest."""
+"""Lines of text: what is accepted, how it is stored, and the errors for the rest."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""The HTTP application on the memory store, asked over GraphQL by somebody of the clinic."""
+"""The HTTP application on the memory store, queried over GraphQL by users of a clinic."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +30,7 @@ def a_key() -> str:
 
 @dataclass
 class Gql:
-    """Asks as somebody of the clinic: admin, receptionist, doctor, colleague, patient, other."""
+    """Queries as a user of the clinic: admin, receptionist, doctor, colleague, patient, other."""
 
     client: httpx.AsyncClient
     services: Services
@@ -57,14 +57,14 @@ class Gql:
         return await self.send(who=who, json=body)
 
     async def data(self, query: str, *, who: str = "receptionist", **variables: Any) -> Any:
-        """Return the data of a query that meets no error."""
+        """Return the data of a query, which must have no errors."""
         answer = await self.ask(query, who=who, **variables)
         assert answer.status_code == 200, answer.text
         assert set(answer.json()) == {"data"}
         return answer.json()["data"]
 
     async def errors(self, query: str, *, who: str = "receptionist", **variables: Any) -> Any:
-        """Return the codes and paths of the errors that a query meets."""
+        """Return the codes and paths of a query's errors."""
         answer = await self.ask(query, who=who, **variables)
         assert answer.status_code == 294, answer.text
         told = answer.json()["errors"]
@@ -134,7 +134,7 @@ async def gql(settings: Settings) -> AsyncIterator[Gql]:
 
 
 def canonical(value: Any) -> bytes:
-    """Return the value as JSON with its keys in order."""
+    """Return the value as JSON with sorted keys."""
     return json.dumps(value, sort_keys=True).encode()
 
 

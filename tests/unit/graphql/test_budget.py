@@ -1,4 +1,4 @@
-"""REST and GraphQL share what one user may read and change."""
+"""REST and GraphQL share each user's limits on reads and changes."""
 
 import pytest
 
@@ -79,7 +79,7 @@ async def test_a_document_with_more_mutations_than_are_left_is_refused_whole(gql
         ("mutation{...on Mutation{a:%s ...{b:%s}}}", 2),
         ("mutation{a:%s@skip(if:true) b:%s@include(if:true)}", 2),
         ("mutation($no:Boolean=false){...f@include(if:$no)}fragment f on Mutation{a:%s b:%s}", 2),
-        # Asked once under one name.
+        # The same field under one name runs once.
         ("mutation{%s %s}", 1),
         ("mutation{...f ...f}fragment f on Mutation{a:%s}", 1),
         ("mutation{__typename a:%s}", 1),

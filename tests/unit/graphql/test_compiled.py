@@ -1,4 +1,4 @@
-"""The compiled execution against the stock one: the same answers, byte for byte."""
+"""The compiled execution against the stock one: the same results, byte for byte."""
 
 import asyncio
 import gc
@@ -40,7 +40,7 @@ SCALARS: dict[str, Any] = {
 
 
 class Thing:
-    """Attributes of any kind, right ones and wrong ones."""
+    """Attributes of every kind, valid and invalid."""
 
     kind: Any
     part: Any
@@ -85,7 +85,7 @@ def _later(name: str) -> Any:
 
 
 def _furnish() -> None:
-    """Give every field of the schema a resolver, as a schema made by Strawberry has."""
+    """Give every field of the schema a resolver, as in Strawberry's schemas."""
     thing, query = SCHEMA.type_map["Thing"], SCHEMA.query_type
     assert isinstance(thing, g.GraphQLObjectType)
     assert query is not None
@@ -139,7 +139,7 @@ VARIABLES = st.fixed_dictionaries(
         "w": st.sampled_from([None, {}, {"a": 1, "b": ["x"]}]),
     },
 )
-#: variables that are declared and not used are no fault here
+#: declared but unused variables are allowed here
 RULES = [rule for rule in g.specified_rules if rule is not g.NoUnusedVariablesRule]
 
 
@@ -153,7 +153,7 @@ async def _stock(document: g.DocumentNode, variables: Any, source: Any) -> dict[
 async def _compiled(
     document: g.DocumentNode, variables: Any, source: Any
 ) -> tuple[dict[str, Any], bool]:
-    """Return the answer as the handler makes it, and whether the plan made it."""
+    """Return the result as the handler does, and whether the plan produced it."""
     (operation,) = document.definitions
     assert isinstance(operation, g.OperationDefinitionNode)
     coerced = get_variable_values(SCHEMA, operation.variable_definitions or (), variables)
@@ -169,13 +169,13 @@ async def _compiled(
 
 @pytest.fixture
 def _dropped_coroutines() -> Iterator[None]:
-    """See those off that the stock execution leaves behind, before another test does."""
+    """Collect coroutines that the stock execution dropped, before another test has to."""
     yield
     gc.collect()
 
 
 def drops_coroutines(test: Callable[..., None]) -> Callable[..., None]:
-    """Let the stock execution drop what it need not await once a sibling has failed."""
+    """Allow the stock execution to drop coroutines once a sibling has failed."""
     for mark in (
         pytest.mark.usefixtures("_dropped_coroutines"),
         pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
@@ -199,7 +199,7 @@ def test_any_plain_document_gets_the_answer_of_the_stock_execution(
     ours, compiled = asyncio.run(_compiled(document, variables, source))
 
     assert canonical(ours) == canonical(stock)
-    # Where nothing goes wrong the plan has answered, unless a list is no list.
+    # The plan never produces a result with errors.
     if "errors" in stock:
         assert not compiled
 
@@ -278,7 +278,7 @@ def test_abstract_types_are_not_compiled(kind: str) -> None:
 
 
 async def test_what_was_begun_is_not_left_behind() -> None:
-    # A later field fails at once, when an earlier one has made a coroutine: an abandoned one warns.
+    # A later field fails after an earlier one made a coroutine, which warns if it is abandoned.
     source = _good(1)
     source.size = None
     operation = g.parse("{later{id} sure{size}}").definitions[0]

@@ -1,4 +1,4 @@
-"""What one document may ask for at most."""
+"""The limits on one document."""
 
 import pytest
 from graphql import OperationDefinitionNode, build_schema, parse
@@ -18,7 +18,7 @@ def _aliases(number: int) -> str:
 
 
 def _tokens(number: int) -> str:
-    """Return a good query of so many tokens; the document's end counts as one."""
+    """Return a valid query of so many tokens; the document's end counts as one."""
     return "{appointments(status:[" + "BOOKED " * (number - 15) + "]){edges{cursor}}}"
 
 
@@ -87,7 +87,7 @@ async def test_document_within_the_limits_is_answered(gql: Gql, query: str) -> N
     ],
 )
 def test_depth_is_bounded(query: str) -> None:
-    # Nothing of ours nests that deep yet; what does some day is bounded.
+    # Our schema does not nest that deep yet; a later one would be limited.
     schema, document = build_schema("type Query { a: Query }"), parse(query)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)

@@ -342,7 +342,7 @@ async def test_every_role_is_refused_as_over_rest(gql: Gql, who: str) -> None:
             json=body,
         )
         if rest.status_code < 400:
-            # It is done and cannot be done again; that GraphQL may do it is tested above.
+            # It succeeded and cannot be repeated; that GraphQL may do it is tested above.
             continue
         payload = await _do(gql, mutation, who=who, k=a_key(), **asked)
 
@@ -388,7 +388,7 @@ async def test_a_variable_that_is_null_is_refused_as_null_and_not_as_left_out(gq
 
 
 async def test_reasons_with_and_without_a_key_are_the_requests_of_before(gql: Gql) -> None:
-    """The fingerprint of a change is that of the previous release: keys live through an upgrade."""
+    """A change's fingerprint is the same as in the previous release: keys survive upgrades."""
     booked, key = await gql.book(0), a_key()
 
     first = await _do(gql, STATUS, who="receptionist", i=booked["id"], s="CONFIRMED", k=key)

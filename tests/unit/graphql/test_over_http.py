@@ -18,7 +18,7 @@ def _body(query: Any, **more: Any) -> dict[str, Any]:
 
 
 JSON = {"content-type": "application/json"}
-#: what is sent, the status, the code
+#: the request, its status and code
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no JSON": ({"content": b"{", "headers": JSON}, 400, "malformed_json"),
     "no UTF-8": ({"content": b'{"query":"\xff"}', "headers": JSON}, 400, "malformed_json"),
@@ -279,7 +279,7 @@ class TestProduction:
 class TestIntrospectionSwitched:
     @pytest.fixture(params=["on", "off"])
     def settings(self, request: pytest.FixtureRequest) -> Settings:
-        # Against what the environment would have it.
+        # Unlike the environment's default.
         return Settings(
             log_level="error",
             environment="production" if request.param == "on" else "development",

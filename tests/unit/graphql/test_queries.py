@@ -1,4 +1,4 @@
-"""What is answered, to whom, and that REST says the same."""
+"""What queries return, to whom, and that REST returns the same."""
 
 import json
 from datetime import timedelta
@@ -25,7 +25,7 @@ from clinic.usecases.appointments import read_schedule
 from .conftest import Gql
 from .test_schema import SEED_QUERY
 
-#: an id that nothing has; the same in every process, since it names tests
+#: an unused id; the same in every process, since it is in the names of tests
 NOBODY = "01a20000-0000-7000-8000-000000000000"
 ALL = "id patientName doctorName date time duration type status"
 RECORD = (
@@ -40,7 +40,7 @@ WHO = ("admin", "receptionist", "doctor", "colleague", "patient", "other")
 
 
 def _published(record: dict[str, Any]) -> dict[str, Any]:
-    """Return an appointment of REST as the published type says it."""
+    """Return REST's appointment in the form of the published type."""
     texts = {"BOOKED": "Scheduled", "CANCELLED": "Cancelled", "CONFIRMED": "Confirmed"}
     named = {name: record[name] for name in ALL.split()}
     return {**named, "status": texts[record["status"]]}
@@ -300,7 +300,7 @@ async def test_first_beyond_one_to_a_hundred_is_refused(gql: Gql, field: str, fi
         await gql.ask(f"query($n:Int!){{...f}} fragment f on Query{{{selection % '$n'}}}", n=first),
         await gql.ask(f"{{{selection % first}}}"),
         await gql.ask(f"{{...f}} fragment f on Query{{{selection % first}}}"),
-        # Also where nothing would be read.
+        # Even if nothing would be read.
         await gql.ask(f"{{a:{selection % first} b:{selection % 1} {selection % 2} }}"),
         await gql.ask(f"{{doctors{{edges{{cursor}}}} ...@skip(if:true){{a:{selection % first}}}}}"),
         await gql.ask(f"query({conditions}){{...@skip(if:$skip){{{selection % '$n'}}} me{{id}}}}"),

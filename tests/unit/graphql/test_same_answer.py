@@ -1,4 +1,4 @@
-"""Random documents over the clinic's own schema: compiled or stock, the same answer."""
+"""Random documents over the clinic's own schema: compiled and stock results are the same."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ RULES = [rule for rule in g.specified_rules if rule is not g.NoUnusedVariablesRu
 
 
 def _prepared(text: str) -> Prepared:
-    """Return the document, whose unused variables are no fault here."""
+    """Return the document; unused variables are allowed here."""
     used = {name for name in "dnaisx" if f":${name}" in text}
     declared = [part for part in HEAD[len("query(") : -1].split() if part[1] in used]
     head = f"query({' '.join(declared)})" if declared else "query"
@@ -103,7 +103,7 @@ async def test_any_document_gets_the_answer_of_the_stock_execution(
 
 
 async def _answers_itself(prepared: Prepared, asked: GraphqlRequest, context: QueryContext) -> None:
-    """Assert that the plan needs nobody's help where nothing is wrong."""
+    """Assert that the plan alone produces a result without errors."""
     from graphql.execution.values import get_variable_values
 
     definitions = prepared.operation.variable_definitions or ()
@@ -127,7 +127,7 @@ def _actor(gql: Gql, who: str) -> Actor:
 
 
 class _Guard:
-    """Notes nothing."""
+    """Records nothing."""
 
     def note_refusal(self, *_: object) -> None: ...
 

@@ -1,4 +1,4 @@
-"""The published schema, to the letter."""
+"""The published schema, verbatim."""
 
 import ast
 from enum import Enum

@@ -1,4 +1,4 @@
-"""The whole HTTP application on the memory store, with a clinic in it and a clock that stands."""
+"""The whole HTTP application on the memory store, with a clinic and a fixed clock."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ def a_key() -> str:
 
 
 def a_scope(method: str, path: str, headers: dict[str, str]) -> Any:
-    """Return an ASGI scope, for what httpx cannot do, such as hanging up."""
+    """Return an ASGI scope, for tests beyond httpx, such as disconnecting."""
     return {
         "type": "http",
         "method": method,
@@ -45,7 +45,7 @@ def a_scope(method: str, path: str, headers: dict[str, str]) -> Any:
 
 @dataclass
 class Api:
-    """Sends requests as somebody of the clinic."""
+    """Sends requests as a user of the clinic."""
 
     client: httpx.AsyncClient
     services: Services
@@ -86,7 +86,7 @@ class Api:
         headers: dict[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        """Send it as `who`; every POST bears a key of its own unless one is given."""
+        """Send it as `who`; every POST gets a new key unless one is given."""
         sent = dict(self.bearer(who)) if who else {}
         if key is not None or method == "POST":
             sent["idempotency-key"] = key or a_key()
@@ -105,7 +105,7 @@ class Api:
         return booked
 
     async def everything(self) -> list[Any]:
-        """Return all that a refused request might have changed."""
+        """Return everything that a refused request might have changed."""
         paths = (
             "/appointments?limit=200",
             "/slots?status=all&limit=200",

@@ -1,4 +1,4 @@
-"""Account mail from the request to the page: verifying an address, and a forgotten password."""
+"""Account mail from the request to the page: verifying an address, a forgotten password."""
 
 import asyncio
 from dataclasses import replace
@@ -284,7 +284,7 @@ async def test_another_address_ends_every_other_session(api, ada):
 async def test_the_old_address_is_told_of_the_change(api, ada, deliver):
     """Given a clinic that has a phone number
     When a person's address changes twice within a minute
-    Then each address that was left is told when, and what to do, but not the new address."""
+    Then each previous address learns when, and what to do, but not the new address."""
     contact = Contact(address="14 Quay Road\nBristol", phone="+441174960123")
     async with api.services.store.begin() as unit:
         await unit.people.replace_clinic(replace(api.world.clinic, contact=contact))
@@ -347,9 +347,9 @@ async def test_the_old_address_is_not_told_once_the_patient_is_erased(api, ada, 
 
 
 async def test_one_mailbox_is_told_few_times_that_it_was_left(api, deliver):
-    """Given somebody who registers with a stranger's address and leaves it, again and again
+    """Given a user who repeatedly takes a stranger's address and gives it up
     When they do so beyond the limit
-    Then the change is refused, and that mailbox hears of it no more often."""
+    Then the change is refused, and that mailbox gets no more messages."""
     refused = []
     for number in range(8):
         body = {**ADA, "email": "stranger@example.org", "name": f"Ada {number}"}
@@ -567,7 +567,7 @@ async def test_whoever_asks_for_a_reset_learns_nothing(api, ada, deliver):
     assert [outgoing.addressee.email for outgoing in await deliver()] == [ADA["email"]]
     assert ("request_password_reset", "denied") in await actions(api, user_id)
     assert (await actions(api, None, NOBODY_ID)).count(("request_password_reset", "denied")) == 1
-    # The others of one network have one row that says how many they were.
+    # The others from one network share one row, which counts them.
     await api.services.audit.close()
     query = EventQuery(NOBODY_ID, action="request_password_reset", outcome="denied")
     rows = await api.services.store.audit_log.events(query, PageRequest(200))

@@ -1,4 +1,4 @@
-"""Lists of appointments are read together with the session and the clinic that they depend on."""
+"""Lists of appointments are read together with the session and clinic they depend on."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -56,8 +56,8 @@ async def test_a_disabled_user_sees_no_appointment_from_then_on(api):
 @pytest.mark.parametrize("with_an_older_look", [True, False])
 @pytest.mark.parametrize(("date", "slot"), [("2026-11-24", 0), ("2026-11-25", 2)])
 async def test_a_day_is_the_clinics_as_it_is_now(api, date, slot, with_an_older_look):
-    """Given appointments at 9 and 10 in the morning, the second of which is at midnight where the
-    clinic's clocks go now."""
+    """Given appointments at 9:00 and 10:00, the second of which is at midnight in the clinic's new
+    time zone."""
     booked = {0: await api.book(0), 2: await api.book(2, who="other")}
     if with_an_older_look:
         assert len(await _ids(api, "/appointments?date=2026-11-24")) == 2

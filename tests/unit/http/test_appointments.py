@@ -182,7 +182,7 @@ async def test_an_unchanged_copy_is_answered_with_304(api, tags):
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["etag"] == '"1"'
     assert answer.headers["cache-control"] == "no-store"
-    # What came with the copy holds for it still.
+    # The headers that came with the copy still apply to it.
     assert not {"content-type", "content-security-policy"} & set(answer.headers)
 
 

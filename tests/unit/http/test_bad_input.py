@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request is told with its own code, and nothing is changed."""
+"""Every invalid request gets its own code, and nothing is changed."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from clinic.settings import Settings
 
 @dataclass
 class Bad:
-    """A request, and what it must be answered with."""
+    """A request, and its expected response."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Bad:
     content: bytes | None = None
     status: int = 400
     code: str = "invalid_input"
-    #: where the problem points at, of all its errors
+    #: the pointers of all its errors
     where: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class Bad:
         return f"{self.method} {self.path} {said!r} {self.headers}"
 
 
-# Names in braces stand for ids of the test's clinic.
+# Names in braces are replaced by ids of the test's clinic.
 BOOK = {"slotId": "{slot}", "patientId": "{patient}"}
 HOURS = {
     "doctorId": "{doctor}",

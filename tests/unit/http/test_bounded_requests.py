@@ -1,4 +1,4 @@
-"""What a connection may take of the server, over raw sockets: bytes, headers, time, places."""
+"""The server's limits, over raw sockets: bytes, headers, time, connections."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Echo:
-    """An application that says what it was sent; /early answers first, /large says a lot."""
+    """Echoes requests; /early responds before reading, /large responds with a lot."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
@@ -95,7 +95,7 @@ class Server:
         return self.clients[-1]
 
     async def ask(self, *parts: bytes) -> list[tuple[int, dict[str, str], bytes]]:
-        """Return all answers to what is sent in these parts, until the server ends it."""
+        """Send these parts and return all responses, until the server closes the connection."""
         client = await self.connect()
         await client.send(*parts)
         return await client.answers()
@@ -110,12 +110,12 @@ class Client:
         for part in parts:
             self.writer.write(part)
             await self.writer.drain()
-            # The server runs in the same loop: it takes the part in one of these turns.
+            # The server runs in the same loop: it reads the part in one of these turns.
             for _ in range(4 if len(parts) > 1 else 0):
                 await asyncio.sleep(0)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Return the next answer: status, headers, body."""
+        """Return the next response: status, headers, body."""
         async with asyncio.timeout(5):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
@@ -131,7 +131,7 @@ class Client:
         return found
 
     async def is_ended(self) -> bool:
-        """Wait until the server ends it; say whether it did so without a word."""
+        """Wait until the server closes the connection; say whether it sent nothing before."""
         async with asyncio.timeout(5):
             try:
                 return await self.reader.read() == b""
@@ -160,7 +160,7 @@ async def until(happens: Callable[[], bool]) -> None:
 
 
 async def beats(work: Awaitable[Any]) -> tuple[Any, float]:
-    """Return what the work does, and the longest time that the loop did nothing else."""
+    """Return the work's result, and the longest time that it blocked the loop."""
     longest = 0.0
 
     async def beat() -> None:
@@ -178,7 +178,7 @@ async def beats(work: Awaitable[Any]) -> tuple[Any, float]:
 
 
 def padded(head: bytes, size: int) -> bytes:
-    """Return the head with one more header, so that it has this size."""
+    """Return the head with one more header that brings it to this size."""
     pad = size - len(head) - len(b"X-Pad: \r\n")
     return head[:-2] + b"X-Pad: " + b"p" * pad + b"\r\n\r\n"
 
@@ -254,7 +254,7 @@ async def test_dripping_does_not_buy_time(impatient: Server) -> None:
     sending.cancel()
 
     assert refusal(answer) == (408, "headers_too_slow")
-    # Long before it was through, which takes 10 s at least.
+    # Long before the whole head would have been sent, which takes at least 10 s.
     assert sent < len(drip) / 2
 
 
@@ -332,7 +332,7 @@ async def test_addresses_have_a_longest_length(
 
 
 async def flood(client: Client, begin: bytes, part: bytes, size: int) -> int:
-    """Send until the server will have no more; return how much it took."""
+    """Send until the server accepts no more; return how much it accepted."""
     sent = 0
     with suppress(ConnectionError):
         await client.send(begin)
@@ -364,7 +364,7 @@ async def test_60_megabytes_of_head_hold_nobody_up(
 
     sent, longest = await beats(flood(client, begin, part, 60_000_000))
 
-    # What the two kernels' buffers hold was sent, and read by nobody.
+    # The kernels' buffers accept some bytes that the server never reads.
     assert sent < 20_000_000
     assert longest < 0.25
     assert server.app.requests == []
@@ -485,7 +485,7 @@ async def test_no_more_than_so_many_requests_wait(server: Server) -> None:
         b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(100))
     )
 
-    # The one at work, and those that wait for it.
+    # The one in progress, and those that wait for it.
     assert len(answers) == len(server.app.requests) == 1 + LIMITS.pipelined_max
 
 

@@ -123,7 +123,7 @@ async def test_new_hours_open_their_slots(api):
         "validUntil": None,
     }
     assert report["added"] > 90
-    # The world's own slots stand in no hours, so they go.
+    # The world's own slots are within no hours, so they are retired.
     assert (report["retired"], report["stranded"]) == (5, [])
     read = await api.send("GET", f"/availabilities/{added['id']}", who="doctor")
     listed = await api.send("GET", "/availabilities", who="receptionist")

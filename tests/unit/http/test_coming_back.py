@@ -1,4 +1,4 @@
-"""Accepting an offer with a password: who belongs to no clinic any more comes back."""
+"""Accepting an offer with a password: people without any membership come back."""
 
 from datetime import timedelta
 

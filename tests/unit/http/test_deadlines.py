@@ -1,4 +1,4 @@
-"""The limit of time that all requests share."""
+"""The timer that all requests share."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ async def test_what_takes_too_long_is_ended_and_nothing_else():
         try:
             return await deadlines.run(work(name, lasts_s))
         except TooLate:
-            # The task is as good as before.
+            # The task can continue normally.
             await asyncio.sleep(0)
             return f"{name} too late"
 

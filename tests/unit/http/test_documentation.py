@@ -1,4 +1,4 @@
-"""The interface as it is documented: OpenAPI, its page, and the list of problems."""
+"""The documentation of the interface: OpenAPI, its page, and the list of problems."""
 
 import json
 import re
@@ -36,7 +36,7 @@ async def test_the_document_is_the_frozen_one(document):
 
 
 async def test_the_document_is_openapi_3_1(document):
-    """Structure only: every reference leads somewhere, every path parameter is declared."""
+    """Structure only: every reference resolves, and every path parameter is declared."""
     assert document["openapi"] == "3.1.0"
     text = json.dumps(document)
     for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', text)):
@@ -52,7 +52,7 @@ async def test_the_document_is_openapi_3_1(document):
             assert declared == set(re.findall(r"\{(\w+)\}", path))
 
 
-#: an answer with a secret is never stored (docs/decisions/025-no-keys-for-secrets.md)
+#: answers with secrets are never stored (docs/decisions/025-no-keys-for-secrets.md)
 WITHOUT_KEYS = ("Sessions", "Users", "GraphQL")
 
 
@@ -74,7 +74,7 @@ async def test_every_operation_declares_what_it_takes_and_answers(document):
         assert set(one.says.headers) <= set(success["headers"])
         required = "#/components/parameters/IdempotencyKey" in references
         creates = one.method == "POST" and one.says.tag not in WITHOUT_KEYS
-        # What is always refused needs no key.
+        # Requests that are always refused need no key.
         creates = creates and OperatorOnly not in one.says.refuses
         assert required == (one.key is KeyPolicy.REQUIRED) == creates
         matched = "#/components/parameters/IfMatch" in references
@@ -108,7 +108,7 @@ def test_every_example_is_what_it_stands_for(kind):
 
 
 class Addresses(HTMLParser):
-    """Collects whatever a page would load, and code that stands in it."""
+    """Collects what a page would load, and inline code."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Email addresses at every door: what is refused, and that two spellings are one account."""
+"""Email addresses at every entry point: refusals, and two spellings of one account."""
 
 import unicodedata
 from uuid import UUID

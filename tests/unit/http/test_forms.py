@@ -1,4 +1,4 @@
-"""Forms of pages that people sign in to by cookie: the CSRF token comes in a field."""
+"""Forms of pages for users with a session cookie: the CSRF token is in a field."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -65,9 +65,9 @@ async def post_form(site, headers, path="/own/notes", **fields):
 
 
 async def test_form_sends_back_the_token_of_its_page(api, site, ada) -> None:
-    """Given somebody who signed in by cookie, and a page with a form
+    """Given a user who signed in by cookie, and a page with a form
     When the form is sent with the page's token in its field
-    Then the handler reads the form, token and all."""
+    Then the handler reads the form, including the token."""
     reading, _ = await browser(api)
     token = (await site.get("/own/notes", headers=reading)).text
 
@@ -156,7 +156,7 @@ async def test_json_interface_takes_no_token_from_a_body(api, site, ada) -> None
 async def test_browser_that_hides_where_it_comes_from_says_that_it_is_this_site(
     api, site, ada
 ) -> None:
-    """Pages send Referrer-Policy: no-referrer, for which browsers send `Origin: null`."""
+    """Pages have Referrer-Policy: no-referrer, so browsers send `Origin: null`."""
     reading, changing = await browser(api)
     token = changing["x-csrf-token"]
     answers = [

@@ -1,4 +1,4 @@
-"""Limits on requests, and the audit trail of what is refused and what is read."""
+"""Limits on requests, and the audit trail of refusals and reads."""
 
 import re
 from dataclasses import replace
@@ -42,7 +42,7 @@ class DeadCounter:
 
 
 def put(services, **changed):
-    """Put other parts in the place of the services'."""
+    """Replace parts of the services."""
     for name, value in changed.items():
         object.__setattr__(services, name, value)
 
@@ -122,7 +122,7 @@ class TestBehindAProxy:
         return msgspec.structs.replace(settings, trusted_proxies="127.0.0.1")
 
     async def codes(self, api, method, path, addresses, **more):
-        """Return how requests from these addresses are answered."""
+        """Return the codes of responses to requests from these addresses."""
         return [
             (
                 await api.client.request(method, path, headers={"x-forwarded-for": one}, **more)
@@ -304,7 +304,7 @@ async def test_denials_are_kept(api):
 
 
 async def counted(api, **filters):
-    """Return the events of everything that was refused so far, as when their minute is over."""
+    """Return the events of all refusals so far, as if their minute were over."""
     audit = api.services.audit
     audit._waiting.extend(audit._refusals.take(everything=True))
     return await events(api, **filters)

@@ -1,4 +1,4 @@
-"""Guesses of a password: strangers meet limits that do not lock out whom the account knows."""
+"""Password guesses: strangers' limits do not lock out networks that the account has used."""
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ async def ada(api):
 
 
 class Visitor:
-    """A client with an address and cookies of its own."""
+    """A client with its own address and cookies."""
 
     def __init__(self, api, address):
         app = api.client._transport.app
@@ -63,7 +63,7 @@ async def test_one_ipv6_network_is_one_guesser(api, ada):
 async def test_guesses_from_everywhere_meet_a_second_limit_but_not_whom_the_account_knows(api, ada):
     at_home = Visitor(api, "198.51.100.2")
     assert await at_home.sign_in() == 201
-    # What was read of the sign-in is in the trail, and this address known by it.
+    # The sign-in is in the trail, which makes this address known.
     guessed = []
     for number in range(5):
         guessed += await Visitor(api, f"203.0.113.{number + 1}").guess(2)

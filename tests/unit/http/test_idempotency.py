@@ -1,4 +1,4 @@
-"""Requests that are sent again, in every case that standards name."""
+"""Repeated requests, in every case that the standards name."""
 
 import asyncio
 from uuid import uuid4
@@ -20,7 +20,7 @@ def parts(answer):
 
 
 def creating_requests(api):
-    """Every POST there is, with a body that succeeds."""
+    """Return every POST, with a body that succeeds."""
     doctor_id, patient_id = str(api.world.doctor.id), str(api.world.patients[0].id)
     hours = {"startTime": "14:00", "endTime": "16:00", "slotMinutes": 30}
     return [
@@ -265,7 +265,7 @@ async def test_a_repeated_delete_is_answered_the_same(api):
 
 @pytest.fixture
 def lose_commits(api, monkeypatch):
-    """Let every commit be done, and its word that it is be lost."""
+    """Make every commit succeed, but lose its confirmation."""
     unit = type(api.services.store.begin())
     commit = unit.commit
 

@@ -1,4 +1,4 @@
-"""Where mail works, a link that sets a password goes by mail alone; the trail names who sent it."""
+"""If mail works, links that set passwords are only mailed, and the trail names the sender."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -30,7 +30,7 @@ def settings(tmp_path) -> Settings:
 
 @pytest.fixture
 def mail(api, tmp_path):
-    """Return a function that sends what is due and returns the emails."""
+    """Return a function that sends due messages and returns the emails."""
     api.services.store.outbox.now = api.clock.now
     worker = build_worker(api.services.settings, store=api.services.store)
     seen: set[Path] = set()
@@ -85,7 +85,7 @@ async def nina(api, mail):
 async def test_a_link_is_in_the_mail_and_in_no_answer(api, mail) -> None:
     """Given a service whose mail works
     When an administrator adds a person, and invites again
-    Then the answers say that a link was mailed, the links work, and no answer had their tokens."""
+    Then the responses say that a link was mailed, and none contains a token; the links work."""
     added = await api.send("POST", "/users", DOCTOR, who="admin")
     user_id = added.json()["user"]["id"]
     path = f"/users/{user_id}/invitations"
@@ -170,7 +170,7 @@ async def test_a_reset_by_an_administrator_names_both(api, mail, nina) -> None:
 
 
 async def test_ones_own_reset_names_nobody_else(api, mail, nina) -> None:
-    # Asked for by an administrator as well, which must not be taken for this one's sender.
+    # An administrator also sent one, and must not be taken for this one's sender.
     await api.client.post("/password-resets", json={"email": "nina@example.org"})
     (own,) = await mail()
     await api.send("POST", f"/users/{nina}/invitations", {}, who="admin")
@@ -229,9 +229,9 @@ async def ask_for(api, user_id, who="receptionist"):
 
 
 async def test_the_desk_sends_nobody_who_has_a_password_a_link(api, mail) -> None:
-    """Given a patient who has a password, alone here or at another clinic, too
+    """Given a patient with a password, only here or also at another clinic
     When the desk invites them
-    Then it is refused in the same way, and nothing is mailed."""
+    Then both are refused in the same way, and nothing is mailed."""
     one, two = api.world.patients[0].id, api.world.patients[1].id
     elsewhere = await seed_world(api.services.store)
     async with api.services.store.begin() as unit:

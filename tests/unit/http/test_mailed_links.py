@@ -1,4 +1,4 @@
-"""What mail offers leads somewhere, and only there where it is still possible and still theirs."""
+"""Links in mail lead somewhere, and only for actions that are still possible and permitted."""
 
 import hmac
 import re
@@ -51,7 +51,7 @@ FRONT = "https://book.clinic.example/#/start"
 CONTACT = Contact("14 Quay Road\nBristol BS1 6XN", "+441174960123")
 TEL = 'href="tel:+441174960123"'
 SHOWN = "+44 117 496 0123"
-#: a button or link of mail or page
+#: a button or link in mail or on a page
 HREF = re.compile(r'(?:href|action|src)="([^"]+)"')
 
 
@@ -67,7 +67,7 @@ def settings(front) -> Settings:
 
 @pytest.fixture
 def post(api):
-    """Return a function that writes a message of a kind, delivers it, and returns it as sent."""
+    """Return a function that creates and delivers a message of a kind, and returns it."""
     api.services.store.outbox.now = api.clock.now
     worker = build_worker(api.services.settings, store=api.services.store)
     notifier = worker.delivery.notifiers["email"]
@@ -113,7 +113,7 @@ def part(email, kind):
 
 
 def urls_of(email):
-    """Return every address that the mail leads to, wherever it stands."""
+    """Return every URL in any part of the mail."""
     html = part(email, "text/html")
     text = part(email, "text/plain")
     found = {unescape(url) for url in HREF.findall(html)}
@@ -137,7 +137,7 @@ async def set_contact(api, contact=CONTACT):
 
 
 async def mail_of(api, post, kind):
-    """Return mail of this kind, of a situation in which it is sent."""
+    """Return mail of this kind, from a situation in which it is sent."""
     if kind == DAY_SHEET:
         await api.book()
         day = api.world.clinic.local_date(api.world.slots[0].starts_at)
@@ -191,7 +191,7 @@ async def test_every_link_of_every_mail_and_of_its_page_leads_to_a_page(
     api, post, kind, language, front
 ) -> None:
     """Given mail of every kind in every language
-    When every address in it, and in the page behind it, is opened
+    When every URL in it, and in the page behind it, is opened
     Then each is a page of ours, the front end where there is one, or a phone number."""
     await set_contact(api, replace(CONTACT, language=language))
 
@@ -438,7 +438,7 @@ async def test_every_mail_says_how_the_clinic_is_reached(api, post, kind, langua
             assert hidden not in calendar.get_content()
 
 
-# --- whose links they are
+# --- to whom links belong
 
 
 async def of_account(api, booked, post):
@@ -451,7 +451,7 @@ async def of_account(api, booked, post):
 
 
 async def change_address(api, email):
-    """Change the first patient's address as they do."""
+    """Change the first patient's address, as the patient."""
     answer = await api.send("PATCH", "/users/me", {"email": email})
     assert answer.status_code == 200, answer.text
 
@@ -489,13 +489,13 @@ async def test_links_fall_with_the_address_they_were_mailed_to(api, post) -> Non
 
     await assert_dead(api, [*acts, unsubscribe], booked)
     async with api.services.store.begin() as unit:
-        # Until then nothing about appointments goes there.
+        # Until then the address gets no messages about appointments.
         await unit.accounts.set_email_verified_at(api.world.patients[0].id, api.clock.now())
         await unit.commit()
     new_acts, new_unsubscribe = await of_account(api, booked, post)
     for path in (*new_acts, new_unsubscribe):
         assert (await api.client.get(path)).status_code == 200
-    # An address that comes back brings no old link with it.
+    # Restoring the address does not restore old links.
     await change_address(api, before)
     await assert_dead(api, [*acts, unsubscribe, *new_acts, new_unsubscribe], booked)
 
@@ -539,7 +539,7 @@ async def test_links_of_an_erased_account_do_nothing(api, post) -> None:
 
 
 def mailed_by_the_release_before(api, booked):
-    """Return the paths as the release before signed them: bound to nothing."""
+    """Return the paths as the previous release signed them: unbound."""
     signer = LinkSigner(api.services.settings.secret)
     clinic_id, until = api.world.clinic.id, api.clock.now() + timedelta(days=1)
 
@@ -638,7 +638,7 @@ async def test_every_link_falls_with_address_and_account_for_good(api, post, kin
 
 
 def invitation_of_the_release_before(api):
-    """Return the path of an invitation as the release before signed it: bound to the password."""
+    """Return an invitation's path as the previous release signed it: bound to the password."""
     until = int((api.clock.now() + timedelta(days=1)).timestamp())
     claims = api.world.patients[0].id.bytes + until.to_bytes(8, "big")
     signed = b"".join(len(each).to_bytes(4, "big") + each for each in (b"invitation", claims, b""))

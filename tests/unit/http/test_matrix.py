@@ -1,8 +1,8 @@
-"""Who may do what: every route × every role × what is one's own, another's, another clinic's.
+"""Who may do what: every route × every role × own data, another's, another clinic's.
 
-The routes are the application's own list, so that a new one without a line here fails. Each is
-asked for another clinic's thing first, then another person's, then one's own: what is refused
-changes nothing, and the next answers would tell.
+The routes are the application's own list, so a new one without a line here fails. Each is
+requested for another clinic's entity first, then another person's, then the caller's own: a
+refused request that changed anything would show in the next responses.
 """
 
 from dataclasses import dataclass, replace
@@ -23,13 +23,13 @@ from clinic.testing import FixedClock, World, a_user, an_availability, seed_book
 from clinic.testing.builders import NOW, a_session, an_exception, new_id
 
 ROLES = ("patient", "doctor", "receptionist", "admin")
-#: answers to what is one's own, another's here, another clinic's; one for those without an id
+#: responses for the caller's own, another's here, another clinic's; one for routes without an id
 Answers = tuple[int, ...]
 
 PUBLIC = {
     "POST /sessions",
     "POST /users",
-    # Signed in, or with email and password; the matrix asks with a session and with neither.
+    # With a session, or with email and password; the matrix uses a session, or neither.
     "POST /memberships",
     "POST /invitations/accepted",
     "GET /",
@@ -41,7 +41,7 @@ PUBLIC = {
     "GET /schema/openapi.json",
     "GET /problems/{code}",
     "POST /password-resets",
-    # Whoever has the link may follow it; it is signed, and for one appointment or account.
+    # Anyone with the link may follow it; it is signed for one appointment or account.
     "GET /email-verifications/{token}",
     "POST /email-verifications/{token}",
     "GET /password-resets/{token}",
@@ -88,7 +88,7 @@ _OWN: Row = {"patient": (200, 404, 404), "doctor": (200, 404, 404)}
 _OFFICE_ALL: Row = {"receptionist": (200, 200, 404), "admin": (200, 200, 404)}
 _ADMIN_ALL = _row(403, 403, 403)
 
-#: method and path → role → answers
+#: method and path → role → responses
 MATRIX: dict[str, Row] = {
     "POST /appointments": {
         "patient": (201, 404, 404),
@@ -133,7 +133,7 @@ MATRIX: dict[str, Row] = {
     "GET /patients/{patient_id}": {**_HERE, "patient": (200, 404, 404)},
     "GET /clinics/current": _EVERYONE,
     "PATCH /clinics/current": _ADMIN,
-    # Every administrator is refused, with a code that says who does it.
+    # Always refused to administrators, with a code that says who can do it.
     "POST /clinics": _row(403),
     "GET /sessions": _EVERYONE,
     "DELETE /sessions": _gone(_EVERYONE),
@@ -150,7 +150,7 @@ MATRIX: dict[str, Row] = {
     "PUT /users/me/notification-preferences": _EVERYONE,
     "GET /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "PATCH /users/{user_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
-    # Two patients without a password; who else may be invited: test_invitations.py.
+    # Two patients without a password; for other invitations see test_invitations.py.
     "POST /users/{user_id}/invitations": {
         **_ADMIN_ALL,
         "receptionist": (201, 201, 404),
@@ -173,7 +173,7 @@ MATRIX: dict[str, Row] = {
 
 @dataclass
 class Town:
-    """Two clinics with the same things in both, and a way to ask."""
+    """Two clinics with the same entities in both, and a way to send requests."""
 
     client: httpx.AsyncClient
     services: Services
@@ -267,7 +267,7 @@ async def _settle(client: httpx.AsyncClient, services: Services, here: World, th
 
 
 async def _things(services: Services, world: World) -> tuple[dict[str, UUID], dict[str, UUID]]:
-    """Make two of everything: the doctor's with the first patient, the colleague's with the
+    """Make two of every entity: the doctor's with the first patient, the colleague's with the
     second."""
     made = []
     for doctor, slots, patient in (
@@ -303,7 +303,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
 
 
 def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
-    """Return a body that is right for whoever may."""
+    """Return a body that is valid for callers with permission."""
     given = {name: str(value) for name, value in ids.items()}
     person = {"name": "New Person", "email": f"new{number}@example.org"}
     late = {"date": f"2027-01-{number + 4:02}", "startTime": "07:00", "endTime": "08:00"}
@@ -427,7 +427,7 @@ DOCUMENTS = {
 
 
 def _told(answer: httpx.Response, ids: dict[str, UUID]) -> tuple[Any, ...]:
-    """Return all that an answer says, but for its own id and the ids that were asked for."""
+    """Return a response without its request id and the requested ids."""
     request_id = answer.headers["x-request-id"]
     own = {value: key for key, value in ids.items()} | {request_id: "request"}
 
@@ -445,7 +445,7 @@ def _told(answer: httpx.Response, ids: dict[str, UUID]) -> tuple[Any, ...]:
 
 
 def _made_up(ids: dict[str, UUID]) -> dict[str, UUID]:
-    """Return ids that nobody has, alike where these are alike."""
+    """Return unused ids, equal where these are equal."""
     replaced = {value: new_id() for value in set(ids.values())}
     return {name: replaced[value] for name, value in ids.items()}
 
@@ -464,7 +464,7 @@ async def _ask(town: Town, operation: str, who: str, ids: dict[str, UUID], key: 
 
 @pytest.mark.parametrize("who", ROLES)
 async def test_another_clinics_ids_are_answered_as_ids_that_nobody_has(town, who):
-    """Every route with ids in its path, its filters or its body, in bytes."""
+    """Every route with ids in its path, filters or body, compared byte for byte."""
     with_ids = {
         one
         for one in MATRIX
@@ -476,7 +476,7 @@ async def test_another_clinics_ids_are_answered_as_ids_that_nobody_has(town, who
     for number, operation in enumerate(sorted(with_ids)):
         theirs = town.ids[who][2]
         nobodys = _made_up(theirs)
-        # Asked twice of each, so that what the first answer left behind would show.
+        # Each is requested twice, to show side effects of the first request.
         answers = [
             await _ask(town, operation, who, ids, f"{number:020}-{name}-{turn}")
             for turn in range(2)

@@ -1,4 +1,4 @@
-"""Belonging to clinics: offered, accepted, withdrawn, ended; and what that reaches."""
+"""Memberships of clinics: offered, accepted, withdrawn, ended; and their effects."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4

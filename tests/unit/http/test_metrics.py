@@ -1,4 +1,4 @@
-"""What a server process counts: bounded labels, and figures of the services as they grow."""
+"""A server process's metrics: bounded labels, and the services' growing counters."""
 
 import asyncio
 from typing import Any, cast
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def measured():
-    """Sends requests without a network to an application that measures, and returns what it has
+    """Sends requests without a network to an application with metrics, and returns what it has
     counted."""
     services = in_memory()
     metrics = WebMetrics(services)

@@ -1,4 +1,4 @@
-"""Reading messages, choosing among them, and the pages behind their links."""
+"""Reading messages, notification preferences, and the pages behind links."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def a_token(api, appointment, purpose: Purpose, *, version: int = 0) -> str:
 
 
 async def page(api, method: str, path: str):
-    """Ask as a browser with nothing but the link does."""
+    """Request a page as a browser with only the link does."""
     return await api.client.request(method, path)
 
 

@@ -94,7 +94,7 @@ def renderer(request):
 
 @pytest.fixture
 async def site(api, renderer):
-    """Mount the handlers in the application, as a group of their own."""
+    """Mount the handlers in the application as a separate group."""
     app = create_app(api.services)
     app.register(group("/", HANDLERS, deadlines=Deadlines(TIMEOUT_S), renderer=renderer))
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ async def site(api, renderer):
 
 
 def refusal(answer: httpx.Response, renderer):
-    """Return the code of a refusal, which is in the form of its group."""
+    """Return the code of a refusal, rendered as in its group."""
     if renderer is render_page:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         assert "<h1>" in answer.text
@@ -227,9 +227,9 @@ async def test_handler_without_a_guard_is_not_mounted() -> None:
 async def test_link_shows_a_page_while_the_database_is_away(
     api, monkeypatch, language, title
 ) -> None:
-    """Given a link that a message brought, and a database that is away
+    """Given a link from a message, and a database that is down
     When the link is opened
-    Then a page says so in the language that the browser asks for."""
+    Then a page says so in the language that the browser requests."""
     appointment = await api.book()
     token = a_token(api, UUID(appointment["id"]), Purpose.CONFIRM)
 

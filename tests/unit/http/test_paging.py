@@ -1,4 +1,4 @@
-"""Walks through lists, forwards and back, and cursors that are none."""
+"""Paging through lists in both directions, and invalid cursors."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,7 +12,7 @@ def links(answer) -> dict[str, str]:
 
 
 async def walk(api, path, who, relation="next"):
-    """Return the ids on each page from `path` on, following the links; and the last answer."""
+    """Follow links from `path` on; return the ids on each page, and the last response."""
     pages = []
     while True:
         answer = await api.send("GET", path, who=who)

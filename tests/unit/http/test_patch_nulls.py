@@ -1,4 +1,4 @@
-"""An explicit null in a change clears what can be cleared, and is refused everywhere else."""
+"""An explicit null in a PATCH clears optional members, and is refused everywhere else."""
 
 from typing import get_args
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from clinic.entrypoints.http.app import ENDPOINTS
 
 PATCHES = [one for one in ENDPOINTS if one.method == "PATCH"]
-#: what null clears; everything else refuses it
+#: members that null clears; all others refuse it
 CLEARED = {
     ("/users/me", "/phone"),
     ("/clinics/current", "/address"),
@@ -17,7 +17,7 @@ CLEARED = {
     ("/availabilities/{availability_id}", "/validFrom"),
     ("/availabilities/{availability_id}", "/validUntil"),
 }
-#: a body that is right, of each
+#: a valid body of each
 RIGHT = {
     "/appointments/{appointment_id}": {"status": "CONFIRMED"},
     "/slots/{slot_id}": {"status": "BLOCKED"},
@@ -48,7 +48,7 @@ CASES = [(one.path, pointer) for one in PATCHES for pointer in members(one.body)
 
 
 async def _world(api):
-    """Give what is changed a value wherever null could clear one; return the ids of paths."""
+    """Set every member that null could clear; return the ids in paths."""
     hours = {
         "doctorId": str(api.world.colleague.id),
         "weekdays": ["sat"],

@@ -1,4 +1,4 @@
-"""Doctors, patients, the clinic, and who one is."""
+"""Doctors, patients, the clinic, and the caller's own account."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A patient's data: shown to nobody else, exported, erased, and never in a log."""
+"""A patient's data: hidden from others, exported, erased, and never in a log."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def ben(api):
-    """Somebody with an appointment; the token is theirs."""
+    """A patient with an appointment, and the headers with their token."""
     await api.send("POST", "/users", BEN, who=None)
     body = {"email": BEN["email"], "password": BEN["password"]}
     signed_in = (await api.client.post("/sessions", json=body)).json()
@@ -64,7 +64,7 @@ async def ben(api):
 
 async def test_nothing_of_a_patient_stands_in_the_log(api, ben, caplog, capfd, monkeypatch):
     caplog.set_level(logging.DEBUG)
-    # The test's own client tells whom it asks.
+    # The test's own client logs its URLs.
     for client in ("httpx", "httpcore"):
         caplog.set_level(logging.WARNING, client)
     bad = {"name": BEN["name"], "email": BEN["email"], "password": "x", "nonsense": BEN["phone"]}
@@ -219,7 +219,7 @@ async def test_an_erased_patient_is_a_pseudonym_and_cannot_sign_in(api, ben):
         {**each, "reason": "Erased"} for each in trail["items"]
     ]
     assert "a rash nobody must know of" not in everything
-    # The address is free again.
+    # The address is available again.
     assert (await api.send("POST", "/users", BEN, who=None)).status_code == 201
 
 
@@ -241,7 +241,7 @@ async def test_answers_to_staff_about_an_erased_patient_are_not_given_again(api)
 async def test_a_change_of_ones_own_data_under_way_writes_nothing_after_an_erasure(
     api, ben, monkeypatch
 ):
-    """The session is looked at first; then comes the password, which takes a while."""
+    """The session is checked first, then the password, which takes a while."""
     path = f"/appointments/{ben['appointment']}"
     await api.send("PATCH", path, {"status": "CANCELLED"}, who="admin", headers={"if-match": "*"})
     hasher = type(api.services.hasher)
@@ -320,9 +320,9 @@ async def test_what_reaches_beyond_the_clinic_is_refused_for_whoever_also_belong
         assert clinic.clinic.name not in answer.text
 
 
-# --- no byte of anybody else's
+# --- no byte of another patient's data
 
-#: what is Ben's alone, in every form in which it could be shown
+#: data of Ben's alone, in every form in which it could appear
 CANARIES = ("Canary Quellenreuther", "canary@secret.example.org", "+442079460999", "canary-type")
 _PATHS = [
     ("GET", "/appointments"),

@@ -1,4 +1,4 @@
-"""What a page says that could not be shown, or whose form could not be sent."""
+"""Pages that say why a page could not be shown, or a form not be sent."""
 
 from typing import Any, cast
 

@@ -1,11 +1,11 @@
-"""Replies kept by what they were made of."""
+"""Replies cached by the data they were rendered from."""
 
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.response_cache import ResponseCache
 
 
 class Writer:
-    """Writes replies of so many bytes, and counts them."""
+    """Renders replies of so many bytes, and counts them."""
 
     def __init__(self, size: int = 10) -> None:
         self._size = size

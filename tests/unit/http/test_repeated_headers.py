@@ -1,4 +1,4 @@
-"""Headers that stand several times: joined where they are lists, refused where one counts."""
+"""Repeated headers: joined if they are lists, refused if only one is allowed."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def settings() -> Settings:
 
 
 def pairs(api, *more, who="patient"):
-    """Return the headers of `who` with more after them."""
+    """Return the headers of `who`, followed by more."""
     return [*((k.encode(), v.encode()) for k, v in api.bearer(who).items()), *more]
 
 

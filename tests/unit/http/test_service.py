@@ -1,4 +1,4 @@
-"""The service around its resources: health, faults, time limits, headers, the log."""
+"""The service around its resources: health, internal errors, timeouts, headers, the log."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ SECURITY = {
 
 
 def swap_readers(api, **changed):
-    """Put other readers in the place of the store's."""
+    """Replace the store's readers."""
 
     class Store:
         def __getattr__(self, name):
@@ -41,7 +41,7 @@ def swap_readers(api, **changed):
 
 
 class Broken:
-    """A reader of which every call ends in an accident."""
+    """A reader that fails on every call."""
 
     def __init__(self, accident):
         self.accident = accident
@@ -87,7 +87,7 @@ async def test_a_database_that_does_not_answer_is_not_ready(api, accident, monke
 
 
 class Database:
-    """Counts how often it is asked whether it is ready; answers when it is let."""
+    """Counts readiness checks, and answers them once it may."""
 
     def __init__(self, *, is_ready):
         self.is_ready = is_ready
@@ -110,7 +110,7 @@ async def test_readiness_asks_the_database_once_for_all_who_ask_at_the_time(api,
 
     asking = [asyncio.create_task(api.client.get("/health/ready")) for _ in range(50)]
     await database.is_asked.wait()
-    # One who hangs up takes nobody's answer away.
+    # A client that disconnects does not affect the others' responses.
     asking.pop(0).cancel()
     database.may_answer.set()
     answers = [*await asyncio.gather(*asking), await api.client.get("/health/ready")]
@@ -139,7 +139,7 @@ async def test_a_process_that_shuts_down_is_not_ready():
     app = create_app(services)
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
     async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://x") as one:
-        # An answer that is kept keeps nobody from turning.
+        # A kept result does not keep readiness from changing.
         assert (await one.get("/health/ready")).status_code == 200
         app.state.draining = True
 
@@ -274,7 +274,7 @@ async def test_a_trailing_slash_makes_no_difference(api):
 
 
 async def exchange(api, method, path, message, **headers):
-    """Return what the application sends when it receives `message`, as the server sees it."""
+    """Return the messages that the application sends to the server on receiving `message`."""
     sent = []
 
     async def receive():

@@ -1,4 +1,4 @@
-"""Signing in and out: proofs, failures that look alike, cookies, revocation."""
+"""Signing in and out: credentials, failures that look alike, cookies, revocation."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def ada(api):
-    """A patient who registered by herself."""
+    """A patient who registered herself."""
     answer = await api.send("POST", "/users", ada_in(), who=None)
     assert answer.status_code == 201, answer.text
     return answer.json()["user"]
@@ -44,7 +44,7 @@ def bearer(signed_in):
 
 
 async def browser(api):
-    """Sign a browser in; return what it sends with reads, and with changes."""
+    """Sign a browser in; return its headers for reads, and for changes."""
     answer = await sign_in(api, cookie=True)
     api.client.cookies.clear()
     cookie = answer.headers["set-cookie"].split(";")[0]
@@ -107,7 +107,7 @@ async def test_every_failure_to_sign_in_looks_the_same(api, ada):
     answers = [
         await sign_in(api, "nobody@example.org"),
         await sign_in(api, password="wrong password"),
-        await sign_in(api),  # the right password of somebody disabled
+        await sign_in(api),  # the correct password of a disabled user
         await sign_in(api, password="p" * 500),
         await sign_in(api, (await api.services.store.people.user(invited.id)).email),
         await sign_in(api, "not an address"),

@@ -1,4 +1,4 @@
-"""A list of a doctor's free slots has an entity tag, which stands for what it shows."""
+"""A list of a doctor's free slots has an entity tag that identifies its content."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -73,9 +73,9 @@ async def test_cancelling_brings_the_first_tag_back(api):
 
 
 async def test_time_alone_takes_slots_away(api):
-    """Given the first slot is just outside the clinic's notice
+    """Given a first slot just outside the clinic's notice
     When a minute has passed
-    Then it is inside, and the tag no longer holds."""
+    Then it is inside, and the tag is no longer valid."""
     notice = timedelta(minutes=api.world.clinic.policy.notice_min)
     api.clock.set(MORNING - notice)
     first = await _read(api)

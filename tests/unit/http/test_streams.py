@@ -1,4 +1,4 @@
-"""Streams of ordinary handlers: how they end, and who asks for their head alone."""
+"""Streams of ordinary handlers: how they end, and HEAD."""
 
 import asyncio
 import logging
@@ -77,7 +77,7 @@ async def test_head_of_a_stream_ends_and_runs_nothing(site) -> None:
     [
         ("fault", [(logging.ERROR, "failed: ValueError")]),
         ("away", [(logging.WARNING, "got no answer: temporary_failure")]),
-        # The session ended: that is how such a stream is meant to end.
+        # The session ended: a stream is expected to end this way.
         ("ended", []),
     ],
 )

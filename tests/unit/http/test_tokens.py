@@ -1,4 +1,4 @@
-"""Who is let in: what a token must be, and where a request says it comes from."""
+"""Who is let in: valid tokens, and the address that a request comes from."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -66,7 +66,7 @@ BAD_CLAIMS = [
 ]
 
 
-#: how one gets in; each is counted by address
+#: the ways to sign in or register; each is counted by address
 PUBLIC = {("post", "/sessions"), ("post", "/users"), ("post", "/invitations/accepted")}
 
 

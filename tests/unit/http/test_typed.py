@@ -1,4 +1,4 @@
-"""What is typed, over REST: texts and filters in any spelling, and one door for phone numbers."""
+"""Typed input over REST: texts and filters in any spelling, and phone numbers."""
 
 import unicodedata
 from dataclasses import replace
@@ -150,7 +150,7 @@ async def test_what_is_no_phone_number_is_refused_at_every_door(api, door, phone
     assert await api.everything() == before
 
 
-# --- what older rules accepted ---
+# --- values accepted under older rules ---
 
 
 async def test_what_older_rules_accepted_is_still_read_and_may_stay(api):
@@ -184,7 +184,7 @@ async def test_a_doctor_whose_name_is_stored_in_pieces_is_found_by_it(api):
         assert answer.json() == {"data": {"getAppointments": []}}
 
 
-# --- words ---
+# --- texts ---
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Transport(asyncio.Transport):
-    """Notes what reaches the socket, and in which order it is closed."""
+    """Records what reaches the socket, and the order of writing and closing."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
@@ -116,7 +116,7 @@ async def test_what_was_written_is_sent_before_the_connection_is_closed() -> Non
 async def test_nothing_is_written_once_the_client_has_gone() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 304, "headers": []})
-        # In the same turn of the loop, before the head is on its way.
+        # In the same turn of the loop, before the head has been sent.
         transport.closed_after = 0
         await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b""})

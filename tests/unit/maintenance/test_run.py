@@ -1,4 +1,4 @@
-"""A service runs under a lease: it is counted, given back, or taken away."""
+"""A service runs under a lease, which it completes, releases or loses."""
 
 import asyncio
 from datetime import timedelta
@@ -137,7 +137,7 @@ async def test_service_whose_lease_went_to_another_worker_is_stopped(resources, 
 
     assert stopped == [True]
     record = await record_of(resources)
-    # The heir's run is untouched.
+    # The new holder's run is untouched.
     assert (record.failures, record.lease_until) == (0, NOW + 3 * running.LEASE)
 
 
@@ -163,7 +163,7 @@ async def work_of_no_account(_):
     [
         (HOUR, 2 * HOUR, False),
         (HOUR, 2 * HOUR + timedelta(seconds=1), True),
-        # What runs every few seconds misses a few turns when a worker is restarted.
+        # A service with a short period misses a few runs when a worker is restarted.
         (timedelta(seconds=10), timedelta(minutes=10), False),
         (timedelta(seconds=10), timedelta(minutes=11), True),
     ],

@@ -1,4 +1,4 @@
-"""What each maintenance service does, and what it leaves alone."""
+"""What each maintenance service does, and does not touch."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Reads of many callers as one statement."""
+"""Reads of many callers in one statement."""
 
 import asyncio
 
@@ -38,7 +38,7 @@ async def _settle() -> None:
 
 
 async def _keep_busy(batcher: Batcher) -> list[asyncio.Task[Row | None]]:
-    """Load so that as many statements are in flight as may be."""
+    """Load until the maximum number of statements is in flight."""
     calls = []
     for number in range(IN_FLIGHT_MAX):
         calls += _load(batcher, number)
@@ -55,7 +55,7 @@ async def test_each_caller_gets_their_own_row() -> None:
 
 
 async def test_a_call_made_during_a_statement_goes_with_a_later_one() -> None:
-    """Or it would read only what was committed before the call."""
+    """Otherwise it would read only what was committed before the call."""
     database = Database()
     batcher = Batcher(database.fetch, "…")
     first = await _keep_busy(batcher)

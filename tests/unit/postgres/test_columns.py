@@ -10,7 +10,7 @@ from clinic.adapters import postgres
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
 from clinic.adapters.postgres.schema import metadata
 
-#: which table each alias is of, in every statement that is built of groups
+#: the table of each alias, in all statements built from groups
 TABLES = {
     "a": "appointments",
     "c": "clinics",

@@ -1,4 +1,4 @@
-"""Bookings that come while others are being written; here they are numbers."""
+"""Bookings that arrive while others are being written; here they are numbers."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ BUSY = list(range(IN_FLIGHT_MAX))
 
 
 class Database:
-    """Writes once `go` is set, all but what is taken."""
+    """Writes once `go` is set, except bookings whose slots are taken."""
 
     def __init__(self) -> None:
         self.alone: list[int] = []
@@ -116,7 +116,7 @@ async def test_a_booking_left_out_of_a_batch_is_written_alone_and_gets_its_own_e
 async def test_when_a_batch_fails_each_booking_is_written_alone(
     error: Exception, logged: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of our own is logged, by its kind alone: it would never be seen otherwise."""
+    """An internal error is logged, but only its type; otherwise it would go unnoticed."""
     database = Database()
     database.error = error
     tasks = await database.start(*BUSY, 7, 8, 9)
@@ -132,7 +132,7 @@ async def test_when_a_batch_fails_each_booking_is_written_alone(
 async def test_an_outage_reaches_every_booking_of_the_batch(
     error: Exception,
 ) -> None:
-    """They may have been written: tried again, they would find their own slots taken."""
+    """They may have been written: a retry would find their own slots taken."""
     database = Database()
     database.error = error
     tasks = await database.start(*BUSY, 7, 8, 9)
@@ -179,7 +179,7 @@ async def test_bookings_do_not_wait_for_a_statement_that_is_held_up() -> None:
 
 
 async def test_a_statement_that_was_held_up_ends_its_turn_once() -> None:
-    """Else more and more statements would be in flight."""
+    """Otherwise more and more statements would be in flight."""
     database = Database()
     held_up = await database.start(*BUSY, 7, 8)
     database.commits._end(next(iter(database.commits._turns)))

@@ -1,4 +1,4 @@
-"""What an error of the driver means, wherever it comes up and at a commit."""
+"""What a driver's error means, at a commit and elsewhere."""
 
 import psycopg
 import pytest
@@ -16,13 +16,13 @@ def an_error(sqlstate: str, severity: str) -> psycopg.Error:
 @pytest.mark.parametrize(
     ("sqlstate", "severity", "during", "at_commit"),
     [
-        # The server says no: the transaction is rolled back.
+        # The server reports an error: the transaction is rolled back.
         ("53100", "ERROR", TemporaryFailure, TemporaryFailure),
         ("57014", "ERROR", TemporaryFailure, TemporaryFailure),
         ("25006", "ERROR", TemporaryFailure, TemporaryFailure),
         ("55P03", "ERROR", TransactionAborted, TransactionAborted),
         ("40P01", "ERROR", TransactionAborted, TransactionAborted),
-        # It says no more.
+        # The connection ends without an answer.
         ("57P01", "FATAL", TemporaryFailure, OutcomeUnknown),
         ("57P02", "FATAL", TemporaryFailure, OutcomeUnknown),
         ("57P03", "FATAL", TemporaryFailure, OutcomeUnknown),
@@ -33,7 +33,7 @@ def an_error(sqlstate: str, severity: str) -> psycopg.Error:
         ("53100", "PANIC", TemporaryFailure, OutcomeUnknown),
         ("58030", "PANIC", TemporaryFailure, OutcomeUnknown),
         ("25P04", "FATAL", TemporaryFailure, OutcomeUnknown),
-        # It had ended an idle connection before anything was asked of it.
+        # The server had closed an idle connection before the statement was sent.
         ("25P03", "FATAL", TemporaryFailure, TemporaryFailure),
         ("57P05", "FATAL", TemporaryFailure, TemporaryFailure),
     ],

@@ -1,4 +1,4 @@
-"""Lending of prepared connections: in turn, bounded, never the same one twice at a time."""
+"""Lending prepared connections: in order, bounded, and each to one caller at a time."""
 
 import asyncio
 from typing import Any, cast
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Connection:
-    """Up until it is said to be stale."""
+    """Up until it is marked stale."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -26,11 +26,11 @@ class Connection:
 
 
 class Opener:
-    """What opens connections and takes broken ones back."""
+    """Opens connections and takes back broken ones."""
 
     def __init__(self, *, away: int = 0) -> None:
         self.opened = 0
-        #: how often it finds no server before it does
+        #: how often opening fails before it succeeds
         self.away = away
         self.returned: list[Connection] = []
 
@@ -149,7 +149,7 @@ async def test_waiter_that_is_cancelled_passes_its_turn_on() -> None:
     gone, next_one = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
 
-    # Its turn comes in the same moment in which it is cancelled.
+    # It gets its turn in the moment in which it is cancelled.
     await pool.release(lent)
     gone.cancel()
 
