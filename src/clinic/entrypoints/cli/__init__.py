@@ -1,4 +1,4 @@
-"""The command line: `clinic COMMAND`. Commands are imported when they are called."""
+"""The command line: `clinic COMMAND`. A command's module is imported when it is called."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) in ([], ["--help"], ["-h"], ["help"]):
         print(overview())
         return 0
-    # Not earlier: parsing a command takes far longer to import than printing the overview.
+    # Imported late: this takes far longer than printing the overview.
     from clinic.entrypoints.cli.app import run_command
 
     return run_command(arguments)

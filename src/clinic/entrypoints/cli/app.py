@@ -1,4 +1,4 @@
-"""Parses a command with cyclopts, runs it, and puts what went wrong into one line."""
+"""Parses a command with cyclopts, runs it, and prints an error as one line."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def make_app() -> App:
         help="A clinic's appointments.",
         version=lambda: version("clinic"),
         help_format="plaintext",
-        # --empty-address would be one more way to say --address ""
+        # --empty-address would be a second way to write --address ""
         default_parameter=Parameter(negative_iterable=()),
         print_error=False,
         exit_on_error=False,
@@ -39,7 +39,7 @@ def make_app() -> App:
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status, the errors that are expected told in a line."""
+    """Run one command and return its exit status; expected errors are printed as one line."""
     try:
         status = make_app()(list(arguments))
     except CycloptsError as error:
@@ -47,7 +47,7 @@ def run_command(arguments: Sequence[str]) -> int:
         complain(f"{_sentence(error)} Try: clinic {' '.join([*words[:1], '--help'])}")
         return MISUSED
     except TemporaryFailure as error:
-        complain(f"{error.message} ({error.code}) clinic check says what is wrong.")
+        complain(f"{error.message} ({error.code}) Run clinic check to see what is wrong.")
         return REFUSED
     except ClinicError as error:
         complain(f"{error.message} ({error.code})")
@@ -61,7 +61,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has seen enough.
+        # The reader of the pipe, such as `head`, has closed it.
         sys.stdout = None
         return 0
     return status if isinstance(status, int) else 0

@@ -1,4 +1,4 @@
-"""`clinic appointments …`: everything that may be done with an appointment."""
+"""`clinic appointments …`: list, book and change appointments."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -46,7 +46,7 @@ async def list_all(
     patient
         Only those of this patient.
     on
-        Only those of this day, such as 2026-11-23.
+        Only those on this day, such as 2026-11-23.
     status
         Only those in this status; may be given several times.
     limit
@@ -158,14 +158,14 @@ async def cancel(appointment: UUID, /, *, acting: Acting = NOBODY, as_json: AsJs
 async def status(
     appointment: UUID, to: Status, /, *, acting: Acting = NOBODY, as_json: AsJson = False
 ) -> None:
-    """Bring an appointment into another status, as far as its present one allows.
+    """Change an appointment's status, as far as the current one allows.
 
     Parameters
     ----------
     appointment
         Id of the appointment.
     to
-        The status.
+        The new status.
     as_json
         Print JSON.
     """

@@ -1,4 +1,4 @@
-"""`clinic audit …`: seal the audit trail, verify it, and keep its seals elsewhere."""
+"""`clinic audit …`: list, seal and verify the audit trail, and export its seals."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ async def _book() -> AsyncIterator[SealBook]:
 
 
 async def seal(*, every: float | None = None) -> None:
-    """Seal what is finished of the audit trail.
+    """Seal the finished rows of the audit trail.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ async def seal(*, every: float | None = None) -> None:
 
 
 async def seal_once(settings: Settings) -> int:
-    """Seal what is finished and return how many rows that were. Raises TemporaryFailure."""
+    """Seal finished rows and return how many there were. Raises TemporaryFailure."""
     book = bootstrap.seal_book(settings)
     try:
         return await seal_audit(book=book, clock=bootstrap.system_clock())
@@ -65,7 +65,7 @@ async def seal_once(settings: Settings) -> int:
 
 
 async def keep_sealing(settings: Settings, every_s: float) -> None:
-    """Seal every so many seconds until cancelled; a database that is away is waited for."""
+    """Seal every `every_s` seconds until cancelled, also after the database was away."""
     book, clock = bootstrap.seal_book(settings), bootstrap.system_clock()
     try:
         while True:
@@ -88,7 +88,7 @@ async def events(
     limit: int = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the audit log, latest first: what belongs to no clinic, such as made-up tokens.
+    """List the audit log, latest first: events of no clinic, such as forged tokens.
 
     Parameters
     ----------
@@ -99,9 +99,9 @@ async def events(
     outcome
         Only this one, such as not_signed_in, forged_request, quota_exceeded, denied or done.
     since
-        Only those from then on, with offset.
+        Only those at this time or later, with offset.
     until
-        Only those before, with offset.
+        Only those before this time, with offset.
     limit
         How many at most, up to 200.
     as_json
@@ -139,12 +139,12 @@ def _event_row(event: AuditEvent) -> Row:
 
 
 async def verify(*, exports: Path | None = None) -> int:
-    """Return whether the audit trail is what was sealed, and where it is not; status 1 then.
+    """List where the audit trail differs from what was sealed; exits with status 1 if it does.
 
     Parameters
     ----------
     exports
-        Folder that `clinic audit export` wrote; reveals seals that were rewritten.
+        Folder that `clinic audit export` wrote; reveals rewritten seals.
     """
     known = _exported(exports / SEALS_FILE) if exports else []
     async with _book() as book:
@@ -156,12 +156,12 @@ async def verify(*, exports: Path | None = None) -> int:
 
 
 async def export(folder: Path, /) -> None:
-    """Write the seals that are new to a folder elsewhere; the database cannot rewrite those.
+    """Append new seals to a file in a folder elsewhere, where the database cannot rewrite them.
 
     Parameters
     ----------
     folder
-        Where to keep them: best on another machine, or on write-once storage.
+        Where to keep them, preferably on another machine or on write-once storage.
     """
     file = folder / SEALS_FILE
     known = _exported(file)
@@ -183,4 +183,4 @@ def _exported(file: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"{file}: not what clinic audit export writes: {error}.") from error
+        raise InvalidInput(f"{file} was not written by clinic audit export: {error}.") from error

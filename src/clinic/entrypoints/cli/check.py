@@ -25,9 +25,9 @@ from clinic.settings import (
 
 
 def check() -> int:
-    """Say what is misconfigured, which variable, and how to fix it.
+    """Report what is misconfigured, in which variable, and how to fix it.
 
-    Ends with status 1 when something is wrong. Changes nothing.
+    Exits with status 1 when something is wrong. Changes nothing.
     """
     wrong = 0
     for fault in _faults():
@@ -43,7 +43,7 @@ def check() -> int:
 
 
 def _faults() -> Iterator[CheckFault]:
-    """Yield what is wrong; what cannot be looked at, for want of something else, is left out."""
+    """Yield all faults; checks that need something unavailable are left out."""
     try:
         settings = settings_from_environment()
     except SettingsError as error:
@@ -67,13 +67,13 @@ def _hints(settings: Settings) -> Iterator[CheckFault]:
         return
     if settings.secret == DEFAULT_SECRET and settings.database_url.startswith("memory:"):
         yield CheckFault(
-            "CLINIC_SECRET is the default, which everybody knows",
-            "every database but memory:// refuses it; make one of your own",
+            "CLINIC_SECRET is the default, which is public",
+            "every database except memory:// refuses it; create your own",
             hint=True,
         )
     if settings.database_url.startswith("memory:"):
         yield CheckFault(
-            "CLINIC_DATABASE_URL is memory://, which forgets everything at exit",
+            "CLINIC_DATABASE_URL is memory://, which loses everything at exit",
             "set postgresql://user:password@host/name",
             hint=True,
         )
@@ -84,14 +84,14 @@ def _broker(settings: Settings) -> Iterator[CheckFault]:
     if reason is not None:
         yield CheckFault(
             f"CLINIC_BROKER_URL: Redis does not answer: {reason}",
-            "start it, or correct the address or password; bookings go on without it, more slowly",
+            "start it, or correct the address or password; booking works without it, but slower",
         )
 
 
 def _database(settings: Settings) -> Iterator[CheckFault]:
     variable = "CLINIC_DATABASE_URL"
     if settings.secret == DEFAULT_SECRET:
-        # That is said already; the database is looked at all the same, and nothing is signed.
+        # This has been reported already; the database is still checked, and nothing is signed.
         settings = msgspec.structs.replace(settings, secret=token_urlsafe())
     try:
         services = builder.get()(settings)
@@ -122,7 +122,7 @@ async def _looked_up(services: Services) -> tuple[OutboxCounts, MaintenanceHisto
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first line of what is at the bottom of `error`."""
+    """Return the first line of the root cause of `error`."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()

@@ -1,4 +1,4 @@
-"""What `clinic check` says of maintenance."""
+"""The part of `clinic check` about maintenance."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from clinic.usecases.maintenance.services import SERVICES
 
 
 def overdue(history: MaintenanceHistory) -> Iterator[CheckFault]:
-    """Yield which maintenance services have not succeeded for twice their period."""
+    """Yield a fault for each maintenance service that has not succeeded for twice its period."""
     for service in SERVICES.values():
         since = overdue_since(service, history)
         if since is None:
@@ -21,6 +21,6 @@ def overdue(history: MaintenanceHistory) -> Iterator[CheckFault]:
             f"maintenance: {service.name} is due every {words_of(service.period)}, and"
             + (f" last succeeded {last} ago" if record and record.succeeded_at else " never ran")
             + (f"; {record.failures} runs have failed since" if record and record.failures else ""),
-            f"run clinic worker, and look at its log; clinic maintenance run {service.name} says"
+            f"run clinic worker, and look at its log; clinic maintenance run {service.name} shows"
             " why it fails",
         )

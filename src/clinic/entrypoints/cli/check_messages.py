@@ -1,4 +1,4 @@
-"""What `clinic check` says of messages: of mail, of the queue, and of what waits."""
+"""The part of `clinic check` about messages: mail, the queue, and waiting messages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +8,12 @@ from clinic.entrypoints.cli.fault import CheckFault
 from clinic.ports.outbox import OutboxCounts
 from clinic.settings import Settings, SettingsError
 
-#: a message that has been due for so long says that nobody sends
+#: a message due for longer than this means that no worker is sending
 WAITED_MAX_S = 60.0
 
 
 def mail(settings: Settings) -> Iterator[CheckFault]:
-    """Yield why messages would not reach people, or their links lead nowhere."""
+    """Yield the reasons why messages would not reach people, or their links would not work."""
     production = settings.environment == "production"
     yield from _mail_server(settings, production=production)
     if settings.mail_templates and not Path(settings.mail_templates).is_dir():
@@ -26,7 +26,7 @@ def mail(settings: Settings) -> Iterator[CheckFault]:
     if not settings.public_url.startswith("https://"):
         yield CheckFault(
             f"CLINIC_PUBLIC_URL is {settings.public_url}: links in messages start with it",
-            "set it to https://…, as people's browsers reach this service",
+            "set it to the https://… URL at which browsers reach this service",
         )
     if settings.mail_domain == "localhost":
         yield CheckFault(
@@ -40,14 +40,14 @@ def _mail_server(settings: Settings, *, production: bool) -> Iterator[CheckFault
     keeps_data = not settings.database_url.startswith("memory:")
     if scheme == "memory" and (production or keeps_data):
         yield CheckFault(
-            "CLINIC_MAIL_URL is memory://: messages count as sent, nobody gets them, and"
+            "CLINIC_MAIL_URL is memory://: messages count as sent but reach no one, and"
             " invitations are returned to the inviter",
-            "set smtp://user:password@host:587 or smtps://…; for trying out, maildir:///folder",
+            "set smtp://user:password@host:587 or smtps://…; to try it out, maildir:///folder",
             hint=not production,
         )
     if scheme == "maildir" and production:
         yield CheckFault(
-            "CLINIC_MAIL_URL is maildir://: messages go into a folder, and nobody gets them",
+            "CLINIC_MAIL_URL is maildir://: messages are only written to a folder",
             "set smtp://user:password@host:587 or smtps://…",
         )
     try:
@@ -64,14 +64,14 @@ def _mail_server(settings: Settings, *, production: bool) -> Iterator[CheckFault
         yield CheckFault(f"CLINIC_MAIL_URL: {problem}", remedy)
     if in_clear:
         yield CheckFault(
-            "CLINIC_MAIL_URL: ?tls=off sends the password over the network in clear",
-            "use smtps:// or STARTTLS, or leave user and password out",
+            "CLINIC_MAIL_URL: ?tls=off sends the password over the network unencrypted",
+            "use smtps:// or STARTTLS, or remove user and password",
             hint=not production,
         )
 
 
 def queue(settings: Settings) -> Iterator[CheckFault]:
-    """Yield why the queue would lose messages, or nobody takes them out."""
+    """Yield the reasons why the queue would lose messages, or no worker would take them."""
     variable = "CLINIC_QUEUE_URL" if settings.queue_url else "CLINIC_BROKER_URL"
     if settings.scheduling_url.startswith("memory:"):
         if settings.environment == "production":
@@ -85,7 +85,7 @@ def queue(settings: Settings) -> Iterator[CheckFault]:
 
 
 def waiting(counts: OutboxCounts) -> Iterator[CheckFault]:
-    """Yield what says that messages do not go out."""
+    """Yield the signs that messages are not being sent."""
     if counts.oldest_due_s > WAITED_MAX_S:
         yield CheckFault(
             f"{counts.due} messages are due, one for {counts.oldest_due_s:.0f} s: no worker sends",
@@ -93,7 +93,7 @@ def waiting(counts: OutboxCounts) -> Iterator[CheckFault]:
         )
     if counts.dead:
         yield CheckFault(
-            f"{counts.dead} messages could not be sent and wait for somebody to decide",
+            f"{counts.dead} messages could not be sent and must be retried or dropped",
             "see clinic notifications dead",
             hint=True,
         )

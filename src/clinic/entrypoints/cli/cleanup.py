@@ -1,4 +1,4 @@
-"""`clinic cleanup`: remove what is kept for a while only."""
+"""`clinic cleanup`: remove expired rows."""
 
 from clinic.entrypoints.cli.session import open_services
 from clinic.usecases.maintenance.remove_expired import LIMIT, remove_expired
@@ -9,7 +9,7 @@ async def cleanup(*, limit: int = LIMIT) -> None:
     """Remove stored answers older than 72 hours and sessions that ended 30 days ago, and finish
     erasures of patients.
 
-    `clinic worker` does the same all the time.
+    `clinic worker` does the same continuously.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ COLUMNS = (
     "phone",
     "language",
 )
-#: an address makes a table too wide
+#: without the address, which makes a table too wide
 LISTED = tuple(name for name in COLUMNS if name != "address")
 DEFAULTS = Policy()
 NOBODY = Acting()
@@ -48,17 +48,17 @@ async def create(
     Parameters
     ----------
     name
-        What it is called.
+        Its name.
     time_zone
         Its IANA time zone, such as Europe/London.
     notice_min
-        How many minutes before its start a slot can still be booked.
+        Minutes before its start until which a slot can be booked.
     horizon_days
-        Days ahead that bookings are taken.
+        How many days ahead bookings are taken.
     cancel_notice_min
         Minutes before the start until which patients can cancel and move online.
     max_open_appointments
-        Appointments ahead that one patient may have at a time.
+        Upcoming appointments that one patient may have at a time.
     address
         A line of its postal address; give the option once for each line.
     phone
@@ -96,12 +96,12 @@ async def change(
     acting: Acting = NOBODY,
     as_json: AsJson = False,
 ) -> None:
-    """Change a clinic's name, time zone or contact; what is left out stays.
+    """Change a clinic's name, time zone or contact; options left out change nothing.
 
     Parameters
     ----------
     name
-        What it is called.
+        Its name.
     time_zone
         Its IANA time zone, such as Europe/London.
     address

@@ -1,4 +1,4 @@
-"""Every command of `clinic`: its name, where it lives, what it does.
+"""Every command of `clinic`: its name, its function, and its help.
 
 Plain data without imports, so that `clinic --help` answers at once.
 """
@@ -17,11 +17,11 @@ COMMANDS: tuple[Command, ...] = (
     (
         "worker",
         "worker:worker",
-        "Deliver messages and do maintenance, in a process of its own.",
+        "Deliver messages and do maintenance, in a separate process.",
     ),
     ("migrate", "migrate:migrate", "Bring the database's schema up to date."),
     ("cleanup", "cleanup:cleanup", "Remove stored answers and sessions that have expired."),
-    ("check", "check:check", "Say what is misconfigured, and how to fix it."),
+    ("check", "check:check", "Report what is misconfigured, and how to fix it."),
     (
         "bench",
         "clinic.devtools.bench.command:bench",
@@ -89,7 +89,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
     ),
     (
         "maintenance",
-        "What clinic worker does beside messages, such as opening slots.",
+        "What clinic worker does besides messages, such as opening slots.",
         (
             ("list", "maintenance:list_services", "List the services and how they last ran."),
             ("run", "maintenance:run", "Run one service now."),
@@ -120,7 +120,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
             ("add", "users:add", "Add a person in a role, and mail a link that sets a password."),
             ("list", "users:list_people", "List the clinic's people."),
             ("invite", "users:invite_again", "Mail a new invitation or password reset link."),
-            ("disable", "users:disable", "Disable a person; every session ends."),
+            ("disable", "users:disable", "Disable a person and end all their sessions."),
             ("enable", "users:enable", "Enable a person again."),
             (
                 "offer",
@@ -140,8 +140,8 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         (
             ("seal", "audit:seal", "Seal finished rows once, or every few seconds with --every."),
             ("events", "audit:events", "List events of no clinic (such as guesses), or of one."),
-            ("verify", "audit:verify", "Report any sealed row that was changed since."),
-            ("export", "audit:export", "Write new seals to a folder elsewhere."),
+            ("verify", "audit:verify", "Report sealed rows that have been changed since."),
+            ("export", "audit:export", "Append new seals to a file in a folder elsewhere."),
         ),
     ),
 )
@@ -153,7 +153,7 @@ def import_path(target: str) -> str:
 
 
 def overview() -> str:
-    """Return what `clinic --help` prints."""
+    """Return the text that `clinic --help` prints."""
     rows = [(name, text) for name, _, text in COMMANDS]
     rows += [
         (f"{name} {'|'.join(command for command, _, _ in commands)}", text)
@@ -162,13 +162,13 @@ def overview() -> str:
     width = max(len(name) for name, _ in rows if len(name) <= NAME_WIDTH)
     lines = ["Usage: clinic COMMAND [OPTIONS]", "", "A clinic's appointments.", ""]
     for name, text in rows:
-        # A long list of commands stands on a line of its own.
+        # A long list of commands gets its own line.
         lines += [f"  {name}", f"  {'':{width}}  {text}"] if len(name) > width else []
         lines += [f"  {name:{width}}  {text}"] if len(name) <= width else []
     lines += [
         "",
         "clinic COMMAND --help shows a command's options; clinic --version prints the version.",
-        "Settings are CLINIC_* variables or clinic.toml; clinic check says what is wrong.",
+        "Settings are CLINIC_* variables or clinic.toml; clinic check shows what is wrong.",
     ]
     return "\n".join(lines)
 

@@ -1,11 +1,11 @@
-"""What `clinic check` finds."""
+"""The faults that `clinic check` finds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class CheckFault:
-    """Something wrong, and how to fix it; a mere `hint` is all right in development."""
+    """A problem, and how to fix it; a `hint` is acceptable in development."""
 
     problem: str
     remedy: str

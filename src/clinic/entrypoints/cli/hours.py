@@ -1,4 +1,4 @@
-"""`clinic hours …`: a doctor's hours, from which slots are made."""
+"""`clinic hours …`: doctors' hours, from which slots are created."""
 
 from datetime import date
 from uuid import UUID
@@ -88,7 +88,7 @@ async def list_hours(
 
 
 async def delete(hours: UUID, /, *, acting: Acting = NOBODY) -> None:
-    """Delete hours: free slots go, taken ones keep their appointment and are blocked.
+    """Delete hours: free slots are retired, taken ones keep their appointment and are blocked.
 
     Parameters
     ----------

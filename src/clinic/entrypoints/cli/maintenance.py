@@ -1,4 +1,4 @@
-"""`clinic maintenance …`: what workers do on the side, and how it went."""
+"""`clinic maintenance …`: list the maintenance services and their runs, and run one."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ COLUMNS = ("service", "every", "state", "succeededAt", "tookMs", "rows", "failur
 
 
 async def list_services(*, as_json: AsJson = False) -> None:
-    """List the maintenance services: how often each is due, and how its last runs went.
+    """List the maintenance services: how often each is due, and the outcome of its last runs.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ async def run(service: str, /) -> int:
 
 
 def words_of(period: timedelta) -> str:
-    """Return a period in its largest unit, as in 10 s, 1 min or 1 h."""
+    """Return a period in its largest unit, such as 10 s, 1 min or 1 h."""
     seconds = round(period.total_seconds())
     for length, unit in ((3600, "h"), (60, "min")):
         if seconds >= length:

@@ -1,4 +1,4 @@
-"""`clinic notifications …`: messages under way, sent and failed; dead letters."""
+"""`clinic notifications …`: waiting, sent and failed messages; dead letters."""
 
 from datetime import datetime
 from typing import Annotated
@@ -43,9 +43,9 @@ async def list_all(
     kind
         Only this kind, such as confirmation or reminder.
     since
-        Only those due from then on, with offset.
+        Only those due at this time or later, with offset.
     until
-        Only those due before, with offset.
+        Only those due before this time, with offset.
     limit
         How many at most, up to 200.
     as_json
@@ -65,7 +65,7 @@ async def list_all(
 
 
 async def dead(*, limit: int = 50, where: Where = HERE, as_json: AsJson = False) -> None:
-    """List dead letters: messages that were given up until somebody retries or drops them.
+    """List dead letters: messages that are not sent until they are retried or dropped.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ async def show(notification: UUID, /, *, where: Where = HERE, as_json: AsJson = 
 
 
 async def retry(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
-    """Send a dead letter on its way again.
+    """Queue a dead letter for delivery again.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ async def retry(notification: UUID, /, *, acting: Acting = NOBODY) -> None:
     """
     async with session(acting) as at:
         await retry_notification(at.context, notification)
-    print(f"{notification} is on its way again.")
+    print(f"{notification} is queued again.")
 
 
 async def drop(notification: UUID, /, *, acting: Acting = NOBODY) -> None:

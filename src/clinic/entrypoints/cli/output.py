@@ -1,4 +1,4 @@
-"""Prints what a command found: a table for people, JSON for programs."""
+"""Prints the results of commands: tables for people, JSON for programs."""
 
 import json
 import sys
@@ -17,7 +17,8 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 def print_rows(
     rows: Sequence[Row], columns: Sequence[str], *, as_json: bool = False, more: bool = False
 ) -> None:
-    """Print rows as a table of `columns`, or whole as a JSON array; `more` were left out."""
+    """Print rows as a table of `columns`, or with all fields as a JSON array; `more`: there are
+    rows beyond the limit."""
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
     else:
@@ -27,7 +28,7 @@ def print_rows(
 
 
 def print_row(row: Row, *, as_json: bool = False) -> None:
-    """Print one thing: a line for each of its fields, or JSON."""
+    """Print one row: a line for each field, or JSON."""
     if as_json:
         print(json.dumps(row, indent=2, default=str))
         return
@@ -45,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
         table = Table(*columns)
         for row in rows:
-            # As text: names may hold brackets, which rich would take for markup.
+            # As Text, since names may contain brackets, which rich would take for markup.
             table.add_row(*map(Text, row))
         Console().print(table)
         return
@@ -72,8 +73,8 @@ def _text(value: Any) -> str:
 
 @contextmanager
 def progress(what: str, of: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Give what draws a bar on a terminal when told how many are done, of how many, and how many
-    slots came with the last one; elsewhere it draws nothing."""
+    """Yield a function that draws a progress bar on a terminal; elsewhere it draws nothing. It
+    takes how many are done, how many there are, and the slots added for the last one."""
     if not sys.stderr.isatty():
         yield lambda done, total, added: None
         return

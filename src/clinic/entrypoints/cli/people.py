@@ -1,4 +1,4 @@
-"""`clinic doctor …` and `clinic patient …`: add people, and list them."""
+"""`clinic doctor …` and `clinic patient …`: add and list people."""
 
 from uuid import UUID
 
@@ -105,7 +105,7 @@ async def list_patients(
     limit
         How many at most, up to 200.
     after
-        Only those after this id, to go on where the last list ended.
+        Only those after this id, to continue where the last list ended.
     as_json
         Print JSON.
     """

@@ -24,7 +24,7 @@ def print_affected(views: Sequence[AppointmentView], what: str) -> None:
 
 
 def appointment_row(view: AppointmentView) -> Row:
-    """Return an appointment as the command line prints it, on the clinic's clock."""
+    """Return an appointment as a row to print, on the clinic's clock."""
     appointment = view.appointment
     zone: ZoneInfo = view.zone
     return {

@@ -10,7 +10,7 @@ from clinic.entrypoints.cli.session import connected
 from clinic.entrypoints.logs import log_zone_data
 from clinic.settings import Settings, check_production, settings_from_environment
 
-#: what is open besides the connections of clients: the database's, Valkey's, those told to go
+#: open files besides clients' connections: the database's, Valkey's, connections being refused
 FILES_BESIDES = 512
 APPLICATION = "clinic.entrypoints.http.asgi:make_app"
 
@@ -44,7 +44,7 @@ def listen(
     port: int | None = None,
     workers: int | None = None,
 ) -> int | None:
-    """Run uvicorn until it is stopped. The workers read the settings for themselves."""
+    """Run uvicorn until it is stopped. The workers read the settings themselves."""
     import uvicorn
 
     from clinic.entrypoints.http.kernel.bounded_requests import Protocols
@@ -68,17 +68,17 @@ def listen(
             log_config=web_log_config(settings.log_level),
             access_log=False,
             server_header=False,
-            # The application reads X-Forwarded-For by itself, and believes only addresses in it.
+            # The application reads X-Forwarded-For itself, and accepts only addresses in it.
             proxy_headers=False,
             timeout_keep_alive=settings.idle_timeout_s,
-            # Whole seconds are all that uvicorn takes.
+            # uvicorn accepts only whole seconds.
             timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
         )
     return None
 
 
 def allow_files(connections_max: int) -> None:
-    """Let this process, and those that it starts, have as many files open as connections need."""
+    """Raise the limit of open files for this process and its children to fit the connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections_max + FILES_BESIDES
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -87,7 +87,7 @@ def allow_files(connections_max: int) -> None:
 
 
 async def _check_ready(settings: Settings) -> None:
-    """Raise before anything listens, in words, where the database cannot be used."""
+    """Raise, before listening, an error that explains why the database cannot be used, if so."""
     services = bootstrap.build(settings)
     async with connected(services):
         await log_zone_data(services.store, settings.log_level)

@@ -1,4 +1,4 @@
-"""What a command works with: the services that the settings name, and whom it acts as."""
+"""What a command works with: the services from the settings, the clinic and the actor."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +28,7 @@ class Where:
     """Which clinic a command is about."""
 
     clinic: UUID | None = None
-    """Id of the clinic; needed where there are several."""
+    """Id of the clinic; needed if there are several."""
 
 
 @Parameter(name="*")
@@ -37,9 +37,9 @@ class Acting(Where):
     """Who acts at which clinic, and why."""
 
     reason: str | None = None
-    """Why; kept in the audit trail."""
+    """The reason, kept in the audit trail."""
     as_user: Annotated[UUID | None, Parameter(name="--as")] = None
-    """Id of the user to act as, in that user's role; otherwise the service itself acts."""
+    """Id of the user to act as, in that user's role; by default the service itself acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class CommandSession:
 
     @property
     def context(self) -> Context:
-        """Return what every use case is given."""
+        """Return the context for use cases."""
         return self.services.context(self.actor, self.reason)
 
 
 @asynccontextmanager
 async def open_services() -> AsyncIterator[Services]:
-    """Connect what the settings of this process name. Raises SettingsError, TemporaryFailure."""
+    """Connect the services of this process's settings. Raises SettingsError, TemporaryFailure."""
     services = builder.get()(settings_from_environment())
     async with connected(services):
         yield services
@@ -67,9 +67,9 @@ async def open_services() -> AsyncIterator[Services]:
 
 @asynccontextmanager
 async def connected(services: Services) -> AsyncIterator[None]:
-    """Connect, and see that the schema is there. Raises TemporaryFailure.
+    """Connect, and check that the schema is there. Raises TemporaryFailure.
 
-    The pool tells standard error of every attempt that failed; the error alone is to be told.
+    The pool's log of every failed attempt is silenced; only the error is reported.
     """
     log, silence = logging.getLogger("psycopg"), logging.NullHandler()
     log.addHandler(silence)
@@ -86,7 +86,7 @@ async def connected(services: Services) -> AsyncIterator[None]:
 async def session(where: Where) -> AsyncIterator[CommandSession]:
     """Connect, find the clinic and the actor.
 
-    Raises ClinicNotFound, ClinicNotNamed, NotFound for a user who is not there.
+    Raises ClinicNotFound, ClinicNotNamed, NotFound for an unknown user.
     """
     async with open_services() as services:
         clinic = await _clinic(services, where.clinic)
@@ -103,7 +103,7 @@ async def _clinic(services: Services, clinic_id: UUID | None) -> Clinic:
         return clinic
     clinics = await services.store.people.clinics()
     if not clinics:
-        raise ClinicNotFound("There is no clinic yet; make one with: clinic clinic create.")
+        raise ClinicNotFound("There is no clinic yet; create one with: clinic clinic create.")
     if len(clinics) > 1:
         names = ", ".join(f"{clinic.id} ({clinic.name})" for clinic in clinics)
         raise ClinicNotNamed(f"There are several clinics; name one with --clinic: {names}.")

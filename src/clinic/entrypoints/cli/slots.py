@@ -28,7 +28,7 @@ To = Annotated[str, Parameter(name="--to")]
 async def open_hours(
     *, doctor: UUID | None = None, until: date | None = None, acting: Acting = NOBODY
 ) -> None:
-    """Open slots from the hours, as they are, up to the clinic's horizon; twice adds nothing.
+    """Open slots from the current hours up to the clinic's horizon; safe to repeat.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ async def list_slots(
     to
         Last day, or the time before which they start.
     every
-        Taken and blocked ones too.
+        Include taken and blocked ones.
     limit
         How many at most, up to 200.
     as_json

@@ -1,4 +1,4 @@
-"""`clinic token`: a bearer token for a user, so that curl can be tried without a sign-in."""
+"""`clinic token`: a bearer token for a user, to try requests without a sign-in."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -18,7 +18,7 @@ async def token(user: UUID, /, *, hours: int = 8, where: Where = HERE) -> None:
     Parameters
     ----------
     user
-        Id of the user, who acts in the role that the user has.
+        Id of the user; the token has the user's role.
     hours
         How long it is valid, up to 744.
     """

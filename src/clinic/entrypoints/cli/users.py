@@ -32,9 +32,9 @@ async def add(
     acting: Acting = NOBODY,
     as_json: AsJson = False,
 ) -> None:
-    """Add a person in a role, to whom a link is mailed that sets a password.
+    """Add a person in a role, and mail them a link that sets a password.
 
-    Where no mail server is configured, print the invitation instead.
+    Without a mail server, the invitation is printed instead.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ async def add(
     phone
         Phone number.
     print_link
-        Print the link as well, for whoever cannot get mail yet; audited. Not with --as.
+        Also print the link, for a person who cannot get mail yet; audited. Not with --as.
     as_json
         Print JSON.
     """
@@ -86,7 +86,7 @@ async def list_people(
     limit
         How many at most, up to 200.
     after
-        Only those after this id, to go on where the last list ended.
+        Only those after this id, to continue where the last list ended.
     as_json
         Print JSON.
     """
@@ -107,16 +107,16 @@ async def invite_again(
     print_link: PrintLink = False,
     acting: Acting = NOBODY,
 ) -> None:
-    """Mail a person a link that sets a password once within a week.
+    """Mail a person a link that sets a password, once and within a week.
 
-    Where no mail server is configured, print the invitation instead.
+    Without a mail server, the invitation is printed instead.
 
     Parameters
     ----------
     user
         Id of the person.
     print_link
-        Print the link as well, for whoever cannot get mail yet; audited. Not with --as.
+        Also print the link, for a person who cannot get mail yet; audited. Not with --as.
     """
     async with session(acting) as at:
         invited = await invite_people.invite(
@@ -131,7 +131,7 @@ async def invite_again(
 
 
 async def disable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
-    """Disable a person; every session ends at once.
+    """Disable a person and end all their sessions at once.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ async def enable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
 async def offer(
     email: str, role: str, /, *, specialty: str | None = None, acting: Acting = NOBODY
 ) -> None:
-    """Print an offer to join the clinic, good once within a week.
+    """Print an offer to join the clinic, valid once and for a week.
 
     The person accepts it with POST /memberships, signed in elsewhere with this address or by
     sending this address and their password.
@@ -165,7 +165,7 @@ async def offer(
     email
         Email address that the person signs in with.
     role
-        What the person is: patient, doctor, receptionist or admin.
+        The person's role: patient, doctor, receptionist or admin.
     specialty
         Of a doctor, at this clinic.
     """
@@ -182,7 +182,7 @@ async def offer(
 
 
 async def end_membership(user: UUID, /, *, acting: Acting = NOBODY) -> None:
-    """End a person's membership of the clinic; every session there ends at once.
+    """End a person's membership of the clinic, and all their sessions there at once.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ async def _set_enabled(user: UUID, acting: Acting, *, enabled: bool) -> None:
 
 
 def _role(word: str) -> Role:
-    """Return the role that people have, by its name without case. Raises InvalidInput."""
+    """Return the role with this name in any case, except SYSTEM. Raises InvalidInput."""
     roles = {each.value.lower(): each for each in Role if each is not Role.SYSTEM}
     if word.lower() not in roles:
         raise InvalidInput(f"There is no role {word!r}; {words_told(word, roles)}")
@@ -208,7 +208,7 @@ def _role(word: str) -> Role:
 
 
 def _link(at: CommandSession, invited: Invited) -> str:
-    """Return the page where the person sets a password."""
+    """Return the URL of the page where the person sets a password."""
     return f"{at.services.settings.public_url}/invitations/{invited.token}"
 
 

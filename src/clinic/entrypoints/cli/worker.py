@@ -9,14 +9,14 @@ from clinic.settings import Settings, SettingsError, check_production, settings_
 
 
 def worker(*, processes: int = 1, role: Literal["all", "relay", "deliver"] = "all") -> int | None:
-    """Deliver messages until stopped: those being handed over are finished first.
+    """Deliver messages until stopped; those being handed over are finished first.
 
     Parameters
     ----------
     processes
         Worker processes; each delivers CLINIC_WORKER_THREADS messages at a time.
     role
-        relay moves what waits in the outbox to the queue, deliver sends; all does both.
+        relay moves messages from the outbox to the queue, deliver sends them; all does both.
     """
     settings = settings_from_environment()
     check_production(settings)
@@ -29,11 +29,11 @@ def worker(*, processes: int = 1, role: Literal["all", "relay", "deliver"] = "al
 
 
 def check_worker(settings: Settings) -> None:
-    """Raise SettingsError where a process of its own could not see what the web servers write, or
-    where nothing it sends would be handed over or reach anybody."""
+    """Raise SettingsError if a separate process could not see what the web servers write, or if
+    nothing it sends would be handed over or reach anyone."""
     if urlsplit(settings.database_url).scheme == "memory":
         raise SettingsError(
-            "CLINIC_DATABASE_URL: a worker is a process of its own and cannot see memory://; set"
+            "CLINIC_DATABASE_URL: a worker is a separate process and cannot see memory://; set"
             " postgresql://…"
         )
     if urlsplit(settings.scheduling_url).scheme == "memory":
@@ -43,8 +43,8 @@ def check_worker(settings: Settings) -> None:
         )
     if settings.environment == "production" and urlsplit(settings.mail_url).scheme == "memory":
         raise SettingsError(
-            "CLINIC_MAIL_URL: with memory:// messages would count as sent and reach nobody; set"
+            "CLINIC_MAIL_URL: with memory:// messages would count as sent but reach no one; set"
             " smtp://… or smtps://…"
         )
-    # Here, in words: the supervisor would start a process that ends with it again and again.
+    # Checked here, since the supervisor would keep restarting a process that fails with it.
     bootstrap.check_mail(settings)
