@@ -1,7 +1,7 @@
-"""For those who embed or extend Clinic: contracts, builders, strategies and a clock that stands.
+"""For projects that embed or extend Clinic: contracts, builders, strategies and a fixed clock.
 
-Importing this costs next to nothing; each name loads its module, and with it pytest or Hypothesis,
-when it is first used. docs/embedding.md shows how to use them.
+Importing this is cheap; each name loads its module, and with it pytest or Hypothesis, on first use.
+docs/embedding.md shows how to use them.
 """
 
 from importlib import import_module

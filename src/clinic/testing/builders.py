@@ -1,6 +1,6 @@
-"""Values to test with, and coroutines that put them into a store.
+"""Builds values for tests, and seeds stores with them.
 
-`a_…` and `an_…` build a value, with whatever you name and a sensible rest; `seed_…` write.
+`a_…` and `an_…` return a value, with sensible defaults for what you leave out; `seed_…` write.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from clinic.usecases.transactions import TransactionRunner, Transactions
 
 #: a Monday morning in winter
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-#: when the slots of `seed_world` begin: the day after
+#: when the slots of `seed_world` begin: the day after NOW
 MORNING = NOW + timedelta(days=1, hours=1)
 
 _numbers = count(1)
@@ -70,7 +70,7 @@ def a_patient(clinic: Clinic, *, name: str = "Ada Adams") -> Patient:
 def an_actor(
     clinic: Clinic, role: Role = Role.RECEPTIONIST, *, user_id: UUID | None = None
 ) -> Actor:
-    """Return someone who asks in this role; a receptionist unless you say otherwise."""
+    """Return an actor in this role, by default a receptionist."""
     return Actor(user_id or new_id(), role, clinic.id, request_id="request-1", ip="192.0.2.1")
 
 
@@ -83,7 +83,7 @@ def a_context(
     transactions: TransactionRunner | None = None,
     reason: str | None = None,
 ) -> Context:
-    """Return what a use case needs that acts for `actor` on `store`; the clock stands at NOW."""
+    """Return a use case's context for `actor` on `store`; by default the clock is fixed at NOW."""
     return Context(
         actor,
         store,
@@ -97,7 +97,7 @@ def a_context(
 def an_anonymous_context(
     store: Store, *, clock: Clock | None = None, origin: Origin | None = None
 ) -> AnonymousContext:
-    """Return what a use case needs that acts for nobody known; the clock stands at NOW."""
+    """Return a use case's context without an actor; by default the clock is fixed at NOW."""
     return AnonymousContext(
         store, Transactions(store.begin), clock or FixedClock(NOW), new_id, origin or Origin()
     )
@@ -186,7 +186,7 @@ def a_booking(
     stored: StoredAnswer | None = None,
     now: datetime = NOW,
 ) -> Booking:
-    """Return what the domain writes when this slot, thought free, is booked."""
+    """Return the booking that the domain decides on for this slot, taken to be free."""
     facts = BookingFacts(clinic, replace(slot, state=SlotState.OPEN, taken=False), "", patient)
     booking = decide_booking(
         facts,
@@ -203,7 +203,7 @@ def a_booking(
 def a_status_change(
     clinic: Clinic, before: Appointment, to: Status, *, now: datetime = NOW
 ) -> Change:
-    """Return the change of the appointment into another status, by the service itself."""
+    """Return the change of the appointment to another status, by the service itself."""
     return decide_status(
         before,
         to,
@@ -216,7 +216,7 @@ def a_status_change(
 
 
 def a_move(clinic: Clinic, before: Appointment, slot: Slot, *, now: datetime = NOW) -> Change:
-    """Return the change of the appointment into this slot, thought free."""
+    """Return the change that moves the appointment into this slot, taken to be free."""
     return decide_move(
         before,
         replace(slot, state=SlotState.OPEN, taken=False),
@@ -251,7 +251,7 @@ def a_swap(
 def a_request(
     clinic: Clinic, principal_id: UUID, *, key: str | None = None, body: bytes = b"{}"
 ) -> IdempotentRequest:
-    """Return a request with a key of its own; `body` decides its fingerprint."""
+    """Return a request with a new key unless one is given; `body` determines its fingerprint."""
     fingerprint = body.ljust(32, b"\0")[:32]
     return IdempotentRequest(clinic.id, principal_id, key or f"key-{new_id()}", fingerprint)
 
@@ -277,7 +277,7 @@ def an_event(clinic: Clinic) -> AuditEvent:
 
 
 def a_session(clinic: Clinic, user_id: UUID, role: Role, *, now: datetime = NOW) -> Session:
-    """Return a session that lasts for years; its id is the user's, so that tests know it."""
+    """Return a session that lasts for years; its id is the user's, for tests to refer to."""
     return Session(
         user_id,
         clinic.id,
@@ -337,7 +337,7 @@ async def seed_booking(store: Store, clinic: Clinic, slot: Slot, patient: Patien
 
 
 async def seed_change(store: Store, *changes: Change) -> None:
-    """Write changes of appointments in a unit of work of their own."""
+    """Write changes of appointments in a separate unit of work."""
     async with store.begin() as unit:
         await unit.appointments.apply(changes)
         await unit.commit()

@@ -1,4 +1,4 @@
-"""A clock that stands until it is moved."""
+"""A clock for tests that only moves when told to."""
 
 from datetime import datetime, timedelta
 
@@ -6,20 +6,20 @@ from clinic.domain.clinic import checked_instant
 
 
 class FixedClock:
-    """Shows the instant it was given until it is set or advanced."""
+    """Returns the instant it was given until it is set or advanced."""
 
     def __init__(self, now: datetime) -> None:
         self._now = checked_instant(now, "now")
 
     def now(self) -> datetime:
-        """Return the instant it shows."""
+        """Return the current instant of this clock."""
         return self._now
 
     def set(self, now: datetime) -> None:
-        """Show `now`, which must be aware."""
+        """Set the clock to `now`, which must be aware."""
         self._now = checked_instant(now, "now")
 
     def advance(self, by: timedelta = timedelta(), **units: float) -> datetime:
-        """Show a later instant and return it, as in `advance(minutes=90)`."""
+        """Advance the clock and return its new instant, as in `advance(minutes=90)`."""
         self._now += by + timedelta(**units)
         return self._now

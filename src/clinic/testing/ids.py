@@ -4,7 +4,7 @@ from uuid import UUID
 
 
 class CountingIds:
-    """Returns UUIDs of version 7 that count up from `start`."""
+    """Source of UUIDs of version 7 that count up from `start`."""
 
     def __init__(self, start: int = 1) -> None:
         self._next = start

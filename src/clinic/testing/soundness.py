@@ -1,4 +1,4 @@
-"""What holds of a store at every moment, checked through its ports."""
+"""Checks the invariants of a store through its ports."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,9 +24,9 @@ PAGES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """All that a store holds of one clinic's calendars and appointments."""
+    """One clinic's calendars and appointments, as held by a store."""
 
-    #: retired ones too, by (starts_at, id)
+    #: including retired ones, by (starts_at, id)
     slots: tuple[SlotView, ...]
     #: by (starts_at, id)
     appointments: tuple[AppointmentView, ...]
@@ -37,7 +37,7 @@ class Everything:
 
 
 async def everything(store: Store, clinic_id: UUID) -> Everything:
-    """Return what the store holds of the clinic."""
+    """Return the clinic's slots, appointments and trails in the store."""
     appointments = await every_appointment(store, clinic_id)
     scope = Scope(clinic_id)
     ids = [view.appointment.id for view in appointments]
@@ -53,15 +53,15 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
 async def check_sound(store: Store, clinic_id: UUID) -> None:
     """Raise AssertionError unless every promise about the clinic's slots and appointments holds.
 
-    No slot has two occupying appointments, a slot is taken exactly when it has one, no patient is
-    in two places, no doctor has overlapping slots, appointments are where their slots are, and
-    every appointment's trail replays to where it stands.
+    No slot has two occupying appointments, a slot is taken exactly when it has one, no patient has
+    overlapping appointments, no doctor has overlapping slots, appointments have the times of their
+    slots, and every appointment's trail replays to its current state.
     """
     check_promises(await everything(store, clinic_id))
 
 
 def check_promises(held: Everything) -> None:
-    """Raise AssertionError unless every promise holds of what a store held."""
+    """Raise AssertionError unless every promise holds for what was read from a store."""
     slots = [view.slot for view in held.slots]
     appointments = [view.appointment for view in held.appointments]
     occupying = [one for one in appointments if one.status.occupies]
@@ -87,7 +87,7 @@ def check_promises(held: Everything) -> None:
 
 
 async def every_slot(store: Store, clinic_id: UUID) -> Sequence[SlotView]:
-    """Return every slot of the clinic, retired ones too, by (starts_at, id)."""
+    """Return every slot of the clinic, including retired ones, by (starts_at, id)."""
     query = SlotQuery(clinic_id, FIRST, LAST, free_only=False)
     retired = replace(query, state=SlotState.RETIRED)
     found = [view for each in (query, retired) async for view in _slots(store, each)]

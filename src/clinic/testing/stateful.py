@@ -1,4 +1,4 @@
-"""Random days at a clinic, lived on two stores side by side, with every answer compared.
+"""Random days at a clinic, run on two stores in parallel, with every answer compared.
 
 class MyComparison(StoreComparison):
     async def open_store(self) -> Store:
@@ -71,7 +71,7 @@ from clinic.usecases.transactions import Transactions
 T = TypeVar("T")
 
 DOCTORS, PATIENTS = 2, 3
-#: ids that one operation may use; apart from those of every other operation
+#: how many ids one operation may use; different from those of every other operation
 IDS_PER_STEP = 1_000_000
 PICK = st.integers(0, 10_000)
 #: the statuses in which an appointment is made here: mostly one that occupies its slot
@@ -80,14 +80,14 @@ ROLES = st.sampled_from((Role.PATIENT, Role.DOCTOR, Role.RECEPTIONIST, Role.ADMI
 
 
 class ForgetfulCache:
-    """Holds nothing, so that every repeated request is answered by the database."""
+    """Keeps nothing, so that every repeated request is answered by the database."""
 
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
         """Return None."""
         return None
 
     async def put(self, stored: StoredAnswer) -> None:
-        """Forget at once."""
+        """Keep nothing."""
 
     @property
     def is_shared(self) -> bool:
@@ -95,7 +95,7 @@ class ForgetfulCache:
         return False
 
     async def forget(self, names: Sequence[bytes]) -> bool:
-        """Return True: nothing is held."""
+        """Return True: nothing is kept."""
         return True
 
     async def close(self) -> None:
@@ -103,7 +103,7 @@ class ForgetfulCache:
 
 
 class Side:
-    """One of the two stores, with what the use cases need around it."""
+    """One of the two stores, with what the use cases need."""
 
     def __init__(self, store: Store, cache: IdempotencyCache, clock: FixedClock) -> None:
         self.store, self.cache, self.clock = store, cache, clock
@@ -111,7 +111,7 @@ class Side:
         self.transactions = Transactions(store.begin)
 
     def context(self, actor: Actor) -> Context:
-        """Return what every use case is given."""
+        """Return the context for use cases."""
         return a_context(
             self.store,
             actor,
@@ -123,7 +123,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class KeyedBooking:
-    """A booking request that bears a key, to be sent again later."""
+    """A booking request with a key, to be sent again later."""
 
     request: IdempotentRequest
     actor: Actor
@@ -133,7 +133,7 @@ class KeyedBooking:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a use case raised, as a value."""
+    """An error that a use case raised, as a value."""
 
     error: type[ClinicError]
     message: str
@@ -152,12 +152,12 @@ def _refuse(error: ClinicError) -> Answer:
 class StoreComparison(RuleBasedStateMachine):
     """Drives the memory adapter and the store of `open_store` through the same use cases.
 
-    After each step the answers are the same, so is everything stored, and every promise of
-    `check_sound` holds.
+    After each step the answers and all stored data must be the same, and every promise of
+    `check_sound` must hold.
     """
 
     async def open_store(self) -> Store:
-        """Return the store to prove, open and empty."""
+        """Return the store to test, open and empty."""
         raise NotImplementedError
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class StoreComparison(RuleBasedStateMachine):
         self.keyed: list[KeyedBooking] = []
 
     def teardown(self) -> None:
-        """Close the proven store and the loop."""
+        """Close the tested store and the event loop."""
         if hasattr(self, "proven"):
             self.run(self.proven.store.close())
         self.runner.close()
@@ -214,7 +214,7 @@ class StoreComparison(RuleBasedStateMachine):
     # --- running and comparing ---
 
     def both(self, act: Callable[[Side], Awaitable[T]]) -> T | Refusal:
-        """Do it on both stores, with the same ids; return the answer, which must be the same."""
+        """Call `act` on both stores, with the same ids, and return their common answer."""
         self.steps += 1
         answers = []
         for side in (self.model, self.proven):
@@ -236,13 +236,13 @@ class StoreComparison(RuleBasedStateMachine):
         self.appointments = [view.appointment for view in await every_appointment(store, clinic_id)]
 
     def actor(self, role: Role, pick: int) -> Actor:
-        """Return someone in this role."""
+        """Return an actor in this role."""
         people = {Role.PATIENT: self.patients, Role.DOCTOR: self.doctors}.get(role)
         user_id = people[pick % len(people)].id if people else self.office
         return Actor(user_id, role, self.clinic.id, request_id=f"step-{self.steps}")
 
     def _party(self, role: Role, appointment: Appointment, pick: int) -> Actor:
-        """Return someone in this role, mostly the appointment's own patient or doctor."""
+        """Return an actor in this role, mostly the appointment's own patient or doctor."""
         own = {Role.PATIENT: appointment.patient_id, Role.DOCTOR: appointment.doctor_id}
         actor = self.actor(role, pick)
         return replace(actor, user_id=own[role]) if role in own and pick % 4 else actor
@@ -252,7 +252,7 @@ class StoreComparison(RuleBasedStateMachine):
         return self.actor(Role.RECEPTIONIST, 0)
 
     def _slot(self, pick: int) -> Slot:
-        """Return some slot: mostly one of the next few that are free, or one that is taken."""
+        """Return a slot, mostly one of the next few that are free, or one that is taken."""
         ahead = [slot for slot in self.slots if slot.starts_at > self.clock.now()]
         free = [slot for slot in ahead if slot.is_free][:6]
         taken = [slot for slot in ahead if slot.taken]
@@ -296,7 +296,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.steps % 4 == 0)
     @rule(pick=PICK)
     def delete_some_hours(self, pick: int) -> None:
-        """Delete hours: untaken slots go, taken ones are blocked."""
+        """Delete hours: untaken slots are retired, taken ones are blocked."""
         calendars = self.model.store.calendars
         known = self.run(_listed(calendars.availabilities(self.clinic.id)))
         if known:
@@ -305,7 +305,7 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def delete_some_exception(self, pick: int) -> None:
-        """Take an exception back."""
+        """Delete an exception."""
         calendars = self.model.store.calendars
         known = self.run(_listed(calendars.exceptions(self.clinic.id)))
         if known:
@@ -314,12 +314,12 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(doctor=PICK, everyone=st.booleans())
     def open_hours(self, doctor: int, everyone: bool) -> None:
-        """Open slots, and again, which must add nothing."""
+        """Open slots twice; the second time must add nothing."""
         actor = self.receptionist
         doctor_id = None if everyone else self.doctors[doctor % DOCTORS].id
 
         def open_them(side: Side) -> Awaitable[object]:
-            # One after the other, so that both sides give the same ids to the same slots.
+            # One doctor after the other, so that both sides give the same ids to the same slots.
             return open_slots(side.context(actor), doctor_id=doctor_id, at_once=1)
 
         self.both(open_them)
@@ -359,7 +359,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.slots)
     @rule(pick=PICK, patient=PICK)
     def book_at_the_desk(self, pick: int, patient: int) -> None:
-        """Book as the office, which may override, so that there are appointments to change."""
+        """Book as staff, who may override the policy, so that there are appointments to change."""
         self.book_a_slot(pick, patient, Role.RECEPTIONIST, override=True)
 
     @precondition(lambda self: self.slots)
@@ -381,7 +381,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.slots)
     @rule(wanted=st.lists(st.tuples(PICK, PICK, st.sampled_from(BEGINNINGS)), max_size=4))
     def add_several(self, wanted: list[tuple[int, int, Status]]) -> None:
-        """Add appointments in one transaction, then those that nothing was in the way of."""
+        """Add appointments in one transaction, then those without conflicts."""
         new_id = CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)
         chosen = [(self._slot(pick), patient, status) for pick, patient, status in wanted]
         bookings = [
@@ -396,7 +396,7 @@ class StoreComparison(RuleBasedStateMachine):
         assert ids & {one.id for one in self.appointments} == ids - named
 
     def _booking(self, slot: Slot, patient: int, status: Status, new_id: IdSource) -> Booking:
-        """Return a booking of the slot, thought free, of an appointment in this status."""
+        """Return a booking of the slot, taken to be free, with an appointment in this status."""
         user = self.patients[patient % PATIENTS]
         booking = decide_booking(
             BookingFacts(
@@ -440,7 +440,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.keyed)
     @rule(pick=PICK)
     def repeat_a_request(self, pick: int) -> None:
-        """Send a request again: it is answered as before and changes nothing."""
+        """Send a request again: it gets the same answer and changes nothing."""
         keyed = self.keyed[pick % len(self.keyed)]
         before = self.appointments
         answer = self.both(lambda side: self._book_once(side, keyed))
@@ -450,7 +450,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.keyed and self.slots)
     @rule(pick=PICK, other=PICK)
     def use_a_key_again(self, pick: int, other: int) -> None:
-        """Send another request under a key that was used."""
+        """Send a different request with a used key."""
         used = self.keyed[pick % len(self.keyed)]
         slot_id = self._slot(other).id
         other_print = fingerprint("POST", "/appointments", slot_id.bytes)
@@ -474,7 +474,7 @@ class StoreComparison(RuleBasedStateMachine):
         version=st.sampled_from((None, None, 1, 2)),
     )
     def change_a_status(self, pick: int, to: Status, role: Role, version: int | None) -> None:
-        """Confirm, cancel, and whatever else is asked for."""
+        """Change an appointment to any status."""
         appointment = self._appointment(pick)
         actor = self._party(role, appointment, pick)
         self.both(
@@ -498,7 +498,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.appointments and self.slots)
     @rule(pick=PICK, into=PICK, role=ROLES, override=st.booleans())
     def move_one(self, pick: int, into: int, role: Role, override: bool) -> None:
-        """Move an appointment into some slot."""
+        """Move an appointment into any slot."""
         appointment = self._appointment(pick)
         actor = self._party(role, appointment, pick)
         slot = self._slot(into)
@@ -514,13 +514,13 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: len(self.appointments) > 1)
     @rule(one=PICK, two=PICK, role=ROLES)
     def swap_two(self, one: int, two: int, role: Role) -> None:
-        """Let two appointments exchange their slots."""
+        """Exchange the slots of two appointments."""
         ids = [self._appointment(each).id for each in (one, two)]
         actor = self.actor(role, one)
         self.both(lambda side: swap(side.context(actor), ids))
 
     def _appointment(self, pick: int) -> Appointment:
-        """Return some appointment, mostly one that can still change."""
+        """Return an appointment, mostly one that can still change."""
         lively = [one for one in self.appointments if TRANSITIONS[one.status]]
         appointments = (lively if pick % 4 else self.appointments) or self.appointments
         return appointments[pick // 4 % len(appointments)]
@@ -534,7 +534,7 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(role=ROLES, pick=PICK, limit=st.integers(1, 5), free_only=st.booleans())
     def read_slots(self, role: Role, pick: int, limit: int, free_only: bool) -> None:
-        """List slots, page by page, there and back."""
+        """List slots, page by page, forwards and back."""
         actor = self.actor(role, pick)
         page = PageRequest(limit)
         for _ in range(3):
@@ -550,7 +550,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.slots)
     @rule(pick=PICK, limit=st.integers(1, 5))
     def read_the_nearest(self, pick: int, limit: int) -> None:
-        """Ask what is free close to some slot."""
+        """Find free slots close to any slot."""
         slot, now = self._slot(pick), self.clock.now()
         self.both(
             lambda side: _listed(
@@ -562,7 +562,7 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(role=ROLES, pick=PICK, limit=st.integers(1, 5))
     def read_appointments(self, role: Role, pick: int, limit: int) -> None:
-        """List what somebody may see."""
+        """List the appointments that an actor may see."""
         actor = self.actor(role, pick)
         self.both(
             lambda side: list_appointments(
@@ -572,7 +572,7 @@ class StoreComparison(RuleBasedStateMachine):
 
     @invariant()
     def both_are_sound_and_the_same(self) -> None:
-        """Hold both stores against every promise, and against each other."""
+        """Check both stores against every promise, and against each other."""
         if not hasattr(self, "proven"):
             return
         held = [

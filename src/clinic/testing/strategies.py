@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what is hard to think of: odd hours, days on which clocks change."""
+"""Hypothesis strategies for edge cases: odd hours, days on which clocks change."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -85,7 +85,7 @@ def weekly_hours(
 
 @st.composite
 def intervals(draw: st.DrawFn, *, span_min: int = MINUTES_A_DAY) -> Interval:
-    """Stretches of whole minutes, all within one span."""
+    """Intervals of whole minutes, all within one span."""
     first = draw(st.integers(0, span_min - 1))
     last = draw(st.integers(first + 1, span_min))
     start = datetime(2026, 3, 1, tzinfo=UTC)
@@ -127,8 +127,8 @@ _ODD = "a\u0301\u200d\ufe0f\u202e\u2066\u200b\u00ad\ufeff\x00\x07\x1c\x85\ue000\
 
 
 def typed_lines(*, max_size: int = 30) -> st.SearchStrategy[str]:
-    """Texts as people type and paste them: scripts that need joiners, letters in pieces, emoji, odd
-    spaces, and now and then a character that is refused."""
+    """Texts as people type and paste them: scripts that need joiners, decomposed letters, emoji,
+    odd spaces, and occasionally a character that is refused."""
     words = st.sampled_from(_WORDS)
     spaces = st.text(st.sampled_from(" \t\n\u00a0\u2009\u3000\u2028"), max_size=2)
     typed = st.lists(st.tuples(spaces, words), min_size=1, max_size=4)

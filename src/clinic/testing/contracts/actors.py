@@ -1,4 +1,4 @@
-"""Whoever meets in the interleavings: somebody who reads, decides and writes, step by step."""
+"""The actors of the interleavings, which read, decide and write step by step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class Scene:
 
 
 class Actor(ABC):
-    """Somebody who changes something in two steps: reading, then writing."""
+    """Changes something in two steps: reading, then writing."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -60,11 +60,11 @@ class Actor(ABC):
 
     @abstractmethod
     async def write(self, *, afresh: bool) -> None:
-        """Write and commit: what is decided afresh, or what `read` decided."""
+        """Write and commit what `read` decided, or with `afresh` a new decision."""
 
 
 class UnitActor(Actor):
-    """Somebody who writes in a unit of work."""
+    """Writes in a unit of work."""
 
     async def write(self, *, afresh: bool) -> None:
         async with self.scene.store.begin() as unit:
@@ -107,7 +107,7 @@ class Book(Actor):
 
 
 class BookToo(Book):
-    """Books the same slot for somebody else."""
+    """Books the same slot for another patient."""
 
     @property
     def patient(self) -> Patient:
@@ -135,7 +135,7 @@ class BookElsewhere(Book):
 
 
 class ChangeActor(UnitActor):
-    """Somebody who changes appointments."""
+    """Changes appointments."""
 
     #: what `read` decided
     decided: list[Change]
@@ -255,7 +255,7 @@ class Block(UnitActor):
     place = 2
 
     async def read(self) -> None:
-        """Nothing but the slot's id matters."""
+        """Read nothing: only the slot's id matters."""
 
     async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
         slot = self.world.slots[self.place]
@@ -274,7 +274,7 @@ class BlockTheFirst(Block):
 
 
 class Open(UnitActor):
-    """Opens hours that have no third slot any more, but one more at the end."""
+    """Opens hours without the third slot, but with another one at the end."""
 
     dropped = 2
 
@@ -304,21 +304,21 @@ class Open(UnitActor):
 
 
 class Disable(UnitActor):
-    """Disables the account of the patient whom Book books for."""
+    """Disables the account of the patient of Book."""
 
     @property
     def patient(self) -> Patient:
         return self.world.patients[2]
 
     async def read(self) -> None:
-        """There is nothing to decide."""
+        """Read nothing: there is nothing to decide."""
 
     async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
         await unit.accounts.set_disabled_at(self.patient.id, NOW)
 
 
 class Erase(Disable):
-    """Does what an erasure does, which nobody with appointments ahead may have."""
+    """Does what an erasure does, which is refused for patients with appointments ahead."""
 
     async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
         await super().write_in(unit, afresh=afresh)
@@ -330,7 +330,7 @@ class Erase(Disable):
 
 
 class Leave(Disable):
-    """Ends the membership of the patient whom Book books for."""
+    """Ends the membership of the patient of Book."""
 
     async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
         patient = self.patient
@@ -345,9 +345,9 @@ class OpenWithoutTheFirst(Open):
 
 
 class Add(UnitActor):
-    """Makes two appointments: in the third slot, for the patient of Book, and in the fourth."""
+    """Makes two appointments: in the third slot for the patient of Book, and in the fourth."""
 
-    #: place of the slot and of the patient, for each
+    #: places of slot and patient, for each booking
     wanted: Sequence[tuple[int, int]] = ((2, 2), (3, 3))
 
     async def read(self) -> None:
@@ -365,7 +365,7 @@ class Add(UnitActor):
 
 
 class AddBackwards(Add):
-    """Makes appointments in the same slots, in the opposite order and for each other's patients."""
+    """Makes appointments in the same slots, in the opposite order and with swapped patients."""
 
     wanted = ((3, 2), (2, 3))
 

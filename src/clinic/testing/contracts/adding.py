@@ -51,7 +51,7 @@ from clinic.testing.soundness import check_sound, every_appointment
 
 
 class AddingContract(AddingWaitsContract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     # --- what is written ---
 
@@ -105,7 +105,7 @@ class AddingContract(AddingWaitsContract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_add_of_a_large_batch(self, store: Store) -> None:
-        """More than any store writes at once."""
+        """Add more than any store writes at once."""
         world = await seed_world(store, slots=1100, patients="AB")
         bookings = [book(world, number, number % 2) for number in range(len(world.slots))]
         late = [book(world, number, 1 - number % 2) for number in (3, 1099)]
@@ -162,7 +162,7 @@ class AddingContract(AddingWaitsContract, contract=True):
         await add(store, resting)
         taken = await store.calendars.slot(world.clinic.id, world.slots[0].id)
         await add(store, book(world, 0, 0))
-        # What was cancelled long ago is written into a slot that is taken or blocked by now.
+        # An old cancelled appointment is written into a slot that is now taken or blocked.
         await seed_state(store, SlotState.BLOCKED, world.slots[0])
         await add(store, in_status(book(world, 0, 0), status))
 
@@ -172,7 +172,7 @@ class AddingContract(AddingWaitsContract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_add_of_a_cancelled_one_and_another_in_one_slot(self, store: Store) -> None:
-        """As an import has them: the slot must be free for the one that occupies it."""
+        """As in an import: the slot must be free for the one that occupies it."""
         world = await seed_world(store)
         cancelled, booked = in_status(book(world), Status.CANCELLED), book(world)
 
@@ -220,8 +220,8 @@ class AddingContract(AddingWaitsContract, contract=True):
 
     async def test_add_of_several_names_every_conflict(self, store: Store) -> None:
         """Given a slot that is taken, one that is blocked, a busy patient and a used key
-        When bookings meet them, some of them two at once
-        Then each is named with all that is in its way."""
+        When bookings conflict with them, some with two at once
+        Then every conflict of each is listed."""
         world = await seed_world(store, patients="ABCD")
         taken, elsewhere = book(world, 0, 1), book(world, 0, 0, colleague=True)
         await add(store, taken, elsewhere, keyed(world, book(world, 4, 3)))
@@ -241,7 +241,7 @@ class AddingContract(AddingWaitsContract, contract=True):
         ]
 
     async def test_add_of_bookings_that_conflict_with_each_other(self, store: Store) -> None:
-        """Of the same slot, of one patient at overlapping times, with one key, with one id."""
+        """Of the same slot, of one patient at overlapping times, with the same key or id."""
         world = await seed_world(store)
         later = a_slot(world.colleague, world.colleague_slots[-1].ends_at, minutes=60)
         within = a_slot(world.doctor, later.starts_at + timedelta(minutes=15), minutes=15)
@@ -305,7 +305,7 @@ class AddingContract(AddingWaitsContract, contract=True):
     async def test_unit_goes_on_after_a_refusal(self, store: Store) -> None:
         """Given a unit that has changed something, and bookings of which one is refused
         When the others are added without it
-        Then all of that is committed."""
+        Then the change and the others are committed."""
         world = await seed_world(store)
         confirmed = await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
         change = a_status_change(world.clinic, confirmed, Status.CONFIRMED)

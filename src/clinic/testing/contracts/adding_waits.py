@@ -1,4 +1,4 @@
-"""The contract of Appointments.add: for whom it waits, in which order, and for whom not."""
+"""The contract of Appointments.add: which transactions it waits for, and in which order."""
 
 import anyio
 import pytest
@@ -38,7 +38,7 @@ from clinic.testing.soundness import check_sound
 
 
 class AddingWaitsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     @pytest.mark.parametrize("commits", [True, False])
     async def test_add_waits_for_a_block_of_the_slot(self, store: Store, commits: bool) -> None:
@@ -169,7 +169,7 @@ class AddingWaitsContract(Contract, contract=True):
         assert outcomes == [SlotTaken if was_first else None, None]
 
     async def test_add_locks_slots_by_id_whatever_their_order(self, store: Store) -> None:
-        """Who waits for the first slot does not hold the others yet."""
+        """A unit that waits for the first slot does not hold the others yet."""
         world = await seed_world(store, slots=8, patients="ABCDEFGH")
         places = sorted(range(8), key=lambda number: world.slots[number].id)
         batch = [book(world, place, place) for place in reversed(places)]
@@ -192,7 +192,7 @@ class AddingWaitsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_add_writes_by_patient_whatever_their_order(self, store: Store) -> None:
-        """Who waits for the first patient's time does not hold the others' yet."""
+        """A unit that waits for the first patient's time does not hold the others' yet."""
         world = await seed_world(store, slots=3)
         places = sorted(range(3), key=lambda number: world.patients[number].id)
         batch = [
@@ -222,9 +222,9 @@ class AddingWaitsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_adds_in_opposite_orders_never_deadlock(self, store: Store) -> None:
-        """Given two batches that want the same patients at the same times of different doctors
+        """Given two batches for the same patients at the same times with different doctors
         When both are added, in opposite orders
-        Then one is, and the other is refused by name."""
+        Then one is added, and the other is refused with its conflicts."""
         world = await seed_world(store, slots=8, patients="ABCDEFGH")
         ours = [book(world, number, number) for number in range(8)]
         theirs = [book(world, number, number, colleague=True) for number in reversed(range(8))]
@@ -241,7 +241,7 @@ class AddingWaitsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_add_gives_its_locks_back_when_it_is_refused(self, store: Store) -> None:
-        """Given a unit whose bookings were refused, and that goes on
+        """Given a unit that continues after its bookings were refused
         When others take the slots, disable the patient, or use the key
         Then they do not wait for it."""
         world = await seed_world(store)
@@ -267,9 +267,9 @@ class AddingWaitsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_those_who_wait_go_on_when_the_unit_is_refused(self, store: Store) -> None:
-        """Given a unit that waits for one slot and holds another, which somebody waits for
-        When the first turns out to be blocked
-        Then they go on before the unit ends."""
+        """Given a unit that waits for one slot and holds another that a second caller waits for
+        When the first slot turns out to be blocked
+        Then the second caller continues before the unit ends."""
         world = await seed_world(store)
         first, second = sorted(range(2), key=lambda number: world.slots[number].id)
         mine = [book(world, first, 0), book(world, second, 1)]
@@ -298,7 +298,7 @@ class AddingWaitsContract(Contract, contract=True):
     async def test_unit_that_gave_way_commits_nothing(self, store: Store) -> None:
         """Given two units that have each made an appointment
         When each adds one in the other's slot, and so waits for the other
-        Then one gives way, its earlier appointment with it, and the other goes through."""
+        Then one is rolled back, including its earlier appointment, and the other commits."""
         world = await seed_world(store)
         holds_one = (anyio.Event(), anyio.Event())
 

@@ -54,7 +54,7 @@ async def conflicts_of(store: Store, *bookings: Booking) -> Sequence[BookingConf
 
 
 async def conflicts_in(unit: UnitOfWork, *bookings: Booking) -> Sequence[BookingConflict]:
-    """Return why the bookings cannot be added in this unit, which may go on."""
+    """Return why the bookings cannot be added in this unit, which may continue."""
     with pytest.raises(Conflict) as refused:
         await unit.appointments.add(bookings)
     assert isinstance(refused.value, BookingsRefused) == (len(bookings) > 1)
@@ -74,7 +74,7 @@ def keyed(world: World, booking: Booking, key: str = "a-key") -> Booking:
 
 
 def in_status(booking: Booking, status: Status) -> Booking:
-    """Return the booking of an appointment that begins in this status."""
+    """Return the booking with its appointment in this status."""
     return replace(
         booking,
         appointment=replace(booking.appointment, status=status),
@@ -165,7 +165,7 @@ async def id_used(store: Store, world: World) -> Booking:
     return replace(booking, appointment=replace(booking.appointment, id=stored.appointment.id))
 
 
-#: what is wrong, what `reserve` and `add` raise for it, what `conflicts` names
+#: the fault, the error that `reserve` and `add` raise for it, the error in `conflicts`
 FAULTS: Sequence[tuple[Fault, type[ClinicError], type[ClinicError]]] = (
     (slot_taken, SlotTaken, SlotTaken),
     (slot_blocked, SlotTaken, SlotBlocked),

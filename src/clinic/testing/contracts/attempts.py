@@ -1,4 +1,4 @@
-"""Something tried in the background, to see whether it waits and how it ends."""
+"""Calls attempted in the background, to see whether they wait and how they end."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Protocol
@@ -8,12 +8,12 @@ from anyio.abc import TaskGroup
 
 from clinic.domain.errors import ClinicError
 
-#: how often a lock is looked for, and how long at most
+#: how often to look for a waiting lock, and for how long at most
 LOOK_S, PATIENCE_S = 0.002, 10
 
 
 class Attempt:
-    """A call running as a task of its own, and what came of it."""
+    """A call running in a separate task, and its outcome."""
 
     def __init__(self) -> None:
         self._done = anyio.Event()
@@ -25,13 +25,13 @@ class Attempt:
         return self._done.is_set()
 
     async def outcome(self, timeout_s: float = 10) -> type[ClinicError] | None:
-        """Wait for the end and return the error's class, or None when it went well."""
+        """Wait for the end and return the error's class, None on success."""
         with anyio.fail_after(timeout_s):
             await self._done.wait()
         return type(self._error) if self._error else None
 
     async def run(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Make the call and keep what it refuses."""
+        """Make the call and keep the error that it raises."""
         try:
             await call()
         except ClinicError as error:
@@ -41,12 +41,12 @@ class Attempt:
 
 
 class Watch(Protocol):
-    """What tells whether an attempt waits: a suite of contracts."""
+    """Knows whether an attempt waits; a contract's suite does."""
 
     settle_s: ClassVar[float]
 
     async def is_anybody_waiting(self) -> bool | None:
-        """Return whether a transaction waits for a lock, or None where nobody can see that."""
+        """Return whether a transaction waits for a lock, None when that is unknown."""
         ...
 
 
@@ -65,7 +65,7 @@ async def attempt(group: TaskGroup, call: Callable[[], Awaitable[object]], watch
             await started._done.wait()
         return started
     with anyio.fail_after(PATIENCE_S):
-        # No database says when somebody begins to wait.
+        # No database notifies when a transaction begins to wait.
         while not started.has_ended and not await watch.is_anybody_waiting():  # noqa: ASYNC110
             await anyio.sleep(LOOK_S)
     return started

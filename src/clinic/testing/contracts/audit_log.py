@@ -1,4 +1,4 @@
-"""What every store must do about its audit log."""
+"""The contract of AuditLog."""
 
 import asyncio
 from dataclasses import replace
@@ -26,7 +26,7 @@ def _events(clinic: Clinic, number: int) -> list[AuditEvent]:
 
 
 class AuditLogContract(Contract, contract=True):
-    """The audit log. Give it a fixture `store`: an open Store that holds nothing."""
+    """The audit log. Needs a fixture `store`: an open, empty Store."""
 
     async def test_appended_events_are_listed_latest_first(self, store: Store) -> None:
         clinic, other = await seed_clinic(store), await seed_clinic(store)
@@ -137,7 +137,7 @@ class AuditLogContract(Contract, contract=True):
             EventQuery(clinic.id), PageRequest(1, Keyset(events[3].at, events[3].id, True))
         )
 
-        # One more than asked for tells that there is a further page.
+        # One row more than requested shows that there is another page.
         assert list(first) == events[:3]
         assert list(second) == events[2:5]
         assert list(back) == events[1:3]

@@ -1,4 +1,4 @@
-"""What every store must do about telling consumers what was committed."""
+"""The contract of ChangeFeed and FeedCursors."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ async def append(store: Store, clinic: Clinic, count: int = 1) -> list[AuditEven
 
 
 async def advance(store: Store, batch: FeedBatch) -> None:
-    """Advance past the batch, in a unit of work of its own."""
+    """Advance past the batch, in a separate unit of work."""
     async with store.begin() as unit:
         await unit.cursors.advance(batch)
         await unit.commit()
@@ -53,7 +53,7 @@ def records(batch: FeedBatch) -> list[object]:
 
 
 class ChangeFeedContract(Contract, contract=True):
-    """The change feed. Give it a fixture `store`: an open Store that holds nothing."""
+    """The change feed. Needs a fixture `store`: an open, empty Store."""
 
     async def test_consumer_begins_now_or_at_the_beginning(self, store: Store) -> None:
         clinic = await seed_clinic(store)
@@ -94,7 +94,7 @@ class ChangeFeedContract(Contract, contract=True):
         first = await store.changes.read(CONSUMER, limit=MANY)
         async with store.begin() as unit:
             await unit.cursors.advance(first)
-            # Whatever the consumer did is undone, and so is this.
+            # Everything that the consumer did is rolled back, including the advance.
         again = await consume(store)
 
         assert records(first) == records(again) == events
@@ -103,7 +103,7 @@ class ChangeFeedContract(Contract, contract=True):
     async def test_open_transaction_holds_up_nobody_elses_changes(self, store: Store) -> None:
         """Given a transaction that has written and stays open
         When others commit one after the other
-        Then each comes with the next look, and its own rows come after its commit."""
+        Then the next read has each of them, and its own rows come after its commit."""
         clinic = await seed_clinic(store)
         await store.changes.subscribe(CONSUMER)
         slow = an_event(clinic)
@@ -137,7 +137,7 @@ class ChangeFeedContract(Contract, contract=True):
             await unit.events.add(second)
             await unit.events.add(first)
             await unit.commit()
-        # Made earlier than all of them, and committed last.
+        # Dated earlier than all of them, and committed last.
         third = replace(an_event(clinic), at=NOW.replace(hour=0))
         await store.audit_log.append([third])
 
@@ -155,7 +155,7 @@ class ChangeFeedContract(Contract, contract=True):
         batches = [await consume(store, limit=3) for _ in range(5)]
 
         sizes = [len(batch.changes) for batch in batches]
-        # The first does not take half of the second, the third is larger than a batch may be.
+        # No batch splits a transaction, and the third has one larger than the limit.
         assert sizes == [2, 2, 5, 2, 0]
         assert [batch.has_more for batch in batches] == [True, True, True, False, False]
         together = [record for batch in batches for record in records(batch)]
@@ -303,8 +303,8 @@ def _ids(found: Sequence[object]) -> list[UUID]:
 
 
 class FeedInterleaving:
-    """Transactions that begin, write, commit and roll back in any order, and a consumer between
-    them; `check` says whether it got what it should."""
+    """Transactions that begin, write, commit and roll back in any order, and a consumer that reads
+    in between; `check` asserts that it got the right rows."""
 
     def __init__(self, store: Store, clinic: Clinic, consumer: str) -> None:
         self._store, self._clinic, self._consumer = store, clinic, consumer
@@ -313,7 +313,7 @@ class FeedInterleaving:
         self._delivered: list[UUID] = []
 
     async def step(self, what: str, number: int) -> None:
-        """Do one step; one that makes no sense now does nothing."""
+        """Do one step; a step that is not possible now does nothing."""
         if what == "append":
             self._committed += _ids(await append(self._store, self._clinic, number))
         elif what == "read":
@@ -330,8 +330,8 @@ class FeedInterleaving:
             await unit.__aexit__(None, None, None)
 
     async def check(self) -> None:
-        """End what is open, drain the feed, and assert that each committed row came exactly once
-        and no other."""
+        """End open transactions, drain the feed, and assert that each committed row came exactly
+        once, and no other row."""
         for number in list(self._open):
             await self.step("commit" if number % 2 else "roll back", number)
         while await self._read(2):
@@ -339,7 +339,7 @@ class FeedInterleaving:
         assert Counter(self._delivered) == Counter(self._committed)
 
     async def close(self) -> None:
-        """Roll back what is still open after a failure."""
+        """Roll back transactions still open after a failure."""
         for unit, _ in self._open.values():
             await unit.__aexit__(None, None, None)
 

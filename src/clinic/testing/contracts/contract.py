@@ -1,4 +1,4 @@
-"""The base of all contracts: it sees to it that none of their tests goes missing."""
+"""The base class of all contracts, which ensures that none of their tests goes missing."""
 
 from collections.abc import Mapping
 from types import FunctionType
@@ -8,7 +8,7 @@ import pytest
 
 
 class Contract:
-    """Tests that an adapter's suite inherits, all of them.
+    """Tests that an adapter's suite inherits as a whole.
 
     A subclass names one fixture and may `excuse` a test it cannot pass yet, with the reason:
     `excused = {"test_take_waits": "no row locks in this engine"}`. The test still runs, is reported
@@ -18,17 +18,17 @@ class Contract:
 
     #: the name of a test → why it may fail
     excused: ClassVar[Mapping[str, str]] = {}
-    #: seconds after which something that has not gone on is taken to be waiting for a lock, where
-    #: `is_anybody_waiting` cannot tell
+    #: seconds after which a call that has not ended is taken to be waiting for a lock, when
+    #: `is_anybody_waiting` returns None
     settle_s: ClassVar[float] = 0.05
-    #: whether nobody may wait who need not: False for a store with few locks
+    #: whether to fail calls that wait without need; False for a store with coarse locks
     waits_no_more_than_needed: ClassVar[bool] = False
 
     pytestmark: ClassVar[Any] = pytest.mark.anyio
     _tests: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, *, contract: bool = False, **options: Any) -> None:
-        """Take the tests of a `contract` in, or hold a suite against those it inherits."""
+        """Collect the tests of a `contract`, or check a suite against those it inherits."""
         super().__init_subclass__(**options)
         inherited = {
             name: test
@@ -81,7 +81,7 @@ def _excuse(cls: type[Contract], inherited: Mapping[str, Any]) -> None:
 
 
 def _refuse_changed(cls: type[Contract], inherited: Mapping[str, Any]) -> None:
-    """Raise TypeError when a test that `cls` inherits is not the contract's own any more."""
+    """Raise TypeError when a test that `cls` inherits is no longer the contract's own."""
     for name, test in inherited.items():
         found = getattr(cls, name, None)
         if found is test or getattr(found, "excuses", None) is test:

@@ -1,4 +1,4 @@
-"""The contract of bookings that arrive together: each is as if it had come alone."""
+"""The contract of concurrent bookings: each behaves as if it were the only one."""
 
 import random
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_sound, every_appointment
 
 CROWD = 12
-#: what a text may hold and PostgreSQL's text of an array has words for
+#: texts with a special meaning in PostgreSQL's text form of an array
 _ODD = ("NULL", 'a "b" \\c', "{d,e}", "", " f\n", "é'🩺", "\\x00")
 
 
 def _bookings(world: World) -> list[Booking]:
-    """Return a booking of a slot of their own for each patient, no two alike."""
+    """Return a booking for each patient, each of a different slot and with different texts."""
     bookings = []
     for number, patient in enumerate(world.patients):
         booking = a_booking(world.clinic, world.slots[number], patient)
@@ -79,7 +79,7 @@ async def _world(store: Store) -> World:
 
 
 class CrowdsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     async def test_bookings_together_are_each_written_whole(self, store: Store) -> None:
         world = await _world(store)
@@ -109,7 +109,7 @@ class CrowdsContract(Contract, contract=True):
     async def test_of_bookings_together_only_those_against_a_rule_are_refused(
         self, store: Store
     ) -> None:
-        """A patient in two places, a slot that is blocked, one that is not there."""
+        """A patient in two places, a blocked slot, a slot that does not exist."""
         world = await _world(store)
         bookings = _bookings(world)
         await _take_together(
@@ -132,7 +132,7 @@ class CrowdsContract(Contract, contract=True):
         await check_sound(store, world.clinic.id)
 
     async def test_bookings_together_do_not_wait_for_anothers_slot(self, store: Store) -> None:
-        """Given slots that somebody is blocking just now
+        """Given slots that a transaction is blocking
         When bookings of these and of others arrive together
         Then those of the others are done meanwhile."""
         world = await _world(store)
@@ -146,7 +146,7 @@ class CrowdsContract(Contract, contract=True):
                 tries = [
                     begin(group, partial(store.desk.reserve, each)) for each in _bookings(world)
                 ]
-                # Sooner than a store gives up waiting for a lock.
+                # Shorter than a store waits for a lock.
                 meanwhile = [
                     await each.outcome(timeout_s=2)
                     for number, each in enumerate(tries)
@@ -164,7 +164,7 @@ class CrowdsContract(Contract, contract=True):
     async def test_bookings_together_that_compete_have_one_winner_each(
         self, store: Store, seed: int
     ) -> None:
-        """Whatever patients, slots and keys they share, and whoever comes first."""
+        """Whatever patients, slots and keys they share, and whichever comes first."""
         world = await _world(store)
         chance = random.Random(seed)
         slots, patients = (*world.slots[:5], *world.colleague_slots[:5]), world.patients[:6]
@@ -192,8 +192,8 @@ class CrowdsContract(Contract, contract=True):
 
 
 def _reasons(lost: Booking, won: Sequence[Booking]) -> set[type[ClinicError]]:
-    """Return why `lost` may have been refused, given who won."""
-    # Inserts that meet may also make one of them give way.
+    """Return why `lost` may have been refused, given the bookings that won."""
+    # Concurrent inserts may also abort one of them.
     reasons: set[type[ClinicError]] = set()
     for other in won:
         mine, theirs = lost.appointment, other.appointment

@@ -1,4 +1,4 @@
-"""What every store must do about erasing a patient."""
+"""The contract of Erasures and ErasureList."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,7 +64,7 @@ async def _texts(store: Store, patient: Patient) -> set[tuple[Trail, UUID]]:
 async def _blank(
     store: Store, world: World, patient: Patient, named: Sequence[ErasableText] | None = None
 ) -> None:
-    """Blank every text after an event that names it, or what is named instead."""
+    """Blank every text after an event that names the texts, or those in `named` instead."""
     async with store.begin() as unit:
         texts = await unit.erasures.texts(patient.id)
         told = texts if named is None else named
@@ -86,7 +86,7 @@ async def _reasons(store: Store, world: World) -> dict[UUID, str]:
 
 
 class ErasuresContract(Contract, contract=True):
-    """Erasing. Give it a fixture `store`: an open Store that holds nothing."""
+    """Erasing. Needs a fixture `store`: an open, empty Store."""
 
     async def test_clear_removes_what_is_the_patients_and_leaves_the_others(
         self, store: Store
@@ -142,7 +142,7 @@ class ErasuresContract(Contract, contract=True):
     ) -> None:
         world = await seed_world(store)
         mine = world.patients[0]
-        # Without a type, which would have to be removed from a row that is locked.
+        # Without a type, which would have to be removed from a locked row.
         booked = await _book(store, world, 0, "Check-up", type=None)
         request = a_request(world.clinic, new_id())
         stored = a_stored_answer(request, body=str(mine.id).encode())

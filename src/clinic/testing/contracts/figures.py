@@ -1,4 +1,4 @@
-"""What every store must count while it works."""
+"""The contract of StoreFigures."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class FiguresContract(Contract, contract=True):
-    """Figures. Give it a fixture `store`: an open Store that holds nothing."""
+    """Figures. Needs a fixture `store`: an open, empty Store."""
 
     async def test_bookings_are_counted_by_what_became_of_them(self, store: Store) -> None:
         world = await seed_world(store)

@@ -45,7 +45,7 @@ def _request(world: World) -> IdempotentRequest:
 
 
 class IdempotencyContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     async def test_answer_is_found_word_for_word(self, store: Store) -> None:
         world = await seed_world(store)
@@ -285,7 +285,7 @@ class IdempotencyContract(Contract, contract=True):
 
 
 class IdempotencyCacheContract(Contract, contract=True):
-    """Give it a fixture `cache`: an IdempotencyCache that holds nothing."""
+    """Needs a fixture `cache`: an empty IdempotencyCache."""
 
     async def test_get_of_a_new_key_is_none(self, cache: IdempotencyCache) -> None:
         assert await cache.get(a_request(a_clinic(), new_id())) is None

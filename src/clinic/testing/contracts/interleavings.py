@@ -1,9 +1,9 @@
-"""Two at once, step by step: for every pair of book, add, cancel, move, swap, block and open.
+"""Interleaves every pair of book, add, cancel, move, swap, block and open, step by step.
 
-A threaded race passes by luck; here every order of steps is set. Both read first. Then the second
-is tried in three ways: it decides afresh after the first has committed; it writes what it decided
-on stale facts; and it begins while the first holds its locks, is seen to wait, and ends once the
-first has committed or given up.
+A threaded race can pass by luck; here the order of steps is fixed. Both actors read first. Then the
+second is tried in three ways: it decides again after the first has committed; it writes what it
+decided on stale facts; and it begins while the first holds its locks, is seen to wait, and ends
+once the first has committed or rolled back.
 """
 
 from dataclasses import dataclass
@@ -65,24 +65,24 @@ Refusal = type[ClinicError] | None
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """What becomes of `second` when `first` came before it; None is that it goes well."""
+    """The expected refusal of `second` when `first` came before it; None means that it succeeds."""
 
     first: type[Actor]
     second: type[Actor]
-    #: deciding on what the first left
+    #: when it decides on the state that the first left
     afresh: Refusal
-    #: writing what it decided before the first wrote
+    #: when it writes what it decided before the first wrote
     stale: Refusal
-    #: beginning while the first holds its locks, which then commits
+    #: when it begins while the first holds its locks, and the first then commits
     waiting: Refusal = None
-    #: the same, and the first gives up
+    #: the same, but the first rolls back
     alone: Refusal = None
-    #: whether it must wait at all for a right answer
+    #: whether it must wait for the first
     waits: bool = True
 
     @property
     def name(self) -> str:
-        """The names of both, for pytest."""
+        """The names of both actors, for pytest."""
         return f"{self.first.__name__}-{self.second.__name__}"
 
 
@@ -164,7 +164,7 @@ def _each(meetings: tuple[Meeting, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("meeting", meetings, ids=lambda meeting: meeting.name)
 
 
-#: those whose first can hold its locks for a while; booking is one statement
+#: those whose first actor can hold its locks for a while; booking is one statement
 HELD = tuple(meeting for meeting in MEETINGS if issubclass(meeting.first, UnitActor))
 
 
@@ -183,7 +183,7 @@ async def _scene(store: Store, meeting: Meeting) -> tuple[Actor, Actor]:
 
 
 class InterleavingsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     @_each(MEETINGS)
     async def test_second_that_decides_afresh(self, store: Store, meeting: Meeting) -> None:
@@ -218,7 +218,7 @@ class InterleavingsContract(Contract, contract=True):
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:
                 await first.write_in(unit, afresh=False)
-                # Booking has looked by now; that it looks again is the use case's business.
+                # Booking has read by now; reading again is up to the use case.
                 afresh = isinstance(second, UnitActor)
                 waiting = await attempt(group, lambda: second.write(afresh=afresh), self)
                 waited = not waiting.has_ended

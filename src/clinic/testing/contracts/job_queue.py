@@ -1,4 +1,4 @@
-"""What a JobQueue must do: keep time, give each job to one worker, and say when it lost some."""
+"""The contract of JobQueue: keep time, give each job to one worker, and report lost jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ def a_job(*, due: timedelta = timedelta(0)) -> Job:
 
 
 class JobQueueContract(Contract, contract=True):
-    """Give it fixtures `queue`, empty, and `lose`, which makes it forget everything it holds."""
+    """Needs fixtures `queue`, which is empty, and `lose`, which makes it lose all its jobs."""
 
     async def test_promote_takes_what_is_due(self, queue: JobQueue) -> None:
         await queue.schedule([a_job(), a_job(due=timedelta(hours=1)), a_job(due=-timedelta(1))])
@@ -83,7 +83,7 @@ class JobQueueContract(Contract, contract=True):
         await queue.postpone(none.clinic_id, none.message_id, wait=timedelta(0))
 
         assert await queue.promote(limit=10) == 1
-        # The wait itself: the queue's clock is its own.
+        # A real wait, since the queue has its own clock.
         await asyncio.sleep(0.25)
         assert await queue.promote(limit=10) == 1
         assert (await queue.counts()).scheduled == 1

@@ -1,4 +1,4 @@
-"""What every store must do about turns of maintenance services."""
+"""The contract of MaintenanceBook and Partitions."""
 
 import asyncio
 from datetime import timedelta
@@ -9,7 +9,7 @@ from clinic.testing.builders import new_id
 from clinic.testing.contracts.contract import Contract
 
 HOUR, NO_TIME = timedelta(hours=1), timedelta()
-#: of a worker that died
+#: the lease of a worker that died
 RUN_OUT = timedelta(seconds=-1)
 
 
@@ -33,7 +33,7 @@ async def _claimed(store: Store, *, lease: timedelta = HOUR) -> Turn:
 
 
 class MaintenanceContract(Contract, contract=True):
-    """Maintenance. Give it a fixture `store`: an open Store that holds nothing."""
+    """Maintenance. Needs a fixture `store`: an open, empty Store."""
 
     async def test_service_runs_once_in_its_period(self, store: Store) -> None:
         turn = await _claimed(store)

@@ -1,4 +1,4 @@
-"""What every store must do about memberships and offers of them."""
+"""The contract of Memberships."""
 
 import asyncio
 from dataclasses import replace
@@ -16,7 +16,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class MembershipsContract(Contract, contract=True):
-    """Memberships. Give it a fixture `store`: an open Store that holds nothing."""
+    """Memberships. Needs a fixture `store`: an open, empty Store."""
 
     @pytest.mark.parametrize("role", [Role.PATIENT, Role.DOCTOR, Role.RECEPTIONIST, Role.ADMIN])
     async def test_a_membership_ends_and_begins_again(self, store: Store, role: Role) -> None:

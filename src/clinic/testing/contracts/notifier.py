@@ -1,4 +1,4 @@
-"""What a Notifier must do: ask before the point of no return, and hand over only what it may."""
+"""The contract of Notifier: ask before the point of no return, and send only what it may."""
 
 import warnings
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from clinic.testing.builders import (
 )
 from clinic.testing.contracts.contract import Contract
 
-#: returns the message ids that the other side has taken
+#: returns the message ids that the other side has accepted
 Taken = Callable[[], list[str]]
 
 
@@ -68,7 +68,7 @@ def an_outgoing_message(
 
 
 class NotifierContract(Contract, contract=True):
-    """Give it fixtures `notifier`, and `taken`, which returns the message ids that arrived."""
+    """Needs fixtures `notifier`, and `taken`, which returns the message ids that arrived."""
 
     async def test_deliver_hands_over_once(self, notifier: Notifier, taken: Taken) -> None:
         outgoing = an_outgoing_message()

@@ -29,7 +29,7 @@ async def _add_user(store: Store, user: User) -> None:
 
 
 class PeopleContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     async def test_clinics_come_by_id(self, store: Store) -> None:
         first, second = sorted([a_clinic(), a_clinic()], key=lambda clinic: clinic.id)

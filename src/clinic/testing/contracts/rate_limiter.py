@@ -1,4 +1,4 @@
-"""What every rate limiter must do."""
+"""The contract of RateLimiter."""
 
 import asyncio
 
@@ -10,9 +10,9 @@ LIMIT = Limit("sign-in", 5, 60)
 
 
 class RateLimiterContract(Contract, contract=True):
-    """Counting requests. Give it a fixture `limiter` that has counted nothing.
+    """Counting requests. Needs a fixture `limiter` that has counted nothing.
 
-    Windows of a second are waited for: the limiter's clock is its own.
+    The tests really wait for windows of a second, since the limiter has its own clock.
     """
 
     async def test_hits_up_to_the_quota_are_allowed(self, limiter: RateLimiter) -> None:

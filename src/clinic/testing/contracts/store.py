@@ -35,4 +35,4 @@ class StoreContract(
     InterleavingsContract,
     contract=True,
 ):
-    """Everything a Store must do. Give it a fixture `store`: an open Store that holds nothing."""
+    """Everything a Store must do. Needs a fixture `store`: an open, empty Store."""

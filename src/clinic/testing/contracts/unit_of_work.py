@@ -1,4 +1,4 @@
-"""The contract of UnitOfWork and Store: all or nothing, and nothing seen before its time."""
+"""The contract of UnitOfWork and Store: all or nothing, and nothing visible before the commit."""
 
 import anyio
 import pytest
@@ -18,11 +18,11 @@ from clinic.testing.contracts.contract import Contract
 
 
 class Abandoned(Exception):
-    """Whatever goes wrong in the middle of a unit of work."""
+    """Any failure in the middle of a unit of work."""
 
 
 class UnitOfWorkContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Needs a fixture `store`: an open, empty Store."""
 
     async def test_unit_committed_lasts(self, store: Store) -> None:
         clinic = a_clinic()
@@ -114,7 +114,7 @@ class UnitOfWorkContract(Contract, contract=True):
             people = unit.people
             await unit.commit()
 
-            # A fault of the caller, in whatever words.
+            # A fault of the caller; any exception will do.
             with pytest.raises(Exception):  # noqa: B017, PT011
                 await people.add_clinic(a_clinic())
             with pytest.raises(Exception):  # noqa: B017, PT011
@@ -188,5 +188,5 @@ class UnitOfWorkContract(Contract, contract=True):
     ) -> None:
         named = await store.zone_data()
 
-        # A line of a log.
+        # It must fit on one line of a log.
         assert named is None or (named.strip() == named != "" and named.isprintable())
