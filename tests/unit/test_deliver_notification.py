@@ -28,12 +28,8 @@ from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.testing import FixedClock
 from clinic.testing.builders import a_move, a_status_change, new_id, seed_change, seed_world
 from clinic.testing.contracts.outbox import Sent, seed_message
-from clinic.usecases.messaging.deliver_notification import (
-    HELD_FOR,
-    Delivered,
-    DeliveryServices,
-    deliver_notification,
-)
+from clinic.usecases.messaging.deliver_notification import HELD_FOR, Delivered, deliver_notification
+from clinic.usecases.messaging.delivery_services import DeliveryServices
 from clinic.usecases.messaging.relay_outbox import OVERDUE, relay_outbox, resync_queue, sweep_outbox
 
 pytestmark = pytest.mark.anyio

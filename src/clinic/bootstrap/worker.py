@@ -17,7 +17,7 @@ from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, check_secret
 from clinic.usecases.context import AnonymousContext
 from clinic.usecases.maintenance.service import Resources
-from clinic.usecases.messaging.deliver_notification import DeliveryServices
+from clinic.usecases.messaging.delivery_services import DeliveryServices
 from clinic.usecases.transactions import Transactions
 
 

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from clinic.adapters.memory.addressees import addressee_of, day_of, preferences_of, recipient_of
 from clinic.adapters.memory.paging import page_of
-from clinic.adapters.memory.tables import StoredCredentials, Tables
-from clinic.adapters.memory.transaction import Database, Transaction
+from clinic.adapters.memory.tables import RowKey, Tables
+from clinic.adapters.memory.transaction import Database
 from clinic.domain.audit.audit import ERASED
 from clinic.domain.audit.seals import Trail
-from clinic.domain.calendar.availability import day_interval
-from clinic.domain.errors import NotFound
 from clinic.domain.messaging.deliveries import (
     SENT_PER_HOUR_MAX,
-    Addressee,
     Claim,
     DeliverySnapshot,
     OutboxState,
@@ -31,12 +29,9 @@ from clinic.domain.notifications import (
     Message,
 )
 from clinic.domain.paging import PageRequest
-from clinic.domain.status import Status
 from clinic.ports.erasures import ErasableText
 from clinic.ports.job_queue import Job
 from clinic.ports.outbox import HandOver, NotificationQuery, NotificationView, OutboxCounts
-
-Key = tuple[UUID, UUID]
 
 
 @dataclass(slots=True)
@@ -67,9 +62,9 @@ class MemoryOutbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._rows: dict[Key, _Row] = {}
+        self._rows: dict[RowKey, _Row] = {}
         self._seen: set[UUID] = set()
-        self._log: dict[Key, tuple[Record, datetime]] = {}
+        self._log: dict[RowKey, tuple[Record, datetime]] = {}
         self.now: Callable[[], datetime] = _now
 
     async def publish(self, hand_over: HandOver, *, limit: int) -> int:
@@ -187,7 +182,7 @@ class MemoryOutbox:
         now, found = self.now(), []
         for row in self._all():
             message = row.message
-            to_patient = message.user_id is None and self._recipient(message) == user_id
+            to_patient = message.user_id is None and recipient_of(self._tables, message) == user_id
             waits = row.state is OutboxState.PENDING and row.next_at > now
             if to_patient and waits and message.scheduled_for <= now:
                 found.append(row)
@@ -263,7 +258,7 @@ class MemoryOutbox:
     def _tables(self) -> Tables:
         return self._database.tables
 
-    def about(self, user_id: UUID, appointments: Collection[Key]) -> set[Key]:
+    def about(self, user_id: UUID, appointments: Collection[RowKey]) -> set[RowKey]:
         """Return the keys of messages to the user or about these appointments, also in the log."""
         self._all()
         messages = [row.message for row in self._rows.values()]
@@ -274,7 +269,7 @@ class MemoryOutbox:
             if one.user_id == user_id or (one.clinic_id, one.appointment_id) in appointments
         }
 
-    def errors(self, keys: Collection[Key]) -> Sequence[ErasableText]:
+    def errors(self, keys: Collection[RowKey]) -> Sequence[ErasableText]:
         """Return the errors in the log of these messages."""
         return [
             ErasableText(Trail.NOTIFICATION, *key, rest="")
@@ -287,7 +282,7 @@ class MemoryOutbox:
         record, at = self._log[clinic_id, message_id]
         self._log[clinic_id, message_id] = (replace(record, error=ERASED), at)
 
-    def clear(self, user_id: UUID, appointments: Collection[Key]) -> None:
+    def clear(self, user_id: UUID, appointments: Collection[RowKey]) -> None:
         """Remove what waits for the patient, and what was said of messages under way."""
         for key in self.about(user_id, appointments):
             row = self._rows.get(key)
@@ -336,9 +331,9 @@ class MemoryOutbox:
         if message.appointment_id is not None:
             key = (message.clinic_id, message.appointment_id)
             appointment = self._tables.appointments.get(key)
-        user_id = self._recipient(message)
-        day = self._day(message) if message.kind == DAY_SHEET else ()
-        addressee = self._addressee(message.clinic_id, user_id)
+        user_id = recipient_of(self._tables, message)
+        day = day_of(self._tables, message) if message.kind == DAY_SHEET else ()
+        addressee = addressee_of(self._tables, message.clinic_id, user_id)
         lately = self._sent_lately(message, user_id)
         return DeliverySnapshot(clinic, addressee, appointment, day, lately)
 
@@ -352,55 +347,11 @@ class MemoryOutbox:
                     and record.message.kind in sort
                     and record.message.clinic_id == message.clinic_id
                     and finished_at > since
-                    and self._recipient(record.message) == user_id
+                    and recipient_of(self._tables, record.message) == user_id
                     for record, finished_at in self._log.values()
                 )
                 return min(found, SENT_PER_HOUR_MAX)
         return 0
-
-    def _recipient(self, message: Message) -> UUID | None:
-        if message.user_id is not None or message.appointment_id is None:
-            return message.user_id
-        key = (message.clinic_id, message.appointment_id)
-        appointment = self._tables.appointments.get(key)
-        if appointment is None:
-            return None
-        of_doctor = message.kind == DOCTOR_CHANGE
-        return appointment.doctor_id if of_doctor else appointment.patient_id
-
-    def _addressee(self, clinic_id: UUID, user_id: UUID | None) -> Addressee | None:
-        user = self._tables.users.get(user_id) if user_id else None
-        if user is None:
-            return None
-        credentials = self._tables.credentials.get(user.id) or StoredCredentials()
-        if credentials.disabled_at is not None:
-            return None
-        return Addressee(
-            user.id,
-            user.name,
-            user.email,
-            user.phone,
-            preferences_of(self._tables, clinic_id, user.id),
-            credentials.password_hash,
-            credentials.link_version,
-            credentials.email_verified_at is not None,
-            credentials.email_unproven_since is not None,
-        )
-
-    def _day(self, message: Message) -> tuple[tuple[datetime, datetime], ...]:
-        clinic = self._tables.clinics.get(message.clinic_id)
-        assert clinic is not None
-        assert message.user_id is not None
-        day = day_interval(date.fromordinal(message.version), clinic.zone)
-        of_doctor = self._tables.appointments.where("doctor", (message.clinic_id, message.user_id))
-        return tuple(
-            sorted(
-                (each.starts_at, each.ends_at)
-                for each in of_doctor
-                if day.starts_at <= each.starts_at < day.ends_at
-                and each.status in (Status.BOOKED, Status.CONFIRMED)
-            )
-        )
 
     def _views(self) -> Iterable[NotificationView]:
         for row in self._all():
@@ -447,67 +398,3 @@ class MemoryOutbox:
 
 def _failed(row: _Row, error: str) -> Record:
     return Record(row.message, Outcome.FAILED, row.attempts, row.ambiguous, None, error)
-
-
-class MemoryMessages:
-    """The outbox inside a unit of work."""
-
-    def __init__(self, transaction: Transaction, outbox: MemoryOutbox) -> None:
-        self._transaction = transaction
-        self._outbox = outbox
-
-    async def add(self, messages: Sequence[Message]) -> None:
-        tables = self._transaction.tables
-        for message in messages:
-            if message.kind == DAY_SHEET and any(
-                each.kind == DAY_SHEET
-                and (each.clinic_id, each.user_id, each.version)
-                == (message.clinic_id, message.user_id, message.version)
-                for each in tables.messages.values()
-            ):
-                continue
-            tables.messages.put(message.id, message)
-
-    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
-        tables = self._transaction.tables
-        if tables.users.get(user_id) is None or tables.clinics.get(clinic_id) is None:
-            self._transaction.fail(NotFound())
-        await self._transaction.lock(("preferences", clinic_id, user_id))
-        tables.preferences.put((clinic_id, user_id), preferences)
-
-    async def forget_addresses(self, user_id: UUID) -> None:
-        messages = self._transaction.tables.messages
-        for message in [each for each in messages.values() if each.user_id == user_id]:
-            messages.put(message.id, replace(message, to_email=None))
-        self._transaction.at_merge["addresses", user_id] = lambda: self._outbox.forget_addresses(
-            user_id
-        )
-
-    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
-        return await self._end_death(
-            clinic_id, message_id, lambda: self._outbox.revive(clinic_id, message_id)
-        )
-
-    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
-        return await self._end_death(
-            clinic_id, message_id, lambda: self._outbox.drop(clinic_id, message_id, reason)
-        )
-
-    async def _end_death(
-        self, clinic_id: UUID, message_id: UUID, make_so: Callable[[], None]
-    ) -> bool:
-        row = ("message", clinic_id, message_id)
-        await self._transaction.lock(row)
-        if row in self._transaction.at_merge or not self._outbox.is_dead(clinic_id, message_id):
-            return False
-        self._transaction.at_merge[row] = make_so
-        return True
-
-
-def preferences_of(tables: Tables, clinic_id: UUID, user_id: UUID) -> Preferences:
-    """Return what the person chose, or what goes without a choice."""
-    chosen = tables.preferences.get((clinic_id, user_id))
-    clinic = tables.clinics.get(clinic_id)
-    if chosen is None and clinic is not None:
-        return Preferences(clinic.contact.language)
-    return chosen or Preferences()

@@ -12,7 +12,8 @@ from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.erasures import MemoryErasures
 from clinic.adapters.memory.events import MemoryEventLog
 from clinic.adapters.memory.memberships import MemoryMemberships
-from clinic.adapters.memory.outbox import MemoryMessages, MemoryOutbox
+from clinic.adapters.memory.messages import MemoryMessages
+from clinic.adapters.memory.outbox import MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeople
 from clinic.adapters.memory.sessions import MemorySessions
 from clinic.adapters.memory.transaction import Database, Transaction

@@ -6,7 +6,7 @@ leaves the message where the next attempt finds it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -14,14 +14,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from clinic.domain.errors import TemporaryFailure
-from clinic.domain.links import Link, LinkSigner, Purpose, bound_to_mailbox
-from clinic.domain.messaging.account_links import account_token
 from clinic.domain.messaging.deliveries import (
     ATTEMPTS_MAX,
     AmbiguousMail,
     Claim,
     DeliveryVerdict,
-    Links,
     Outcome,
     OutgoingMessage,
     Record,
@@ -30,53 +27,26 @@ from clinic.domain.messaging.deliveries import (
     message_id_of,
     shortened,
 )
-from clinic.domain.messaging.link_offers import offer_of
-from clinic.domain.notifications import (
-    CANCELLATION,
-    DAY_SHEET,
-    DOCTOR_CHANGE,
-    DOCTOR_LEFT,
-    EMAIL,
-    EMAIL_VERIFICATION,
-    INVITATION,
-    OPTIONAL,
-    PASSWORD_RESET,
-)
-from clinic.ports.clock import IdSource
-from clinic.ports.job_queue import JobQueue, QueueUnavailable
+from clinic.domain.notifications import EMAIL
+from clinic.ports.job_queue import QueueUnavailable
 from clinic.ports.notifier import Notifier, TransportError
-from clinic.ports.outbox import Outbox
 from clinic.usecases.faults import kind_of, place_of
+from clinic.usecases.messaging.delivery_services import DeliveryServices
+from clinic.usecases.messaging.outgoing_message import outgoing_message_for
 
 logger = logging.getLogger(__name__)
 _BROKE = "message %s of kind %s broke: %s\n%s"
 
 T = TypeVar("T")
 
-#: minutes, so that a worker that stands still for a while does not lose what it is sending
-LEASE = timedelta(minutes=3)
 #: how long the outcome of a hand-over is kept trying to be logged
 LOG_TRIES_S = 120.0
 LOG_PAUSE_S = 0.25
-#: how long an unsubscribe link works
-UNSUBSCRIBE_FOR = timedelta(days=365)
 #: how soon a held message is looked at again, where nothing lets it go sooner
 HELD_FOR = timedelta(minutes=5)
 _HOLDING = {
     DeliveryVerdict.UNPROVEN: "the email address is not verified yet",
     DeliveryVerdict.TOO_MANY: "the mailbox got as many messages as it may within an hour",
-}
-
-#: pages that the links of account mail open
-_ACCOUNT_PATHS = {
-    INVITATION: "invitations",
-    PASSWORD_RESET: "password-resets",
-    EMAIL_VERIFICATION: "email-verifications",
-}
-_ACCOUNT_PURPOSES = {
-    INVITATION: Purpose.INVITATION,
-    PASSWORD_RESET: Purpose.PASSWORD_RESET,
-    EMAIL_VERIFICATION: Purpose.EMAIL_VERIFICATION,
 }
 
 
@@ -103,26 +73,6 @@ class Delivery:
     result: Delivered
     late_s: float | None = None
     maybe_twice: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryServices:
-    """What delivering needs; one for a worker's whole life."""
-
-    outbox: Outbox
-    queue: JobQueue
-    #: by channel; what somebody wants on a channel that is not here goes by email
-    notifiers: Mapping[str, Notifier]
-    signer: LinkSigner
-    new_id: IdSource
-    #: where the links of messages lead, without a slash at the end
-    public_url: str
-    #: the right-hand side of Message-IDs
-    mail_domain: str
-    #: the front end, if there is one: where people book, and doctors read their calendar
-    frontend_url: str = ""
-    on_ambiguous: AmbiguousMail = AmbiguousMail.RESEND
-    lease: timedelta = LEASE
 
 
 async def deliver_notification(
@@ -293,90 +243,6 @@ def _notifier(services: DeliveryServices, claim: Claim) -> tuple[Notifier, str]:
     wanted = addressee.preferences.channel if addressee else EMAIL
     channel = wanted if wanted in services.notifiers else EMAIL
     return services.notifiers[channel], channel
-
-
-def outgoing_message_for(services: DeliveryServices, claim: Claim) -> OutgoingMessage:
-    """Return all that a channel needs in order to write the claimed message out."""
-    snapshot = claim.snapshot
-    assert snapshot.addressee is not None
-    addressee = snapshot.addressee
-    if claim.message.to_email is not None:
-        addressee = replace(addressee, email=claim.message.to_email)
-    return OutgoingMessage(
-        message=claim.message,
-        addressee=addressee,
-        clinic=snapshot.clinic,
-        links=_links(services, claim),
-        message_id=message_id_of(claim.message, services.mail_domain),
-        appointment=snapshot.appointment,
-        day=snapshot.day,
-        sent_at=claim.claimed_at,
-    )
-
-
-def _links(services: DeliveryServices, claim: Claim) -> Links:
-    message, snapshot = claim.message, claim.snapshot
-    addressee = snapshot.addressee
-    assert addressee is not None
-    # A link falls with the address that it was mailed to.
-    mailbox = bound_to_mailbox(addressee.email, addressee.link_version)
-
-    def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:
-        expires_at = max(message.scheduled_for, claim.claimed_at) + until
-        link = Link(purpose, message.clinic_id, subject, version, expires_at)
-        token = services.signer.sign(link, bound_to=mailbox)
-        return f"{services.public_url}/{path}/{token}"
-
-    unsubscribe = None
-    if message.family in OPTIONAL:
-        topic = OPTIONAL[message.family]
-        unsubscribe = url(
-            "unsubscribe", Purpose.UNSUBSCRIBE, addressee.user_id, topic, UNSUBSCRIBE_FOR
-        )
-    home = services.frontend_url
-    if message.family in _ACCOUNT_PATHS:
-        path = _ACCOUNT_PATHS[message.family]
-        return Links(
-            account=f"{services.public_url}/{path}/{_account_token(services, claim)}", home=home
-        )
-    appointment = snapshot.appointment
-    if appointment is None or message.family in (
-        CANCELLATION,
-        DOCTOR_CHANGE,
-        DOCTOR_LEFT,
-        DAY_SHEET,
-    ):
-        return Links(unsubscribe=unsubscribe, home=home)
-    left = appointment.starts_at - claim.claimed_at
-    version = appointment.schedule_version
-    offer = offer_of(appointment, snapshot.clinic, claim.claimed_at)
-
-    def act(purpose: Purpose) -> str:
-        return url("m", purpose, appointment.id, version, left)
-
-    return Links(
-        confirm=act(Purpose.CONFIRM) if offer.confirm else None,
-        cancel=act(Purpose.CANCEL) if offer.cancel else None,
-        move=act(Purpose.MOVE) if offer.move else None,
-        unsubscribe=unsubscribe,
-        home=home,
-    )
-
-
-def _account_token(services: DeliveryServices, claim: Claim) -> str:
-    message, addressee = claim.message, claim.snapshot.addressee
-    assert addressee is not None
-    link = Link(
-        _ACCOUNT_PURPOSES[message.family],
-        message.clinic_id,
-        addressee.user_id,
-        addressee.link_version,
-        message.expires_at,
-        message.issued_by,
-    )
-    return account_token(
-        services.signer, link, email=addressee.email, password_hash=addressee.password_hash
-    )
 
 
 def _report(claim: Claim, error: Exception) -> None:

@@ -20,10 +20,7 @@ from clinic.domain.people.memberships import MembershipOffer
 from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind
 from clinic.domain.status import Status
-from clinic.entrypoints.http.api.appointments.schemas import (
-    AppointmentOut,
-    AuditOut,
-)
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut, AuditOut
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityChangedOut,
     AvailabilityOut,
@@ -57,9 +54,7 @@ from clinic.entrypoints.http.api.people.schemas import (
     SignedInOut,
 )
 from clinic.entrypoints.http.api.remedies import problem_page
-from clinic.entrypoints.http.api.schemas import (
-    HealthOut,
-)
+from clinic.entrypoints.http.api.schemas import HealthOut
 from clinic.ports.accounts import Account
 from clinic.ports.outbox import NotificationView
 from clinic.usecases.calendar.block_slots import SlotsChanged

@@ -4,11 +4,7 @@ from typing import Any
 
 import msgspec
 
-from clinic.entrypoints.http.api.appointments.schemas import (
-    BookIn,
-    ChangeAppointmentIn,
-    SwapIn,
-)
+from clinic.entrypoints.http.api.appointments.schemas import BookIn, ChangeAppointmentIn, SwapIn
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityIn,
     ChangeAvailabilityIn,
@@ -26,14 +22,8 @@ from clinic.entrypoints.http.api.example_responses import (
     SLOT_ID,
     TOKEN,
 )
-from clinic.entrypoints.http.api.messaging.schemas import (
-    PreferencesIn,
-)
-from clinic.entrypoints.http.api.people.clinic_schemas import (
-    ChangeClinicIn,
-    DoctorIn,
-    PatientIn,
-)
+from clinic.entrypoints.http.api.messaging.schemas import PreferencesIn
+from clinic.entrypoints.http.api.people.clinic_schemas import ChangeClinicIn, DoctorIn, PatientIn
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptInvitationIn,
     AcceptOfferIn,

@@ -1,0 +1,66 @@
+"""The outbox inside a unit of work, in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from clinic.adapters.memory.outbox import MemoryOutbox
+from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.errors import NotFound
+from clinic.domain.messaging.deliveries import Preferences
+from clinic.domain.notifications import DAY_SHEET, Message
+
+
+class MemoryMessages:
+    """The outbox inside a unit of work."""
+
+    def __init__(self, transaction: Transaction, outbox: MemoryOutbox) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+
+    async def add(self, messages: Sequence[Message]) -> None:
+        tables = self._transaction.tables
+        for message in messages:
+            if message.kind == DAY_SHEET and any(
+                each.kind == DAY_SHEET
+                and (each.clinic_id, each.user_id, each.version)
+                == (message.clinic_id, message.user_id, message.version)
+                for each in tables.messages.values()
+            ):
+                continue
+            tables.messages.put(message.id, message)
+
+    async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
+        tables = self._transaction.tables
+        if tables.users.get(user_id) is None or tables.clinics.get(clinic_id) is None:
+            self._transaction.fail(NotFound())
+        await self._transaction.lock(("preferences", clinic_id, user_id))
+        tables.preferences.put((clinic_id, user_id), preferences)
+
+    async def forget_addresses(self, user_id: UUID) -> None:
+        messages = self._transaction.tables.messages
+        for message in [each for each in messages.values() if each.user_id == user_id]:
+            messages.put(message.id, replace(message, to_email=None))
+        self._transaction.at_merge["addresses", user_id] = lambda: self._outbox.forget_addresses(
+            user_id
+        )
+
+    async def revive(self, clinic_id: UUID, message_id: UUID) -> bool:
+        return await self._end_death(
+            clinic_id, message_id, lambda: self._outbox.revive(clinic_id, message_id)
+        )
+
+    async def drop(self, clinic_id: UUID, message_id: UUID, *, reason: str) -> bool:
+        return await self._end_death(
+            clinic_id, message_id, lambda: self._outbox.drop(clinic_id, message_id, reason)
+        )
+
+    async def _end_death(
+        self, clinic_id: UUID, message_id: UUID, make_so: Callable[[], None]
+    ) -> bool:
+        row = ("message", clinic_id, message_id)
+        await self._transaction.lock(row)
+        if row in self._transaction.at_merge or not self._outbox.is_dead(clinic_id, message_id):
+            return False
+        self._transaction.at_merge[row] = make_so
+        return True
