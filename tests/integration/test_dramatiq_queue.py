@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import redis
 
 from clinic.adapters.dramatiq import DramatiqQueue
+from clinic.adapters.dramatiq import broker as broker_module
 from clinic.adapters.dramatiq import queue as queue_module
 from clinic.adapters.dramatiq.queue import READY_MAX, spelt
 from clinic.ports.job_queue import Job, QueueUnavailable
@@ -234,3 +236,50 @@ async def test_fetched_messages_are_given_back_when_a_worker_stops(queues, clien
 
     counts = await queues[1].counts()
     assert (counts.ready, counts.running) == (9, 0)
+
+
+async def test_worker_whose_connections_are_killed_goes_on_within_its_pause(queues, client) -> None:
+    done = asyncio.Event()
+
+    async def handle(*_: UUID) -> None:
+        done.set()
+
+    await queues[0].start(handle, threads=1)
+    for _ in range(3):
+        killed = 0
+        while not killed:  # Its consumer connects in a thread.
+            killed = client.client_kill_filter(_type="normal", skipme=True)
+            await asyncio.sleep(PAUSE_S)
+        done.clear()
+        began = time.monotonic()
+        await queues[1].schedule([a_job()])
+        assert await queues[1].promote(limit=1) == 1
+        await asyncio.wait_for(done.wait(), PATIENCE_S)
+        assert time.monotonic() - began < 2.5
+        assert queues[0].is_working()
+
+
+async def test_refused_fetch_neither_ends_a_consumer_nor_strands_what_it_fetched(
+    queues, monkeypatch
+) -> None:
+    """An error that says nothing of the connection, as of a server that is busy with a script."""
+    jobs = [a_job() for _ in range(8)]
+    client = queues[0]._broker.client
+    execute, refusals = client.execute_command, [None] * 20
+
+    def refuse_some(*arguments: Any, **options: Any) -> Any:
+        if refusals and "fetch" in arguments:
+            refusals.pop()
+            raise redis.ResponseError("BUSY")
+        return execute(*arguments, **options)
+
+    monkeypatch.setattr(client, "execute_command", refuse_some)
+    monkeypatch.setattr(broker_module, "RECONNECT_S", 0.01)
+    await queues[1].schedule(jobs)
+    await queues[1].promote(limit=10)
+
+    began = time.monotonic()
+    assert len(await work_on_all(queues[0], jobs)) == len(jobs)
+    assert not refusals
+    # Dramatiq alone would pause for 3 s after each.
+    assert time.monotonic() - began < 3 * 20 / 2
