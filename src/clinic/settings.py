@@ -206,12 +206,12 @@ def check_production(settings: Settings) -> None:
     if settings.environment != "production":
         return
     if settings.mailbox:
-        raise SettingsError("CLINIC_MAILBOX: only a demo may show everybody's messages.")
+        raise SettingsError("CLINIC_MAILBOX: only a demo may show everyone's messages.")
     if settings.fast_passwords:
         raise SettingsError("CLINIC_FAST_PASSWORDS: only tests may hash passwords this fast.")
     if settings.database_url.startswith("memory:"):
         raise SettingsError(
-            "CLINIC_DATABASE_URL: memory:// forgets everything at exit; set postgresql://…"
+            "CLINIC_DATABASE_URL: memory:// loses everything at exit; set postgresql://…"
         )
 
 

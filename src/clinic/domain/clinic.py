@@ -118,7 +118,7 @@ class Policy:
     notice_min: int = 60
     #: how many days ahead bookings are taken
     horizon_days: int = 90
-    #: minutes before the start until which patients may cancel, move or confirm by themselves
+    #: minutes before the start until which patients may cancel, move or confirm themselves
     cancel_notice_min: int = 120
     #: minutes a held slot waits for its booking
     hold_min: int = 10

@@ -127,7 +127,7 @@ class Appointments(AppointmentReader, Protocol):
         read found, including with other bookings added with it, and always the reason why it was
         refused, even if that was gone by then. After such a refusal the unit is as it was before
         the call: nothing of the bookings is written, what the call locked is unlocked, and the unit
-        may go on and commit. Raises TransactionAborted when it was rolled back because of another
+        may continue and commit. Raises TransactionAborted when it is rolled back because of another
         transaction, after which nothing may be committed. Raises ValueError for bookings of several
         clinics.
         """

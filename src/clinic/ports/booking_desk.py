@@ -68,5 +68,5 @@ class DeprecatedDeskNames:
 
 
 def _warn(old: str, new: str) -> None:
-    message = f"BookingDesk.{old} is now {new}; the old name is gone in version 0.2"
+    message = f"BookingDesk.{old} is now {new}; the old name will be removed in version 0.2"
     warnings.warn(message, DeprecationWarning, stacklevel=3)

@@ -107,7 +107,7 @@ async def every_appointment(store: Store, clinic_id: UUID) -> Sequence[Appointme
             return found
         last = found[-1].appointment
         page = PageRequest(LIMIT_MAX, Keyset(last.starts_at, last.id))
-    raise AssertionError("pages without end")
+    raise AssertionError("the pages never end")
 
 
 async def _slots(store: Store, query: SlotQuery) -> AsyncIterator[SlotView]:
@@ -120,4 +120,4 @@ async def _slots(store: Store, query: SlotQuery) -> AsyncIterator[SlotView]:
             return
         last = views[page.limit - 1].slot
         page = PageRequest(LIMIT_MAX, Keyset(last.starts_at, last.id))
-    raise AssertionError("pages without end")
+    raise AssertionError("the pages never end")

@@ -390,7 +390,7 @@ class StoreComparison(RuleBasedStateMachine):
             if slot.starts_at > self.clock.now()
         ]
         conflicts = self.both(lambda side: _add_what_can_be(side.store, bookings))
-        assert not isinstance(conflicts, Refusal), "what nothing was in the way of was refused"
+        assert not isinstance(conflicts, Refusal), "bookings without conflicts were refused"
         named = {conflict.appointment_id for conflict in conflicts}
         ids = {booking.appointment.id for booking in bookings}
         assert ids & {one.id for one in self.appointments} == ids - named

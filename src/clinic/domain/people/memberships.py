@@ -44,7 +44,7 @@ class MembershipOffer:
 
     def __post_init__(self) -> None:
         if self.role is Role.SYSTEM:
-            raise InvalidInput("Nobody signs in as the service itself.", pointer="/role")
+            raise InvalidInput("No one can sign in as the service itself.", pointer="/role")
         if (self.role is Role.DOCTOR) != (self.specialty is not None):
             raise InvalidInput("Doctors, and only doctors, have a specialty.", pointer="/specialty")
         if self.specialty is not None:

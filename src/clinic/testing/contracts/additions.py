@@ -41,7 +41,7 @@ Fault = Callable[[Store, World], Awaitable[Booking]]
 
 
 async def add(store: Store, *bookings: Booking) -> None:
-    """Add the bookings in a unit of their own."""
+    """Add the bookings in a separate unit of work."""
     async with store.begin() as unit:
         await unit.appointments.add(bookings)
         await unit.commit()

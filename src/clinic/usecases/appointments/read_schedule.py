@@ -79,5 +79,5 @@ async def _doctor_id(context: Context, id_or_name: str) -> UUID:
     if not bearers:
         raise DoctorNotFound()
     if len(bearers) > 1:
-        raise InvalidInput("Several doctors bear this name; give the id.", pointer="doctor")
+        raise InvalidInput("Several doctors have this name; give the id.", pointer="doctor")
     return bearers[0]

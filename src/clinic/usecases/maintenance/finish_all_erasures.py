@@ -14,7 +14,7 @@ async def finish_all_erasures(resources: Resources) -> RowCounts:
 
 FINISH_ERASURES = Service(
     "finish-erasures",
-    "Erase what was being written while a patient was erased, and copies in Valkey.",
+    "Erase data written while a patient was being erased, and copies in Valkey.",
     timedelta(seconds=10),
     finish_all_erasures,
 )

@@ -15,7 +15,7 @@ async def index_closed_months(resources: Resources) -> RowCounts:
 
 INDEX_CLOSED_MONTHS = Service(
     "index-closed-months",
-    "Complete the indexes of the audit trail's months that are over.",
+    "Complete the indexes of the audit trail's past months.",
     timedelta(hours=6),
     index_closed_months,
 )

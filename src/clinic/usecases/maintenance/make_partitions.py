@@ -21,7 +21,7 @@ async def make_partitions(resources: Resources) -> RowCounts:
 
 MAKE_PARTITIONS = Service(
     "make-partitions",
-    "Make the monthly partitions of the next two years.",
+    "Create the monthly partitions of the next two years.",
     timedelta(hours=1),
     make_partitions,
 )

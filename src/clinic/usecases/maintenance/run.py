@@ -105,7 +105,7 @@ async def _leased(book: MaintenanceBook, turn: Turn) -> AsyncIterator[None]:
 
 
 def is_running(record: ServiceRecord, now: datetime) -> bool:
-    """Return whether a run is under way, at `now` by the database's clock."""
+    """Return whether a run is in progress at `now`, by the database's clock."""
     return record.lease_until is not None and record.lease_until > now
 
 

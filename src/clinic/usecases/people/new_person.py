@@ -56,7 +56,7 @@ def checked_person(
     if door.operation is not None:
         permit(context.actor, door.operation)
     if user.role is Role.SYSTEM:
-        raise InvalidInput("Nobody signs in as the service itself.", pointer="/role")
+        raise InvalidInput("No one can sign in as the service itself.", pointer="/role")
     if user.role not in door.roles:
         raise InvalidInput(f"Nobody is added here as a {user.role.value}.", pointer="/role")
     if (user.role is Role.DOCTOR) != (specialty is not None):

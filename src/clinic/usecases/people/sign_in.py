@@ -253,7 +253,7 @@ async def sign_in_as(
     """
     if context.actor.role is not Role.SYSTEM:
         permit(context.actor, Operation.MANAGE_USERS)
-        raise UserNotFound("Only the service itself can sign in as somebody.")
+        raise UserNotFound("Only the service itself can sign in as another user.")
     made = []
     usable = []
     for user_id in user_ids:
