@@ -65,7 +65,7 @@ async def seal_once(settings: Settings) -> int:
 
 
 async def keep_sealing(settings: Settings, every_s: float) -> None:
-    """Seal every `every_s` seconds until cancelled, also after the database was away."""
+    """Seal every `every_s` seconds until cancelled, retrying while the database is away."""
     book, clock = bootstrap.seal_book(settings), bootstrap.system_clock()
     try:
         while True:

@@ -36,7 +36,7 @@ from clinic.testing.builders import (
 )
 from clinic.testing.soundness import every_appointment
 
-#: what is wrong with a booking → what prepares the store and returns such a booking
+#: a fault of a booking: prepares the store and returns a booking that has it
 Fault = Callable[[Store, World], Awaitable[Booking]]
 
 

@@ -1,4 +1,4 @@
-"""Erase a patient: existing data at once, and soon after it what was written meanwhile."""
+"""Erase a patient: existing data at once, and data written meanwhile soon after."""
 
 from collections.abc import Sequence
 from dataclasses import replace
