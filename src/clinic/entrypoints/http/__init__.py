@@ -1,1 +1,1 @@
-"""The REST interface: decodes requests, names the actor, runs a use case, renders its result."""
+"""The HTTP interface: decodes requests, identifies the actor, runs use cases, renders results."""

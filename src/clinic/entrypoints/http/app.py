@@ -122,18 +122,18 @@ def create_app(
         ),
         lifespan=[running],
         exception_handlers={Exception: _answer_exception},
-        # Litestar's own document says nothing of our problems and conditions; ours does.
+        # Litestar's own document lacks our problems and conditions.
         openapi_config=None,
         logging_config=None,
     )
     app.state.draining = False
     app.state.readiness = health.Readiness(services)
-    # All that is mounted, for whoever looks through it.
+    # Everything that is mounted, for inspection.
     app.state.accesses = [(one.method, one.path, one.access) for one in endpoints]
     app.state.accesses += accesses_of(pages)
     authenticator = Authenticator(settings)
     guard = AccessControl(services, authenticator, Tokens(settings, services.clock.now))
-    # Around everything, so that requests that no route takes are answered in the same way.
+    # Around everything, so that requests that match no route are answered in the same way.
     middleware = RequestMiddleware(cast(Any, app.asgi_handler), services, authenticator, guard, log)
     app.asgi_handler = cast(Any, middleware)
     return app
@@ -148,7 +148,7 @@ def _access_log(settings: Settings, metrics: "WebMetrics | None") -> AccessLog:
 
 
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Answer what is raised outside our endpoints: no route, a header that HTTP does not allow."""
+    """Answer errors raised outside our endpoints: no route, a header that HTTP does not allow."""
     return cast(Response[Any], _Answer(_reply_to(request, error)))
 
 
@@ -169,7 +169,7 @@ async def _reply_to(request: Request[Any, Any, Any], error: Exception) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A reply where Litestar expects one of its responses, of which it only wants the ASGI part."""
+    """A reply in place of a Litestar response, of which Litestar uses only the ASGI part."""
 
     reply: Awaitable[Reply]
 

@@ -1,4 +1,4 @@
-"""The application as uvicorn's workers make it: each reads the settings for itself."""
+"""Makes the application in each of uvicorn's workers, which read the settings themselves."""
 
 import asyncio
 import gc
@@ -11,12 +11,12 @@ from clinic.bootstrap import build
 from clinic.entrypoints.http.app import create_app
 from clinic.settings import check_production, settings_from_environment
 
-#: allocations before the youngest generation is collected; halves the slowest answers
+#: allocations before the youngest generation is collected; this value halves the slowest answers
 GC_THRESHOLD = 20_000
 
 
 def make_app() -> Litestar:
-    """Return the application that the settings of this process name. Raises SettingsError."""
+    """Return the application for the settings of this process. Raises SettingsError."""
     settings = settings_from_environment()
     check_production(settings)
 
@@ -35,10 +35,10 @@ def make_app() -> Litestar:
 
 
 def drain_on_sigterm(app: Litestar, drain_s: float) -> None:
-    """Let readiness turn at SIGTERM, and the server stop `drain_s` later; at once if told twice.
+    """Fail readiness at SIGTERM, and stop the server `drain_s` later, or at a second SIGTERM.
 
-    The server itself stops listening as soon as it is told to stop: who balances requests would
-    learn of it by failing ones. In the event loop's thread, after the server set its own handler.
+    The server itself stops listening at once: a load balancer would notice only by failed requests.
+    Call it in the event loop's thread, after the server has set its own handler.
     """
     stop = signal.getsignal(signal.SIGTERM)
     loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ def drain_on_sigterm(app: Litestar, drain_s: float) -> None:
 
 
 def tune_gc() -> None:
-    # What has been made by now stays: it need not be looked through ever again.
+    # Objects made by now live as long as the process: the collector need not scan them again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)

@@ -1,4 +1,4 @@
-"""Writes docs/openapi.json and docs/errors.md; tests compare them with the code."""
+"""Writes docs/openapi.json and docs/errors.md, which tests compare with the code."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from clinic.entrypoints.http.app import ENDPOINTS
 
 
 def write_docs(folder: Path) -> None:
-    """Write both into `folder`."""
+    """Write both files into `folder`."""
     document = json.dumps(documented(ENDPOINTS), indent=1, ensure_ascii=False)
     (folder / "openapi.json").write_text(document + "\n")
     (folder / "errors.md").write_text(errors_page())

@@ -1,1 +1,1 @@
-"""The JSON interface, by topic: handlers and what goes over the wire."""
+"""The JSON interface, by topic: handlers, and bodies of requests and responses."""

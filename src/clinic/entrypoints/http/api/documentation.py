@@ -1,4 +1,4 @@
-"""The interface described: OpenAPI, Swagger UI from files of our own, a page for each problem."""
+"""Documentation of the interface: OpenAPI, Swagger UI from our own files, a page per problem."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -21,7 +21,7 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 _TAG = "Documentation"
 _STATIC = "/schema/static/"
 _KEPT = (b"cache-control", b"public, max-age=86400")
-#: what the page may load: nothing but our own files; Swagger UI writes styles into the page
+#: lets the page load only our own files; Swagger UI writes styles into the page
 _CSP = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
     b" img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -97,7 +97,7 @@ async def get_problem(call: RequestContext, code: str) -> Reply:
 
 
 def endpoints(described: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Return what documents the interface: itself, and `described`."""
+    """Return the endpoints of the documentation, which describes `described` and the problems."""
 
     @cache
     def body() -> bytes:
@@ -118,7 +118,7 @@ def endpoints(described: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
 
 def documented(described: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the OpenAPI document of `described` and of the problems."""
+    """Return the OpenAPI document of `described` and the pages of problems."""
     return document(
         (*described, get_problem), Examples(EXAMPLES, {"slot_taken": {"nearest": [SLOT_EXAMPLE]}})
     )
@@ -126,7 +126,7 @@ def documented(described: Sequence[Endpoint]) -> dict[str, Any]:
 
 @cache
 def _file(name: str) -> tuple[bytes, bytes]:
-    """Return a file and its entity tag."""
+    """Return a file's content and its entity tag."""
     folder = files("clinic.entrypoints.http") / "static"
     part = folder / name if name == "start.js" else folder / "swagger-ui" / name
     content = part.read_bytes()

@@ -1,4 +1,4 @@
-"""Examples of every response, made from values as the handlers make theirs."""
+"""Examples of every response, made from values in the same way as the handlers make theirs."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -191,7 +191,7 @@ _OWN_DATA = OwnDataOut.of_account(_ACCOUNT, Role.PATIENT, CLINIC_ID)
 _GERMAN = Preferences("de", opted_out=frozenset({"reminder"}))
 
 SLOT = SlotOut.named(_SLOT, _DOCTOR.name, _ZONE)
-#: one of each kind
+#: one of each type
 RESPONSES: tuple[Struct, ...] = (
     AppointmentOut.of(_APPOINTMENT),
     SLOT,

@@ -1,4 +1,4 @@
-"""An example of every body, for the documentation."""
+"""An example of every request and response body, for the documentation."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ from clinic.entrypoints.http.api.people.schemas import (
     SignInIn,
 )
 
-#: as a client would write them: a test reads each as what it stands for
+#: as a client would write them; a test decodes each as its type
 _REQUESTS: dict[type, Any] = {
     BookIn: {"slotId": str(SLOT_ID), "type": "Consultation", "reason": "Check-up"},
     ChangeAppointmentIn: {"status": "CONFIRMED", "reason": "Confirmed by phone"},

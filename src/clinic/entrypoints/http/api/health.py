@@ -1,4 +1,4 @@
-"""Health: for whoever starts, stops and balances the service."""
+"""Health checks for process managers and load balancers."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 READY_WITHIN_S = 1.0
-#: how long an answer of the database serves everybody who asks this process
+#: how long an answer of the database is reused for all requests to this process
 KEEP_S = 1.0
 _encode = msgspec.json.Encoder().encode
 _LIVE = _encode(HealthOut("live"))
@@ -21,7 +21,7 @@ _READY = _encode(HealthOut("ready"))
 
 
 class Readiness:
-    """Asks the database at most once in KEEP_S, however many ask: health is not limited."""
+    """Asks the database at most once in KEEP_S, since health checks have no rate limit."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -33,7 +33,7 @@ class Readiness:
         asked = self._asked
         if asked is None or (asked.done() and time.monotonic() - self._answered_s >= KEEP_S):
             asked = self._asked = asyncio.create_task(self._ask(), name="readiness")
-            # Whoever asked may have gone by then.
+            # Retrieve the exception, since the caller may be gone by then.
             asked.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(asked)
 

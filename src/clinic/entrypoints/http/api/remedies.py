@@ -1,4 +1,4 @@
-"""How to fix each problem, by its code; docs/errors.md is written from this."""
+"""How to fix each problem, by its code; docs/errors.md is generated from this."""
 
 from clinic.domain.errors import ClinicError
 from clinic.entrypoints.http.api.schemas import ProblemPageOut
@@ -131,7 +131,7 @@ This page is written by `python -m clinic.entrypoints.http.write_docs docs`; a t
 
 
 def problem_page(kind: type[ClinicError]) -> ProblemPageOut:
-    """Return what the type of a problem of this kind leads to."""
+    """Return the page that the `type` of problems of this kind links to."""
     remedy = REMEDIES.get(kind.code, "")
     return ProblemPageOut(
         PROBLEMS_PATH + kind.code, kind.code, title_of(kind), status_of(kind), remedy

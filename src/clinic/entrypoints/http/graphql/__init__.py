@@ -1,4 +1,4 @@
-"""GraphQL beside REST: the same use cases and policy, behind one address."""
+"""GraphQL beside REST: the same use cases and policy, at one address."""
 
 from clinic.entrypoints.http.graphql.handler import graphql_endpoints
 

@@ -1,9 +1,10 @@
 """Plain GraphQL queries compiled to closures, for any schema of graphql-core.
 
-Plain is a validated query of fields, aliases, arguments, variables, nested objects and lists, and
-`__typename`. A plan answers only where all goes well. An error, a null where none may be, a value
-that its type refuses raise NotPlain, and the caller lets graphql-core answer the same request: so
-errors, paths and the spreading of nulls are written once. Queries change nothing: they may rerun.
+A plain query is validated and has only fields, aliases, arguments, variables, nested objects and
+lists, and `__typename`. A plan answers only if nothing goes wrong. An error, a null in a non-null
+place, or a value that its type refuses raises NotPlain, and the caller lets graphql-core answer the
+same request: so errors, paths and null propagation are implemented once. Queries change nothing, so
+they may rerun.
 """
 
 from asyncio import gather
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 import graphql as g
 from graphql.execution.values import VariableValues, get_argument_values
 
-#: what each resolver of the document is given; and the values still awaited, with their places
+#: the arguments of each resolver of the document; and the values still awaited, with their places
 Run: TypeAlias = tuple[list[tuple[Any, dict[str, Any]]], list[Any]]
 Complete: TypeAlias = Callable[[Any, Run], Any]
 #: key, attribute or resolver, completion; then types written as they are, or the resolver's place
@@ -26,12 +27,12 @@ _INT_MAX, _SHAPES_MAX = 2**31 - 1, 64
 
 
 class NotPlain(Exception):
-    """This document, or this answer to it, is for graphql-core."""
+    """graphql-core must answer: this document is not plain, or its answer is not."""
 
 
 class Plan:
-    """A compiled query; making one raises NotPlain for what is not compiled. `attribute_of` names
-    the attribute that a field merely reads, or None for one with a resolver."""
+    """A compiled query; the constructor raises NotPlain for what cannot be compiled. `attribute_of`
+    returns the attribute that a field merely reads, or None for a field with a resolver."""
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Plan:
         given, awaited = run
         try:
             for parent, field, nodes in self._calls:
-                # No path and no helpers: a resolver that reads them fails, and so is not plain.
+                # No path and no helpers: a resolver that reads them fails, so it is not plain.
                 what: Any = nodes[0].name.value, nodes, field.type, parent, None, self._schema, {}
                 how: Any = None, self._operation, variables, context, isawaitable, None, None
                 arguments = get_argument_values(field, nodes[0], variables)
@@ -59,7 +60,7 @@ class Plan:
             data: dict[str, Any] = self._complete(None, run)
             while batch := awaited[:]:
                 awaited.clear()
-                # When one fails, the others end before anything else is tried; one needs no task.
+                # If one fails, the others end before graphql-core runs. A single one needs no task.
                 due = [each[0] for each in batch]
                 values = await gather(*due, return_exceptions=True) if due[1:] else [await due[0]]
                 for (_, out, key, complete), value in zip(batch, values, strict=True):
@@ -120,7 +121,7 @@ class Plan:
 
 
 def _object(blank: dict[str, Any], leaves: list[Field], calls: list[Field]) -> Complete:
-    # Every object has a class: with it this reads a tuple, however few attributes are asked for.
+    # Every object has a class: naming it twice makes this return a tuple, even without leaves.
     read = attrgetter(*(leaf[1] for leaf in leaves), "__class__", "__class__")
     keys, known = [leaf[0] for leaf in leaves], set[tuple[type, ...]]()
     ints = [at for at, leaf in enumerate(leaves) if int in leaf[3]]

@@ -1,4 +1,4 @@
-"""Relay connections by keyset: `first` and `after`, never an offset."""
+"""Relay connections with keyset paging: `first` and `after`, never an offset."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -23,12 +23,12 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def given(value: Any) -> Any:
-    """Return an argument's value; None where it was left out."""
+    """Return an argument's value, or None if it was left out."""
     return None if value is strawberry.UNSET else value
 
 
 def checked_first(first: int | None) -> int:
-    """Return how many are asked for. Raises InvalidInput beyond 1 to 100."""
+    """Return how many items are requested. Raises InvalidInput outside 1 to 100."""
     number = FIRST_DEFAULT if first is None else first
     if not 1 <= number <= FIRST_MAX:
         raise InvalidInput(f"first is from 1 to {FIRST_MAX}.", pointer="first")
@@ -55,7 +55,7 @@ class Cursors:
 
 
 def page_request(cursors: Cursors, first: int | None, after: str | None) -> PageRequest:
-    """Return the page that is asked for. Raises InvalidInput, InvalidCursor."""
+    """Return the requested page. Raises InvalidInput, InvalidCursor."""
     place = place_of(cursors.read(after)) if after is not None else None
     return PageRequest(checked_first(first), place)
 
@@ -80,7 +80,7 @@ def doctors_page(
     after: str | None,
     node: Callable[[ClinicDoctor], Node],
 ) -> Connection[Node]:
-    """Return one page of all the clinic's doctors, who are in order of name and id."""
+    """Return one page of all the clinic's doctors, who are given in order of name and id."""
     number = checked_first(first)
     rest = list(doctors)
     if after is not None:

@@ -1,4 +1,4 @@
-"""What every resolver of one request shares."""
+"""The context that all resolvers of one request share."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 @dataclass(slots=True)
 class QueryContext:
-    """One request: who asks, what answers, and what has been looked up for it already."""
+    """One request: its actor, the services, and what has been looked up for it already."""
 
     call: RequestContext
     services: Services
@@ -31,12 +31,12 @@ class QueryContext:
         self.doctors = DataLoader(self._load_doctors)
 
     def afresh(self) -> "QueryContext":
-        """Return a context for the same request that has looked up nothing yet."""
+        """Return a fresh context for the same request, with nothing looked up yet."""
         self.call.read_ids = []
         return QueryContext(self.call, self.services, self.actor, self.document)
 
     def note_read(self, ids: Iterable[str]) -> None:
-        """Note for the audit trail which appointments are shown; fields of one request add up."""
+        """Note for the audit trail which appointments are shown, by all fields of the request."""
         self.call.read_ids.extend(ids)
 
     async def _load_doctors(self, ids: list[UUID]) -> Sequence[Doctor | Exception]:
@@ -52,9 +52,9 @@ Info = strawberry.Info[QueryContext, None]
 
 
 def allowed(info: Info, operation: Operation) -> QueryContext:
-    """Return the request's context when its actor may do this at all.
+    """Return the request's context if its actor may do this at all.
 
-    Raises PermissionDenied, and AuditUnavailable where what is read of patients cannot be noted.
+    Raises PermissionDenied, and AuditUnavailable if a read of patients' data cannot be noted.
     """
     context = info.context
     permit(context.actor, operation)

@@ -1,4 +1,4 @@
-"""Documents made ready: parsed, validated, limited and, where they are plain, compiled; once."""
+"""Prepares documents once: parses, validates, limits and, if they are plain, compiles them."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ERRORS_MAX = 10
 
 
 class Refusal(Exception):
-    """A request that is not executed: its status, and the errors that say why."""
+    """Raised for a request that is not executed: its status, and the errors that say why."""
 
     def __init__(self, status: int, code: str, *errors: g.GraphQLError | str) -> None:
         super().__init__(code)
@@ -32,7 +32,7 @@ class Prepared:
     document: g.DocumentNode
     operation: g.OperationDefinitionNode
     asks: Asks
-    #: None: for Strawberry
+    #: None if Strawberry must execute it
     plan: Plan | None
 
     @property
@@ -41,7 +41,7 @@ class Prepared:
 
 
 class Documents:
-    """Prepares documents; remembers the last ones that were right."""
+    """Prepares documents; caches the last valid ones."""
 
     def __init__(self, *, introspection: bool) -> None:
         self._introspection = introspection
@@ -68,7 +68,7 @@ class Documents:
 
 
 def with_words(error: g.GraphQLError) -> g.GraphQLError:
-    """Return the error; of a word that an enumeration does not have, with those that it has."""
+    """Return the error; if it is about an unknown enum value, with the valid ones added."""
     unknown = _UNKNOWN_WORD.search(error.message)
     enumeration = CORE.type_map.get(unknown[2] or unknown[3]) if unknown else None
     if unknown is None or not isinstance(enumeration, g.GraphQLEnumType):

@@ -37,13 +37,13 @@ from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import given
 
-#: data and errors together; a client that takes plain JSON only is told 200
+#: status for data and errors together; a client that accepts only plain JSON gets 200
 PARTIAL = 294
 _encode = msgspec.json.Encoder().encode
 
 
 def graphql_endpoints(services: Services, *, introspection: bool | None = None) -> list[Endpoint]:
-    """Return the endpoints to mount. Introspection is as the settings say, or as it is told."""
+    """Return the endpoints to mount. Without `introspection`, the settings decide about it."""
     if introspection is None:
         introspection = services.settings.introspects
     documents = Documents(introspection=introspection)
@@ -69,7 +69,7 @@ async def _answer(call: RequestContext, documents: Documents) -> Reply:
         context = QueryContext(call, call.services, call.actor, prepared.document)
         data, errors = await execute(prepared, asked, context)
     except Refusal as refusal:
-        # Told in the type that GraphQL clients trust under any status.
+        # Use the media type that GraphQL clients trust with any status.
         body: dict[str, Any] = {
             "errors": [_formatted(error, refusal.code) for error in refusal.errors]
         }
@@ -98,13 +98,13 @@ async def execute(prepared: Prepared, asked: GraphqlRequest, context: QueryConte
         try:
             return await prepared.plan.execute(variables, context), []
         except NotPlain:
-            # Nothing of the first attempt is kept, so the answer is Strawberry's alone.
+            # Keep nothing from the first attempt, so that the answer is Strawberry's alone.
             context = context.afresh()
     return await execute_stock(asked, context)
 
 
 async def execute_stock(asked: GraphqlRequest, context: QueryContext) -> Result:
-    """Return data and errors as Strawberry finds them."""
+    """Return data and errors as executed by Strawberry."""
     result = await SCHEMA.execute(
         asked.query,
         variable_values=asked.variables or {},
@@ -115,7 +115,7 @@ async def execute_stock(asked: GraphqlRequest, context: QueryContext) -> Result:
 
 
 def told(error: g.GraphQLError, call: RequestContext) -> dict[str, Any]:
-    """Return an execution error as the client may read it: ours in full, others masked."""
+    """Return an execution error as shown to the client: ours in full, others masked."""
     cause = error.original_error
     if not isinstance(cause, ClinicError):
         report(cause or error, call)
@@ -135,7 +135,7 @@ def _formatted(error: g.GraphQLError, code: str) -> dict[str, Any]:
 
 
 def _endpoint(method: str, documents: Documents) -> Endpoint:
-    # For everybody who is signed in; each field asks for the operation that it is.
+    # For every signed-in user; each field checks the permission for its own operation.
     @endpoint(
         method,
         PATH,

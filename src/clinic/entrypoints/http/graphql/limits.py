@@ -1,4 +1,4 @@
-"""How much one document may ask for; told before anything runs."""
+"""Limits on what one document may ask for, checked before anything runs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -9,17 +9,17 @@ TOKENS_MAX = 1000
 DEPTH_MAX = 6
 ALIASES_MAX = 10
 COST_MAX = 10_000
-#: what a field of the root costs besides what it answers: it asks the database
+#: what a root field costs besides its result: a database query
 ROOT_COST = 100
-#: rows counted for a list that says `first`, by default and when a variable says how many; and for
-#: one that does not
+#: rows counted for a list with `first`, by default and when a variable holds it; and for a list
+#: without `first`
 FIRST_DEFAULT, FIRST_MAX, LIST_ROWS = 20, 100, 500
 _FIRST_RANGE = f"first is from 1 to {FIRST_MAX}."
 _HIDDEN = frozenset({"__schema", "__type"})
 
 
 class LimitExceeded(g.GraphQLError):
-    """A document beyond one of the limits; its code says which."""
+    """A document exceeds one of the limits; its code says which."""
 
     def __init__(self, code: str, message: str, node: g.Node | None = None) -> None:
         super().__init__(message, node)
@@ -27,11 +27,11 @@ class LimitExceeded(g.GraphQLError):
 
 
 class Asks(NamedTuple):
-    """What a document asks for at the most, whatever `@skip` and `@include` leave of it."""
+    """The most that a document asks for, whatever `@skip` and `@include` leave out."""
 
-    #: mutations, each under its own name
+    #: number of mutations, each counted under its response name
     changes: int
-    #: variables that say how many rows a page has
+    #: variables that hold the number of rows of a page
     page_sizes: frozenset[str]
 
 
@@ -47,10 +47,10 @@ def check_limits(
     *,
     introspection: bool,
 ) -> Asks:
-    """Return what a valid document asks for; refuse it when that is too much. Raises LimitExceeded.
+    """Return what a valid document asks for. Raises LimitExceeded if that is too much.
 
-    A field costs one for each object it is read from. A list with `first` has as many as that
-    says; a list at the root without it counts LIST_ROWS. What `@skip` leaves out counts as well.
+    A field costs one for each object it is read from. A list with `first` counts as that many
+    objects, a root list without it as LIST_ROWS. What `@skip` leaves out counts, too.
     """
     measure = _Measure(schema, document)
     root = schema.get_root_type(operation.operation)
@@ -79,7 +79,7 @@ def check_limits(
 
 
 def check_page_sizes(asks: Asks, values: Mapping[str, object]) -> None:
-    """Refuse variables whose values are no size of a page. Raises LimitExceeded."""
+    """Raise LimitExceeded for variables whose values are not valid page sizes."""
     for name in asks.page_sizes:
         value = values.get(name)
         if isinstance(value, int) and not 1 <= value <= FIRST_MAX:
@@ -87,7 +87,7 @@ def check_page_sizes(asks: Asks, values: Mapping[str, object]) -> None:
 
 
 class _Measure:
-    """Measures selections; each fragment once, however often it is spread."""
+    """Measures selections; each fragment is measured once, however often it is spread."""
 
     def __init__(self, schema: g.GraphQLSchema, document: g.DocumentNode) -> None:
         self._schema = schema
@@ -99,7 +99,7 @@ class _Measure:
         self._known: dict[str, Size] = {}
         self.aliased: list[g.FieldNode] = []
         self.hidden: list[g.FieldNode] = []
-        #: the names under which fields of the root are answered; one name is asked once
+        #: the response names of root fields; fields with the same name are executed once
         self.root_names: set[str] = set()
         self.page_sizes: set[str] = set()
 
@@ -127,7 +127,7 @@ class _Measure:
         if node.alias is not None:
             self.aliased.append(node)
         if node.name.value in _HIDDEN:
-            # What is behind them is the schema, not the clinic's data.
+            # These read the schema, not the clinic's data.
             self.hidden.append(node)
             return Size(1, ROOT_COST)
         fields: dict[str, g.GraphQLField] = getattr(parent, "fields", {})
@@ -143,9 +143,9 @@ class _Measure:
         return Size(1 + inside.depth, own + self._rows(field, node, is_root) * inside.cost)
 
     def _rows(self, field: g.GraphQLField, node: g.FieldNode, is_root: bool) -> int:
-        """Return how many objects are read for this field at the most. Raises LimitExceeded."""
+        """Return how many objects are read for this field at most. Raises LimitExceeded."""
         if "first" not in field.args:
-            # A list further inside is part of what was counted, or as short as a list of errors.
+            # A nested list is part of what was counted already, or short, such as a list of errors.
             is_list = g.is_list_type(g.get_nullable_type(field.type))
             return LIST_ROWS if is_root and is_list else 1
         value: Any = next(

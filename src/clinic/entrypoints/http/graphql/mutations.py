@@ -1,6 +1,6 @@
-"""What can be changed: the same use cases, keys and refusals as over REST.
+"""Mutations: the same use cases, idempotency keys and refusals as over REST.
 
-A refusal is part of the answer, in `errors`. What is answered to a key is kept whole, so that a
+A refusal is part of the answer, in `errors`. The whole answer is stored for a key, so that a
 repeated request may select other fields.
 """
 
@@ -191,7 +191,7 @@ class Mutation:
     ) -> SwapPayload:
         async def work() -> KeyedAnswer:
             context = allowed(info, Operation.SWAP_APPOINTMENTS)
-            # One more than can be right, so that too many are told as such.
+            # One more than is allowed, so that too many are refused as too many.
             named = tuple(required_id(each, "ids") for each in ids[:3])
 
             async def act(acting: Context) -> Pair:
@@ -210,13 +210,13 @@ Settled = tuple[list[AppointmentRecord] | None, list[MutationError], bool]
 
 
 def reason_in(reason: str | None) -> str | UnsetType:
-    """Return a reason as a body of REST has it, so that both have one fingerprint."""
+    """Return a reason as in a REST body, so that both have the same fingerprint."""
     return UNSET if reason in (None, strawberry.UNSET) else str(reason)
 
 
 def refuse_nulls(**arguments: object) -> None:
-    """Raise InvalidInput for an argument of a change that is null, which is not the same as left
-    out: a version that a client lost, for example, would be any version."""
+    """Raise InvalidInput for an argument of a change that is null rather than left out: a version
+    that a client lost, for example, would otherwise mean any version."""
     for name, value in arguments.items():
         if value is None:
             raise InvalidInput(f"{name} is null; leave it out, or give a value.", pointer=name)
@@ -238,7 +238,7 @@ async def _once(
     render: Callable[[T], Answer],
     reason: str | None,
 ) -> KeyedAnswer:
-    """Return what `act` leads to; with a key, what it led to the first time."""
+    """Return the outcome of `act`; with a key, its outcome the first time."""
     acting = context.call.context(reason)
     if key is None:
         return KeyedAnswer(render(await act(acting)), replayed=False)
@@ -260,7 +260,7 @@ def _refusal_in(context: QueryContext) -> Callable[[ClinicError], Answer]:
 
 
 async def _settled(context: QueryContext, work: Callable[[], Awaitable[KeyedAnswer]]) -> Settled:
-    """Return the appointments, or why there are none, and whether that was said before."""
+    """Return the appointments, or the errors, and whether this is a repeated answer."""
     try:
         outcome = await work()
     except ClinicError as error:
@@ -280,7 +280,7 @@ def _appointment_payload(settled: Settled) -> AppointmentPayload:
 
 
 def _error_of(problem: dict[str, Any]) -> MutationError:
-    """Return a problem of REST as an error of the payload."""
+    """Return a REST problem as an error in the payload."""
     faults = problem.get("errors") or [{}]
     pointer = faults[0].get("pointer", faults[0].get("parameter"))
     nearest, allowed = problem.get("nearest"), problem.get("allowed")

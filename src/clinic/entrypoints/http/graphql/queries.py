@@ -1,4 +1,4 @@
-"""What can be asked: the published `getAppointments`, and the lists beside it."""
+"""Queries: the published `getAppointments`, and the other lists."""
 
 import re
 from datetime import date as Date  # noqa: N812 - `date` is an argument of the published field
@@ -160,7 +160,7 @@ def _date_in(text: str | None) -> Date | None:
     if text is None:
         return None
     try:
-        # fromisoformat reads week dates and dates without hyphens too.
+        # fromisoformat also reads week dates and dates without hyphens.
         day = Date.fromisoformat(text) if _DATE.fullmatch(text) else None
     except ValueError:
         day = None
@@ -170,7 +170,7 @@ def _date_in(text: str | None) -> Date | None:
 
 
 def _text_in(text: str | None, pointer: str) -> str | None:
-    """Return a filter as texts are stored, so that however it was typed its cursors are the same.
+    """Return a filter normalized like stored texts, so that its spelling does not change cursors.
 
     Raises InvalidInput.
     """

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: what a request holds, and which media type answers it."""
+"""GraphQL over HTTP: decodes requests and chooses the media type of responses."""
 
 import re
 from functools import lru_cache
@@ -18,7 +18,7 @@ _PARAMETERS_MAX = 32
 
 
 class GraphqlRequest(Struct, rename="camel", frozen=True):
-    """The members that we know; others are ignored, as the specification says."""
+    """The known members of a request; others are ignored, as the specification says."""
 
     query: str
     variables: dict[str, Any] | UnsetType | None = UNSET
@@ -27,7 +27,7 @@ class GraphqlRequest(Struct, rename="camel", frozen=True):
 
 
 _decode = msgspec.json.Decoder(GraphqlRequest).decode
-# Of every member there is one in the text, however it is spelled, and perhaps some in texts.
+# Matches every member once, however its name is spelled, and perhaps parts of string values.
 _members = re.compile(rb'"[ \t\r\n]*:').findall
 
 
@@ -49,7 +49,7 @@ def read_body(body: bytes) -> GraphqlRequest:
 
 
 def _members_of(asked: GraphqlRequest) -> int:
-    """Return how many members the text has, when none of them is unknown or stands twice."""
+    """Return how many members the text has if none of them is unknown or repeated."""
     parts = asked.variables, asked.extensions
     named = sum(part is not UNSET for part in (*parts, asked.operation_name))
     return 1 + named + sum(_members_in(part) for part in parts if part)
@@ -93,7 +93,7 @@ def read_query_string(query: bytes) -> GraphqlRequest:
 
 @lru_cache(maxsize=256)
 def answer_type(accept: bytes | None) -> bytes | None:
-    """Return the media type that the client likes best; None when it takes neither of ours."""
+    """Return the media type that the client prefers, or None if it accepts neither of ours."""
     if accept is None or not accept.strip():
         return GRAPHQL_TYPE
     weights = {GRAPHQL_TYPE: (-1, 0.0), JSON_TYPE: (-1, 0.0)}

@@ -1,4 +1,4 @@
-"""The schema, and Strawberry's execution of documents that have been checked already."""
+"""The schema, and Strawberry's execution of documents that are already checked."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from clinic.entrypoints.http.graphql.types import SCALARS
 
 
 class _Checked(SchemaExtension):
-    """Takes the document as it was parsed, validated and limited: once, before it got here."""
+    """Uses the document of the context, which is parsed, validated and limited already."""
 
     def on_operation(self) -> Iterator[None]:
         execution = self.execution_context
@@ -29,7 +29,7 @@ class _Schema(strawberry.Schema):
     def process_errors(
         self, errors: list[g.GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
-        """Log nothing here: messages may quote personal data; the handler reports faults."""
+        """Log nothing: messages may quote personal data, and the handler reports bugs."""
 
 
 SCHEMA = _Schema(
@@ -38,11 +38,11 @@ SCHEMA = _Schema(
     extensions=[_Checked],
     config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
 )
-#: the same for graphql-core
+#: the same schema for graphql-core
 CORE: g.GraphQLSchema = SCHEMA._schema
 
 
 def attribute_of(field: g.GraphQLField) -> str | None:
-    """Return the attribute that a field merely reads; None when it has a resolver."""
+    """Return the attribute that a field merely reads, or None if it has a resolver."""
     known: Any = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
     return known.python_name if known.is_basic_field else None

@@ -1,7 +1,7 @@
-"""The types of the schema, and how the clinic's values become them.
+"""The types of the schema, and how the clinic's values are converted to them.
 
-`Appointment` is the published type and stays as it is, to the letter; `AppointmentRecord` says the
-same of an appointment, under the same names, and everything else that REST says.
+`Appointment` is the published type and must not change; `AppointmentRecord` has the same fields
+under the same names, and everything else that REST returns.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from clinic.usecases.appointments.read_schedule import Schedule
 
 Node = TypeVar("Node")
 
-#: what the seed's `status` says
+#: texts of `status`, as published
 STATUS_TEXTS: Mapping[Status, str] = {
     Status.HELD: "Held",
     Status.BOOKED: "Scheduled",
@@ -49,7 +49,7 @@ def _instant_of(value: object) -> dt.datetime:
         raise ValueError("A DateTime looks like 2026-11-23T09:00:00Z.") from None
 
 
-#: written as REST writes it
+#: formatted as in REST
 DateTime = NewType("DateTime", str)
 SCALARS: dict[object, ScalarDefinition] = {
     DateTime: strawberry.scalar(
@@ -255,7 +255,7 @@ class Connection(Generic[Node]):
 
 
 class _Row(NamedTuple):
-    """An Appointment made in a third of the time; fields are read from it all the same."""
+    """Stands in for Appointment: it takes a third of the time to make, and has the same fields."""
 
     id: str
     patient_name: str
@@ -268,11 +268,11 @@ class _Row(NamedTuple):
 
 
 def schedule_rows(schedule: Schedule) -> list[Appointment | None]:
-    """Return the schedule as the published type says it, in the clinic's time."""
-    # Many start at the same times: each is worked out once.
+    """Return the schedule in the published type, in the clinic's time."""
+    # Many appointments start at the same time: each time is converted once.
     local: dict[dt.datetime, tuple[str, str]] = {}
     rows = []
-    # What _Row() does, without its call in between.
+    # The same as _Row(), without one function call.
     minute, make = dt.timedelta(minutes=1), tuple.__new__
     for id, patient, doctor, starts_at, ends_at, kind, status, _ in schedule.entries:
         when = local.get(starts_at)
@@ -285,7 +285,7 @@ def schedule_rows(schedule: Schedule) -> list[Appointment | None]:
 
 
 def id_in(text: str | None, pointer: str) -> UUID | None:
-    """Return the id that an argument names. Raises InvalidInput for what cannot be one."""
+    """Return the id in an argument. Raises InvalidInput if it is not an id."""
     if text is None:
         return None
     try:
@@ -298,7 +298,7 @@ def id_in(text: str | None, pointer: str) -> UUID | None:
 
 
 def required_id(text: str, pointer: str) -> UUID:
-    """Return the id that an argument names. Raises InvalidInput for what cannot be one."""
+    """Return the id in an argument. Raises InvalidInput if it is not an id."""
     found = id_in(text, pointer)
     assert found is not None
     return found

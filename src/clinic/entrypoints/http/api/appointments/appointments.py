@@ -51,7 +51,7 @@ from clinic.usecases.appointments.read_appointments import (
 from clinic.usecases.context import Context
 
 _TAG = "Appointments"
-#: expected where no tag can be that of an appointment
+#: expected when no tag given can be an appointment's
 NO_VERSION = 0
 _encode = msgspec.json.Encoder().encode
 
@@ -66,10 +66,10 @@ class AppointmentsQuery(PageQuery, kw_only=True, frozen=True):
 
 
 def appointment_answer(view: AppointmentView, status: int = 200) -> Answer:
-    """Return the whole appointment with its entity tag; where it is, when it is new."""
+    """Return the whole appointment with its entity tag, and its location if it is new."""
     version = etag(view.appointment.version)
     out = AppointmentOut.of(view)
-    # In C: str(id) costs as much as all of the rest.
+    # msgspec writes the id in C: str(id) would cost as much as all of the rest.
     location = f"/appointments/{msgspec.to_builtins(out.id)}" if status == 201 else None
     return Answer(status, _encode(out), location, version)
 
@@ -215,7 +215,7 @@ async def patch_appointment(
 
 
 async def _expected_version(call: RequestContext, appointment_id: UUID) -> int | None:
-    """Return the one version that the change may meet, None for any."""
+    """Return the version that the appointment must have, None for any."""
     allowed = expected_versions(call)
     if allowed is None:
         return None

@@ -75,7 +75,7 @@ async def _list(
 
 
 async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID) -> Reply:
-    """Answer what is asked most and again and again: the same reply as long as it is the same."""
+    """Answer the most frequent request, with the same reply as long as the facts are the same."""
     found = await glance_at_slots(
         call.context(),
         SlotSearch(doctor, starts_from=query.from_, starts_before=query.to),
@@ -88,7 +88,7 @@ async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID
     def render() -> Reply:
         return page_reply(call, query, found.page(), lambda view: SlotOut.of(view, clinic.zone))
 
-    # All that goes into the reply beside the slots themselves; the query is in the links.
+    # Everything that the reply depends on besides the slots; its links contain the query.
     address = (call.scope.get("root_path", ""), call.path, call.scope["query_string"])
     key = (clinic.id, clinic.time_zone, *address)
     return unless_known(call, call.responses.reply(key, found.state, render))

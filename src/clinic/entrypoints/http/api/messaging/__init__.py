@@ -1,1 +1,1 @@
-"""Messages to people, and what they want of them."""
+"""Messages to people, and people's preferences."""

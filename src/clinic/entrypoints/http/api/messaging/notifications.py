@@ -1,4 +1,4 @@
-"""Messages: what is on its way, what was sent or has failed, and what a person wants of them."""
+"""Messages: those under way, sent or failed, and a person's preferences."""
 
 import datetime as dt
 from typing import Annotated

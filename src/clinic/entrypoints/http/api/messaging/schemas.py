@@ -1,4 +1,4 @@
-"""What goes over the wire about messages and what people want of them."""
+"""Request and response bodies for messages and preferences."""
 
 import datetime as dt
 from typing import Annotated, Literal, Self, cast
@@ -26,7 +26,7 @@ class NotificationOut(Struct, rename="camel", frozen=True, kw_only=True):
     schedule_version: int
     status: NotificationStatus
     scheduled_for: dt.datetime
-    #: when it is tried next, or was finished
+    #: when it is next tried, or when it was finished
     at: dt.datetime
     attempts: int
     #: it may have been delivered twice, under the same message id

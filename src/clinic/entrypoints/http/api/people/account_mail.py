@@ -1,4 +1,4 @@
-"""Account mail: ask for a link that proves an email address, or that sets a new password."""
+"""Account mail: request a link that verifies an email address, or that sets a new password."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from clinic.usecases.people.verify_email import request_verification
 _TAG = "Users"
 _encode = msgspec.json.Encoder().encode
 
-#: longer than the work takes, so that the time does not tell whether somebody was found
+#: longer than the work takes, so that the response time does not tell whether a user was found
 ANSWER_AFTER_S = 0.25
 _RESET = "If somebody with a password has this address, a message with a link is on its way."
 _VERIFICATION = "If your address is not verified yet, a message with a link is on its way."
@@ -40,7 +40,7 @@ async def post_password_reset(call: RequestContext, body: PasswordResetIn) -> Re
     works once and for an hour; its page sets the password and ends every session."""
     services = call.services
     await call.guard.count(call, RateClass.MAILBOX, account_key(call, body.email))
-    # Both, one beside the other: the answer comes when the later of them ends.
+    # Both run at once: the answer is sent when the later one ends.
     await asyncio.gather(
         request_password_reset(call.anonymous(), body.email, sign_ins=services.sign_ins),
         asyncio.sleep(ANSWER_AFTER_S),

@@ -1,4 +1,4 @@
-"""Clinics: the one of this token, its policy, and new ones."""
+"""Clinics: the token's clinic, its policy, and new ones."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 )
 async def get_clinic(call: RequestContext) -> Reply:
     """The clinic that the token was issued for."""
-    # What was read with the session says nothing about reaching the clinic.
+    # The clinic that was read with the session has no contact details.
     clinic = await read_clinic(call.context())
     body = _encode(ClinicOut.of(clinic))
     return unless_known(call, Reply(200, body, [(b"etag", content_tag(body).encode())]))

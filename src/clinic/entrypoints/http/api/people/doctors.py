@@ -1,4 +1,4 @@
-"""Doctors: who there is, and new ones."""
+"""Doctors: list, read, add."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""All that is kept about oneself, written as it is read, so that it takes no more memory than a
+"""The export of a person's own data, written as it is read, so that it takes no more memory than a
 page."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 async def export_pieces(
     export: Export, clinic_id: UUID, session_id: UUID | None
 ) -> AsyncIterator[bytes]:
-    """Yield the JSON of an ExportOut. Whatever fails before its end leaves it open."""
+    """Yield the JSON of an ExportOut. An error before its end leaves the JSON incomplete."""
     account = export.account
     user = OwnDataOut.of_account(account, account.user.role, clinic_id)
     yield b'{"user":%b,"preferences":%b' % (

@@ -1,7 +1,7 @@
-"""Counts guesses of a password so that strangers do not lock the account's own person out.
+"""Counts password guesses so that strangers cannot lock the owner out of an account.
 
 Each network, and each device that has signed in, has its own count for each account. A second limit
-bounds all of them together, but for the networks and devices that the account is known on.
+bounds all of them together, except networks and devices that the account has signed in from.
 """
 
 import hmac
@@ -37,14 +37,14 @@ async def count_guess(call: RequestContext, email: str) -> None:
 
 
 def remember_device(call: RequestContext, email: str) -> bytes:
-    """Return the Set-Cookie by which this browser is known to the account it has signed in to."""
+    """Return the Set-Cookie that marks this browser as known to the account it signed in to."""
     nonce = secrets.token_hex(_NONCE_BYTES)
     value = f"{nonce}.{_mark(call, account_key(call, email), nonce)}"
     return f"{DEVICE_COOKIE}={value}; Max-Age={_DEVICE_AGE_S}; {ATTRIBUTES}".encode()
 
 
 def account_key(call: RequestContext, email: str) -> str:
-    """Return what requests about an email address are counted under."""
+    """Return the key under which requests about an email address are counted."""
     # Not the address itself: the store of counters holds no personal data.
     return _digest(call, b"account", call.services.emails.canonical(email).lower())
 

@@ -1,4 +1,4 @@
-"""Memberships: who belongs to the clinic, with the person's consent."""
+"""Memberships of the clinic, which need the person's consent."""
 
 from uuid import UUID
 

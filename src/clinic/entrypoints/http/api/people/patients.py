@@ -1,4 +1,4 @@
-"""Patients: who there is, and new ones."""
+"""Patients: list, read, add."""
 
 from uuid import UUID
 

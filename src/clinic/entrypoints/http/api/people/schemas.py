@@ -1,4 +1,4 @@
-"""What goes over the wire about accounts, sessions and the audit log."""
+"""Request and response bodies for accounts, sessions and the audit log."""
 
 import datetime as dt
 from typing import Annotated, Any, Literal, Self
@@ -31,9 +31,9 @@ StaffRole = Literal["PATIENT", "DOCTOR", "RECEPTIONIST", "ADMIN"]
 class SignInIn(In):
     email: Email
     password: Password
-    #: needed by those who belong to several
+    #: needed by people who belong to several
     clinic: UUID | None = None
-    #: sign a browser in: the proof comes as a cookie, not as a token
+    #: sign a browser in: the session is a cookie, not a token
     cookie: bool = False
 
 
@@ -41,7 +41,7 @@ class AddUserIn(In):
     name: Text
     email: Email
     phone: Phone | None = None
-    #: of somebody who registers; people who are invited choose theirs
+    #: for registering; people who are invited choose theirs later
     password: Password | None = None
     role: StaffRole | None = None
     specialty: Text | None = None
@@ -55,7 +55,7 @@ class ChangeOwnDataIn(In):
     email: Email | UnsetType = UNSET
     phone: Phone | UnsetType | None = UNSET
     remove_phone: bool = False
-    #: the password, which another email address needs
+    #: the current password, needed to change the email address
     current: Password | UnsetType = UNSET
 
 
@@ -75,9 +75,9 @@ class ReasonIn(In):
 
 class MembershipOfferIn(In):
     email: Email
-    #: what the person is: nobody's role changes by joining
+    #: the person's role, which joining does not change
     role: StaffRole
-    #: of a doctor, at this clinic
+    #: a doctor's specialty at this clinic
     specialty: Text | None = None
     reason: Text | None = None
 
@@ -303,7 +303,7 @@ class AccessOut(Out):
     action: str
     entity: str
     outcome: str
-    #: whether it was oneself
+    #: whether the person did it themselves
     own: bool
 
 
@@ -313,7 +313,7 @@ class OwnMembershipOut(Out):
     clinic_id: UUID
     specialty: str | None
     ended_at: dt.datetime | None
-    #: when one accepted the clinic's offers; none where the clinic entered the person
+    #: when the person accepted the clinic's offers; empty if the clinic entered the person
     consented_at: list[dt.datetime]
 
 

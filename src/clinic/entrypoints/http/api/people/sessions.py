@@ -1,4 +1,4 @@
-"""Sessions: sign in, see where one is signed in, sign out."""
+"""Sessions: sign in, list sessions, sign out."""
 
 from datetime import timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Users: register, invite, one's own data, and what administrators do about people."""
+"""Users: registering, inviting, a person's own data, and administering people."""
 
 from dataclasses import replace
 from functools import partial
@@ -69,13 +69,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class AddUserQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    #: where to register, where there are several clinics
+    #: where to register, needed if there are several clinics
     clinic: UUID | None = None
 
 
 class UsersQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     role: Role | None = None
-    #: the id after which to go on
+    #: the id after which to continue
     after: UUID | None = None
     limit: PageLimit = LIMIT_DEFAULT
 
@@ -221,11 +221,11 @@ async def patch_me(call: RequestContext, body: ChangeOwnDataIn) -> Reply:
     if body.remove_phone:
         changes["phone"] = None
     if "email" in changes:
-        # A message goes there, whoever has it.
+        # A message is sent to this address, whoever owns it.
         await call.guard.count(call, RateClass.MAILBOX, account_key(call, changes["email"]))
 
     async def count_leaving(email: str) -> None:
-        # Apart from what anybody may have sent there, which must not keep its user from leaving.
+        # Counted apart from messages that others caused, which must not keep the user from leaving.
         await call.guard.count(call, RateClass.MAILBOX, f"{account_key(call, email)}:left")
 
     account = await change_own_data(
