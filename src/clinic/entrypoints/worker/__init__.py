@@ -1,1 +1,1 @@
-"""The notification worker: a process of its own, whose failure never touches the web servers."""
+"""The notification worker: a separate process, whose failure does not affect the web servers."""

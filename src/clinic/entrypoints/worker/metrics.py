@@ -1,4 +1,4 @@
-"""What a worker counts, in Prometheus' terms. No label or value names a person."""
+"""Prometheus metrics of a worker. No label or value names a person."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -16,7 +16,7 @@ DURATION_BUCKETS_S = (0.01, 0.1, 1, 10, 60, 300, 1800)
 
 
 class Metrics:
-    """Counters and gauges of one worker, in a registry of their own."""
+    """Counters and gauges of one worker, in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -78,7 +78,7 @@ class Metrics:
         self._maintenance = _MaintenanceMetrics(registry)
 
     def delivered(self, delivery: Delivery) -> None:
-        """Count what became of an attempt."""
+        """Count the result of an attempt."""
         self._delivered.labels(delivery.result.value).inc()
         if delivery.late_s is not None:
             self._lateness.observe(max(delivery.late_s, 0.0))
@@ -86,7 +86,7 @@ class Metrics:
             self._maybe_twice.inc()
 
     def broke(self) -> None:
-        """Count an attempt that ended without a result: the database was away."""
+        """Count an attempt that ended without a result because the database was unavailable."""
         self._delivered.labels("database_away").inc()
 
     def published(self, count: int) -> None:
@@ -115,7 +115,7 @@ class Metrics:
         self._maintenance.failures.labels(service).inc()
 
     def history(self, history: MaintenanceHistory) -> None:
-        """Take note of when each service last succeeded, in whichever worker."""
+        """Record when each service last succeeded, in any worker."""
         for service, record in history.records.items():
             if record.succeeded_at is not None:
                 at_s = record.succeeded_at.timestamp()
@@ -126,7 +126,7 @@ class Metrics:
         self._failures.labels(loop).inc()
 
     def depths(self, queue: QueueCounts, outbox: OutboxCounts) -> None:
-        """Take note of how much is where."""
+        """Record the depths of the queue and the outbox."""
         for where in ("scheduled", "ready", "running", "poison"):
             self._queue.labels(where).set(getattr(queue, where))
         for where in ("due", "unpublished", "in_flight", "dead"):

@@ -1,7 +1,7 @@
 """One worker process: relay, promoter, reconciler and maintenance as loops, and the threads that
 deliver.
 
-Run as a program by the supervisor, whose end it notices by its standard input.
+The supervisor runs it as a program, which notices by its standard input that the supervisor ended.
 """
 
 import asyncio
@@ -35,20 +35,20 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two rounds of each loop
 RELAY_S, PROMOTE_S, RESYNC_S, SWEEP_S, COUNT_S, WATCH_S = 0.2, 0.2, 1.0, 2.0, 5.0, 2.0
-#: a maintenance service is asked for five times in its period, within these bounds
+#: each maintenance service is tried five times in its period, within these bounds
 ASK_MIN_S, ASK_MAX_S = 1.0, 30.0
-#: services at once in one worker, so that most connections are left to messages
+#: services that run at once in one worker; few, to leave most connections to messages
 SERVICES_AT_ONCE = 2
 PROMOTE_LIMIT = 500
-#: a loop that keeps failing waits up to this long
+#: longest pause of a loop that keeps failing, unless its own pause is longer
 PAUSE_MAX_S = 2.0
-#: a message is looked at again so long after the database was away
+#: how long a message is postponed when the database is unavailable
 AWAY_PAUSE_S = 2.0
 READY_TIMEOUT_S = 1.0
-#: how often a task is cancelled at the end, and how long it gets each time
+#: how often a task is cancelled at shutdown, and how long it gets each time
 CANCELLATIONS_MAX, CANCELLATION_S = 6, 1.0
 
-#: its name, what one round does, and the seconds between two
+#: a loop's name, one round of it, and the seconds between two rounds
 Loop = tuple[str, Callable[[], Awaitable[bool]], float]
 
 RELAY, DELIVER = "relay", "deliver"
@@ -66,16 +66,16 @@ class Worker:
         self._maintaining = asyncio.Semaphore(SERVICES_AT_ONCE)
         self._tasks: list[asyncio.Task[None]] = []
         self._status = StatusServer(self.metrics, self._what_is_wrong)
-        #: whether it ended because something in it died
+        #: whether it ended because a thread of the queue died
         self.broken = False
 
     @property
     def port(self) -> int:
-        """Where metrics and health are served."""
+        """The port of metrics and health checks."""
         return self._status.port
 
     async def start(self) -> None:
-        """Start every loop; a database or queue that is away is waited for."""
+        """Start every loop; they wait for a database or queue that is unavailable."""
         services = self._services
         await self._status.start(services.settings.worker_port)
         loops: list[Loop] = []
@@ -95,7 +95,7 @@ class Worker:
         self._tasks = [asyncio.create_task(self._loop(*each), name=each[0]) for each in loops]
 
     async def run(self) -> None:
-        """Stay until `request_stop`, then finish what has begun."""
+        """Wait for `request_stop`, then finish the work in progress."""
         await self._stop.wait()
         try:
             await end(self._tasks)
@@ -112,9 +112,9 @@ class Worker:
         self._stop.set()
 
     async def _loop(self, name: str, round_: Callable[[], Awaitable[bool]], pause_s: float) -> None:
-        """Run rounds until the stop: at once again while there is more, slower while they fail."""
+        """Run rounds until the stop: without pauses while there is more, slower while they fail."""
         failures = 0
-        # A cancellation alone would not do: clients of a server that is just going swallow it.
+        # A cancellation is not enough: clients of a server that is going down may swallow it.
         while not self._stop.is_set():
             try:
                 more = await round_()
@@ -130,7 +130,7 @@ class Worker:
                 logger.error("%s broke: %s\n%s", name, kind, place)  # noqa: TRY400
             if not more:
                 wait = min(pause_s * 2**failures, max(PAUSE_MAX_S, pause_s))
-                # A little chance keeps several workers from asking all at once.
+                # Jitter keeps several workers from asking all at once.
                 await asyncio.sleep(wait * random.uniform(0.75, 1.0))  # noqa: S311
 
     async def _relay(self) -> bool:
@@ -216,8 +216,8 @@ class Worker:
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """Cancel tasks, again and again, since a client may swallow one cancellation; return those that
-    still run."""
+    """Cancel tasks repeatedly, since a client may swallow a cancellation; return those that still
+    run."""
     running = set(tasks)
     for _ in range(CANCELLATIONS_MAX):
         for task in running:
@@ -232,7 +232,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
 async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[..., None]) -> int:
     """Run a worker until SIGTERM, SIGINT or the end of standard input; return its exit status.
 
-    `on_end` is given what to call when the supervisor is gone.
+    `on_end` is called with a function to call when the supervisor has ended.
     """
     services = build_worker(settings)
     worker = Worker(services, roles)
@@ -242,7 +242,7 @@ async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[
     try:
         await services.store.open()
     except TemporaryFailure:
-        # The pool keeps trying; what waits in the outbox waits until then.
+        # The pool keeps trying; messages wait in the outbox until then.
         await log_zone_data(None, settings.log_level)
     else:
         await log_zone_data(services.store, settings.log_level)
@@ -251,16 +251,16 @@ async def run_worker(settings: Settings, roles: Sequence[str], on_end: Callable[
     print(f"worker ready http://127.0.0.1:{worker.port}/metrics", flush=True)  # noqa: T201
     await worker.run()
     status = 1 if worker.broken else 0
-    # Deliveries that the shutdown timeout has overtaken; the rows tell others where they were.
+    # End deliveries that exceed the shutdown timeout; their rows tell other workers their state.
     if await end(asyncio.all_tasks() - {asyncio.current_task()}):
-        # The loop would wait for them to end.
+        # asyncio.run would wait for them to end.
         logging.shutdown()
         os._exit(status)
     return status
 
 
 def main() -> int:
-    """Run the worker that the supervisor asked for."""
+    """Run the worker with the roles given as arguments."""
     settings = settings_from_environment()
     configure_worker_log(settings.log_level)
     roles = [role for role in sys.argv[1:] if role in ROLES] or list(ROLES)
@@ -268,7 +268,7 @@ def main() -> int:
 
 
 def _when_stdin_ends(stop: Callable[[], None]) -> None:
-    """Stop when the supervisor has ended, however it did; it holds the other end of the pipe."""
+    """Call `stop` when the supervisor, which holds the other end of the pipe, ends in any way."""
 
     def wait() -> None:
         with suppress(OSError, ValueError):

@@ -1,6 +1,6 @@
 """Metrics and health of a worker over HTTP, on this machine only.
 
-uvicorn serves them in the worker's own event loop, so that a loop that hangs is not alive.
+uvicorn serves them in the worker's own event loop, so that liveness fails if the loop hangs.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from clinic.entrypoints.worker.metrics import Metrics
 
 HOST = "127.0.0.1"
 HEAD_MAX_BYTES = 8192
-#: how long requests in progress may take at the end
+#: how long requests in progress may take at shutdown
 STOP_TIMEOUT_S = 1
 
 #: returns what is wrong, or None
@@ -47,17 +47,17 @@ class StatusServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         port: int = self._socket.getsockname()[1]
         return port
 
     async def start(self, port: int) -> None:
-        """Listen at `port`; 0 takes any. Raises OSError when it is taken."""
+        """Listen on `port`, or any free one if it is 0. Raises OSError when it is taken."""
         self._socket = socket.create_server((HOST, port))
         self._serving = asyncio.create_task(self._server.serve([self._socket]), name="status")
 
     async def stop(self) -> None:
-        """Finish the requests in progress, within STOP_TIMEOUT_S, and listen no more."""
+        """Stop listening, and finish the requests in progress within STOP_TIMEOUT_S."""
         self._server.should_exit = True
         await self._serving
 
@@ -80,7 +80,7 @@ class StatusServer:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the worker, which ends this server last."""
+        """Leave signals to the worker, which stops this server last."""
         yield
 
 

@@ -1,7 +1,7 @@
-"""Runs worker processes side by side, and starts one again that ended.
+"""Runs several worker processes, and restarts those that end.
 
-A convenience: what restarts the whole after a crash or a reboot is the platform, such as systemd or
-Kubernetes.
+This is a convenience: restarting everything after a crash or a reboot is left to the platform, such
+as systemd or Kubernetes.
 """
 
 import os
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MODULE = "clinic.entrypoints.worker.process"
-#: before a process is started again; it doubles while processes end within STEADY_S
+#: pause before a process is restarted; it doubles while the process ends within STEADY_S
 PAUSE_FIRST_S, PAUSE_MAX_S, STEADY_S = 0.5, 30.0, 60.0
-#: beyond what the processes give what they have begun
+#: time to stop, beyond what the processes allow for work in progress
 STOP_MARGIN_S = 10.0
 POLL_S = 0.1
 
@@ -27,7 +27,7 @@ class _Child:
     process: "subprocess.Popen[bytes]"
     started_at: float
     pause_s: float = PAUSE_FIRST_S
-    #: when to start it again, once it has ended
+    #: when to restart it, once it has ended
     again_at: float | None = None
 
 
@@ -41,7 +41,7 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self) -> int:
-        """Stay until a signal, then stop every process; return 0 when all ended in time."""
+        """Wait for a signal, then stop every process; return 0 if all ended in time, else 1."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         now = time.monotonic()
@@ -74,7 +74,7 @@ class Supervisor:
             [sys.executable, "-m", MODULE, "--supervised", *self._roles],
             stdin=subprocess.PIPE,
             env={**os.environ, **port},
-            # Ctrl-C reaches this process alone, which then stops the others in order.
+            # Ctrl-C then reaches only this process, which stops the others in an orderly way.
             start_new_session=True,
         )
 

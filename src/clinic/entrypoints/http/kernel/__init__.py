@@ -1,1 +1,1 @@
-"""What stands around every request, and the two doors through which handlers are reached."""
+"""The steps around every request, and the two ways to declare handlers."""

@@ -1,4 +1,4 @@
-"""What access control needs to know of a handler, whichever door it stands behind."""
+"""What access control needs to know about a handler, however it is declared."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from clinic.domain.rate_limits import RateClass
 class Access:
     """Who may use a handler, and how its requests are counted."""
 
-    #: what the actor must be allowed to do; None is for everybody, signed in or not
+    #: what the actor must be allowed to do; None admits everyone, signed in or not
     needs: Operation | None = None
-    #: how requests are counted, when not by method; health is not
+    #: how requests are counted, if not by method; health checks are not limited
     rate: RateClass | None = None
     is_limited: bool = True
-    #: public, and yet for its actor where there is one
+    #: public, but identifies the actor if there is one
     knows_actor: bool = False
-    #: access control looks the session up; or the handler does, in its own read if it can
+    #: access control looks the session up; otherwise the handler does, in its own read if it can
     checks_session: bool = True

@@ -1,7 +1,7 @@
-"""What stands before every endpoint: who asks, how often, whether they may, and what is kept of it.
+"""Access control before every endpoint: identity, rate limits, permissions, and audit events.
 
-In this order: the proof of identity and its session row, forgery, the rate limit, the permission,
-the audit trail's health. docs/security.md says what each promises.
+It checks, in this order: the proof of identity and its session row, forgery, the rate limit, the
+permission, the audit trail's health. docs/security.md says what each promises.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -55,7 +55,7 @@ _LIMIT_SETTINGS = {
 
 
 def limits_of(settings: Settings) -> dict[RateClass, Limit]:
-    """Return the limits that the settings name."""
+    """Return the limits from the settings."""
     limits = {}
     for kind, name in _LIMIT_SETTINGS.items():
         quota, _, window_s = getattr(settings, name).partition("/")
@@ -64,7 +64,7 @@ def limits_of(settings: Settings) -> dict[RateClass, Limit]:
 
 
 class AccessControl:
-    """Lets requests in, and notes what was refused and what was read."""
+    """Admits requests, and records refusals and reads for the audit trail."""
 
     def __init__(self, services: Services, authenticator: Authenticator, tokens: Tokens) -> None:
         self._services = services
@@ -77,7 +77,7 @@ class AccessControl:
         }
 
     async def admit(self, call: "RequestContext", access: Access) -> None:
-        """Let the request in, its actor named where there is one.
+        """Admit the request, and set its actor if there is one.
 
         Raises NotSignedIn, ForgedRequest, QuotaExceeded, PermissionDenied, AuditUnavailable;
         TemporaryFailure where the database, or a counter that must not be missed, does not answer.
@@ -93,12 +93,12 @@ class AccessControl:
                 else:
                     actor = await self._actor_by_cookie(call)
             except (NotSignedIn, ForgedRequest, BodyTooLarge):
-                # Guessing tokens is counted too.
+                # Count guesses of tokens, too.
                 await self.count(call, RateClass.ANONYMOUS, self._network(call))
                 raise
             call.known_actor = actor
         elif access.knows_actor and b"cookie" in call.headers:
-            # A browser sends along what it has: an old cookie, or somebody else's altogether.
+            # A browser sends any cookie that it has: an old one, or another user's.
             with suppress(NotSignedIn):
                 try:
                     call.known_actor = await self._actor_by_cookie(call)
@@ -114,8 +114,8 @@ class AccessControl:
                 self._services.audit.check()
 
     async def check_session(self, call: "RequestContext") -> Clinic:
-        """Look up the session of a request that was let in without; return the clinic, read with
-        it. Raises NotSignedIn."""
+        """Look up the session of a request that was admitted without; return the clinic, which is
+        read with it. Raises NotSignedIn."""
         if call.known_clinic is None:
             await self._check(call, await self._session_of(call.actor), call.actor)
         return await call.clinic()
@@ -123,7 +123,7 @@ class AccessControl:
     async def count(
         self, call: "RequestContext", kind: RateClass, key: str, times: int = 1
     ) -> None:
-        """Count the request under `key`, so many times or not at all.
+        """Count the request under `key`, `times` times or not at all.
 
         Raises QuotaExceeded, TemporaryFailure.
         """
@@ -142,18 +142,18 @@ class AccessControl:
             raise error
 
     async def count_changes(self, call: "RequestContext", number: int) -> None:
-        """Count that many changes by the actor, all or none. Raises QuotaExceeded."""
+        """Count `number` changes by the actor, all or none. Raises QuotaExceeded."""
         await self.count(call, RateClass.WRITE, call.actor.user_id.hex, number)
 
     async def count_stray(self, call: "RequestContext") -> None:
-        """Count a request that no endpoint takes, by its address: who sent it is not looked up.
+        """Count a request that no endpoint handles, by its address: its sender is not looked up.
 
         Raises QuotaExceeded.
         """
         await self.count(call, RateClass.ANONYMOUS, self._network(call))
 
     def note_refusal(self, call: "RequestContext", error: ClinicError) -> None:
-        """Keep a denial: no permission, a forged or unproven identity, somebody else's id."""
+        """Record a denial: no permission, a forged or unproven identity, someone else's id."""
         asked_for_one = isinstance(error, NotFound) and bool(call.scope.get("path_params"))
         denied = isinstance(error, PermissionDenied) or asked_for_one
         unproven = isinstance(error, NotSignedIn) and _shows_identity(call)
@@ -163,7 +163,7 @@ class AccessControl:
             self._note(call, call.method.lower(), error)
 
     def note_read(self, call: "RequestContext", access: Access) -> None:
-        """Keep what was read of patients. Raises AuditUnavailable: then it is not shown."""
+        """Record a read of patients' data. Raises AuditUnavailable: then it must not be shown."""
         reads = access.needs in PATIENT_DATA and call.method in SAFE_METHODS
         if reads or call.reads_patients:
             self._services.audit.add(self._event(call, "read", outcome="done"))
@@ -175,14 +175,14 @@ class AccessControl:
             raise ForgedRequest()
         origin = call.headers.get(b"origin")
         if origin == b"null" and site == b"same-origin":
-            # Browsers hide the origin of a form whose page sent Referrer-Policy: no-referrer.
+            # Browsers hide the origin of forms on pages sent with Referrer-Policy: no-referrer.
             return
         host = call.headers.get(b"host", b"")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise ForgedRequest()
 
     def _actor_by_token(self, call: "RequestContext") -> Actor:
-        """Return who the token names, whose session has yet to be looked at."""
+        """Return the actor that the token names; its session has yet to be checked."""
         claims = self._tokens.read(self._authenticator.bearer_of(call))
         return _actor(call, claims.user_id, claims.role, claims.clinic_id, claims.session_id)
 
@@ -193,7 +193,7 @@ class AccessControl:
         session = await self._check(call, found)
         actor = _actor(call, session.user_id, session.role, session.clinic_id, session.id)
         if call.method not in SAFE_METHODS:
-            # Whose cookie it is, for the log and the audit trail: also where it is refused.
+            # Set the cookie's owner for the log and the audit trail, even if it is refused.
             call.known_actor = actor
             self.check_origin(call)
             token = call.header(b"x-csrf-token")
@@ -211,9 +211,9 @@ class AccessControl:
     async def _check(
         self, call: "RequestContext", found: SignedIn | None, claimed: Actor | None = None
     ) -> Session:
-        """Return the session that was looked up, its clinic kept.
+        """Return the session that was looked up, and remember its clinic.
 
-        Raises NotSignedIn, also where a token claims another user or role than the session's.
+        Raises NotSignedIn, also if a token claims another user or role than the session's.
         """
         sessions, clock = self._services.store.sessions, self._services.clock
         session = await find_session(found, sessions=sessions, clock=clock)
@@ -270,7 +270,7 @@ def _actor(
 
 
 def _path_id(call: "RequestContext") -> UUID | None:
-    """Return the first id in the path that is one."""
+    """Return the first path parameter that is an id."""
     for text in call.scope.get("path_params", {}).values():
         try:
             return UUID(text)

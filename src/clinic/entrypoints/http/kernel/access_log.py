@@ -1,7 +1,7 @@
-"""One line of JSON for each request, written in batches: ids and figures, never what was said.
+"""One line of JSON for each request, written in batches: ids and figures, never content.
 
 A line has no query, no body, no header and no name. The last half second of lines can be lost
-when the process is killed; what was done is in the audit trail.
+when the process is killed; the audit trail holds what was done.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class AccessLog:
         if level < self._threshold:
             return
         actor = call.known_actor
-        # By place: names cost more than what they name.
+        # Positional: keyword arguments would cost more than the values.
         line = LogLine(
             datetime.now(UTC),
             _NAMES[level],
@@ -77,7 +77,7 @@ class AccessLog:
             self._timer = loop.call_later(FLUSH_AFTER_S, self.flush)
 
     def flush(self) -> None:
-        """Write what has been collected."""
+        """Write the collected lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -87,13 +87,13 @@ class AccessLog:
 
 
 def report_refusal(error: ClinicError, call: RequestContext) -> None:
-    """Log a refusal that is due to us, and none that is due to who asked."""
+    """Log a refusal that is our fault, and none that is the client's."""
     if isinstance(error, TemporaryFailure):
         report_outage(error, call)
 
 
 def report_outage(error: ClinicError, call: RequestContext) -> None:
-    """Log why a request could not be answered: the kinds of what led to it, innermost last."""
+    """Log why a request could not be answered: the types of the errors, innermost last."""
     kinds = [error.code]
     cause = error.__cause__
     while cause is not None:
@@ -104,13 +104,13 @@ def report_outage(error: ClinicError, call: RequestContext) -> None:
 
 
 def report(error: BaseException, call: RequestContext) -> None:
-    """Log a fault of our own: where it happened and its kind."""
+    """Log a bug: where it happened and its type."""
     _logger.error("request %s failed: %s\n%s", call.request_id, kind_of(error), place_of(error))
 
 
 def _telling(call: RequestContext) -> str:
-    """Return the path when there is nothing but ids in it: links in messages hold tokens, and what
-    no route takes may hold anything."""
+    """Return the path if its only parameters are ids, else the route: links in messages hold
+    tokens, and a path without a route may hold anything."""
     parts = call.scope.get("path_params")
     if call.route and (not parts or all(map(_is_id, parts.values()))):
         return call.path

@@ -1,4 +1,4 @@
-"""Who asks, and from where: the bearer token and the connection's address."""
+"""Reads a request's bearer token and its client's address."""
 
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -16,21 +16,21 @@ _IPV4_MAPPED_BITS = 96
 
 
 class Authenticator:
-    """Tells what a request shows of its sender."""
+    """Reads what a request shows about its sender."""
 
     def __init__(self, settings: Settings) -> None:
         self._proxies = trusted_networks(settings.trusted_proxies)
 
     def bearer_of(self, call: "RequestContext") -> bytes:
-        """Return the token that the request bears. Raises NotSignedIn."""
+        """Return the request's bearer token. Raises NotSignedIn."""
         header = call.headers.get(b"authorization")
         if header is None or header[:7].lower() != b"bearer ":
             raise NotSignedIn()
         return header[7:].strip()
 
     def address_of(self, call: "RequestContext") -> str | None:
-        """Return the client's address in its one spelling; a proxy's word for it counts when the
-        proxy is trusted."""
+        """Return the client's address in canonical form; X-Forwarded-For counts only from trusted
+        proxies."""
         client = call.scope.get("client")
         peer: str | None = address_in(client[0]) if client else None
         forwarded = call.headers.get(b"x-forwarded-for")
@@ -54,7 +54,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 def trusted_networks(setting: str) -> Networks:
-    """Return the addresses and networks in a list separated by commas. Raises SettingsError."""
+    """Return the networks and addresses in a comma-separated list. Raises SettingsError."""
     try:
         parts = (part.strip() for part in setting.split(","))
         return tuple(_plain(ip_network(part, strict=False)) for part in parts if part)
@@ -63,7 +63,7 @@ def trusted_networks(setting: str) -> Networks:
 
 
 def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    """Return a network of IPv4 addresses inside IPv6 as what it is: addresses are compared so."""
+    """Return a network of IPv4-mapped IPv6 addresses as IPv4, since addresses are compared so."""
     inside = getattr(network.network_address, "ipv4_mapped", None)
     if inside is None or network.prefixlen < _IPV4_MAPPED_BITS:
         return network
@@ -72,5 +72,5 @@ def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
 
 @lru_cache(maxsize=1024)
 def is_within(address: str, networks: Networks) -> bool:
-    """Say whether an address, in its one spelling, is in one of the networks."""
+    """Return whether an address, in canonical form, is in one of the networks."""
     return any(ip_address(address) in network for network in networks)

@@ -1,7 +1,7 @@
-"""Requests that are bounded before there is a request: bytes, headers, time, connections.
+"""Limits on bytes, headers, time and connections, enforced while a request is still arriving.
 
-uvicorn's parser takes whatever comes. What is refused here costs a few comparisons: nothing beyond
-a bound is read, kept or looked at.
+uvicorn's parser accepts anything. A refusal here costs a few comparisons: nothing beyond a limit is
+read, kept or parsed.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from clinic.entrypoints.http.kernel.early_refusals import (
     TOO_MANY_CONNECTIONS,
 )
 
-#: what a chunk's size and line ends may take for each byte in it: clients send single bytes, too
+#: bytes that a chunk's size and line ends may take per byte in it: clients send single bytes, too
 CHUNK_OVERHEAD_MAX = 8
 
-# What the next byte belongs to: nothing that was begun; a head, or blank lines before it; the body
+# What the next byte belongs to: nothing that has begun; a head, or blank lines before it; the body
 # of a request that the application has. Numbers, since members of an enum take longer to look up.
 _IDLE, _HEAD, _BODY = range(3)
-# By name: super() looks for them in each class, for each request.
+# Bound here, since super() would search each class for them on every request.
 _on_headers_complete = HttpToolsProtocol.on_headers_complete
 _on_body = HttpToolsProtocol.on_body
 _on_response_complete = HttpToolsProtocol.on_response_complete
 
 
 class Protocols:
-    """Makes the protocol of each connection of a process; pickled into each of several."""
+    """Makes the protocol of each connection of a process; pickled into each worker process."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
@@ -58,7 +58,7 @@ class _Refused(Exception):
 
 
 class BoundedRequests(CoalescingProtocol):
-    """One connection. Requests that came before the one that is refused are answered first."""
+    """One connection. Requests that arrived before a refused one are answered first."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class BoundedRequests(CoalescingProtocol):
         self._phase = _HEAD
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
-        #: of the head so far, where it came in several parts
+        #: bytes of the head so far, if it arrives in several parts
         self._head_bytes = 0
-        #: those are all of it
+        #: whether `_head_bytes` covers the whole head so far
         self._is_counted = True
-        #: since the head: what came, and what of it was body
+        #: bytes since the head: all of them, and those of the body
         self._fed_bytes = 0
         self._body_bytes = 0
-        #: nothing more is read: it was refused, or there are too many connections
+        #: nothing more is read: the request was refused, or there are too many connections
         self._is_over = False
         self._is_busy = False
         self._refusal: bytes | None = None
@@ -91,7 +91,7 @@ class BoundedRequests(CoalescingProtocol):
         if self._bounds.admit(self, self.client[0] if self.client else None):
             self._bounds.expect(self, self._limits.head_timeout_s)
         elif self._bounds.may_tell():
-            # When it has asked: a connection that is closed with something unread is reset.
+            # Refuse after it has sent a request: closing a connection with unread data resets it.
             self._is_busy = True
             self._bounds.expect(self, self._limits.linger_s)
         else:
@@ -122,7 +122,7 @@ class BoundedRequests(CoalescingProtocol):
             self._refusal = HEADERS_TOO_LARGE
         elif len(self.pipeline) < limits.pipelined_max:
             _on_headers_complete(self)
-            # Trailers are no headers: whoever checked the headers has not seen them.
+            # Collect trailers separately: they have not passed the checks of headers.
             self.headers = []
             self._fed_bytes = self._body_bytes = 0
             return
@@ -145,7 +145,7 @@ class BoundedRequests(CoalescingProtocol):
             self._bounds.expect(self, self._limits.drain_s)
 
     def on_closing(self) -> None:
-        """Let what was written reach the client, within bounds."""
+        """Give the client a limited time to receive what was written."""
         self._bounds.expect(self, self._limits.write_timeout_s)
 
     def pause_writing(self) -> None:
@@ -157,7 +157,7 @@ class BoundedRequests(CoalescingProtocol):
         self._bounds.forget(self)
 
     def overdue(self) -> None:
-        """End what took too long: a head, the rest of a body, or the reading of an answer."""
+        """End what took too long: a head, the rest of a body, or the client reading an answer."""
         if self.transport.is_closing() or self._is_over or self.flow.write_paused:
             self.transport.abort()
         elif self._is_busy:
@@ -167,10 +167,10 @@ class BoundedRequests(CoalescingProtocol):
         else:
             self.transport.close()
 
-    # --- what came
+    # --- incoming data
 
     def _feed_in_parts(self, data: bytes) -> None:
-        """Feed no more of a head than is allowed, however much came at once."""
+        """Feed no more of a head than is allowed, however much arrived at once."""
         while data and not self._is_over:
             room = self._limits.head_max_bytes - self._head_bytes
             if room <= 0:
@@ -192,11 +192,11 @@ class BoundedRequests(CoalescingProtocol):
             self._refuse(self._refusal or MALFORMED)
             return
         except httptools.HttpParserUpgrade:
-            # What follows may be its body, which the parser would take for a request.
+            # What follows may be the request's body, which the parser would take for a request.
             self._is_over = True
             self.cycle.keep_alive = False
             return
-        # None at first, whatever uvicorn's annotation says; so is the scope.
+        # None at first, despite uvicorn's annotation; so is the scope.
         cycle: Any = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             self._in_head(len(data), is_whole=cycle is before and self._phase != _BODY)
@@ -211,10 +211,10 @@ class BoundedRequests(CoalescingProtocol):
             self._bounds.forget(self)
 
     def _in_head(self, length: int, *, is_whole: bool) -> None:
-        """Note `length` more bytes of a head that is not complete.
+        """Count `length` more bytes of a head that is not complete.
 
-        Unless the part `is_whole` of it, another request ended in the part, and where is unknown:
-        then the head is measured when it is complete, and is no larger than two parts until then.
+        Unless the part `is_whole` of it, a previous request ended somewhere in the part: then the
+        head is measured once it is complete, and is no larger than two parts until then.
         """
         is_new = self._phase != _HEAD or not is_whole
         if is_new or not self._bounds.is_expected(self):
@@ -228,10 +228,10 @@ class BoundedRequests(CoalescingProtocol):
             self._refuse(HEADERS_TOO_LARGE)
 
     def _in_body(self, length: int) -> None:
-        """Note `length` more bytes of a request whose head is complete."""
+        """Count `length` more bytes of a request whose head is complete."""
         limits, cycle = self._limits, self.cycle
         if self._phase != _BODY:
-            # How long it may take is the application's to say.
+            # From here on, the application limits the time.
             self._phase = _BODY
             self._head_bytes, self._is_counted = 0, True
             self._bounds.forget(self)
@@ -253,16 +253,16 @@ class BoundedRequests(CoalescingProtocol):
         if self._fed_bytes > self._limits.linger_max_bytes and not self._is_answering():
             self.transport.abort()
 
-    # --- how it ends
+    # --- the end
 
     def _refuse(self, refusal: bytes) -> None:
-        """Refuse what is coming in; the requests before it are answered first, and then it ends."""
+        """Refuse what is arriving, answer earlier requests first, and then end the connection."""
         cycle: Any = self.cycle
         is_of_body = cycle is not None and cycle.scope is self.scope and cycle.more_body
         self._fed_bytes = 0
         self._is_over = True
         if is_of_body and self.pipeline:
-            # It waits for another one, and has done nothing.
+            # The request waits for another one, and has done nothing yet.
             self.pipeline.popleft()
         elif is_of_body and cycle.response_complete:
             self.transport.close()
@@ -274,7 +274,7 @@ class BoundedRequests(CoalescingProtocol):
             self._end_with(refusal)
 
     def _end_with(self, response: bytes) -> None:
-        """Send it, and leave the client a moment to read it."""
+        """Send the response, and leave the client a moment to read it."""
         self._is_over = True
         self._fed_bytes = 0
         if self.transport.is_closing():
@@ -284,11 +284,11 @@ class BoundedRequests(CoalescingProtocol):
         self._bounds.expect(self, self._limits.linger_s)
 
     def _size(self) -> int:
-        """Return how large the head is, give or take a few spaces."""
+        """Return the size of the head in bytes, give or take a few spaces."""
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _has_begun(self) -> bool:
-        """Say whether there is a request line, or a part of one, without its headers."""
+        """Return whether a head has begun but is not complete."""
         last: Any = self.cycle
         begun: Any = self.scope
         return bool(begun) and (last is None or last.scope is not begun)

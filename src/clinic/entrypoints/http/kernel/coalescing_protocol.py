@@ -1,4 +1,4 @@
-"""Responses that leave in one piece: uvicorn writes head and body apart, in two system calls."""
+"""Sends responses in one piece: uvicorn writes head and body in two system calls."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class _Joining(asyncio.Transport):
-    """A transport that keeps what is written for what follows it, or for the loop's next turn."""
+    """A transport that holds each write until the next one, or until the loop's next turn."""
 
     def __init__(self, transport: asyncio.Transport, on_closing: Callable[[], None]) -> None:
         super().__init__()
@@ -15,7 +15,7 @@ class _Joining(asyncio.Transport):
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._kept = b""
-        # The inner one's own, since they are called for each request.
+        # The inner transport's own methods, since they are called for each request.
         self.is_closing = transport.is_closing  # type: ignore[method-assign]
         self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
         self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
@@ -45,16 +45,16 @@ class _Joining(asyncio.Transport):
 
     def _send(self) -> None:
         kept, self._kept = self._kept, b""
-        # Whoever asked may have gone before the loop's next turn.
+        # The client may be gone by the loop's next turn.
         if kept and not self._transport.is_closing():
             self._transport.write(kept)
 
 
 class CoalescingProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol over such a transport."""
+    """uvicorn's own protocol over a `_Joining` transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_Joining(transport, self.on_closing))
 
     def on_closing(self) -> None:
-        """Called when the connection is closed from here; what was written may still be unsent."""
+        """Called when this side closes the connection; written data may still be unsent."""

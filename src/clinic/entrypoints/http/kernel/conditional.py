@@ -1,4 +1,4 @@
-"""Entity tags, compared strongly: an appointment's version, or a digest of what has none."""
+"""Entity tags and conditional requests: tags are an appointment's version, or a digest."""
 
 import re
 
@@ -27,7 +27,7 @@ def expected_versions(call: RequestContext) -> set[int] | None:
 
 
 def is_unchanged(call: RequestContext, version: int) -> bool:
-    """Say whether If-None-Match names this version, so that 304 is the answer."""
+    """Return whether If-None-Match names this version, so that 304 is the answer."""
     header = call.header(b"if-none-match")
     if header is None:
         return False
@@ -36,13 +36,13 @@ def is_unchanged(call: RequestContext, version: int) -> bool:
 
 
 def unless_known(call: RequestContext, reply: Reply) -> Reply:
-    """Return the reply, or 304 where If-None-Match names its entity tag. Raises InvalidInput."""
+    """Return the reply, or 304 if If-None-Match names its entity tag. Raises InvalidInput."""
     header = call.header(b"if-none-match")
     if header is None:
         return reply
     tag = dict(reply.headers)[b"etag"].decode()
     text = header.strip()
-    # Nearly always it is the one tag that was given.
+    # The header is nearly always the single tag that was sent.
     if text not in (tag, "*") and tag not in _tags(text, "If-None-Match"):
         return reply
     return Reply(304, headers=[pair for pair in reply.headers if pair[0] != b"link"])
@@ -57,7 +57,7 @@ def expected_tags(call: RequestContext) -> set[str] | None:
 
 
 def _versions(header: str, name: str, *, weakly: bool) -> set[int] | None:
-    """Return the versions among the tags; None for `*`."""
+    """Return the versions among the tags, None for `*`."""
     text = header.strip()
     if text == "*":
         return None
@@ -66,7 +66,7 @@ def _versions(header: str, name: str, *, weakly: bool) -> set[int] | None:
 
 
 def _tags(header: str, name: str, *, weakly: bool = True) -> list[str]:
-    """Return the tags, without the mark of weak ones, which are left out unless compared `weakly`.
+    """Return the tags without W/; weak ones are left out unless compared `weakly`.
 
     Raises InvalidInput.
     """

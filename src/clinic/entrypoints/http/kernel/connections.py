@@ -1,4 +1,4 @@
-"""The connections of one process: how many there may be, from where, and for how long."""
+"""Limits on the connections of one process: how many, from which network, and for how long."""
 
 import asyncio
 import logging
@@ -9,9 +9,9 @@ from clinic.domain.networks import address_in, network_of
 from clinic.entrypoints.http.kernel.authenticator import Networks, is_within, trusted_networks
 from clinic.settings import Settings
 
-#: how often deadlines are looked at
+#: how often deadlines are checked
 LOOK_S = 0.25
-#: connections beyond the limit that are told so; more are cut off without a word
+#: connections beyond the limit that get a response saying so; more are aborted without one
 BUSY_MAX = 200
 WARN_EVERY_S = 60.0
 
@@ -19,12 +19,12 @@ log = logging.getLogger("clinic.http")
 
 
 class ServerLimits(NamedTuple):
-    """What one connection, and all of them, may take of a process."""
+    """Limits on one connection, and on all connections of a process."""
 
     connections_max: int = 2000
-    #: of them, from one network; 0 is any number
+    #: connections from one network; 0 means no limit
     per_network_max: int = 500
-    #: of request line and headers together
+    #: request line and headers together
     head_max_bytes: int = 32 * 1024
     headers_max: int = 100
     url_max_bytes: int = 8 * 1024
@@ -32,15 +32,15 @@ class ServerLimits(NamedTuple):
     head_timeout_s: float = 10.0
     #: requests that wait for the one before them on the same connection
     pipelined_max: int = 16
-    #: what is still read of a body once its request is answered, and for how long
+    #: how much of a body is still read once its request is answered, and for how long
     drain_max_bytes: int = 1024 * 1024
     drain_s: float = 5.0
-    #: how long a refused connection is kept so that its client can read why
+    #: how long a refused connection stays open so that its client can read why
     linger_s: float = 1.0
     linger_max_bytes: int = 256 * 1024
-    #: how long a client may leave unread what was sent
+    #: how long a client may leave sent data unread
     write_timeout_s: float = 30.0
-    #: proxies, behind which everybody has the same network
+    #: proxies, whose clients all appear to have the proxy's network
     proxies: Networks = ()
 
     @classmethod
@@ -55,17 +55,17 @@ class ServerLimits(NamedTuple):
 
 
 class Connection(Protocol):
-    """What is limited here."""
+    """A connection that is limited here."""
 
     def overdue(self) -> None:
-        """End what was to be done by now."""
+        """End what should have been done by now."""
         ...
 
 
 class Connections:
     """Counts connections, and ends what takes too long.
 
-    One timer for all of them, looked at a few times a second, and none while nothing is due.
+    One timer for all of them checks a few times a second; there is none while nothing is due.
     """
 
     def __init__(self, limits: ServerLimits) -> None:
@@ -78,7 +78,7 @@ class Connections:
         self._timer: asyncio.TimerHandle | None = None
 
     def admit(self, connection: Connection, peer: str | None) -> bool:
-        """Count a connection that was made. False: there are too many, it is not counted."""
+        """Count a new connection, or return False if there are too many, without counting it."""
         limits = self.limits
         network = self._counted_network(peer)
         if len(self._networks) >= limits.connections_max:
@@ -93,14 +93,14 @@ class Connections:
         return True
 
     def may_tell(self) -> bool:
-        """Say whether one more that was not admitted may stay to be told so."""
+        """Return whether one more refused connection may stay to get a response."""
         if self._busy >= BUSY_MAX:
             return False
         self._busy += 1
         return True
 
     def release(self, connection: Connection, *, was_told: bool) -> None:
-        """Forget a connection that is over."""
+        """Stop counting a connection that has ended."""
         self._due.pop(connection, None)
         self._busy -= was_told
         network = self._networks.pop(connection, "")
@@ -110,7 +110,7 @@ class Connections:
             self._numbers.pop(network, None)
 
     def expect(self, connection: Connection, within_s: float) -> None:
-        """Call `overdue` unless the connection is not waited for by then any more."""
+        """Call the connection's `overdue` after `within_s`, unless it is forgotten before."""
         loop = asyncio.get_running_loop()
         self._due[connection] = loop.time() + within_s
         if self._timer is None:
@@ -120,7 +120,7 @@ class Connections:
         return connection in self._due
 
     def forget(self, connection: Connection) -> None:
-        """Wait for nothing more of this connection."""
+        """Expect nothing more from this connection."""
         self._due.pop(connection, None)
 
     def _look(self) -> None:
@@ -132,14 +132,14 @@ class Connections:
         self._timer = loop.call_later(LOOK_S, self._look) if self._due else None
 
     def _warn(self, whose: str, number: int) -> None:
-        """Log that connections are refused, once in a while."""
+        """Log that connections are refused, at most once in WARN_EVERY_S."""
         now = asyncio.get_running_loop().time()
         if now - self._warned_s >= WARN_EVERY_S:
             self._warned_s = now
             log.warning("connections %s beyond %d are refused", whose, number)
 
     def _counted_network(self, peer: str | None) -> str:
-        """Return what the connection counts under; nothing for a proxy or a Unix socket."""
+        """Return the network that the connection counts for; empty for proxies and Unix sockets."""
         address = address_in(peer) if peer else None
         if address is None or is_within(address, self.limits.proxies):
             return ""

@@ -1,4 +1,4 @@
-"""The session cookie: a random reference that only this host gets back, and scripts never see."""
+"""The session cookie: a random reference that is sent only to this host and hidden from scripts."""
 
 import re
 from datetime import datetime
@@ -10,7 +10,7 @@ from clinic.domain.errors import NotSignedIn
 if TYPE_CHECKING:
     from clinic.entrypoints.http.kernel.request_context import RequestContext
 
-#: the prefix makes browsers refuse it from another host, over plain HTTP, or for part of the site
+#: browsers refuse a cookie with this prefix from another host, over HTTP, or for part of the site
 NAME = "__Host-clinic"
 _REFERENCE = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9_-]{1,100})")
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
@@ -19,7 +19,7 @@ ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
 def session_cookie(call: "RequestContext") -> tuple[UUID, str]:
     """Return the clinic and the reference in the request's cookie. Raises NotSignedIn."""
     values = cookie_values(call.headers.get(b"cookie", b""), NAME)
-    # Two of one name: a browser has one, so somebody else put the other in.
+    # A browser sends one cookie of this name; if there are two, one was injected.
     found = _REFERENCE.fullmatch(values[0]) if len(values) == 1 else None
     if found is None:
         raise NotSignedIn()
@@ -27,10 +27,10 @@ def session_cookie(call: "RequestContext") -> tuple[UUID, str]:
 
 
 def cookie_values(header: bytes, name: str) -> list[str]:
-    """Return what a Cookie header says for `name`, each time that it does.
+    """Return every value of `name` in a Cookie header.
 
-    As RFC 6265 has it: pairs are separated by "; " and by nothing else. Neither commas nor spaces
-    nor quotes are looked through, so that no part of another cookie's value counts as a cookie.
+    As in RFC 6265, pairs are separated only by "; ". Commas, spaces and quotes have no meaning, so
+    that no part of another cookie's value counts as a cookie.
     """
     pairs = (pair.partition("=") for pair in header.decode("latin-1").split("; "))
     return [value for key, is_pair, value in pairs if is_pair and key == name]

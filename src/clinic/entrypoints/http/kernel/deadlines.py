@@ -1,6 +1,6 @@
-"""One limit of time for all requests, looked at a few times a second.
+"""One time limit for all requests, checked a few times a second.
 
-asyncio.timeout sets a timer for each, which costs more than the booking's own decision.
+asyncio.timeout would set a timer for each request, which costs more than deciding a booking.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ LOOK_S = 0.1
 
 
 class TooLate(Exception):
-    """It took longer than the limit, and was ended."""
+    """The work took longer than the limit and was cancelled."""
 
 
 class Deadlines:
-    """Ends what runs longer than `limit_s`, up to LOOK_S later."""
+    """Cancels work that runs longer than `limit_s`, up to LOOK_S late."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        #: until when each has time; in that order, since all have the same
+        #: each task's deadline; in order, since all have the same limit
         self._running: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` does. Raises TooLate when that took too long."""
+        """Return the result of `work`. Raises TooLate when it takes too long."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None
@@ -38,7 +38,7 @@ class Deadlines:
         try:
             return await work
         except asyncio.CancelledError as error:
-            # Whoever else cancelled the task has the last word.
+            # A cancellation by others takes precedence.
             if task in self._late and task.uncancel() <= cancelled_before:
                 raise TooLate from error
             raise
@@ -47,7 +47,7 @@ class Deadlines:
             self._late.discard(task)
 
     def release(self) -> None:
-        """Let the current task take as long as it likes from here on."""
+        """Remove the limit from the current task."""
         task = asyncio.current_task()
         if task is not None:
             self._running.pop(task, None)

@@ -1,4 +1,4 @@
-"""Strict reading of bodies and queries: every fault told, nothing guessed, never a 500."""
+"""Strict decoding of bodies and queries: reports every fault, guesses nothing, never causes 500."""
 
 import json
 import re
@@ -25,12 +25,12 @@ from clinic.entrypoints.http.kernel.problems import (
 S = TypeVar("S", bound=Struct)
 
 PARAMETERS_MAX = 32
-#: how long a query may be that is remembered
+#: longest query that is cached
 REMEMBERED_MAX_BYTES = 256
 FAULTS_MAX = 20
 _WHERE = re.compile(r" - at `\$?(.*)`$")
 _UNKNOWN_WORD = re.compile("Invalid enum value '(.*)'", re.DOTALL)
-# A plus that the client did not encode arrives as a space.
+# An unencoded plus arrives as a space.
 _SPACE_FOR_PLUS = re.compile(r" (\d\d:\d\d)$")
 
 
@@ -46,7 +46,7 @@ def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
 
 @lru_cache(maxsize=128)
 def _names_in(kind: type[Struct]) -> Callable[[bytes], list[bytes]]:
-    """Return what finds the names of fields, at any depth, and texts that are such a name."""
+    """Return a function that finds field names at any depth, and strings equal to one."""
     names = "|".join(map(re.escape, sorted(_every_name(kind))))
     return re.compile(f'"(?:{names})"'.encode()).findall
 
@@ -62,7 +62,7 @@ def _every_name(kind: type[Struct]) -> set[str]:
 
 
 def _parts(kind: Any) -> Iterator[Any]:
-    """Yield `kind` and everything that it is made of."""
+    """Yield `kind` and all its type arguments, at any depth."""
     yield kind
     for part in get_args(kind):
         yield from _parts(part)
@@ -76,10 +76,10 @@ def read_json(body: bytes, kind: type[S]) -> S:
         raise _every_fault(body, kind, error) from None
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
-    # All three are rare and legal JSON, so what looks like them is worth a closer look: a name that
-    # stands twice, one that is spelled with an escape, the character NUL.
+    # Repeated names, names with escapes, and NUL are rare but legal JSON, so look closer at bodies
+    # that may have them.
     names = _names_in(kind)(body)
-    # find, since `in` first takes bytes for a number, and words the error that it is none.
+    # Not `in`, which first tries bytes as a number and formats an error message that it is none.
     has_escapes = body.find(b"\\") >= 0
     if has_escapes or len(names) != len({*names}):
         refuse_repeated_names(body)
@@ -97,7 +97,7 @@ def _malformed(error: Exception) -> MalformedJson:
 
 
 def _every_fault(body: bytes, kind: type[Struct], first: ValidationError) -> InvalidInput:
-    """Return all that is wrong with a body of which msgspec told the first fault."""
+    """Return every fault of a body of which msgspec reported the first."""
     try:
         raw = msgspec.json.decode(body)
     except ValidationError:  # a number beyond what JSON readers agree on
@@ -109,7 +109,7 @@ def _every_fault(body: bytes, kind: type[Struct], first: ValidationError) -> Inv
 
 
 def _faults(raw: Any, kind: type[Struct], at: str) -> Iterator[dict[str, str]]:
-    """Yield what is wrong with `raw` as a `kind`, each field on its own."""
+    """Yield the faults of `raw` as a `kind`, field by field."""
     if not isinstance(raw, dict):
         yield fault(at, "Send a JSON object.")
         return
@@ -136,7 +136,7 @@ def _faults(raw: Any, kind: type[Struct], at: str) -> Iterator[dict[str, str]]:
 
 
 def _struct_in(kind: Any) -> type[Struct] | None:
-    """Return the Struct that `kind` is, alone or with None."""
+    """Return the Struct if `kind` is one, alone or with None."""
     options = get_args(kind) if get_origin(kind) is UnionType else (kind,)
     for option in options:
         if option is not NoneType and isinstance(option, type) and issubclass(option, Struct):
@@ -154,7 +154,7 @@ def _fault_of(error: ValidationError, at: str = "", kind: Any = None) -> dict[st
 
 
 def _detail(message: str, kind: Any) -> str:
-    """Return msgspec's message as a sentence; of a word that is none of `kind`'s, with those."""
+    """Return msgspec's message as a sentence; for an unknown enum value, with the valid ones."""
     detail = _WHERE.sub("", message)
     unknown = _UNKNOWN_WORD.fullmatch(detail)
     words = _words_of(kind) if unknown else ()
@@ -162,7 +162,7 @@ def _detail(message: str, kind: Any) -> str:
 
 
 def _words_of(kind: Any) -> tuple[str, ...]:
-    """Return the words that an enumeration in `kind` has."""
+    """Return the values of an enum or Literal in `kind`."""
     for part in _parts(kind):
         if get_origin(part) is Literal:
             return get_args(part)
@@ -177,7 +177,7 @@ def _escaped(name: str) -> str:
 
 
 def refuse_repeated_names(body: bytes | str) -> None:
-    """Raise MalformedJson where an object of the JSON text has a member twice, however spelled."""
+    """Raise MalformedJson if an object in the JSON text has a member twice, however spelled."""
 
     def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -187,12 +187,12 @@ def refuse_repeated_names(body: bytes | str) -> None:
             found[name] = value
         return found
 
-    # Numbers stay text: Python refuses to read very long ones.
+    # Keep numbers as text: Python refuses to parse very long ones.
     json.loads(body, object_pairs_hook=check, parse_int=str, parse_float=str)
 
 
 def _refuse_nul(value: Any, at: str = "") -> None:
-    """Raise for a text with a NUL character, which no database text can hold."""
+    """Raise InvalidInput for a text with a NUL character, which PostgreSQL cannot store."""
     if isinstance(value, str) and "\0" in value:
         raise InvalidInput("Text may not hold the character NUL.", pointer=at)
     if isinstance(value, dict):
@@ -205,8 +205,8 @@ class NoQuery(Struct, forbid_unknown_fields=True):
 
 
 def read_query(query: bytes, kind: type[S]) -> S:
-    """Return the query as a value of `kind`, as `_read` does; the same ones come again and
-    again, and are remembered where they are short."""
+    """Return the query as a value of `kind`, as `_read` does; short ones are cached, since queries
+    repeat."""
     return _remembered(query, kind) if len(query) <= REMEMBERED_MAX_BYTES else _read(query, kind)
 
 
@@ -248,7 +248,7 @@ def _read(query: bytes, kind: type[S]) -> S:
         raise ManyFaults(_parameter_faults(values, fields)) from None
 
 
-# A Struct for a query is frozen, so it can be given to many; what is refused is read each time.
+# Query Structs are frozen, so they can be shared; refused queries are parsed each time.
 _remembered = lru_cache(maxsize=2048)(_read)
 
 
@@ -270,7 +270,7 @@ def _is_tuple(kind: Any) -> bool:
 
 
 def _from_text(text: str, kind: Any) -> Any:
-    """Return a number for an int field written as one; anything else stays text."""
+    """Return a number for an int field if it is written as one, and else the text."""
     if int in (kind, *get_args(kind)) and text.isascii() and text.isdecimal() and len(text) < 10:
         return int(text)
     return _SPACE_FOR_PLUS.sub(r"+\1", text)

@@ -1,4 +1,4 @@
-"""What a connection is told before there is a request: whole responses, made once."""
+"""Responses to connections that are refused before there is a request, made once."""
 
 from http import HTTPStatus
 
@@ -20,9 +20,9 @@ from clinic.entrypoints.http.kernel.reply import PROBLEM_TYPE
 
 
 def early_refusal(error: ClinicError) -> bytes:
-    """Return the problem as it is sent, after which the connection ends.
+    """Return the problem as a complete HTTP response, which ends the connection.
 
-    It has neither `instance` nor `requestId`: nobody knows what the request was to be.
+    It has neither `instance` nor `requestId`, since there is no request yet.
     """
     problem = msgspec.json.decode(problem_body(error, instance="", request_id=""))
     del problem["instance"], problem["requestId"]

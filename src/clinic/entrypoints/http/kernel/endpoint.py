@@ -1,7 +1,7 @@
-"""What a handler declares, and the steps every request takes before and after it.
+"""How JSON handlers are declared, and the steps before and after each of them.
 
-Handlers are mounted as plain ASGI: that leaves Litestar its routing, and saves what its parsing
-and response classes cost on every booking (docs/decisions/015-http-endpoints.md).
+Handlers are mounted as plain ASGI: Litestar does the routing, and every booking saves the cost of
+its parsing and response classes (docs/decisions/015-http-endpoints.md).
 """
 
 import inspect
@@ -40,7 +40,7 @@ class KeyPolicy(Enum):
 
 
 class Condition(Enum):
-    """What an endpoint does with entity tags."""
+    """Which conditional header an endpoint evaluates."""
 
     NONE = "none"
     IF_NONE_MATCH = "If-None-Match"
@@ -49,7 +49,7 @@ class Condition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """What the documentation says of an endpoint, beside what it takes."""
+    """What the documentation says about an endpoint, besides its parameters and body."""
 
     tag: str
     summary: str
@@ -61,7 +61,7 @@ class Documentation:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method of one resource: who may use it, what it takes, what it answers, its handler."""
+    """One method of one resource: its access rules, inputs, responses and handler."""
 
     method: str
     path: str
@@ -72,10 +72,10 @@ class Endpoint:
     condition: Condition
     body: type[Struct] | None
     query: type[Struct] | None
-    #: parts of the path: those that are ids, and those that are any text
+    #: path parameters: those that are ids, and those that are any text
     path_ids: tuple[str, ...]
     path_names: tuple[str, ...]
-    #: the handler reads query and body by itself
+    #: the handler reads query and body itself
     is_raw: bool
 
     @property
@@ -83,7 +83,7 @@ class Endpoint:
         return inspect.getdoc(self.handle) or ""
 
     async def answer(self, call: RequestContext) -> Reply:
-        """Return the reply; raises whatever refuses the request."""
+        """Return the reply. Raises any ClinicError that refuses the request."""
         guard = call.guard
         try:
             await guard.admit(call, self.access)
@@ -109,7 +109,7 @@ class Endpoint:
             raise
 
     def _arguments(self, call: RequestContext) -> dict[str, object]:
-        """Return what the path and the query say. Raises NotFound, InvalidInput."""
+        """Return the handler's arguments from path and query. Raises NotFound, InvalidInput."""
         arguments: dict[str, object] = {name: call.path_id(name) for name in self.path_ids}
         for name in self.path_names:
             arguments[name] = call.scope["path_params"][name]
@@ -140,9 +140,9 @@ def endpoint(
     checks_session: bool = True,
     is_raw: bool = False,
 ) -> Callable[[Callable[..., Awaitable[Reply]]], Endpoint]:
-    """Make an Endpoint of a handler. Its parameters say what it takes: `body` and `query` by their
-    Structs, everything else is a part of the path: an id (UUID) or a name (str). With `is_raw` it
-    takes the call alone."""
+    """Make a handler an Endpoint. The handler's parameters say what it takes: `body` and `query` by
+    their Structs; all others are path parameters, ids (UUID) or names (str). With `is_raw` it takes
+    only the call."""
 
     def declare(handle: Callable[..., Awaitable[Reply]]) -> Endpoint:
         parameters = inspect.signature(handle).parameters
@@ -170,7 +170,7 @@ def endpoint(
 def mount(
     endpoints: Iterable[Endpoint], *, deadlines: Deadlines
 ) -> list[ASGIRouteHandler | HTTPRouteHandler]:
-    """Return one Litestar handler for each path, which knows all of the path's methods."""
+    """Return one Litestar handler for each path, which serves all of the path's methods."""
     by_path: dict[str, dict[str, Endpoint]] = {}
     for one in endpoints:
         methods = by_path.setdefault(one.path, {})
@@ -189,12 +189,12 @@ class _Resource:
         self._deadlines = deadlines
 
     def handler(self) -> ASGIRouteHandler | HTTPRouteHandler:
-        # Litestar looks for path parameters under the method, and plain ASGI handlers have none;
-        # so those paths go the longer way, which costs them about 15 µs.
+        # Litestar finds path parameters only for handlers with methods, which plain ASGI handlers
+        # lack; so these paths use an ordinary handler, which costs about 15 µs.
         if "{" not in self._path:
             return asgi(self._path, name=self._path, copy_scope=False)(self.serve)
         path = self._path.replace("}", ":str}")
-        # With OPTIONS, which Litestar would otherwise answer itself, uncounted.
+        # Includes OPTIONS, which Litestar would otherwise answer itself, uncounted.
         methods: list[Any] = self._allow
         made = route(path, name=self._path, http_method=methods, status_code=200)
         return made(self.respond)
@@ -208,7 +208,7 @@ class _Resource:
         return cast(ASGIApp, reply)
 
     async def _reply(self, call: RequestContext) -> Reply:
-        """Return what to send, whatever happens."""
+        """Return the reply, or a rendered problem for any error."""
         call.route = self._path
         chosen = self._methods.get(call.method)
         try:
@@ -221,12 +221,12 @@ class _Resource:
             return render_problem(call, error)
         except ClientGone:
             return NO_REPLY
-        except Exception as error:  # noqa: BLE001 - the last word on faults of our own
+        except Exception as error:  # noqa: BLE001 - the last resort for bugs
             report(error, call)
             return render_problem(call, InternalError())
 
     async def _answer_other(self, call: RequestContext) -> Reply:
-        """Return what methods there are; raises MethodNotAllowed, QuotaExceeded."""
+        """Answer OPTIONS with the path's methods. Raises MethodNotAllowed, QuotaExceeded."""
         await call.guard.count_stray(call)
         if call.method != "OPTIONS":
             raise MethodNotAllowed(allow=self._allow)

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: the header, the fingerprint, and answers as responses."""
+"""Requests with an Idempotency-Key: the header, the fingerprint, and stored answers as replies."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -26,7 +26,7 @@ def key_of(call: RequestContext, *, required: bool) -> str | None:
         if required:
             raise IdempotencyKeyMissing(pointer="Idempotency-Key")
         return None
-    # A comma may be the key's own, or stand between two of them.
+    # A comma may be part of the key, or separate two of them.
     if "," in header and len(call.values_of(HEADER)) > 1:
         raise IdempotencyKeyMalformed("Send one Idempotency-Key.")
     return checked_key(header)
@@ -57,7 +57,7 @@ async def answer_keyed(
     required: bool = True,
     reason: str | None = None,
 ) -> Reply:
-    """Return what `act` leads to; with a key, what it led to the first time."""
+    """Return the reply to `act`; with a key, the reply to it the first time."""
     key = key_of(call, required=required)
     context = call.context(reason)
     if key is None:
@@ -69,7 +69,7 @@ async def answer_keyed(
 
 
 def reply_to(outcome: KeyedAnswer) -> Reply:
-    """Return the answer as a response that says whether it was given before."""
+    """Return the answer as a reply whose headers say whether it is a replay."""
     reply = reply_with(outcome.answer)
     if outcome.replayed:
         reply.headers.append((b"idempotency-replayed", b"true"))

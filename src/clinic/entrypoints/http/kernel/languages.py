@@ -1,10 +1,10 @@
-"""Which of our languages a client asks for, by Accept-Language (RFC 9110, RFC 4647)."""
+"""Chooses one of our languages by Accept-Language (RFC 9110, RFC 4647)."""
 
 import re
 
 from clinic.domain.contact import LANGUAGES
 
-#: a header lists a handful; the rest of a longer one is not read
+#: headers list a handful of ranges; the rest of a longer one is ignored
 RANGES_MAX = 32
 _RANGE = re.compile(
     r"([a-z]{1,8})(?:-[a-z0-9]{1,8})*[ \t]*(?:;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
@@ -12,9 +12,9 @@ _RANGE = re.compile(
 
 
 def asked_language(header: str | None) -> str | None:
-    """Return the language that `header` likes best among ours, None when it likes none of them.
+    """Return the language that `header` prefers among ours, None if it accepts none of them.
 
-    `de-AT` asks for `de`; of two liked equally the first wins; what is malformed is not read.
+    `de-AT` asks for `de`; of two with the same weight the first wins; malformed ranges are ignored.
     """
     best: tuple[float, str] | None = None
     for part in (header or "").lower().split(",", RANGES_MAX)[:RANGES_MAX]:

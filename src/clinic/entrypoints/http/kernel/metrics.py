@@ -1,8 +1,8 @@
-"""What one process of `clinic serve` counts, in Prometheus' terms.
+"""Prometheus metrics of one process of `clinic serve`.
 
 No label or value names a person, and every label has few values: routes are templates, never paths.
-Imported only where CLINIC_METRICS_PORT is set, since prometheus-client decides when it is imported
-whether processes share their values.
+Imported only if CLINIC_METRICS_PORT is set, since prometheus-client decides on import whether
+processes share their values.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from clinic.entrypoints.logs import write_to_stderr
 from clinic.ports.figures import BOOKED
 
 DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
-#: how often counts that are kept elsewhere are looked at
+#: how often counts that are kept elsewhere are sampled
 SAMPLE_S = 1.0
 METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-#: of requests that no route takes
+#: labels of requests that match no route, or have another method
 NO_ROUTE, OTHER_METHOD = "none", "other"
-#: what a booking finds out only when it is written, having seen a free slot before
+#: outcomes that a booking finds only when it is written, after it has seen a free slot
 LOST = frozenset({"slot_taken", "patient_busy"})
 
 
 class WebMetrics:
-    """Requests as they are answered, and counts of the services, once a second."""
+    """Counts requests as they are answered, and samples the services' counts once a second."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -61,7 +61,7 @@ class WebMetrics:
         observe(duration_s)
 
     def sample(self) -> None:
-        """Take over what the services have counted since the last time."""
+        """Add what the services have counted since the last sample."""
         services, counts = self._services, self._counts
         figures, audit = services.store.figures, services.audit
         for outcome, number in list(figures.bookings.items()):
@@ -96,7 +96,7 @@ class WebMetrics:
 
 
 class MeasuredLog(AccessLog):
-    """A log of requests that counts each of them, too."""
+    """An access log that also counts each request."""
 
     def __init__(
         self, level: str, metrics: WebMetrics, write: Callable[[bytes], None] = write_to_stderr
@@ -118,7 +118,7 @@ class _Followed:
         self._reached: dict[tuple[str, ...], float] = {}
 
     def reach(self, number: float, *labels: str) -> None:
-        """Count what is new since the last time."""
+        """Count what has been added since the last call."""
         new = number - self._reached.get(labels, 0)
         if new or labels not in self._reached:
             (self._counter.labels(*labels) if labels else self._counter).inc(new)

@@ -1,7 +1,7 @@
 """One port for the metrics of all processes of `clinic serve`, on this machine only.
 
-Processes share their values through files in a folder, as prometheus-client's multiprocess mode has
-it; the process that was started as `clinic serve` adds them up when somebody asks.
+Processes share their values through files in a folder, as in prometheus-client's multiprocess mode;
+the process that was started as `clinic serve` adds them up on each request.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 from clinic.bootstrap import CannotStart
 
 HOST = "127.0.0.1"
-#: tells processes, and those that they start, where to share their values
+#: tells this process and its children where to share their values
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _OF_PROCESS = re.compile(r"_(\d+)\.db$")
 
@@ -51,7 +51,7 @@ def serving_metrics(port: int) -> Iterator[None]:
 
 
 def forget_dead(folder: Path) -> None:
-    """Remove what processes that have ended said of themselves; what they counted stays."""
+    """Remove the live gauges of processes that have ended; their counts stay."""
     from prometheus_client.multiprocess import mark_process_dead
 
     files = map(_OF_PROCESS.search, map(str, folder.iterdir()))

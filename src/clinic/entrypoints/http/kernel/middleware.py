@@ -1,4 +1,4 @@
-"""Around every request: its id, its headers by name, security headers, one line in the log."""
+"""Middleware around every request: its id, headers by name, security headers, a line in the log."""
 
 import re
 import time
@@ -20,7 +20,7 @@ from clinic.entrypoints.http.kernel.strays import stray_reply
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _NO_STORE = (b"cache-control", b"no-store")
-#: added to every response that does not say otherwise
+#: added to every response that does not set them itself
 DEFAULTS: Headers = [
     _NO_STORE,
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
@@ -29,18 +29,18 @@ DEFAULTS: Headers = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 ]
-#: what browsers heed in pages alone, on top
+#: and those that browsers heed only in pages
 _DEFAULTS_OF_PAGES: Headers = [
     *DEFAULTS,
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
-#: who asks, from where, and what is sent: two of one of these are a forgery or a fault
+#: headers about identity, origin and body: a second one of the same name is a forgery or a bug
 _ONCE = frozenset(
     b"authorization content-length content-type host origin sec-fetch-site x-csrf-token".split()
 )
 _DEFAULT_NAMES = frozenset(name for name, _ in _DEFAULTS_OF_PAGES)
-# Whoever has the rest keeps the headers that came with it.
+# The client keeps the headers of its cached copy.
 _DEFAULTS_OF_304: Headers = [_NO_STORE]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -64,7 +64,7 @@ class RequestMiddleware:
         self._log = log
         self._responses = ResponseCache()
         self._clinics: dict[UUID, Clinic] = {}
-        # Of this process, and counted on: an id of its own for each request costs ten times that.
+        # Ids are this process's with a counter: a new id for each request costs ten times as much.
         self._process = services.new_id().hex[-16:].encode()
         self._numbers = count(1)
 
@@ -110,15 +110,15 @@ class RequestMiddleware:
                 reply = await stray_reply(call, refusal)
                 await reply(scope, receive, send_with_headers)
         finally:
-            # Else each would hold the other until a collection finds them.
+            # Break the reference cycle, which would last until a garbage collection.
             del scope[CALL]
             self._log.add(call, status, time.perf_counter() - started)
 
 
 def _joined(pairs: Headers) -> tuple[dict[bytes, bytes], BadRequest | None]:
-    """Return headers by their names, where some stand several times: their values as one list.
+    """Return headers by name, joining the values of repeated ones.
 
-    And the refusal of those that may stand once only; the first one counts until then.
+    Also returns a refusal if a header of _ONCE is repeated; its first value counts until then.
     """
     found: dict[bytes, bytes] = {}
     refusal = None
@@ -135,7 +135,7 @@ def _joined(pairs: Headers) -> tuple[dict[bytes, bytes], BadRequest | None]:
 
 
 def _dressed(there: Headers, status: int, call: RequestContext, request_id: bytes) -> Headers:
-    """Return a response's headers with the default ones that are not there, and the request's."""
+    """Return a response's headers with the missing defaults, and those of this request."""
     names = dict(there)
     defaults = DEFAULTS
     if status == 304:

@@ -1,4 +1,4 @@
-"""The interface as OpenAPI 3.1, from what the endpoints declare."""
+"""Makes the OpenAPI 3.1 document from the endpoints' declarations."""
 
 import json
 import re
@@ -47,7 +47,7 @@ from clinic.entrypoints.http.kernel.problems import (
 )
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, ProblemOut
 
-#: of the interface; rises with what callers can see
+#: version of the interface; increases with every change visible to callers
 VERSION = "1.0.0"
 _SCHEMAS = "#/components/schemas/"
 _RESPONSES = "#/components/responses/"
@@ -103,7 +103,7 @@ _PARAMETERS["OptionalIdempotencyKey"] = {**_PARAMETERS["IdempotencyKey"], "requi
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What the document shows: by kind of body, and by code what a refusal has beside."""
+    """Examples in the document: by type of body, and by code the further members of a refusal."""
 
     bodies: Mapping[Any, Any]
     refusals: Mapping[str, Mapping[str, Any]]
@@ -218,7 +218,7 @@ def _responses(one: Endpoint, examples: Examples) -> dict[str, Any]:
 
 
 def _refusals(one: Endpoint) -> list[type[ClinicError]]:
-    """Return every kind of error that the endpoint can be refused with, each once."""
+    """Return every type of error that the endpoint can be refused with, each once."""
     kinds: list[type[ClinicError]] = [UnknownParameter, *one.says.refuses]
     if one.access.needs is not None:
         kinds += [NotSignedIn, PermissionDenied, QuotaExceeded]
@@ -243,7 +243,7 @@ def _refusals(one: Endpoint) -> list[type[ClinicError]]:
         kinds += [VersionMissing, VersionMismatch]
     if one.access.needs is not None:
         kinds += [TemporaryFailure, RequestTimeout]
-    # A family stands for its members: each of them is an example of its own.
+    # Replace a family by its members, each of which has its own example.
     spread = [leaf for kind in [*kinds, InternalError] for leaf in _leaves(kind)]
     return list(dict.fromkeys(spread))
 
@@ -293,7 +293,7 @@ def _content(kind: Any, examples: Examples) -> dict[str, Any]:
 
 
 def example_of(kind: Any, bodies: Mapping[Any, Any]) -> Any:
-    """Return the example of a body; of a list, one page with one item."""
+    """Return the example of a body; for a list, one page with one item."""
     if get_origin(kind) is ItemsOut:
         item = bodies.get(get_args(kind)[0])
         return None if item is None else {"items": [item], "next": None}
@@ -316,7 +316,7 @@ def _schemas(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _properties(query: type[Struct]) -> dict[str, Any]:
-    """Return the schema of each parameter, with nothing to look up elsewhere."""
+    """Return the schema of each parameter, with references resolved."""
     _, schemas = msgspec.json.schema_components([query], ref_template="{name}")
     own = schemas.pop(query.__name__)["properties"]
     resolved: dict[str, Any] = json.loads(

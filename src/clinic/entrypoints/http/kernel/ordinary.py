@@ -1,6 +1,6 @@
-"""The second door: ordinary Litestar handlers (pages, streams, forms) behind access control.
+"""Ordinary Litestar handlers (pages, streams, forms) behind access control.
 
-`group` makes a Router of them; `guarded` is the guard that each of them has.
+`group` makes a Router of them; `guarded` makes the guard that each of them needs.
 """
 
 import re
@@ -30,16 +30,16 @@ from clinic.entrypoints.http.kernel.reply import Message, Receive, Scope, Send
 from clinic.entrypoints.http.kernel.request_context import ClientGone, RequestContext
 from clinic.entrypoints.http.kernel.sent_body import SentBody
 
-#: what a request may send, unless a handler or its group says otherwise: a form
+#: how large a body may be, unless a handler or its group sets another limit: enough for a form
 BODY_MAX_BYTES = 4096
-#: the request as the kernel knows it: the type of a handler's parameter `call`
+#: the type of a handler's parameter `call`: the kernel's RequestContext
 Asked = NamedDependency[SkipValidation[RequestContext]]
-#: in a handler's `opt`: its group's renderer of refusals
+#: key in a handler's `opt` of its group's renderer of refusals
 RENDERER = "clinic.renderer"
 
 
 def call_of(request: Request[Any, Any, Any]) -> RequestContext:
-    """Return the request as the kernel knows it: its actor, its context for use cases, its log."""
+    """Return the request's context: its actor, its context for use cases, its log."""
     return cast(RequestContext, cast(Any, request.scope)[CALL])
 
 
@@ -48,7 +48,7 @@ class _Guarded:
     """The guard that `guarded` makes."""
 
     access: Access
-    #: None for any
+    #: None accepts any
     query: type[Struct] | None
 
     async def __call__(
@@ -63,17 +63,17 @@ class _Guarded:
 
 
 def guarded(access: Access, *, query: type[Struct] = NoQuery) -> Guard:
-    """Return a guard that lets in whom `access` allows, counts the request and audits refusals.
+    """Return a guard that admits requests by `access`, counts them and audits refusals.
 
-    `query` says which parameters there are, and `call.query` holds them; any other is refused, as
-    everywhere. What was read of patients is noted before the response starts.
+    `query` declares the parameters, which `call.query` holds; any other parameter is refused, as
+    everywhere. Reads of patients' data are recorded before the response starts.
     """
     return _Guarded(access, query)
 
 
 def accesses_of(handlers: Sequence[HTTPRouteHandler]) -> list[tuple[str, str, Access]]:
-    """Return method, path and access of each handler. Raises ImproperlyConfiguredException for one
-    that is not guarded."""
+    """Return method, path and access of each handler. Raises ImproperlyConfiguredException for a
+    handler that is not guarded."""
     found: list[tuple[str, str, Access]] = []
     for handler in handlers:
         guards = [each for each in handler.guards or () if isinstance(each, _Guarded)]
@@ -100,11 +100,11 @@ def group(
     request_max_body_size: int = BODY_MAX_BYTES,
     **options: Any,
 ) -> Router:
-    """Return a Litestar Router whose handlers are answered in time and refused by `renderer`.
+    """Return a Litestar Router that applies `deadlines` and renders refusals with `renderer`.
 
-    HEAD is answered like GET, and a stream is not run for it; OPTIONS names the methods of a path.
-    `options` are the Router's own. Raises ImproperlyConfiguredException for a handler that is not
-    guarded.
+    HEAD is answered like GET, without running a stream; OPTIONS names the methods of a path.
+    `options` are passed to the Router. Raises ImproperlyConfiguredException for a handler that is
+    not guarded.
     """
     methods: dict[str, set[str]] = {}
     for handler in handlers:
@@ -116,7 +116,7 @@ def group(
     return Router(
         path,
         route_handlers=[
-            # First, since Litestar adds its own to a path that has none yet.
+            # These come first, since Litestar adds its own OPTIONS to a path that has none yet.
             *(_options(paths[template], found) for template, found in methods.items()),
             *handlers,
         ],
@@ -129,7 +129,7 @@ def group(
 
 
 def _options(path: str, methods: set[str]) -> HTTPRouteHandler:
-    """Return the handler that names the methods of a path. Litestar's own knows one handler's."""
+    """Return the handler that names all methods of a path; Litestar's own names one handler's."""
     allow = ", ".join(sorted({*methods, "OPTIONS"}))
 
     @route(
@@ -142,13 +142,13 @@ def _options(path: str, methods: set[str]) -> HTTPRouteHandler:
 
 
 class _HeadAnswered(Exception):
-    """The response to HEAD is complete; what would follow is not run."""
+    """The response to HEAD is complete; the rest of the handler does not run."""
 
 
 class _Attended:
-    """Ends what does not answer in time, notes what was read, and sends no body to HEAD.
+    """Cancels handlers that take too long, records reads, and sends no body in reply to HEAD.
 
-    Once a response has started it may take as long as it likes: events are streamed for hours.
+    Once a response has started, its time is not limited: events are streamed for hours.
     """
 
     def __init__(self, app: ASGIApp, deadlines: Deadlines, renderer: Renderer) -> None:
@@ -187,19 +187,19 @@ class _Attended:
         except TooLate:
             raise RequestTimeout() from None
         except (LitestarException, _HeadAnswered) as error:
-            # Where nothing has left, Litestar takes it for started because it had begun to send.
+            # Litestar assumes that the response has started, even if nothing was sent.
             if refusal is not None:
                 report_refusal(refusal, call)
                 await self._renderer(call, refusal)(scope, receive, send)
             elif has_started:
-                # The server closes the connection of a response that was not ended.
+                # The server closes the connection of an incomplete response.
                 _report_broken_off(_cause_of(error), call)
             else:
                 raise
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """Return what Litestar and task groups have wrapped."""
+    """Return the error that Litestar and task groups have wrapped."""
     while True:
         if isinstance(error, LitestarException) and error.__cause__ is not None:
             error = error.__cause__
@@ -210,7 +210,7 @@ def _cause_of(error: BaseException) -> BaseException:
 
 
 def _report_broken_off(error: BaseException, call: RequestContext) -> None:
-    """Log why a response ended before its end, unless that is how it was meant to."""
+    """Log why a response was cut short, unless that was intended."""
     if isinstance(error, ClinicError):
         report_refusal(error, call)
     elif not isinstance(error, _HeadAnswered | ClientGone):

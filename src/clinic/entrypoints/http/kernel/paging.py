@@ -1,4 +1,4 @@
-"""Pages over HTTP: signed opaque cursors, and links to the pages around."""
+"""Paging over HTTP: signed opaque cursors, and links to other pages."""
 
 import hmac
 import struct
@@ -41,7 +41,7 @@ class PageQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True
 
 
 def page_request(call: RequestContext, query: PageQuery) -> PageRequest:
-    """Return the page that is asked for. Raises InvalidCursor."""
+    """Return the requested page. Raises InvalidCursor."""
     after = read_cursor(call, query.cursor) if query.cursor is not None else None
     return PageRequest(query.limit, after)
 
@@ -57,7 +57,7 @@ def read_cursor(call: RequestContext, cursor: str) -> Keyset:
 
 
 def place_bytes(place: Keyset) -> bytes:
-    """Return the place as a cursor holds it."""
+    """Return the place as the payload of a cursor."""
     at_us = (place.at - _EPOCH) // timedelta(microseconds=1)
     return _PLACE.pack(at_us, place.id.bytes, place.backwards)
 
@@ -72,13 +72,13 @@ def place_of(payload: bytes) -> Keyset:
 
 
 def seal(payload: bytes, *, secret: str, bound: str) -> str:
-    """Return an opaque cursor for `payload`, good only for the list that `bound` describes."""
+    """Return an opaque cursor for `payload`, valid only for the list that `bound` describes."""
     signature = _signature(payload, secret, bound)
     return urlsafe_b64encode(signature + payload).rstrip(b"=").decode()
 
 
 def unseal(cursor: str, *, secret: str, bound: str) -> bytes:
-    """Return what was sealed. Raises InvalidCursor unless we made it for this list."""
+    """Return the payload of a cursor. Raises InvalidCursor unless we made it for this list."""
     try:
         raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
@@ -95,7 +95,7 @@ def _signature(payload: bytes, secret: str, bound: str) -> bytes:
 
 
 def _bound(call: RequestContext) -> str:
-    # The list and its filters are signed too: elsewhere the place means nothing.
+    # Sign the list and its filters, too: the place means nothing elsewhere.
     return f"{call.path}\n{urlencode(sorted(_filters(call.scope['query_string'])))}"
 
 
@@ -112,7 +112,7 @@ def _kept(query: bytes, limit: int) -> str:
     return urlencode(kept)
 
 
-# The same ones come again and again, as in read_query.
+# Cached, since the same queries repeat, as in read_query.
 _remembered = lru_cache(maxsize=2048)(_kept)
 
 
@@ -143,6 +143,6 @@ def _links(
 
 
 def _link(path: str, filters: str, relation: str, cursor: str | None) -> str:
-    # A cursor is written in letters that need no escape.
+    # A cursor has only characters that need no escaping.
     pairs = [each for each in (filters, f"cursor={cursor}" if cursor else "") if each]
     return f'<{path}{"?" if pairs else ""}{"&".join(pairs)}>; rel="{relation}"'

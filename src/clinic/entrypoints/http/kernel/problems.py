@@ -1,4 +1,4 @@
-"""The one map from errors to RFC 9457 problems; the domain itself knows no HTTP."""
+"""Maps errors to RFC 9457 problems; the domain itself knows no HTTP."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,13 +27,13 @@ from clinic.domain.idempotency import Answer
 from clinic.entrypoints.http.kernel.reply import PROBLEM_TYPE, Headers, Reply
 
 PROBLEMS_PATH = "/problems/"
-#: problems that others have registered, by our code
+#: registered problem types, by our code
 REGISTERED_TYPES = {
     "quota_exceeded": "https://iana.org/assignments/http-problem-types#quota-exceeded"
 }
 
 
-# --- refusals that only HTTP knows ---------------------------------------------------------------
+# --- refusals specific to HTTP -------------------------------------------------------------------
 
 
 class MalformedJson(InvalidInput):
@@ -120,7 +120,7 @@ class InternalError(ClinicError):
     code = "internal_error"
 
 
-#: the nearest class above an error decides its status
+#: an error's nearest base class in this map decides its status
 STATUS_OF: Mapping[type[ClinicError], int] = {
     InvalidInput: 400,
     NotSignedIn: 401,
@@ -144,27 +144,27 @@ STATUS_OF: Mapping[type[ClinicError], int] = {
     TemporaryFailure: 503,
 }
 
-#: codes that describe a whole family, or several refusals in one; nothing is answered with them
+#: codes of a whole family, or of several refusals in one; no response has them
 ABSTRACT = frozenset({"clinic_error", "policy_refused", "conflict", "bookings_refused"})
 
 
 def answered_errors() -> tuple[type[ClinicError], ...]:
-    """Return every kind of error that a response can name, one for each code."""
+    """Return every type of error that a response can name, one for each code."""
     by_code = {kind.code: kind for kind in reversed(every_error()) if kind.code not in ABSTRACT}
     return tuple(by_code[code] for code in sorted(by_code))
 
 
-#: statuses and titles that were asked for before; a lost race needs both at once
+#: a cache of statuses and titles; a lost race needs both at once
 _known: dict[type[ClinicError], tuple[int, str]] = {}
 
 
 def status_of(kind: type[ClinicError]) -> int:
-    """Return the HTTP status that errors of this kind are answered with."""
+    """Return the HTTP status for errors of this kind."""
     return _status_and_title(kind)[0]
 
 
 def title_of(kind: type[ClinicError]) -> str:
-    """Return the words that are the same for every problem of this kind."""
+    """Return the title, which is the same for every problem of this kind."""
     return _status_and_title(kind)[1]
 
 
@@ -192,7 +192,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def problem_body(error: ClinicError, *, instance: str, request_id: str) -> bytes:
-    """Return the problem as JSON. Facts stand beside the standard members, never in their place."""
+    """Return the problem as JSON. Facts are added to the standard members, never replacing one."""
     kind = type(error)
     problem: dict[str, Any] = {
         "type": type_of(kind),
@@ -214,7 +214,7 @@ def problem_body(error: ClinicError, *, instance: str, request_id: str) -> bytes
 
 
 def problem_answer(error: ClinicError, *, instance: str, request_id: str) -> Answer:
-    """Return the problem as the answer that is kept for an idempotency key."""
+    """Return the problem as the answer that is stored for an idempotency key."""
     body = problem_body(error, instance=instance, request_id=request_id)
     return Answer(status_of(type(error)), body)
 
@@ -242,7 +242,7 @@ def problem_headers(error: ClinicError) -> Headers:
 
 
 def _faults(error: ClinicError) -> list[dict[str, str]]:
-    """Return what is wrong where: a JSON pointer into the body, or a parameter's name."""
+    """Return the faults, each with a JSON pointer into the body or a parameter's name."""
     if isinstance(error, ManyFaults):
         return error.faults
     if isinstance(error, InvalidInput) and error.pointer:
@@ -251,12 +251,12 @@ def _faults(error: ClinicError) -> list[dict[str, str]]:
 
 
 def fault(pointer: str, detail: str) -> dict[str, str]:
-    """Return one fault; what does not look like a JSON pointer is a parameter's name."""
+    """Return one fault; if `pointer` does not look like a JSON pointer, it names a parameter."""
     where = "pointer" if not pointer or pointer.startswith("/") else "parameter"
     return {where: pointer, "detail": detail}
 
 
-#: by the name of a fact that is not plain data: returns an error's facts as JSON can hold them
+#: converters of an error's facts to JSON, by the name of a fact that is not plain data
 FACTS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {}
 
 

@@ -1,4 +1,4 @@
-"""How refusals are rendered: one map from errors to statuses, one renderer for each group."""
+"""Renderers of refusals, one for each group of handlers; problems.py decides the status."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from clinic.entrypoints.http.kernel.problems import (
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 
-#: makes the response to a refused request; it may read nothing but the request
+#: makes the response to a refused request; may read only the request and the error
 Renderer = Callable[[RequestContext, ClinicError], Reply]
 
 FHIR_TYPE = b"application/fhir+json"

@@ -1,4 +1,4 @@
-"""A response as bytes: built once, sent as it is."""
+"""A response as bytes, built once and sent unchanged."""
 
 import asyncio
 from base64 import urlsafe_b64encode
@@ -42,16 +42,16 @@ class Reply(msgspec.Struct):
 
 
 class Streamed(Reply, kw_only=True):
-    """A response that is sent as it is made, in pieces, as long as the client is there.
+    """A response that is sent in pieces as they are made, while the client is connected.
 
-    Where no further piece can be made the connection is closed in the middle of the response, so
-    that nobody takes what there is for the whole.
+    If a piece cannot be made, the connection is closed in the middle of the response, so that the
+    client does not take a part for the whole.
     """
 
     pieces: AsyncIterator[bytes]
     #: how long one piece may take to make
     timeout_s: float
-    #: takes what a piece failed with
+    #: called with the error of a piece that could not be made
     report: Callable[[Exception], None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,12 +68,12 @@ class Streamed(Reply, kw_only=True):
         try:
             while piece := await self._next():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                # A server drops what is sent to nobody without a word.
+                # The server silently drops what is sent to a client that is gone.
                 if hang_up.done():
                     return False
         except Exception as error:  # noqa: BLE001 - the status has been sent
             self.report(error)
-            # The server closes the connection of a response that was not ended.
+            # The server closes the connection of an incomplete response.
             return False
         finally:
             hang_up.cancel()
@@ -90,10 +90,10 @@ async def _until_hang_up(receive: Receive) -> None:
 
 
 def content_tag(body: bytes) -> str:
-    """Return the entity tag of something without versions: it changes with what it says."""
+    """Return the entity tag of something without versions: a digest of its content."""
     digest = urlsafe_b64encode(sha256(body).digest()).decode()
     return f'"{digest[:_TAG_CHARS]}"'
 
 
-#: for a client that is gone
+#: sent to a client that is gone: nothing
 NO_REPLY = Reply(0)

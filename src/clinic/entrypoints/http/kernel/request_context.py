@@ -1,4 +1,4 @@
-"""One request as the handlers see it."""
+"""The context of one request, as handlers see it."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
@@ -21,13 +21,13 @@ from clinic.usecases.people.add_people import read_clinic
 
 
 class Addresses(Protocol):
-    """Tells where requests come from."""
+    """Finds the client's address of a request."""
 
     def address_of(self, call: "RequestContext") -> str | None: ...
 
 
 class Doorkeeper(Protocol):
-    """Lets requests in, counts them, and notes what was refused and what was read."""
+    """Admits and counts requests, and records refusals and reads."""
 
     async def admit(self, call: "RequestContext", access: Access) -> None: ...
 
@@ -49,12 +49,12 @@ class Doorkeeper(Protocol):
 
 
 class ClientGone(Exception):
-    """The client hung up before it had sent its request."""
+    """The client disconnected before it had sent its whole request."""
 
 
-# A Struct, because each request makes one: in C.
+# A Struct, because each request makes one, and Structs are made in C.
 class RequestContext(msgspec.Struct, eq=False):
-    """A request: its headers by lower-case name, who sent it, its path. Read the body once."""
+    """A request: its headers by lower-case name, its actor, its path. Read the body only once."""
 
     method: str
     path: str
@@ -67,28 +67,28 @@ class RequestContext(msgspec.Struct, eq=False):
     headers: dict[bytes, bytes]
     #: the route's template, for logs
     route: str = ""
-    #: whoever bears the token, once the guard has let them in
+    #: the signed-in user, once the guard has admitted the request
     known_actor: Actor | None = None
-    #: the proof was a cookie
+    #: the actor signed in by cookie
     by_cookie: bool = False
-    #: what the limit on requests says
+    #: headers of the rate limit
     rate_headers: Headers = []
-    #: for the audit trail: the thing and the patient that were read, and what a list showed
+    #: for the audit trail: the entity and the patient that were read, and the ids in a list shown
     subject: tuple[UUID | None, UUID | None] = (None, None)
     read_ids: list[str] = []
-    #: the actor's clinic, where it was read with the session
+    #: the actor's clinic, if it was read with the session
     known_clinic: Clinic | None = None
-    #: what has been written out before, in this process
+    #: replies rendered before in this process
     responses: ResponseCache = msgspec.field(default_factory=ResponseCache)
-    #: as they were when they were last read, in this process
+    #: clinics as last read in this process
     clinics: dict[UUID, Clinic] = {}
-    #: of an ordinary handler, once it was reached
+    #: access rules of an ordinary handler, once it is reached
     access: Access | None = None
     #: the query as the Struct that the guard of an ordinary handler names
     query: Any = None
-    #: said by what the endpoint itself cannot tell in advance
+    #: set where only the handler knows that it reads patients' data
     reads_patients: bool = False
-    #: returns the CSRF token in the form that was sent; of an ordinary handler
+    #: for ordinary handlers: returns the CSRF token in the form that was sent
     form_token: Callable[["RequestContext"], Awaitable[str]] | None = None
 
     @property
@@ -97,39 +97,39 @@ class RequestContext(msgspec.Struct, eq=False):
         return self.known_actor
 
     async def clinic(self) -> Clinic:
-        """Return the actor's clinic, read at most once for a request. Raises ClinicNotFound."""
+        """Return the actor's clinic, read at most once per request. Raises ClinicNotFound."""
         if self.known_clinic is None:
             self.known_clinic = await read_clinic(self.context())
         return self.known_clinic
 
     @property
     def address(self) -> str | None:
-        """The client's address, as far as proxies that are trusted tell it."""
+        """The client's address, as reported by trusted proxies."""
         return self.authenticator.address_of(self)
 
     def context(self, reason: str | None = None) -> Context:
-        """Return what a use case needs that acts for who asks, who does it for `reason`."""
+        """Return the context of a use case that acts for the signed-in user, for `reason`."""
         return self.services.context(self.actor, reason)
 
     def anonymous(self) -> AnonymousContext:
-        """Return what a use case needs that does not know who asks."""
+        """Return the context of a use case without a signed-in user."""
         return self.services.anonymous(Origin(self.request_id, self.address))
 
     def csrf_token(self) -> str:
-        """Return what forms of the page that is shown must send back in a field named `csrf`.
+        """Return what the page's forms must send back in a field named `csrf`.
 
-        It is empty unless somebody signed in by cookie.
+        It is empty unless the user signed in by cookie.
         """
         session_id = self.known_actor.session_id if self.known_actor and self.by_cookie else None
         return csrf_token(self.services.settings.secret, session_id) if session_id else ""
 
     def note_patient(self, entity_id: UUID, patient_id: UUID) -> None:
-        """Note for the audit trail what was read, and about whom."""
+        """Note for the audit trail which entity of which patient was read."""
         self.subject = (entity_id, patient_id)
 
     def note_ids(self, ids: Iterable[UUID]) -> None:
-        """Note for the audit trail what a list showed."""
-        # In C: thirty times str(id) costs as much as reading thirty rows.
+        """Note for the audit trail which ids a list showed."""
+        # msgspec converts them in C: thirty times str(id) costs as much as reading thirty rows.
         self.read_ids = msgspec.to_builtins(list(ids))
 
     def header(self, name: bytes) -> str | None:
@@ -137,23 +137,23 @@ class RequestContext(msgspec.Struct, eq=False):
         return None if value is None else value.decode("latin-1")
 
     def values_of(self, name: bytes) -> list[str]:
-        """Return the values of a header that stands several times, in order."""
+        """Return every value of a header, in order."""
         return [value.decode("latin-1") for key, value in self.scope["headers"] if key == name]
 
     def path_id(self, name: str) -> UUID:
-        """Return an id in the path. Raises NotFound for what cannot be one."""
+        """Return an id in the path. Raises NotFound if it is not an id."""
         text = self.scope["path_params"][name]
         try:
             found = UUID(text)
         except ValueError:
             raise NotFound() from None
-        # UUID() reads braces, urn: and missing hyphens too; one thing has one address.
+        # UUID() also accepts braces, urn: and missing hyphens, but each resource has one address.
         if str(found) != text.lower():
             raise NotFound()
         return found
 
     def read_body(self) -> Awaitable[bytes]:
-        """Return what gives the whole body. Awaiting it raises BodyTooLarge, UnsupportedMediaType,
+        """Return an awaitable of the whole body. It raises BodyTooLarge, UnsupportedMediaType,
         ClientGone."""
         if not _is_json(self.headers.get(b"content-type", b"")):
             return self._refuse_body()
@@ -165,7 +165,7 @@ class RequestContext(msgspec.Struct, eq=False):
         return b""
 
     async def receive_all(self, max_bytes: int) -> bytes:
-        """Return the body as it is sent. Raises BodyTooLarge, ClientGone."""
+        """Return the raw body. Raises BodyTooLarge, ClientGone."""
         length = self.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > max_bytes:
             raise _too_large(max_bytes)
@@ -180,7 +180,7 @@ class RequestContext(msgspec.Struct, eq=False):
             if left < 0:
                 raise _too_large(max_bytes)
             if not message.get("more_body", False):
-                # Nearly always there is no other.
+                # Nearly always this is the only part.
                 return b"".join([*parts, part]) if parts else part
             parts.append(part)
 

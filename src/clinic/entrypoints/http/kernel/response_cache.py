@@ -1,8 +1,7 @@
-"""Replies by what they were made of, so that the same facts are not written out twice.
+"""Caches replies by the facts they were rendered from, so that the same facts are rendered once.
 
-Nothing here is asked what is true now: whoever looks something up here has just read it, and brings
-it along as `state`. So nothing has to be invalidated, and nothing can be stale
-(docs/decisions/041-rendered-once.md).
+The cache is no source of facts: callers have just read them and pass them as `state`. So no entry
+has to be invalidated, and none can be stale (docs/decisions/041-rendered-once.md).
 """
 
 from collections.abc import Callable, Hashable
@@ -12,9 +11,9 @@ from msgspec.structs import replace
 
 from clinic.entrypoints.http.kernel.reply import Reply, content_tag
 
-#: for the replies and what they were made of, in one process
+#: memory for the replies and their state, in one process
 BYTES_MAX = 16 << 20
-#: of one entry, beside its body and its state
+#: size of one entry, besides its body and its state
 _OVERHEAD_BYTES = 2_000
 
 State = tuple[Hashable, ...]
@@ -28,7 +27,7 @@ class _Kept:
 
 
 class ResponseCache:
-    """Keeps the replies used last, as many as fit into `bytes_max`."""
+    """Keeps the most recently used replies, as many as fit into `bytes_max`."""
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         self._left = bytes_max
@@ -36,7 +35,7 @@ class ResponseCache:
         self._kept: dict[State, _Kept] = {}
 
     def reply(self, key: State, state: State, render: Callable[[], Reply]) -> Reply:
-        """Return what `render` makes, with its entity tag. It may depend on nothing but `key` and
+        """Return what `render` makes, with its entity tag. `render` may depend only on `key` and
         `state`."""
         kept = self._kept.pop(key, None)
         if kept is None or kept.state != state:

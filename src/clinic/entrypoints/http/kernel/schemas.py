@@ -1,4 +1,4 @@
-"""What every body that goes over the wire is made of, and the bodies that every resource has."""
+"""Base classes of request and response bodies, and the bodies that all resources share."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Generic, TypeVar
@@ -7,17 +7,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 T = TypeVar("T")
 
-# Short enough to bound the work; the domain bounds each more closely and says how.
+# Short enough to bound the work; the domain has stricter limits and names them.
 Text = Annotated[str, Meta(max_length=2000)]
 
 
 def given(value: T | UnsetType) -> T | None:
-    """Return a field's value; None where it was left out."""
+    """Return a field's value, or None if it was left out."""
     return None if value is UNSET else value
 
 
 def changes_in(body: Struct, names: Iterable[str]) -> dict[str, Any]:
-    """Return the fields of `names` that were given, by name."""
+    """Return those of the fields `names` that were sent, by name."""
     fields = {name: getattr(body, name) for name in names}
     return {name: value for name, value in fields.items() if value is not UNSET}
 

@@ -1,4 +1,4 @@
-"""What a client sends to an ordinary handler: read ahead where a form proves where it came from."""
+"""The body of a request to an ordinary handler, read ahead if a form must prove its origin."""
 
 from collections.abc import Callable
 from urllib.parse import parse_qsl
@@ -13,8 +13,8 @@ FIELDS_MAX = 256
 
 
 class SentBody:
-    """The ASGI `receive` of one request. A client that hangs up in the middle of its body raises
-    ClientGone, until a response has started; from then on it is a message like any other."""
+    """The ASGI `receive` of one request. If the client disconnects in the middle of its body, it
+    raises ClientGone, until a response has started; from then on it returns the message."""
 
     def __init__(self, receive: Receive, max_bytes: int, has_started: Callable[[], bool]) -> None:
         self._receive, self._max_bytes, self._has_started = receive, max_bytes, has_started
@@ -33,9 +33,9 @@ class SentBody:
         return message
 
     async def csrf_token(self, call: RequestContext) -> str:
-        """Return what a form's field `csrf` holds. The handler can read the form afterwards.
+        """Return the value of a form's field `csrf`. The handler can read the form afterwards.
 
-        Raises ForgedRequest for what is no form, or has no such field or several; BodyTooLarge,
+        Raises ForgedRequest if the body is no form, or has no such field or several; BodyTooLarge,
         ClientGone.
         """
         kind = call.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""Requests that no endpoint takes: refused, and counted by where they come from."""
+"""Requests that no endpoint handles: refused, and counted by their network."""
 
 from clinic.domain.errors import ClinicError, QuotaExceeded
 from clinic.entrypoints.http.kernel.renderers import render_problem
@@ -7,7 +7,7 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 
 
 async def stray_reply(call: RequestContext, refusal: ClinicError) -> Reply:
-    """Return the refusal as a response; another one for who sent too many such requests."""
+    """Return the refusal as a response, or QuotaExceeded's after too many such requests."""
     try:
         await call.guard.count_stray(call)
     except QuotaExceeded as error:

@@ -1,4 +1,4 @@
-"""Bearer tokens: JWTs that this service signs for itself."""
+"""Bearer tokens: JWTs that this service signs and verifies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
 LIFETIME_MAX_S = 366 * 24 * 3600
 TOKEN_MAX_BYTES = 4096
 CACHED_MAX = 16_384
-#: what reading claims of the wrong kind raises
+#: errors raised by reading claims of the wrong type
 _MALFORMED = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says of its bearer."""
+    """What a token says about its bearer."""
 
     user_id: UUID
     role: Role
     clinic_id: UUID
     expires_at: datetime
-    #: the session that the token stands for, and falls with
+    #: the session that the token belongs to, and ends with
     session_id: UUID
 
 
@@ -45,7 +45,7 @@ def issue_token(
     lifetime_s: int,
     session_id: UUID,
 ) -> str:
-    """Return a token for this user in this role at this clinic, good for `lifetime_s` seconds
+    """Return a token for this user in this role at this clinic, valid for `lifetime_s` seconds
     while its session lasts."""
     if not 0 < lifetime_s <= LIFETIME_MAX_S:
         raise ValueError(f"a token lives from 1 to {LIFETIME_MAX_S} seconds")
@@ -78,8 +78,7 @@ def token_of(made: NewSession, settings: Settings) -> str:
 
 
 class Tokens:
-    """Reads tokens, and remembers those it has verified: a signature costs more than a booking's
-    decision."""
+    """Reads tokens, and caches verified ones: a signature costs more than deciding a booking."""
 
     def __init__(self, settings: Settings, now: Callable[[], datetime]) -> None:
         self._secret = settings.secret
@@ -103,7 +102,7 @@ class Tokens:
         if len(token) > TOKEN_MAX_BYTES:
             raise NotSignedIn()
         try:
-            # Time is checked against our own clock, each time the token is used.
+            # Expiry is checked against our own clock, each time the token is used.
             whole = jwt.decode_complete(
                 token,
                 self._secret,
