@@ -41,7 +41,7 @@ class MemoryIdempotencyCache:
             self._stored.popitem(last=False)
 
     async def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: there is no connection to close."""
 
 
 class NoCopies:
@@ -64,4 +64,4 @@ class NoCopies:
         return not names
 
     async def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: there is no connection to close."""

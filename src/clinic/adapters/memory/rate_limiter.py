@@ -36,4 +36,4 @@ class MemoryRateLimiter:
         return RateLimitVerdict(limit, allowed, limit.quota - len(hits), reset_s)
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to give back."""
+        """Do nothing: there is no connection to close."""

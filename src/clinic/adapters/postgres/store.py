@@ -102,6 +102,6 @@ class PostgresStore:
 
     async def zone_data(self) -> str:
         """Return PostgreSQL's release, which includes the data unless it was built to use the
-        system's; it does not tell the data's own version."""
+        system's; PostgreSQL does not report the data's own version."""
         rows = await self._executor.fetch("SELECT current_setting('server_version')", ())
         return f"PostgreSQL {rows[0][0]}"

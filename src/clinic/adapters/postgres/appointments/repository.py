@@ -190,7 +190,7 @@ class PostgresAppointments(PostgresAppointmentReader):
         """Add the appointments with their audit entries, messages and answers, all or none.
 
         Raises SlotTaken, PatientBusy, IdempotencyConflict or AlreadyExists for one, BookingsRefused
-        for several, after which the transaction can go on; TransactionAborted.
+        for several, after which the transaction can continue; TransactionAborted.
         """
         await add_bookings(self._transaction, bookings)
 

@@ -207,7 +207,7 @@ class PreparedConnection(psycopg.AsyncConnection[Row]):
         return bool(self._poll.poll(0))
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Permanently: watching anew for each statement would cost two system calls.
+        # Permanently: starting to watch for each statement would cost two system calls.
         self._socket = self.pgconn.socket
         loop.add_reader(self._socket, self._read)
         self._watching = loop

@@ -5,7 +5,7 @@ from clinic.domain.people.people import Actor
 
 _IS_USABLE = "xu.id = x.user_id AND xu.disabled_at IS NULL AND xu.role = x.role"
 
-#: joins the session asked for: it is still usable if `xu` is found, by that user in that role
+#: joins the requested session: it is still usable if `xu` is found, by that user in that role
 LIVE_SESSION = f"""LEFT JOIN sessions x ON x.clinic_id = c.id AND x.id = asked.session_id
     AND x.revoked_at IS NULL
 LEFT JOIN users xu ON {_IS_USABLE}"""

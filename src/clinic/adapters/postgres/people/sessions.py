@@ -62,7 +62,7 @@ class PostgresSessionReader:
         self._executor = executor
 
     async def find(self, clinic_id: UUID, session_id: UUID) -> SignedIn | None:
-        """Return the session as it is committed now, or None."""
+        """Return the session as committed now, or None."""
         row = await self._executor.load(_BY_ID, (clinic_id, session_id))
         return _signed_in(row) if row else None
 

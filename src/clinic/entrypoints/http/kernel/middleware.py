@@ -29,7 +29,7 @@ DEFAULTS: Headers = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 ]
-#: and those that browsers heed only in pages
+#: plus those that browsers use only in pages
 _DEFAULTS_OF_PAGES: Headers = [
     *DEFAULTS,
     (b"cross-origin-opener-policy", b"same-origin"),
