@@ -2,9 +2,8 @@
 
 A plain query is validated and has only fields, aliases, arguments, variables, nested objects and
 lists, and `__typename`. A plan answers only if nothing goes wrong. An error, a null in a non-null
-place, or a value that its type refuses raises NotPlain, and the caller lets graphql-core answer the
-same request: so errors, paths and null propagation are implemented once. Queries change nothing, so
-they may rerun.
+place, or a value that its type refuses raises NotPlain, and the caller lets graphql-core run the
+query again: so errors, paths and null propagation are implemented once.
 """
 
 from asyncio import gather
