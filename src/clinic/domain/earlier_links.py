@@ -1,4 +1,4 @@
-"""Invitations and offers that were sent before every link had one signer.
+"""Reads invitations and offers that were sent before all links had the same signer.
 
 They last seven days, so this module can be removed in the release after the next.
 """
@@ -16,12 +16,12 @@ _EXPIRES_BYTES = 8
 
 
 def is_earlier(token: str) -> bool:
-    """Say whether `token` has the earlier form: claims, a dot, and their signature."""
+    """Return whether `token` has the earlier form: claims, a dot, and their signature."""
     return "." in token
 
 
 def earlier_invited_user(token: str) -> UUID:
-    """Return the user that the token claims to invite; unproven. Raises LinkInvalid."""
+    """Return the user that the token claims to invite, unverified. Raises LinkInvalid."""
     return UUID(bytes=_invitation_claims(token)[:_ID_BYTES])
 
 
@@ -35,11 +35,11 @@ def check_earlier_invitation(
     unbound_link_version: int,
     now: datetime,
 ) -> UUID | None:
-    """Return who issued the token; None where that was not noted yet.
+    """Return the user who issued the token; None where the token does not record it.
 
-    Raises LinkInvalid unless the token is ours, unspent and in time, and the account is what it
-    was. The earliest were bound to the password alone; those hold as long as the account's
-    link_version is what it was then.
+    Raises LinkInvalid unless the token is ours, unused and not expired, and the account has not
+    changed. The earliest tokens were bound to the password alone; they are valid until the
+    account's link_version changes.
     """
     claims = _invitation_claims(token)
     signed = (b"invitation", claims, (password_hash or "").encode())
@@ -58,7 +58,7 @@ def check_earlier_invitation(
 def earlier_offer_named(token: str, secret: str, email: str) -> tuple[UUID, UUID]:
     """Return clinic and id of the offer that was made to this address. Raises LinkInvalid."""
     claims, given = _split(token)
-    # The claims have one length, so that nothing can move between them and the address.
+    # The claims have a fixed length, so no bytes can move between them and the address.
     message = b"membership offer" + claims + email.strip().lower().encode()
     is_ours = hmac.compare_digest(given, _text(hmac.digest(secret.encode(), message, "sha256")))
     if len(claims) != 2 * _ID_BYTES or not is_ours:
@@ -67,7 +67,7 @@ def earlier_offer_named(token: str, secret: str, email: str) -> tuple[UUID, UUID
 
 
 def _invitation_claims(token: str) -> bytes:
-    """Return user, expiry and, in the later ones, issuer."""
+    """Return the token's claims: user, expiry and, in later tokens, issuer."""
     claims, _ = _split(token)
     without_issuer = _ID_BYTES + _EXPIRES_BYTES
     if len(claims) not in (without_issuer, without_issuer + _ID_BYTES):
@@ -84,7 +84,7 @@ def _split(token: str) -> tuple[bytes, bytes]:
 
 
 def _mac(secret: str, *parts: bytes) -> bytes:
-    # Lengths in front of the parts, so that no two lists of parts are the same bytes.
+    # Prefix each part with its length, so that different lists of parts never make equal bytes.
     message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     return _text(hmac.digest(secret.encode(), message, "sha256"))
 

@@ -1,8 +1,8 @@
-"""Signed links: every token that we send says in its first byte what it is for.
+"""Signed links; the first byte of every token that we send is its purpose.
 
-A link is the right to do one thing with one thing for some time, so it names no person and holds
-no personal data. It needs no row: what it says is signed. Opening one shows a page, and only that
-page's form acts.
+A link permits one action on one subject for a limited time, so it names no person and contains no
+personal data. It needs no database row, because its contents are signed. Opening one shows a page;
+only submitting that page's form changes anything.
 """
 
 import hmac
@@ -39,7 +39,8 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a token says. `subject_id` is an appointment, a user or an offer, by purpose."""
+    """A token's contents. The purpose decides whether `subject_id` is an appointment, a user or an
+    offer."""
 
     purpose: Purpose
     clinic_id: UUID
@@ -47,25 +48,27 @@ class Link:
     #: the appointment's schedule_version, the account's link_version, or 0 for an offer
     version: int
     expires_at: datetime
-    #: the user who had it sent to somebody else; None when people asked for their own
+    #: the user who had it sent to someone else; None when its recipient asked for it
     issued_by: UUID | None = None
 
 
 def bound_to_mailbox(email: str, link_version: int) -> str:
-    """Return what a link falls with that acts for whoever reads this mailbox."""
+    """Return what to bind a link to that acts for anyone who reads this mailbox: the link is
+    invalid once either value changes."""
     return f"{email.lower()}\n{link_version}"
 
 
 class LinkSigner:
-    """Makes and reads tokens with a key of its own, derived from the service's secret."""
+    """Signs and reads tokens with a separate key, derived from the service's secret."""
 
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), b"clinic message links v1", sha256)
 
     def sign(self, link: Link, *, bound_to: str = "") -> str:
-        """Return the token for `link`, fit for a URL.
+        """Return the URL-safe token for `link`.
 
-        `bound_to` is what the link falls with: no part of the token, yet signed with it.
+        `bound_to` is signed with the token but not part of it: the link is valid only as long as
+        its reader supplies the same value.
         """
         issuer = link.issued_by.bytes if link.issued_by else b""
         packed = _FIELDS.pack(
@@ -79,16 +82,16 @@ class LinkSigner:
         return urlsafe_b64encode(packed + self._tag(packed, bound_to)).rstrip(b"=").decode()
 
     def read(self, token: str, *, now: datetime, bound_to: str = "") -> Link:
-        """Return what a token says. Raises LinkInvalid when it is not ours, is bound to something
-        else, or has expired."""
+        """Return a token's link. Raises LinkInvalid when it is not one of ours, is bound to
+        something else, or has expired."""
         link = self.verified(token, bound_to=bound_to)
         if now >= link.expires_at:
             raise LinkInvalid("This link has expired; call the clinic.")
         return link
 
     def verified(self, token: str, *, bound_to: str = "") -> Link:
-        """Return what a token says, even if it has expired. Raises LinkInvalid when it is not ours,
-        or is bound to something else."""
+        """Return a token's link, even if it has expired. Raises LinkInvalid when it is not one of
+        ours, or is bound to something else."""
         packed, tag = _parts(token)
         if not hmac.compare_digest(tag, self._tag(packed, bound_to)):
             raise LinkInvalid()
@@ -103,11 +106,11 @@ class LinkSigner:
         unbound_link_version: int,
         now: datetime,
     ) -> Link:
-        """Return what the token says, if it was mailed to this address and the account has not
-        been disabled since. Raises LinkInvalid.
+        """Return the token's link, if it was mailed to this address and the account has not been
+        disabled since. Raises LinkInvalid.
 
-        A link that is bound to nothing was mailed by an earlier release, and holds as long as the
-        account's link_version is what it was then.
+        A link that is bound to nothing was mailed by an earlier release, and is valid until the
+        account's link_version changes.
         """
         try:
             return self.read(token, now=now, bound_to=bound_to_mailbox(email, link_version))
@@ -117,12 +120,12 @@ class LinkSigner:
         return self.read(token, now=now)
 
     def _tag(self, packed: bytes, bound_to: str) -> bytes:
-        # The first byte says how long what is packed is, so that nothing can move between the two.
+        # The first byte determines the length of `packed`, so no bytes can move between the two.
         return hmac.digest(self._key, packed + bound_to.encode(), sha256)[:_TAG_BYTES]
 
 
 def claimed(token: str) -> Link:
-    """Return what a token claims to say; unproven, to look up what it is bound to.
+    """Return a token's link without verifying it, to look up what it is bound to.
 
     Raises LinkInvalid.
     """
@@ -136,7 +139,7 @@ def _parts(token: str) -> tuple[bytes, bytes]:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except ValueError:
         raise LinkInvalid() from None
-    # One spelling only: base64 ignores what it does not know and spare bits at the end.
+    # Accept one spelling only: base64 ignores unknown characters and spare bits at the end.
     respelt = urlsafe_b64encode(raw).rstrip(b"=").decode() == token
     size = _FIELDS.size + (_ISSUER_BYTES if raw and raw[0] & _HAS_ISSUER else 0)
     if not respelt or len(raw) != size + _TAG_BYTES:

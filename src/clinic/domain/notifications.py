@@ -1,4 +1,4 @@
-"""Which messages a change calls for, whom each is for, and when it is due and pointless."""
+"""Which messages a change causes, who gets each, and when it is due and expires."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -17,23 +17,23 @@ CANCELLATION = "cancellation"
 REMINDER = "reminder"
 #: to the appointment's doctor, when it changes after the day's sheet went out
 DOCTOR_CHANGE = "doctor_change"
-#: to the doctor whom a late change takes the appointment from
+#: to the doctor who loses the appointment in a late change
 DOCTOR_LEFT = "doctor_left"
 DAY_SHEET = "day_sheet"
 INVITATION = "invitation"
 EMAIL_VERIFICATION = "email_verification"
 PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a message
-#: to the address that an account had until then
+#: to the account's previous address
 ADDRESS_CHANGED = "address_changed"
 
 EMAIL = "email"
 SMS = "sms"
 CHANNELS = (EMAIL, SMS)
 
-#: the wall time at which a doctor gets the sheet of the following day
+#: the local time at which a doctor gets the next day's sheet
 DAY_SHEET_AT = time(18)
 ACCOUNT_KINDS = frozenset({INVITATION, EMAIL_VERIFICATION, PASSWORD_RESET, ADDRESS_CHANGED})
-#: caused by each booking, move and cancellation, and so counted for each mailbox
+#: caused by each booking, move and cancellation, and therefore counted per mailbox
 TO_PATIENT_AT_ONCE = frozenset({CONFIRMATION, RESCHEDULE, CANCELLATION})
 TO_DOCTOR_AT_ONCE = frozenset({DOCTOR_CHANGE, DOCTOR_LEFT})
 
@@ -41,14 +41,14 @@ _REMINDER = re.compile(r"reminder_[1-9][0-9]*m")
 
 
 class Recipient(Enum):
-    """Whom a kind of message is for."""
+    """Who gets a kind of message."""
 
     PATIENT = "the appointment's patient"
     DOCTOR = "the appointment's doctor"
     USER = "the user whom the message names"
 
 
-#: whom each kind is for; a kind that is not here does not exist
+#: who gets each kind; there are no other kinds
 RECIPIENTS = {
     CONFIRMATION: Recipient.PATIENT,
     RESCHEDULE: Recipient.PATIENT,
@@ -62,38 +62,38 @@ RECIPIENTS = {
     PASSWORD_RESET: Recipient.USER,
     ADDRESS_CHANGED: Recipient.USER,
 }
-#: what people may do without, and its number in unsubscribe links; everything else is sent whatever
-#: they chose
+#: kinds that people can opt out of, with their numbers in unsubscribe links; every other kind is
+#: sent whatever they chose
 OPTIONAL = {REMINDER: 1, DAY_SHEET: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to send, written in the statement or transaction that calls for it."""
+    """A message to send, written in the statement or transaction that causes it."""
 
     id: UUID
     clinic_id: UUID
-    #: what it is about; None for day sheets and account mail
+    #: the appointment it is about; None for day sheets and account mail
     appointment_id: UUID | None
     kind: str
-    #: the appointment's schedule_version that the message was made for; of a day sheet the day's
-    #: ordinal, of account mail 0
+    #: the appointment's schedule_version that the message was made for; the day's ordinal for a day
+    #: sheet, 0 for account mail
     version: int
     scheduled_for: datetime
-    #: after this instant it is pointless and logged as failed
+    #: from this instant on it is not sent, but logged as failed
     expires_at: datetime
     created_at: datetime
     channel: str = EMAIL
-    #: whom it is for, where appointment and kind do not say
+    #: who gets it, where appointment and kind do not determine that
     user_id: UUID | None = None
-    #: the user who had a link sent to somebody else
+    #: the user who had the link sent to someone else
     issued_by: UUID | None = None
-    #: where it goes instead of to the user's address; only ADDRESS_CHANGED has one, until erasure
+    #: used instead of the user's address; only ADDRESS_CHANGED has one, until erasure
     to_email: str | None = field(default=None, repr=False)
 
     @property
     def family(self) -> str:
-        """The kind without its number: what templates and choices go by."""
+        """The kind without its lead time, as templates and preferences use it."""
         return family_of(self.kind)
 
     @property
@@ -112,13 +112,14 @@ def family_of(kind: str) -> str:
 
 
 def day_sheet_due(day: date, zone: ZoneInfo) -> datetime:
-    """Return when the sheet of `day` goes out: the evening before, by the clinic's own clock."""
+    """Return when the sheet of `day` goes out: the evening before, in the clinic's time zone."""
     eve = datetime.combine(day - timedelta(days=1), DAY_SHEET_AT, zone)
     return eve.astimezone(UTC)
 
 
 def is_last_minute(starts_at: datetime, zone: ZoneInfo, now: datetime) -> bool:
-    """Say whether the sheet of the day of `starts_at` has gone out, so that a change needs word."""
+    """Return whether doctors must be notified of a change: the sheet of the day of `starts_at` has
+    gone out, and `starts_at` is still ahead."""
     return starts_at > now >= day_sheet_due(starts_at.astimezone(zone).date(), zone)
 
 
@@ -133,10 +134,10 @@ def messages_for_schedule(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> tuple[Message, ...]:
-    """Return `kind` due now, and the reminders still ahead.
+    """Return a message of `kind` due now, and the reminders still ahead.
 
-    Leads count elapsed time, not wall time. A reminder already past is not made; each expires when
-    the next one is due, the last at the start.
+    Lead times are elapsed time, not local time. A reminder whose time has passed is not made; each
+    expires when the next one is due, the last one at the start.
     """
 
     def message(kind: str, due: datetime, expires_at: datetime) -> Message:
@@ -161,7 +162,7 @@ def message_for_cancellation(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> Message:
-    """Return the word that the appointment is off; it is worth sending for a day."""
+    """Return the message that the appointment is cancelled; it expires after a day."""
     return Message(
         new_id(),
         clinic_id,
@@ -185,7 +186,7 @@ def messages_for_doctors(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> tuple[Message, ...]:
-    """Return the words to doctors whose day sheet a change of an appointment proves wrong.
+    """Return the messages to doctors whose day sheet is wrong after a change of an appointment.
 
     `before` and `after` are the doctor and the start; `before` is None for a new appointment and
     equal to `after` for a cancelled one.
@@ -199,7 +200,7 @@ def messages_for_doctors(
             kind,
             version,
             now,
-            # A change of the last minutes is still worth telling.
+            # A change in the last minutes must still reach the doctor.
             max(starts_at, now + timedelta(hours=1)),
             created_at=now,
             user_id=user_id,
@@ -211,8 +212,8 @@ def messages_for_doctors(
         return (message(DOCTOR_CHANGE, starts_at, None),) if late else ()
     late_before = is_last_minute(before[1], zone, now)
     if before[0] == doctor_id:
-        told = late or late_before
-        return (message(DOCTOR_CHANGE, min(starts_at, before[1]), None),) if told else ()
+        is_late = late or late_before
+        return (message(DOCTOR_CHANGE, min(starts_at, before[1]), None),) if is_late else ()
     made = [message(DOCTOR_CHANGE, starts_at, None)] if late else []
     if late_before:
         made.append(message(DOCTOR_LEFT, before[1], before[0]))
@@ -228,7 +229,7 @@ def day_sheets(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> tuple[Message, ...]:
-    """Return the sheets of those of `days` whose evening before is still ahead."""
+    """Return the sheets for those of `days` whose evening before is still ahead."""
     made = []
     for day in sorted(set(days)):
         due = day_sheet_due(day, zone)
@@ -261,7 +262,7 @@ def account_mail(
     issued_by: UUID | None = None,
     to_email: str | None = None,
 ) -> Message:
-    """Return account mail due now, pointless once the link that it carries is: `valid_for`."""
+    """Return account mail due now that expires, like the link in it, after `valid_for`."""
     assert kind in ACCOUNT_KINDS
     assert (to_email is not None) == (kind == ADDRESS_CHANGED)
     return Message(

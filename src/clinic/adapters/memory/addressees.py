@@ -1,4 +1,4 @@
-"""Who a message goes to, and what it says of their day, read from the tables in memory."""
+"""Reads a message's recipient, and the appointments on a day sheet, from the tables in memory."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -23,7 +23,7 @@ def recipient_of(tables: Tables, message: Message) -> UUID | None:
 
 
 def addressee_of(tables: Tables, clinic_id: UUID, user_id: UUID | None) -> Addressee | None:
-    """Return the person, their choices and their account; None if they are gone or disabled."""
+    """Return the person, their preferences and account; None if they are gone or disabled."""
     user = tables.users.get(user_id) if user_id else None
     if user is None:
         return None
@@ -61,7 +61,7 @@ def day_of(tables: Tables, message: Message) -> tuple[tuple[datetime, datetime],
 
 
 def preferences_of(tables: Tables, clinic_id: UUID, user_id: UUID) -> Preferences:
-    """Return what the person chose, or what goes without a choice."""
+    """Return the person's preferences, or the defaults in the clinic's language."""
     chosen = tables.preferences.get((clinic_id, user_id))
     clinic = tables.clinics.get(clinic_id)
     if chosen is None and clinic is not None:

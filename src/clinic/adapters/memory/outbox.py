@@ -1,4 +1,4 @@
-"""The outbox in memory: as strict as the real one about who may do what, and when."""
+"""The outbox in memory, as strict as PostgreSQL's about who may do what, and when."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ def _now() -> datetime:
 
 
 class MemoryOutbox:
-    """Messages that committed changes have called for; `now` is the database's own clock."""
+    """Messages that committed changes have caused; `now` is the database's clock."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -199,26 +199,26 @@ class MemoryOutbox:
         return True
 
     def revive(self, clinic_id: UUID, message_id: UUID) -> None:
-        """Send a dead letter on its way again; at the commit of a unit of work."""
+        """Make a dead letter pending again; called when a unit of work commits."""
         row = self._dead(clinic_id, message_id)
         if row is not None:
             row.state, row.next_at, row.attempts = OutboxState.PENDING, self.now(), 0
             row.published_at = None
 
     def drop(self, clinic_id: UUID, message_id: UUID, reason: str) -> None:
-        """Log a dead letter as failed; at the commit of a unit of work."""
+        """Log a dead letter as failed; called when a unit of work commits."""
         row = self._dead(clinic_id, message_id)
         if row is not None:
             self._end(row, _failed(row, reason))
 
     def forget_addresses(self, user_id: UUID) -> None:
-        """Remove the addresses in messages about a person; at the commit of a unit of work."""
+        """Remove the addresses in messages to a person; called when a unit of work commits."""
         for row in self._all():
             if row.message.user_id == user_id:
                 row.message = replace(row.message, to_email=None)
 
     def is_dead(self, clinic_id: UUID, message_id: UUID) -> bool:
-        """Say whether this is a dead letter."""
+        """Return whether this is a dead letter."""
         return self._dead(clinic_id, message_id) is not None
 
     async def drop_expired(self, *, limit: int) -> int:
@@ -278,12 +278,12 @@ class MemoryOutbox:
         ]
 
     def blank(self, clinic_id: UUID, message_id: UUID) -> None:
-        """Put ERASED in place of the error in the log."""
+        """Replace the error in the log with ERASED."""
         record, at = self._log[clinic_id, message_id]
         self._log[clinic_id, message_id] = (replace(record, error=ERASED), at)
 
     def clear(self, user_id: UUID, appointments: Collection[RowKey]) -> None:
-        """Remove what waits for the patient, and what was said of messages under way."""
+        """Remove messages that wait for the patient, and the errors of those in the outbox."""
         for key in self.about(user_id, appointments):
             row = self._rows.get(key)
             if row is None:
@@ -297,7 +297,7 @@ class MemoryOutbox:
                 del self._rows[key]
 
     def _all(self) -> Iterable[_Row]:
-        """Return every message on its way, those of new commits included."""
+        """Return every message in the outbox, including those of new commits."""
         for message in self._tables.messages.values():
             if message.id not in self._seen:
                 self._seen.add(message.id)
@@ -338,7 +338,8 @@ class MemoryOutbox:
         return DeliverySnapshot(clinic, addressee, appointment, day, lately)
 
     def _sent_lately(self, message: Message, user_id: UUID | None) -> int:
-        """Return how many messages of this sort the person got within the last hour."""
+        """Return how many messages of this sort the person got within the last hour, up to
+        SENT_PER_HOUR_MAX."""
         for sort in (TO_PATIENT_AT_ONCE, TO_DOCTOR_AT_ONCE):
             if message.kind in sort:
                 since = self.now() - timedelta(hours=1)

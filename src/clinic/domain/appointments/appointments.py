@@ -1,4 +1,4 @@
-"""What an appointment is, as it is kept, read, booked and changed."""
+"""Appointments, as stored and as read, and the bookings and changes that are written."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,14 +36,14 @@ class Appointment:
     version: int
     #: rises only when it moves, swaps or is cancelled; the iCalendar SEQUENCE
     schedule_version: int
-    #: who brought it into its status
+    #: the user who set its status
     status_by: UUID
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class AppointmentView:
-    """An appointment as people read it: with names and the clinic's zone."""
+    """An appointment for display, with names and the clinic's time zone."""
 
     appointment: Appointment
     doctor_name: str
@@ -53,7 +53,7 @@ class AppointmentView:
 
 @dataclass(frozen=True, slots=True)
 class BookingFacts:
-    """All that must be known to decide a booking; None is what does not exist."""
+    """What a booking is decided from; None for what does not exist."""
 
     clinic: Clinic
     slot: Slot | None
@@ -69,23 +69,23 @@ class BookingFacts:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A new appointment and all that is written with it, all or nothing."""
+    """A new appointment and everything written with it, atomically."""
 
     appointment: Appointment
     audit: AuditEntry
     messages: tuple[Message, ...]
-    #: kept for the idempotency key, when the request bears one
+    #: stored for the idempotency key, if the request has one
     stored: StoredAnswer | None = None
 
     @property
     def takes(self) -> UUID | None:
-        """The slot that the appointment occupies, if it does."""
+        """The slot that the appointment occupies, or None."""
         return self.appointment.slot_id if self.appointment.status.occupies else None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An appointment before and after, and all that is written with the change."""
+    """An appointment before and after, and everything written with the change."""
 
     before: Appointment
     after: Appointment
@@ -94,19 +94,19 @@ class Change:
 
     @property
     def frees(self) -> UUID | None:
-        """The slot that the appointment leaves, if it does."""
+        """The slot that the appointment leaves, or None."""
         leaves = not self.after.status.occupies or self.after.slot_id != self.before.slot_id
         return self.before.slot_id if self.before.status.occupies and leaves else None
 
     @property
     def takes(self) -> UUID | None:
-        """The slot that the appointment moves into, if it does."""
+        """The slot that the appointment moves into, or None."""
         enters = not self.before.status.occupies or self.after.slot_id != self.before.slot_id
         return self.after.slot_id if self.after.status.occupies and enters else None
 
 
 def checked_type(value: str | None) -> str | None:
-    """Return the appointment's type as it is stored. Raises InvalidInput."""
+    """Return the appointment's type in the form to store. Raises InvalidInput."""
     if value is None:
         return None
     return checked_line(value, "type", max_chars=TYPE_MAX_CHARS, pointer="/type")

@@ -1,4 +1,4 @@
-"""Decides a booking: refuses, or returns all that must be written."""
+"""Decides whether a booking is allowed, and everything to write for it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -24,9 +24,9 @@ from clinic.domain.status import Status
 
 
 def patient_to_book_for(actor: Actor, patient_id: UUID | None) -> UUID:
-    """Return whom the actor books for: patients for themselves, staff for the patient they name.
+    """Return the patient to book for: patients book for themselves, staff for a patient they name.
 
-    Raises InvalidInput when staff name nobody, PatientNotFound when a patient names another one.
+    Raises InvalidInput when staff name no patient, PatientNotFound when a patient names another.
     """
     if actor.role is Role.PATIENT:
         if patient_id not in (None, actor.user_id):
@@ -48,7 +48,7 @@ def decide_booking(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> Booking:
-    """Return the booking to write (its answer is added by the use case).
+    """Return the booking to write (the use case adds its answer).
 
     `override` lets staff book inside the notice or beyond the horizon. Raises, in this order,
     InvalidInput, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused,

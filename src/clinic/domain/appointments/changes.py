@@ -1,6 +1,6 @@
-"""Decides changes of an appointment: its status, a move, a swap.
+"""Decides whether an appointment may change its status, move, or swap its slot with another.
 
-Each returns the complete change to write, or refuses.
+Each decision returns the complete change to write, or raises.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def decide_status(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> Change:
-    """Return the change of `before` into status `to`.
+    """Return the change of `before` to status `to`.
 
     Raises InvalidInput, PermissionDenied, TransitionNotAllowed, InsideCancelNotice, TooEarly.
     """
@@ -111,7 +111,7 @@ def _moved(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> Change:
-    # Moved by staff, the patient has not confirmed the new time yet.
+    # When staff move it, the patient has not confirmed the new time yet.
     unconfirmed = actor.is_staff and before.status is Status.CONFIRMED
     after = replace(
         before,

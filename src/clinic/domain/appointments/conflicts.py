@@ -1,4 +1,4 @@
-"""Every reason, not only the first, why bookings added together cannot all be made."""
+"""Finds every reason, not only the first, why bookings added together are refused."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ from clinic.domain.errors import (
 
 #: a principal's id and idempotency key, at the bookings' clinic
 ConflictKey = tuple[UUID, str]
-#: the place of a booking that a store refused, and why: SlotTaken for its slot, PatientDisabled
-#: for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
+#: the index of a booking that a store refused, and the error: SlotTaken for its slot,
+#: PatientDisabled for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
 Refused = tuple[int, type[ClinicError]]
 
 #: a store's refusal → the causes that a second read may find, in the order they are checked
@@ -42,7 +42,7 @@ _ORDER = tuple(dict.fromkeys(error for causes in _CAUSES.values() for error in c
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The stored rows that may conflict with bookings, apart from those written for them.
+    """The stored rows that may conflict with bookings, except those written for them.
 
     Rows that conflict with none of the bookings are ignored.
     """
@@ -56,7 +56,7 @@ class Seen:
 
 
 class _Entry(NamedTuple):
-    """An appointment with its booking's place and key; a stored one has no place."""
+    """An appointment with its booking's index and key; a stored appointment has no index."""
 
     place: int | None
     appointment: Appointment
@@ -86,8 +86,8 @@ def is_copy(appointment: Appointment, slot: Slot | None) -> bool:
 
 
 def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
-    """Return the places of the bookings in the order their appointments are written: by patient and
-    time, so that of two concurrent batches only one waits for the other."""
+    """Return the indexes of the bookings in the order their appointments are written: by patient
+    and time, so that of two concurrent batches only one waits for the other."""
 
     def order(place: int) -> tuple[object, ...]:
         appointment = bookings[place].appointment
@@ -100,7 +100,7 @@ def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen)
     """Return the error for bookings that a store refused, given what it read afterwards.
 
     For one booking it is the error that BookingDesk.reserve raises, for several BookingsRefused.
-    Its `conflicts` are all that `seen` shows, and every refusal whose cause is gone by then.
+    Its `conflicts` are all those in `seen`, plus each refusal whose cause `seen` no longer shows.
     """
     found = {*_conflicts(bookings, seen)}
     errors: dict[int, set[type[ClinicError]]] = defaultdict(set)
@@ -109,10 +109,10 @@ def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen)
     for place, error in refused:
         if errors[place].isdisjoint(_CAUSES[error]):
             found.add(BookingConflict(place, bookings[place].appointment.id, error))
-    raised = _kind_for_one(refused[0][1], errors[0]) if len(bookings) == 1 else BookingsRefused
-    told = raised()
-    told.conflicts = tuple(sorted(found, key=_rank))
-    return told
+    kind = _kind_for_one(refused[0][1], errors[0]) if len(bookings) == 1 else BookingsRefused
+    conflict = kind()
+    conflict.conflicts = tuple(sorted(found, key=_rank))
+    return conflict
 
 
 def _kind_for_one(refused: type[ClinicError], seen: set[type[ClinicError]]) -> type[Conflict]:

@@ -21,7 +21,7 @@ def audit_entry(
     now: datetime,
     entry_id: UUID,
 ) -> AuditEntry:
-    """Return the entry of the audit trail for an appointment's change from `before` to `after`."""
+    """Return the audit entry for an appointment's change from `before` to `after`."""
     return AuditEntry(
         id=entry_id,
         clinic_id=after.clinic_id,
@@ -49,7 +49,7 @@ def messages_to_doctors(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> tuple[Message, ...]:
-    """Return the messages that tell doctors of a change soon before the appointment."""
+    """Return the messages that notify doctors of a change shortly before the appointment."""
     return messages_for_doctors(
         clinic_id=after.clinic_id,
         appointment_id=after.id,

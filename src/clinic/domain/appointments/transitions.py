@@ -1,6 +1,6 @@
 """The status machine: which changes are allowed, by whom and when.
 
-`docs/architecture.md` draws it.
+`docs/architecture.md` has the diagram.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from clinic.domain.status import Status
 
 
 class When(Enum):
-    """When a transition may happen, against the appointment's start at the clinic."""
+    """When a transition may happen, relative to the appointment's start at the clinic."""
 
     ANY_TIME = "at any time"
     FROM_START = "not before the start"
@@ -49,7 +49,7 @@ _FROM_START = Transition(STAFF, When.FROM_START)
 _SERVICE = Transition(frozenset({Role.SYSTEM}))
 
 
-#: from → to → who and when; what is not here is not allowed
+#: from → to → who and when; transitions that are not listed are not allowed
 TRANSITIONS: Mapping[Status, Mapping[Status, Transition]] = {
     Status.HELD: {
         Status.BOOKED: _ANYONE,
@@ -91,14 +91,14 @@ def check_version(appointment: Appointment, expected_version: int | None) -> Non
 
 
 def already_there(appointment: Appointment, to: Status, actor: Actor) -> bool:
-    """Say whether this actor has already brought the appointment into this status."""
+    """Return whether this actor has already given the appointment this status."""
     return appointment.status is to and appointment.status_by == actor.user_id
 
 
 def check_status(
     before: Appointment, to: Status, *, actor: Actor, clinic: Clinic, now: datetime
 ) -> None:
-    """Refuse a change into status `to` that the actor may not make, or not now.
+    """Refuse a change to status `to` that this actor may not make, or may not make now.
 
     Raises PermissionDenied, TransitionNotAllowed, InsideCancelNotice, TooEarly.
     """
@@ -136,7 +136,7 @@ def _check_time(
 
 
 def check_move(before: Appointment, *, actor: Actor, policy: Policy, now: datetime) -> None:
-    """Refuse a move out of the appointment's slot, wherever it is to go.
+    """Refuse to move the appointment out of its slot, whatever the new slot.
 
     Raises TransitionNotAllowed, InsideCancelNotice.
     """

@@ -1,7 +1,8 @@
-"""Links in account mail: how long each works, and what it falls with.
+"""Links in account mail: how long each is valid, and what it is bound to.
 
-A link that proves an address or sets a password is no row. It holds as long as the account is as it
-was when the link was signed, so using it, or changing what it is about, spends it and its like.
+A link that verifies an address or sets a password has no database row. It is valid as long as the
+account is as it was when the link was signed, so using it, or changing what it is about,
+invalidates it and all links like it.
 """
 
 from collections.abc import Callable
@@ -26,14 +27,14 @@ from clinic.domain.notifications import (
 VERIFICATION_LASTS = timedelta(days=3)
 RESET_LASTS = timedelta(hours=1)
 INVITATION_LASTS = timedelta(days=7)
-#: how long it is worth telling the old address of a change
+#: how long it is worth notifying the old address of a change
 NOTICE_LASTS = timedelta(days=7)
 
 
 def verification_mail(
     *, clinic_id: UUID, user_id: UUID, now: datetime, new_id: Callable[[], UUID]
 ) -> Message:
-    """Return the message whose link proves the user's address."""
+    """Return the message whose link verifies the user's address."""
     return account_mail(
         EMAIL_VERIFICATION,
         clinic_id=clinic_id,
@@ -61,7 +62,7 @@ def reset_mail(
 def address_changed_mail(
     *, clinic_id: UUID, user_id: UUID, old_email: str, now: datetime, new_id: Callable[[], UUID]
 ) -> Message:
-    """Return the message that tells the old address of the change; it carries no link."""
+    """Return the message that notifies the old address of the change; it has no link."""
     return account_mail(
         ADDRESS_CHANGED,
         clinic_id=clinic_id,
@@ -74,7 +75,7 @@ def address_changed_mail(
 
 
 def bound_to(purpose: Purpose, *, email: str, password_hash: str | None) -> str:
-    """Return what a link falls with, beside the account's link_version."""
+    """Return what a link is bound to, besides the account's link_version."""
     address = email.lower()
     if purpose is Purpose.EMAIL_VERIFICATION:
         return address
@@ -92,7 +93,7 @@ def read_account_link(
     link_version: int,
     now: datetime,
 ) -> Link:
-    """Return what the token says, if it holds for the account as it is. Raises LinkInvalid."""
+    """Return the token's link, if it is valid for the account as it is now. Raises LinkInvalid."""
     bound = bound_to(purpose, email=email, password_hash=password_hash)
     link = signer.read(token, now=now, bound_to=bound)
     if link.purpose is not purpose or link.version != link_version:
@@ -101,14 +102,14 @@ def read_account_link(
 
 
 def account_token(signer: LinkSigner, link: Link, *, email: str, password_hash: str | None) -> str:
-    """Return the token of a link that falls with the account's address, its `link_version` and,
-    if it sets a password, the present one."""
+    """Return the token of a link that is bound to the account's address, its `link_version` and,
+    if it sets a password, the current one."""
     bound = bound_to(link.purpose, email=email, password_hash=password_hash)
     return signer.sign(link, bound_to=bound)
 
 
 def invited_user(token: str) -> UUID:
-    """Return the user that the token claims to invite; unproven. Raises InvitationInvalid."""
+    """Return the user that the token claims to invite, unverified. Raises InvitationInvalid."""
     try:
         return earlier_invited_user(token) if is_earlier(token) else claimed(token).subject_id
     except LinkInvalid:
@@ -125,9 +126,10 @@ def check_invitation(
     unbound_link_version: int,
     now: datetime,
 ) -> UUID | None:
-    """Return who issued the invitation; None when an earlier release made it.
+    """Return the user who issued the invitation; None when an earlier release made it.
 
-    Raises InvitationInvalid unless it is ours, unspent and in time, and the account is as it was.
+    Raises InvitationInvalid unless it is ours, unused and not expired, and the account is
+    unchanged.
     """
     try:
         if is_earlier(token):

@@ -1,6 +1,6 @@
-"""Whether a message is still right when its time comes, and what becomes of each attempt.
+"""Decides whether a due message is still valid, and how each attempt ends.
 
-Everything here is decided from one snapshot; `docs/notifications.md` draws the states.
+Everything here is decided from one snapshot; `docs/notifications.md` has a diagram of the states.
 """
 
 import random
@@ -33,16 +33,16 @@ from clinic.domain.notifications import (
 )
 from clinic.domain.status import Status
 
-#: a message that has been tried this often is set aside as a dead letter
+#: after this many attempts a message becomes a dead letter
 ATTEMPTS_MAX = 20
 BACKOFF_FIRST_S = 2.0
 BACKOFF_MAX_S = 15 * 60.0
 ERROR_MAX_CHARS = 500
-#: messages that bookings, moves and cancellations cause to one mailbox within an hour
+#: how many messages caused by bookings, moves and cancellations one mailbox gets within an hour
 SENT_PER_HOUR_MAX = 30
 
 _AHEAD = frozenset({Status.BOOKED, Status.CONFIRMED})
-#: the statuses that a kind may be sent in; other kinds are not about an appointment
+#: the appointment's statuses in which a kind may be sent; other kinds are not about an appointment
 _FITTING = {
     CONFIRMATION: _AHEAD,
     RESCHEDULE: _AHEAD,
@@ -57,22 +57,22 @@ class DeliveryVerdict(Enum):
     """What to do with a message that is due."""
 
     SEND = "send it"
-    #: what it says is no longer so: discard it without a trace but a count
+    #: it is outdated: discard it, leaving only a count
     STALE = "discard it"
-    #: it came too late to be of use: log it as failed
+    #: it is too late to be useful: log it as failed
     EXPIRED = "log it as expired"
-    #: only its user claims the address: keep it until the address is verified
+    #: the user has yet to verify the address: hold the message until then
     UNPROVEN = "hold it until the email address is verified"
-    #: the mailbox got its share for now: keep it until there is room again
+    #: the mailbox has reached its limit: hold the message until there is room again
     TOO_MANY = "hold it until the mailbox has room for more"
 
 
 class OutboxState(StrEnum):
     PENDING = "pending"
     CLAIMED = "claimed"
-    #: handed to the mail server, whose answer is awaited
+    #: handed to the mail server, which has not answered yet
     SENDING = "sending"
-    #: given up until somebody retries or drops it
+    #: given up until an administrator retries or drops it
     DEAD = "dead"
 
 
@@ -84,18 +84,19 @@ class Outcome(StrEnum):
 
 
 class AmbiguousMail(StrEnum):
-    """What to do when a process died between handing a message over and hearing the answer."""
+    """What to do when a process died between handing a message over and receiving the answer."""
 
     #: send it again with the same Message-ID, flagged: nothing is lost
     RESEND = "resend"
-    #: never send it again, set it aside as unknown: nothing comes twice
+    #: never send it again, set it aside as unknown: nothing arrives twice
     HOLD = "hold"
-    #: ask the provider whether it took the Message-ID; hold it where the provider cannot tell
+    #: ask the provider whether it accepted the Message-ID; hold it where the provider cannot tell
     ASK = "ask"
 
 
 def fitting_statuses(kind: str) -> frozenset[Status] | None:
-    """Return the statuses in which a message of this kind is right; None when it is about none."""
+    """Return the appointment's statuses in which a message of this kind may be sent; None when it
+    is not about an appointment."""
     return _FITTING.get(family_of(kind))
 
 
@@ -108,10 +109,10 @@ def verdict_on(
     expires_at: datetime,
     now: datetime,
 ) -> DeliveryVerdict:
-    """Say whether a message of `kind` is still right, stale or too late.
+    """Return whether a message of `kind` may still be sent, is stale or has expired.
 
-    `status` and `schedule_version` are the appointment's as committed now, None when it is gone or
-    the message is about none.
+    `status` and `schedule_version` are the appointment's as committed now, None when it no longer
+    exists or the message is not about one.
     """
     statuses = fitting_statuses(kind)
     if statuses is not None and (status not in statuses or schedule_version != message_version):
@@ -121,7 +122,7 @@ def verdict_on(
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a person chose about messages from one clinic."""
+    """A person's preferences for messages from one clinic."""
 
     language: str = LANGUAGES[0]
     channel: str = EMAIL
@@ -129,14 +130,14 @@ class Preferences:
     opted_out: frozenset[str] = frozenset()
 
     def wants(self, kind: str) -> bool:
-        """Say whether a message of `kind` may be sent to this person."""
+        """Return whether a message of `kind` may be sent to this person."""
         family = family_of(kind)
         return family not in OPTIONAL or family not in self.opted_out
 
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Whom a message goes to."""
+    """The person who gets a message."""
 
     user_id: UUID
     name: str
@@ -146,24 +147,24 @@ class Addressee:
     #: what the links of account mail are bound to, so that they work once
     password_hash: str | None = field(default=None, repr=False)
     link_version: int = 0
-    #: the address is proven, so that nobody need be asked about it
+    #: the address is verified, so no verification mail is needed
     is_verified: bool = False
-    #: only the user claims the address so far: nothing but account mail goes there
+    #: the user has yet to verify the address: only account mail is sent to it
     awaits_proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySnapshot:
-    """What a message is about and who gets it, as committed when the message was claimed."""
+    """A message's subject and recipient, as committed when the message was claimed."""
 
     clinic: Clinic
     #: None when the person is gone or disabled
     addressee: Addressee | None
-    #: None when the message is about none, or it is gone
+    #: None when the message is not about one, or it no longer exists
     appointment: Appointment | None = None
-    #: of a day sheet, when the day's appointments start and end
+    #: for a day sheet, when each of the day's appointments starts and ends
     day: tuple[tuple[datetime, datetime], ...] = ()
-    #: of a message that is sent at once: how many of those the mailbox got within the last hour,
+    #: for a kind that is sent at once: how many of those the mailbox got within the last hour,
     #: counted up to `SENT_PER_HOUR_MAX`
     sent_lately: int = 0
 
@@ -178,10 +179,10 @@ class Claim:
     attempts: int
     #: an earlier attempt may have been delivered, such as one that was interrupted
     ambiguous: bool
-    #: the attempt before this one ended without a word while it was handed over
+    #: the previous attempt ended, with no result recorded, while the message was being handed over
     interrupted: bool
     snapshot: DeliverySnapshot
-    #: by the database's clock, which alone says what is due and what is too late
+    #: by the database's clock, which alone decides what is due and what is too late
     claimed_at: datetime
 
     @property
@@ -198,22 +199,22 @@ class Record:
     message: Message
     status: Outcome
     attempts: int
-    #: who got it may have got it before, under the same message id
+    #: an earlier copy may have been delivered, with the same Message-ID
     maybe_twice: bool
     message_id: str | None
     error: str | None
-    #: on which channel it went out
+    #: the channel that it was sent on
     channel: str = EMAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Addresses of pages where the reader of a message can act; None where there is none."""
+    """URLs of pages where the reader of a message can act; None where there is none."""
 
     confirm: str | None = None
     cancel: str | None = None
     move: str | None = None
-    #: of an account's invitation, verification or reset
+    #: for an account's invitation, verification or reset
     account: str | None = None
     unsubscribe: str | None = None
     #: the front end, where people book and doctors read their calendar; empty when there is none
@@ -222,7 +223,7 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """All that a channel needs in order to write a message out and hand it over."""
+    """Everything that a channel needs to write a message out and hand it over."""
 
     message: Message
     addressee: Addressee
@@ -232,7 +233,7 @@ class OutgoingMessage:
     message_id: str
     appointment: Appointment | None = None
     day: tuple[tuple[datetime, datetime], ...] = ()
-    #: when it is handed over, which "today" is about; when it is due where nobody says
+    #: when it is handed over, from which "today" is computed; None: when it is due
     sent_at: datetime | None = None
 
     @property
@@ -241,7 +242,7 @@ class OutgoingMessage:
 
 
 def judged(claim: Claim) -> DeliveryVerdict:
-    """Say what to do with a claimed message."""
+    """Return what to do with a claimed message."""
     message, snapshot = claim.message, claim.snapshot
     appointment = snapshot.appointment
     verdict = verdict_on(
@@ -262,7 +263,7 @@ def judged(claim: Claim) -> DeliveryVerdict:
         return DeliveryVerdict.STALE
     if message.appointment_id is None and message.family == DAY_SHEET and not snapshot.day:
         return DeliveryVerdict.STALE
-    # Whether an ambiguous one is sent again is decided elsewhere: it may be there already.
+    # Never hold an ambiguous one: it may have arrived, and the use case decides about resending.
     return (
         DeliveryVerdict.SEND
         if claim.ambiguous
@@ -271,14 +272,14 @@ def judged(claim: Claim) -> DeliveryVerdict:
 
 
 def _held(message: Message, addressee: Addressee, sent_lately: int) -> DeliveryVerdict:
-    """Say whether a message that is right has to wait for its mailbox."""
+    """Return SEND, or why a valid message has to wait for its mailbox."""
     if addressee.awaits_proof and message.kind not in ACCOUNT_KINDS:
         return DeliveryVerdict.UNPROVEN
     return DeliveryVerdict.TOO_MANY if sent_lately >= SENT_PER_HOUR_MAX else DeliveryVerdict.SEND
 
 
 def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timedelta:
-    """Return how long to wait after attempt number `attempts`: doubling, the half of it by chance.
+    """Return how long to wait after attempt number `attempts`: doubling, half of it random.
 
     From 1–2 s up to 7.5–15 min.
     """
@@ -287,7 +288,7 @@ def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timed
 
 
 def message_id_of(message: Message, domain: str) -> str:
-    """Return the Message-ID of every attempt at `message`, so that a second copy can be told."""
+    """Return the Message-ID of every attempt at `message`, which identifies second copies."""
     return f"<{message.id}@{domain}>"
 
 

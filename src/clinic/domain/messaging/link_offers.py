@@ -1,6 +1,6 @@
-"""What a patient may still do about an appointment by themselves, so that nothing else is offered.
+"""What patients may still do about an appointment themselves, so that nothing else is offered.
 
-Decided by the very checks that refuse the change.
+It is decided by the same checks that refuse the change.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from clinic.domain.status import Status
 
 
 class LinkState(Enum):
-    """What the page of a link about an appointment has to say."""
+    """What the page behind an appointment's link has to say."""
 
     ASKS = "it can do what the link is for"
     DONE = "it has just done so"
@@ -38,7 +38,7 @@ class Offer:
 
 
 def offer_of(appointment: Appointment, clinic: Clinic, now: datetime) -> Offer:
-    """Return what would not be refused now."""
+    """Return which of the patient's changes would be allowed now."""
 
     def is_possible(purpose: Purpose) -> bool:
         return _refusal(purpose, appointment, clinic, now) is None

@@ -1,4 +1,4 @@
-"""What a person wants of messages: language, channel, and which optional kinds not."""
+"""A person's preferences for messages: language, channel, and unwanted optional kinds."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from clinic.usecases.context import Context
 
 
 async def read_preferences(context: Context) -> Preferences:
-    """Return what the actor chose at this clinic. Raises PermissionDenied."""
+    """Return the actor's preferences at this clinic. Raises PermissionDenied."""
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
     return await context.store.outbox.preferences(context.actor.clinic_id, context.actor.user_id)
 
@@ -23,7 +23,7 @@ async def read_preferences(context: Context) -> Preferences:
 async def choose_preferences(
     context: Context, *, language: str, channel: str, opted_out: Iterable[str]
 ) -> Preferences:
-    """Return the actor's choice, kept. Raises PermissionDenied, InvalidInput."""
+    """Store the actor's preferences and return them. Raises PermissionDenied, InvalidInput."""
     permit(context.actor, Operation.MANAGE_OWN_ACCOUNT)
     if language not in LANGUAGES:
         raise InvalidInput(
@@ -72,8 +72,8 @@ async def keep_choice(
     action: str,
     detail: Mapping[str, Any],
 ) -> None:
-    """Keep the actor's own choice and its audit event. The account must be locked, so that of two
-    choices at once none is lost."""
+    """Store the actor's own preferences with an audit event. The account must be locked, so that
+    no concurrent choice is lost."""
     await unit.messages.choose(context.actor.clinic_id, context.actor.user_id, preferences)
     await unit.events.add(
         context.event(

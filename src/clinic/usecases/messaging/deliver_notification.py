@@ -1,7 +1,7 @@
-"""Deliver one message: claim it, look at what it is about, hand it over, log it.
+"""Deliver one message: claim it, check that it is still valid, hand it over, log it.
 
-The database is asked again at the last moment before the hand-over, and every step that fails
-leaves the message where the next attempt finds it.
+The database is asked again immediately before the hand-over, and every step that fails leaves the
+message where the next attempt finds it.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ _BROKE = "message %s of kind %s broke: %s\n%s"
 
 T = TypeVar("T")
 
-#: how long the outcome of a hand-over is kept trying to be logged
+#: how long to keep trying to log the outcome of a hand-over
 LOG_TRIES_S = 120.0
 LOG_PAUSE_S = 0.25
-#: how soon a held message is looked at again, where nothing lets it go sooner
+#: how soon a held message is checked again, unless it is released sooner
 HELD_FOR = timedelta(minutes=5)
 _HOLDING = {
     DeliveryVerdict.UNPROVEN: "the email address is not verified yet",
@@ -51,24 +51,24 @@ _HOLDING = {
 
 
 class Delivered(StrEnum):
-    """What became of one attempt; each is a count of the metrics."""
+    """The result of one attempt; the metrics count each."""
 
     SENT = "sent"
-    #: no longer right, or not wanted
+    #: no longer valid, or not wanted
     DISCARDED = "discarded"
     #: finally failed, and logged as such
     FAILED = "failed"
     RETRIED = "retried"
-    #: it waits for its mailbox: the address is not verified, or had its share for now
+    #: waiting for its mailbox, whose address is not verified or which has reached its limit
     HELD = "held"
     DEAD = "dead"
-    #: somebody else's, gone, or not due yet
+    #: another worker's, gone, or not due yet
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one attempt at a message, and how late it was sent."""
+    """The result of one attempt at a message, and how late it was sent."""
 
     result: Delivered
     late_s: float | None = None
@@ -78,8 +78,8 @@ class Delivery:
 async def deliver_notification(
     services: DeliveryServices, *, clinic_id: UUID, message_id: UUID
 ) -> Delivery:
-    """Return what became of the message. Raises TemporaryFailure when the database is away: the
-    message is then found again by the sweep."""
+    """Return the result of the attempt. Raises TemporaryFailure when the database is unreachable:
+    the sweep then finds the message again."""
     claim = await services.outbox.claim(
         clinic_id, message_id, token=services.new_id(), lease=services.lease
     )
@@ -95,7 +95,7 @@ async def deliver_notification(
     except (TemporaryFailure, asyncio.CancelledError):
         raise
     except Exception as error:  # noqa: BLE001 - one message must not hold up the others
-        # A message that cannot be written out must not come back at once, and not for ever.
+        # A message that cannot be written must be retried neither immediately nor forever.
         _report(claim, error)
         return await _again(services, claim, kind_of(error), ambiguous=False)
     if delivery.result is not Delivered.SENT:
@@ -124,7 +124,7 @@ async def _deliver(services: DeliveryServices, claim: Claim) -> Delivery:
 
 
 async def _hold(services: DeliveryServices, claim: Claim, why: str) -> Delivery:
-    """Give the message back for a while; it does not count as tried."""
+    """Return the message to the outbox for HELD_FOR, without counting an attempt."""
     given_back = await services.outbox.retry_later(
         claim, after=HELD_FOR, error=why, ambiguous=False, attempts=claim.attempts - 1
     )
@@ -137,13 +137,13 @@ async def _hold(services: DeliveryServices, claim: Claim, why: str) -> Delivery:
 async def _settle_doubt(
     services: DeliveryServices, claim: Claim, verdict: DeliveryVerdict
 ) -> Delivery | None:
-    """Decide about a message that may have been handed over before; None: send it again."""
+    """Settle a message that may have been handed over before; return None to send it again."""
     notifier, _ = _notifier(services, claim)
     message_id = message_id_of(claim.message, services.mail_domain)
     if services.on_ambiguous is AmbiguousMail.ASK and await notifier.was_accepted(message_id):
         return await _log(services, claim, Outcome.SENT, message_id=message_id)
     if verdict is not DeliveryVerdict.SEND:
-        # It may have gone out while it was right; what is logged must say so.
+        # It may have been sent while it was valid; the log must say so.
         error = "the mail server's answer was lost, and it is no longer right"
         return await _log(services, claim, Outcome.FAILED, message_id=message_id, error=error)
     if services.on_ambiguous is AmbiguousMail.RESEND or not claim.interrupted:
@@ -173,7 +173,7 @@ async def _hand_over(services: DeliveryServices, claim: Claim) -> Delivery:
     try:
         handed_over = await notifier.deliver(outgoing, may_send)
         if not handed_over:
-            # Somebody else's by now, or no longer right: the row tells the next one who looks.
+            # Another worker's by now, or no longer valid: the next claim decides which.
             return await _after_withdrawal(services, claim)
         return await _log(
             services, claim, Outcome.SENT, message_id=outgoing.message_id, channel=channel
@@ -181,7 +181,7 @@ async def _hand_over(services: DeliveryServices, claim: Claim) -> Delivery:
     except (TemporaryFailure, asyncio.CancelledError):
         raise
     except TransportError as error:
-        # What comes up while the answer is awaited leaves open whether it was taken.
+        # An error while waiting for the answer leaves open whether the message was accepted.
         if error.permanent:
             return await _log(
                 services,
@@ -211,7 +211,7 @@ async def _in_doubt(
     channel: str,
     error: str,
 ) -> Delivery:
-    """Decide about a message that may have been taken just now."""
+    """Settle a message that the other side may have accepted just now."""
     if services.on_ambiguous is AmbiguousMail.RESEND:
         return await _again(services, claim, error, ambiguous=True)
     accepted = (
@@ -230,7 +230,7 @@ async def _in_doubt(
 
 
 async def _after_withdrawal(services: DeliveryServices, claim: Claim) -> Delivery:
-    """A fence that refuses means a change: the message is judged anew at once, by a new claim."""
+    """Make the message due now: `begin_sending` refused it, so a new claim must judge it again."""
     at_once = timedelta(0)
     given_back = await services.outbox.retry_later(
         claim, after=at_once, error="changed while it was being sent", ambiguous=False
@@ -258,9 +258,9 @@ async def _again(
     ambiguous: bool,
     of_channel: bool = False,
 ) -> Delivery:
-    """Give the message back for another attempt, or set it aside when it has had enough.
+    """Return the message to the outbox for another attempt, or set it aside after ATTEMPTS_MAX.
 
-    While the channel itself cannot be used no message has had enough: it is tried until it expires.
+    While the channel itself cannot be used, a message is retried until it expires.
     """
     error = shortened(error)
     ambiguous = ambiguous or claim.ambiguous
@@ -316,8 +316,8 @@ async def _log(
 
 
 async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
-    """Return what `write` returns, tried again while the database is away: what has happened must
-    be written down before anybody thinks it has not. Raises TemporaryFailure after two minutes."""
+    """Return what `write` returns, retried while the database is unreachable: a result must be
+    stored before another worker acts without it. Raises TemporaryFailure after two minutes."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     deadline = loop.time() + LOG_TRIES_S
@@ -325,7 +325,7 @@ async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
         try:
             return await write()
         except TemporaryFailure:
-            # A client that loses its connection may turn a cancellation into this failure.
+            # A database client that loses its connection may turn a cancellation into this failure.
             if loop.time() > deadline or (task is not None and task.cancelling()):
                 raise
         await asyncio.sleep(LOG_PAUSE_S)

@@ -17,15 +17,15 @@ LEASE = timedelta(minutes=3)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryServices:
-    """What delivering needs; one for a worker's whole life."""
+    """What delivering needs; one instance for a worker's lifetime."""
 
     outbox: Outbox
     queue: JobQueue
-    #: by channel; what somebody wants on a channel that is not here goes by email
+    #: by channel; a message for any other channel goes by email
     notifiers: Mapping[str, Notifier]
     signer: LinkSigner
     new_id: IdSource
-    #: where the links of messages lead, without a slash at the end
+    #: the base URL of links in messages, without a trailing slash
     public_url: str
     #: the right-hand side of Message-IDs
     mail_domain: str

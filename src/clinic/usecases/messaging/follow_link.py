@@ -1,4 +1,4 @@
-"""What the links in messages do: opening one shows what it would do, its form does it.
+"""What the links in messages do: opening one shows what it would do, and its form does it.
 
 Mail scanners open every link they find, so opening must never act.
 """
@@ -33,14 +33,14 @@ _TO = {Purpose.CONFIRM: Status.CONFIRMED, Purpose.CANCEL: Status.CANCELLED}
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """What the page of a link about an appointment shows."""
+    """What the page behind an appointment's link shows."""
 
     link: Link
     view: AppointmentView
     clinic: Clinic
     language: str
     state: LinkState
-    #: where a move could go
+    #: slots that the appointment could move into
     choices: Sequence[SlotView] = ()
 
     @property
@@ -50,7 +50,7 @@ class LinkPage:
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribePage:
-    """What the page of a link shows that stops messages of one kind."""
+    """What the page behind an unsubscribe link shows."""
 
     link: Link
     family: str
@@ -61,7 +61,7 @@ class UnsubscribePage:
 async def open_link(
     context: AnonymousContext, token: str, *, signer: LinkSigner, choices: bool = True
 ) -> LinkPage:
-    """Return what the page of a link about an appointment shows; changes nothing.
+    """Return what the page behind an appointment's link shows; changes nothing.
 
     Raises LinkInvalid.
     """
@@ -87,8 +87,8 @@ async def follow_link(
 ) -> LinkPage:
     """Do what the link is for, as the appointment's patient; doing it twice changes nothing more.
 
-    Where it can no longer be done, nothing is, and the page says why. Raises LinkInvalid, and what
-    else the change refuses, such as SlotTaken.
+    When it can no longer be done, nothing is changed, and the page says why. Raises LinkInvalid and
+    the errors of the change itself, such as SlotTaken.
     """
     page = await open_link(context, token, signer=signer, choices=False)
     if page.state is not LinkState.ASKS:
@@ -117,7 +117,7 @@ async def follow_link(
     except TemporaryFailure:
         raise
     except ClinicError:
-        # Somebody may have been faster: then the page says what it is by now.
+        # A concurrent change may have come first: then the page shows its result.
         page = await open_link(context, token, signer=signer, choices=False)
         if page.state is LinkState.ASKS:
             raise
@@ -128,7 +128,7 @@ async def follow_link(
 async def open_unsubscribe(
     context: AnonymousContext, token: str, *, signer: LinkSigner
 ) -> UnsubscribePage:
-    """Return whose messages of which kind the token stops; changes nothing. Raises LinkInvalid."""
+    """Return whose messages of which kind the token would stop. Raises LinkInvalid."""
     user_id = claimed(token).subject_id
     link = await _proven(context, token, user_id, signer=signer)
     families = {number: family for family, number in OPTIONAL.items()}
@@ -147,7 +147,7 @@ async def unsubscribe(
     link, family = page.link, page.family
 
     async def work(unit: UnitOfWork) -> None:
-        # Again under the lock: a link falls with the address, which may change meanwhile.
+        # Check again under the lock: the address that the link depends on may have changed.
         account = await unit.accounts.lock(link.subject_id)
         role = _holder(context, token, account, signer=signer).user.role
         chosen = await context.store.outbox.preferences(link.clinic_id, link.subject_id)
@@ -166,8 +166,8 @@ async def unsubscribe(
 
 
 async def clinic_of_link(token: str, *, store: Store) -> Clinic | None:
-    """Return the clinic that a link names which does not hold, so that its page can say whom to
-    call; nothing else of such a link is used."""
+    """Return the clinic that an invalid link names, so that its page can show the clinic's phone
+    number; nothing else of such a link is used."""
     try:
         return await store.people.clinic(claimed(token).clinic_id)
     except LinkInvalid:
@@ -177,7 +177,7 @@ async def clinic_of_link(token: str, *, store: Store) -> Clinic | None:
 async def _proven(
     context: AnonymousContext, token: str, user_id: UUID, *, signer: LinkSigner
 ) -> Link:
-    """Return the link, if it was mailed to this person at the address they have. Raises
+    """Return the link, if it was mailed to this person at their current address. Raises
     LinkInvalid."""
     account = await context.store.accounts.account(user_id)
     _holder(context, token, account, signer=signer)

@@ -1,4 +1,4 @@
-"""Makes the message that a channel sends from a claim: addressee, appointment and signed links."""
+"""Builds the message that a channel sends from a claim: addressee, appointment, signed links."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +20,7 @@ from clinic.domain.notifications import (
 )
 from clinic.usecases.messaging.delivery_services import DeliveryServices
 
-#: how long an unsubscribe link works
+#: how long an unsubscribe link is valid
 UNSUBSCRIBE_FOR = timedelta(days=365)
 #: pages that the links of account mail open
 _ACCOUNT_PATHS = {
@@ -36,7 +36,7 @@ _ACCOUNT_PURPOSES = {
 
 
 def outgoing_message_for(services: DeliveryServices, claim: Claim) -> OutgoingMessage:
-    """Return all that a channel needs in order to write the claimed message out."""
+    """Return everything that a channel needs to write the claimed message out."""
     snapshot = claim.snapshot
     assert snapshot.addressee is not None
     addressee = snapshot.addressee
@@ -58,7 +58,7 @@ def _links(services: DeliveryServices, claim: Claim) -> Links:
     message, snapshot = claim.message, claim.snapshot
     addressee = snapshot.addressee
     assert addressee is not None
-    # A link falls with the address that it was mailed to.
+    # A link is valid only while the account has the address that it was mailed to.
     mailbox = bound_to_mailbox(addressee.email, addressee.link_version)
 
     def url(path: str, purpose: Purpose, subject: UUID, version: int, until: timedelta) -> str:

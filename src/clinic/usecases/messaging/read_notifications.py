@@ -1,4 +1,4 @@
-"""Read what is on its way to people and what was sent or has failed; retry or drop dead letters."""
+"""Read pending, sent and failed messages; retry or drop dead letters."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,9 +33,9 @@ async def list_notifications(
     due_from: datetime | None = None,
     due_before: datetime | None = None,
 ) -> Page[NotificationView]:
-    """Return a page of the clinic's messages by when they are or were due.
+    """Return a page of the clinic's messages, ordered by when they are or were due.
 
-    Doctors see what is about their appointments. Raises PermissionDenied, EndBeforeStart,
+    Doctors see those about their appointments. Raises PermissionDenied, EndBeforeStart,
     InvalidInput for a family that does not exist.
     """
     permit(context.actor, Operation.READ_TRAIL)
@@ -57,7 +57,7 @@ async def list_notifications(
 
 
 async def read_notifications(context: Context, appointment_id: UUID) -> Sequence[NotificationView]:
-    """Return an appointment's messages, under way and ended, by when they are or were due.
+    """Return an appointment's messages, pending and finished, ordered by when they are or were due.
 
     Raises PermissionDenied, AppointmentNotFound.
     """
@@ -80,7 +80,7 @@ async def read_notification(context: Context, notification_id: UUID) -> Notifica
 
 
 async def retry_notification(context: Context, notification_id: UUID) -> None:
-    """Send a dead letter on its way again. Raises PermissionDenied, NotificationNotFound."""
+    """Make a dead letter pending again. Raises PermissionDenied, NotificationNotFound."""
     permit(context.actor, Operation.CHANGE_CLINIC)
 
     async def work(unit: UnitOfWork) -> None:

@@ -1,4 +1,4 @@
-"""Tell the queue what waits in the outbox, and put right what got lost on the way."""
+"""Hand the outbox's messages to the queue, and find those that were lost on the way."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +7,7 @@ from clinic.ports.job_queue import JobQueue
 from clinic.ports.outbox import Outbox
 
 BATCH = 5000
-#: how late a message must be before it is taken for lost
+#: how late a message must be to count as lost
 OVERDUE = timedelta(seconds=5)
 
 
@@ -15,18 +15,18 @@ OVERDUE = timedelta(seconds=5)
 class Rescued:
     """What a sweep found; in a healthy system all of it is 0."""
 
-    #: due, and the queue knew nothing of it, or held it for later
+    #: due, but unknown to the queue or scheduled there for later
     overdue: int
     #: begun by a worker that died
     stranded: int
-    #: dead letters that nobody looked at before they expired
+    #: dead letters that expired before an administrator retried or dropped them
     expired: int
 
 
 async def relay_outbox(*, outbox: Outbox, queue: JobQueue, batches_max: int = 100) -> int:
     """Schedule every message not yet handed to the queue, and return how many there were.
 
-    Raises QueueUnavailable, TemporaryFailure; what was not handed over then is so the next time.
+    Raises QueueUnavailable, TemporaryFailure; the next call hands over the remaining messages.
     """
     total = 0
     for _ in range(batches_max):
@@ -38,7 +38,7 @@ async def relay_outbox(*, outbox: Outbox, queue: JobQueue, batches_max: int = 10
 
 
 async def resync_queue(*, outbox: Outbox, queue: JobQueue) -> int | None:
-    """Schedule everything anew if the queue may have lost jobs; return how many, None if not.
+    """Schedule everything again if the queue may have lost jobs; return how many, None if not.
 
     Raises QueueUnavailable, TemporaryFailure.
     """
@@ -57,14 +57,14 @@ async def resync_queue(*, outbox: Outbox, queue: JobQueue) -> int | None:
 
 
 async def sweep_outbox(*, outbox: Outbox, queue: JobQueue, overdue: timedelta = OVERDUE) -> Rescued:
-    """Schedule messages that should have gone and that nobody works on.
+    """Schedule messages that are overdue and that no worker has.
 
     Raises QueueUnavailable, TemporaryFailure.
     """
     stranded = await queue.recover()
     late = await outbox.rescue(overdue=overdue, limit=BATCH)
-    # Those in a long line are late too, but not lost. Those that the queue holds for later are: its
-    # clock is behind the database's.
+    # Messages that wait in a long queue are late too, but not lost. Those that the queue holds for
+    # later are: its clock is behind the database's.
     lost = await queue.hasten(late) if late else 0
     expired = await outbox.drop_expired(limit=BATCH)
     return Rescued(lost, stranded, expired)

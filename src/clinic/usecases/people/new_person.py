@@ -1,6 +1,7 @@
-"""The one way to add a person to a clinic: the checks, the profile and the audit entry.
+"""Adds a person to a clinic: the checks, the profile and the audit entry.
 
-The doors below differ in who may use them and in what follows in the same transaction.
+Every use case that adds people goes through here. The doors below differ in who may use them and in
+what follows in the same transaction.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from clinic.usecases.people.contact_rules import ContactRules
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Who may add people in which roles, and how the audit trail names it."""
+    """Who may add people in which roles, and the action and entity in the audit trail."""
 
     #: None: anyone may, for themselves
     operation: Operation | None
@@ -36,7 +37,7 @@ class NewPerson:
     """A person who passed the checks of a door; made by `checked_person` only."""
 
     user: User
-    #: of a doctor
+    #: for doctors only
     specialty: str | None
     door: Door
 
@@ -49,7 +50,7 @@ def checked_person(
     contacts: ContactRules,
     specialty: str | None = None,
 ) -> NewPerson:
-    """Return a person as typed, as they are stored.
+    """Check a person as entered, and return them in the form to store.
 
     Raises PermissionDenied, InvalidInput, PhoneNumberRefused.
     """
