@@ -1,4 +1,4 @@
-"""The job queue on Redis or Valkey: a sorted set for what is to come, dramatiq for what is due."""
+"""The job queue on Redis or Valkey: a sorted set for future jobs, Dramatiq for those due."""
 
 from clinic.adapters.dramatiq.queue import DramatiqQueue
 

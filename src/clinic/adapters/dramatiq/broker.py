@@ -26,7 +26,7 @@ RECONNECT_S = 0.5
 
 
 class _SharedRetry(Retry):
-    """One for every connection, each of which would copy it."""
+    """A retry policy shared by all connections, each of which would otherwise copy it."""
 
     def __deepcopy__(self, _memo: object) -> "_SharedRetry":
         return self
@@ -58,7 +58,7 @@ class Broker(RedisBroker):
             client=client,
             middleware=[_OneMessagePerId()],
             namespace=namespace,
-            # What a killed worker had fetched goes back with the next command of any other.
+            # Messages fetched by a killed worker go back with the next command of any other.
             maintenance_chance=1_000_000,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         )
@@ -71,12 +71,12 @@ class Broker(RedisBroker):
         return _Consumer(self, super().consume(queue_name, prefetch, timeout), queue_name)
 
     def stop_retrying(self) -> None:
-        """Let whatever fails from now on fail at once, even what is being retried."""
+        """Make every failing command fail at once from now on, even one being retried."""
         self.stopping.set()
         self._retry.update_retries(0)
 
     def set_aside(self, queue_name: str, data: bytes) -> None:
-        """Keep what is not a message for somebody to look at."""
+        """Keep data that is not a message, for an operator to inspect."""
         logger.error("set aside %d bytes that are no message", len(data))
         acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
         bodies = f"{self.namespace}:{queue_name}.msgs"
@@ -139,8 +139,8 @@ class _Consumer(Consumer):
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Give back what was fetched and not handed on, for other workers to fetch at once."""
-        # Only saves a fetch: whatever is fetched here is given back too.
+        """Return messages that were fetched but not started, for other workers to fetch at once."""
+        # This only saves a fetch: messages fetched here would be returned too.
         self._consumer.prefetch = 0
         with suppress(redis.RedisError, ConnectionClosed):
             held = list(iter(self._next_readable, None))

@@ -1,4 +1,4 @@
-"""Finds out whether a Redis is fit to hold the queue."""
+"""Checks whether a Redis is suitable for the queue."""
 
 import time
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 TIMEOUT_S = 2.0
-#: a worker that has not fetched for so long counts as gone
+#: a worker that has not fetched for this long counts as gone
 SILENT_S = 60.0
-#: how far apart two clocks may be
+#: how much two clocks may differ
 APART_MAX_S = 5.0
 
 
@@ -23,7 +23,7 @@ class QueueServer:
 
     #: by its own clock, in seconds since 1970
     now_s: float
-    #: None, or the policy by which it would throw the queue away when its memory is full
+    #: the policy by which it would evict the queue when its memory is full, or None
     evicts: str | None
     is_kept_on_disk: bool
     #: a process fetches from the queue
@@ -44,7 +44,7 @@ def probe_queue_server(url: str, *, namespace: str = "clinic") -> QueueServer:
         since_ms = (time.time() - SILENT_S) * 1000
         heard = client.zcount(f"{namespace}:dramatiq:__heartbeats__", since_ms, "+inf")
     policy = str(info.get("maxmemory_policy", ""))
-    # Keys of the queue do not expire, so that the volatile policies leave them alone.
+    # The queue's keys have no expiry, so the volatile policies do not evict them.
     evicts = policy if policy.startswith("allkeys") and int(info.get("maxmemory", 0)) else None
     on_disk = bool(info.get("aof_enabled"))
     return QueueServer(seconds + microseconds / 1e6, evicts, on_disk, heard > 0)

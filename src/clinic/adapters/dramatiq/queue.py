@@ -1,7 +1,7 @@
 """The job queue on Redis or Valkey.
 
-A job is the 32 bytes of its key, in base64. It waits in a sorted set by its time, is enqueued in
-Dramatiq when due, and is worked on by Dramatiq's threads in the worker's event loop.
+A job is the 32 bytes of its key, in base64. It waits in a sorted set by due time, is enqueued in
+Dramatiq when due, and Dramatiq's threads run it in the worker's event loop.
 """
 
 import asyncio
@@ -32,15 +32,15 @@ R = TypeVar("R")
 
 QUEUE = "notifications"
 ACTOR = "deliver"
-#: nothing more is made ready while this much is, so that no job waits in a list without its time
+#: no more jobs are made ready while this many are, so that few wait in a list without a due time
 READY_MAX = 2000
-#: how many jobs are leased and enqueued together; a promoter that is killed delays so many
+#: how many jobs are leased and enqueued together; a promoter that is killed delays up to this many
 PROMOTE_TOGETHER = 100
 #: how long a promoter may take for them before another one enqueues them too
 PROMOTE_LEASE_MS = 2000
-#: how long a job may have been ready or begun before it is taken for lost
+#: how long after it was enqueued a job counts as lost
 STRANDED_MS = 90_000
-#: how long a resync that says nothing is taken to be running
+#: how long a resync that makes no progress counts as running
 RESYNC_TTL_S = 30
 WORKER_TIMEOUT_MS = 200
 
@@ -48,7 +48,7 @@ WORKER_TIMEOUT_MS = 200
 def _reaching(
     method: Callable[Concatenate["DramatiqQueue", P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate["DramatiqQueue", P], Coroutine[Any, Any, R]]:
-    """Let `method` raise QueueUnavailable where the client's errors come up."""
+    """Make `method` raise QueueUnavailable for the client's errors."""
 
     @wraps(method)
     async def reaching(self: "DramatiqQueue", *args: P.args, **kwargs: P.kwargs) -> R:
@@ -86,7 +86,7 @@ class DramatiqQueue(JobQueue):
         self._hasten = self._client.register_script(load("hasten"))
         self._find_stranded = self._client.register_script(load("find_stranded"))
         self._end_resync = self._client.register_script(load("end_resync"))
-        #: one for this object's life, so that it can take up a resync that it broke off
+        #: one for this object's lifetime, so that it can resume a resync that it did not finish
         self._resync_token = uuid4().hex
         self._resync_run: str | None = None
         self._worker: Worker | None = None
@@ -114,7 +114,7 @@ class DramatiqQueue(JobQueue):
             args = [count, READY_MAX, PROMOTE_LEASE_MS]
             now_ms, *taken = await self._take_due(keys=keys, args=args)
             if taken:
-                # One thread for both steps: a cancellation would leave out the second.
+                # Run both steps in one thread: a cancellation would otherwise skip the second.
                 await asyncio.to_thread(self._enqueue_taken, taken, int(now_ms))
             promoted += len(taken) // 2
             if len(taken) // 2 < count:
@@ -135,7 +135,7 @@ class DramatiqQueue(JobQueue):
             kwargs={},
             options={},
             message_id=key,
-            # By the queue's clock, which also says when it is stranded.
+            # By the queue's clock, which also decides when a job is stranded.
             message_timestamp=now_ms,
         )
         self._broker.enqueue(message)
@@ -201,7 +201,7 @@ class DramatiqQueue(JobQueue):
                 return
             asyncio.run_coroutine_threadsafe(_run(handler, clinic_id, message_id), loop).result()
 
-        # Without the Retries middleware nothing is ever tried twice from here: max_retries is 0.
+        # Without the Retries middleware Dramatiq retries nothing: max_retries is 0.
         dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=QUEUE)(deliver)
         worker = Worker(broker, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=threads)
         await asyncio.to_thread(worker.start)
@@ -211,7 +211,7 @@ class DramatiqQueue(JobQueue):
         worker, self._worker = self._worker, None
         self._broker.stop_retrying()
         if worker is not None:
-            # In a thread: what has begun needs this loop in order to end.
+            # In a thread: jobs that have begun need this loop to finish.
             await asyncio.to_thread(worker.stop, int(timeout_s * 1000))
         self._broker.client.close()
         await self._client.aclose()
@@ -228,13 +228,13 @@ async def _run(handler: Handler, clinic_id: UUID, message_id: UUID) -> None:
 
 
 def spelt(clinic_id: UUID, message_id: UUID) -> str:
-    """Return a job's key as Redis holds it: 43 characters."""
+    """Return a job's key as stored in Redis: 43 characters."""
     raw = clinic_id.bytes + message_id.bytes
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def read(key: str) -> tuple[UUID, UUID]:
-    """Return clinic and message of a job's key. Raises ValueError."""
+    """Return the clinic's and the message's id from a job's key. Raises ValueError."""
     raw = urlsafe_b64decode(key + "=")
     if len(raw) != 32:
         raise ValueError(f"{len(raw)} bytes are no job")

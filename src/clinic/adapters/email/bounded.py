@@ -1,7 +1,7 @@
-"""An SMTP connection on which every wait ends, however slowly the server speaks.
+"""An SMTP connection on which every wait ends, however slowly the server sends.
 
-smtplib gives each read of the socket a timeout; a server that sends one byte at a time starts it
-again with every byte. Here the whole answer has one, and so has the whole conversation.
+smtplib gives each read of the socket a timeout, which a server that sends one byte at a time
+restarts with every byte. Here the whole answer has a timeout, and so has the whole conversation.
 """
 
 import queue
@@ -25,7 +25,7 @@ ANSWER_MAX_BYTES = 64 * 1024
 class Bounds:
     """How long a mail server may take."""
 
-    #: for finding it, connecting, TLS and its greeting together
+    #: for name lookup, connecting, TLS and the greeting together
     connect_s: float = 10.0
     #: for each whole answer
     answer_s: float = 20.0
@@ -34,25 +34,25 @@ class Bounds:
 
 
 class Deadline:
-    """A moment after which nothing is waited for."""
+    """A moment after which nothing waits any longer."""
 
     def __init__(self, seconds: float) -> None:
         self._ends_s = time.monotonic() + seconds
 
     def left_s(self) -> float:
-        """Return the seconds left, more than none. Raises TimeoutError."""
+        """Return the seconds left, more than 0. Raises TimeoutError."""
         left_s = self._ends_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError("timed out")
         return left_s
 
     def end(self) -> None:
-        """Let it be over now."""
+        """Make the deadline pass now."""
         self._ends_s = time.monotonic()
 
 
 class AnswerLost(smtplib.SMTPServerDisconnected):
-    """The server gave no answer that can be understood; its message is one of ours."""
+    """The server gave no answer that can be understood; the message does not quote the server."""
 
 
 class BoundedSMTP(smtplib.SMTP):
@@ -65,17 +65,17 @@ class BoundedSMTP(smtplib.SMTP):
         self, host: str, *, bounds: Bounds, conversation: Deadline, context: ssl.SSLContext | None
     ) -> None:
         self.bounds = bounds
-        #: of the message that is being handed over
+        #: the deadline of the message that is being handed over
         self.conversation = conversation
         self._context = context
         self._connecting: Deadline | None = None
         self._received = bytearray()
         super().__init__(local_hostname="")
-        # What certificates are held against.
+        # The name that the certificate must be for.
         self._host = host
 
     def open(self, port: int) -> None:
-        """Connect, and hear the greeting. Raises SMTPException, OSError."""
+        """Connect, and read the greeting. Raises SMTPException, OSError."""
         self._connecting = Deadline(self.bounds.connect_s)
         self.local_hostname = _own_name(self.bounds.connect_s / 2)
         try:
@@ -87,11 +87,11 @@ class BoundedSMTP(smtplib.SMTP):
             raise smtplib.SMTPConnectError(code, text)
 
     def cut(self) -> None:
-        """End what another thread waits for."""
+        """Make another thread's wait on this connection end."""
         self.conversation.end()
         if self.sock is not None:
             with suppress(OSError):
-                # Not the TLS socket's own, which would pull the session from under a reader.
+                # Not the TLS socket's own method, which would end the session during a read.
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def getreply(self) -> tuple[int, bytes]:
@@ -108,7 +108,7 @@ class BoundedSMTP(smtplib.SMTP):
                 raise
             raise AnswerLost("the connection broke") from None
         if self.sock is not None:
-            # A TLS handshake may follow, all of which is one wait.
+            # A TLS handshake may follow; this timeout limits the whole of it.
             with suppress(TimeoutError):
                 self.sock.settimeout(self._left_s(Deadline(self.bounds.answer_s)))
         return answer
@@ -120,7 +120,7 @@ class BoundedSMTP(smtplib.SMTP):
         if self.sock is None:
             raise AnswerLost("the connection is closed")
         if self._received:
-            # It would be taken for the answer to what is about to be said.
+            # It would be taken for the answer to the next command.
             self.close()
             raise AnswerLost("the server sent something unsolicited")
         try:
@@ -177,7 +177,7 @@ class BoundedSMTP(smtplib.SMTP):
         return min(step.left_s(), self.conversation.left_s())
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        """Return a socket that is connected, and encrypted where it is asked for."""
+        """Return a socket that is connected, and encrypted where there is a `context`."""
         connecting = self._connecting or Deadline(self.bounds.connect_s)
         connected = self._connected(host, port, connecting)
         if self._context is None:
@@ -198,7 +198,7 @@ class BoundedSMTP(smtplib.SMTP):
         for tried, (family, kind, protocol, _, address) in enumerate(places):
             connected = socket.socket(family, kind, protocol)
             try:
-                # One address that does not answer leaves time for the others.
+                # Share the time, so that an address that does not answer leaves some for others.
                 connected.settimeout(self._left_s(connecting) / (len(places) - tried))
                 connected.connect(address)
             except OSError as error:
@@ -213,7 +213,7 @@ _known_names: list[str] = []
 
 
 def _own_name(timeout_s: float) -> str:
-    """Return what this machine calls itself to mail servers, looked up once."""
+    """Return this machine's name for mail servers, looked up once."""
     if not _known_names:
         try:
             name = _within(timeout_s, socket.getfqdn)
@@ -227,8 +227,8 @@ def _own_name(timeout_s: float) -> str:
 def _within(timeout_s: float, look_up: Callable[[], R]) -> R:
     """Return what `look_up` returns. Raises TimeoutError when it takes longer, OSError.
 
-    Nothing can stop the system's resolver, so it is left behind in a thread that keeps no process
-    from ending.
+    Nothing can stop the system's resolver, so it is left running in a daemon thread, which does not
+    keep the process from ending.
     """
     results: queue.SimpleQueue[tuple[R | None, OSError | UnicodeError | None]] = queue.SimpleQueue()
 

@@ -1,4 +1,4 @@
-"""The calendar part of a message: one appointment, in UTC, without a word of what it is for."""
+"""The calendar part of a message: one appointment, in UTC, without its reason or type."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -23,9 +23,10 @@ def calendar_part(
     page: str,
     location: str | None,
 ) -> str:
-    """Return the iCalendar text. Its UID stays with the appointment for life, its SEQUENCE rises
-    with every move and with the cancellation. `organizer` and `attendee` are email addresses,
-    `page` is the front end's, `location` the clinic's; what is empty is left out."""
+    """Return the iCalendar text. Its UID is the same for the appointment's lifetime, its SEQUENCE
+    rises with every move and with the cancellation. `organizer` and `attendee` are email addresses,
+    `page` is the front end's URL, `location` the clinic's; an empty `page` or `location` is left
+    out."""
     event = Event()
     event.add("uid", f"{appointment.id}@clinic")
     event.add("sequence", appointment.schedule_version)
@@ -42,7 +43,7 @@ def calendar_part(
     organizer_address.params["CN"] = vText(organizer_name)
     event.add("organizer", organizer_address)
     attendee_address = vCalAddress(_mailto(attendee))
-    # The answer goes through the links: nobody reads what a calendar would send back.
+    # Patients answer through the links: a reply from their calendar would not be read.
     attendee_address.params["RSVP"] = vText("FALSE")
     attendee_address.params["PARTSTAT"] = vText("ACCEPTED")
     attendee_address.params["ROLE"] = vText("REQ-PARTICIPANT")
@@ -58,5 +59,5 @@ def calendar_part(
 
 
 def _mailto(address: str) -> str:
-    # RFC 6068: what means something in a URL is written with %-signs.
+    # RFC 6068: characters with a meaning in URLs are percent-encoded.
     return "mailto:" + quote(address, safe="@!$'*+")

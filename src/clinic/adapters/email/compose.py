@@ -35,12 +35,12 @@ from clinic.domain.status import Status
 from clinic.ports.notifier import TransportError
 from clinic.translations import Translations, translations_of, zone_name
 
-#: bodies in seven bits, which every server takes
+#: 7-bit bodies, which every server accepts
 _BODIES = SMTP.clone(cte_type="7bit")
 
-#: family → template; the name says which clock a time by itself follows
+#: family → template; the name says whether the message is due by elapsed time or by wall time
 TEMPLATES = {REMINDER: "reminder_elapsed_time", "day_sheet": "day_sheet_wall_time"}
-#: families about an appointment that their reader may change
+#: families about an appointment that the reader may change
 _OWN = (CONFIRMATION, RESCHEDULE, REMINDER)
 #: families that carry a calendar part
 _CALENDAR = {
@@ -55,7 +55,7 @@ class Composer:
     """Writes messages as emails from one sender.
 
     `overrides` is a folder of templates that replace the built-in ones of the same name, `de/NAME`
-    for one language only. `show_phone` writes a stored number as people read it.
+    for one language only. `show_phone` formats a stored number for people.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Composer:
         self._templates = Environment(
             loader=ChoiceLoader([*folders, of_each, of_all]),
             extensions=["jinja2.ext.i18n"],
-            # Texts and subjects are no HTML.
+            # Plain texts and subjects are not HTML.
             autoescape=select_autoescape(["html"], default_for_string=True),
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -88,7 +88,7 @@ class Composer:
     def compose(self, outgoing: OutgoingMessage) -> bytes:
         """Return the email as it goes over the wire. Two calls write the same headers.
 
-        Raises TransportError, for good, when it cannot be written so that it is safe.
+        Raises a permanent TransportError when it cannot be written safely.
         """
         try:
             return self._written(outgoing)
@@ -125,7 +125,7 @@ class Composer:
 
     def _head(self, outgoing: OutgoingMessage, subject: str) -> Iterator[str]:
         yield headers.sender(outgoing.clinic.name or self.sender_name, self.sender_address)
-        # The address alone: whoever sees the envelope need not learn a patient's name.
+        # The address alone: anyone who sees the envelope need not learn a patient's name.
         yield headers.fixed("To", headers.mailbox(outgoing.addressee.email))
         yield headers.text("Subject", subject)
         yield headers.fixed("Date", format_datetime(outgoing.message.scheduled_for))
@@ -147,7 +147,7 @@ class Composer:
             organizer_name=headers.one_line(outgoing.clinic.name),
             attendee=outgoing.addressee.email,
             page=outgoing.links.home,
-            # Where the clinic is, and nothing of who is seen there for what.
+            # Only the clinic's address, nothing about doctors or treatments.
             location=", ".join(_lines(outgoing.clinic.contact.address)) or None,
         )
 
@@ -163,7 +163,7 @@ def _ngettext(context: Context, one: str, many: str, number: int) -> str:
 
 
 def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
-    """Return what templates may use; a name or an ailment is not among it."""
+    """Return the values that templates may use, without a person's name or medical details."""
     zone, appointment = outgoing.clinic.zone, outgoing.appointment
     contact = outgoing.clinic.contact
     facts: dict[str, Any] = {
@@ -179,18 +179,18 @@ def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
         "cancelled": False,
         "sheet": [],
         "sheet_date": None,
-        # today, tomorrow or neither, when the message goes out
+        # "today", "tomorrow" or None, when the message is sent
         "sheet_day": None,
-        # an appointment that its patient can no longer move or cancel by themselves
+        # whether patients can no longer move or cancel the appointment themselves
         "closed": False,
         "hours_ahead": None,
-        # when what an account's message tells of happened
+        # when the change happened that account mail is about
         "happened": {
             "date": language.date(outgoing.message.created_at, zone),
             "time": language.time(outgoing.message.created_at, zone),
             "zone": zone_name(outgoing.message.created_at, zone),
         },
-        # a link that somebody of the clinic sent, not one that its reader asked for
+        # whether someone at the clinic sent the link, rather than its reader having asked for it
         "by_clinic": outgoing.message.issued_by is not None,
     }
     if appointment is not None:
@@ -211,7 +211,7 @@ def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
 
 
 def _relative_day(outgoing: OutgoingMessage) -> str | None:
-    """Return whether the sheet's day is today or tomorrow, by the clinic's clock at sending."""
+    """Return "today" or "tomorrow", by the clinic's date at sending; None for another day."""
     clinic = outgoing.clinic
     sent_on = clinic.local_date(outgoing.sent_at or outgoing.message.scheduled_for)
     days = (clinic.local_date(outgoing.day[0][0]) - sent_on).days

@@ -1,7 +1,7 @@
-"""What went wrong with a mail server, in words of ours.
+"""Describes failures of a mail server without quoting it.
 
-What a server says may quote whom a message is to, and is kept in the log of messages and told by
-the API: its code and its enhanced status (RFC 3463) say what it is about, and nothing else is kept.
+A server's text may contain the recipient's address, and failures are stored in the log of messages
+and shown by the API. So only the server's code and enhanced status (RFC 3463) are kept.
 """
 
 import os
@@ -26,7 +26,7 @@ _ABOUT = {
 
 
 def refusal(step: str, code: int, text: bytes | str) -> str:
-    """Return that the server refused `step`, such as RCPT, with the status it gave."""
+    """Return a line that says that the server refused `step`, such as RCPT, with its status."""
     raw = text.encode(errors="replace") if isinstance(text, str) else text
     status = _ENHANCED.match(raw.strip())
     if status is None:
@@ -37,7 +37,7 @@ def refusal(step: str, code: int, text: bytes | str) -> str:
 
 
 def failure(error: Exception) -> str:
-    """Return what went wrong, without a word of the server's or of the operating system's."""
+    """Return what went wrong, without any text from the server or the operating system."""
     if isinstance(error, smtplib.SMTPResponseException):
         return refusal(_STEPS.get(type(error), "the command"), error.smtp_code, error.smtp_error)
     if isinstance(error, AnswerLost):

@@ -1,8 +1,8 @@
 """The header block of an email, written and checked byte by byte.
 
-Python's own generator depends on its version: it writes encoded words (RFC 2047) where none may be,
-loses the quotes of a name with commas when it folds it, and decodes line ends out of names. So the
-headers are written here, and the whole email is looked through before it is handed over.
+Depending on Python's version, its generator writes encoded words (RFC 2047) where they are not
+allowed, loses the quotes of a name with commas when folding, and decodes line ends out of names. So
+the headers are written here, and the whole email is checked before it is handed over.
 """
 
 import re
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 LINE_CHARS = 76
 LINE_MAX_CHARS = 998
 ADDRESS_MAX_CHARS = 254
-#: of UTF-8 in one encoded word, which may have 75 characters and shares a line with "Subject: "
+#: UTF-8 bytes in one encoded word, which may have 75 characters and may follow "Subject: "
 _WORD_BYTES = 36
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -23,7 +23,7 @@ _PHRASE = (
     r'"(?:[^"\\]|\\[ -~])*"|=\?utf-8\?b\?[A-Za-z0-9+/=]+\?=(?: =\?utf-8\?b\?[A-Za-z0-9+/=]+\?=)*'
 )
 _ENCODED = re.compile(r"=\?utf-8\?b\?[A-Za-z0-9+/=]+\?=")
-#: what each header may be once it is unfolded; no other may be there
+#: the pattern of each header once it is unfolded; no other header is allowed
 _SHAPES = {
     "From": re.compile(rf"(?:(?:{_PHRASE}) )?<{_ADDRESS}>"),
     "To": re.compile(_ADDRESS),
@@ -47,7 +47,7 @@ class UnsafeEmail(Exception):
 
 
 def mailbox(address: str) -> str:
-    """Return `address`, which any mail server understands. Raises UnsafeEmail."""
+    """Return `address` if every mail server understands it. Raises UnsafeEmail."""
     if len(address) > ADDRESS_MAX_CHARS or not re.fullmatch(_ADDRESS, address):
         raise UnsafeEmail("the address is not one that mail can be sent to")
     return address
@@ -60,7 +60,7 @@ def one_line(value: str) -> str:
 
 
 def sender(display_name: str, address: str) -> str:
-    """Return a From header with one address, and the name in quotes or in encoded words."""
+    """Return a From header with one address and the name, quoted or in encoded words."""
     name = one_line(display_name)
     if not name:
         words = []
@@ -79,13 +79,13 @@ def text(name: str, value: str) -> str:
 
 
 def fixed(name: str, value: str) -> str:
-    """Return a header whose value is written as it is, folded at its spaces alone."""
+    """Return a header whose value is written unchanged, folded only at its spaces."""
     return _folded(name, value.split(" "))
 
 
 def check_email(data: bytes) -> None:
-    """Raise UnsafeEmail unless the headers are those expected, each once and well formed, and no
-    line end is anything but CRLF."""
+    """Raise UnsafeEmail unless the headers are those expected, each once and well formed, and every
+    line end is CRLF."""
     if _STRAY_LINE_END.search(data):
         raise UnsafeEmail("the email has an invalid line end")
     head, _, body = data.partition(b"\r\n\r\n")
@@ -120,13 +120,13 @@ def _unfolded(head: bytes) -> list[str]:
 
 
 def _is_plain(value: str) -> bool:
-    """Say whether `value` needs no encoding; what looks like an encoded word does."""
+    """Return whether `value` needs no encoding; text that looks like an encoded word does."""
     words = value.split(" ")
     return value.isascii() and "=?" not in value and all(len(w) < LINE_MAX_CHARS / 2 for w in words)
 
 
 def _encoded(value: str) -> list[str]:
-    """Return `value` as encoded words, none of which ends within a character."""
+    """Return `value` as encoded words, without splitting a character between two."""
     parts, part = [], b""
     for char in value:
         raw = char.encode()
@@ -138,9 +138,9 @@ def _encoded(value: str) -> list[str]:
 
 
 def _folded(name: str, words: Sequence[str]) -> str:
-    """Return the header, with a line end before a word that would go beyond the line.
+    """Return the header, with a line end before each word that would exceed the line.
 
-    Not before the first one, whose space some readers take for a part of the value.
+    Never before the first word, since some readers then count its space as part of the value.
     """
     lines = [f"{name}: {words[0]}"]
     for word in words[1:]:

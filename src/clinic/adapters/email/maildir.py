@@ -1,4 +1,4 @@
-"""Puts emails into a folder in the Maildir format: for demos, and wherever no mail may leave."""
+"""Writes emails to a folder in the Maildir format: for demos, and wherever no mail may be sent."""
 
 import asyncio
 import os
@@ -12,8 +12,8 @@ from clinic.ports.notifier import DeprecatedNotifierNames, TransportError
 
 
 class MaildirNotifier(DeprecatedNotifierNames):
-    """Writes each message as one file in `folder`/new, named by its id: a second copy takes the
-    place of the first."""
+    """Writes each message as one file in `folder`/new, named by its id: a second copy replaces the
+    first."""
 
     def __init__(self, folder: Path, composer: Composer) -> None:
         self._folder = folder

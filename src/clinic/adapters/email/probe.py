@@ -1,4 +1,4 @@
-"""Finds out whether mail could be handed over, without sending any."""
+"""Checks whether mail could be handed over, without sending any."""
 
 import os
 import smtplib
@@ -11,7 +11,7 @@ Finding = tuple[str, str]
 
 
 def probe_mail_server(server: MailServer, sender: str) -> Finding | None:
-    """Return why the server would take no mail from `sender`, and the remedy; None if it would.
+    """Return why the server would accept no mail from `sender`, and the remedy; None if it would.
 
     Signs in, names the sender, and disconnects.
     """
@@ -26,12 +26,12 @@ def probe_mail_server(server: MailServer, sender: str) -> Finding | None:
                 )
             smtp.rset()
     except (smtplib.SMTPException, OSError) as error:
-        return f"{place}: {_said(error)}", _remedy(error, server)
+        return f"{place}: {_description(error)}", _remedy(error, server)
     return None
 
 
-def _said(error: Exception) -> str:
-    """Return what the server, or the way to it, says: to the operator, of the sender alone."""
+def _description(error: Exception) -> str:
+    """Return the error's own text: only the operator reads it, and it concerns only the sender."""
     if isinstance(error, smtplib.SMTPResponseException):
         text = error.smtp_error
         words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
@@ -54,7 +54,7 @@ def _remedy(error: Exception, server: MailServer) -> str:
 
 
 def probe_folder(folder: Path) -> Finding | None:
-    """Return why mail cannot be put into `folder`, and the remedy; None if it can."""
+    """Return why mail cannot be written to `folder`, and the remedy; None if it can."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -64,5 +64,5 @@ def probe_folder(folder: Path) -> Finding | None:
 
 
 def is_password_in_clear(server: MailServer) -> bool:
-    """Say whether the password would cross a network unencrypted."""
+    """Return whether the password would cross a network unencrypted."""
     return server.user is not None and not (server.tls_at_once or server.starttls or server.is_here)

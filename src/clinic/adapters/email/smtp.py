@@ -1,4 +1,4 @@
-"""Hands emails to a mail server, and tells refusals for good from those for now."""
+"""Hands emails to a mail server, and distinguishes permanent from temporary refusals."""
 
 import asyncio
 import re
@@ -22,10 +22,10 @@ R = TypeVar("R")
 
 #: how old the permission to send may be when the last byte goes out
 PERMISSION_MAX_S = 2.0
-#: a connection is used for so many messages, and for so long between two of them
+#: a connection is used for at most this many messages, and may be idle this long between two
 MESSAGES_PER_CONNECTION = 100
 IDLE_MAX_S = 10.0
-#: how long a message waits while its mail domain holds as many threads as it may
+#: how long a message waits while its mail domain occupies all the threads it may
 PLACE_WAIT_S = 1.0
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -36,7 +36,7 @@ _LEADING_DOT = re.compile(rb"(?m)^\.")
 class MailServer:
     """Where and how to reach a mail server, from smtp:// (STARTTLS) or smtps:// (TLS at once).
 
-    Without TLS only to this machine, or where the URL says ?tls=off.
+    Connects without TLS only to this machine, or where the URL says ?tls=off.
     """
 
     host: str
@@ -45,7 +45,7 @@ class MailServer:
     password: str | None = field(repr=False)
     tls_at_once: bool
     starttls: bool
-    #: of a certificate authority, where the system's do not do
+    #: a certificate authority to trust instead of the system's
     ca_file: str | None = None
 
     @classmethod
@@ -55,7 +55,7 @@ class MailServer:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            # What it complains of may be the half of a password.
+            # The original message may quote half of a password.
             raise ValueError(
                 "this is not a URL; write smtp://user:password@host:587, with %-signs for special"
                 " characters in the password"
@@ -72,7 +72,7 @@ class MailServer:
         user = unquote(parts.username) if parts.username else None
         password = unquote(parts.password) if parts.password else None
         if not f"{user}{password}".isascii():
-            # smtplib cannot send them, at no attempt.
+            # smtplib cannot send any others, so every attempt would fail.
             raise ValueError("user and password may contain only ASCII characters")
         return cls(
             host=parts.hostname,
@@ -90,9 +90,9 @@ class MailServer:
         return self.host in _LOOPBACK
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Return what certificates are held against, None without TLS. Raises OSError.
+        """Return the context that verifies certificates, None without TLS. Raises OSError.
 
-        The system's authorities, or those of SSL_CERT_FILE, unless the URL names one.
+        It trusts the system's authorities, or those of SSL_CERT_FILE, unless the URL names one.
         """
         if not (self.tls_at_once or self.starttls):
             return None
@@ -109,9 +109,9 @@ class _Connection:
 class SmtpNotifier(DeprecatedNotifierNames):
     """Hands messages to one mail server over up to `threads` connections.
 
-    Whatever the server does, a message holds a thread no longer than `bounds` say, and messages to
-    one mail domain, whose mailboxes the server may ask before it answers, hold three quarters of
-    the threads at most.
+    Whatever the server does, a message occupies a thread no longer than `bounds` allow. Messages to
+    one mail domain, which the server may contact before it answers, occupy at most three quarters
+    of the threads.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class SmtpNotifier(DeprecatedNotifierNames):
                 return True
 
     async def was_accepted(self, message_id: str) -> bool | None:
-        # SMTP has no such question; an adapter for a provider's own interface can ask it.
+        # SMTP cannot answer this; an adapter for a provider's own API can.
         return None
 
     async def close(self) -> None:
-        """Hang up, in the middle of a conversation, too: the next worker takes it up."""
+        """Close all connections, even in mid-conversation: the next worker takes over."""
         self._closed = True
         for smtp in list(self._open):
             smtp.cut()
@@ -183,7 +183,7 @@ class SmtpNotifier(DeprecatedNotifierNames):
         return await running
 
     def _address(self, recipient: str, conversation: Deadline) -> _Connection:
-        """Return a connection that has taken sender and recipient, and nothing else yet."""
+        """Return a connection that has accepted sender and recipient, and nothing else yet."""
         connection = self._reused(recipient, conversation) or self._connect(conversation)
         smtp = connection.smtp
         try:
@@ -197,7 +197,8 @@ class SmtpNotifier(DeprecatedNotifierNames):
         return connection
 
     def _reused(self, recipient: str, conversation: Deadline) -> _Connection | None:
-        """Return an idle connection, addressed; None when there is none that still works."""
+        """Return an idle connection that has accepted sender and recipient; None when no idle one
+        works any more."""
         while self._idle:
             try:
                 connection = self._idle.pop()
@@ -234,14 +235,14 @@ class SmtpNotifier(DeprecatedNotifierNames):
             raise
         except (smtplib.SMTPException, OSError) as error:
             self._open.discard(smtp)
-            # Whatever it says now, it says of us and not of the message.
+            # Any error so far concerns us, not the message.
             raise TransportError(
                 f"cannot use the mail server: {failure(error)}", permanent=False, of_channel=True
             ) from error
         return _Connection(smtp)
 
     def _send(self, connection: _Connection, data: bytes, asked_at: float) -> bool:
-        """Hand the message over; False, and nothing done, when the permission has grown old."""
+        """Hand the message over; do nothing and return False when the permission is too old."""
         smtp = connection.smtp
         ended = False
         try:
@@ -252,9 +253,9 @@ class SmtpNotifier(DeprecatedNotifierNames):
             if code != 354:
                 raise smtplib.SMTPDataError(code, answer)
             smtp.send(data)
-            # Without its end the server forgets it.
+            # Until the final dot, the server discards the message if the connection ends.
             self._check_not_old(asked_at)
-            # From here on the server may take it, whether or not its answer arrives.
+            # From here on the server may accept it, whether or not its answer arrives.
             ended = True
             code, answer = smtp.docmd(".")
         except TransportError:
@@ -268,7 +269,7 @@ class SmtpNotifier(DeprecatedNotifierNames):
             _raise(error)
         if not 200 <= code < 300:
             self._drop(connection)
-            # Neither yes nor no leaves open whether it was taken.
+            # A code below 400 is neither yes nor no: the message may have been accepted.
             raise TransportError(
                 refusal("the message", code, answer),
                 permanent=500 <= code < 600,
@@ -278,8 +279,8 @@ class SmtpNotifier(DeprecatedNotifierNames):
         return True
 
     def _is_old(self, asked_at: float) -> bool:
-        """Say whether so long has passed, such as in a process that was stopped, that the
-        appointment must be looked at again before the message goes out."""
+        """Return whether so long has passed, such as in a process that was stopped, that the
+        appointment must be checked again before the message is sent."""
         return self._now_s() - asked_at > PERMISSION_MAX_S
 
     def _check_not_old(self, asked_at: float) -> None:
@@ -307,7 +308,7 @@ class SmtpNotifier(DeprecatedNotifierNames):
 
 
 class _Places:
-    """How many messages may be on their way to one mail domain at a time."""
+    """Limits how many messages to one mail domain are handed over at a time."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -315,7 +316,7 @@ class _Places:
 
     @asynccontextmanager
     async def of(self, domain: str) -> AsyncIterator[None]:
-        """Hold one of the domain's places. Raises TransportError when none gets free."""
+        """Hold one of the domain's places. Raises TransportError when none becomes free in time."""
         places, users = self._taken.get(domain, (asyncio.Semaphore(self._most), 0))
         self._taken[domain] = places, users + 1
         try:
@@ -346,22 +347,22 @@ def connect(server: MailServer) -> BoundedSMTP:
 
 
 def unconnected(server: MailServer, bounds: Bounds, conversation: Deadline) -> BoundedSMTP:
-    """Return what a connection to `server` will be. Raises OSError for certificates."""
+    """Return a connection to `server` that is not open yet. Raises OSError for certificates."""
     context = server.tls_context() if server.tls_at_once else None
     return BoundedSMTP(server.host, bounds=bounds, conversation=conversation, context=context)
 
 
 def sign_in(smtp: BoundedSMTP, server: MailServer) -> None:
-    """Connect, encrypt and sign in, as far as `server` asks for it.
+    """Connect, and encrypt and sign in where `server` says so.
 
-    Raises SMTPException, OSError; the connection is closed then.
+    Raises SMTPException, OSError, after closing the connection.
     """
     try:
         smtp.open(server.port)
         smtp.ehlo_or_helo_if_needed()
         if server.starttls:
             smtp.starttls(context=server.tls_context())
-            # What was said in clear is forgotten, by both.
+            # Both sides discard what was exchanged unencrypted.
             smtp.ehlo()
         if server.user is not None:
             smtp.login(server.user, server.password or "")
@@ -375,11 +376,11 @@ def _ending() -> TransportError:
 
 
 def _check(answer: tuple[int, bytes], step: str, *, lasting: bool = True) -> None:
-    """Raise TransportError unless the server agreed; `lasting`: its 5xx is about this message."""
+    """Raise TransportError unless the server accepted; `lasting`: a 5xx concerns this message."""
     code, text = answer
     if 200 <= code < 300:
         return
-    # A sender that is refused is refused for every message.
+    # A refused sender would be refused for every message.
     permanent = lasting and 500 <= code < 600
     raise TransportError(refusal(step, code, text), permanent=permanent, of_channel=not lasting)
 

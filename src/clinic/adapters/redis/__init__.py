@@ -1,4 +1,4 @@
-"""Redis or Valkey: copies of answers, which may be lost at any time."""
+"""Copies of answers in Redis or Valkey, which may be lost at any time."""
 
 from clinic.adapters.redis.idempotency_cache import RedisIdempotencyCache
 

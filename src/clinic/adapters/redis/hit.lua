@@ -1,9 +1,9 @@
--- A list of the instants that were allowed: exact, where token buckets and GCRA let up to twice the
--- quota through in one window. The store's clock is the only clock, so servers need not agree.
+-- Keeps a list of the times of allowed requests: exact, where token buckets and GCRA let up to twice
+-- the quota through in one window. Only the store's clock counts, so servers' clocks may differ.
 --
 -- KEYS the list · ARGV quota, window in milliseconds, how many times to count
--- Returns allowed, remaining, milliseconds until a request is given back, or until this one would be
--- allowed.
+-- Returns allowed, remaining, milliseconds until the quota frees a request, or until this one would
+-- be allowed.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local quota, window, times = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

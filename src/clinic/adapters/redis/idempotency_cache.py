@@ -24,7 +24,7 @@ PAUSE_S = 1.0
 TTL_S = int(PROMISED.total_seconds())
 #: larger answers are left to the database
 BODY_MAX_BYTES = 64 * 1024
-#: whoever finds none free waits for one, within the timeout
+#: a caller that finds none free waits for one, within the timeout
 CONNECTIONS_MAX = 16
 
 
@@ -73,7 +73,7 @@ class RedisIdempotencyCache:
         return True
 
     async def get(self, request: IdempotentRequest) -> StoredAnswer | None:
-        """Return the copy of what this principal's key was answered with, or None."""
+        """Return the copy of the answer to this principal's key, or None."""
         return await self._bounded(lambda: self._get(request))
 
     async def _get(self, request: IdempotentRequest) -> StoredAnswer | None:
@@ -99,7 +99,7 @@ class RedisIdempotencyCache:
         return stored
 
     async def put(self, stored: StoredAnswer) -> None:
-        """Keep a copy of an answer that the database has."""
+        """Store a copy of an answer that is in the database."""
         request, answer = stored.request, stored.answer
         if len(answer.body) > BODY_MAX_BYTES:
             return
@@ -115,23 +115,24 @@ class RedisIdempotencyCache:
             stored.created_at,
         )
         encoded = self._encoder.encode(copy)
-        # NX: a name that was forgotten holds nothing until its time is over.
+        # NX: a forgotten name stays empty until it expires.
         await self._bounded(lambda: self._set(copy_name(request), encoded, nx=True))
 
     async def forget(self, names: Sequence[bytes]) -> bool:
-        """Leave nothing under these names for as long as copies last; False where Redis is away."""
+        """Remove the copies under these names, and store none there for TTL_S; return False when
+        Redis is unavailable."""
         taken = [await self._bounded(partial(self._set, name, b"", nx=False)) for name in names]
         return all(taken)
 
     async def _set(self, name: bytes, value: bytes, *, nx: bool) -> bool:
-        """Say whether Redis took the value."""
+        """Return whether Redis stored the value."""
         reply = await self._redis.set(_key(name), value, ex=TTL_S, nx=nx)
         if reply is False:
             await self._disconnect()
         return reply is True
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         await self._redis.aclose()
 
     async def _bounded(self, operation: Callable[[], Awaitable[T]]) -> T | None:
@@ -139,7 +140,7 @@ class RedisIdempotencyCache:
         if time.monotonic() < self._paused_until:
             return None
         try:
-            # The client's own timeouts begin again with each step, such as signing in.
+            # The client's own timeouts restart with each step, such as signing in.
             async with asyncio.timeout(self._timeout_s):
                 return await operation()
         except (RedisError, OSError):

@@ -1,8 +1,8 @@
 """One connection to Redis that many callers share; each gets the reply to its own command.
 
-redis-py lends a connection to one caller at a time and takes 50 µs more of Python for a command.
-Here it opens the connection, and hiredis packs commands and reads replies. Commands of one turn of
-the event loop are sent in one piece (decision record 067 has the figures).
+redis-py lends a connection to one caller at a time and spends 50 µs more in Python per command.
+Here it only opens the connection; hiredis packs commands and reads replies. Commands of one turn of
+the event loop are sent together (decision record 067 has the figures).
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class MultiplexedConnection:
             self._opening = asyncio.create_task(self._connect(), name="redis connect")
             self._opening.add_done_callback(self._opened)
         opening = self._opening
-        # A caller that is cancelled leaves it to the others.
+        # A cancelled caller does not cancel it for the others.
         await asyncio.wait((opening,))
         if opening.cancelled():
             raise RedisConnectionError("closed")

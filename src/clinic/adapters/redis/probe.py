@@ -1,4 +1,4 @@
-"""Finds out whether Redis can be reached, which the cache never reports."""
+"""Checks whether Redis can be reached, which the cache never reports."""
 
 from redis import Redis
 from redis.backoff import NoBackoff

@@ -1,4 +1,4 @@
-"""Counting requests across every server, in one script that nothing runs beside."""
+"""Counts requests across all servers, in one script that Redis runs atomically."""
 
 import time
 from hashlib import sha1
@@ -11,7 +11,7 @@ from clinic.domain.errors import TemporaryFailure
 from clinic.domain.rate_limits import Limit, RateLimitVerdict
 
 TIMEOUT_S = 0.5
-#: how long a store that failed is left alone
+#: how long no command is sent to a store that failed
 PAUSE_S = 1.0
 
 _SCRIPT = files(__package__).joinpath("hit.lua").read_text(encoding="utf-8")
@@ -26,9 +26,9 @@ class RedisRateLimiter:
         self._down_until_s = 0.0
 
     async def hit(self, limit: Limit, key: str, times: int = 1) -> RateLimitVerdict:
-        """Count a request of `key`, that many times or not at all.
+        """Count a request of `key`, `times` times or not at all.
 
-        Raises TemporaryFailure when the store is gone.
+        Raises TemporaryFailure when the store cannot be reached.
         """
         if time.monotonic() < self._down_until_s:
             raise TemporaryFailure()
@@ -52,7 +52,7 @@ class RedisRateLimiter:
         return RateLimitVerdict(limit, bool(allowed), max(0, remaining), reset_ms / 1000)
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close the connection."""
         await self._connection.close()
 
 

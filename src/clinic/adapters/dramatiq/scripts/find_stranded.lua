@@ -1,5 +1,5 @@
--- With nothing ready, an old message is one that takes very long or that a worker lost; working on
--- it twice does no harm. Whatever is no job is set aside.
+-- When nothing is ready, an old message is one that takes very long or that a worker lost; running
+-- it twice does no harm. Anything that is not a job is set aside.
 --
 -- KEYS ready, bodies, poison · ARGV age_ms
 -- Returns the time, how many were set aside, then the id of each old job.

@@ -1,4 +1,4 @@
--- What is due already waits for its turn, and keeps its place.
+-- A job that is already due keeps its place.
 --
 -- KEYS scheduled, bodies · ARGV ids
 local time = redis.call('TIME')

@@ -1,4 +1,4 @@
--- Keeps a message that cannot be read, and frees its place: once, even if it was fetched twice.
+-- Keeps a message that cannot be read and frees its place, only once even if it was fetched twice.
 --
 -- KEYS acks, bodies, poison · ARGV data
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do

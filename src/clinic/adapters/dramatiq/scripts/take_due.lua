@@ -23,7 +23,7 @@ for i = 1, #due, 2 do
     redis.call('LTRIM', KEYS[4], 0, 999)
     redis.call('ZREM', KEYS[1], id)
   elseif redis.call('ZSCORE', KEYS[5], id) then
-    -- Another promoter's.
+    -- Another promoter has it.
   elseif redis.call('HEXISTS', KEYS[3], id) == 1 then
     redis.call('ZADD', KEYS[1], now + 1000, id)
   else
