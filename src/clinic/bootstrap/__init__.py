@@ -1,4 +1,4 @@
-"""The composition root: chooses the adapter of each port, and puts services together from them."""
+"""The composition root: chooses the adapter of each port, and builds the services from them."""
 
 from clinic.bootstrap.checks import (
     check_mail,

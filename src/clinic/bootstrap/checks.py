@@ -1,4 +1,4 @@
-"""What `clinic check` asks of the adapters that the settings name."""
+"""The parts of `clinic check` that depend on the adapters that the settings name."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,7 +25,7 @@ def database_faults(settings: Settings, now: datetime) -> list[tuple[str, str]]:
 
 
 def why_database_unreachable(settings: Settings) -> str | None:
-    """Return why PostgreSQL takes no connection, or None when it does or none is configured."""
+    """Return why PostgreSQL accepts no connection, or None when it does or none is configured."""
     if scheme_of(settings.database_url) != "postgresql":
         return None
     from clinic.adapters.postgres.engine.connections import why_unreachable
@@ -69,7 +69,7 @@ def check_mail(settings: Settings) -> None:
 
 
 def is_mail_password_in_clear(settings: Settings) -> bool:
-    """Say whether the mail server's password would cross a network unencrypted.
+    """Return whether the mail server's password would cross a network unencrypted.
 
     Raises SettingsError.
     """

@@ -1,4 +1,4 @@
-"""The database as its owner and as the sealer of its audit trail."""
+"""Connects to the database as its owner or as the sealer of its audit trail."""
 
 from clinic.bootstrap.registry import check_postgres_url, scheme_of
 from clinic.ports.audit import SealBook

@@ -1,4 +1,4 @@
-"""What the mail adapters are given, from the settings."""
+"""Builds what the mail adapters need from the settings."""
 
 import re
 from pathlib import Path

@@ -32,7 +32,7 @@ def make_adapter(kind: str, variable: str, url: str, settings: Settings) -> Any:
 
 
 def _malformed(variable: str) -> SettingsError:
-    # What is wrong with the URL may hold its password, so it is left out.
+    # The parser's message may quote the URL's password, so it is left out.
     return SettingsError(
         f"{variable}: this is not a URL; write scheme://user:password@host:port/name, with %-signs"
         " for special characters in the password."
@@ -61,7 +61,7 @@ def _from_entry_points(kind: str, scheme: str) -> Callable[[str, Settings], Any]
     return None
 
 
-# Imported when chosen: a process that runs on memory pays for no database driver.
+# Adapters are imported when chosen, so that a process that runs in memory loads no database driver.
 
 
 def _memory_store(url: str, settings: Settings) -> Store:

@@ -1,4 +1,4 @@
-"""Puts together what the use cases need."""
+"""Builds the services that use cases need."""
 
 from dataclasses import dataclass
 
@@ -23,12 +23,12 @@ from clinic.usecases.transactions import Transactions
 
 
 class CannotStart(Exception):
-    """A server that this process would run here did not start; the message says why."""
+    """A server that this process was to run here did not start; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What use cases need, put together; entrypoints hold one."""
+    """Everything that use cases need; each entrypoint has one instance."""
 
     settings: Settings
     store: Store
@@ -44,7 +44,7 @@ class Services:
 
     @property
     def resources(self) -> Resources:
-        """What maintenance services are given."""
+        """What maintenance services need."""
         return Resources(self.anonymous(), self.cache)
 
     @property
@@ -60,11 +60,11 @@ class Services:
         return InvitationLinks(self.settings.secret, self.settings.mail_works)
 
     def context(self, actor: Actor, reason: str | None = None) -> Context:
-        """Return what a use case needs that acts for `actor`, who does it for `reason`."""
+        """Return the context of a use case that acts for `actor`, with their `reason`."""
         return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
 
     def anonymous(self, origin: Origin | None = None) -> AnonymousContext:
-        """Return what a use case needs that acts for nobody known."""
+        """Return the context of a use case that acts for no known user."""
         return AnonymousContext(
             self.store, self.transactions, self.clock, self.new_id, origin or Origin()
         )
@@ -74,8 +74,8 @@ class Services:
         await self.audit.open()
 
     async def close(self) -> None:
-        """Write what waits, and close everything; never raises an Exception."""
-        # The store last: what waits is written to it.
+        """Write what is still buffered, and close everything; never raises an Exception."""
+        # The store last: the buffered audit events are written to it.
         await close_all(self.audit, self.limiter, self.cache, self.store)
 
 

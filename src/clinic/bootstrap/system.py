@@ -1,10 +1,10 @@
-"""What depends on no setting: the clock, phone numbers, time zones."""
+"""Adapters that depend on no setting: the clock, phone numbers, time zones."""
 
 from clinic.ports.clock import Clock
 
 
 def shown_phone(number: str) -> str:
-    """Return a stored phone number as people read it."""
+    """Return a stored phone number formatted for people."""
     from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
 
     return WorldPhoneNumbers().shown(number)

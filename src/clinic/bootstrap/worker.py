@@ -1,4 +1,4 @@
-"""Puts together what the worker needs."""
+"""Builds the services that the worker needs."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,7 @@ from clinic.usecases.transactions import Transactions
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """What delivering messages needs, put together."""
+    """Everything that delivering messages needs."""
 
     settings: Settings
     store: Store
@@ -36,7 +36,7 @@ class WorkerServices:
 
     @property
     def resources(self) -> Resources:
-        """What maintenance services are given."""
+        """What maintenance services need."""
         context = AnonymousContext(self.store, self.transactions, self.clock, self.new_id)
         return Resources(context, self.cache)
 
@@ -46,7 +46,7 @@ class WorkerServices:
 
 
 def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerServices:
-    """Return what a worker needs, on `store` or on the one that `settings` name.
+    """Return what a worker needs, using `store` or else the one that `settings` name.
 
     Raises SettingsError.
     """

@@ -1,7 +1,7 @@
-"""What people read, in each language: translated texts, and how days and times are written.
+"""Translated texts, and how each language writes days and times.
 
 English texts are the msgids. Every other language has a catalogue, `<code>/LC_MESSAGES/clinic.po`,
-and Babel knows how it writes dates, times and plurals. Mail and pages take their words from
+and Babel knows how it writes dates, times and plurals. Mail and pages get their texts from
 `translations_of`; nothing else is translated.
 """
 
@@ -19,13 +19,13 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 ENGLISH = "en"
-#: the locale of a language, where it has another name; British dates and the 24-hour clock
+#: the locale of a language, where its name differs; for British dates and the 24-hour clock
 _LOCALES = {ENGLISH: "en_GB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Translations:
-    """One language's texts, and its way to write days and times by a clinic's clock."""
+    """One language's texts, and how it writes days and times in a clinic's time zone."""
 
     language: str
     catalogue: NullTranslations
@@ -43,12 +43,12 @@ class Translations:
         return format_date(instant.astimezone(zone).date(), "full", locale=self._locale)
 
     def time(self, instant: datetime, zone: ZoneInfo) -> str:
-        """Return the time of day, with the word that belongs to it."""
+        """Return the time of day, with the word that the language adds to it, such as "Uhr"."""
         text = self.catalogue.pgettext("time of day", "%(time)s")
         return text % {"time": self._clock(instant, zone)}
 
     def times(self, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
-        """Return from when until when."""
+        """Return both times of day as a range."""
         times = {"start": self._clock(starts_at, zone), "end": self._clock(ends_at, zone)}
         return self.gettext("%(start)s to %(end)s") % times
 
@@ -71,7 +71,7 @@ def N_(text: str) -> str:  # noqa: N802 - the name that Babel looks for
 
 
 def zone_name(instant: datetime, zone: ZoneInfo) -> str:
-    """Return the zone's name and its offset at `instant`, which tells a repeated hour apart."""
+    """Return the zone's name and its offset at `instant`, which identifies a repeated hour."""
     offset = instant.astimezone(zone).strftime("%z")
     return f"{zone.key}, UTC{offset[:3]}:{offset[3:]}"
 

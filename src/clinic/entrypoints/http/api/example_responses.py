@@ -1,4 +1,4 @@
-"""Examples of every response, made from values in the same way as the handlers make theirs."""
+"""Examples of every response, built from domain values as the handlers build theirs."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta

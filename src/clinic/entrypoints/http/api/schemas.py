@@ -1,6 +1,6 @@
-"""What requests and responses of several topics share.
+"""Types that requests and responses of several topics share.
 
-Field names are camelCase on the wire. Requests may hold nothing that is not named here.
+Field names are camelCase on the wire. Requests may contain no fields other than those declared.
 """
 
 import datetime as dt
@@ -13,16 +13,16 @@ from msgspec import Meta, UnsetType, field
 from clinic.entrypoints.http.kernel.schemas import Out, Text
 
 Language = Literal["en", "de"]
-# Read and checked by the port PhoneNumbers alone, which says what is wrong.
+# Parsed and checked only by the port PhoneNumbers, which says what is wrong.
 Phone = Annotated[str, Meta(max_length=200, examples=["+44 20 7946 0018"])]
-# In a change, a field that is left out stays; null clears it where it says `| None`, and is refused
-# elsewhere.
+# In a change, a field that is left out keeps its value; null clears a field that is `| None`, and
+# is refused for any other.
 Reason = Text | UnsetType
 
 
 class HealthOut(Out, omit_defaults=True):
     status: Literal["live", "ready"]
-    #: how many events this process could never write to the audit trail; absent when it is none
+    #: how many events this process could never write to the audit trail; absent when 0
     audit_events_set_aside: int = 0
 
 
@@ -36,7 +36,7 @@ class ProblemPageOut(Out):
     remedy: str = field(name="mend")
 
 
-# Many doctors' slots, and every page of them, begin at the same few times.
+# Cached, since many doctors' slots, and every page of them, begin at the same few times.
 @lru_cache(maxsize=16_384)
 def local_times(
     starts_at: dt.datetime, ends_at: dt.datetime, zone: ZoneInfo

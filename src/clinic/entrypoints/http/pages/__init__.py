@@ -1,1 +1,1 @@
-"""Pages for people, rendered here and without a script."""
+"""HTML pages for people, rendered on the server and without scripts."""

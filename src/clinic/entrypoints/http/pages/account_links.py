@@ -1,4 +1,4 @@
-"""The pages behind the links of account mail. GET shows, only POST acts."""
+"""The pages behind the links in account mail. GET only shows; POST changes data."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -39,7 +39,7 @@ _Handler = Callable[..., Awaitable[Template]]
 
 
 def _unless_refused(why: str) -> Callable[[_Handler], _Handler]:
-    """Let a page whose link does not hold say `why`."""
+    """Make a handler answer an invalid link with a page that says `why`."""
 
     def make(handler: _Handler) -> _Handler:
         @wraps(handler)
@@ -57,14 +57,14 @@ def _unless_refused(why: str) -> Callable[[_Handler], _Handler]:
 @get("/email-verifications/{token:str}", guards=[guarded(PUBLIC)])
 @_unless_refused(_VERIFICATION_INVALID)
 async def get_verification(call: Asked, token: FromPath[str]) -> Template:
-    """Ask; opening the link verifies nothing."""
+    """Ask for confirmation; opening the link verifies nothing."""
     return _asked(await _shown(call, token, Purpose.EMAIL_VERIFICATION), token)
 
 
 @post("/email-verifications/{token:str}", status_code=200, guards=[guarded(PUBLIC)])
 @_unless_refused(_VERIFICATION_INVALID)
 async def post_verification(call: Asked, token: FromPath[str]) -> Template:
-    """Note that the address is verified, once."""
+    """Mark the address as verified, once."""
     page = await verify_email(call.anonymous(), token, signer=_signer(call))
     return _done(page, N_("Thank you. Your email address is confirmed."))
 
@@ -72,7 +72,7 @@ async def post_verification(call: Asked, token: FromPath[str]) -> Template:
 @get("/password-resets/{token:str}", guards=[guarded(PUBLIC)])
 @_unless_refused(_RESET_INVALID)
 async def get_reset(call: Asked, token: FromPath[str]) -> Template:
-    """A form for the password; opening the link spends nothing."""
+    """Show a form for the password; opening the link does not use it up."""
     return _form(200, await _shown(call, token, Purpose.PASSWORD_RESET), token)
 
 

@@ -1,4 +1,4 @@
-"""What the handlers of pages share: who may use them, the form with a password."""
+"""What the handlers of pages share: access rules, and the form with a password."""
 
 from litestar.params import URLEncodedBody
 from msgspec import Struct
@@ -6,9 +6,9 @@ from msgspec import Struct
 from clinic.domain.rate_limits import RateClass
 from clinic.entrypoints.http.kernel.access import Access
 
-#: whoever has the link
+#: anyone with the link
 PUBLIC = Access()
-#: the same, where each request costs a password's hash
+#: the same, for requests that hash a password
 HASHING = Access(rate=RateClass.REGISTER)
 
 

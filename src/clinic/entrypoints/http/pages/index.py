@@ -1,4 +1,4 @@
-"""The page at `/`, for whoever opens the service's own address: what it is, and where to go on."""
+"""The page at `/`, for anyone who opens the service's URL: what it is, and where to continue."""
 
 from litestar import get
 from litestar.response import Template
@@ -11,7 +11,7 @@ from clinic.entrypoints.http.pages.rendering import page_response
 
 @get("/", guards=[guarded(PUBLIC)])
 async def get_index(call: Asked) -> Template:
-    """Says what this service is, and where its documentation and its health are; no data."""
+    """Show what this service is, and where its documentation and health are; no data."""
     settings = call.services.settings
     facts: dict[str, object] = {
         "language": asked_language(call.header(b"accept-language")) or "en",

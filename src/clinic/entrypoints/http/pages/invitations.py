@@ -22,7 +22,7 @@ from clinic.usecases.people.open_account_link import AccountPage, open_invitatio
 
 @get("/invitations/{token:str}", guards=[guarded(PUBLIC)])
 async def get_invitation(call: Asked, token: FromPath[str]) -> Template:
-    """A form for the password; opening it spends nothing."""
+    """Show a form for the password; opening the link does not use it up."""
     try:
         page = await _opened(call, token)
     except InvitationInvalid as error:

@@ -1,4 +1,4 @@
-"""The pages behind the links of messages. GET shows, only POST acts."""
+"""The pages behind the links in messages. GET only shows; POST changes data."""
 
 from typing import Annotated
 from uuid import UUID
@@ -38,9 +38,9 @@ from clinic.usecases.messaging.follow_link import (
     unsubscribe,
 )
 
-#: what a form answers that could no longer do what it is for
+#: the status when a form could no longer do what it is for
 _NOT_DONE = {LinkState.MOVED: 404, LinkState.LATE: 422, LinkState.OVER: 409}
-#: pages that say to call, or that the way to another appointment is the front end's
+#: states whose page asks people to call the clinic
 _SAYS_TO_CALL = (LinkState.MOVED, LinkState.LATE, LinkState.OVER)
 
 _ASKS = {
@@ -48,7 +48,7 @@ _ASKS = {
     Purpose.CANCEL: N_("Cancel this appointment?"),
     Purpose.MOVE: N_("Move this appointment"),
 }
-#: moving has a button for each time instead
+#: a move has a button for each time instead
 _BUTTONS = {
     Purpose.CONFIRM: N_("Yes, I will come"),
     Purpose.CANCEL: N_("Cancel the appointment"),
@@ -58,7 +58,7 @@ _DONE = {
     Purpose.CANCEL: N_("Your appointment is cancelled."),
     Purpose.MOVE: N_("Your appointment has moved. A message with the new time is on its way."),
 }
-#: why there is nothing to do any more
+#: title and line of a page on which nothing can be done any more
 _NOTHING_TO_DO = {
     LinkState.CONFIRMED: (
         N_("This appointment is already confirmed"),
@@ -87,16 +87,16 @@ _NOTHING_TO_DO = {
 
 
 class MoveQuery(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """Where a move is to go."""
+    """The target of a move."""
 
     slot: Annotated[UUID | None, Meta(description="the slot to move into")] = None
 
 
 @get("/m/{token:str}", guards=[guarded(PUBLIC, query=MoveQuery)])
 async def get_link(call: Asked, token: FromPath[str]) -> Template:
-    """What the link would do, with a button that does it; or why it no longer can.
+    """Show what the link would do, with a button that does it, or why it no longer can.
 
-    A form's own address, opened again, has the slot in it, and shows the same page.
+    A form's URL, which contains the slot, shows the same page when it is opened again.
     """
     try:
         page = await open_link(call.anonymous(), token, signer=_signer(call))
@@ -107,7 +107,7 @@ async def get_link(call: Asked, token: FromPath[str]) -> Template:
 
 @post("/m/{token:str}", status_code=200, guards=[guarded(PUBLIC, query=MoveQuery)])
 async def post_link(call: Asked, token: FromPath[str]) -> Template:
-    """Confirm, cancel or move the appointment; twice is as good as once."""
+    """Confirm, cancel or move the appointment; doing it twice changes nothing more."""
     move: MoveQuery = call.query
     try:
         page = await follow_link(call.anonymous(), token, signer=_signer(call), slot_id=move.slot)
@@ -120,7 +120,7 @@ async def post_link(call: Asked, token: FromPath[str]) -> Template:
 
 @get("/unsubscribe/{token:str}", guards=[guarded(PUBLIC)])
 async def get_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
-    """Ask; opening the link stops nothing."""
+    """Ask for confirmation; opening the link stops nothing."""
     try:
         page = await open_unsubscribe(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
@@ -130,7 +130,7 @@ async def get_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
 
 @post("/unsubscribe/{token:str}", status_code=200, guards=[guarded(PUBLIC)])
 async def post_unsubscribe(call: Asked, token: FromPath[str]) -> Template:
-    """Stop, at once and without cookies: also what a mail program's own button sends (RFC 8058)."""
+    """Stop the messages, without cookies: a mail program's own button sends this too (RFC 8058)."""
     try:
         page = await unsubscribe(call.anonymous(), token, signer=_signer(call))
     except ClinicError as error:
@@ -155,7 +155,7 @@ def _shown(
 ) -> Template:
     language = translations_of(page.language)
     appointment, zone, state = page.view.appointment, page.view.zone, page.state
-    title, lines = _said(page, language)
+    title, lines = _title_and_lines(page, language)
     asks = state is LinkState.ASKS
     button = _BUTTONS.get(page.purpose) if asks else None
     choices = [
@@ -189,8 +189,7 @@ def _shown(
     return page_response(status, "link.html", facts)
 
 
-def _said(page: LinkPage, language: Translations) -> tuple[str, list[str]]:
-    """Return the title and the lines of a link's page."""
+def _title_and_lines(page: LinkPage, language: Translations) -> tuple[str, list[str]]:
     _, state = language.gettext, page.state
     if state is LinkState.DONE:
         return _(_DONE[page.purpose]), []
@@ -221,12 +220,12 @@ def _unsubscribe_page(page: UnsubscribePage, title: str, action: str | None) -> 
 async def _refused(call: RequestContext, token: str, error: ClinicError) -> Template:
     """Return a page that says what went wrong and what to do about it."""
     if isinstance(error, TemporaryFailure):
-        # The group says that it may be tried again.
+        # `render_page` says that it may be tried again.
         raise error
     status = status_of(type(error))
     store = call.services.store
     if isinstance(error, SlotTaken | SlotBlocked | PolicyRefused):
-        # The link holds, and what else can be chosen has changed.
+        # The link is valid; the times to choose from have changed.
         page = await open_link(call.anonymous(), token, signer=_signer(call))
         notice = translations_of(page.language).gettext("Sorry, that time is no longer free.")
         return _shown(call, page, token, status=status, notice=notice)

@@ -1,6 +1,6 @@
 """The demo's mailbox: every message sent, as its reader sees it, with its calendar part.
 
-Anybody may look, so it is mounted only where the settings say so, and never in production.
+Anyone may read it, so it is mounted only where the settings say so, and never in production.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _SHOWN_HEADERS = (
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
 )
-#: what a message's own HTML may do: look as it does, and open its links in a new tab
+#: what a message's HTML may do: use its own styles, and open links in a new tab
 _FRAMED = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self';"
     " sandbox allow-popups allow-popups-to-escape-sandbox"
@@ -55,7 +55,7 @@ class _SentEmail:
 
 @get("/mailbox", guards=[guarded(PUBLIC)])
 async def get_mailbox(call: Asked) -> Template:
-    """The latest messages, latest first."""
+    """Show the latest messages, latest first."""
     emails = await asyncio.to_thread(_sent_emails, _folder(call))
     rows = [
         {
@@ -72,7 +72,7 @@ async def get_mailbox(call: Asked) -> Template:
 
 @get("/mailbox/{name:str}", guards=[guarded(PUBLIC)])
 async def get_message(call: Asked, name: FromPath[str]) -> Template:
-    """Its headers, how it looks, its text and its calendar part."""
+    """Show a message's headers, its HTML, its text and its calendar part."""
     sent = await asyncio.to_thread(_sent_email, _folder(call), name)
     calendar = sent.part("text/calendar")
     facts = {
@@ -89,7 +89,7 @@ async def get_message(call: Asked, name: FromPath[str]) -> Template:
 
 @get("/mailbox/{name:str}/html", guards=[guarded(PUBLIC)])
 async def get_message_html(call: Asked, name: FromPath[str]) -> Response[str]:
-    """The HTML part, in a frame that can do nothing."""
+    """Return the HTML part, for a sandboxed frame."""
     sent = await asyncio.to_thread(_sent_email, _folder(call), name)
     html = (sent.part("text/html") or "").replace("<head>", '<head><base target="_blank">', 1)
     headers = {"content-security-policy": _FRAMED}

@@ -1,4 +1,4 @@
-"""What a page says that could not be shown, or whose form could not be sent."""
+"""The text of the page that replaces one that could not be shown, or that answers a failed form."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _IN_SECONDS_MAX = 120
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A title, and a line that may name how long to `wait` and the `request_id`."""
+    """A title, and a line in which `wait` and `request_id` may be placeholders."""
 
     title: str
     line: str
@@ -50,7 +50,7 @@ _NOT_UNDERSTOOD = Refusal(
     N_("Please use the link in the latest message."),
 )
 
-#: the first that fits
+#: the first class that matches counts
 _REFUSALS: dict[type[ClinicError], Refusal] = {
     OutcomeUnknown: _UNKNOWN,
     RequestTimeout: _UNKNOWN,
@@ -83,9 +83,9 @@ _REFUSALS: dict[type[ClinicError], Refusal] = {
 
 
 def refusal_of(error: ClinicError, *, changes: bool) -> Refusal:
-    """Return what to say of `error`; `changes` says whether the request was to change anything."""
+    """Return the text for `error`; `changes`: whether the request was meant to change anything."""
     if isinstance(error, TemporaryFailure) and not changes:
-        # Whatever became of it, nothing was to be changed.
+        # Whatever its result, the request would have changed nothing.
         return _AWAY
     for kind, refusal in _REFUSALS.items():
         if isinstance(error, kind):
@@ -94,7 +94,7 @@ def refusal_of(error: ClinicError, *, changes: bool) -> Refusal:
 
 
 def wait_text(wait_s: int, language: Translations) -> str:
-    """Return how long to wait, in minutes where it is more than two."""
+    """Return how long to wait, in minutes if it is more than two."""
     if wait_s <= _IN_SECONDS_MAX:
         number = max(wait_s, 1)
         text = language.ngettext("a second", "%(number)s seconds", number)

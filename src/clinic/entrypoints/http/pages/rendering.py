@@ -1,4 +1,4 @@
-"""Renders a page from a template, with a policy that lets it load nothing."""
+"""Renders pages from templates, with a policy that loads nothing from other sites."""
 
 from base64 import b64encode
 from functools import cache
@@ -29,7 +29,7 @@ _TEMPLATES = "templates"
 
 
 def page_response(status: int, template: str, facts: dict[str, object], **headers: str) -> Template:
-    """Return a page that no cache keeps, no search engine lists and no other site frames."""
+    """Return a page that no cache stores, no search engine lists and no other site frames."""
     context = {**facts, "style": _style()}
     return Template(
         template,
@@ -41,7 +41,7 @@ def page_response(status: int, template: str, facts: dict[str, object], **header
 
 
 def render_page(call: RequestContext, error: ClinicError) -> Reply:
-    """Return the refusal of a page, in the language that the browser asks for, or in each."""
+    """Return an error page, in the language that the browser asks for, or else in every one."""
     asked = asked_language(call.header(b"accept-language"))
     refusal = refusal_of(error, changes=call.method not in SAFE_METHODS)
     wait_s = error.facts.get("retryAfterS", 0)
@@ -62,7 +62,7 @@ def render_page(call: RequestContext, error: ClinicError) -> Reply:
 
 
 def page_of_invalid_link(status: int, clinic: Clinic | None, why: str, **more: object) -> Template:
-    """Return what a link that does not hold shows, in each language: whose it was is not known."""
+    """Return the page of an invalid link, in every language, since its recipient is not known."""
     title = " · ".join(in_each_language(N_("This did not work")))
     facts = facts_of(clinic, "en", title, *in_each_language(why), **more)
     return page_response(status, "link.html", facts)
@@ -86,22 +86,22 @@ def _headers() -> dict[str, str]:
 def facts_of(
     clinic: Clinic | None, language: str, title: str, *lines: str, **more: object
 ) -> dict[str, object]:
-    """Return what link.html and password.html show, of a clinic where it is known.
+    """Return the values for link.html and password.html, with the clinic's if it is known.
 
-    `more` is any of the names that have a default here.
+    `more` may be any of the names that have a default here.
     """
     contact = clinic.contact if clinic else Contact()
     defaults: dict[str, object] = {
         "date": None,
         "times": None,
         "zone": None,
-        # the appointment is off
+        # whether the appointment is cancelled
         "struck": False,
         "button": None,
         "action": None,
         "label": None,
         "choices": [],
-        # show the phone number as something to press
+        # whether to show the phone number as a button
         "calls": False,
         "call_label": translations_of(language).gettext("Call"),
         # a link to the front end
@@ -123,7 +123,7 @@ def facts_of(
 
 @cache
 def environment() -> Environment:
-    """Return what knows the templates of the pages."""
+    """Return the Jinja environment for the pages' templates."""
     environment = Environment(
         loader=PackageLoader("clinic.entrypoints.http.pages", _TEMPLATES),
         extensions=["jinja2.ext.i18n"],

@@ -65,7 +65,7 @@ class PreferencesOut(Struct, rename="camel", frozen=True):
 
     @classmethod
     def of(cls, preferences: Preferences) -> Self:
-        """Return the choice as it looks on the wire."""
+        """Return the preferences as they look on the wire."""
         return cls(preferences.language, preferences.channel, sorted(preferences.opted_out))
 
 

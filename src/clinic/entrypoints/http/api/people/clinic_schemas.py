@@ -93,7 +93,7 @@ class PolicyOut(Out):
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
-        # By name, as in PolicyIn: a field more is a line in each.
+        # By name, as in PolicyIn: a new field is one line in each.
         return cls(*(getattr(policy, name) for name in cls.__struct_fields__))
 
 
@@ -104,7 +104,7 @@ class ClinicOut(Out):
     #: the postal address, in lines
     address: str | None
     phone: str | None
-    #: of messages to people who have not chosen one
+    #: the language of messages to people who have not chosen one
     language: str
     policy: PolicyOut
 

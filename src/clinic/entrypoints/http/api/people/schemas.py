@@ -31,7 +31,7 @@ StaffRole = Literal["PATIENT", "DOCTOR", "RECEPTIONIST", "ADMIN"]
 class SignInIn(In):
     email: Email
     password: Password
-    #: needed by people who belong to several
+    #: needed by people who belong to several clinics
     clinic: UUID | None = None
     #: sign a browser in: the session is a cookie, not a token
     cookie: bool = False
@@ -320,7 +320,7 @@ class OwnMembershipOut(Out):
 class OwnSessionOut(SessionOut):
     """One of the caller's own sessions, ended or not."""
 
-    #: when it was ended before it expired
+    #: when it was ended, if before it expired
     revoked_at: dt.datetime | None
 
     @classmethod
