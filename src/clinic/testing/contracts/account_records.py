@@ -1,4 +1,4 @@
-"""The contract of Accounts: what is kept about a person who signs in."""
+"""The contract of Accounts: what is stored about a person who signs in."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class AccountRecordsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_account_of_each_role_belongs_to_its_clinic(self, store: Store) -> None:
         clinic = await seed_clinic(store)

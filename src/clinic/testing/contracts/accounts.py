@@ -5,4 +5,4 @@ from clinic.testing.contracts.sessions import SessionsContract
 
 
 class AccountsContract(AccountRecordsContract, SessionsContract, contract=True):
-    """Accounts and sessions. Give it a fixture `store`: an open Store that holds nothing."""
+    """Accounts and sessions. Give it a fixture `store`: an open, empty Store."""

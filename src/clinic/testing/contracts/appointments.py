@@ -13,4 +13,4 @@ class AppointmentsContract(
     BookingDeskContract,
     contract=True,
 ):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""

@@ -46,7 +46,7 @@ from clinic.testing.soundness import check_sound, every_appointment
 
 
 class AppointmentChangesContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def _apply(self, store: Store, world: World, *changes: Change) -> None:
         async with store.begin() as unit:

@@ -27,7 +27,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class AppointmentLocksContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_lock_returns_appointments_their_slots_and_the_named_ones(
         self, store: Store
@@ -126,7 +126,7 @@ class AppointmentLocksContract(Contract, contract=True):
         assert outcomes == [None, None]
 
     async def test_lock_takes_slots_by_id_whatever_their_order(self, store: Store) -> None:
-        """Who waits for the first slot does not hold the others yet."""
+        """A caller that waits for the first slot's lock does not hold the others' yet."""
         world = await seed_world(store, slots=8)
         first, *others = sorted(slot.id for slot in world.slots)
 
@@ -146,7 +146,7 @@ class AppointmentLocksContract(Contract, contract=True):
         assert waited
 
     async def test_lock_on_a_slot_orders_a_lock_on_its_appointment(self, store: Store) -> None:
-        """Slots come first: who holds the slot cannot meet one who holds the appointment."""
+        """Slots are locked first, so two callers cannot hold a slot and its appointment each."""
         world = await seed_world(store)
         booked = await book_place(store, world)
 

@@ -31,7 +31,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class AppointmentReaderContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_get_returns_the_appointment_with_names_and_zone(self, store: Store) -> None:
         world = await seed_world(store)
@@ -65,7 +65,7 @@ class AppointmentReaderContract(Contract, contract=True):
         assert found == [view_of(world, booked)] * 2 + [None] * 3
 
     async def _booked_all(self, store: Store, world: World) -> list[Appointment]:
-        """Book slots in an order that is not theirs; return the appointments by (start, id)."""
+        """Book slots in an order other than by start; return the appointments by (start, id)."""
         booked = [
             await book_place(store, world, slot, patient)
             for slot, patient in ((3, 0), (0, 0), (2, 1), (1, 2))

@@ -50,7 +50,7 @@ from clinic.testing.soundness import check_sound
 
 
 class BookingDeskContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_look_returns_all_that_booking_must_know(self, store: Store) -> None:
         world = await seed_world(store)
@@ -91,7 +91,7 @@ class BookingDeskContract(Contract, contract=True):
         await book_place(store, world, 3)
         assert await full_until() == slots[2].starts_at
 
-        # What has taken place, was cancelled, or was confirmed.
+        # Cancelled and completed appointments do not count; confirmed ones do.
         await seed_change(store, a_status_change(clinic, third, Status.CANCELLED))
         assert await full_until() == slots[1].starts_at
         confirmed = a_status_change(clinic, second, Status.CONFIRMED)
@@ -104,7 +104,7 @@ class BookingDeskContract(Contract, contract=True):
     async def test_requests_under_way_may_pass_the_bound_on_open_appointments(
         self, store: Store
     ) -> None:
-        """By as many as looked before the others were written, and by no more."""
+        """Only those that read the facts before the others were written may exceed it."""
         world = await seed_world(store, policy=Policy(max_open_appointments=1))
         clinic, patient, slots = world.clinic, world.patients[0], world.slots
 
@@ -223,7 +223,7 @@ class BookingDeskContract(Contract, contract=True):
     async def _bring_into(
         self, store: Store, world: World, booked: Appointment, status: Status
     ) -> None:
-        """Write the appointment into `status`, whatever the table of transitions says."""
+        """Give the appointment this status, even if no transition leads to it."""
         if status is booked.status:
             return
         change = a_status_change(world.clinic, booked, Status.CONFIRMED)
@@ -296,7 +296,7 @@ class BookingDeskContract(Contract, contract=True):
             ]
             outcomes = [await each.outcome() for each in tries]
 
-        # Two inserts that meet in the patient's time may also make one of them give way.
+        # Of two inserts that conflict in the patient's time, one may also be aborted.
         lost = [one for one in outcomes if one is not None]
         assert len(lost) == 1
         assert lost[0] in (PatientBusy, TransactionAborted)

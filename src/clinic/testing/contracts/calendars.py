@@ -6,4 +6,4 @@ from clinic.testing.contracts.slots_writing import SlotWriterContract
 
 
 class CalendarsContract(SlotReaderContract, HoursContract, SlotWriterContract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""

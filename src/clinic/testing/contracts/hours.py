@@ -25,7 +25,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class HoursContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_list_slots_makes_none(self, store: Store) -> None:
         world = await seed_world(store, slots=0)

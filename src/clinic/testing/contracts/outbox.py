@@ -1,6 +1,7 @@
-"""What an Outbox must do: give a message to one worker at a time, and forget none.
+"""What an Outbox must do: give each message to one worker at a time, and lose none.
 
-Its own clock decides what is due, so these tests use the real time and short leases."""
+Its own clock decides what is due, so these tests use the real time and short leases.
+"""
 
 from clinic.testing.contracts.outbox_claims import OutboxClaimsContract
 from clinic.testing.contracts.outbox_endings import OutboxEndingsContract
@@ -15,4 +16,4 @@ from clinic.testing.contracts.outbox_steps import seed_message as seed_message
 class OutboxContract(
     OutboxClaimsContract, OutboxEndingsContract, OutboxReadingContract, contract=True
 ):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""

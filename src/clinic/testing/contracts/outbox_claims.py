@@ -40,7 +40,7 @@ from clinic.testing.contracts.outbox_steps import (
 
 
 class OutboxClaimsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_publish_hands_over_each_message_once(self, store: Store) -> None:
         sent = await seed_message(store, due=timedelta(hours=1))
@@ -312,10 +312,10 @@ class OutboxClaimsContract(Contract, contract=True):
             await unit.messages.add([left])
             await unit.messages.add([replace(elsewhere, appointment_id=second.appointment.id)])
             await unit.commit()
-        told = [first, second, *(replace(first, message=each) for each in (left, elsewhere))]
+        sent = [first, second, *(replace(first, message=each) for each in (left, elsewhere))]
 
         counts = []
-        for each in told:
+        for each in sent:
             claim = await claimed(store, each)
             counts.append(claim.snapshot.sent_lately)
             await store.outbox.finish(claim, a_record(claim))

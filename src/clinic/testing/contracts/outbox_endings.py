@@ -1,4 +1,4 @@
-"""The contract of sending a message: the last look, and how it ends."""
+"""The contract of sending a message: the last check, and how it ends."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ from clinic.testing.contracts.outbox_steps import (
 
 
 async def revive(store: Store, sent: Sent) -> bool:
-    """Say whether the message was a dead letter, and send it on its way again."""
+    """Revive a dead letter; return False if the message is not one."""
     async with store.begin() as unit:
         done = await unit.messages.revive(*sent.key)
         await unit.commit()
@@ -53,7 +53,7 @@ async def revive(store: Store, sent: Sent) -> bool:
 
 
 async def drop(store: Store, sent: Sent, reason: str) -> bool:
-    """Say whether the message was a dead letter, and log it as failed."""
+    """Log a dead letter as failed; return False if the message is not one."""
     async with store.begin() as unit:
         done = await unit.messages.drop(*sent.key, reason=reason)
         await unit.commit()
@@ -67,7 +67,7 @@ async def views_of(store: Store, sent: Sent) -> Sequence[NotificationView]:
 
 
 class OutboxEndingsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_begin_sending_while_it_fits(self, store: Store) -> None:
         sent = await seed_message(store)

@@ -1,4 +1,4 @@
-"""The contract of reading messages, of people's choices, and of account mail."""
+"""The contract of reading messages, of people's preferences, and of account mail."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ async def _claim_of(store: Store, message: Message) -> Claim:
 
 
 async def _fill_day(store: Store, sent: Sent) -> None:
-    """Cancel another appointment of the doctor on that day, and book one that begins the next."""
+    """Add a cancelled appointment of the doctor that day, and one that begins at its end."""
     world = sent.world
     clinic = world.clinic
     cancelled = await seed_booking(store, clinic, world.slots[1], world.patients[1])
@@ -68,7 +68,7 @@ async def _fill_day(store: Store, sent: Sent) -> None:
 
 
 class OutboxReadingContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_list_shows_waiting_and_ended_by_time_in_pages(self, store: Store) -> None:
         one = await seed_message(store, due=-3 * AGO)

@@ -1,4 +1,4 @@
-"""What the contracts of outbox have in common."""
+"""What the contracts of the outbox have in common."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from clinic.testing.builders import (
 LEASE = timedelta(minutes=1)
 
 
-#: a lease, or a time overdue, that tests wait for: it runs by the store's own clock
+#: a lease or overdue time that tests wait for, by the store's own clock
 SHORT = timedelta(milliseconds=30)
 
 
@@ -37,7 +37,7 @@ AGO = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An appointment with one message, and what it takes to look at it."""
+    """An appointment with one message, and the world to read it in."""
 
     world: World
     appointment: Appointment
@@ -58,8 +58,8 @@ async def seed_message(
     world: World | None = None,
     kind: str = CONFIRMATION,
 ) -> Sent:
-    """Book a slot for the patient at `place` with a message due `due` from now, by a clock that is
-    `written` fast."""
+    """Book a slot for the patient at `place`, with a message due `due` from now and created by a
+    clock that is `written` fast."""
     world = world or await seed_world(store)
     booking = a_booking(
         world.clinic, world.slots[place if slot is None else slot], world.patients[place]
@@ -88,14 +88,14 @@ async def publish(store: Store) -> list[Job]:
 
 
 async def claimed(store: Store, sent: Sent, *, lease: timedelta = LEASE) -> Claim:
-    """Claim the message, which must be possible."""
+    """Return a claim on the message; fail the test if there is none."""
     claim = await store.outbox.claim(*sent.key, token=uuid4(), lease=lease)
     assert isinstance(claim, Claim)
     return claim
 
 
 def a_record(claim: Claim, status: Outcome = Outcome.SENT) -> Record:
-    """Return a line of the log about the claimed message."""
+    """Return a log record for the claimed message."""
     return Record(
         claim.message, status, claim.attempts, claim.ambiguous, "<1@example.org>", error=None
     )

@@ -1,4 +1,4 @@
-"""The contract of Sessions: who is signed in, and whether that still counts."""
+"""The contract of Sessions: who is signed in, and whether the session is still valid."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -56,8 +56,8 @@ async def _world_with_an_appointment(store: Store) -> World:
 
 
 async def _counts(store: Store, world: World, asker: Actor | None) -> bool:
-    """Return what booking's read, that of free slots and that of appointments say of the
-    session."""
+    """Return whether the session is valid, on which the reads of booking, of free slots and of
+    appointments must agree."""
     slot, patient, doctor = world.slots[0], world.patients[0], world.doctor
     asker = asker or system_actor(world.clinic.id)
     query = SlotQuery(world.clinic.id, slot.starts_at, slot.ends_at, doctor_id=doctor.id)
@@ -67,7 +67,7 @@ async def _counts(store: Store, world: World, asker: Actor | None) -> bool:
         store.desk.load_facts(asker, slot.id, patient.id),
         store.calendars.glance(asker, query, PageRequest()),
         store.appointments.list(asker, appointments, PageRequest()),
-        # Nothing is found then, whoever asks; who may not ask is refused all the same.
+        # This query finds nothing for anyone, but must still refuse an invalid session.
         store.appointments.list(asker, nobodys, PageRequest()),
     )
     counted = [await _is_answered(read) for read in reads]
@@ -93,7 +93,7 @@ async def _revoke(
 
 
 class SessionsContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_sessions_that_ended_before_an_instant_are_removed(self, store: Store) -> None:
         clinic = await seed_clinic(store)
@@ -293,7 +293,7 @@ class SessionsContract(Contract, contract=True):
         assert await _counts(store, world, _asker(session))
         assert await _counts(store, world, None)
         assert not await _counts(store, world, replace(_asker(session), session_id=new_id()))
-        # Nothing is claimed then, so there is nothing to check.
+        # Without a session id there is no session to check.
         assert await _counts(store, world, replace(_asker(session), session_id=None))
         assert not await _counts(store, world, _asker(in_a_former_role))
         await _revoke(store, user.id)

@@ -39,7 +39,7 @@ async def _nearest(store: Store, slot: Slot, limit: int = 3) -> list[Slot]:
 
 
 class SlotReaderContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_list_slots_returns_them_earliest_first_with_the_doctor(
         self, store: Store

@@ -36,7 +36,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 class SlotWriterContract(Contract, contract=True):
-    """Give it a fixture `store`: an open Store that holds nothing."""
+    """Give it a fixture `store`: an open, empty Store."""
 
     async def test_lock_doctor_returns_the_doctor(self, store: Store) -> None:
         world = await seed_world(store)
@@ -289,7 +289,7 @@ class SlotWriterContract(Contract, contract=True):
         assert outcomes == [None, None]
 
     async def test_set_slot_state_locks_by_id_whatever_the_order(self, store: Store) -> None:
-        """Who waits for the first slot does not hold the second one yet."""
+        """A caller that waits for the first slot's lock does not hold the second one's yet."""
         world = await seed_world(store, slots=2)
         one, two = sorted(world.slots, key=lambda slot: slot.id)
 
