@@ -1,4 +1,4 @@
-"""A small HTTP client: one request on one connection, many of them at once."""
+"""A small HTTP client: one request per connection, and many at once."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent; `key` is its Idempotency-Key, `version` the ETag it insists on."""
+    """A request to send; `key` is its Idempotency-Key, `version` the ETag in its If-Match."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back; header names are in lower case."""
+    """A response that was received; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,7 +56,7 @@ class Response:
 
     @property
     def code(self) -> str | None:
-        """The code of the refusal, if it is one."""
+        """The problem's code, or None for a success."""
         if self.status < 400:
             return None
         try:
@@ -78,7 +78,7 @@ async def send_together(
 ) -> list[Response | OSError | TimeoutError]:
     """Return the answers, in order, to requests that are all sent at the same moment.
 
-    Every connection stands before the first byte is sent, so that the race is a race.
+    Every connection is open before the first byte is sent, so that the requests really race.
     """
     start = asyncio.Event()
     connected = asyncio.Barrier(len(requests) + 1)
@@ -89,7 +89,7 @@ async def send_together(
                 async with asyncio.timeout(TIMEOUT_S):
                     reader, writer = await asyncio.open_connection(host, port)
             finally:
-                # Whoever could not connect must not keep the others waiting.
+                # A request that could not connect must not keep the others waiting.
                 await connected.wait()
             await start.wait()
             try:
@@ -109,7 +109,7 @@ async def send_together(
 
 
 def _parsed(raw: bytes) -> Response:
-    """Return what the bytes of a whole answer say. Raises ConnectionError for half of one."""
+    """Return the response in these bytes. Raises ConnectionError if it is incomplete."""
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {}

@@ -103,7 +103,7 @@ async def _prepare(settings: Settings, folder: Path) -> tuple[Scenario, bool]:
 
 
 def _serve_until_it_ends(web: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for a signal, which raises, or for the web server's own end, which is a fault."""
+    """Wait for a signal, which raises _Stopped. Raises CannotStart if the web server ends."""
     while web.poll() is None:
         time.sleep(POLL_S)
     raise CannotStart(f"The web server ended by itself; see {log}.")
@@ -122,7 +122,7 @@ def _made(data: Path) -> Path:
 
 
 def _write_settings(folder: Path, servers: EmbeddedServices, port: int) -> Path:
-    """Write the clinic.toml of this demo, with which every other command works on it, too."""
+    """Write this demo's clinic.toml, with which every other command works on it too."""
     secret = folder / "secret"
     if not secret.exists():
         _write_private(secret, secrets.token_urlsafe(48))
@@ -135,10 +135,10 @@ def _write_settings(folder: Path, servers: EmbeddedServices, port: int) -> Path:
         "host": HOST,
         "public_url": f"http://{HOST}:{port}",
         "mail_url": f"maildir://{quote(str(folder / 'mail'))}",
-        # Races are what the demo is for, and one receptionist's token may run them all.
+        # The demo is for races, all of which may use one receptionist's token.
         "write_limit": "60000/60",
         "read_limit": "60000/60",
-        # Everybody comes from this machine.
+        # All clients connect from this machine.
         "connections_per_address": 0,
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
@@ -159,7 +159,7 @@ def _facts(url: str, scenario: Scenario) -> dict[str, object]:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Replace a file in one step; its owner alone may read it."""
+    """Replace a file atomically; only its owner may read it."""
     descriptor, half_written = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
@@ -197,7 +197,7 @@ def _print_tokens(scenario: Scenario, folder: Path) -> None:
 
 
 class _Stopped(SystemExit):
-    """Ctrl-C or SIGTERM: everything is to end in order. asyncio lets a SystemExit through."""
+    """Ctrl-C or SIGTERM: shut everything down. A SystemExit, since asyncio lets that through."""
 
     def __init__(self, signal_number: int) -> None:
         self.status = 0 if signal_number == signal.SIGTERM else 128 + signal_number
@@ -206,7 +206,7 @@ class _Stopped(SystemExit):
 
 @contextlib.contextmanager
 def _stopping_in_order() -> Iterator[None]:
-    """Raise _Stopped in the main thread at the first signal; later ones do not disturb the end."""
+    """Raise _Stopped in the main thread at the first signal; ignore later ones during shutdown."""
     heard = False
 
     def stop(signal_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Appointments of the sample clinic in every status, made as a clinic would have made them.
+"""Makes the sample clinic's appointments in every status, as a clinic would have made them.
 
 Each step runs the use case with the clock set to when it would have happened.
 """
@@ -24,7 +24,7 @@ from clinic.usecases.appointments.change_appointment import change_status
 
 PAST = timedelta(days=14)
 AHEAD = timedelta(days=28)
-#: how many slots lie between two that are taken
+#: one slot in so many is taken
 PAST_EVERY, FUTURE_EVERY = 5, 8
 FUTURE_MAX = 80
 PAGES_MAX = 50
@@ -37,7 +37,7 @@ HOLDING = 4
 
 @dataclass(frozen=True, slots=True)
 class SetClock:
-    """A clock that stands at one instant."""
+    """A clock that always shows the same instant."""
 
     at: datetime
 
@@ -51,9 +51,9 @@ def at(services: Services, instant: datetime) -> Services:
 
 
 async def make_history(services: Services, sample: Sample) -> None:
-    """Make appointments behind and ahead of now, in every status.
+    """Make past and future appointments, in every status.
 
-    Done again, after a start that was killed half-way, it leaves alone whoever is busy.
+    When repeated, after a start that was killed half-way, it skips patients who are busy.
     """
     now = services.clock.now()
     regulars = cycle(sample.patients[-REGULARS:])
@@ -120,7 +120,7 @@ async def _coming_appointment(
 async def _arrived_today(
     services: Services, sample: Sample, now: datetime, patient: Patient
 ) -> None:
-    """Let one patient sit in the waiting room: in the free slot closest to now."""
+    """Put one patient in the waiting room, for the free slot closest to now."""
     near = await free_slots(services, sample, now - PAST, now + timedelta(hours=8))
     if not near:
         return

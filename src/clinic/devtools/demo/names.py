@@ -1,4 +1,4 @@
-"""Names for made-up people: none is anybody's, every address is reserved for examples."""
+"""Names for made-up people, none of them real; every email address is reserved for examples."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -21,7 +21,7 @@ PATIENTS = 250
 
 
 def patient_names() -> Iterator[tuple[str, str]]:
-    """Yield PATIENTS different full names, each with an email address of its own."""
+    """Yield PATIENTS different full names, each with a different email address."""
     # A step that shares no factor with the number of last names visits all of them.
     pairs = (
         (first, LAST_NAMES[(i * 7 + round_ * 3) % len(LAST_NAMES)])

@@ -20,7 +20,7 @@ from clinic.usecases.people.add_people import add_doctor, add_patient, create_cl
 
 CLINIC_NAME, TIME_ZONE = "Riverside Clinic", "Europe/London"
 POLICY = Policy(notice_min=60, horizon_days=28, cancel_notice_min=120)
-#: a number that Ofcom keeps for fiction
+#: with a number that Ofcom reserves for fiction
 CONTACT = Contact("14 Quay Road\nLondon SE16 4TX", "+442079460958", "en")
 REASON = "Sample data"
 
@@ -38,14 +38,14 @@ HOURS = (
     (time(9), time(12, 30), 30, WEEKDAYS),
     (time(13, 30), time(17), 30, WEEKDAYS),
 )
-#: somebody may have added people of their own
+#: more than the sample needs, since users of the demo may have added people
 PAGES_MAX = 50
 SATURDAY = (time(10), time(12), 20, (6,))
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The sample clinic and who is there; the patients in the order they were made."""
+    """The sample clinic and its people; the patients in the order they were created."""
 
     clinic: Clinic
     doctors: Sequence[Doctor]
@@ -63,7 +63,7 @@ class Sample:
 
 
 async def make_people(services: Services) -> Sample:
-    """Return the sample clinic with its people, made as far as they are not there yet."""
+    """Return the sample clinic with its people, creating those that are missing."""
     clinic = await _clinic(services)
     context = acting(services, system_actor(clinic.id))
     known_doctors = {doctor.name for doctor in await services.store.people.doctors(clinic.id)}
@@ -111,18 +111,18 @@ async def make_hours(services: Services, sample: Sample) -> None:
 
 
 async def open_coming_weeks(services: Services, sample: Sample) -> int:
-    """Open what has come within the horizon since the last time; return how many slots."""
+    """Open the slots that have come within the horizon since the last run; return how many."""
     opened = await open_slots(acting(services, sample.system))
     return opened.added
 
 
 def acting(services: Services, actor: Actor) -> Context:
-    """Return what every use case is given."""
+    """Return the context of a use case that acts for `actor`."""
     return services.context(actor, REASON)
 
 
 async def find_clinic(services: Services) -> Clinic | None:
-    """Return the sample clinic, if it has been made."""
+    """Return the sample clinic, or None before it is created."""
     for clinic in await services.store.people.clinics():
         if clinic.name == CLINIC_NAME:
             return clinic
@@ -159,7 +159,7 @@ async def _make_staff(services: Services, clinic: Clinic, user: User) -> None:
 
 
 async def _patients(services: Services, clinic: Clinic) -> list[Patient]:
-    """Return the sample's patients by email, which is the order they were made in."""
+    """Return the sample's patients ordered by email, which is the order they were created in."""
     sample_emails = {email for _, email in patient_names()}
     found: list[Patient] = []
     after: UUID | None = None

@@ -1,4 +1,4 @@
-"""What the show needs: a free slot, 200 patients with nothing else then, and everyone's tokens."""
+"""What the show needs: a free slot, 200 patients who are free at that time, and their tokens."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -45,9 +45,9 @@ class Scenario:
     other_slot: Slot
     racers: Sequence[Patient]
     tokens: Mapping[str, str]
-    #: of the racers, by patient
+    #: the racers' tokens, by patient
     patient_tokens: Mapping[UUID, str]
-    #: by role: how to sign in
+    #: how to sign in, by role
     sign_ins: Mapping[str, Mapping[str, str]]
 
     @property
@@ -91,7 +91,7 @@ async def _choose(
 ) -> tuple[Slot, Slot, Sequence[Patient]] | None:
     """Return two free slots at least a day ahead, and patients who are free at both times."""
     now = services.clock.now()
-    # Not the last day: it leaves the horizon, and not the next: it enters the notice, meanwhile.
+    # Neither the last day, which may leave the horizon, nor the next, which may enter the notice.
     start, end = now + timedelta(days=1), now + AHEAD - timedelta(days=1)
     slots = await free_slots(services, sample, start, end)
     for number, slot in enumerate(slots):
@@ -135,7 +135,7 @@ async def _open_evenings(services: Services, sample: Sample) -> None:
 
 
 async def _sign_in(services: Services, sample: Sample, racers: Sequence[Patient]) -> _SignedIn:
-    """Return a token for each role and each racer, every one with a session of its own."""
+    """Return a token for each role and each racer, each with its own session."""
     people = people_of(sample)
     users = {*people.values(), *(racer.id for racer in racers)}
     made = await sign_in_as(services.context(sample.system), sorted(users), lifetime=TOKEN_LIFETIME)

@@ -1,4 +1,4 @@
-"""Seals the demo's audit trail every few seconds, beside everything else."""
+"""Seals the demo's audit trail every few seconds, in the background."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ STOP_TIMEOUT_S = 5.0
 
 @contextlib.contextmanager
 def audit_sealer(settings: Settings) -> Iterator[None]:
-    """Seal in a thread of its own; once more at the end, when nothing is written any more."""
+    """Seal in a separate thread, and once more at the end, when nothing is written any more."""
     loop = asyncio.new_event_loop()
     sealing = loop.create_task(keep_sealing(settings, EVERY_S))
 

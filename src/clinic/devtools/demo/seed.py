@@ -19,8 +19,8 @@ MARKER = "seeded"
 async def seed(services: Services, data_dir: Path) -> tuple[Sample, bool]:
     """Return the sample clinic, and whether it was made now.
 
-    A first start that was killed half-way is carried on by the next one; after the marker is
-    written, whatever people did to the sample clinic is left as it is.
+    A first start that was killed half-way is continued by the next one. Once the marker is written,
+    changes that people made to the sample clinic are kept.
     """
     marker = data_dir / MARKER
     clinic = await find_clinic(services)

@@ -1,4 +1,4 @@
-"""The main job, in front of the newcomer: a race for one slot, and what becomes of the winner."""
+"""Shows the system at its main job: a race for one slot, then changes of what the winner booked."""
 
 import asyncio
 import secrets
@@ -26,7 +26,7 @@ class Racer:
 
 
 class Show:
-    """Plays the show against a running server and collects what was not as it must be."""
+    """Plays the show against a running server and collects what went wrong."""
 
     def __init__(self, host: str, port: int, scenario: Scenario) -> None:
         self._host, self._port, self._scenario = host, port, scenario
@@ -131,7 +131,7 @@ class Show:
 
 
 def play(host: str, port: int, scenario: Scenario) -> list[str]:
-    """Play the show and return what was not right."""
+    """Play the show and return what went wrong."""
     show = Show(host, port, scenario)
     asyncio.run(show.play())
     return show.faults

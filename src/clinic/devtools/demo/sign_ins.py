@@ -22,7 +22,7 @@ def people_of(sample: Sample) -> Mapping[str, UUID]:
 
 
 async def make_sign_ins(services: Services, sample: Sample) -> Mapping[str, Mapping[str, str]]:
-    """Return how to sign in as each role; whoever has no password yet is given one."""
+    """Return how to sign in as each role, after setting the passwords that are missing."""
     made = {}
     for role, user_id in people_of(sample).items():
         account = await services.store.accounts.account(user_id)
@@ -44,5 +44,5 @@ async def _set_password(services: Services, sample: Sample, user_id: UUID, passw
 
 
 def _password(secret: str, role: str) -> str:
-    """Return a password that only who has the demo's folder can know."""
+    """Return a password that only someone with the demo's folder can know."""
     return hmac.digest(secret.encode(), f"demo {role}".encode(), "sha256").hex()[:PASSWORD_CHARS]

@@ -1,7 +1,7 @@
-"""Runs `clinic serve` beside the demo, in a process that ends with the demo however that ends.
+"""Runs `clinic serve` for the demo, in a process that ends with the demo, however that ends.
 
-This module is what the child runs, too: it serves, and stops when its standard input closes. The
-demo holds the other end, which the system closes even after a kill -9.
+The child runs this module too: it serves, and stops when its standard input closes. The demo holds
+the other end, which the system closes even after a kill -9.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ POLL_S = 0.02
 
 @contextlib.contextmanager
 def web_server(settings: Settings, config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the web server that `config` describes, once it answers; stop it at the end.
+    """Run the web server that `config` describes; yield once it answers, and stop it at the end.
 
     Raises CannotStart.
     """
@@ -37,7 +37,7 @@ def web_server(settings: Settings, config: Path, log: Path) -> Iterator[subproce
             stdout=errors,
             stderr=errors,
             env=environment(os.environ, config),
-            # A Ctrl-C reaches the demo alone, which stops everything in its order.
+            # A Ctrl-C must reach only the demo, which stops everything in order.
             start_new_session=True,
         )
     try:
@@ -48,9 +48,9 @@ def web_server(settings: Settings, config: Path, log: Path) -> Iterator[subproce
 
 
 def check_port(host: str, port: int) -> int:
-    """Return `port`, or a free one for 0. Raises CannotStart where another program has it."""
+    """Return `port`, or a free one for 0. Raises CannotStart if another program has it."""
     with socket.socket() as probe:
-        # As the server itself will: connections of the last run that linger do not count.
+        # As the server itself does: lingering connections of the last run do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -89,7 +89,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def stop_with_standard_input() -> None:
-    """Stop this process in order when standard input closes, and by force if that takes long."""
+    """Shut this process down when standard input closes, by force if that takes long."""
     # Not through sys.stdin, whose lock must be free when Python ends.
     while os.read(0, 1024):
         pass

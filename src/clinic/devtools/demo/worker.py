@@ -1,6 +1,6 @@
-"""Runs `clinic worker` beside the demo, in a process that ends with the demo however that ends.
+"""Runs `clinic worker` for the demo, in a process that ends with the demo, however that ends.
 
-This module is what the child runs, too: it supervises, and stops when its standard input closes.
+The child runs this module too: it supervises, and stops when its standard input closes.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from clinic.devtools.demo.web import environment, stop, stop_with_standard_input
 
 @contextlib.contextmanager
 def notification_worker(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the worker that `config` describes; stop it at the end. Nothing waits for it."""
+    """Run the worker that `config` describes, without waiting for it; stop it at the end."""
     with log.open("wb") as output:
         log.chmod(0o600)
         worker = subprocess.Popen(
@@ -25,7 +25,7 @@ def notification_worker(config: Path, log: Path) -> Iterator[subprocess.Popen[by
             stdout=output,
             stderr=output,
             env=environment(os.environ, config),
-            # A Ctrl-C reaches the demo alone, which stops everything in its order.
+            # A Ctrl-C must reach only the demo, which stops everything in order.
             start_new_session=True,
         )
     try:

@@ -1,7 +1,7 @@
-"""The system user that servers run as where Clinic runs as root, and programs it can reach.
+"""The system user that servers run as when Clinic runs as root, and the programs it can run.
 
-PostgreSQL refuses to run as root. No folder that exists is opened to other users for its sake:
-servers find their data through their working folder, and programs under a private folder (a
+PostgreSQL refuses to run as root. No existing folder is opened to other users because of that:
+servers reach their data through their working folder, and programs under a private folder (a
 checkout in root's home, say) are copied to where every user may read them.
 """
 
@@ -33,10 +33,10 @@ class ServerAccount:
 
 
 def server_account(data: Path) -> ServerAccount | None:
-    """Return who must run the server with this `data` folder; None where it is this process's user.
+    """Return the user to run the server with this `data` folder; None: this process's own user.
 
-    As root, data that exists keep their owner. Makes the system user where there is none yet.
-    Raises EmbeddedServiceError where that cannot be.
+    As root, existing data keep their owner. Creates the system user if there is none yet. Raises
+    EmbeddedServiceError if that is impossible.
     """
     if os.geteuid() != 0:
         return None
@@ -60,7 +60,7 @@ def _made_account() -> ServerAccount:
             reason = _make_account()
         else:
             return ServerAccount(entry.pw_uid, entry.pw_gid)
-        # useradd gives up at once where another process is just adding a user.
+        # useradd fails at once while another process is adding a user.
         time.sleep(ACCOUNT_PAUSE_S)
     raise EmbeddedServiceError(
         f"PostgreSQL does not run as root, and the user {ACCOUNT_NAME} could not be made: {reason}"
@@ -68,7 +68,7 @@ def _made_account() -> ServerAccount:
 
 
 def _make_account() -> str:
-    """Add the system user; return what went wrong, which may be that it was there already."""
+    """Add the system user; return the error, which may be that the user already exists."""
     useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if useradd is None:
         return "there is no useradd"
@@ -91,10 +91,10 @@ def package_folder(package: str) -> Path:
 
 
 def runnable_program(package: str, program: str, account: ServerAccount | None) -> Path:
-    """Return the path of `program`, relative to its package's folder, where `account` can run it.
+    """Return where `account` can run `program`, a path relative to its package's folder.
 
-    Copies the package's programs once per version where they stand in a folder that is closed to
-    the account. Raises NotInstalled.
+    Copies the package's programs, once per version, if their folder is closed to the account.
+    Raises NotInstalled.
     """
     folder = package_folder(package)
     if account is None or _can_run(folder / program, account):
@@ -123,7 +123,7 @@ def _can_run(program: Path, account: ServerAccount) -> bool:
 
 
 def _copy_readably(folder: Path, copy: Path) -> None:
-    """Copy a package and the libraries its wheel keeps beside it to `copy`, for all to read."""
+    """Copy a package, and the libraries its wheel has beside it, to `copy`, readable by all."""
     READABLE_PROGRAMS.mkdir(parents=True, exist_ok=True)
     READABLE_PROGRAMS.chmod(0o755)
     half_made = Path(tempfile.mkdtemp(dir=READABLE_PROGRAMS))

@@ -26,7 +26,7 @@ class ServerFolder:
         self._lock: int | None = None
 
     def claim(self) -> None:
-        """Make the folder and take its lock, which ends with this process. Raises AlreadyInUse."""
+        """Create and lock the folder; the lock ends with this process. Raises AlreadyInUse."""
         if self._lock is not None:
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,13 @@ class ServerFolder:
         self._lock = lock
 
     def release(self) -> None:
-        """Give the lock back; do nothing where it is not held."""
+        """Release the lock; do nothing if it is not held."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def account(self) -> ServerAccount | None:
-        """Return who must run the server of this folder; None for this process's own user."""
+        """Return the user to run this folder's server; None: this process's own user."""
         return server_account(self.data)
 
     def give_to(self, account: ServerAccount | None, path: Path) -> None:
@@ -58,9 +58,9 @@ class ServerFolder:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
     def write(self, name: str, text: str) -> Path:
-        """Replace a file of the folder in one step, readable by its owner alone; return its path.
+        """Replace a file of the folder atomically, readable only by its owner; return its path.
 
-        `name` may stand in the server's own `data`: a link planted there is not followed.
+        `name` may be inside the server's own `data`: a link planted there is not followed.
         """
         target = self.path / name
         descriptor, half_written = tempfile.mkstemp(dir=self.path)
@@ -70,7 +70,7 @@ class ServerFolder:
         return target
 
     def secret(self, name: str) -> str:
-        """Return the password of that name, made at the first call and kept with mode 600."""
+        """Return the password of that name, created at the first call and stored with mode 600."""
         path = self.path / f"{name}.password"
         if not path.exists():
             self.write(path.name, secrets.token_urlsafe(24))
@@ -85,13 +85,13 @@ class ServerFolder:
         return int(self._known("port"))
 
     def socket(self, name: str) -> Path | None:
-        """Return where the Unix socket of that name in `data` is found, or None where the folder's
-        path is too long for one."""
+        """Return the path of the Unix socket of that name in `data`, or None if the path is too
+        long for one."""
         path = self.data / name
         return path if len(os.fsencode(path)) <= SOCKET_PATH_MAX_BYTES else None
 
     def choose_port(self, *, avoid_kept: bool) -> int:
-        """Return the port of the last run, so that addresses last, or a free one, and keep it."""
+        """Return the port of the last run, so that URLs stay valid, or a free one, and store it."""
         kept = self.path / "port"
         if kept.exists() and not avoid_kept:
             return int(kept.read_text())

@@ -1,4 +1,4 @@
-"""Brings a server up: tries its port, waits until it answers, tells its log where it does not."""
+"""Starts a server: tries its port, waits until it answers, and reports its log if it does not."""
 
 import time
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def launch(
 
 
 def _wait_until(is_ready: Callable[[WatchedServer], bool], server: WatchedServer) -> bool:
-    """Return True once the server is ready; stop it and return False where it ended or is late."""
+    """Return True once the server is ready; stop it and return False if it ended or is too late."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     try:
         while time.monotonic() < deadline and not server.has_ended():

@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 of one's own, on this machine alone, behind passwords."""
+"""A private, real PostgreSQL 18 that only this machine can reach, with passwords."""
 
 import os
 import shutil
@@ -43,8 +43,8 @@ STATUS_LINE = 7
 CHILDREN_END_S = 10.0
 POLL_S = 0.02
 
-# The working folder is the data's: so the socket stands behind doors that are closed to others,
-# and its path is short for the server, however long it is for clients.
+# The server's working folder is its data folder, so the socket is in a folder closed to other
+# users, and its path is short for the server, however long it is for clients.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": ".",
@@ -59,7 +59,7 @@ SETTINGS: Mapping[str, str] = {
 class EmbeddedPostgres:
     """A PostgreSQL server whose data stay in `data_dir`; it stops when this process ends.
 
-    `settings` are PostgreSQL's own, by name, on top of SETTINGS. Nothing is made before `start`.
+    `settings` are PostgreSQL's own, by name, on top of SETTINGS. `start` creates everything.
     URLs, `create_database` and `drop_database` also work on a second object for the same folder
     while another process runs the server.
     """
@@ -87,9 +87,9 @@ class EmbeddedPostgres:
         return self._server.pid
 
     def start(self) -> None:
-        """Start the server, making its data, roles and database where they are missing.
+        """Start the server, creating its data, roles and database where they are missing.
 
-        Stops a server that a killed run left behind. Does nothing where it runs already. Raises
+        Stops a server that a killed run left behind. Does nothing if it is running already. Raises
         AlreadyInUse, NotInstalled, StartFailed.
         """
         if self._server is not None and not self._server.has_ended():
@@ -111,7 +111,7 @@ class EmbeddedPostgres:
             raise
 
     def stop(self) -> None:
-        """Stop the server in order and free its folder; do nothing where it is not running."""
+        """Shut the server down and release its folder; do nothing if it is not running."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -126,7 +126,7 @@ class EmbeddedPostgres:
         self._server = None
 
     def stop_leftover(self) -> None:
-        """Stop a server that a killed run left behind here; do nothing where there is none."""
+        """Stop a server that a killed run left behind here; do nothing if there is none."""
         stop_leftover(self._folder.server_pid(), self._folder.data, signal.SIGINT)
 
     def url(self, database: str = DATABASE, role: Role = "owner") -> str:
@@ -135,9 +135,9 @@ class EmbeddedPostgres:
         return f"postgresql://{LOGINS[role]}:{password}@127.0.0.1:{self._folder.port()}/{database}"
 
     def local_url(self, database: str = DATABASE, role: Role = "owner") -> str:
-        """Return the libpq URL by the server's Unix socket, which costs both sides less than TCP.
+        """Return the libpq URL of the server's Unix socket, which costs both sides less than TCP.
 
-        By TCP, as `url`, where the folder's path is too long for a socket's. Raises NotRunning.
+        The same as `url`, by TCP, if the folder's path is too long for a socket. Raises NotRunning.
         """
         port = self._folder.port()
         if self._folder.socket(f"{SOCKET}.{port}") is None:
@@ -147,7 +147,7 @@ class EmbeddedPostgres:
         return f"postgresql://{LOGINS[role]}:{password}@/{database}?host={folder}&port={port}"
 
     def create_database(self, name: str, *, template: str = "template1") -> None:
-        """Make a database that the owner role owns; the app's and the sealer's may connect.
+        """Create a database that the owner role owns; the app's and the sealer's may connect.
 
         It has btree_gist. Grants inside `template` are copied, those on it are not.
         """
@@ -162,17 +162,17 @@ class EmbeddedPostgres:
             self._restrict(connection, name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database and whoever is connected to it; do nothing where there is none."""
+        """Drop a database, ending its connections; do nothing if there is none."""
         with self._connect() as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
 
     def _clear_leftovers(self) -> None:
-        """Remove what a killed server says of itself once its children have ended too.
+        """Remove a killed server's pid file and sockets once its children have ended too.
 
         PostgreSQL would refuse to start while an unrelated process has that pid, which is common
-        where a restarted container gives out the same few pids again.
+        when a restarted container reuses the same few pids.
         """
         pid_file = self._folder.data / "postmaster.pid"
         deadline = time.monotonic() + CHILDREN_END_S
@@ -180,17 +180,17 @@ class EmbeddedPostgres:
             if not is_anyone_in(self._folder.data):
                 for left in self._folder.data.glob(f"{SOCKET}.*"):
                     left.unlink()
-                # Last: as long as it is there, the others are looked for.
+                # Last: as long as it exists, the next start looks for the others.
                 pid_file.unlink()
                 return
             time.sleep(POLL_S)
 
     def _make_cluster(self, account: ServerAccount | None) -> None:
-        """Make the data folder in one step, so that an interrupted one is never taken for whole."""
+        """Create the data folder atomically, so that no half-made one is taken for complete."""
         if (self._folder.data / "PG_VERSION").exists():
             return
         half_made = self._folder.path / "data.new"
-        # Of a run that was killed: initdb does not end with it.
+        # From a run that was killed: initdb does not end with it.
         end_everyone_in(half_made)
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(mode=0o700)
@@ -255,7 +255,7 @@ class EmbeddedPostgres:
             directory=data,
             log=self._folder.log,
             account=account,
-            # A fast shutdown: ends connections, but not what is committed.
+            # A fast shutdown: ends connections, and loses nothing that is committed.
             stop_signal=signal.SIGINT,
         )
 
@@ -267,9 +267,9 @@ class EmbeddedPostgres:
             lines = (self._folder.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        told = len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
+        says_ready = len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
         # The file may still be that of a server that was killed.
-        return told and lines[0].strip() == str(server.pid)
+        return says_ready and lines[0].strip() == str(server.pid)
 
     def _connect(self, database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(
@@ -277,7 +277,7 @@ class EmbeddedPostgres:
         )
 
     def _provision(self) -> None:
-        """Make the roles, the database and its extension; each step may be there already."""
+        """Create the roles, the database and its extension, each unless it already exists."""
         with self._connect("template1") as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
             for role in ("owner", "app", "sealer"):
@@ -316,7 +316,7 @@ class EmbeddedPostgres:
 def _path_for(account: ServerAccount | None, data: Path) -> str:
     """Return the path by which the server finds `data`, which is always its working folder.
 
-    For another account it is a path that leads there through no parent folder: those may be
-    closed to it, and need not be opened.
+    For another account the path goes through no parent folder, since those may be closed to it and
+    need not be opened.
     """
     return str(data) if account is None else "/proc/self/cwd"

@@ -16,11 +16,11 @@ from clinic.devtools.embedded.account import ServerAccount
 from clinic.devtools.embedded.errors import StartFailed
 
 if TYPE_CHECKING:
-    # Of the extra `embedded`, and slow to import.
+    # In the extra `embedded`, and slow to import.
     import psutil
 
 WATCHDOG = Path(__file__).with_name("watchdog.py")
-# Beyond the server's own time to stop, for its watchdog to end.
+# Time for the watchdog to end, in addition to the server's own time to stop.
 WATCHDOG_GRACE_S = 5.0
 LOG_TAIL_BYTES = 4000
 LEFTOVER_STOP_S = 15.0
@@ -60,7 +60,7 @@ class WatchedServer:
             return log.read().decode(errors="replace").strip()
 
     def stop(self) -> None:
-        """Stop the server in order; return when it and its watchdog have ended."""
+        """Shut the server down; return when it and its watchdog have ended."""
         assert self.watchdog.stdin is not None
         self.watchdog.stdin.close()
         self.wait()
@@ -74,7 +74,7 @@ class WatchedServer:
         self.watchdog.stdin.close()
 
     def wait(self) -> None:
-        """Return when the watchdog has ended; kill it where it takes too long."""
+        """Return when the watchdog has ended; kill it if it takes too long."""
         try:
             self.watchdog.wait(self.command.stop_timeout_s + WATCHDOG_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -89,7 +89,7 @@ def start_server(command: ServerCommand) -> WatchedServer:
     order = {
         "argv": command.argv,
         "directory": str(command.directory),
-        # Nothing of the caller's: PG* variables and locales would change what the server does.
+        # Nothing from the caller's: PG* variables and locales would change what the server does.
         "environment": {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
         "uid": command.account.uid if command.account else None,
         "gid": command.account.gid if command.account else None,
@@ -112,7 +112,7 @@ def start_server(command: ServerCommand) -> WatchedServer:
     try:
         answer = watchdog.stdout.readline()
     except BaseException:
-        # It has perhaps started its server already.
+        # It may have started its server already.
         watchdog.stdin.close()
         watchdog.wait()
         watchdog.stdout.close()
@@ -127,8 +127,8 @@ def start_server(command: ServerCommand) -> WatchedServer:
 def stop_leftover(pid: int | None, directory: Path, stop_signal: signal.Signals) -> None:
     """End the server `pid` of an earlier run, if that process still runs in `directory`.
 
-    A watchdog stops its server by itself; this waits for that, and serves where the watchdog was
-    killed too. The working folder tells the server from a stranger that got the same pid.
+    A watchdog stops its server by itself; this waits for that, and is needed if the watchdog was
+    killed too. The working folder shows whether an unrelated process has got the same pid.
     """
     import psutil
 
@@ -149,9 +149,9 @@ def stop_leftover(pid: int | None, directory: Path, stop_signal: signal.Signals)
 
 
 def end_everyone_in(directory: Path) -> None:
-    """Kill all that work in `directory`, such as the children of a program that was killed.
+    """Kill all processes whose working folder is `directory`, such as a killed program's children.
 
-    Returns when a look finds nobody: one that is killed may just have started another.
+    Returns when none is found: a process may start another just before it is killed.
     """
     import psutil
 
@@ -163,7 +163,7 @@ def end_everyone_in(directory: Path) -> None:
 
 
 def is_anyone_in(directory: Path) -> bool:
-    """Return whether any process, such as a killed server's child, has `directory` to work in."""
+    """Return whether any process, such as a killed server's child, works in `directory`."""
     return next(_those_in(directory), None) is not None
 
 
@@ -174,7 +174,7 @@ def _those_in(directory: Path) -> "Iterator[psutil.Process]":
 
 
 def _runs_in(process: "psutil.Process", directory: Path) -> bool:
-    """Return whether the process works in `directory`; a dead one that nobody reaped does not."""
+    """Return whether `directory` is the process's working folder; never that of a zombie."""
     import psutil
 
     try:

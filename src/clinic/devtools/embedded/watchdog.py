@@ -1,8 +1,8 @@
-"""Runs one server for as long as the process that asked for it lives; run by path, not imported.
+"""Runs one server for as long as the process that started it lives; run by path, not imported.
 
-The asker holds the other end of this program's standard input. However the asker ends, even by
-kill -9, the system closes that end, and the server is then stopped in order. A parent-death signal
-would not do: it fires when the *thread* that started the server ends, and only Linux has it.
+That process holds the other end of this program's standard input. However it ends, even by
+kill -9, the system closes that end, and the server is then shut down. A parent-death signal would
+not do: it fires when the *thread* that started the server ends, and only Linux has it.
 """
 
 import json
@@ -13,8 +13,8 @@ import threading
 
 
 def main() -> None:
-    """Start the server, print its pid or the reason why there is none, stay until it has ended."""
-    # The order to stop comes through the pipe alone, not from a Ctrl-C or a closed terminal.
+    """Start the server, print its pid or why it did not start, and wait until it has ended."""
+    # The order to stop comes only through the pipe, not from a Ctrl-C or a closed terminal.
     # A handler that does nothing, since SIG_IGN would be passed on to the server.
     for unheard in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(unheard, lambda *_: None)
