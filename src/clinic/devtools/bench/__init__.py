@@ -1,1 +1,1 @@
-"""`clinic bench`: how near booking comes to the database's own limit, as ratios in one run."""
+"""`clinic bench`: how close booking comes to the database's own limit, as ratios in one run."""

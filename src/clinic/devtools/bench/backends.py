@@ -12,13 +12,13 @@ from clinic.devtools.embedded import EmbeddedPostgres, EmbeddedServiceError, Emb
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Servers with databases that may be made and thrown away; the URLs hold passwords."""
+    """Servers with databases that may be created and dropped; the URLs contain passwords."""
 
     redis_url: str
     superuser_url: str
-    #: of psql, pgbench and the others
+    #: the folder of psql, pgbench and the others
     programs: Path
-    #: makes a migrated database from its name; returns its URLs as owner and as application
+    #: creates a migrated database of this name; returns its URLs as owner and as application
     make_database: Callable[[str], tuple[str, str]]
 
 

@@ -1,9 +1,9 @@
 """The bare application: the same work and the same bytes with nothing around it.
 
-It signs nobody in, counts nothing and writes no log, so what a request costs beyond it is the price
-of all of that. A booking writes the same rows as the baseline's statement and the real application,
-its idempotency key among them. Only `clinic bench` runs it, on its own database: no command serves
-it, and no setting turns the real application into it.
+It authenticates no one, counts nothing and writes no log, so what a real request costs in addition
+is the price of all that. A booking writes the same rows as the baseline's statement and the real
+application, including its idempotency key. Only `clinic bench` runs it, on its own database: no
+command serves it, and no setting turns the real application into it.
 """
 
 import datetime as dt
@@ -99,7 +99,7 @@ def _refused(_: ClinicError) -> Answer:
 
 
 async def _list(services: Services, scope: Any, send: Any) -> None:
-    """Answer a day's appointments; a page of them, as the real application does."""
+    """Answer with one page of a day's appointments, as the real application does."""
     asked = dict(parse_qsl(scope["query_string"].decode()))
     day = day_interval(dt.date.fromisoformat(asked["date"]), _ZONE)
     query = AppointmentQuery(Scope(CLINIC_ID), starts_from=day.starts_at, starts_before=day.ends_at)

@@ -1,8 +1,8 @@
-"""The baseline of bookings: pgbench, running the very statement that the application writes with.
+"""The baseline of bookings: pgbench, running the same statement that the application writes with.
 
-The script is derived from what the adapter makes of a booking in the domain's own words: each
-parameter that is one of the marks below is computed by pgbench for every transaction, every other
-one is passed as it is. So the statement cannot drift from the one it stands for.
+The script is derived from the adapter's statement and parameters for a sample booking. Parameters
+that are one of the marker values below are computed by pgbench for every transaction, all others
+are passed unchanged. So the statement cannot drift from the application's.
 """
 
 import os
@@ -50,7 +50,7 @@ _DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULT
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A pgbench script and the variables that it is started with."""
+    """A pgbench script and the variables to start it with."""
 
     text: str
     variables: Mapping[str, str]
@@ -65,7 +65,7 @@ class BaselineRun:
 
 
 def sample_booking(now: datetime, first_day: datetime) -> Booking:
-    """Return a booking as the application makes it for a signed-in patient, full of marks."""
+    """Return a booking as the application makes it for a signed-in patient, of marker values."""
     ids = iter(_FRESH_IDS)
     start = first_day + timedelta(days=30)
     slot = Slot(_SLOT, CLINIC_ID, _DOCTOR, "Specialty 0", start, start + timedelta(minutes=30))
@@ -130,7 +130,7 @@ def make_script(statement: str, parameters: Sequence[object], booking: Booking) 
 
 
 def _arithmetic() -> Iterator[str]:
-    """Yield the lines that number a client's next booking: world.World.slot_of in pgbench."""
+    """Yield the lines that compute a client's next booking, as World.slot_of does in Python."""
     yield "\\set j :first + :i * :clients + :client_id"
     yield "\\set i :i + 1"
     yield "\\set n :j * :stride % :slots"
@@ -141,7 +141,7 @@ def _arithmetic() -> Iterator[str]:
 
 
 def _with_fresh_ids(value: str) -> str:
-    """Return the SQL for a text in which every mark of a new id is a new id each time."""
+    """Return the SQL for a text in which every marker of a new id becomes a new id each time."""
     for each in _FRESH_IDS:
         value = value.replace(each.hex, "' || uuidv7() || '")
     assert ":" not in value

@@ -1,4 +1,4 @@
-"""What every measurement is given: servers, databases, settings, and where to note figures."""
+"""What every measurement is given: servers, databases, settings, and where to record figures."""
 
 import secrets
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ YARDSTICK_APP = "yardstick.app:app"
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long and how often is measured."""
+    """How long and how often to measure, and at which sizes."""
 
     rounds: int
-    #: of one measurement under load
+    #: how long one measurement under load takes
     round_s: float
     #: the sizes that are compared, small and large, and that of bookings
     small: str
@@ -51,7 +51,7 @@ class Filled:
     used: int = 0
 
     def take(self, number: int) -> int:
-        """Return the first of `number` bookings that nobody makes but the caller."""
+        """Reserve `number` bookings for the caller alone, and return the first."""
         first = self.used
         if first + number > self.world.slots:
             raise RuntimeError(f"all {self.world.slots} slots of {self.world.name} are used up")
@@ -59,7 +59,7 @@ class Filled:
         return first
 
     def give_back(self, first_unused: int) -> None:
-        """Let others make the bookings from this one on, which the last caller did not make."""
+        """Release the bookings from this one on, which the last caller did not make."""
         assert first_unused <= self.used
         self.used = first_unused
 
@@ -91,7 +91,7 @@ class Bench:
         return self._filled[name]
 
     def knows(self, size: str, purpose: str = "") -> bool:
-        """Say whether this database has been filled already."""
+        """Return whether this database has been filled already."""
         return f"bench_{size}{purpose}" in self._filled
 
     def tokens(self) -> Tokens:
@@ -145,12 +145,12 @@ class Bench:
             "CLINIC_DATABASE_URL": filled.app_url,
             "CLINIC_BROKER_URL": self.servers.redis_url,
             "CLINIC_SECRET": self.secret,
-            # Everybody comes from this machine.
+            # All clients connect from this machine.
             "CLINIC_CONNECTIONS_PER_ADDRESS": "0",
         }
 
     def _no_config(self) -> Path:
-        """Return an empty clinic.toml: the caller's own is not to be measured."""
+        """Return an empty clinic.toml, so that the caller's own is not used."""
         path = self.folder / "clinic.toml"
         path.touch()
         return path

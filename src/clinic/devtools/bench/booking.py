@@ -1,4 +1,4 @@
-"""Bookings over HTTP, full and bare, beside the baseline and the yardstick, in turn."""
+"""Bookings over HTTP, full and bare, compared with the baseline and the yardstick, in turn."""
 
 from clinic.adapters.postgres.appointments.booking_statement import reservation
 from clinic.devtools.bench.baseline import Script, make_script, run_baseline, sample_booking
@@ -7,7 +7,7 @@ from clinic.devtools.bench.database import count, last_baseline_booking
 from clinic.devtools.bench.requests import Tokens, bookings, sign_ins
 from clinic.devtools.bench.servers import LoadRun, Server, run_load
 
-#: more than any server here makes of one second
+#: more bookings than any server here makes in a second
 BOOKINGS_A_S = 12_000
 HTTP_A_S = 8_000
 WARM_UP = 2_000
@@ -16,7 +16,7 @@ BOOKED = 201
 
 
 def measure_booking(bench: Bench) -> None:
-    """Note bookings a second and what they cost, round by round."""
+    """Record bookings a second and what they cost, round by round."""
     filled = bench.database(bench.effort.booking)
     script = baseline_script(bench, filled)
     tokens = bench.tokens()
@@ -34,7 +34,7 @@ def measure_booking(bench: Bench) -> None:
 
 
 def measure_yardstick(bench: Bench) -> None:
-    """Note the full application and the ordinary one, in turn, one process each."""
+    """Record the full application and the ordinary one, in turn, one process each."""
     if bench.yardstick is None:
         bench.record.skip(
             "yardstick", "the yardstick or its packages are not here: run `make bench`"
@@ -59,7 +59,7 @@ def baseline_script(bench: Bench, filled: Filled) -> Script:
 
 
 def baseline(bench: Bench, filled: Filled, script: Script, name: str, duration_s: float) -> None:
-    """Note what pgbench makes of the writing statement, and see that it wrote."""
+    """Record how fast pgbench runs the writing statement, and check that it wrote."""
     before = count(filled.owner_url, "appointments")
     first = filled.take(int(BOOKINGS_A_S * max(1, duration_s)))
     ran = run_baseline(
@@ -79,7 +79,7 @@ def baseline(bench: Bench, filled: Filled, script: Script, name: str, duration_s
 
 
 def _load(bench: Bench, filled: Filled, server: Server, name: str, tokens: Tokens | None) -> None:
-    """Note one round of bookings over HTTP; nothing but 201 is right, since nobody races here."""
+    """Record one round of bookings over HTTP; every answer must be 201, since none compete here."""
     number = int(HTTP_A_S * bench.effort.round_s)
     first = filled.take(number)
     requests = bookings(filled.world, first, number, tokens=tokens)
@@ -90,7 +90,7 @@ def _load(bench: Bench, filled: Filled, server: Server, name: str, tokens: Token
 
 
 def note(bench: Bench, name: str, ran: LoadRun) -> None:
-    """Note what a run of the load client tells."""
+    """Record what a run of the load client measured."""
     bench.record.add(name, ran.answered / ran.elapsed_s, "requests/s")
     bench.record.add(f"{name}_server_cpu", ran.server_cpu_s / ran.answered * 1e6, "µs")
     bench.record.add(f"{name}_p50", ran.p50_ms, "ms")
@@ -98,10 +98,10 @@ def note(bench: Bench, name: str, ran: LoadRun) -> None:
 
 
 def _all_over(filled: Filled) -> int:
-    """Return how many bookings it takes to have touched about every page of slots once.
+    """Return how many bookings it takes to change about every page of slots once.
 
-    The first change of a page since a checkpoint writes all of it to the log: that is the price of
-    the checkpoint, which comes every half hour, and not of a booking in the middle of it.
+    The first change of a page after a checkpoint writes the whole page to the log. That is a cost
+    of the checkpoint, which comes every half hour, and not of the bookings between two of them.
     """
     return filled.world.slots // SLOTS_A_PAGE
 

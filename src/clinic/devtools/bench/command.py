@@ -91,7 +91,7 @@ def bench(
 
 
 def chosen_parts(only: Sequence[str]) -> Sequence[str]:
-    """Return the parts to measure. Raises InvalidInput for names that are none."""
+    """Return the parts to measure. Raises InvalidInput for unknown names."""
     unknown = [name for name in only if name not in PARTS]
     if unknown:
         raise InvalidInput(f"No part is called {unknown[0]}; parts are {', '.join(PARTS)}.")
@@ -137,8 +137,8 @@ def measure(
 
 
 def postgres_settings() -> dict[str, str]:
-    """Return those of a server with a quarter of the machine's memory, as is usual, and without
-    checkpoints in the middle of every measurement; commits are as safe as ever."""
+    """Return settings for a quarter of the machine's memory, as is usual, and without checkpoints
+    during every measurement; commits are as safe as ever."""
     return {
         "shared_buffers": f"{memory_mb() // 4}MB",
         "max_wal_size": "8GB",
@@ -148,14 +148,14 @@ def postgres_settings() -> dict[str, str]:
 
 
 def _measure_part(name: str, run: Bench) -> None:
-    """Measure one part; what goes wrong costs its own figures only, and is told."""
+    """Measure one part; an error is reported, and costs only this part's figures."""
     started = time.perf_counter()
     print(f"{name} …", end=" ", file=sys.stderr, flush=True)
     if run.effort.is_quick and name == "scale":
         run.record.skip("first_open_10m", "--quick measures smaller sizes, under their own names")
     try:
         PARTS[name](run)
-    except Exception as error:  # noqa: BLE001 - said instead of a figure
+    except Exception as error:  # noqa: BLE001 - reported instead of a figure
         reason = f"{type(error).__name__}: {error}".strip()
         run.record.skip(name, reason)
         print(f"not measured: {reason}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Fills a migrated database with a world, in SQL; slow constraints are made after the rows."""
+"""Fills a migrated database with a world, in SQL; slow constraints are added after the rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -80,9 +80,9 @@ INSERT INTO free_slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at)
 SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at FROM slots
 """
 
-# What is slower to keep up row by row than to make at the end, with what depends on it. Not what
-# keeps slots from overlapping: made at the end its index has full pages, each of which splits at
-# its first booking, which nothing does where slots were opened day by day.
+# Constraints that are slower to maintain row by row than to add at the end, and those that depend
+# on them. Not the one that keeps slots from overlapping: added at the end, its index has full
+# pages, each of which splits at its first booking, unlike where slots were opened day by day.
 _CONSTRAINTS = """
 SELECT conname, conrelid::regclass::text, pg_get_constraintdef(oid), contype::text
 FROM pg_constraint
@@ -97,7 +97,7 @@ WHERE indrelid IN ('slots'::regclass, 'free_slots'::regclass) AND NOT indisexclu
 
 
 def fill(owner_url: str, world: World) -> None:
-    """Fill a migrated database that is still empty, and prepare it for being measured."""
+    """Fill a migrated database that is still empty, and prepare it for measurements."""
     with psycopg.connect(owner_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as db:
         db.execute("SET maintenance_work_mem = '512MB'")
         numbers = {
@@ -120,8 +120,8 @@ def fill(owner_url: str, world: World) -> None:
         db.execute(_FREE_SLOTS)
         db.execute("ALTER TABLE slots ENABLE TRIGGER USER")
         _restore(db, constraints, [definition for _, definition in indexes])
-        # Empty tables stay unknown to the planner, as they are after an installation: it plans
-        # for some rows then, and for none once it has been told that there are none.
+        # Empty tables are not analyzed, as after an installation: the planner assumes some rows
+        # then, but none once the statistics say that there are none.
         found = db.execute(_FILLED_TABLES).fetchall()
         tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in found)
         db.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) {}").format(tables))
@@ -132,7 +132,7 @@ def _restore(
 ) -> None:
     for definition in indexes:
         db.execute(definition)
-    # Foreign keys last: they refer to keys that are made here.
+    # Foreign keys last: they refer to keys that are added here.
     for name, table, definition, kind in reversed(constraints):
         if kind != "f":
             db.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
@@ -142,7 +142,7 @@ def _restore(
 
 
 def _fill_sessions(db: psycopg.Connection, world: World) -> None:
-    """Sign every patient in, with whatever further columns a session has at their defaults."""
+    """Sign every patient in; any further columns of a session keep their defaults."""
     columns = {
         "clinic_id": f"'{CLINIC_ID}'",
         "id": sql_id(SESSION_IDS, "n"),
@@ -194,13 +194,13 @@ FROM numbered
 def book_days(
     owner_url: str, start: datetime, end: datetime, *, one_in: int = 1, a_day: int = 1_000_000
 ) -> None:
-    """Take one in so many slots from `start` to `end`, at most `a_day` on each day."""
+    """Book one in `one_in` slots from `start` to `end`, at most `a_day` on each day."""
     with psycopg.connect(owner_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as db:
         db.execute(_BOOKED_DAYS, {"start": start, "end": end, "one_in": one_in, "a_day": a_day})
         db.execute("VACUUM ANALYZE slots, free_slots, appointments")
 
 
-# Where the memory is not enough, what is loaded first goes first: so first what no booking goes by,
+# If memory is short, what is loaded first is evicted first. So load indexes that no booking uses,
 # then keys, then tables.
 _LOAD = """
 SELECT pg_prewarm(oid) FROM (
@@ -213,8 +213,8 @@ SELECT pg_prewarm(oid) FROM (
 
 
 def settle(superuser_url: str, url: str) -> None:
-    """Bring the database of this URL, just filled, into the state of one that has been in use: all
-    in the server's memory, as far as it goes, and nothing left to write out."""
+    """Bring the database of this URL, just filled, into the state of one that has been in use: in
+    the server's memory, as far as it fits, and with nothing left to write out."""
     with psycopg.connect(superuser_url, dbname=name_of(url), autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
         db.execute(_LOAD)
@@ -227,7 +227,7 @@ def name_of(url: str) -> str:
 
 
 def checkpoint(superuser_url: str) -> None:
-    """Write everything out now, so that it does not fall into a measurement."""
+    """Write everything out now, so that it does not happen during a measurement."""
     with psycopg.connect(superuser_url, autocommit=True) as db:
         db.execute("CHECKPOINT")
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-#: ratio → what must be at least or at most what, in words
+#: whether a ratio should be at least or at most its goal's value
 AT_LEAST, AT_MOST = "at least", "at most"
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a ratio is meant to reach."""
+    """The value that a ratio should reach."""
 
     sense: str
     value: float
@@ -39,22 +39,22 @@ class Record:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: float, unit: str) -> None:
-        """Note what one round measured."""
+        """Record what one round measured."""
         self.values.setdefault(name, []).append(value)
         self.units[name] = unit
 
     def skip(self, name: str, reason: str) -> None:
-        """Note why a figure, or all of a part, could not be measured."""
+        """Record why a figure, or all of a part, could not be measured."""
         self.reasons[name] = reason
 
     def median(self, name: str) -> float | None:
-        """Return the middle of the rounds, or None for what was not measured."""
+        """Return the median of the rounds, or None for what was not measured."""
         found = self.values.get(name)
         return median(found) if found else None
 
     def ratio(self, of: RatioOf) -> float | None:
-        """Return the middle of the rounds' own ratios: speed drifts between rounds, and one round's
-        figures were taken beside each other."""
+        """Return the median of the rounds' own ratios: speed drifts between rounds, and one round's
+        figures were measured right after each other."""
         above, below = self.values.get(of.numerator), self.values.get(of.denominator)
         if not above or not below:
             return None
@@ -78,7 +78,7 @@ def summary(
     machine: Mapping[str, Any],
     conditions: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return all of it as JSON: the ratios by name, then how they came about.
+    """Return everything as JSON: the ratios by name, then what they are based on.
 
     A ratio that was not measured is null, and `reasons` says why.
     """
@@ -109,5 +109,5 @@ def _figure(values: Sequence[float], unit: str) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return three or four figures: what a noisy machine can tell."""
+    """Return four significant digits: more would be noise."""
     return None if value is None else float(f"{value:.4g}")

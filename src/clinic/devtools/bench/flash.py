@@ -1,4 +1,4 @@
-"""A flash opening: everybody wants the same few slots at the same instant."""
+"""A flash opening: all patients want the same few slots at the same instant."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ BOOKED, REFUSED = 201, 409
 
 
 def measure_flash(bench: Bench) -> None:
-    """Note how long 2,000 patients take over 200 slots, and 200 over one; each has its answer."""
+    """Record how long 2,000 patients take over 200 slots, and 200 over one; each is answered."""
     filled = bench.database(SIZE, "_flash")
     tokens = bench.tokens()
     rush = 0
@@ -44,7 +44,7 @@ def measure_flash(bench: Bench) -> None:
 def requests_of(
     world: World, tokens: Tokens, patients: int, slots: int, rush: int
 ) -> Iterator[bytes]:
-    """Yield each patient's one request; each rush is for slots of a doctor of its own."""
+    """Yield one request per patient; each rush is for the slots of another doctor."""
     doctor = rush % world.doctors
     first_time = rush * SLOTS % (world.times - SLOTS)
     for each in range(patients):
@@ -71,7 +71,7 @@ def _rush(
 
 
 def check(ran: LoadRun, patients: int, slots: int, *, strictly: bool) -> None:
-    """Raise RuntimeError unless everybody was answered and each slot has one winner."""
+    """Raise RuntimeError unless every patient was answered and each slot has one winner."""
     if ran.answered != patients:
         raise RuntimeError(f"{ran.answered} of {patients} were answered")
     if strictly and (ran.count(BOOKED), ran.count(REFUSED)) != (slots, patients - slots):

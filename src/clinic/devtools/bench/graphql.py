@@ -12,7 +12,7 @@ from clinic.devtools.bench.servers import Server, run_load
 REST_PAGE = 200
 SENT_A_S = 20_000
 
-#: the published query, word for word but for its variable
+#: the published query, word for word except for its variable
 QUERY = """
 query Day($date: String) {
   getAppointments(date: $date) { id patientName doctorName date time duration type status }
@@ -21,7 +21,7 @@ query Day($date: String) {
 
 
 def measure_graphql(bench: Bench) -> None:
-    """Note the time of a day of 30 appointments, and of one of 1,000, both ways."""
+    """Record the time to read a day of 30 appointments, and one of 1,000, both ways."""
     filled = reading_database(bench)
     offices = bench.tokens().of_offices()
     with bench.full(filled) as server:
@@ -42,7 +42,7 @@ def _queries(dates: list[date], token: str) -> Iterator[bytes]:
 
 
 def _time_ms(bench: Bench, server: Server, requests: Iterator[bytes]) -> float:
-    """Return the time for one answer when they come one after another."""
+    """Return the time per answer when the requests are sent one after another."""
     made = list(requests)
     run_load(server, made, bench.folder, connections=1).require(200)
     duration_s = bench.effort.round_s / 4

@@ -1,8 +1,8 @@
-"""The load client, a process of its own: sends prepared requests over connections kept alive.
+"""The load client, a separate process: sends prepared requests over connections kept alive.
 
-Reads a file of requests and prints one line of JSON. It parses no more of a response than its
-status and length, so that it takes little of the processors it shares with the server. Nothing
-but the standard library is imported: `python load.py SPEC`.
+Reads a file of requests and prints one line of JSON. It parses only a response's status and
+length, so that it takes little time from the server, with which it shares the processors. It
+imports only the standard library: `python load.py SPEC`.
 """
 
 import json
@@ -38,7 +38,7 @@ def unpack(packed: bytes) -> Iterator[bytes]:
 
 
 class Connection:
-    """One connection with at most one request on its way."""
+    """One connection with at most one unanswered request."""
 
     def __init__(self, host: str, port: int) -> None:
         self.socket = socket.create_connection((host, port))
@@ -56,7 +56,7 @@ class Connection:
             self.socket.setblocking(False)
 
     def receive(self) -> int | None:
-        """Return the status once the response is whole. Raises ConnectionError."""
+        """Return the status once the response is complete. Raises ConnectionError."""
         chunk = self.socket.recv(READ_BYTES)
         if not chunk:
             raise ConnectionError("the server closed the connection")
@@ -70,10 +70,10 @@ class Connection:
 
 
 def _length(data: bytes, end: int) -> int:
-    """Return the length that the head, which ends there, gives to the body."""
+    """Return the body's length according to the head, which ends at `end`."""
     at = data.find(b"\r\ncontent-length:", 0, end)
     if at < 0:
-        # Servers may write it as they like; this is the slower way to look.
+        # Servers may write it in any case; this search is slower.
         at = data[:end].lower().find(b"\r\ncontent-length:")
     return 0 if at < 0 else int(data[at + 17 : data.index(b"\r", at + 17)])
 
@@ -81,13 +81,13 @@ def _length(data: bytes, end: int) -> int:
 def run(
     requests: Iterator[bytes], host: str, port: int, connections: int, duration_s: float
 ) -> dict[str, Any]:
-    """Send until the requests or the time are over; return counts and latencies."""
+    """Send until the requests or the time run out; return counts and latencies."""
     selector = selectors.DefaultSelector()
     statuses: Counter[int] = Counter()
     latencies_s: list[float] = []
     first = [request for _, request in zip(range(connections), requests, strict=False)]
     opened = [Connection(host, port) for _ in first]
-    # Nobody is sent before all are connected: a rush begins at one instant.
+    # Nothing is sent before all are connected: a rush begins at one instant.
     started = time.perf_counter()
     deadline = started + duration_s
     for connection, request in zip(opened, first, strict=True):
@@ -102,7 +102,7 @@ def run(
             try:
                 status = key.data.receive()
             except ConnectionError:
-                # Counted as an answer of its own kind; the caller says whether that may be.
+                # Counted as a separate kind of answer; the caller decides whether it is allowed.
                 status = NO_ANSWER
             if status is None:
                 continue
@@ -133,11 +133,11 @@ def _percentile(ordered: list[float], share: float) -> float:
 
 
 def main() -> None:
-    """Do what the file named on the command line says."""
+    """Run the load described in the file named on the command line."""
     spec = json.loads(Path(sys.argv[1]).read_text())
     requests = list(unpack(Path(spec["requests"]).read_bytes()))
     limit = spec["limit"] or len(requests)
-    # Round and round, where there are fewer requests than are to be sent.
+    # Repeat the requests if there are fewer than are to be sent.
     cycle = (requests[number % len(requests)] for number in range(limit))
     result = run(cycle, spec["host"], spec["port"], spec["connections"], spec["duration_s"])
     sys.stdout.write(json.dumps(result) + "\n")

@@ -1,4 +1,4 @@
-"""What the figures were taken on."""
+"""The machine and software that the figures were measured on."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 PACKAGES = ("litestar", "uvicorn", "uvloop", "httptools", "msgspec", "psycopg", "sqlalchemy")
-#: what makes a commit safe; a benchmark without them is none
+#: settings that make a commit safe; a benchmark without them is worthless
 SAFE = ("fsync", "synchronous_commit", "full_page_writes")
 TUNED = ("shared_buffers", "max_wal_size")
 

@@ -1,4 +1,4 @@
-"""Opening a year of slots for every doctor, against COPY of the very same rows."""
+"""Opening a year of slots for every doctor, compared with COPY of the same rows."""
 
 import os
 import subprocess
@@ -25,8 +25,8 @@ SELECT '{CLINIC_ID}', uuidv7(), user_id, '09:00', '19:00', 30, '{{1,2,3,4,5,6,7}
 FROM doctors_profiles
 """
 
-# Runs a command and tells its memory at most. From a small process: what one has that is started
-# counts from before it has become the command, when it is still a copy of who starts it.
+# Runs a command and prints its peak memory. In a small process, since a child's peak includes the
+# time before it executes the command, when it is still a copy of its parent.
 _WATCH = """
 import os, subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -38,7 +38,7 @@ sys.exit(child.returncode)
 
 
 def measure_opening(bench: Bench) -> None:
-    """Note how many slots a second `clinic slots open` makes, its memory, and what COPY makes."""
+    """Record how many slots a second `clinic slots open` makes, its memory, and COPY's rate."""
     filled = bench.database("100k", "_opening")
     with psycopg.connect(filled.owner_url, autocommit=True) as owner:
         owner.execute(_HOURS)
@@ -62,7 +62,7 @@ def _empty(bench: Bench, filled: Filled) -> None:
 
 
 def _open(bench: Bench, filled: Filled) -> tuple[float, float]:
-    """Run the command; return how long it took in seconds and its memory at most, in MB."""
+    """Run the command; return how long it took in seconds and its peak memory in MB."""
     days = QUICK_DAYS if bench.effort.is_quick else DAYS
     until = (bench.now + timedelta(days=days - 1)).date()
     kept = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}

@@ -1,4 +1,4 @@
-"""The ratios that `clinic bench` is about: of what to what, and what they are meant to reach."""
+"""The ratios that `clinic bench` measures: what is compared with what, and their goals."""
 
 from collections.abc import Mapping
 
@@ -96,12 +96,12 @@ FIXED: Mapping[str, Mapping[str, RatioOf]] = {
     },
     "startup": {},
 }
-#: the only keys for which the sizes must be these
+#: the sizes that ratios are published for
 PUBLISHED_SIZES = ("1m", "10m")
 
 
 def ratios_of(small: str, large: str) -> dict[str, dict[str, RatioOf]]:
-    """Return each part's ratios, those that compare sizes under names that tell the sizes."""
+    """Return each part's ratios; those that compare sizes have the sizes in their names."""
     scale = {
         f"first_open_{large}_of_{small}": RatioOf(
             f"first_open_{large}",
@@ -124,7 +124,7 @@ def ratios_of(small: str, large: str) -> dict[str, dict[str, RatioOf]]:
     }
     published = "first_open_10m_of_1m"
     if published not in scale:
-        # Never under that name for other sizes; the reason is told with the part's.
+        # Never measured under that name for other sizes; the part gives the reason.
         unmeasured = RatioOf("first_open_10m", "first_open_1m", Goal(AT_MOST, 1.2), "not quickly")
         scale[published] = unmeasured
     return {**{part: dict(ratios) for part, ratios in FIXED.items()}, "scale": scale}

@@ -1,4 +1,4 @@
-"""Reads over HTTP, beside a bare handler that answers the same bytes from the same query."""
+"""Reads over HTTP, compared with a bare handler that answers the same bytes from the same query."""
 
 import socket
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ SECONDS_SHARE = 0.5
 
 
 def days_with(filled: Filled, number: int) -> list[date]:
-    """Return the days of this world that have so many appointments: QUIET or BUSY."""
+    """Return the days of this world that have `number` appointments: QUIET or BUSY."""
     first = {QUIET: QUIET_FROM_DAY, BUSY: BUSY_FROM_DAY}[number]
     start = filled.world.first_day + timedelta(days=first)
     return [start.date() + timedelta(days=each) for each in range(DAYS)]
@@ -38,7 +38,7 @@ def reading_database(bench: Bench) -> Filled:
 
 
 def measure_reads(bench: Bench) -> None:
-    """Note reads a second of the full and the bare application; what a cache gives included."""
+    """Record reads a second of the full and the bare application, including cached answers."""
     filled = reading_database(bench)
     tokens = bench.tokens()
     offices, dates = tokens.of_offices(), days_with(filled, QUIET)

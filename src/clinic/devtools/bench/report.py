@@ -25,7 +25,7 @@ def ratio_rows(
 
 
 def figure_rows(record: Record) -> list[tuple[str, ...]]:
-    """Return a row for each figure: the middle of its rounds, and how far they lie apart."""
+    """Return a row for each figure: the median of its rounds, and their range."""
     rows = []
     for name, values in record.values.items():
         middle = record.median(name)

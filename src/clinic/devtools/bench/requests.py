@@ -1,4 +1,4 @@
-"""The requests that are sent, as bytes, made before anything is measured."""
+"""The requests to send, as bytes, made before anything is measured."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
@@ -40,7 +40,7 @@ class Tokens:
         return self._made[patient]
 
     def of_offices(self) -> list[str]:
-        """Return the tokens of everybody who may list all appointments."""
+        """Return the tokens of all users who may list all appointments."""
         ids = [office_id(number) for number in range(OFFICES)]
         return [self._issue(each, Role.RECEPTIONIST, each) for each in ids]
 
@@ -79,8 +79,8 @@ def listings(
 ) -> Iterator[bytes]:
     """Yield requests for the open slots of one doctor after another, for 14 days.
 
-    Where they differ, each ends at another instant of the same night, so that the same slots are
-    asked for in words that no server can have seen before.
+    If they `differ`, each range ends at another instant of the same night, so that the same slots
+    are requested by a URL that no server can have seen before.
     """
     start = world.first_day
     end = start.replace(hour=0) + timedelta(days=LISTING_DAYS)
@@ -99,15 +99,15 @@ def known(requests: Iterable[bytes], tags: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def days(dates: list[date], limit: int, tokens: list[str], number: int) -> Iterator[bytes]:
-    """Yield requests for the first appointments of one day after another; without a token where
-    there are none."""
+    """Yield requests for the first appointments of one day after another; without authorization
+    if there are no `tokens`."""
     for each in range(number):
         path = f"/appointments?date={dates[each % len(dates)]}&limit={limit}"
         yield request("GET", path, tokens[each % len(tokens)] if tokens else None)
 
 
 def sign_ins(world: World, tokens: Tokens) -> Iterator[bytes]:
-    """Yield one read by every patient: whoever books has looked at something before."""
+    """Yield one read by every patient, since patients read something before they book."""
     path = f"/doctors/{numbered(DOCTOR_IDS, 0)}"
     for patient in range(world.patients):
         yield request("GET", path, tokens.of_patient(patient))

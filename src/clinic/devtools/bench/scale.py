@@ -1,9 +1,9 @@
-"""What a question costs the database at one size and at another, and against an anti-join.
+"""What a question costs the database at different sizes, and compared with an anti-join.
 
-The questions are asked through the use cases, so it is the application's own statements that are
-measured: by the processor time of the database's processes that serve them, beyond what as many
-empty statements cost just then. To wake and to answer costs 10 to 30 µs, by the machine's mood, and
-would make unequal questions look alike.
+The questions are asked through the use cases, so the application's own statements are measured: by
+the processor time of the database's processes that serve them, minus what as many empty statements
+cost at the same time. Waking up and answering costs 10 to 30 µs, depending on the machine's state,
+and would make unequal questions look alike.
 """
 
 import asyncio
@@ -41,17 +41,17 @@ Question = Callable[[int], Awaitable[object]]
 
 OFFICE = Actor(OFFICE_ID, Role.RECEPTIONIST, CLINIC_ID)
 FIRST_OPEN, LISTED = 20, 200
-#: questions that are asked before it is another's turn
+#: how often a question is asked before it is another's turn
 BATCH = 50
-#: of each question in QUESTIONS: it reads the clinic, or looks, first
+#: per question in QUESTIONS: each first reads the clinic, or the facts of a booking
 STATEMENTS = 2
-#: of the 14 days' slots: a calendar in use
+#: one in so many of the 14 days' slots is taken, as in a calendar in use
 TAKEN_ONE_IN = 2
 
 _DB_TIME = "µs of database time"
 
-# How a calendar without the flag would ask: the same columns, an index that covers them, and the
-# appointments that occupy a slot from the index that keeps them single.
+# How a calendar without the flag would ask: the same columns, a covering index, and the
+# appointments that occupy a slot found through the index that makes them unique.
 _ANTIJOIN_INDEX = """
 CREATE INDEX bench_antijoin_idx ON slots (clinic_id, doctor_id, starts_at, id)
 INCLUDE (ends_at, specialty) WHERE state = 'OPEN'
@@ -71,10 +71,10 @@ ORDER BY s.starts_at, s.id LIMIT $4
 
 
 def measure_scale(bench: Bench) -> None:
-    """Note what first open slots, a listing and a booking cost at each size."""
+    """Record what first open slots, a listing and a booking cost at each size."""
     sizes = dict.fromkeys(["10k", bench.effort.small, bench.effort.large])
     filled = {size: bench.database(size, "_scale") for size in sizes}
-    # The largest first: it leaves no room for what was there before.
+    # The largest first: it evicts everything that was in memory before.
     for one in reversed(filled.values()):
         settle(bench.servers.superuser_url, one.owner_url)
     asyncio.run(_ask_in_turn(bench, filled))
@@ -82,7 +82,7 @@ def measure_scale(bench: Bench) -> None:
 
 async def _ask_in_turn(bench: Bench, filled: Mapping[str, Filled]) -> None:
     async with AsyncExitStack() as opened:
-        # As long as those of a pool: a new connection has yet to meet every page that it needs.
+        # Kept open like those of a pool: a new connection must first map every page that it needs.
         services = {
             size: await opened.enter_async_context(_OneConnection(one))
             for size, one in filled.items()
@@ -106,7 +106,7 @@ async def _ask_in_turn(bench: Bench, filled: Mapping[str, Filled]) -> None:
 
 
 def measure_listing(bench: Bench) -> None:
-    """Note what a 14-day listing costs the database, and what the anti-join would cost."""
+    """Record what a 14-day listing costs the database, and what the anti-join would cost."""
     filled = bench.database(bench.effort.small, "_listing")
     start, end = listing_span(filled.world.first_day)
     book_days(filled.owner_url, start, end + timedelta(days=30), one_in=TAKEN_ONE_IN)
@@ -182,7 +182,7 @@ def listing(services: Services, filled: Filled) -> Question:
 
 
 def one_booking(services: Services, filled: Filled) -> Question:
-    """Return what books one slot after another."""
+    """Return the question that books one slot after another."""
 
     async def ask(number: int) -> object:
         slot = filled.world.slot_of(filled.take(1))
@@ -202,7 +202,7 @@ QUESTIONS: Mapping[str, Callable[[Services, Filled], Question]] = {
 
 
 class _Asked:
-    """A question that is asked again and again, and what it has cost its database."""
+    """A question that is asked repeatedly, and what it has cost its database."""
 
     def __init__(self, bench: Bench, filled: Filled, question: Question) -> None:
         self._backends = _backends(bench.servers.superuser_url, filled.app_url)
@@ -224,7 +224,7 @@ class _Asked:
         return self._spent_ns / self.count / 1000
 
     def forget(self) -> None:
-        """Begin anew, with everything where it is needed."""
+        """Reset the cost, after a warm-up."""
         self._spent_ns, self.count = 0, 0
 
     def _cpu_ns(self) -> int:
@@ -237,7 +237,7 @@ async def _ask(bench: Bench, asked: Mapping[str, _Asked], count_max: int | None 
         await one.ask()
         one.forget()
     deadline = time.perf_counter() + bench.effort.round_s / 2 * len(asked)
-    # A few of the one, then of the other: the machine's speed drifts within seconds.
+    # Alternate in small batches: the machine's speed drifts within seconds.
     while time.perf_counter() < deadline:
         for one in asked.values():
             await one.ask()
@@ -246,7 +246,7 @@ async def _ask(bench: Bench, asked: Mapping[str, _Asked], count_max: int | None 
 
 
 def _note(bench: Bench, asked: Mapping[str, _Asked], empty: _Asked, statements: int) -> None:
-    """Note what each cost beyond as many empty statements."""
+    """Record what each cost beyond as many empty statements."""
     for name, one in asked.items():
         bench.record.add(name, one.spent_us - statements * empty.spent_us, _DB_TIME)
 
@@ -258,7 +258,7 @@ async def _connected(filled: Filled) -> psycopg.AsyncConnection[Any]:
 
 
 def _empty(connection: psycopg.AsyncConnection[Any]) -> Question:
-    """Return the question that asks for nothing."""
+    """Return the question that runs an empty statement."""
 
     async def ask(_: int) -> object:
         cursor = await connection.execute("SELECT 1", (), prepare=True, binary=True)
@@ -294,7 +294,7 @@ def _backends(superuser_url: str, url: str) -> Sequence[int]:
 
 
 def cpu_ns(pid: int) -> int:
-    """Return the processor time of a process so far; to 10 ms where the system tells no better."""
+    """Return the processor time of a process so far; only to 10 ms on some systems."""
     exact = Path(f"/proc/{pid}/schedstat")
     if exact.exists():
         return int(exact.read_text().split()[0])

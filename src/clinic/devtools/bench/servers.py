@@ -1,4 +1,4 @@
-"""Starts what is measured as processes of its own, and tells what they cost."""
+"""Starts the servers to measure as separate processes, and measures what they cost."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from clinic.devtools.bench.load import pack
 from clinic.settings import PREFIX
 
 if TYPE_CHECKING:
-    # Of the extra `embedded`, and slow to import.
+    # In the extra `embedded`, and slow to import.
     import psutil
 
 HOST = "127.0.0.1"
@@ -61,7 +61,7 @@ class Server:
 def running(
     arguments: Sequence[str], environment: Mapping[str, str], log: Path, port: int
 ) -> Iterator[Server]:
-    """Run `python ARGUMENTS` until the block ends, once it answers. Raises CannotStart."""
+    """Run `python ARGUMENTS`; yield once it answers, stop it at the end. Raises CannotStart."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     started = time.perf_counter()
     with log.open("ab") as output:
@@ -112,7 +112,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LoadRun:
-    """What one run of the load client saw, and what it cost the server."""
+    """What one run of the load client measured, and what it cost the server."""
 
     elapsed_s: float
     statuses: Mapping[str, int]
@@ -129,7 +129,7 @@ class LoadRun:
         return self.statuses.get(str(status), 0)
 
     def require(self, *allowed: int) -> None:
-        """Raise RuntimeError when anything else was answered: a fast error is no speed."""
+        """Raise RuntimeError when any other status was answered: fast errors must not count."""
         odd = {status: n for status, n in self.statuses.items() if int(status) not in allowed}
         if odd:
             raise RuntimeError(f"unexpected answers: {odd}")
@@ -144,9 +144,9 @@ def run_load(
     connections: int = CONNECTIONS,
     limit: int = 0,
 ) -> LoadRun:
-    """Send the requests, at most `limit` and as long as `duration_s`; see what comes back.
+    """Send the requests, at most `limit`, for up to `duration_s`; return what was measured.
 
-    With a limit, fewer requests are sent round and round.
+    With a limit, a shorter list of requests is repeated.
     """
     data, spec = folder / "requests.bin", folder / "load.json"
     data.write_bytes(pack(requests))

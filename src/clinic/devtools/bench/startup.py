@@ -1,4 +1,4 @@
-"""How long it takes until something is there: the help, the application."""
+"""How long starting takes: of the help, the application and a server."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 
 def measure_startup(bench: Bench) -> None:
-    """Note the time of whole processes, Python's own start included, and that of a server."""
+    """Record the time of whole processes, including Python's own start, and that of a server."""
     for _ in range(bench.effort.rounds * RUNS_A_ROUND):
         for name, arguments in COMMANDS.items():
             started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""The world that is measured: doctors, patients and slots, all from plain numbers.
+"""The world that is measured: doctors, patients and slots, all derived from plain numbers.
 
-A slot's number says its doctor and its time, and a booking's number says which slot and which
-patient, so that pgbench, the load client and the yardstick each compute what to book, and never
-meet: no booking is refused, and none is made twice.
+A slot's number determines its doctor and its time, and a booking's number its slot and patient. So
+pgbench, the load client and the yardstick each compute what to book, without conflicts: no booking
+is refused, and none is made twice.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from math import gcd
 from uuid import UUID
 
 CLINIC_ID = UUID("00000000-0000-7000-8000-00000000c111")
-#: who lists everybody's appointments, and how many more there are like that: each may ask only so
-#: often
+#: the first user who may list all appointments, and how many there are: each one's requests are
+#: limited
 OFFICE_ID = UUID("00000000-0000-7000-8000-00000000ade0")
 OFFICES = 16
 ZONE = "Europe/London"
@@ -22,7 +22,7 @@ SLOTS_A_DAY, SLOT_MIN = 14, 30
 FIRST_START = time(9)
 SPECIALTIES = 20
 HORIZON_DAYS = 730
-#: what ids of slots, doctors, patients and sessions begin with
+#: prefixes of the ids of slots, doctors, patients and sessions
 SLOT_IDS, DOCTOR_IDS, PATIENT_IDS, SESSION_IDS = (
     f"00000000-0000-700{kind}-8000-" for kind in range(4)
 )
@@ -31,7 +31,7 @@ _NEAR_GOLDEN = 0.6180339887
 
 @dataclass(frozen=True)
 class World:
-    """So many doctors with slots on so many days from tomorrow, and patients."""
+    """`doctors` with slots on `days` days from `first_day` on, and `patients`."""
 
     name: str
     doctors: int
@@ -50,7 +50,7 @@ class World:
 
     @cached_property
     def stride(self) -> int:
-        """The step from one booking's slot to the next one's: all over the table, never twice."""
+        """The step from one booking's slot to the next one's: all over the table, no slot twice."""
         step = int(self.slots * _NEAR_GOLDEN)
         while gcd(step, self.slots) != 1:
             step += 1
@@ -61,7 +61,7 @@ class World:
         return booking * self.stride % self.slots
 
     def patient_of(self, slot: int) -> int:
-        """Return who takes it: of the slots at one time, each is another patient's."""
+        """Return the patient who takes it; slots at the same time have different patients."""
         doctor, at = divmod(slot, self.times)
         return (doctor + at * self.doctors) % self.patients
 
@@ -70,13 +70,13 @@ class World:
         return self.first_day + timedelta(days=day, minutes=place * SLOT_MIN)
 
 
-#: patients are at least as many as doctors, or two slots of one time would be one patient's
+#: there are at least as many patients as doctors: no patient has two slots at the same time
 _SIZES = {"10k": (10, 72), "30k": (30, 72), "100k": (100, 72), "1m": (100, 715), "10m": (1000, 715)}
 PATIENTS = 10_000
 
 
 def world(name: str, now: datetime, *, patients: int = PATIENTS) -> World:
-    """Return the world of this size, a name in _SIZES; its first day is the one after next."""
+    """Return the world of this size, a name in _SIZES; its first day is the day after tomorrow."""
     doctors, days = _SIZES[name]
     first = datetime.combine(now.astimezone(UTC).date() + timedelta(days=2), FIRST_START, UTC)
     return World(name, doctors, days, patients, first)
