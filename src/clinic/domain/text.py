@@ -76,8 +76,8 @@ def words_told(word: object, words: Iterable[str]) -> str:
     """Return a sentence that lists the accepted words and suggests the closest."""
     known = list(words)
     near = near_word(word, known) if isinstance(word, str) else None
-    told = f"write one of: {', '.join(known)}"
-    return f"{told}; did you mean {near}?" if near else f"{told}."
+    sentence = f"write one of: {', '.join(known)}"
+    return f"{sentence}; did you mean {near}?" if near else f"{sentence}."
 
 
 def refuse_odd(value: str, what: str, pointer: str) -> None:

@@ -82,8 +82,8 @@ def check_promises(held: Everything) -> None:
     at = {slot.id: (slot.doctor_id, slot.starts_at, slot.ends_at) for slot in slots}
     for one in appointments:
         assert at[one.slot_id] == (one.doctor_id, one.starts_at, one.ends_at), "not at its slot"
-        stands = Replayed(one.status, one.slot_id, one.version)
-        assert replay(held.trails[one.id]) == stands, "a trail that leads elsewhere"
+        stored = Replayed(one.status, one.slot_id, one.version)
+        assert replay(held.trails[one.id]) == stored, "a trail that leads elsewhere"
 
 
 async def every_slot(store: Store, clinic_id: UUID) -> Sequence[SlotView]:

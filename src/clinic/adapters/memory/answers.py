@@ -40,9 +40,9 @@ class MemoryAnswerBook:
             await MemoryAnswers(transaction).add(stored)
             transaction.merge()
         except IdempotencyConflict:
-            stands = await self.find(stored.request)
-            assert stands is not None
-            return stands
+            existing = await self.find(stored.request)
+            assert existing is not None
+            return existing
         finally:
             transaction.end()
         return stored

@@ -357,13 +357,13 @@ def moved(findings: Sequence[SealFinding]) -> list[SealFinding]:
     inserted = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.INSERTED}
     removed = {(one.trail, one.row_id) for one in findings if one.tampering is Tampering.REMOVED}
     both = inserted & removed
-    told = []
+    merged = []
     for one in findings:
         if (one.trail, one.row_id) not in both:
-            told.append(one)
+            merged.append(one)
         elif one.tampering is Tampering.REMOVED:
-            told.append(replace(one, tampering=Tampering.REORDERED))
-    return told
+            merged.append(replace(one, tampering=Tampering.REORDERED))
+    return merged
 
 
 def check_exports(

@@ -96,10 +96,10 @@ class CrowdsContract(Contract, contract=True):
             assert list(await store.appointments.trail(scope, booking.appointment.id)) == [
                 booking.audit
             ]
-            told = await store.outbox.list(
+            listed = await store.outbox.list(
                 NotificationQuery(scope, appointment_id=booking.appointment.id), PageRequest()
             )
-            assert sorted((view.message for view in told), key=str) == sorted(
+            assert sorted((view.message for view in listed), key=str) == sorted(
                 booking.messages, key=str
             )
             if booking.stored is not None:

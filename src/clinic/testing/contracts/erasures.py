@@ -67,13 +67,13 @@ async def _blank(
     """Blank every text after an event that names the texts, or those in `named` instead."""
     async with store.begin() as unit:
         texts = await unit.erasures.texts(patient.id)
-        told = texts if named is None else named
+        named_texts = texts if named is None else named
         event = replace(
             an_event(world.clinic),
             action=ERASE_USER,
             entity_id=patient.id,
             reason=ERASED,
-            detail={"texts": {str(text.row_id): text.rest for text in told}},
+            detail={"texts": {str(text.row_id): text.rest for text in named_texts}},
         )
         await unit.events.add(event)
         await unit.erasures.blank(patient.id, texts)

@@ -158,9 +158,9 @@ class IdempotencyContract(Contract, contract=True):
                     await unit.commit()
             await twin.outcome()
 
-        stands = first if commits else second
-        assert (waited, kept) == (True, [stands])
-        assert await store.answers.find(request) == stands
+        winner = first if commits else second
+        assert (waited, kept) == (True, [winner])
+        assert await store.answers.find(request) == winner
 
     async def test_old_answers_are_removed_and_later_ones_stay(self, store: Store) -> None:
         world = await seed_world(store)

@@ -173,7 +173,7 @@ async def _hand_over(services: DeliveryServices, claim: Claim) -> Delivery:
     try:
         handed_over = await notifier.deliver(outgoing, may_send)
         if not handed_over:
-            # Another worker's by now, or no longer valid: the next claim decides which.
+            # Claimed by another worker, or no longer valid: the next claim shows which.
             return await _after_withdrawal(services, claim)
         return await _log(
             services, claim, Outcome.SENT, message_id=outgoing.message_id, channel=channel

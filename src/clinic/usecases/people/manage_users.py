@@ -247,14 +247,14 @@ async def change_own_data(
             await unit.sessions.revoke(
                 context.actor.user_id, context.clock.now(), keep=context.actor.session_id
             )
-            told = address_changed_mail(
+            notice = address_changed_mail(
                 clinic_id=context.actor.clinic_id,
                 user_id=before.id,
                 old_email=before.email,
                 now=context.clock.now(),
                 new_id=context.new_id,
             )
-            await unit.messages.add([_verification_mail(context), told])
+            await unit.messages.add([_verification_mail(context), notice])
         return await unit.accounts.account(before.id) or account
 
     return await context.transactions.run(work)

@@ -42,8 +42,8 @@ def zones_apart(connection: psycopg.Connection, now: datetime) -> Iterator[Check
         if found is not None:
             instant, here, there = found
             yield CheckFailure(
-                f"{who}: at {instant:%Y-%m-%dT%H:%M:%SZ} it is {_told(here)} on this machine"
-                f" ({source_of(name)}) and {_told(there)} in PostgreSQL"
+                f"{who}: at {instant:%Y-%m-%dT%H:%M:%SZ} it is {_offset_text(here)} on this machine"
+                f" ({source_of(name)}) and {_offset_text(there)} in PostgreSQL"
                 f" {connection.info.server_version // 10000}",
                 _REMEDY,
             )
@@ -96,9 +96,9 @@ def _differences(
     connection: psycopg.Connection, zone: zoneinfo.ZoneInfo, instants: Sequence[datetime]
 ) -> list[tuple[datetime, int, int]]:
     with connection.transaction():
-        told = connection.execute(_OFFSETS, [zone.key, list(instants)]).fetchall()
+        there = connection.execute(_OFFSETS, [zone.key, list(instants)]).fetchall()
     here = [_offset(zone, at) for at in instants]
-    both = zip(instants, here, (offset for (offset,) in told), strict=True)
+    both = zip(instants, here, (offset for (offset,) in there), strict=True)
     return [each for each in both if each[1] != each[2]]
 
 
@@ -121,7 +121,7 @@ def _offset(zone: zoneinfo.ZoneInfo, instant: datetime) -> int:
     return int(offset.total_seconds())
 
 
-def _told(offset_s: int) -> str:
+def _offset_text(offset_s: int) -> str:
     sign, (minutes, seconds) = "-" if offset_s < 0 else "+", divmod(abs(offset_s), 60)
-    told = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
-    return f"{told}:{seconds:02}" if seconds else told
+    text = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
+    return f"{text}:{seconds:02}" if seconds else text

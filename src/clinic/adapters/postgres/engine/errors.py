@@ -133,14 +133,14 @@ class translated:  # noqa: N801 - read as a verb, in `with translated():`
     ) -> None:
         if error is None:
             return
-        told: ClinicError | None = None
+        meaning: ClinicError | None = None
         if isinstance(error, sa.DBAPIError):
-            told = self._meaning(error.orig) if isinstance(error.orig, psycopg.Error) else None
+            meaning = self._meaning(error.orig) if isinstance(error.orig, psycopg.Error) else None
         elif isinstance(error, psycopg.Error):
-            told = self._meaning(error)
+            meaning = self._meaning(error)
         elif isinstance(error, sa.TimeoutError | sa.DisconnectionError):
-            told = TemporaryFailure()
+            meaning = TemporaryFailure()
         elif isinstance(error, UnicodeEncodeError):
-            told = InvalidInput()
-        if told is not None:
-            raise told from error
+            meaning = InvalidInput()
+        if meaning is not None:
+            raise meaning from error

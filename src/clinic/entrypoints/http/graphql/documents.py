@@ -73,8 +73,8 @@ def with_words(error: g.GraphQLError) -> g.GraphQLError:
     enumeration = CORE.type_map.get(unknown[2] or unknown[3]) if unknown else None
     if unknown is None or not isinstance(enumeration, g.GraphQLEnumType):
         return error
-    told = f"{error.message.rstrip('.')}; {words_told(unknown[1], enumeration.values)}"
-    return g.GraphQLError(told, error.nodes, error.source, error.positions, error.path)
+    message = f"{error.message.rstrip('.')}; {words_told(unknown[1], enumeration.values)}"
+    return g.GraphQLError(message, error.nodes, error.source, error.positions, error.path)
 
 
 def _parsed(text: str) -> g.DocumentNode:

@@ -121,17 +121,17 @@ def told(error: g.GraphQLError, call: RequestContext) -> dict[str, Any]:
         report(cause or error, call)
         cause = InternalError()
     call.guard.note_refusal(call, cause)
-    told = _formatted(error, cause.code)
-    told["message"] = cause.message
+    formatted = _formatted(error, cause.code)
+    formatted["message"] = cause.message
     if isinstance(cause, InvalidInput) and cause.pointer:
-        told["extensions"]["pointer"] = cause.pointer.lstrip("/")
-    return told
+        formatted["extensions"]["pointer"] = cause.pointer.lstrip("/")
+    return formatted
 
 
 def _formatted(error: g.GraphQLError, code: str) -> dict[str, Any]:
-    told: dict[str, Any] = dict(error.formatted)
-    told["extensions"] = {"code": code}
-    return told
+    formatted: dict[str, Any] = dict(error.formatted)
+    formatted["extensions"] = {"code": code}
+    return formatted
 
 
 def _endpoint(method: str, documents: Documents) -> Endpoint:
