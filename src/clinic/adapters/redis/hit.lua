@@ -1,5 +1,6 @@
--- Keeps a list of the times of allowed requests: exact, where token buckets and GCRA let up to twice
--- the quota through in one window. Only the store's clock counts, so servers' clocks may differ.
+-- Keeps a list of the times of allowed requests: exact, where token buckets and GCRA let up to
+-- twice the quota through in one window. Only the store's clock counts, so servers' clocks may
+-- differ.
 --
 -- KEYS the list · ARGV quota, window in milliseconds, how many times to count
 -- Returns allowed, remaining, milliseconds until the quota frees a request, or until this one would

@@ -61,7 +61,7 @@ class DeliveryVerdict(Enum):
     STALE = "discard it"
     #: it is too late to be useful: log it as failed
     EXPIRED = "log it as expired"
-    #: the user has yet to verify the address: hold the message until then
+    #: the user entered the address and has yet to verify it: hold the message until then
     UNPROVEN = "hold it until the email address is verified"
     #: the mailbox has reached its limit: hold the message until there is room again
     TOO_MANY = "hold it until the mailbox has room for more"
@@ -149,7 +149,7 @@ class Addressee:
     link_version: int = 0
     #: the address is verified, so no verification mail is needed
     is_verified: bool = False
-    #: the user has yet to verify the address: only account mail is sent to it
+    #: the user entered the address and has yet to verify it: only account mail is sent to it
     awaits_proof: bool = False
 
 
