@@ -298,7 +298,7 @@ def test_role_is_made_by_an_owner_who_may(
             "SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = %s", [role]
         ).fetchall()
         allowed = connection.execute(
-            "SELECT has_table_privilege(%s, 'slots', 'UPDATE'),"
+            "SELECT has_column_privilege(%s, 'slots', 'taken', 'UPDATE'),"
             " has_table_privilege(%s, 'audit_event', 'UPDATE, DELETE, TRUNCATE')",
             [role, role],
         ).fetchall()
@@ -357,8 +357,12 @@ _STOPPING = (
     (r"REINDEX (?!.*CONCURRENTLY)", "reindex CONCURRENTLY"),
     (r"ADD CONSTRAINT \S+ (CHECK|FOREIGN KEY)(?!.*NOT VALID)", "add NOT VALID, then VALIDATE"),
     (
-        r"ADD (CONSTRAINT \S+ )?(UNIQUE|PRIMARY KEY|EXCLUDE)\b(?!.*USING INDEX)",
+        r"ADD (CONSTRAINT \S+ )?(UNIQUE|PRIMARY KEY)\b(?!.*USING INDEX)",
         "build the index CONCURRENTLY, then add USING INDEX",
+    ),
+    (
+        r"ADD (CONSTRAINT \S+ )?EXCLUDE\b(?!.*WHERE \({}\))",
+        "exclude WHERE a new column IS NOT NULL, then fill it in batches",
     ),
     (r"ALTER COLUMN \S+ (SET DATA )?TYPE\b", "add a column beside it"),
     (r"ALTER COLUMN \S+ SET NOT NULL", "add a CHECK NOT VALID, VALIDATE it, then SET NOT NULL"),

@@ -71,10 +71,11 @@ async def test_plan_made_while_a_table_is_empty_does_not_read_all_of_it(postgres
 
 FILL = """
 SET session_replication_role = replica;
-INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at, type,
-                          status, version, schedule_version, status_by, created_at, updated_at)
-SELECT '00000000-0000-7000-8000-000000000001', id, id, id, id, at, at + interval '20 min', 'Visit',
-       'BOOKED', 1, 1, id, at, at
+INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
+                          busy_from, busy_until, type, status, version, schedule_version, status_by,
+                          created_at, updated_at)
+SELECT '00000000-0000-7000-8000-000000000001', id, id, id, id, at, at + interval '20 min', at,
+       at + interval '20 min', 'Visit', 'BOOKED', 1, 1, id, at, at
 FROM (SELECT gen_random_uuid() AS id, now() + n * interval '1 min' AS at
       FROM generate_series(1, 3000) n) one
 """

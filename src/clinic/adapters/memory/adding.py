@@ -7,6 +7,7 @@ from uuid import UUID
 from clinic.adapters.memory.answers import answer_key
 from clinic.adapters.memory.constraints import (
     busy,
+    in_lane,
     occupants,
     rivals_for_patient,
     rivals_for_standing,
@@ -88,7 +89,9 @@ async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking
         slot_key = (appointment.clinic_id, appointment.slot_id)
         await transaction.lock(("appointment", *key))
         is_rival = booking.takes is not None
-        if tables.appointments.get(key) is not None or (is_rival and occupants(tables, slot_key)):
+        if tables.appointments.get(key) is not None or (
+            is_rival and (occupants(tables, slot_key) or any(in_lane(tables, appointment)))
+        ):
             refused.append((place, PatientBusy))
             continue
         await _wait_for_patient(transaction, booking)
@@ -155,8 +158,9 @@ def _seen(tables: Tables, clinic_id: UUID, bookings: Sequence[Booking]) -> Seen:
     found = {one.id: one for one in own if one is not None}
     for one in wanted:
         if one.status.occupies:
-            for other in (*occupants(tables, (clinic_id, one.slot_id)), *busy(tables, one)):
-                found[other.id] = other
+            slot_key = (clinic_id, one.slot_id)
+            rivals = (*occupants(tables, slot_key), *busy(tables, one), *in_lane(tables, one))
+            found.update((other.id, other) for other in rivals)
     return Seen(
         slots={slot.id: slot for slot in slots if slot is not None},
         patients={

@@ -52,6 +52,14 @@ def busy(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
             yield other
 
 
+def in_lane(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
+    """Yield the other appointments that occupy the doctor's lane while this one would."""
+    doctor = (appointment.clinic_id, appointment.doctor_id)
+    for other in tables.appointments.where("doctor", doctor):
+        if other.id != appointment.id and other.status.occupies and _meet(other, appointment):
+            yield other
+
+
 def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
     """Return whether the changes of a running transaction affect the patient's time wanted here: it
     adds an appointment in that time, or changes one."""
@@ -131,6 +139,8 @@ def check_appointments(tables: Tables, touched: Iterable[Appointment]) -> None:
         if tables.patients.get((appointment.clinic_id, appointment.patient_id)) is None:
             raise PatientNotFound()
         if len(occupants(tables, (slot.clinic_id, slot.id))) > 1:
+            raise SlotTaken()
+        if appointment.status.occupies and any(in_lane(tables, appointment)):
             raise SlotTaken()
         if appointment.status.occupies and any(busy(tables, appointment)):
             raise PatientBusy()

@@ -165,6 +165,7 @@ def _with_others(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingCon
     keyed = [entry for entry in every if entry.key]
     for error, entries, value_of, pairs in (
         (SlotTaken, occupying, _slot_of, _all_pairs),
+        (SlotTaken, occupying, _doctor_of, _overlapping),
         (PatientBusy, occupying, _patient_of, _overlapping),
         (AlreadyExists, every, _id_of, _all_pairs),
         (IdempotencyConflict, keyed, _key_of, _all_pairs),
@@ -180,6 +181,10 @@ def _with_others(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingCon
 
 def _slot_of(entry: _Entry) -> Hashable:
     return entry.appointment.slot_id
+
+
+def _doctor_of(entry: _Entry) -> Hashable:
+    return entry.appointment.doctor_id
 
 
 def _patient_of(entry: _Entry) -> Hashable:

@@ -4,6 +4,7 @@ from clinic.testing.contracts.accounts import AccountsContract
 from clinic.testing.contracts.adding import AddingContract
 from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
+from clinic.testing.contracts.busy_times import BusyTimesContract
 from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.change_feed import ChangeFeedContract
 from clinic.testing.contracts.crowds import CrowdsContract
@@ -23,6 +24,7 @@ class StoreContract(
     CalendarsContract,
     AppointmentsContract,
     AddingContract,
+    BusyTimesContract,
     CrowdsContract,
     IdempotencyContract,
     AccountsContract,

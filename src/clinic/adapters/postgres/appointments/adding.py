@@ -217,6 +217,7 @@ async def _look_again(
     wanted = [booking.appointment for booking in bookings]
     patient_ids = [one.patient_id for one in wanted]
     slot_ids = [one.slot_id for one in wanted]
+    doctor_ids = [one.doctor_id for one in wanted]
     keys = {each for each in map(key_of, bookings) if each is not None}
     find_slots = select(slots).where(
         slots.c.clinic_id == clinic_id, slots.c.id == func.any(slot_ids)
@@ -235,7 +236,10 @@ async def _look_again(
                 or_(
                     appointments.c.slot_id == func.any(slot_ids),
                     and_(
-                        appointments.c.patient_id == func.any(patient_ids),
+                        or_(
+                            appointments.c.patient_id == func.any(patient_ids),
+                            appointments.c.doctor_id == func.any(doctor_ids),
+                        ),
                         appointments.c.starts_at < max(one.ends_at for one in wanted),
                         appointments.c.ends_at > min(one.starts_at for one in wanted),
                     ),

@@ -60,10 +60,11 @@ _RESERVE = """
 {slots_taken},
 a AS (
     INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
-                              type, status, version, schedule_version, status_by, created_at,
-                              updated_at)
+                              lane, busy_from, busy_until, type, status, version, schedule_version,
+                              status_by, created_at, updated_at)
     SELECT w.clinic_id, {id}, w.slot_id, w.doctor_id, {patient_id}, w.starts_at, w.ends_at,
-           {type}, {status}, {version}, {schedule_version}, {status_by}, {created_at}, {created_at}
+           w.lane, w.starts_at, w.ends_at, {type}, {status}, {version}, {schedule_version},
+           {status_by}, {created_at}, {created_at}
     FROM s w
     RETURNING clinic_id, id, slot_id, status, version
 ),
@@ -103,7 +104,7 @@ WITH s AS (
     ) patient
     WHERE clinic_id = {clinic_id} AND id = {slot_id} AND state = 'OPEN' AND NOT taken
       AND doctor_id = {doctor_id} AND starts_at = {starts_at} AND ends_at = {ends_at}
-    RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, ends_at
+    RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, ends_at, lane
 )"""
 
 # A booking that waited for a lock would hold up the whole batch, so locked rows are skipped.
@@ -127,7 +128,7 @@ WITH s AS (
              FOR SHARE SKIP LOCKED
          ) patient
     WHERE slots.ctid = held.place
-    RETURNING b.*
+    RETURNING b.*, slots.lane
 )"""
 
 _PLACES = {name: f"${number}::{kind}" for number, (name, kind) in enumerate(_COLUMNS.items(), 1)}

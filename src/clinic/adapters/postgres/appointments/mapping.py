@@ -38,6 +38,8 @@ def appointment_values(appointment: Appointment) -> Values:
         "patient_id": appointment.patient_id,
         "starts_at": appointment.starts_at,
         "ends_at": appointment.ends_at,
+        "busy_from": appointment.starts_at,
+        "busy_until": appointment.ends_at,
         "type": appointment.type,
         "status": appointment.status.value,
         "version": appointment.version,

@@ -249,6 +249,8 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None
                 doctor_id=after.doctor_id,
                 starts_at=after.starts_at,
                 ends_at=after.ends_at,
+                busy_from=after.starts_at,
+                busy_until=after.ends_at,
                 type=after.type,
                 status=after.status.value,
                 version=after.version,

@@ -229,9 +229,9 @@ UNINDEXED_KEYS = """
       AND NOT EXISTS (
         SELECT FROM pg_index i
         WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
-          -- The key's columns, in any order, are the index's first ones.
-          AND k.conkey @> (i.indkey::int2[])[0 : cardinality(k.conkey) - 1]
-          AND k.conkey <@ (i.indkey::int2[])[0 : cardinality(k.conkey) - 1]
+          -- The index's first columns are of the key: three are enough to find few rows.
+          AND k.conkey @> (i.indkey::int2[])[0 : least(cardinality(k.conkey), 3) - 1]
+          AND i.indnkeyatts >= least(cardinality(k.conkey), 3)
       )
     ORDER BY k.conname
 """

@@ -30,8 +30,10 @@ from clinic.domain.errors import (
 #: constraint → error that a violation means
 MEANINGS: Mapping[str, type[ClinicError]] = {
     "appointments_occupied_slot_key": SlotTaken,
+    "appointments_busy_excl": SlotTaken,
     "appointments_patient_excl": PatientBusy,
     "appointments_slot_fkey": SlotNotFound,
+    "appointments_place_fkey": SlotNotFound,
     "appointments_patient_fkey": PatientNotFound,
     "slots_doctor_excl": SlotOverlap,
     "slots_doctor_starts_key": SlotOverlap,

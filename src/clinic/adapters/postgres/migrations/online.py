@@ -1,13 +1,22 @@
-"""Builds indexes in migrations while the service keeps running."""
+"""Builds indexes and changes tables in migrations while the service keeps running."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alembic import op
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 #: building an index waits for older transactions, without blocking newer ones
 LOCK_TIMEOUT_MS = 60_000
+#: Others wait behind a change that waits for its lock. Shorter than PostgreSQL's deadlock_timeout,
+#: so that in a deadlock the migration gives up, and never a booking.
+BRIEFLY_MS = 300
+PAUSE_S = 0.5
+#: how often a change is tried
+TRIES = 120
 _PARTS = text(
     """
     SELECT part.inhrelid::regclass::text
@@ -35,6 +44,25 @@ def online() -> Iterator[None]:
             # Back to the connection's own settings.
             op.execute("RESET lock_timeout")
             op.execute("RESET statement_timeout")
+
+
+def briefly(statement: str) -> None:
+    """Run a statement that locks tables, inside `online()`. It waits only BRIEFLY_MS for its locks,
+    and tries again after a pause. Raises what the last try raised."""
+    op.execute(f"SET lock_timeout = {BRIEFLY_MS}")
+    try:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                op.execute(statement)
+            except OperationalError as error:
+                gave_up = isinstance(error.orig, LockNotAvailable | DeadlockDetected)
+                if not gave_up or not tries_left:
+                    raise
+                time.sleep(PAUSE_S)
+            else:
+                return
+    finally:
+        op.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
 
 
 def index_by_parts(name: str, table: str, how: str) -> None:

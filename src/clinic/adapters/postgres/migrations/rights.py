@@ -23,7 +23,8 @@ RIGHTS = {
     "sessions": "SELECT, INSERT, UPDATE, DELETE",
     "availabilities": "SELECT, INSERT, UPDATE, DELETE",
     "availability_exceptions": "SELECT, INSERT, UPDATE, DELETE",
-    "slots": "SELECT, INSERT, UPDATE",
+    # Where and when a slot is, is never changed: appointments have a copy of it.
+    "slots": "SELECT, INSERT, UPDATE (state, taken)",
     # Written by triggers on slots, with the owner's rights.
     "free_slots": "SELECT",
     "appointments": "SELECT, INSERT, UPDATE",

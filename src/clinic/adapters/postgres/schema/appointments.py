@@ -8,12 +8,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from clinic.adapters.postgres.schema.base import (
+    BUSY_RANGE,
+    LANE_KEY,
+    PAIR_KEY,
     TIME_RANGE,
     check,
     id_,
     instant,
     int_,
     key,
+    lane,
     metadata,
     one_of,
     references,
@@ -22,6 +26,8 @@ from clinic.adapters.postgres.schema.base import (
 from clinic.domain.appointments.appointments import OCCUPYING, Status
 
 _OCCUPIES = f"status IN {one_of(OCCUPYING)}"
+# Since every appointment has a busy time, the same; so that the migration could make them empty.
+_KEEPS_TIME = f"{_OCCUPIES} AND busy_from IS NOT NULL"
 
 appointments = Table(
     "appointments",
@@ -33,6 +39,10 @@ appointments = Table(
     id_("patient_id"),
     instant("starts_at"),
     instant("ends_at"),
+    lane(),
+    # Nullable for the migration alone, which fills them in while the service runs.
+    instant("busy_from", nullable=True),
+    instant("busy_until", nullable=True),
     text_("type", nullable=True),
     text_("status"),
     int_("version"),
@@ -49,6 +59,12 @@ appointments = Table(
         onupdate="CASCADE",
     ),
     references(
+        "appointments_place_fkey",
+        ["clinic_id", "slot_id", "doctor_id", "lane", "starts_at"],
+        "slots",
+        ["clinic_id", "id", "doctor_id", "lane", "starts_at"],
+    ),
+    references(
         "appointments_patient_fkey",
         ["clinic_id", "patient_id"],
         "patients_profiles",
@@ -58,6 +74,9 @@ appointments = Table(
     check("appointments_type_length", "char_length(type) BETWEEN 1 AND 80"),
     check("appointments_version_range", "version >= 1 AND schedule_version >= 0"),
     check("appointments_end_after_start", "ends_at > starts_at"),
+    check("appointments_lane_range", "lane >= 1"),
+    check("appointments_busy_known", "busy_from IS NOT NULL"),
+    check("appointments_busy_around", "busy_from <= starts_at AND busy_until >= ends_at"),
     # The backstop behind slots.taken.
     Index(
         "appointments_occupied_slot_key",
@@ -66,15 +85,22 @@ appointments = Table(
         unique=True,
         postgresql_where=text(_OCCUPIES),
     ),
+    # What a slot that is no longer planned leaves of it: whatever becomes of slots, no two
+    # appointments are at one time in one lane.
     ExcludeConstraint(
-        ("clinic_id", "="),
-        ("patient_id", "="),
+        (text(f"{LANE_KEY}(clinic_id, doctor_id, lane)"), "="),
+        (text(BUSY_RANGE), "&&"),
+        name="appointments_busy_excl",
+        using="gist",
+        where=text(_KEEPS_TIME),
+    ),
+    ExcludeConstraint(
+        (text(f"{PAIR_KEY}(clinic_id, patient_id)"), "="),
         (text(TIME_RANGE), "&&"),
         name="appointments_patient_excl",
         using="gist",
-        where=text(_OCCUPIES),
+        where=text(_KEEPS_TIME),
     ),
-    Index("appointments_slot_idx", "clinic_id", "slot_id", "doctor_id", "starts_at", "ends_at"),
     Index("appointments_patient_idx", "clinic_id", "patient_id", "starts_at", "id"),
     Index("appointments_doctor_idx", "clinic_id", "doctor_id", "starts_at", "id"),
     Index("appointments_starts_idx", "clinic_id", "starts_at", "id"),

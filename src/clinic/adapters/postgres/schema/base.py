@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -13,8 +14,10 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Text,
     Uuid,
+    event,
     func,
     text,
 )
@@ -64,8 +67,32 @@ def references(
     return ForeignKeyConstraint(columns, targets, name=name, onupdate=onupdate)
 
 
+def lane() -> Column[Any]:
+    """Return a column for the lane of a doctor's calendar: places beside each other, from 1."""
+    return Column("lane", SmallInteger(), nullable=False, server_default=text("1"))
+
+
+#: Keys of exclusion constraints as one bigint each, which costs a booking less than the columns. A
+#: collision refuses a booking only if the times overlap as well.
+PAIR_KEY, LANE_KEY = "clinic_pair_key", "clinic_lane_key"
+_FUNCTIONS = {
+    PAIR_KEY: ("uuid, uuid", "uuid_hash_extended($1, uuid_hash_extended($2, 0))"),
+    LANE_KEY: ("uuid, uuid, smallint", "uuid_hash_extended($1, uuid_hash_extended($2, $3))"),
+}
+for _name, (_arguments, _value) in _FUNCTIONS.items():
+    event.listen(
+        metadata,
+        "before_create",
+        DDL(  # type: ignore[no-untyped-call]
+            f"CREATE OR REPLACE FUNCTION {_name}({_arguments}) RETURNS bigint"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN {_value}"
+        ),
+    )
+
 #: the time of an appointment or slot, as an exclusion constraint compares it
 TIME_RANGE = "tstzrange(starts_at, ends_at, '[)')"
+#: the time for which an appointment keeps its doctor's lane: its visible time, and buffers
+BUSY_RANGE = "tstzrange(busy_from, busy_until, '[)')"
 
 #: a number, not an xid8: only numbers have an index that costs nothing to maintain
 THIS_TRANSACTION = "(pg_current_xact_id()::text)::bigint"

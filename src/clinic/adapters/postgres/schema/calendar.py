@@ -28,6 +28,7 @@ from clinic.adapters.postgres.schema.base import (
     instant,
     int_,
     key,
+    lane,
     metadata,
     one_of,
     references,
@@ -115,12 +116,14 @@ slots = Table(
     "slots",
     metadata,
     *_slot_columns(),
+    lane(),
     text_("state"),
     # Always "has an occupying appointment", so that free slots are cheap to list and a booking
     # cannot slip past a transaction that blocks the slot. In no index: see free_slots.
     Column("taken", Boolean(), nullable=False, server_default=false()),
     key("slots_pkey", "clinic_id", "id"),
     # The target of appointments' foreign key, which keeps their copy of doctor and times correct.
+    UniqueConstraint("clinic_id", "id", "doctor_id", "lane", "starts_at", name="slots_lane_key"),
     UniqueConstraint(
         "clinic_id", "id", "doctor_id", "starts_at", "ends_at", name="slots_place_key"
     ),
@@ -131,6 +134,7 @@ slots = Table(
         ["clinic_id", "user_id", "specialty"],
         onupdate="CASCADE",
     ),
+    check("slots_lane_range", "lane >= 1"),
     check("slots_state_known", f"state IN {one_of(SlotState)}"),
     check(
         "slots_length_range",

@@ -12,6 +12,7 @@ ERASABLE = {"audit_appointment": "reason", "audit_event": "reason", "notificatio
 #: triggers by table, for what no constraint can express
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
+    "appointments": ("appointments_busy_added", "appointments_busy_moved"),
     "doctors_profiles": ("doctors_profiles_name",),
     "patients_profiles": ("patients_profiles_disabled",),
     "users": ("users_rename_doctor", "users_disable_patient"),
