@@ -129,25 +129,38 @@ class Calendars(CalendarReader, Protocol):
         first."""
         ...
 
+    async def lock_slots(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        """Lock the doctor's slots that overlap `[start, end)`, by id, and return them as they are
+        then, retired ones included, earliest first."""
+        ...
+
     async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
         """Return when the doctor's last slot that is not retired starts."""
         ...
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
-        """Add slots. Raises SlotOverlap when one overlaps another of the same doctor."""
+        """Add slots, taken where an appointment already has their time. Raises SlotOverlap when one
+        overlaps another of the same doctor."""
+        ...
+
+    async def retake(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> None:
+        """Make `taken` true of the doctor's slots on the calendar that overlap `[start, end)`.
+
+        The slots are locked. It is true already, unless something else has written the rows.
+        """
         ...
 
     async def set_slot_state(
-        self,
-        clinic_id: UUID,
-        slot_ids: Sequence[UUID],
-        state: SlotState,
-        *,
-        untaken_only: bool = False,
+        self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState
     ) -> None:
-        """Put these slots into `state`, locking them by id; a taken slot stays taken.
+        """Put these slots into `state`, locking them by id, and make `taken` true to it: of a
+        retired one that its own appointment occupies it, else that one has its time.
 
-        Raises SlotNotFound when one is missing, TransactionAborted when one has been taken
-        meanwhile and `untaken_only` is set.
+        Raises SlotNotFound when one is missing, SlotOverlap when a retired one would overlap
+        another on its return.
         """
         ...

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from itertools import combinations
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.audit.audit import AuditEntry, Replayed, replay
 from clinic.domain.calendar.availability import Availability, AvailabilityException, never_overlap
-from clinic.domain.calendar.slots import SlotState
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.appointments import AppointmentQuery
@@ -53,9 +53,10 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
 async def check_sound(store: Store, clinic_id: UUID) -> None:
     """Raise AssertionError unless every promise about the clinic's slots and appointments holds.
 
-    No slot has two occupying appointments, a slot is taken exactly when it has one, no patient has
-    overlapping appointments, no doctor has overlapping slots, appointments have the times of their
-    slots, and every appointment's trail replays to its current state.
+    No slot has two occupying appointments, no patient and no doctor has overlapping ones, a slot is
+    taken exactly while an appointment has its time (a retired one, while one is in it), no doctor
+    has overlapping slots, appointments have the times of their slots, and every appointment's trail
+    replays to its current state.
     """
     check_promises(await everything(store, clinic_id))
 
@@ -68,10 +69,12 @@ def check_promises(held: Everything) -> None:
 
     occupants = Counter(one.slot_id for one in occupying)
     assert [each for each, number in occupants.items() if number > 1] == [], "double-booked"
-    assert {slot.id for slot in slots if slot.taken} == set(occupants), "taken is not occupied"
+    for slot in slots:
+        assert slot.taken is _is_taken(slot, occupying), "taken is not occupied"
     for one, two in combinations(occupying, 2):
         together = one.starts_at < two.ends_at and two.starts_at < one.ends_at
         assert not (together and one.patient_id == two.patient_id), "a patient in two places"
+        assert not (together and one.doctor_id == two.doctor_id), "a doctor with two patients"
     for doctor_id in {slot.doctor_id for slot in slots}:
         kept = [
             slot.interval
@@ -84,6 +87,17 @@ def check_promises(held: Everything) -> None:
         assert at[one.slot_id] == (one.doctor_id, one.starts_at, one.ends_at), "not at its slot"
         stored = Replayed(one.status, one.slot_id, one.version)
         assert replay(held.trails[one.id]) == stored, "a trail that leads elsewhere"
+
+
+def _is_taken(slot: Slot, occupying: Sequence[Appointment]) -> bool:
+    if slot.state is SlotState.RETIRED:
+        return any(one.slot_id == slot.id for one in occupying)
+    return any(
+        one.doctor_id == slot.doctor_id
+        and one.starts_at < slot.ends_at
+        and slot.starts_at < one.ends_at
+        for one in occupying
+    )
 
 
 async def every_slot(store: Store, clinic_id: UUID) -> Sequence[SlotView]:

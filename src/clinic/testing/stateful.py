@@ -296,7 +296,7 @@ class StoreComparison(RuleBasedStateMachine):
     @precondition(lambda self: self.steps % 4 == 0)
     @rule(pick=PICK)
     def delete_some_hours(self, pick: int) -> None:
-        """Delete hours: untaken slots are retired, taken ones are blocked."""
+        """Delete hours: their slots are retired, and their appointments stay."""
         calendars = self.model.store.calendars
         known = self.run(_listed(calendars.availabilities(self.clinic.id)))
         if known:

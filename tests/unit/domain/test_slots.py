@@ -1,4 +1,4 @@
-"""Bringing slots in line with the hours: what is added, retired, kept and reported."""
+"""Bringing slots in line with the hours: what is added, retired and brought back."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, is_covered, plan_slots
 from clinic.domain.people.people import Doctor
 from clinic.testing.builders import a_slot
 from clinic.testing.strategies import intervals
@@ -52,24 +52,51 @@ def test_plan_slots_leaves_alone_what_has_begun() -> None:
 
 
 @pytest.mark.parametrize("state", [SlotState.OPEN, SlotState.BLOCKED])
-def test_plan_slots_retires_untaken_ones_that_no_hours_make(state: SlotState) -> None:
-    gone = slot(1, state=state)
+@pytest.mark.parametrize("taken", [False, True])
+def test_plan_slots_retires_those_that_no_hours_make(state: SlotState, taken: bool) -> None:
+    gone = slot(1, state=state, taken=taken)
 
     assert plan_slots(half_hours(0), [slot(0), gone], NOW) == SlotPlan((), (gone,), ())
 
 
-def test_plan_slots_strands_taken_ones_once() -> None:
-    taken, stranded = slot(0, taken=True), slot(1, taken=True, state=SlotState.BLOCKED)
+def test_plan_slots_brings_a_retired_one_back_and_first_the_one_with_an_appointment() -> None:
+    old, booked = (slot(1, state=SlotState.RETIRED, taken=taken) for taken in (False, True))
 
-    assert plan_slots([], [taken, stranded], NOW) == SlotPlan((), (), (taken,))
+    for existing in ([old, booked], [booked, old]):
+        assert plan_slots(half_hours(0, 1), existing, NOW) == SlotPlan(
+            tuple(half_hours(0)), (), (booked,)
+        )
 
 
-def test_plan_slots_adds_none_where_a_taken_one_stays() -> None:
-    taken = slot(0, taken=True)
+def test_plan_slots_adds_them_where_an_appointment_keeps_a_retired_one() -> None:
+    kept = slot(0, taken=True, state=SlotState.RETIRED)
     quarter = timedelta(minutes=15)
     shorter = [Interval(NINE + quarter * n, NINE + quarter * (n + 1)) for n in range(4)]
 
-    assert plan_slots(shorter, [taken], NOW) == SlotPlan(tuple(shorter[2:]), (), (taken,))
+    assert plan_slots(shorter, [kept], NOW) == SlotPlan(tuple(shorter), (), ())
+
+
+def test_plan_slots_adds_none_in_the_time_of_one_that_has_begun() -> None:
+    begun = a_slot(DOCTOR, NOW - HALF / 2)
+    beside = Interval(NOW + HALF / 4, NOW + HALF)
+
+    assert plan_slots([beside], [begun], NOW) == SlotPlan((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("by", "is_so"),
+    [
+        ([], False),
+        (half_hours(0), False),
+        (half_hours(0, 1), True),
+        (half_hours(1, 2), False),
+        (half_hours(0, 2), False),
+        (half_hours(-1, 0, 1, 2), True),
+        ([Interval(NINE - HALF, NINE + HALF * 3)], True),
+    ],
+)
+def test_stretch_is_covered_by_slots_without_a_gap(by: list[Interval], is_so: bool) -> None:
+    assert is_covered(Interval(NINE, NINE + HALF * 2), by) is is_so
 
 
 def test_plan_slots_of_another_length_replaces_untaken_ones() -> None:
@@ -97,7 +124,7 @@ def existing_slots(draw: st.DrawFn) -> list[Slot]:
             DOCTOR.specialty,
             interval.starts_at,
             interval.ends_at,
-            draw(st.sampled_from((SlotState.OPEN, SlotState.BLOCKED))),
+            draw(st.sampled_from(SlotState)),
             draw(st.booleans()),
         )
         for interval in apart(draw(st.lists(intervals(), max_size=8)))
@@ -105,14 +132,14 @@ def existing_slots(draw: st.DrawFn) -> list[Slot]:
 
 
 def carried_out(existing: list[Slot], plan: SlotPlan) -> list[Slot]:
-    stranded = [replace(one, state=SlotState.BLOCKED) for one in plan.strand]
-    ids = {one.id for one in (*plan.retire, *plan.strand)}
-    kept = [one for one in existing if one.id not in ids]
+    states = {each.id: SlotState.RETIRED for each in plan.retire}
+    states |= {each.id: SlotState.OPEN for each in plan.reopen}
+    kept = [replace(each, state=states.get(each.id, each.state)) for each in existing]
     added = [
         replace(slot(0), id=uuid4(), starts_at=new.starts_at, ends_at=new.ends_at)
         for new in plan.add
     ]
-    return sorted([*kept, *stranded, *added], key=lambda one: one.starts_at)
+    return [*kept, *added]
 
 
 @given(
@@ -128,10 +155,16 @@ def test_plan_slots_carried_out_is_in_line_and_needs_no_second_time(
     plan = plan_slots(planned, existing, now)
     after = carried_out(existing, plan)
 
-    assert all(one.ends_at <= two.starts_at for one, two in pairwise(after))
-    assert {one.id for one in existing if one.taken} <= {one.id for one in after}
+    on_calendar = sorted(one.interval for one in after if one.state is not SlotState.RETIRED)
+    assert all(one.ends_at <= two.starts_at for one, two in pairwise(on_calendar))
+    assert {one.id for one in existing} <= {one.id for one in after}
     assert all(one.starts_at > now for one in plan.add)
-    assert all(one.starts_at > now for one in (*plan.retire, *plan.strand))
-    ahead = {one.interval for one in after if one.starts_at > now and not one.taken}
-    assert ahead <= set(planned)
+    assert all(one.starts_at > now for one in (*plan.retire, *plan.reopen))
+    begun = [one for one in on_calendar if one.starts_at <= now]
+    ahead = {one for one in on_calendar if one.starts_at > now}
+    assert ahead == {
+        one
+        for one in planned
+        if one.starts_at > now and not any(one.overlaps(each) for each in begun)
+    }
     assert plan_slots(planned, after, now) == SlotPlan((), (), ())

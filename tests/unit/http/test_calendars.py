@@ -161,8 +161,53 @@ async def test_changed_and_deleted_hours_report_who_is_stranded(api):
     assert (changed.status_code, changed.json()["endTime"]) == (200, "15:00")
     assert stranded == [last["id"]]
     assert (deleted.status_code, deleted.json()["id"]) == (200, added["id"])
-    assert [one["slotId"] for one in deleted.json()["slotsOpened"]["stranded"]] == [first["id"]]
+    both = [one["slotId"] for one in deleted.json()["slotsOpened"]["stranded"]]
+    assert both == [first["id"], last["id"]]
     assert gone.status_code == 404
+
+
+async def test_slot_of_a_day_off_that_is_taken_back_is_open_once_its_patient_cancels(api):
+    """Given a slot that is booked on a day that is then taken off, and given back
+    When the patient cancels
+    Then the slot is open again, under its old id."""
+    await api.send("POST", "/availabilities", hours(api), who="doctor")
+    [slot, *_] = (await api.send("GET", f"/slots?doctor={api.world.doctor.id}")).json()["items"]
+    booked = await api.send("POST", "/appointments", {"slotId": slot["id"]}, who="patient")
+    day_off = {"doctorId": str(api.world.doctor.id), "date": slot["date"], "kind": "remove"}
+
+    off = await api.send("POST", "/availability-exceptions", day_off, who="doctor")
+    during = await api.send("GET", f"/slots/{slot['id']}", who="doctor")
+    await api.send("DELETE", off.headers["location"], who="doctor")
+    after = await api.send("GET", f"/slots/{slot['id']}", who="doctor")
+    path = booked.headers["location"]
+    any_version = {"if-match": "*"}
+    await api.send("PATCH", path, {"status": "CANCELLED"}, who="patient", headers=any_version)
+    free = await api.send("GET", f"/slots/{slot['id']}", who="doctor")
+
+    assert [one["slotId"] for one in off.json()["slotsOpened"]["stranded"]] == [slot["id"]]
+    shown = [(one.json()["status"], one.json()["taken"]) for one in (during, after, free)]
+    assert shown == [("BLOCKED", True), ("OPEN", True), ("OPEN", False)]
+
+
+async def test_slots_of_another_length_are_on_offer_as_soon_as_the_patient_cancels(api):
+    """Given half an hour that is booked, and hours that then divide into 20 minutes
+    When the patient cancels
+    Then both slots of 20 minutes in its time are on offer, at once."""
+    added = (await api.send("POST", "/availabilities", hours(api), who="doctor")).json()
+    path = f"/slots?doctor={api.world.doctor.id}"
+    [_, slot, *_] = (await api.send("GET", path)).json()["items"]
+    booked = await api.send("POST", "/appointments", {"slotId": slot["id"]}, who="patient")
+    where = f"/availabilities/{added['id']}"
+
+    changed = await api.send("PATCH", where, {"slotMinutes": 20}, who="doctor")
+    before = [one["time"] for one in (await api.send("GET", path)).json()["items"]][:6]
+    where, any_version = booked.headers["location"], {"if-match": "*"}
+    await api.send("PATCH", where, {"status": "CANCELLED"}, who="patient", headers=any_version)
+    after = [one["time"] for one in (await api.send("GET", path)).json()["items"]][:6]
+
+    assert changed.json()["slotsOpened"]["stranded"] == []
+    assert before == ["14:00", "15:00", "15:20", "15:40", "14:00", "14:20"]
+    assert after == ["14:00", "14:20", "14:40", "15:00", "15:20", "15:40"]
 
 
 async def test_overlapping_hours_are_refused(api):

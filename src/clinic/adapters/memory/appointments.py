@@ -6,7 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.adapters.memory.adding import add_bookings
-from clinic.adapters.memory.constraints import check_appointments, rivals_for_patient
+from clinic.adapters.memory.constraints import (
+    check_appointments,
+    is_taken,
+    on_calendar,
+    rivals_for_patient,
+)
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
@@ -14,6 +19,7 @@ from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment, AppointmentView, Booking, Change
 from clinic.domain.audit.audit import AuditEntry
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
@@ -121,6 +127,7 @@ class MemoryAppointments(MemoryAppointmentReader):
         clinic_id = scope.clinic_id
         seen = self._visible(scope, appointment_ids)
         wanted = {one.slot_id for one in seen.values()} | set(slot_ids)
+        wanted |= {slot.id for one in seen.values() for slot in on_calendar(self._tables, one)}
         known = [each for each in wanted if self._tables.slots.get((clinic_id, each)) is not None]
         await self._lock_rows(clinic_id, known, seen)
         appointments = self._visible(scope, list(seen))
@@ -136,7 +143,7 @@ class MemoryAppointments(MemoryAppointmentReader):
             touched = {each for change in mine for each in (change.frees, change.takes)}
             await self._lock_rows(clinic_id, touched - {None}, {c.after.id for c in mine})
         self._check_unchanged(changes)
-        self._move_slots(changes)
+        self._take_slots(changes)
         comers = [one for one in afters if one.status.occupies]
         await self._transaction.wait_until_no_rival(
             lambda tables: rivals_for_patient(tables, comers)
@@ -147,6 +154,9 @@ class MemoryAppointments(MemoryAppointmentReader):
             check_appointments(self._tables, afters)
         except ClinicError as error:
             self._transaction.fail(error)
+        for change in changes:
+            self._retake(change.before)
+            self._retake(change.after)
         for change in changes:
             self._tables.audit.put(change.audit.id, change.audit)
             for message in change.messages:
@@ -173,24 +183,25 @@ class MemoryAppointments(MemoryAppointmentReader):
             if self._tables.appointments.get((before.clinic_id, before.id)) != before:
                 self._transaction.fail(TransactionAborted())
 
-    def _move_slots(self, changes: Sequence[Change]) -> None:
-        # Free every slot before taking any, so that a swap finds both free.
-        for change in changes:
-            if change.frees is not None:
-                self._set_taken((change.before.clinic_id, change.frees), taken=False)
+    def _take_slots(self, changes: Sequence[Change]) -> None:
+        """Refuse to take a slot that is not open, or that another appointment has."""
+        leaves = {change.frees for change in changes}
         for change in changes:
             if change.takes is None:
                 continue
-            key = (change.after.clinic_id, change.takes)
-            slot = self._tables.slots.get(key)
-            if slot is None or not slot.is_free:
+            slot = self._tables.slots.get((change.after.clinic_id, change.takes))
+            is_free = slot is not None and (not slot.taken or slot.id in leaves)
+            if slot is None or slot.state is not SlotState.OPEN or not is_free:
                 self._transaction.fail(SlotTaken())
-            self._set_taken(key, taken=True)
 
-    def _set_taken(self, key: tuple[UUID, UUID], *, taken: bool) -> None:
-        slot = self._tables.slots.get(key)
-        assert slot is not None
-        self._tables.slots.put(key, replace(slot, taken=taken))
+    def _retake(self, appointment: Appointment) -> None:
+        """Make `taken` true of the appointment's own slot and of those planned in its time."""
+        own = self._tables.slots.get((appointment.clinic_id, appointment.slot_id))
+        assert own is not None
+        for slot in (own, *on_calendar(self._tables, appointment)):
+            self._tables.slots.put(
+                (slot.clinic_id, slot.id), replace(slot, taken=is_taken(self._tables, slot))
+            )
 
 
 def _place(appointment: Appointment) -> tuple[datetime, UUID]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from clinic.adapters.memory.constraints import check_doctor, check_slots, rivals_for_slots
+from clinic.adapters.memory.constraints import check_doctor, check_slots, is_taken, rivals_for_slots
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of
 from clinic.adapters.memory.sessions import check_signed_in
@@ -19,7 +19,6 @@ from clinic.domain.errors import (
     ClinicError,
     ExceptionNotFound,
     SlotNotFound,
-    TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Doctor
@@ -162,6 +161,20 @@ class MemoryCalendars(MemoryCalendarReader):
         ]
         return sorted(found, key=_place)
 
+    async def lock_slots(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        def found() -> list[Slot]:
+            return [
+                slot
+                for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))
+                if slot.interval.overlaps(Interval(start, end))
+            ]
+
+        for slot_id in sorted(slot.id for slot in found()):
+            await self._transaction.lock(("slot", clinic_id, slot_id))
+        return sorted(found(), key=_place)
+
     async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
         return max(
             (
@@ -179,16 +192,17 @@ class MemoryCalendars(MemoryCalendarReader):
         await self._transaction.wait_until_no_rival(lambda tables: rivals_for_slots(tables, placed))
         for slot in slots:
             self._check_new(self._tables.slots.get((slot.clinic_id, slot.id)), slot)
-            self._tables.slots.put((slot.clinic_id, slot.id), slot)
+            self._tables.slots.put((slot.clinic_id, slot.id), self._made_true(slot))
         self._check_placed(placed)
 
+    async def retake(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> None:
+        for slot in await self.slots_between(clinic_id, doctor_id, start, end):
+            self._tables.slots.put((clinic_id, slot.id), self._made_true(slot))
+
     async def set_slot_state(
-        self,
-        clinic_id: UUID,
-        slot_ids: Sequence[UUID],
-        state: SlotState,
-        *,
-        untaken_only: bool = False,
+        self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState
     ) -> None:
         slots = []
         for slot_id in sorted(set(slot_ids)):
@@ -198,13 +212,15 @@ class MemoryCalendars(MemoryCalendarReader):
             slot = self._tables.slots.get((clinic_id, slot_id))
             assert slot is not None
             slots.append(slot)
-        if untaken_only and any(slot.taken for slot in slots):
-            self._transaction.fail(TransactionAborted())
         back = [slot for slot in slots if slot.state is SlotState.RETIRED is not state]
         await self._transaction.wait_until_no_rival(lambda tables: rivals_for_slots(tables, back))
         for slot in slots:
-            self._tables.slots.put((clinic_id, slot.id), replace(slot, state=state))
+            after = self._made_true(replace(slot, state=state))
+            self._tables.slots.put((clinic_id, slot.id), after)
         self._check_placed(back)
+
+    def _made_true(self, slot: Slot) -> Slot:
+        return replace(slot, taken=is_taken(self._tables, slot))
 
     def _check_new(self, known: object, row: Slot | Availability | AvailabilityException) -> None:
         if known is not None:

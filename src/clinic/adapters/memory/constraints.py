@@ -151,11 +151,32 @@ def occupants(tables: Tables, slot_key: RowKey) -> list[Appointment]:
     return [one for one in tables.appointments.where("slot", slot_key) if one.status.occupies]
 
 
+def is_taken(tables: Tables, slot: Slot) -> bool:
+    """Return what `taken` is of a slot: on the calendar, that an occupying appointment of the
+    doctor has its time; retired, that its own appointment occupies it."""
+    if slot.state is SlotState.RETIRED:
+        return bool(occupants(tables, (slot.clinic_id, slot.id)))
+    return any(
+        one.status.occupies and _meet(one, slot)
+        for one in tables.appointments.where("doctor", (slot.clinic_id, slot.doctor_id))
+    )
+
+
+def on_calendar(tables: Tables, appointment: Appointment) -> list[Slot]:
+    """Return the doctor's slots on the calendar whose time the appointment has, or would have."""
+    doctor = (appointment.clinic_id, appointment.doctor_id)
+    return [
+        slot
+        for slot in tables.slots.where("doctor", doctor)
+        if slot.state is not SlotState.RETIRED and _meet(slot, appointment)
+    ]
+
+
 def check_all(tables: Tables) -> None:
     """Check everything this layer has changed once more, before the commit.
 
-    Raises as the checks above; AssertionError where `taken` is not "has an occupying appointment",
-    which only a bug in this adapter can cause.
+    Raises as the checks above; AssertionError where `taken` is wrong, which only a bug in this
+    adapter can cause.
     """
     written: list[tuple[RowKey, Slot | None, Slot | None]] = [*_written(tables.slots)]
     slots = [new for _, _, new in written if new is not None]
@@ -170,7 +191,7 @@ def check_all(tables: Tables) -> None:
     }:
         slot = tables.slots.get(key)
         assert slot is not None
-        assert slot.taken is bool(occupants(tables, key)), f"slot {slot.id}: taken is wrong"
+        assert slot.taken is is_taken(tables, slot), f"slot {slot.id}: taken is wrong"
 
 
 def _is_placed(old: Slot | None, new: Slot) -> bool:

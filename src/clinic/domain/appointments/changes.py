@@ -168,7 +168,7 @@ def decide_swap(
         clinic.policy.check_bookable(appointment.starts_at, now, override=True)
     if a.ends_at - a.starts_at != b.ends_at - b.starts_at:
         raise NotSwappable("The two appointments do not last equally long.")
-    if SlotState.BLOCKED in (slot_a.state, slot_b.state):
+    if not slot_a.state is slot_b.state is SlotState.OPEN:
         raise SlotBlocked()
     return (
         _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),

@@ -44,34 +44,52 @@ class SlotPlan:
     """The changes that make a doctor's future slots follow the hours."""
 
     add: tuple[Interval, ...]
-    #: untaken slots that are no longer in the hours
+    #: slots that are no longer in the hours, whether or not an appointment is in them
     retire: tuple[Slot, ...]
-    #: taken ones: they keep their appointment, and are blocked so that cancelling reopens nothing
-    strand: tuple[Slot, ...]
+    #: retired ones that are in the hours again
+    reopen: tuple[Slot, ...]
 
 
 def plan_slots(planned: Sequence[Interval], existing: Sequence[Slot], now: datetime) -> SlotPlan:
-    """Return the changes from `existing` (not retired, earliest first) to `planned`.
+    """Return the changes from `existing`, retired ones included, to `planned`.
 
-    Slots that have started are left alone; a planned slot that would overlap a remaining one is not
-    added. Once a plan has been carried out, the next one is empty.
+    Slots that have started are left alone, and nothing is planned that would overlap one. A retired
+    slot of the same times comes back before a new one is made, first of all one with an
+    appointment. Once a plan has been carried out, the next one is empty.
     """
     wanted = {slot for slot in planned if slot.starts_at > now}
     stays: list[Interval] = []
     retire: list[Slot] = []
-    strand: list[Slot] = []
+    retired: dict[Interval, Slot] = {}
     for slot in existing:
-        if slot.starts_at <= now or slot.interval in wanted:
+        if slot.state is SlotState.RETIRED:
+            known = retired.get(slot.interval)
+            if known is None or (slot.taken and not known.taken):
+                retired[slot.interval] = slot
+        elif slot.starts_at <= now:
             stays.append(slot.interval)
-        elif slot.taken:
-            stays.append(slot.interval)
-            if slot.state is SlotState.OPEN:
-                strand.append(slot)
+        elif slot.interval in wanted:
+            wanted.remove(slot.interval)
         else:
             retire.append(slot)
     stays.sort()
-    add = [slot for slot in sorted(wanted) if not _meets(slot, stays)]
-    return SlotPlan(tuple(add), tuple(retire), tuple(strand))
+    missing = [slot for slot in sorted(wanted) if not _meets(slot, stays)]
+    return SlotPlan(
+        tuple(slot for slot in missing if slot not in retired),
+        tuple(retire),
+        tuple(retired[slot] for slot in missing if slot in retired),
+    )
+
+
+def is_covered(stretch: Interval, by: Sequence[Interval]) -> bool:
+    """Return whether the whole of `stretch` lies within `by`, which is sorted and does not overlap:
+    of an appointment and open slots, whether it is within the doctor's hours."""
+    reached = stretch.starts_at
+    for each in by:
+        if each.starts_at > reached:
+            break
+        reached = max(reached, each.ends_at)
+    return reached >= stretch.ends_at
 
 
 def _meets(slot: Interval, stays: Sequence[Interval]) -> bool:

@@ -9,7 +9,7 @@ from clinic.domain.appointments.appointments import OCCUPYING, Appointment, Book
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.calendar.slots import Slot, SlotState, plan_slots
 from clinic.domain.errors import (
     SlotNotFound,
     UpcomingAppointments,
@@ -279,28 +279,20 @@ class Open(UnitActor):
     dropped = 2
 
     async def read(self) -> None:
-        async with self.scene.store.begin() as unit:
-            self.plan = await self._plan(unit)
+        """Read nothing: the slots are read when they are locked."""
 
-    async def _plan(self, unit: UnitOfWork) -> SlotPlan:
+    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
         slots, doctor = self.world.slots, self.world.doctor
         last = slots[-1].ends_at
         hours = [slot.interval for slot in slots if slot != slots[self.dropped]]
         hours.append(Interval(last, last + (last - slots[-1].starts_at)))
-        existing = await unit.calendars.slots_between(
-            self.clinic.id, doctor.id, MORNING, hours[-1].ends_at
-        )
-        return plan_slots(hours, existing, NOW)
-
-    async def write_in(self, unit: UnitOfWork, *, afresh: bool) -> None:
-        await unit.calendars.lock_doctor(self.clinic.id, self.world.doctor.id)
-        plan = await self._plan(unit) if afresh else self.plan
         calendars, clinic_id = unit.calendars, self.clinic.id
-        retire = [slot.id for slot in plan.retire]
-        strand = [slot.id for slot in plan.strand]
-        await calendars.set_slot_state(clinic_id, retire, SlotState.RETIRED, untaken_only=True)
-        await calendars.set_slot_state(clinic_id, strand, SlotState.BLOCKED)
-        await calendars.add_slots([a_slot(self.world.doctor, new.starts_at) for new in plan.add])
+        await calendars.lock_doctor(clinic_id, doctor.id)
+        existing = await calendars.lock_slots(clinic_id, doctor.id, MORNING, hours[-1].ends_at)
+        plan = plan_slots(hours, existing, NOW)
+        for changed, state in ((plan.retire, SlotState.RETIRED), (plan.reopen, SlotState.OPEN)):
+            await calendars.set_slot_state(clinic_id, [slot.id for slot in changed], state)
+        await calendars.add_slots([a_slot(doctor, new.starts_at) for new in plan.add])
 
 
 class Disable(UnitActor):

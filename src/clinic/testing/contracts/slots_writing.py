@@ -12,7 +12,6 @@ from clinic.domain.errors import (
     NotFound,
     SlotNotFound,
     SlotOverlap,
-    TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Doctor
@@ -231,35 +230,6 @@ class SlotWriterContract(Contract, contract=True):
                     await unit.calendars.set_slot_state(world.clinic.id, ids, SlotState.BLOCKED)
 
         assert await listed_slots(store, query_of(world)) == [*world.slots]
-
-    async def test_set_slot_state_untaken_only_raises_for_a_taken_one(self, store: Store) -> None:
-        world = await seed_world(store)
-        await seed_booking(store, world.clinic, world.slots[1], world.patients[0])
-
-        async with store.begin() as unit:
-            with pytest.raises(TransactionAborted):
-                await unit.calendars.set_slot_state(
-                    world.clinic.id,
-                    [slot.id for slot in world.slots],
-                    SlotState.RETIRED,
-                    untaken_only=True,
-                )
-
-        assert await listed_slots(store, query_of(world)) == [world.slots[0], *world.slots[2:]]
-
-    async def test_set_slot_state_untaken_only_changes_the_untaken(self, store: Store) -> None:
-        world = await seed_world(store)
-
-        async with store.begin() as unit:
-            await unit.calendars.set_slot_state(
-                world.clinic.id,
-                [slot.id for slot in world.slots[:2]],
-                SlotState.RETIRED,
-                untaken_only=True,
-            )
-            await unit.commit()
-
-        assert await listed_slots(store, query_of(world)) == [*world.slots[2:]]
 
     async def test_set_slot_state_bringing_a_retired_slot_back_onto_another_raises(
         self, store: Store

@@ -15,6 +15,7 @@ from clinic.testing.contracts.interleavings import InterleavingsContract
 from clinic.testing.contracts.maintenance import MaintenanceContract
 from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.people import PeopleContract
+from clinic.testing.contracts.planned_slots import PlannedSlotsContract
 from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
 
 
@@ -26,6 +27,7 @@ class StoreContract(
     AddingContract,
     BusyTimesContract,
     CrowdsContract,
+    PlannedSlotsContract,
     IdempotencyContract,
     AccountsContract,
     MembershipsContract,

@@ -55,8 +55,8 @@ async def add_availability(
 async def change_availability(
     context: Context, availability_id: UUID, change: Callable[[Availability], Availability]
 ) -> HoursChanged[Availability]:
-    """Replace hours with what `change` returns; it may raise to refuse. Untaken slots that no
-    longer fit are retired, taken ones reported.
+    """Replace hours with what `change` returns; it may raise to refuse. Slots that no longer
+    fit are retired, and appointments that are not within the hours reported.
 
     Raises AvailabilityNotFound, PermissionDenied, AvailabilityOverlap, InvalidInput.
     """
@@ -75,7 +75,7 @@ async def change_availability(
 async def delete_availability(
     context: Context, availability_id: UUID
 ) -> HoursChanged[Availability]:
-    """Delete hours: their untaken future slots are retired, taken ones reported and blocked.
+    """Delete hours: their future slots are retired, and appointments in them reported.
 
     Raises AvailabilityNotFound, PermissionDenied.
     """

@@ -1,7 +1,7 @@
 """Find slots: the free ones that may be booked, or for staff the whole calendar."""
 
 from collections.abc import Callable, Hashable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -126,10 +126,17 @@ def _span(clinic: Clinic, now: datetime, search: SlotSearch) -> tuple[datetime, 
 
 
 async def read_slot(context: Context, slot_id: UUID) -> SlotView:
-    """Return one slot that is part of the doctor's hours. Raises SlotNotFound."""
+    """Return one slot that is part of the doctor's hours. Raises SlotNotFound.
+
+    One outside the hours that an appointment still occupies is shown as blocked.
+    """
     view = await context.store.calendars.slot(context.actor.clinic_id, slot_id)
-    if view is None or view.slot.state is SlotState.RETIRED:
+    if view is None:
         raise SlotNotFound()
+    if view.slot.state is SlotState.RETIRED:
+        if not view.slot.taken:
+            raise SlotNotFound()
+        return replace(view, slot=replace(view.slot, state=SlotState.BLOCKED))
     return view
 
 

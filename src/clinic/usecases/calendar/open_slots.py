@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
-from clinic.domain.calendar.availability import RANGE_MAX_DAYS, day_interval, plan_range
-from clinic.domain.calendar.slots import Slot, SlotState, plan_slots
+from clinic.domain.calendar.availability import RANGE_MAX_DAYS, Interval, day_interval, plan_range
+from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, is_covered, plan_slots
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound, InvalidInput
 from clinic.domain.notifications import day_sheets
@@ -29,7 +29,7 @@ class Opened:
 
     added: int
     retired: int
-    #: appointments that keep their slot although it is outside the hours; staff should call them
+    #: all appointments ahead that are not within open hours any more; staff should call them
     stranded: tuple[AppointmentView, ...]
 
 
@@ -123,7 +123,7 @@ async def lock_calendar(
 async def align_slots(
     context: Context, unit: UnitOfWork, *, clinic: Clinic, doctor: Doctor, until: date | None = None
 ) -> Opened:
-    """Create, retire and block the doctor's future slots so that they follow the current hours.
+    """Create, retire and bring back the doctor's future slots so that they follow the hours.
 
     Covers today until the later of `until` (default the clinic's horizon) and the last existing
     slot. The calendar must be locked. Raises InvalidInput when `until` is too far off.
@@ -138,23 +138,16 @@ async def align_slots(
     last_start = await unit.calendars.last_slot_start(clinic.id, doctor.id)
     if last_start is not None:
         last = max(last, clinic.local_date(last_start))
+    first = day_interval(today, clinic.zone).starts_at
+    end = day_interval(last, clinic.zone).ends_at
+    # Locked first: what is read from here on is not changed by a booking or a cancellation.
+    existing = await unit.calendars.lock_slots(clinic.id, doctor.id, first, end)
     hours = await unit.calendars.availabilities(clinic.id, doctor.id)
     exceptions = await unit.calendars.exceptions(clinic.id, doctor.id)
-    existing = await unit.calendars.slots_between(
-        clinic.id,
-        doctor.id,
-        day_interval(today, clinic.zone).starts_at,
-        day_interval(last, clinic.zone).ends_at,
-    )
     plan = plan_slots(plan_range(today, last, hours, exceptions, clinic.zone), existing, now)
-    if plan.retire:
-        await unit.calendars.set_slot_state(
-            clinic.id, [slot.id for slot in plan.retire], SlotState.RETIRED, untaken_only=True
-        )
-    if plan.strand:
-        await unit.calendars.set_slot_state(
-            clinic.id, [slot.id for slot in plan.strand], SlotState.BLOCKED
-        )
+    for changed, state in ((plan.retire, SlotState.RETIRED), (plan.reopen, SlotState.OPEN)):
+        if changed:
+            await unit.calendars.set_slot_state(clinic.id, [slot.id for slot in changed], state)
     await unit.calendars.add_slots(
         [
             Slot(
@@ -163,23 +156,46 @@ async def align_slots(
             for new in plan.add
         ]
     )
+    await unit.calendars.retake(clinic.id, doctor.id, first, end)
+    opened = [*plan.add, *(slot.interval for slot in plan.reopen)]
     await unit.messages.add(
         day_sheets(
             clinic_id=clinic.id,
             doctor_id=doctor.id,
-            days=(clinic.local_date(new.starts_at) for new in plan.add),
+            days=(clinic.local_date(new.starts_at) for new in opened),
             zone=clinic.zone,
             now=now,
             new_id=context.new_id,
         )
     )
-    stranded = await _occupying(unit, clinic.id, plan.strand)
-    return Opened(len(plan.add), len(plan.retire), stranded)
+    stranded = await _stranded(unit, clinic.id, existing, plan, now)
+    return Opened(len(opened), len(plan.retire), stranded)
 
 
-async def _occupying(
-    unit: UnitOfWork, clinic_id: UUID, slots: Sequence[Slot]
+async def _stranded(
+    unit: UnitOfWork, clinic_id: UUID, before: Sequence[Slot], plan: SlotPlan, now: datetime
 ) -> tuple[AppointmentView, ...]:
-    if not slots:
+    """Return the appointments ahead that are not wholly within open slots, planned as they are now.
+
+    `before` are the doctor's slots as they were before the plan was carried out.
+    """
+    retired, reopened = ({slot.id for slot in each} for each in (plan.retire, plan.reopen))
+    is_open = [*plan.add, *(slot.interval for slot in plan.reopen)]
+    suspects: list[UUID] = []
+    for slot in before:
+        is_planned = slot.id in reopened or (
+            slot.state is not SlotState.RETIRED and slot.id not in retired
+        )
+        if is_planned and slot.state is not SlotState.BLOCKED:
+            is_open.append(slot.interval)
+        elif slot.taken and slot.starts_at > now:
+            suspects.append(slot.id)
+    if not suspects:
         return ()
-    return tuple(await unit.appointments.occupying(clinic_id, [slot.id for slot in slots]))
+    is_open.sort()
+    views = await unit.appointments.occupying(clinic_id, suspects)
+    return tuple(
+        view
+        for view in views
+        if not is_covered(Interval(view.appointment.starts_at, view.appointment.ends_at), is_open)
+    )

@@ -36,7 +36,7 @@ async def open_calendars(resources: Resources) -> RowCounts:
             retired += changed.retired
             stranded += len(changed.stranded)
     if stranded:
-        logger.warning("%d appointments keep slots that no hours make any more", stranded)
+        logger.info("%d appointments are not within open hours", stranded)
     if failed:
         raise MaintenanceIncomplete(f"The slots of {failed} doctors could not be opened.")
     return {"slots_opened": opened, "slots_retired": retired}

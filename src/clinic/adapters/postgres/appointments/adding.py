@@ -5,18 +5,19 @@ refused, and a savepoint undoes the rest. That identifies the booking that a con
 where an error would only name the constraint, and the transaction can still read the conflicts.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.appointments.mapping import appointment_of, appointment_values
 from clinic.adapters.postgres.audit.mapping import entry_values
 from clinic.adapters.postgres.calendar.mapping import slot_of
+from clinic.adapters.postgres.calendar.taken import take
 from clinic.adapters.postgres.engine.executors import TransactionExecutor
 from clinic.adapters.postgres.engine.mapping import AnyRow, Values
 from clinic.adapters.postgres.idempotency.mapping import answer_values
@@ -70,32 +71,14 @@ async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking
             # The locks are still held: a slot that was free still is.
             seen = await _look_again(connection, clinic_id, bookings, written)
             raise refusal(bookings, refused, seen)
-        takes = {booking.takes for booking in bookings} - {None}
-        if await set_taken(connection, clinic_id, takes, taken=True) != len(takes):
+        takes = {booking.takes for booking in bookings if booking.takes is not None}
+        if await take(connection, clinic_id, takes) != len(takes):
             raise SlotTaken()
         await _insert(
             connection, audit_appointment, [entry_values(booking.audit) for booking in bookings]
         )
         messages = [message for booking in bookings for message in booking.messages]
         await _insert(connection, notification_outbox, [message_values(each) for each in messages])
-
-
-async def set_taken(
-    connection: AsyncConnection,
-    clinic_id: UUID,
-    slot_ids: Collection[UUID | None],
-    *,
-    taken: bool,
-) -> int:
-    """Free these slots, or take the ones that are open and free; return how many."""
-    if not slot_ids:
-        return 0
-    query = update(slots).where(
-        slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(slot_ids))
-    )
-    if taken:
-        query = query.where(_IS_FREE)
-    return (await connection.execute(query.values(taken=taken))).rowcount
 
 
 async def _lock(

@@ -1,12 +1,13 @@
 """Appointments and their trail."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clinic.adapters.postgres.appointments.adding import add_bookings, set_taken
+from clinic.adapters.postgres.appointments.adding import add_bookings
 from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
@@ -17,6 +18,7 @@ from clinic.adapters.postgres.appointments.statements import (
 )
 from clinic.adapters.postgres.audit.mapping import entry_of, entry_values
 from clinic.adapters.postgres.calendar.mapping import slot_of
+from clinic.adapters.postgres.calendar.taken import leave, take
 from clinic.adapters.postgres.engine.executors import Executor, TransactionExecutor
 from clinic.adapters.postgres.messaging.mapping import message_values
 from clinic.adapters.postgres.people.session_checks import IS_SIGNED_IN, SIGNED_IN
@@ -32,11 +34,14 @@ from clinic.domain.appointments.appointments import (
     Status,
 )
 from clinic.domain.audit.audit import AuditEntry
+from clinic.domain.calendar.availability import SLOT_MAX_MIN
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
 
+_LONGEST_SLOT = timedelta(minutes=SLOT_MAX_MIN)
 _APPOINTMENT = tuple(column for column in appointments.c if column.name != "updated_at")
 
 
@@ -138,6 +143,17 @@ class PostgresAppointments(PostgresAppointmentReader):
         wanted = union(
             select(func.unnest(bindparam("slot_ids", list(slot_ids), ARRAY(Uuid())))),
             select(appointments.c.slot_id).where(*mine),
+            # What is planned in their time beside their own slots, which may be retired.
+            select(slots.c.id)
+            .join(appointments, slots.c.doctor_id == appointments.c.doctor_id)
+            .where(
+                *mine,
+                slots.c.clinic_id == scope.clinic_id,
+                slots.c.state != SlotState.RETIRED.value,
+                slots.c.starts_at > appointments.c.busy_from - _LONGEST_SLOT,
+                slots.c.starts_at < appointments.c.busy_until,
+                slots.c.ends_at > appointments.c.busy_from,
+            ),
         )
         lock_slots = (
             select(slots)
@@ -169,16 +185,18 @@ class PostgresAppointments(PostgresAppointmentReader):
         """
         if not changes:
             return
-        frees = {change.frees for change in changes} - {None}
-        takes = {change.takes for change in changes} - {None}
+        left = [change.before for change in changes if change.frees is not None]
+        frees = {one.slot_id for one in left}
+        takes = {change.takes for change in changes if change.takes is not None}
         clinic_id = changes[0].after.clinic_id
         async with self._executor.connection() as connection:
-            await set_taken(connection, clinic_id, frees, taken=False)
-            if await set_taken(connection, clinic_id, takes, taken=True) != len(takes):
-                raise SlotTaken()
             if frees & takes:
                 await _park(connection, [change.before for change in changes])
+                await leave(connection, left)
+            if await take(connection, clinic_id, takes) != len(takes):
+                raise SlotTaken()
             await _write(connection, changes)
+            await leave(connection, [one for one in left if one.slot_id not in takes])
             entries = [entry_values(change.audit) for change in changes]
             await connection.execute(insert(audit_appointment), entries)
             messages = [message for change in changes for message in change.messages]

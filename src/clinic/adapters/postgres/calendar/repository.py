@@ -25,6 +25,7 @@ from clinic.adapters.postgres.calendar.statements import (
     NEAREST_OF_SPECIALTY,
     free_slots,
 )
+from clinic.adapters.postgres.calendar.taken import retake, set_state, take_added
 from clinic.adapters.postgres.engine.executors import Executor, Row, driver_of
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow
 from clinic.adapters.postgres.people.mapping import clinic_of
@@ -38,7 +39,6 @@ from clinic.domain.errors import (
     ExceptionNotFound,
     NotSignedIn,
     SlotNotFound,
-    TransactionAborted,
 )
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Doctor
@@ -285,6 +285,23 @@ class PostgresCalendars(PostgresCalendarReader):
         )
         return [slot_of(row) for row in await self._all(query)]
 
+    async def lock_slots(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        """Lock the doctor's slots that overlap `[start, end)`, retired ones included, by id."""
+        query = (
+            _of_doctor(slots, clinic_id, doctor_id)
+            .where(
+                slots.c.starts_at > start - _LONGEST_SLOT,
+                slots.c.starts_at < end,
+                slots.c.ends_at > start,
+            )
+            .order_by(slots.c.id)
+            .with_for_update(key_share=True)
+        )
+        locked = [slot_of(row) for row in await self._all(query)]
+        return sorted(locked, key=lambda slot: (slot.starts_at, slot.id))
+
     async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
         """Return when the doctor's last slot that is not retired starts."""
         query = select(func.max(slots.c.starts_at)).where(
@@ -296,7 +313,8 @@ class PostgresCalendars(PostgresCalendarReader):
         return last
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
-        """Add slots. Raises SlotOverlap when one overlaps another of the same doctor."""
+        """Add slots, taken where an appointment already has their time. Raises SlotOverlap when one
+        overlaps another of the same doctor."""
         if not slots:
             return
         async with self._executor.connection() as connection:
@@ -316,32 +334,34 @@ class PostgresCalendars(PostgresCalendarReader):
                             slot.taken,
                         )
                     )
+            await take_added(connection, slots)
+
+    async def retake(
+        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+    ) -> None:
+        """Make `taken` true of the doctor's slots on the calendar that overlap `[start, end)`."""
+        async with self._executor.connection() as connection:
+            await retake(connection, clinic_id, doctor_id, start, end)
 
     async def set_slot_state(
-        self,
-        clinic_id: UUID,
-        slot_ids: Sequence[UUID],
-        state: SlotState,
-        *,
-        untaken_only: bool = False,
+        self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState
     ) -> None:
-        """Put these slots into `state`, locking them by id; a taken slot stays taken.
+        """Put these slots into `state`, locking them by id.
 
-        Raises SlotNotFound when one is missing, TransactionAborted when `untaken_only` and one has
-        been taken meanwhile, SlotOverlap when a retired one would overlap another on its return.
+        Raises SlotNotFound when one is missing, SlotOverlap when a retired one would overlap
+        another on its return.
         """
-        wanted = set(slot_ids)
-        these = (slots.c.clinic_id == clinic_id, slots.c.id == func.any(list(wanted)))
+        wanted = list(set(slot_ids))
         lock = (
-            select(slots.c.taken).where(*these).order_by(slots.c.id).with_for_update(key_share=True)
+            select(slots.c.id)
+            .where(slots.c.clinic_id == clinic_id, slots.c.id == func.any(wanted))
+            .order_by(slots.c.id)
+            .with_for_update(key_share=True)
         )
-        rows = await self._all(lock)
-        if len(rows) != len(wanted):
+        if len(await self._all(lock)) != len(wanted):
             raise SlotNotFound()
-        if untaken_only and any(taken for (taken,) in rows):
-            raise TransactionAborted()
         async with self._executor.connection() as connection:
-            await connection.execute(update(slots).where(*these).values(state=state.value))
+            await set_state(connection, clinic_id, wanted, state)
 
 
 def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:

@@ -27,7 +27,7 @@ from clinic.domain.appointments.appointments import OCCUPYING, Status
 
 _OCCUPIES = f"status IN {one_of(OCCUPYING)}"
 # Since every appointment has a busy time, the same; so that the migration could make them empty.
-_KEEPS_TIME = f"{_OCCUPIES} AND busy_from IS NOT NULL"
+KEEPS_TIME = f"{_OCCUPIES} AND busy_from IS NOT NULL"
 
 appointments = Table(
     "appointments",
@@ -92,14 +92,14 @@ appointments = Table(
         (text(BUSY_RANGE), "&&"),
         name="appointments_busy_excl",
         using="gist",
-        where=text(_KEEPS_TIME),
+        where=text(KEEPS_TIME),
     ),
     ExcludeConstraint(
         (text(f"{PAIR_KEY}(clinic_id, patient_id)"), "="),
         (text(TIME_RANGE), "&&"),
         name="appointments_patient_excl",
         using="gist",
-        where=text(_KEEPS_TIME),
+        where=text(KEEPS_TIME),
     ),
     Index("appointments_patient_idx", "clinic_id", "patient_id", "starts_at", "id"),
     Index("appointments_doctor_idx", "clinic_id", "doctor_id", "starts_at", "id"),

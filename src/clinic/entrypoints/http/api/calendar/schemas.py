@@ -131,7 +131,7 @@ class SlotsChangedOut(Out):
 
 
 class SlotsOpenedOut(Out):
-    """What opening changed; `stranded` are appointments that no hours make room for any more."""
+    """What opening changed; `stranded` are all appointments ahead that are not in open hours."""
 
     added: int
     retired: int

@@ -1,0 +1,359 @@
+"""The contract of planned slots: they are what the hours make, whatever happened before."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import time, timedelta
+from random import Random
+
+import anyio
+import pytest
+
+from clinic.domain.appointments.appointments import Appointment, Status
+from clinic.domain.calendar.availability import (
+    AvailabilityException,
+    ExceptionKind,
+    Interval,
+    plan_range,
+)
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.clinic import Policy
+from clinic.domain.errors import AvailabilityOverlap, Conflict
+from clinic.domain.people.people import Scope, system_actor
+from clinic.ports.unit_of_work import Store, UnitOfWork
+from clinic.testing.builders import (
+    MORNING,
+    NOW,
+    World,
+    a_booking,
+    a_context,
+    a_slot,
+    a_status_change,
+    an_availability,
+    an_exception,
+    new_id,
+    seed_booking,
+    seed_change,
+    seed_slots,
+    seed_state,
+    seed_world,
+)
+from clinic.testing.contracts.attempts import attempt
+from clinic.testing.contracts.contract import Contract
+from clinic.testing.soundness import check_sound, every_appointment, every_slot
+from clinic.usecases.appointments.change_appointment import change_status
+from clinic.usecases.calendar.change_hours import (
+    add_availability,
+    add_exception,
+    change_availability,
+    delete_availability,
+    delete_exception,
+)
+from clinic.usecases.context import Context
+
+HORIZON_DAYS = 8
+STEPS = 16
+
+
+class PlannedSlotsContract(Contract, contract=True):
+    """Needs a fixture `store`: an open, empty Store."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    async def test_slots_are_those_of_the_hours_after_any_changes(
+        self, store: Store, seed: int
+    ) -> None:
+        """Hours and exceptions come and go, while patients book and cancel."""
+        calendar = _Calendar(await _world(store), Random(seed), store)
+        await calendar.add_hours()
+
+        for _ in range(STEPS):
+            await calendar.step()
+            await calendar.check()
+
+    async def test_day_off_that_is_taken_back_puts_the_slots_back(self, store: Store) -> None:
+        world = await _world(store)
+        context = _context(store, world)
+        await add_availability(context, an_availability(world.doctor))
+        await _book_some(store, world)
+        before = await _on_calendar(store, world)
+
+        day_off = await add_exception(context, an_exception(world.doctor))
+        during = await _on_calendar(store, world)
+        await delete_exception(context, day_off.hours.id)
+
+        assert during != before
+        assert await _on_calendar(store, world) == before
+        await check_sound(store, world.clinic.id)
+
+    async def test_hours_that_are_entered_again_put_the_slots_back(self, store: Store) -> None:
+        world = await _world(store)
+        context, hours = _context(store, world), an_availability(world.doctor)
+        await add_availability(context, hours)
+        await _book_some(store, world)
+        before = await _on_calendar(store, world)
+
+        await delete_availability(context, hours.id)
+        during = await _on_calendar(store, world)
+        again = await add_availability(context, replace(hours, id=new_id()))
+
+        assert [slot for slot in during if slot.starts_at > NOW] == []
+        assert again.opened.stranded == ()
+        assert await _on_calendar(store, world) == before
+        await check_sound(store, world.clinic.id)
+
+    async def test_slots_of_another_length_are_free_once_the_appointment_goes(
+        self, store: Store
+    ) -> None:
+        """Given half an hour that is booked, and hours that now divide into 20 minutes
+        Then the two slots in its time are taken until it is cancelled, and nobody is stranded."""
+        world = await _world(store)
+        context, hours = _context(store, world), an_availability(world.doctor)
+        await add_availability(context, hours)
+        second = (await _on_calendar(store, world))[1]
+        booked = await seed_booking(store, world.clinic, second, world.patients[0])
+
+        changed = await change_availability(
+            context, hours.id, lambda known: replace(known, slot_min=20)
+        )
+        before = await _beneath(store, world, second)
+        await seed_change(store, a_status_change(world.clinic, booked, Status.CANCELLED))
+
+        assert changed.opened.stranded == ()
+        assert [slot.taken for slot in before] == [True, True]
+        assert [slot.is_free for slot in await _beneath(store, world, second)] == [True, True]
+        await check_sound(store, world.clinic.id)
+
+    async def test_everybody_outside_the_hours_is_reported_each_time(self, store: Store) -> None:
+        world = await _world(store)
+        context, hours = _context(store, world), an_availability(world.doctor)
+        await add_availability(context, hours)
+        first, second, *_ = await _on_calendar(store, world)
+        a = await seed_booking(store, world.clinic, first, world.patients[0])
+        b = await seed_booking(store, world.clinic, second, world.patients[1])
+
+        shorter = await change_availability(
+            context, hours.id, lambda known: replace(known, start=time(9, 30))
+        )
+        gone = await delete_availability(context, hours.id)
+
+        stranded = [
+            [view.appointment.id for view in each.opened.stranded] for each in (shorter, gone)
+        ]
+        assert stranded == [[a.id], [a.id, b.id]]
+
+    @pytest.mark.parametrize("commits", [True, False], ids=["commits", "gives_up"])
+    async def test_cancel_that_waits_for_new_hours_frees_what_they_plan(
+        self, store: Store, commits: bool
+    ) -> None:
+        """Given hours being changed, which retire a booked slot and plan others in its time
+        When its patient cancels meanwhile
+        Then the cancellation waits, and frees what is planned there by then."""
+        world = await seed_world(store)
+        slot = world.slots[0]
+        booked = await seed_booking(store, world.clinic, slot, world.patients[0])
+
+        async with anyio.create_task_group() as group:
+            async with store.begin() as unit:
+                await _divide(unit, world, slot)
+                waiting = await attempt(group, lambda: _cancel(store, world, booked), self)
+                waited = not waiting.has_ended
+                if commits:
+                    await unit.commit()
+            outcome = await waiting.outcome()
+
+        assert (waited, outcome) == (True, None)
+        beneath = await _beneath(store, world, slot)
+        assert [each.is_free for each in beneath] == ([True, True] if commits else [True])
+        await check_sound(store, world.clinic.id)
+
+    @pytest.mark.parametrize("commits", [True, False], ids=["commits", "gives_up"])
+    async def test_new_hours_that_wait_for_a_cancel_are_planned_as_it_ends(
+        self, store: Store, commits: bool
+    ) -> None:
+        world = await seed_world(store)
+        slot = world.slots[0]
+        booked = await seed_booking(store, world.clinic, slot, world.patients[0])
+
+        async def divide() -> None:
+            async with store.begin() as other:
+                await _divide(other, world, slot)
+                await other.commit()
+
+        async with anyio.create_task_group() as group:
+            async with store.begin() as unit:
+                scope = Scope(world.clinic.id)
+                locked = await unit.appointments.lock(scope, [booked.id])
+                one = locked.appointments[booked.id]
+                await unit.appointments.apply(
+                    [a_status_change(world.clinic, one, Status.CANCELLED)]
+                )
+                waiting = await attempt(group, divide, self)
+                waited = not waiting.has_ended
+                if commits:
+                    await unit.commit()
+            outcome = await waiting.outcome()
+
+        assert (waited, outcome) == (True, None)
+        beneath = await _beneath(store, world, slot)
+        assert [each.is_free for each in beneath] == [commits] * 2
+        await check_sound(store, world.clinic.id)
+
+    async def test_two_cancels_that_share_a_slot_free_it(self, store: Store) -> None:
+        """Given two appointments outside the hours, and a slot that is planned in both their times
+        When one is cancelled while the other is being cancelled
+        Then it waits, and the slot is free."""
+        world = await seed_world(store)
+        one, two, *_ = world.slots
+        booked = [
+            await seed_booking(store, world.clinic, slot, patient)
+            for slot, patient in zip((one, two), world.patients, strict=False)
+        ]
+        await seed_state(store, SlotState.RETIRED, one, two)
+        between = a_slot(world.doctor, one.starts_at + timedelta(minutes=20), minutes=20)
+        await seed_slots(store, between)
+
+        async with anyio.create_task_group() as group:
+            async with store.begin() as unit:
+                locked = await unit.appointments.lock(Scope(world.clinic.id), [booked[0].id])
+                first = locked.appointments[booked[0].id]
+                await unit.appointments.apply(
+                    [a_status_change(world.clinic, first, Status.CANCELLED)]
+                )
+                waiting = await attempt(group, lambda: _cancel(store, world, booked[1]), self)
+                waited = not waiting.has_ended
+                await unit.commit()
+            outcome = await waiting.outcome()
+
+        assert (waited, outcome) == (True, None)
+        assert [each.is_free for each in await _beneath(store, world, between)] == [True]
+        await check_sound(store, world.clinic.id)
+
+
+class _Calendar:
+    """A doctor's calendar to which random things happen."""
+
+    def __init__(self, world: World, random: Random, store: Store) -> None:
+        self._world, self._random, self._store = world, random, store
+        self._context = _context(store, world)
+
+    async def step(self) -> None:
+        """Change something; a conflict changes nothing."""
+        change = (self.add_hours, self._delete_hours, self._except, self._put_back)
+        act = self._random.choice((*change, self._book, self._book, self._cancel))
+        with suppress(Conflict, AvailabilityOverlap):
+            await act()
+
+    async def check(self) -> None:
+        """Raise AssertionError unless the slots ahead are those that the hours make."""
+        clinic, doctor, calendars = self._world.clinic, self._world.doctor, self._store.calendars
+        today = clinic.local_date(NOW)
+        planned = plan_range(
+            today,
+            today + timedelta(days=HORIZON_DAYS),
+            await calendars.availabilities(clinic.id, doctor.id),
+            await calendars.exceptions(clinic.id, doctor.id),
+            clinic.zone,
+        )
+        found = [slot.interval for slot in await _on_calendar(self._store, self._world)]
+        assert found == [each for each in planned if each.starts_at > NOW]
+        await check_sound(self._store, clinic.id)
+
+    async def add_hours(self) -> None:
+        """Add hours on some weekdays."""
+        hour, minute = self._random.choice((9, 10, 13)), self._random.choice((0, 15, 30))
+        hours = an_availability(
+            self._world.doctor,
+            start=time(hour, minute),
+            end=time(hour + 2, minute),
+            slot_min=self._random.choice((20, 30, 60)),
+            weekdays=tuple(self._random.sample(range(1, 8), 3)),
+        )
+        await add_availability(self._context, hours)
+
+    async def _delete_hours(self) -> None:
+        known = await self._store.calendars.availabilities(self._world.clinic.id)
+        if len(known) > 1:
+            await delete_availability(self._context, self._random.choice(known).id)
+
+    async def _except(self) -> None:
+        day = MORNING.date() + timedelta(days=self._random.randrange(4))
+        whole = an_exception(self._world.doctor, day)
+        hour = self._random.choice((9, 10, 13, 18))
+        kind = self._random.choice([*ExceptionKind])
+        part = AvailabilityException(
+            new_id(),
+            self._world.clinic.id,
+            self._world.doctor.id,
+            day,
+            kind,
+            time(hour),
+            time(hour + 1),
+            20 if kind is ExceptionKind.ADD else None,
+        )
+        await add_exception(self._context, self._random.choice((whole, part)))
+
+    async def _put_back(self) -> None:
+        known = await self._store.calendars.exceptions(self._world.clinic.id)
+        if known:
+            await delete_exception(self._context, self._random.choice(known).id)
+
+    async def _book(self) -> None:
+        free = [each for each in await _on_calendar(self._store, self._world) if each.is_free]
+        if free:
+            patient = self._random.choice(self._world.patients)
+            slot = self._random.choice(free[:10])
+            await self._store.desk.reserve(a_booking(self._world.clinic, slot, patient))
+
+    async def _cancel(self) -> None:
+        every = await every_appointment(self._store, self._world.clinic.id)
+        booked = [view.appointment for view in every if view.appointment.status.occupies]
+        if booked:
+            one = self._random.choice(booked)
+            await seed_change(
+                self._store, a_status_change(self._world.clinic, one, Status.CANCELLED)
+            )
+
+
+async def _world(store: Store) -> World:
+    """Return a clinic with a short horizon, whose doctors have no slots yet."""
+    return await seed_world(store, slots=0, policy=Policy(horizon_days=HORIZON_DAYS))
+
+
+def _context(store: Store, world: World) -> Context:
+    return a_context(store, system_actor(world.clinic.id))
+
+
+async def _book_some(store: Store, world: World) -> None:
+    slots = await _on_calendar(store, world)
+    for place, patient in ((0, 0), (2, 1)):
+        await seed_booking(store, world.clinic, slots[place], world.patients[patient])
+
+
+async def _on_calendar(store: Store, world: World) -> list[Slot]:
+    every = [view.slot for view in await every_slot(store, world.clinic.id)]
+    return [
+        slot
+        for slot in every
+        if slot.doctor_id == world.doctor.id and slot.state is not SlotState.RETIRED
+    ]
+
+
+async def _divide(unit: UnitOfWork, world: World, slot: Slot) -> None:
+    """Plan two slots in the time of one, as a change of the hours does."""
+    calendars, doctor = unit.calendars, world.doctor
+    await calendars.lock_doctor(world.clinic.id, doctor.id)
+    await calendars.lock_slots(world.clinic.id, doctor.id, slot.starts_at, slot.ends_at)
+    await calendars.set_slot_state(world.clinic.id, [slot.id], SlotState.RETIRED)
+    half = (slot.ends_at - slot.starts_at) / 2
+    minutes = int(half.total_seconds() // 60)
+    halves = (a_slot(doctor, slot.starts_at + half * part, minutes=minutes) for part in (0, 1))
+    await calendars.add_slots([*halves])
+
+
+async def _cancel(store: Store, world: World, booked: Appointment) -> None:
+    await change_status(_context(store, world), booked.id, to=Status.CANCELLED)
+
+
+async def _beneath(store: Store, world: World, slot: Slot) -> list[Slot]:
+    """Return the slots on the calendar that overlap this one."""
+    stretch = Interval(slot.starts_at, slot.ends_at)
+    return [each for each in await _on_calendar(store, world) if each.interval.overlaps(stretch)]
