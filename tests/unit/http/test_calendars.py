@@ -277,3 +277,33 @@ async def test_opening_twice_adds_nothing(api):
 
     assert first.json()["added"] > 0
     assert second.json() == by_itself.json() == {"added": 0, "retired": 0, "stranded": []}
+
+
+async def test_disabled_doctor_is_not_offered_and_not_opened_until_enabled_again(api):
+    """Given a doctor with hours, an appointment ahead and free slots
+    When the doctor is disabled
+    Then no slot is on offer or can be booked or opened, and the appointment stays;
+    and the slots come back, with their ids, once the doctor is enabled."""
+    doctor = f"/users/{api.world.doctor.id}"
+    offers = f"/slots?doctor={api.world.doctor.id}&limit=100"
+    await api.send("POST", "/availabilities", hours(api), who="receptionist")
+    before = (await api.send("GET", offers)).json()["items"]
+    booked = await api.send("POST", "/appointments", {"slotId": before[0]["id"]}, who="patient")
+
+    disabled = await api.send("PATCH", doctor, {"disabled": True}, who="admin")
+    during = (await api.send("GET", offers)).json()["items"]
+    late = await api.send("POST", "/appointments", {"slotId": before[1]["id"]}, who="other")
+    path = f"/doctors/{api.world.doctor.id}/slots"
+    opened = await api.send("POST", path, content=b"", who="receptionist")
+    kept = await api.send("GET", booked.headers["location"], who="patient")
+    await api.send("PATCH", doctor, {"disabled": False}, who="admin")
+    after = (await api.send("GET", offers)).json()["items"]
+
+    assert disabled.status_code == 200
+    assert during == []
+    assert (late.status_code, late.json()["code"]) == (404, "slot_not_found")
+    assert opened.json()["added"] == 0
+    assert [one["slotId"] for one in opened.json()["stranded"]] == [before[0]["id"]]
+    assert kept.json()["status"] == "BOOKED"
+    assert len(before) == 100
+    assert after[:99] == before[1:]

@@ -49,6 +49,7 @@ from clinic.usecases.calendar.change_hours import (
     delete_exception,
 )
 from clinic.usecases.context import Context
+from clinic.usecases.people.manage_users import set_enabled
 
 HORIZON_DAYS = 8
 STEPS = 16
@@ -234,10 +235,11 @@ class _Calendar:
     def __init__(self, world: World, random: Random, store: Store) -> None:
         self._world, self._random, self._store = world, random, store
         self._context = _context(store, world)
+        self._works = True
 
     async def step(self) -> None:
         """Change something; a conflict changes nothing."""
-        change = (self.add_hours, self._delete_hours, self._except, self._put_back)
+        change = (self.add_hours, self._delete_hours, self._except, self._put_back, self._switch)
         act = self._random.choice((*change, self._book, self._book, self._cancel))
         with suppress(Conflict, AvailabilityOverlap):
             await act()
@@ -254,7 +256,8 @@ class _Calendar:
             clinic.zone,
         )
         found = [slot.interval for slot in await _on_calendar(self._store, self._world)]
-        assert found == [each for each in planned if each.starts_at > NOW]
+        works = self._works
+        assert found == [each for each in planned if works and each.starts_at > NOW]
         await check_sound(self._store, clinic.id)
 
     async def add_hours(self) -> None:
@@ -290,6 +293,10 @@ class _Calendar:
             20 if kind is ExceptionKind.ADD else None,
         )
         await add_exception(self._context, self._random.choice((whole, part)))
+
+    async def _switch(self) -> None:
+        await set_enabled(self._context, self._world.doctor.id, enabled=not self._works)
+        self._works = not self._works
 
     async def _put_back(self) -> None:
         known = await self._store.calendars.exceptions(self._world.clinic.id)

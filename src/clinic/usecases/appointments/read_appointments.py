@@ -21,7 +21,7 @@ from clinic.domain.permissions import Operation, permit
 from clinic.ports.appointments import AppointmentQuery
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
-from clinic.usecases.people.add_people import read_clinic
+from clinic.usecases.read_clinic import read_clinic
 
 
 @dataclass(frozen=True, slots=True)

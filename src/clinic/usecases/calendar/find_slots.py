@@ -20,7 +20,7 @@ from clinic.domain.text import plain_line
 from clinic.ports.calendars import Glance, SlotQuery, SlotView
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
-from clinic.usecases.people.add_people import read_clinic
+from clinic.usecases.read_clinic import read_clinic
 
 
 @dataclass(frozen=True, slots=True)

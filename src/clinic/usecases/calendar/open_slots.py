@@ -1,7 +1,7 @@
 """Align a doctor's slots with the hours: the only place where slots are created and retired."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -65,11 +65,7 @@ async def open_slots(
                 on_progress(len(opened), len(doctors), opened[-1].added)
 
     await _together([open_next() for _ in range(min(at_once, len(doctors)))])
-    return Opened(
-        sum(one.added for one in opened),
-        sum(one.retired for one in opened),
-        tuple(view for one in opened for view in one.stranded),
-    )
+    return _sum(opened)
 
 
 async def _together(works: Sequence[Coroutine[None, None, None]]) -> None:
@@ -142,9 +138,12 @@ async def align_slots(
     end = day_interval(last, clinic.zone).ends_at
     # Locked first: what is read from here on is not changed by a booking or a cancellation.
     existing = await unit.calendars.lock_slots(clinic.id, doctor.id, first, end)
-    hours = await unit.calendars.availabilities(clinic.id, doctor.id)
-    exceptions = await unit.calendars.exceptions(clinic.id, doctor.id)
-    plan = plan_slots(plan_range(today, last, hours, exceptions, clinic.zone), existing, now)
+    planned: list[Interval] = []
+    if await _works_here(unit, clinic.id, doctor.id):
+        hours = await unit.calendars.availabilities(clinic.id, doctor.id)
+        exceptions = await unit.calendars.exceptions(clinic.id, doctor.id)
+        planned = plan_range(today, last, hours, exceptions, clinic.zone)
+    plan = plan_slots(planned, existing, now)
     for changed, state in ((plan.retire, SlotState.RETIRED), (plan.reopen, SlotState.OPEN)):
         if changed:
             await unit.calendars.set_slot_state(clinic.id, [slot.id for slot in changed], state)
@@ -170,6 +169,33 @@ async def align_slots(
     )
     stranded = await _stranded(unit, clinic.id, existing, plan, now)
     return Opened(len(opened), len(plan.retire), stranded)
+
+
+async def _works_here(unit: UnitOfWork, clinic_id: UUID, doctor_id: UUID) -> bool:
+    """Return whether the doctor's account is enabled and they belong to the clinic."""
+    account = await unit.accounts.account(doctor_id)
+    return account is not None and account.disabled_at is None and clinic_id in account.clinics
+
+
+async def align_calendars(
+    context: Context, unit: UnitOfWork, doctor_id: UUID, clinic_ids: Iterable[UUID]
+) -> Opened:
+    """Align a doctor's slots at these clinics, when it has changed whether they work there."""
+    changed: list[Opened] = []
+    for clinic_id in clinic_ids:
+        clinic = await unit.people.clinic(clinic_id)
+        doctor = await unit.calendars.lock_doctor(clinic_id, doctor_id)
+        if clinic and doctor:
+            changed.append(await align_slots(context, unit, clinic=clinic, doctor=doctor))
+    return _sum(changed)
+
+
+def _sum(opened: Sequence[Opened]) -> Opened:
+    return Opened(
+        sum(one.added for one in opened),
+        sum(one.retired for one in opened),
+        tuple(view for one in opened for view in one.stranded),
+    )
 
 
 async def _stranded(
@@ -199,3 +225,12 @@ async def _stranded(
         for view in views
         if not is_covered(Interval(view.appointment.starts_at, view.appointment.ends_at), is_open)
     )
+
+
+def slots_detail(opened: Opened) -> dict[str, object]:
+    """Return what the audit trail keeps of a change of slots; appointments by id."""
+    return {
+        "added": opened.added,
+        "retired": opened.retired,
+        "stranded": [str(view.appointment.id) for view in opened.stranded],
+    }

@@ -90,14 +90,6 @@ async def add_patient(context: Context, user: User, *, contacts: ContactRules) -
     return await context.transactions.run(work)
 
 
-async def read_clinic(context: Context) -> Clinic:
-    """Return the actor's clinic. Raises ClinicNotFound."""
-    clinic = await context.store.people.clinic(context.actor.clinic_id)
-    if clinic is None:
-        raise ClinicNotFound()
-    return clinic
-
-
 async def read_self(context: Context) -> User:
     """Return the actor's own user. Raises UserNotFound."""
     user = await context.store.people.user(context.actor.user_id)

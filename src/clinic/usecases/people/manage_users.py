@@ -35,6 +35,7 @@ from clinic.ports.audit import EventQuery
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.calendar.open_slots import align_calendars, slots_detail
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.paging import every_page
 from clinic.usecases.people.contact_rules import ContactRules
@@ -137,7 +138,8 @@ async def change_password(
 
 
 async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Account:
-    """Return the account, enabled or disabled; disabling ends its sessions at once.
+    """Return the account, enabled or disabled; disabling ends its sessions at once. The slots of a
+    disabled doctor are retired, and come back when the account is enabled.
 
     An erasure is final. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator,
     InvalidInput for the actor's own account, PatientDisabled for enabling an erased patient.
@@ -162,7 +164,11 @@ async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Acco
                 await unit.memberships.withdraw_offers(clinic_id, user_id)
             await unit.sessions.revoke(user_id, context.clock.now())
         action = "enable_user" if enabled else "disable_user"
-        await unit.events.add(_event(context, action, user_id))
+        detail: dict[str, object] = {}
+        if account.user.role is Role.DOCTOR:
+            slots = await align_calendars(context, unit, user_id, account.clinics)
+            detail = slots_detail(slots)
+        await unit.events.add(_event(context, action, user_id, **detail))
         return replace(account, disabled_at=disabled_at)
 
     return await context.transactions.run(work)

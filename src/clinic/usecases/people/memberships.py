@@ -25,6 +25,7 @@ from clinic.domain.people.people import Role, User
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import Account
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.calendar.open_slots import align_calendars, slots_detail
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.sign_in import Credentials, SignInRules, prove_person
@@ -158,6 +159,8 @@ async def accept_membership(
         if ended_at is not None and ended_at >= offer.created_at:
             raise OfferInvalid()
         await unit.memberships.join(clinic_id, account.user, offer.specialty)
+        if account.user.role is Role.DOCTOR:
+            await align_calendars(context, unit, account.user.id, [clinic_id])
         await unit.events.add(
             context.event(
                 ACCEPT_MEMBERSHIP,
@@ -203,7 +206,8 @@ def _clinic_named(token: str, secret: str, email: str) -> UUID | None:
 
 
 async def end_membership(context: Context, user_id: UUID) -> None:
-    """End a person's membership of the actor's clinic, their sessions there and their offers.
+    """End a person's membership of the actor's clinic, their sessions there and their offers. A
+    doctor's slots there are retired.
 
     Raises PermissionDenied, UserNotFound, InvalidInput for oneself, LastAdministrator.
     """
@@ -223,9 +227,11 @@ async def end_membership(context: Context, user_id: UUID) -> None:
         await check_administrators(unit, context.actor.clinic_id, account.user)
         await unit.memberships.withdraw_offers(context.actor.clinic_id, user_id)
         ended = await unit.sessions.revoke(user_id, now, clinic_id=context.actor.clinic_id)
-        await unit.events.add(
-            context.event("end_membership", "user", user_id, detail={"sessions": len(ended)})
-        )
+        detail: dict[str, object] = {"sessions": len(ended)}
+        if account.user.role is Role.DOCTOR:
+            slots = await align_calendars(context, unit, user_id, [context.actor.clinic_id])
+            detail |= slots_detail(slots)
+        await unit.events.add(context.event("end_membership", "user", user_id, detail=detail))
 
     await context.transactions.run(work)
 

@@ -17,7 +17,7 @@ from clinic.entrypoints.http.kernel.problems import BodyTooLarge, UnsupportedMed
 from clinic.entrypoints.http.kernel.reply import Headers, Receive, Scope
 from clinic.entrypoints.http.kernel.response_cache import ResponseCache
 from clinic.usecases.context import AnonymousContext, Context, Origin
-from clinic.usecases.people.add_people import read_clinic
+from clinic.usecases.read_clinic import read_clinic
 
 
 class Addresses(Protocol):

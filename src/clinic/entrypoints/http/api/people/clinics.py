@@ -23,7 +23,8 @@ from clinic.entrypoints.http.kernel.reply import Reply, content_tag
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import changes_in, given
 from clinic.usecases.context import Context
-from clinic.usecases.people.add_people import change_clinic, read_clinic
+from clinic.usecases.people.add_people import change_clinic
+from clinic.usecases.read_clinic import read_clinic
 
 _TAG = "Clinics"
 POLICY_FIELDS = PolicyIn.__struct_fields__

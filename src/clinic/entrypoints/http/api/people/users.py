@@ -320,7 +320,8 @@ async def get_user(call: RequestContext, user_id: UUID) -> Reply:
 async def patch_user(call: RequestContext, user_id: UUID, body: ChangeUserIn) -> Reply:
     """Disabling ends every session at once, at every clinic. People who also belong to a clinic
     that is not yours cannot be disabled; end the membership instead. An erased person stays
-    disabled."""
+    disabled. A disabled doctor's slots are no longer on offer, and come back when the account is
+    enabled; appointments ahead stay, and the audit trail names them."""
     account = await set_enabled(
         call.context(given(body.reason)), user_id, enabled=not body.disabled
     )
