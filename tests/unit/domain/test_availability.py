@@ -15,7 +15,7 @@ from clinic.domain.calendar.availability import (
     AvailabilityException,
     ExceptionKind,
     Interval,
-    check_addition,
+    check_exception,
     check_overlap,
     day_interval,
     instant_of,
@@ -429,25 +429,84 @@ def test_check_overlap_passes_over_the_hours_that_are_replaced() -> None:
         (hours("09:30", "10:30", weekdays=(2,)), False),
     ],
 )
-def test_check_addition_beside_hours(beside: Availability, meets: bool) -> None:
+def test_check_exception_of_hours_beside_hours(beside: Availability, meets: bool) -> None:
     added = exception(ExceptionKind.ADD, "10:00", "11:00", slot_min=30)
 
     if meets:
         with pytest.raises(AvailabilityOverlap):
-            check_addition(added, [beside], [])
+            check_exception(added, [beside], [], LONDON)
     else:
-        check_addition(added, [beside], [])
+        check_exception(added, [beside], [], LONDON)
 
 
-def test_check_addition_beside_another_addition() -> None:
+def test_check_exception_of_hours_beside_added_ones() -> None:
     added = exception(ExceptionKind.ADD, "10:00", "11:00", slot_min=30)
     other = exception(ExceptionKind.ADD, "10:30", "11:30", slot_min=30)
     elsewhere = replace(other, id=UUID(int=1), on_date=MONDAY + timedelta(days=1))
 
-    check_addition(added, [], [added, elsewhere, exception(ExceptionKind.REMOVE)])
+    check_exception(added, [], [elsewhere, exception(ExceptionKind.REMOVE)], LONDON)
     with pytest.raises(AvailabilityOverlap):
-        check_addition(added, [], [other])
+        check_exception(added, [], [other], LONDON)
 
 
-def test_check_addition_of_a_removal_is_always_fine() -> None:
-    check_addition(exception(ExceptionKind.REMOVE, "09:00", "10:00"), [hours("09:00", "10:00")], [])
+def numbered(*exceptions: AvailabilityException) -> list[AvailabilityException]:
+    """Return the exceptions as if they were entered one after the other."""
+    return [replace(each, id=UUID(int=number)) for number, each in enumerate(exceptions, 1)]
+
+
+OFF = exception(ExceptionKind.REMOVE)
+EVENING = exception(ExceptionKind.ADD, "18:00", "19:00", slot_min=20)
+LATE = exception(ExceptionKind.REMOVE, "10:00", "11:00")
+INSTEAD = exception(ExceptionKind.ADD, "10:00", "11:00", slot_min=60)
+
+
+@pytest.mark.parametrize(
+    ("entered", "planned"),
+    [
+        ((OFF, EVENING), ["18:00", "18:20", "18:40"]),
+        ((EVENING, OFF), []),
+        ((LATE, INSTEAD), ["09:00", "09:30", "10:00"]),
+        ((OFF, EVENING, OFF), []),
+        ((OFF, INSTEAD, EVENING), ["10:00", "18:00", "18:20", "18:40"]),
+    ],
+)
+def test_exceptions_apply_in_the_order_in_which_they_were_entered(
+    entered: tuple[AvailabilityException, ...], planned: list[str]
+) -> None:
+    known = numbered(*entered)
+
+    for order in (known, known[::-1]):
+        slots = plan_day(MONDAY, [hours("09:00", "11:00")], order, LONDON)
+        assert starts(slots) == planned
+
+
+def test_hours_can_be_added_in_place_of_what_was_removed() -> None:
+    usual = [hours("09:00", "11:00")]
+
+    check_exception(INSTEAD, usual, numbered(LATE), LONDON)
+    check_exception(EVENING, usual, numbered(OFF), LONDON)
+    with pytest.raises(AvailabilityOverlap):
+        check_exception(INSTEAD, usual, [], LONDON)
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "is_refused"),
+    [
+        ((), OFF, False),
+        ((OFF,), OFF, True),
+        ((OFF,), LATE, True),
+        ((LATE,), LATE, True),
+        ((LATE,), OFF, False),
+        ((OFF, EVENING), OFF, False),
+        ((EVENING, OFF), OFF, True),
+    ],
+)
+def test_time_is_taken_off_once(
+    known: tuple[AvailabilityException, ...], new: AvailabilityException, is_refused: bool
+) -> None:
+    if not is_refused:
+        check_exception(new, [], numbered(*known), LONDON)
+        return
+    with pytest.raises(AvailabilityOverlap) as refused:
+        check_exception(new, [], numbered(*known), LONDON)
+    assert refused.value.facts["exceptionId"] in {str(each.id) for each in numbered(*known)}

@@ -307,3 +307,38 @@ async def test_disabled_doctor_is_not_offered_and_not_opened_until_enabled_again
     assert kept.json()["status"] == "BOOKED"
     assert len(before) == 100
     assert after[:99] == before[1:]
+
+
+async def test_hours_of_one_day_can_be_other_ones_instead(api):
+    """Given a day that is taken off
+    When hours are entered for it
+    Then it has these, and the usual ones only once the day off is taken back."""
+    await api.send("POST", "/availabilities", hours(api), who="doctor")
+    doctor, day = str(api.world.doctor.id), "2026-11-30"
+    day_off = {"doctorId": doctor, "date": day, "kind": "remove"}
+    evening = {**day_off, "kind": "add", "startTime": "18:00", "endTime": "19:00"}
+    offers = f"/slots?doctor={doctor}&from={day}T00:00:00Z&to=2026-12-01T00:00:00Z"
+
+    off = await api.send("POST", "/availability-exceptions", day_off, who="doctor")
+    instead = await api.send(
+        "POST", "/availability-exceptions", {**evening, "slotMinutes": 30}, who="doctor"
+    )
+    during = [one["time"] for one in (await api.send("GET", offers)).json()["items"]]
+    await api.send("DELETE", off.headers["location"], who="doctor")
+    after = [one["time"] for one in (await api.send("GET", offers)).json()["items"]]
+
+    assert (instead.status_code, instead.json()["slotsOpened"]["added"]) == (201, 2)
+    assert during == ["18:00", "18:30"]
+    assert after == ["14:00", "14:30", "15:00", "15:30", "18:00", "18:30"]
+
+
+async def test_the_same_day_off_twice_is_refused(api):
+    await api.send("POST", "/availabilities", hours(api), who="doctor")
+    day_off = {"doctorId": str(api.world.doctor.id), "date": "2026-11-30", "kind": "remove"}
+
+    first = await api.send("POST", "/availability-exceptions", day_off, who="doctor")
+    second = await api.send("POST", "/availability-exceptions", day_off, who="doctor")
+
+    problem = second.json()
+    assert (second.status_code, problem["code"]) == (409, "availability_overlap")
+    assert problem["exceptionId"] == first.json()["id"]

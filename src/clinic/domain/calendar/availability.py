@@ -144,6 +144,20 @@ class AvailabilityException:
         if self.start is not None and self.end is not None:
             _check_window(self.start, self.end, self.slot_min)
 
+    def window(self, zone: ZoneInfo) -> Interval:
+        """Return the time that it removes or adds."""
+        if self.start is None or self.end is None:
+            return day_interval(self.on_date, zone)
+        return _window_on(self.on_date, self.start, self.end, zone)
+
+    def covers(self, other: "AvailabilityException") -> bool:
+        """Return whether the time of `other`, of the same day, is within its own."""
+        if self.start is None or self.end is None:
+            return True
+        if other.start is None or other.end is None:
+            return False
+        return self.start <= other.start and other.end <= self.end
+
 
 def instant_of(day: date, wall: time, zone: ZoneInfo) -> datetime:
     """Return the instant at which the clocks of `zone` first show `wall` on `day`, in UTC.
@@ -179,31 +193,29 @@ def plan_day(
     exceptions: Iterable[AvailabilityException],
     zone: ZoneInfo,
 ) -> list[Interval]:
-    """Return the slots that these hours make on `day`, earliest first and never overlapping."""
+    """Return the slots that these hours make on `day`, earliest first and never overlapping.
+
+    Exceptions apply in the order in which they were entered, which their ids have: hours that are
+    added after a day off are open, and a day off that is entered after them closes them, too.
+    """
+    of_hours = [
+        slot
+        for hours in availabilities
+        if hours.holds_on(day)
+        for slot in divide(_window_on(day, hours.start, hours.end, zone), hours.slot_min)
+    ]
     planned: list[Interval] = []
-    removed: list[Interval] = []
-    for hours in availabilities:
-        if hours.holds_on(day):
-            planned.extend(divide(_window_on(day, hours.start, hours.end, zone), hours.slot_min))
-    for exception in exceptions:
-        if exception.on_date != day:
-            continue
-        if exception.start is None or exception.end is None:
-            removed.append(day_interval(day, zone))
-            continue
-        window = _window_on(day, exception.start, exception.end, zone)
-        if exception.kind is ExceptionKind.REMOVE:
-            removed.append(window)
-        elif exception.slot_min is not None:
-            planned.extend(divide(window, exception.slot_min))
-    open_slots: list[Interval] = []
-    for slot in sorted(planned):
+    for slot in sorted(of_hours):
         # Windows that are adjacent on the wall clock can overlap in real time when the clocks jump.
-        if open_slots and slot.overlaps(open_slots[-1]):
-            continue
-        if not any(slot.overlaps(gone) for gone in removed):
-            open_slots.append(slot)
-    return open_slots
+        if not (planned and slot.overlaps(planned[-1])):
+            planned.append(slot)
+    for exception in sorted(exceptions, key=lambda each: each.id):
+        if exception.on_date == day:
+            window = exception.window(zone)
+            added = divide(window, exception.slot_min) if exception.slot_min is not None else ()
+            planned = [slot for slot in planned if not slot.overlaps(window)]
+            planned = sorted([*planned, *added])
+    return planned
 
 
 def plan_range(
@@ -264,26 +276,30 @@ def _share_a_day(a: Availability, b: Availability) -> bool:
     )
 
 
-def check_addition(
+def check_exception(
     new: AvailabilityException,
     availabilities: Iterable[Availability],
-    exceptions: Iterable[AvailabilityException],
+    exceptions: Sequence[AvailabilityException],
+    zone: ZoneInfo,
 ) -> None:
-    """Raise AvailabilityOverlap for added hours that overlap hours of the same day."""
-    if new.kind is not ExceptionKind.ADD or new.start is None or new.end is None:
+    """Raise AvailabilityOverlap for added hours in whose time there are slots, and for a removal of
+    what was removed already."""
+    if new.kind is ExceptionKind.ADD:
+        window = new.window(zone)
+        planned = plan_day(new.on_date, availabilities, exceptions, zone)
+        if any(slot.overlaps(window) for slot in planned):
+            raise AvailabilityOverlap()
         return
-    taken = [(hours.start, hours.end) for hours in availabilities if hours.holds_on(new.on_date)]
-    taken += [
-        (other.start, other.end)
-        for other in exceptions
-        if other.kind is ExceptionKind.ADD
-        and other.on_date == new.on_date
-        and other.id != new.id
-        and other.start is not None
-        and other.end is not None
-    ]
-    if any(new.start < end and start < new.end for start, end in taken):
-        raise AvailabilityOverlap()
+    same_day = [each for each in exceptions if each.on_date == new.on_date]
+    for other in same_day:
+        is_open_again = any(
+            each.kind is ExceptionKind.ADD and each.id > other.id for each in same_day
+        )
+        if other.kind is ExceptionKind.REMOVE and other.covers(new) and not is_open_again:
+            raise AvailabilityOverlap(
+                "This time is taken off already; delete that exception to open it again.",
+                exceptionId=str(other.id),
+            )
 
 
 def never_overlap(slots: Sequence[Interval]) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
-    check_addition,
+    check_exception,
     check_overlap,
 )
 from clinic.domain.errors import (
@@ -97,10 +97,14 @@ async def add_exception(
     """
 
     async def write(unit: UnitOfWork) -> AvailabilityException:
-        check_addition(
+        clinic_id, doctor_id = context.actor.clinic_id, exception.doctor_id
+        clinic = await unit.people.clinic(clinic_id)
+        assert clinic is not None
+        check_exception(
             exception,
-            await unit.calendars.availabilities(context.actor.clinic_id, exception.doctor_id),
-            await unit.calendars.exceptions(context.actor.clinic_id, exception.doctor_id),
+            await unit.calendars.availabilities(clinic_id, doctor_id),
+            await unit.calendars.exceptions(clinic_id, doctor_id),
+            clinic.zone,
         )
         await unit.calendars.add_exception(exception)
         return exception

@@ -24,8 +24,8 @@ REMEDIES: dict[str, str] = {
     "appointment_not_found": _LOOK,
     "audit_unavailable": _AGAIN,
     "availability_not_found": _LOOK,
-    "availability_overlap": "Change or delete the hours named by `availabilityId` first, or choose"
-    " other times.",
+    "availability_overlap": "Change or delete the hours named by `availabilityId`, or the exception"
+    " named by `exceptionId`, first, or choose other times.",
     "availability_remainder": "Move `endTime` or change `slotMinutes`; `remainderMin` says how many"
     " minutes are left over.",
     "bad_request": "Send valid HTTP: a proper Host, a percent-encoded UTF-8 query.",
