@@ -137,7 +137,8 @@ class Calendars(CalendarReader, Protocol):
         ...
 
     async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
-        """Return when the doctor's last slot that is not retired starts."""
+        """Return when the doctor's last slot starts, retired ones included: how far slots have ever
+        been opened."""
         ...
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.adding import add_bookings
 from clinic.adapters.memory.constraints import (
     check_appointments,
+    in_lane,
     is_taken,
     on_calendar,
     rivals_for_patient,
@@ -185,13 +186,13 @@ class MemoryAppointments(MemoryAppointmentReader):
 
     def _take_slots(self, changes: Sequence[Change]) -> None:
         """Refuse to take a slot that is not open, or that another appointment has."""
-        leaves = {change.frees for change in changes}
+        moving = {change.before.id for change in changes}
         for change in changes:
             if change.takes is None:
                 continue
             slot = self._tables.slots.get((change.after.clinic_id, change.takes))
-            is_free = slot is not None and (not slot.taken or slot.id in leaves)
-            if slot is None or slot.state is not SlotState.OPEN or not is_free:
+            others = (one for one in in_lane(self._tables, change.after) if one.id not in moving)
+            if slot is None or slot.state is not SlotState.OPEN or any(others):
                 self._transaction.fail(SlotTaken())
 
     def _retake(self, appointment: Appointment) -> None:

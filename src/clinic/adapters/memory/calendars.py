@@ -177,11 +177,7 @@ class MemoryCalendars(MemoryCalendarReader):
 
     async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
         return max(
-            (
-                slot.starts_at
-                for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))
-                if slot.state is not SlotState.RETIRED
-            ),
+            (slot.starts_at for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))),
             default=None,
         )
 

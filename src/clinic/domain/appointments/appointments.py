@@ -40,6 +40,15 @@ class Appointment:
     status_by: UUID
     created_at: datetime
 
+    def is_in_time_of(self, slot: Slot) -> bool:
+        """Return whether it keeps some of the slot's time from others."""
+        return (
+            self.status.occupies
+            and self.doctor_id == slot.doctor_id
+            and self.starts_at < slot.ends_at
+            and slot.starts_at < self.ends_at
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AppointmentView:

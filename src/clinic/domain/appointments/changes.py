@@ -97,6 +97,9 @@ def decide_move(
     if slot.id == before.slot_id:
         raise SameSlot()
     clinic.policy.check_bookable(slot.starts_at, now, override=override)
+    if slot.state is SlotState.OPEN and before.is_in_time_of(slot):
+        # It may be taken by this very appointment; the store tells whether by another one.
+        slot = replace(slot, taken=False)
     check_free(slot)
     return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
 

@@ -1,6 +1,6 @@
 """Slots, the bookable stretches of a doctor's time, and how they change with the hours."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,10 +85,10 @@ def is_covered(stretch: Interval, by: Sequence[Interval]) -> bool:
     """Return whether the whole of `stretch` lies within `by`, which is sorted and does not overlap:
     of an appointment and open slots, whether it is within the doctor's hours."""
     reached = stretch.starts_at
-    for each in by:
-        if each.starts_at > reached:
-            break
-        reached = max(reached, each.ends_at)
+    at = max(bisect_right(by, reached, key=lambda each: each.starts_at) - 1, 0)
+    while at < len(by) and by[at].starts_at <= reached < stretch.ends_at:
+        reached = max(reached, by[at].ends_at)
+        at += 1
     return reached >= stretch.ends_at
 
 

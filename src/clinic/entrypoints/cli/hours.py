@@ -88,7 +88,7 @@ async def list_hours(
 
 
 async def delete(hours: UUID, /, *, acting: Acting = NOBODY) -> None:
-    """Delete hours: free slots are retired, taken ones keep their appointment and are blocked.
+    """Delete hours: their slots are retired, and appointments in them stay and are listed.
 
     Parameters
     ----------

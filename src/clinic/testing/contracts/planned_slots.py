@@ -40,7 +40,8 @@ from clinic.testing.builders import (
 from clinic.testing.contracts.attempts import attempt
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_sound, every_appointment, every_slot
-from clinic.usecases.appointments.change_appointment import change_status
+from clinic.usecases.appointments.change_appointment import change_status, reschedule
+from clinic.usecases.calendar.block_slots import set_slots_state
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
@@ -48,6 +49,7 @@ from clinic.usecases.calendar.change_hours import (
     delete_availability,
     delete_exception,
 )
+from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.people.manage_users import set_enabled
 
@@ -140,6 +142,65 @@ class PlannedSlotsContract(Contract, contract=True):
             [view.appointment.id for view in each.opened.stranded] for each in (shorter, gone)
         ]
         assert stranded == [[a.id], [a.id, b.id]]
+
+    async def test_appointment_moves_within_its_own_time(self, store: Store) -> None:
+        """Given an appointment that has the time of two slots that were planned since
+        When it moves into one of them
+        Then that one is taken, and the other one free."""
+        world = await _world(store)
+        context, hours = _context(store, world), an_availability(world.doctor)
+        await add_availability(context, hours)
+        second = (await _on_calendar(store, world))[1]
+        booked = await seed_booking(store, world.clinic, second, world.patients[0])
+        await change_availability(context, hours.id, lambda known: replace(known, slot_min=20))
+        left, right = await _beneath(store, world, second)
+
+        await reschedule(context, booked.id, slot_id=right.id)
+
+        left, right = await _beneath(store, world, second)
+        assert (left.is_free, right.is_free) == (True, False)
+        await check_sound(store, world.clinic.id)
+
+    async def test_last_day_that_was_opened_is_put_back_too(self, store: Store) -> None:
+        """Given slots that were opened beyond the horizon
+        When the last day is taken off and given back
+        Then its slots are back, and its appointment was reported each time."""
+        world = await _world(store)
+        context = _context(store, world)
+        await add_availability(context, an_availability(world.doctor, weekdays=tuple(range(1, 8))))
+        far = world.clinic.local_date(NOW) + timedelta(days=3 * HORIZON_DAYS)
+        await open_slots(context, doctor_id=world.doctor.id, until=far)
+        before = await _on_calendar(store, world)
+        booked = await seed_booking(store, world.clinic, before[-1], world.patients[0])
+
+        day_off = await add_exception(context, an_exception(world.doctor, far))
+        again = await open_slots(context, doctor_id=world.doctor.id)
+        await delete_exception(context, day_off.hours.id)
+
+        for opened in (day_off.opened, again):
+            assert [view.appointment.id for view in opened.stranded] == [booked.id]
+        assert [slot.id for slot in await _on_calendar(store, world)] == [
+            slot.id for slot in before
+        ]
+
+    async def test_block_reports_the_appointment_that_keeps_its_time(self, store: Store) -> None:
+        world = await _world(store)
+        context, hours = _context(store, world), an_availability(world.doctor)
+        await add_availability(context, hours)
+        second = (await _on_calendar(store, world))[1]
+        booked = await seed_booking(store, world.clinic, second, world.patients[0])
+        await change_availability(context, hours.id, lambda known: replace(known, slot_min=20))
+
+        blocked = await set_slots_state(
+            context,
+            SlotState.BLOCKED,
+            doctor_id=world.doctor.id,
+            starts_at=second.starts_at,
+            ends_at=second.ends_at,
+        )
+
+        assert len(blocked.slots) == 2
+        assert [view.appointment.id for view in blocked.appointments] == [booked.id]
 
     @pytest.mark.parametrize("commits", [True, False], ids=["commits", "gives_up"])
     async def test_cancel_that_waits_for_new_hours_frees_what_they_plan(

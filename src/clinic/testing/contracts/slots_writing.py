@@ -92,14 +92,14 @@ class SlotWriterContract(Contract, contract=True):
 
         assert list(found) == [world.slots[1], *world.slots[3:5]]
 
-    async def test_last_slot_start_leaves_out_the_retired(self, store: Store) -> None:
+    async def test_last_slot_start_includes_the_retired(self, store: Store) -> None:
         world = await seed_world(store, slots=3)
         await seed_state(store, SlotState.RETIRED, world.slots[2])
 
         async with store.begin() as unit:
             last = await unit.calendars.last_slot_start(world.clinic.id, world.doctor.id)
 
-        assert last == world.slots[1].starts_at
+        assert last == world.slots[2].starts_at
 
     async def test_last_slot_start_without_slots_is_none(self, store: Store) -> None:
         world = await seed_world(store, slots=0)

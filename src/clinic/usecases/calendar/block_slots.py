@@ -71,6 +71,9 @@ def _check_state(state: SlotState) -> None:
 async def _set(
     context: Context, unit: UnitOfWork, slots: Sequence[Slot], state: SlotState, doctor_id: UUID
 ) -> SlotsChanged:
+    clinic_id = context.actor.clinic_id
+    # Together and first, also those whose appointment is in the time of these: locks go by id.
+    locked = await _lock_time(unit, clinic_id, doctor_id, slots)
     changing = tuple(slot for slot in slots if slot.state is not state)
     ids = [slot.id for slot in changing]
     if ids:
@@ -86,7 +89,19 @@ async def _set(
     hit: Sequence[AppointmentView] = ()
     if state is SlotState.BLOCKED and slots:
         # Read after the slots are locked: a concurrent booking is by now either in or refused.
-        hit = await unit.appointments.occupying(
-            context.actor.clinic_id, [slot.id for slot in slots]
-        )
+        times = [slot.interval for slot in slots]
+        in_time = [
+            slot.id for slot in locked if any(slot.interval.overlaps(each) for each in times)
+        ]
+        hit = await unit.appointments.occupying(clinic_id, in_time)
     return SlotsChanged(tuple(replace(slot, state=state) for slot in changing), tuple(hit))
+
+
+async def _lock_time(
+    unit: UnitOfWork, clinic_id: UUID, doctor_id: UUID, slots: Sequence[Slot]
+) -> Sequence[Slot]:
+    if not slots:
+        return ()
+    start = min(slot.starts_at for slot in slots)
+    end = max(slot.ends_at for slot in slots)
+    return await unit.calendars.lock_slots(clinic_id, doctor_id, start, end)

@@ -207,7 +207,7 @@ async def _stranded(
     """
     retired, reopened = ({slot.id for slot in each} for each in (plan.retire, plan.reopen))
     is_open = [*plan.add, *(slot.interval for slot in plan.reopen)]
-    suspects: list[UUID] = []
+    suspects: list[Slot] = []
     for slot in before:
         is_planned = slot.id in reopened or (
             slot.state is not SlotState.RETIRED and slot.id not in retired
@@ -215,16 +215,11 @@ async def _stranded(
         if is_planned and slot.state is not SlotState.BLOCKED:
             is_open.append(slot.interval)
         elif slot.taken and slot.starts_at > now:
-            suspects.append(slot.id)
-    if not suspects:
-        return ()
+            suspects.append(slot)
     is_open.sort()
-    views = await unit.appointments.occupying(clinic_id, suspects)
-    return tuple(
-        view
-        for view in views
-        if not is_covered(Interval(view.appointment.starts_at, view.appointment.ends_at), is_open)
-    )
+    # An appointment has the times of its slot.
+    outside = [slot.id for slot in suspects if not is_covered(slot.interval, is_open)]
+    return tuple(await unit.appointments.occupying(clinic_id, outside)) if outside else ()
 
 
 def slots_detail(opened: Opened) -> dict[str, object]:

@@ -190,7 +190,7 @@ class PostgresAppointments(PostgresAppointmentReader):
         takes = {change.takes for change in changes if change.takes is not None}
         clinic_id = changes[0].after.clinic_id
         async with self._executor.connection() as connection:
-            if frees & takes:
+            if frees & takes or any(map(_is_in_its_own_way, changes)):
                 await _park(connection, [change.before for change in changes])
                 await leave(connection, left)
             if await take(connection, clinic_id, takes) != len(takes):
@@ -211,6 +211,17 @@ class PostgresAppointments(PostgresAppointmentReader):
         for several, after which the transaction can continue; TransactionAborted.
         """
         await add_bookings(self._transaction, bookings)
+
+
+def _is_in_its_own_way(change: Change) -> bool:
+    """Return whether the appointment moves into a slot whose time it has some of already."""
+    before, after = change.before, change.after
+    return (
+        change.takes is not None
+        and before.doctor_id == after.doctor_id
+        and before.starts_at < after.ends_at
+        and after.starts_at < before.ends_at
+    )
 
 
 def _filters(query: AppointmentQuery) -> tuple[list[str], list[object]]:

@@ -303,11 +303,10 @@ class PostgresCalendars(PostgresCalendarReader):
         return sorted(locked, key=lambda slot: (slot.starts_at, slot.id))
 
     async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
-        """Return when the doctor's last slot that is not retired starts."""
+        """Return when the doctor's last slot starts, retired ones included."""
         query = select(func.max(slots.c.starts_at)).where(
             slots.c.clinic_id == clinic_id,
             slots.c.doctor_id == doctor_id,
-            slots.c.state != _RETIRED,
         )
         last: datetime | None = (await self._all(query))[0][0]
         return last

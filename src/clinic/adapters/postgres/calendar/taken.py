@@ -5,6 +5,7 @@ time; a retired one, while its own appointment occupies it. Each statement here 
 that locked the slots, so that it sees what was committed while that one waited.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +18,9 @@ from clinic.adapters.postgres.schema.base import BUSY_RANGE, LANE_KEY, TIME_RANG
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.calendar.availability import SLOT_MAX_MIN
 from clinic.domain.calendar.slots import Slot, SlotState
+
+#: longer than an appointment can be busy
+BUSY_MAX_DAYS = 2
 
 
 def _of(alias: str, expression: str) -> str:
@@ -49,26 +53,27 @@ _LEAVE = text(
     f"UPDATE slots s SET taken = {IS_TAKEN[True]}"
     " WHERE s.clinic_id = :clinic_id AND s.id = ANY (:ids) AND s.state = 'RETIRED'"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
-_ON_CALENDAR = f"""
-    s.clinic_id = :clinic_id AND s.doctor_id = :doctor_id AND s.state <> 'RETIRED'
-    AND s.starts_at > CAST(:since AS timestamptz) - interval '{SLOT_MAX_MIN} min'
-    AND s.starts_at < :until AND s.ends_at > :since
-"""
-# Two statements, each of which starts from the few rows that can be wrong, because a year of slots
-# is planned at once.
-_FREE_AGAIN = text(
-    f"UPDATE slots s SET taken = false WHERE {_ON_CALENDAR} AND s.taken AND NOT {IS_TAKEN[False]}"
-)
-_TAKE_AGAIN = text(
+_LOCK_ON_CALENDAR = text(
     f"""
-    UPDATE slots s SET taken = true FROM appointments a
-    WHERE {_ON_CALENDAR} AND NOT s.taken
-      AND a.clinic_id = s.clinic_id AND a.doctor_id = s.doctor_id AND a.lane = s.lane
-      AND {_of("a", KEEPS_TIME)} AND {_BUSY} && {_SLOTS_TIME}
-      AND a.starts_at > CAST(:since AS timestamptz) - interval '1 day'
-      AND a.starts_at < CAST(:until AS timestamptz) + interval '1 day'
+    SELECT id, lane, starts_at, ends_at, taken FROM slots
+    WHERE clinic_id = :clinic_id AND doctor_id = :doctor_id AND state <> 'RETIRED'
+      AND starts_at > CAST(:since AS timestamptz) - interval '{SLOT_MAX_MIN} min'
+      AND starts_at < :until AND ends_at > :since
+    ORDER BY id FOR NO KEY UPDATE
     """
 )
+_BUSY_TIMES = text(
+    f"""
+    SELECT lane, busy_from, busy_until FROM appointments
+    WHERE clinic_id = :clinic_id AND doctor_id = :doctor_id AND {KEEPS_TIME}
+      AND starts_at > CAST(:since AS timestamptz) - interval '{BUSY_MAX_DAYS} days'
+      AND starts_at < CAST(:until AS timestamptz) + interval '{BUSY_MAX_DAYS} days'
+    ORDER BY busy_from
+    """
+)
+_SET_TAKEN = text(
+    "UPDATE slots SET taken = :taken WHERE clinic_id = :clinic_id AND id = ANY (:ids)"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
 _SET_STATE = {
     is_retired: text(
         f"UPDATE slots s SET state = :state, taken = {is_taken}"
@@ -119,7 +124,28 @@ async def set_state(
 async def retake(
     connection: AsyncConnection, clinic_id: UUID, doctor_id: UUID, since: datetime, until: datetime
 ) -> None:
-    """Make `taken` true of the doctor's slots on the calendar that overlap `[since, until)`."""
+    """Make `taken` true of the doctor's slots on the calendar that overlap `[since, until)`.
+
+    They are compared here: as a join on overlapping times it would be quadratic under some plans,
+    and a year of slots is planned at once. Locked first, so that of two who free one slot the
+    second sees what the first did.
+    """
     values = {"clinic_id": clinic_id, "doctor_id": doctor_id, "since": since, "until": until}
-    await connection.execute(_FREE_AGAIN, values)
-    await connection.execute(_TAKE_AGAIN, values)
+    slots = (await connection.execute(_LOCK_ON_CALENDAR, values)).all()
+    lanes: dict[int, tuple[list[datetime], list[datetime]]] = {}
+    for lane, busy_from, busy_until in await connection.execute(_BUSY_TIMES, values):
+        starts, ends = lanes.setdefault(lane, ([], []))
+        starts.append(busy_from)
+        ends.append(busy_until)
+    wrong: dict[bool, list[UUID]] = {True: [], False: []}
+    for slot_id, lane, starts_at, ends_at, taken in slots:
+        starts, ends = lanes.get(lane, ([], []))
+        # No two overlap in a lane, so the last that begins before the slot ends also ends last.
+        before = bisect_left(starts, ends_at)
+        is_taken = before > 0 and ends[before - 1] > starts_at
+        if is_taken != taken:
+            wrong[is_taken].append(slot_id)
+    for is_taken, ids in wrong.items():
+        if ids:
+            changed = {"clinic_id": clinic_id, "taken": is_taken, "ids": ids}
+            await connection.execute(_SET_TAKEN, changed)

@@ -106,14 +106,16 @@ def upgrade() -> None:
             f"{schema}.clinic_lane_key(clinic_id, doctor_id, lane) WITH =,"
             " tstzrange(busy_from, busy_until, '[)') WITH &&",
         )
-        _exclude(
-            "appointments_patient_busy_excl",
-            f"{schema}.clinic_pair_key(clinic_id, patient_id) WITH =,"
-            " tstzrange(starts_at, ends_at, '[)') WITH &&",
-        )
+        if not _is_switched():
+            _exclude(
+                "appointments_patient_busy_excl",
+                f"{schema}.clinic_pair_key(clinic_id, patient_id) WITH =,"
+                " tstzrange(starts_at, ends_at, '[)') WITH &&",
+            )
         _fill()
         _check("appointments", "appointments_busy_known", "busy_from IS NOT NULL")
-        briefly(_SWITCH)
+        if not _is_switched():
+            briefly(_SWITCH)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS appointments_slot_idx")
 
 
@@ -142,11 +144,25 @@ def _refer_to_places() -> None:
 
 
 def _exclude(name: str, elements: str) -> None:
-    briefly(f"ALTER TABLE appointments DROP CONSTRAINT IF EXISTS {name}")
-    briefly(
-        f"ALTER TABLE appointments ADD CONSTRAINT {name}"
-        f" EXCLUDE USING gist ({elements}) WHERE ({_OCCUPYING})"
+    """Add an exclusion of appointments with a busy time, unless a run that stopped has added it:
+    there may be such rows by now, which would be checked in one go."""
+    known = text(
+        "SELECT FROM pg_constraint WHERE conname = :name AND conrelid = 'appointments'::regclass"
     )
+    if op.get_bind().execute(known, {"name": name}).first() is None:
+        briefly(
+            f"ALTER TABLE appointments ADD CONSTRAINT {name}"
+            f" EXCLUDE USING gist ({elements}) WHERE ({_OCCUPYING})"
+        )
+
+
+def _is_switched() -> bool:
+    """Return whether a run that stopped has already put the patients' exclusion in its place."""
+    definition = text(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid ="
+        " 'appointments'::regclass AND conname = 'appointments_patient_excl'"
+    )
+    return "clinic_pair_key" in op.get_bind().execute(definition).scalar_one()
 
 
 def _fill() -> None:

@@ -165,8 +165,8 @@ async def post_availability(call: RequestContext, body: AvailabilityIn) -> Reply
 async def patch_availability(
     call: RequestContext, availability_id: UUID, body: ChangeAvailabilityIn
 ) -> Reply:
-    """Free slots that no longer fit are retired; appointments in taken ones are `stranded`: they
-    stay, and somebody should call the patient."""
+    """Slots that no longer fit are retired; appointments that are not in open hours then are
+    `stranded`: they stay, and somebody should call the patient."""
     changes = changes_in(body, ("valid_from", "valid_until"))
     if body.start_time is not UNSET:
         changes["start"] = _time(body.start_time)
@@ -263,7 +263,9 @@ async def get_exception(call: RequestContext, exception_id: UUID) -> Reply:
     ),
 )
 async def post_exception(call: RequestContext, body: ExceptionIn) -> Reply:
-    """`remove` takes a range, or the whole day when no times are given; `add` makes slots."""
+    """`remove` takes a range, or the whole day when no times are given; `add` makes slots. Those of
+    a day apply in the order in which they were entered, so hours can be added to a day off. Taking
+    the same time off twice is refused."""
     services = call.services
     exception = AvailabilityException(
         services.new_id(),
