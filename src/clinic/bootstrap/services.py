@@ -8,6 +8,7 @@ from clinic.domain.people.people import Actor
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.email_addresses import EmailAddresses
+from clinic.ports.holidays import HolidayCalendars
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.phone_numbers import PhoneNumbers
 from clinic.ports.rate_limiter import RateLimiter
@@ -39,6 +40,7 @@ class Services:
     hasher: PasswordHasher
     phones: PhoneNumbers
     emails: EmailAddresses
+    holidays: HolidayCalendars
     limiter: RateLimiter
     audit: AuditBuffer
 
@@ -61,12 +63,19 @@ class Services:
 
     def context(self, actor: Actor, reason: str | None = None) -> Context:
         """Return the context of a use case that acts for `actor`, with their `reason`."""
-        return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
+        return Context(
+            actor, self.store, self.transactions, self.clock, self.new_id, reason, self.holidays
+        )
 
     def anonymous(self, origin: Origin | None = None) -> AnonymousContext:
         """Return the context of a use case that acts for no known user."""
         return AnonymousContext(
-            self.store, self.transactions, self.clock, self.new_id, origin or Origin()
+            self.store,
+            self.transactions,
+            self.clock,
+            self.new_id,
+            origin or Origin(),
+            self.holidays,
         )
 
     async def open(self) -> None:
@@ -89,6 +98,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
     from clinic.adapters.argon2.password_hasher import Argon2PasswordHasher
     from clinic.adapters.system.clock import SystemClock
     from clinic.adapters.system.email_addresses import WorldEmailAddresses
+    from clinic.adapters.system.holidays import world_holidays
     from clinic.adapters.system.ids import uuid7
     from clinic.adapters.system.phone_numbers import WorldPhoneNumbers
 
@@ -105,6 +115,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Services:
         ),
         phones=WorldPhoneNumbers(settings.phone_region or None),
         emails=WorldEmailAddresses(),
+        holidays=world_holidays,
         limiter=make_adapter("limiter", "CLINIC_BROKER_URL", settings.broker_url, settings),
         audit=AuditBuffer(store.audit_log, new_id=uuid7),
     )

@@ -11,6 +11,7 @@ from clinic.domain.messaging.deliveries import AmbiguousMail
 from clinic.domain.notifications import EMAIL
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.holidays import HolidayCalendars
 from clinic.ports.job_queue import JobQueue
 from clinic.ports.notifier import Notifier
 from clinic.ports.unit_of_work import Store
@@ -31,13 +32,16 @@ class WorkerServices:
     delivery: DeliveryServices
     clock: Clock
     new_id: IdSource
+    holidays: HolidayCalendars
     transactions: Transactions
     cache: IdempotencyCache
 
     @property
     def resources(self) -> Resources:
         """What maintenance services need."""
-        context = AnonymousContext(self.store, self.transactions, self.clock, self.new_id)
+        context = AnonymousContext(
+            self.store, self.transactions, self.clock, self.new_id, holidays=self.holidays
+        )
         return Resources(context, self.cache)
 
     async def close(self) -> None:
@@ -51,6 +55,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
     Raises SettingsError.
     """
     from clinic.adapters.system.clock import SystemClock
+    from clinic.adapters.system.holidays import world_holidays
     from clinic.adapters.system.ids import uuid7
 
     check_secret(settings)
@@ -77,6 +82,7 @@ def build_worker(settings: Settings, *, store: Store | None = None) -> WorkerSer
         delivery,
         SystemClock(),
         uuid7,
+        world_holidays,
         Transactions(store.begin),
         make_adapter("cache", "CLINIC_BROKER_URL", settings.broker_url, settings),
     )

@@ -70,6 +70,30 @@ class AvailabilityRemainder(InvalidInput):
     code = "availability_remainder"
 
 
+class HoursEmpty(InvalidInput):
+    """These hours hold no slot on that day, since the clocks change."""
+
+    code = "hours_empty"
+
+
+class RangeTooLong(InvalidInput):
+    """The range is longer than is accepted."""
+
+    code = "range_too_long"
+
+
+class TimeInPast(InvalidInput):
+    """This time is over."""
+
+    code = "time_in_past"
+
+
+class UnknownHolidayCalendar(InvalidInput):
+    """There is no calendar of public holidays for this country or subdivision."""
+
+    code = "unknown_holiday_calendar"
+
+
 class PasswordRefused(InvalidInput):
     """Choose another password of 8 to 128 characters."""
 
@@ -232,6 +256,30 @@ class ExceptionNotFound(NotFound):
     code = "exception_not_found"
 
 
+class ClosureNotFound(NotFound):
+    """There is no such closure in this clinic."""
+
+    code = "closure_not_found"
+
+
+class LeaveNotFound(NotFound):
+    """There is no such leave in this clinic."""
+
+    code = "leave_not_found"
+
+
+class BlockNotFound(NotFound):
+    """There is no such block in this clinic."""
+
+    code = "block_not_found"
+
+
+class CalendarChangeNotFound(NotFound):
+    """There is no such change of calendars in this clinic."""
+
+    code = "calendar_change_not_found"
+
+
 class NotificationNotFound(NotFound):
     """There is no such message, or it is not a dead letter."""
 
@@ -369,6 +417,24 @@ class AvailabilityOverlap(Conflict):
     """The doctor already has hours in this range."""
 
     code = "availability_overlap"
+
+
+class BlockedBy(Conflict):
+    """This time is closed by something other than a block; change that instead."""
+
+    code = "blocked_by"
+
+
+class AlreadyEntered(Conflict):
+    """This is entered already."""
+
+    code = "already_entered"
+
+
+class ConfirmationNeeded(Conflict):
+    """There are appointments ahead; look at the preview, and confirm their number."""
+
+    code = "confirmation_needed"
 
 
 class SlotOverlap(Conflict):

@@ -220,6 +220,12 @@ def messages_for_doctors(
     return tuple(made)
 
 
+def day_sheet_times(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return when the sheet of `day` is due, and when it expires: at the end of the day."""
+    ends_at = datetime.combine(day + timedelta(days=1), time(0), zone).astimezone(UTC)
+    return day_sheet_due(day, zone), ends_at
+
+
 def day_sheets(
     *,
     clinic_id: UUID,
@@ -232,9 +238,8 @@ def day_sheets(
     """Return the sheets for those of `days` whose evening before is still ahead."""
     made = []
     for day in sorted(set(days)):
-        due = day_sheet_due(day, zone)
+        due, ends = day_sheet_times(day, zone)
         if due > now:
-            ends = datetime.combine(day + timedelta(days=1), time(0), zone).astimezone(UTC)
             made.append(
                 Message(
                     new_id(),

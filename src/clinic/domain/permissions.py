@@ -32,8 +32,9 @@ class Operation(Enum):
 
     READ_CLINIC = "read the clinic, its doctors and their open slots"
     READ_CALENDAR = "read slots that are taken or blocked, and doctors' hours"
-    CHANGE_CALENDAR = "change hours, open and block slots"
+    CHANGE_CALENDAR = "change hours and leave, open and block slots"
     OPEN_ALL_CALENDARS = "open the slots of all doctors"
+    CLOSE_CLINIC = "close the clinic on days, and open it again"
     BOOK = "book an appointment"
     OVERRIDE_POLICY = "book inside the notice or beyond the horizon"
     READ_APPOINTMENTS = "read appointments"
@@ -77,6 +78,7 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.READ_CALENDAR: _row(_NOTHING, _CLINIC, _CLINIC),
     Operation.CHANGE_CALENDAR: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.OPEN_ALL_CALENDARS: _row(_NOTHING, _NOTHING, _CLINIC),
+    Operation.CLOSE_CLINIC: _row(_NOTHING, _NOTHING, _CLINIC),
     Operation.BOOK: _row(_OWN, _CALENDAR, _CLINIC),
     Operation.OVERRIDE_POLICY: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.READ_APPOINTMENTS: _row(_OWN, _CALENDAR, _CLINIC),

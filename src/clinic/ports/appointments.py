@@ -86,6 +86,17 @@ class AppointmentReader(Protocol):
         """Return the appointments that occupy any of these slots, earliest first."""
         ...
 
+    async def stranded(
+        self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
+    ) -> Sequence[AppointmentView]:
+        """Return up to `limit` appointments that occupy a time, start within `[since, until)`, and
+        are not wholly within open slots of their doctor and lane; earliest first."""
+        ...
+
+    async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:
+        """Return how many appointments of the clinic that occupy a time start after `now`."""
+        ...
+
 
 class Appointments(AppointmentReader, Protocol):
     """Appointments inside a unit of work; reads include its own writes."""

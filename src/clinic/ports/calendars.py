@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -83,6 +83,25 @@ class CalendarReader(Protocol):
         """Return the slot, retired or not, None when it does not exist in this clinic."""
         ...
 
+    async def slots_between(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        """Return these doctors' slots that overlap `[start, end)`, retired ones included, earliest
+        first."""
+        ...
+
+    async def count_slots(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> int:
+        """Return how many slots of these doctors start within `[start, end)` and are not
+        retired."""
+        ...
+
+    async def last_slot_start(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> datetime | None:
+        """Return when the last slot of these doctors starts, retired ones included: how far slots
+        have ever been opened."""
+        ...
+
     async def availabilities(
         self, clinic_id: UUID, doctor_id: UUID | None = None
     ) -> Sequence[Availability]:
@@ -106,6 +125,14 @@ class Calendars(CalendarReader, Protocol):
         """
         ...
 
+    async def lock_doctors(self, clinic_id: UUID) -> Sequence[Doctor]:
+        """Lock the calendars of all doctors of the clinic, by id, and return the doctors."""
+        ...
+
+    async def set_last_day(self, clinic_id: UUID, doctor_id: UUID, last_day: date | None) -> None:
+        """Set the last day on which a doctor works here. Raises DoctorNotFound."""
+        ...
+
     async def add_availability(self, availability: Availability) -> None: ...
 
     async def replace_availability(self, availability: Availability) -> None:
@@ -122,23 +149,10 @@ class Calendars(CalendarReader, Protocol):
         """Delete the exception with this id. Raises ExceptionNotFound."""
         ...
 
-    async def slots_between(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
-    ) -> Sequence[Slot]:
-        """Return the doctor's slots that overlap `[start, end)` and are not retired, earliest
-        first."""
-        ...
-
     async def lock_slots(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> Sequence[Slot]:
-        """Lock the doctor's slots that overlap `[start, end)`, by id, and return them as they are
-        then, retired ones included, earliest first."""
-        ...
-
-    async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
-        """Return when the doctor's last slot starts, retired ones included: how far slots have ever
-        been opened."""
+        """Lock the slots that `slots_between` returns, by id, and return them as they are then."""
         ...
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
@@ -147,9 +161,9 @@ class Calendars(CalendarReader, Protocol):
         ...
 
     async def retake(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> None:
-        """Make `taken` true of the doctor's slots on the calendar that overlap `[start, end)`.
+        """Make `taken` true of these doctors' slots on the calendar that overlap `[start, end)`.
 
         The slots are locked. It is true already, unless something else has written the rows.
         """

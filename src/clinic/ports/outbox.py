@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -168,6 +168,13 @@ class Messages(Protocol):
     async def add(self, messages: Sequence[Message]) -> None:
         """Add messages that are not caused by a change of an appointment; a day sheet that exists
         already is left unchanged."""
+        ...
+
+    async def redate_day_sheets(
+        self, clinic_id: UUID, times: Callable[[date], tuple[datetime, datetime]]
+    ) -> None:
+        """Give the clinic's day sheets that were not sent yet the due and expiry times that `times`
+        returns for their day, and publish them again."""
         ...
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:

@@ -46,6 +46,14 @@ class People(PeopleReader, Protocol):
         """
         ...
 
+    async def share_clinic(self, clinic_id: UUID) -> Clinic | None:
+        """Return the clinic's committed state, kept from changes until this unit ends; any number
+        of units may do so at once.
+
+        Waits for a concurrent change. Must come before any other lock of the unit.
+        """
+        ...
+
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Replace the clinic with this id. Raises ClinicNotFound."""
         ...

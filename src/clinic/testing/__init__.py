@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 _BUILDERS = (
     "World a_clinic a_context a_patient a_slot a_user an_actor an_anonymous_context"
     " an_appointment an_availability"
-    " seed_booking seed_clinic seed_doctor seed_patient seed_slots seed_world"
+    " seed_booking seed_clinic seed_doctor seed_hours seed_patient seed_slots seed_world"
 )
 _HOMES = {
     "in_memory": "clinic.bootstrap",

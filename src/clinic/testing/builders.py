@@ -3,7 +3,7 @@
 `a_…` and `an_…` return a value, with sensible defaults for what you leave out; `seed_…` write.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
@@ -22,9 +22,11 @@ from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Holidays, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
+from clinic.domain.errors import UnknownHolidayCalendar
 from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 from clinic.domain.people.people import Actor, Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind, hash_of
@@ -41,6 +43,13 @@ MORNING = NOW + timedelta(days=1, hours=1)
 
 _numbers = count(1)
 new_id = compat.uuid7
+
+
+def some_holidays(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
+    """Return the public holidays of GB, of which there is one. Raises UnknownHolidayCalendar."""
+    if country != "GB" or subdivision is not None:
+        raise UnknownHolidayCalendar(pointer="/country")
+    return {date(year, 12, 26): "Boxing Day"}
 
 
 def a_clinic(
@@ -82,8 +91,10 @@ def a_context(
     new_id: IdSource = new_id,
     transactions: TransactionRunner | None = None,
     reason: str | None = None,
+    holidays: Holidays = some_holidays,
 ) -> Context:
-    """Return a use case's context for `actor` on `store`; by default the clock is fixed at NOW."""
+    """Return a use case's context for `actor` on `store`; by default the clock is fixed at NOW, and
+    Boxing Day is the only public holiday of the country GB."""
     return Context(
         actor,
         store,
@@ -91,6 +102,7 @@ def a_context(
         clock or FixedClock(NOW),
         new_id,
         reason,
+        holidays,
     )
 
 
@@ -99,7 +111,12 @@ def an_anonymous_context(
 ) -> AnonymousContext:
     """Return a use case's context without an actor; by default the clock is fixed at NOW."""
     return AnonymousContext(
-        store, Transactions(store.begin), clock or FixedClock(NOW), new_id, origin or Origin()
+        store,
+        Transactions(store.begin),
+        clock or FixedClock(NOW),
+        new_id,
+        origin or Origin(),
+        some_holidays,
     )
 
 
@@ -155,6 +172,33 @@ def an_exception(doctor: Doctor, on_date: date | None = None) -> AvailabilityExc
     """Return a day off."""
     day = on_date or MORNING.date()
     return AvailabilityException(new_id(), doctor.clinic_id, doctor.id, day, ExceptionKind.REMOVE)
+
+
+def a_closure(
+    clinic: Clinic,
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    name: str = "Staff training",
+    kind: ClosureKind = ClosureKind.ONCE,
+) -> Closure:
+    """Return a closure of one day or more, by default of the day after NOW."""
+    first = first or MORNING.date()
+    return Closure(new_id(), clinic.id, name, kind, first, last or first)
+
+
+def a_leave(doctor: Doctor, first: date | None = None, last: date | None = None) -> Leave:
+    """Return leave of one day or more, by default on the day after NOW."""
+    first = first or MORNING.date()
+    return Leave(new_id(), doctor.clinic_id, doctor.id, first, last or first)
+
+
+def a_block(
+    doctor: Doctor, starts_at: datetime = MORNING, *, minutes: int = 30, reason: str | None = None
+) -> Block:
+    """Return a block of the doctor's time."""
+    ends_at = starts_at + timedelta(minutes=minutes)
+    return Block(new_id(), doctor.clinic_id, doctor.id, starts_at, ends_at, reason)
 
 
 def an_appointment(
@@ -329,6 +373,32 @@ async def seed_slots(store: Store, *slots: Slot) -> None:
         await unit.commit()
 
 
+async def seed_hours(store: Store, *slots: Slot) -> None:
+    """Add the hours and blocks that plan these slots of a doctor, as they are."""
+    clinic = await store.people.clinic(slots[0].clinic_id)
+    assert clinic is not None
+    async with store.begin() as unit:
+        for slot in slots:
+            start, end = (at.astimezone(clinic.zone) for at in (slot.starts_at, slot.ends_at))
+            hours = Availability(
+                new_id(),
+                slot.clinic_id,
+                slot.doctor_id,
+                start.time(),
+                end.time(),
+                int((slot.ends_at - slot.starts_at).total_seconds() // 60),
+                on_date=start.date(),
+                overnight=end.date() > start.date(),
+            )
+            await unit.calendars.add_availability(hours)
+            if slot.state is SlotState.BLOCKED:
+                block = Block(
+                    new_id(), slot.clinic_id, slot.doctor_id, slot.starts_at, slot.ends_at
+                )
+                await unit.closings.add(block)
+        await unit.commit()
+
+
 async def seed_booking(store: Store, clinic: Clinic, slot: Slot, patient: Patient) -> Appointment:
     """Book the slot for the patient and return the appointment."""
     booking = a_booking(clinic, slot, patient)
@@ -371,8 +441,10 @@ async def seed_world(
     slots: int = 5,
     patients: Sequence[str] = "ABC",
     policy: Policy | None = None,
+    with_hours: bool = False,
 ) -> World:
-    """Add a clinic with people and slots in one unit of work, and return it."""
+    """Add a clinic with people and slots in one unit of work, and return it; `with_hours`, the
+    slots are planned as well, so that they stay when calendars change."""
     clinic = a_clinic(policy=policy)
     staff = [a_user(Role.DOCTOR, name=name) for name in ("Dr Grace Hill", "Dr Noor Khan")]
     people = [a_user(name=f"Patient {name}") for name in patients]
@@ -395,4 +467,6 @@ async def seed_world(
             await unit.people.add_patient(clinic.id, user.id)
         await unit.calendars.add_slots(world.slots + world.colleague_slots)
         await unit.commit()
+    if with_hours and slots:
+        await seed_hours(store, *world.slots, *world.colleague_slots)
     return world

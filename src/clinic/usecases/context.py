@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from clinic.domain.audit.audit import AuditEvent, event_by
+from clinic.domain.calendar.closings import Holidays, no_holidays
 from clinic.domain.people.people import SYSTEM_ID, Actor, Role
 from clinic.ports.clock import Clock, IdSource
 from clinic.ports.unit_of_work import Store
@@ -32,6 +33,8 @@ class Context:
     new_id: IdSource
     #: the actor's reason, for the audit trail
     reason: str | None = None
+    #: public holidays, for closures; by default there are none, and asking for one is refused
+    holidays: Holidays = no_holidays
 
     def event(
         self,
@@ -73,6 +76,7 @@ class AnonymousContext:
     clock: Clock
     new_id: IdSource
     origin: Origin = Origin()
+    holidays: Holidays = no_holidays
 
     def acting_as(
         self, user_id: UUID, role: Role, clinic_id: UUID, *, reason: str | None = None
@@ -80,7 +84,9 @@ class AnonymousContext:
         """Return the context of a person who has been authenticated."""
         origin = self.origin
         actor = Actor(user_id, role, clinic_id, origin.request_id, origin.ip)
-        return Context(actor, self.store, self.transactions, self.clock, self.new_id, reason)
+        return Context(
+            actor, self.store, self.transactions, self.clock, self.new_id, reason, self.holidays
+        )
 
     def as_system(self, clinic_id: UUID) -> Context:
         """Return the context for actions of the service itself at a clinic."""

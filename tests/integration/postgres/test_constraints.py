@@ -62,6 +62,19 @@ APPOINTMENT: Row = {
 }
 LATER: Row = {"starts_at": NINE + HALF_HOUR, "ends_at": NINE + 2 * HALF_HOUR}
 
+CALENDAR_CHANGE: Row = {
+    "clinic_id": ONE,
+    "id": _id(55),
+    "action": "add_closure",
+    "entity": "closure",
+    "entity_id": _id(52),
+    "requested_by": _id(11),
+    "created_at": NINE,
+    "first_day": date(2026, 12, 24),
+    "last_day": date(2026, 12, 26),
+    "doctors": 2,
+}
+
 #: a valid row of each table, in addition to those of the fixture `rows`
 ROWS: dict[str, Row] = {
     "clinics": CLINIC | {"id": _id(3)},
@@ -119,6 +132,42 @@ ROWS: dict[str, Row] = {
         "start_time": time(9),
         "end_time": time(11),
         "slot_min": 30,
+    },
+    "closures": {
+        "clinic_id": ONE,
+        "id": _id(52),
+        "name": "Christmas",
+        "kind": "YEARLY",
+        "first_day": date(2026, 12, 24),
+        "last_day": date(2026, 12, 26),
+        "country": None,
+        "subdivision": None,
+        "open_on": [],
+    },
+    "leaves": {
+        "clinic_id": ONE,
+        "id": _id(53),
+        "doctor_id": _id(11),
+        "first_day": date(2026, 12, 7),
+        "last_day": date(2026, 12, 11),
+        "reason": "Congress",
+    },
+    "blocks": {
+        "clinic_id": ONE,
+        "id": _id(54),
+        "doctor_id": _id(11),
+        "starts_at": NINE,
+        "ends_at": NINE + HALF_HOUR,
+        "lane": 1,
+        "reason": "Fire drill",
+    },
+    "calendar_changes": CALENDAR_CHANGE | {"id": _id(56)},
+    "calendar_work": {
+        "clinic_id": ONE,
+        "change_id": _id(55),
+        "doctor_id": _id(11),
+        "next_day": date(2026, 12, 24),
+        "last_day": date(2026, 12, 26),
     },
     "slots": SLOT | LATER | {"id": _id(21), "taken": False},
     "free_slots": {
@@ -253,7 +302,7 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "sessions_token_length": ("sessions", {"token_hash": b"short"}),
     "sessions_expiry_after_start": ("sessions", {"expires_at": NINE}),
     "availabilities_doctor_fkey": ("availabilities", {"doctor_id": NOBODY}),
-    "availabilities_end_after_start": ("availabilities", {"end_time": time(9)}),
+    "availabilities_times_order": ("availabilities", {"end_time": time(9)}),
     "availabilities_slot_range": ("availabilities", {"slot_min": 4}),
     "availabilities_weekdays_known": ("availabilities", {"weekdays": [0]}),
     "availabilities_weekly_or_dated": ("availabilities", {"weekdays": []}),
@@ -263,9 +312,26 @@ BREAKS: dict[str, tuple[str, Row]] = {
         "availability_exceptions",
         {"kind": "MOVE", "slot_min": None},
     ),
-    "availability_exceptions_end_after_start": ("availability_exceptions", {"end_time": None}),
+    "availability_exceptions_times_order": ("availability_exceptions", {"overnight": True}),
     "availability_exceptions_slot_range": ("availability_exceptions", {"slot_min": 481}),
     "availability_exceptions_slot_when_added": ("availability_exceptions", {"slot_min": None}),
+    "closures_clinic_fkey": ("closures", {"clinic_id": NOBODY}),
+    "closures_name_length": ("closures", {"name": ""}),
+    "closures_kind_known": ("closures", {"kind": "DAILY"}),
+    "closures_days_or_country": ("closures", {"country": "DE"}),
+    "closures_days_order": ("closures", {"last_day": date(2026, 12, 23)}),
+    "leaves_doctor_fkey": ("leaves", {"doctor_id": NOBODY}),
+    "leaves_days_order": ("leaves", {"last_day": date(2026, 12, 6)}),
+    "leaves_reason_length": ("leaves", {"reason": ""}),
+    "blocks_doctor_fkey": ("blocks", {"doctor_id": NOBODY}),
+    "blocks_times_order": ("blocks", {"ends_at": NINE}),
+    "blocks_lane_range": ("blocks", {"lane": 0}),
+    "blocks_reason_length": ("blocks", {"reason": "x" * 201}),
+    "calendar_changes_clinic_fkey": ("calendar_changes", {"clinic_id": NOBODY}),
+    "calendar_changes_days_order": ("calendar_changes", {"last_day": date(2026, 12, 23)}),
+    "calendar_work_change_fkey": ("calendar_work", {"change_id": NOBODY}),
+    "calendar_work_doctor_fkey": ("calendar_work", {"doctor_id": NOBODY}),
+    "calendar_work_days_order": ("calendar_work", {"last_day": date(2026, 12, 23)}),
     "slots_doctor_fkey": ("slots", {"specialty": "Dermatology"}),
     "slots_state_known": ("slots", {"state": "FREE"}),
     "slots_length_range": ("slots", {"ends_at": NINE + HALF_HOUR}),
@@ -410,6 +476,7 @@ def rows(owner: psycopg.Connection) -> psycopg.Connection:
     _insert(owner, "slots", SLOT | {"id": _id(22), "doctor_id": _id(12), "taken": False})
     _insert(owner, "slots", SLOT | LATER | {"id": _id(29), "state": "RETIRED", "taken": False})
     _insert(owner, "appointments", APPOINTMENT)
+    _insert(owner, "calendar_changes", CALENDAR_CHANGE)
     return owner
 
 
@@ -463,8 +530,8 @@ def test_second_row_with_the_same_primary_key(rows: psycopg.Connection, table: s
         "provider_ref": "pi_2",
         "kind": "bearer" if table == "sessions" else "cancellation",
     } | (LATER | {"starts_at": NINE + 2 * HALF_HOUR, "ends_at": NINE + 3 * HALF_HOUR})
-    if table == "availability_exceptions":
-        other["kind"] = "ADD"
+    if table in ("availability_exceptions", "closures"):
+        other["kind"] = ROWS[table]["kind"]
     _insert(rows, table, ROWS[table])
 
     again = {name: other[name] for name in ROWS[table] if name in other and name not in key.columns}

@@ -76,7 +76,7 @@ async def test_flags_that_lie_are_put_right(store: PostgresStore, postgres_urls,
 
     async with store.begin() as unit:
         start, end = booked.starts_at, world.slots[-1].ends_at
-        await unit.calendars.retake(world.clinic.id, world.doctor.id, start, end)
+        await unit.calendars.retake(world.clinic.id, [world.doctor.id], start, end)
         await unit.commit()
 
     assert len(wrong) == 1

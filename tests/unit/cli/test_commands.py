@@ -128,7 +128,10 @@ def test_slots_open_twice_adds_nothing(line, ids):
     second = line("slots", "open", "--until", "2027-03-31")
 
     assert not first.startswith("0 slots")
-    assert second == "0 slots added, 0 retired.\n"
+    assert second == (
+        "0 slots added, 0 retired, 0 blocked, 0 unblocked.\n"
+        "Every slot of this time is so already.\n"
+    )
 
 
 def test_slots_block_tells_the_appointments_and_unblock_opens(line, ids):

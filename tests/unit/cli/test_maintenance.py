@@ -25,7 +25,7 @@ def test_services_are_listed_with_how_they_ran(line, ids):
     assert after["remove-expired"]["state"] == "on time"
     assert after["remove-expired"]["rows"] == 0
     assert after["open-slots"]["state"] == "has not run"
-    assert {each["every"] for each in after.values()} == {"6 h", "1 h", "1 min", "10 s"}
+    assert {each["every"] for each in after.values()} == {"6 h", "1 h", "1 min", "10 s", "2 s"}
     assert "every" in line("maintenance", "list")
 
 
@@ -41,7 +41,7 @@ def test_service_that_does_not_exist_is_refused_with_those_that_do(line):
     status, told = line.refused("maintenance", "run", "sweep")
 
     assert status == 1
-    assert "There is no service sweep; choose from: open-slots, remove-expired," in told
+    assert "There is no service sweep; choose from: open-slots, align-calendars," in told
 
 
 def test_service_that_runs_elsewhere_is_refused(line, ids):

@@ -290,8 +290,9 @@ def test_plan_range_where_a_day_runs_into_the_next() -> None:
     days = [plan_day(day, [template], [], nuuk) for day in (eve, eve + timedelta(days=1))]
     planned = plan_range(eve, eve + timedelta(days=1), [template], [], nuuk)
 
-    assert days[0][-1] == days[1][0]
-    assert planned == days[0] + days[1][1:]
+    # It begins on the next day, whose own first slot would overlap it.
+    assert starts(days[1], nuuk)[:2] == ["00:00", "00:30"]
+    assert planned == days[0] + days[1]
 
 
 # --- valid hours ---

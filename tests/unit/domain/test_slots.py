@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, is_covered, plan_slots
+from clinic.domain.calendar.plan import is_covered
+from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotPlan, SlotState, plan_slots
 from clinic.domain.people.people import Doctor
 from clinic.testing.builders import a_slot
 from clinic.testing.strategies import intervals
@@ -25,30 +26,51 @@ def half_hours(*places: int) -> list[Interval]:
     return [Interval(NINE + HALF * place, NINE + HALF * (place + 1)) for place in places]
 
 
+def planned(*times: Interval, state: SlotState = SlotState.OPEN) -> tuple[PlannedSlot, ...]:
+    return tuple(PlannedSlot(time, state) for time in times)
+
+
 def slot(place: int, **changes) -> Slot:
     return replace(a_slot(DOCTOR, NINE + HALF * place), **changes)
 
 
 def test_plan_slots_without_slots_adds_every_one() -> None:
-    assert plan_slots(half_hours(0, 1), [], NOW) == SlotPlan(tuple(half_hours(0, 1)), (), ())
+    assert plan_slots(planned(*half_hours(0, 1)), [], NOW) == SlotPlan(planned(*half_hours(0, 1)))
 
 
 def test_plan_slots_that_are_there_changes_nothing() -> None:
-    existing = [slot(0), slot(1, state=SlotState.BLOCKED), slot(2, taken=True)]
+    blocked = slot(1, state=SlotState.BLOCKED)
+    wanted = [*planned(*half_hours(0, 2)), PlannedSlot(blocked.interval, SlotState.BLOCKED)]
 
-    assert plan_slots(half_hours(0, 1, 2), existing, NOW) == SlotPlan((), (), ())
+    assert plan_slots(wanted, [slot(0), blocked, slot(2, taken=True)], NOW).is_empty
+
+
+def test_plan_slots_blocks_and_unblocks_those_that_stay() -> None:
+    one, two = slot(0), slot(1, state=SlotState.BLOCKED)
+    wanted = [PlannedSlot(one.interval, SlotState.BLOCKED), PlannedSlot(two.interval)]
+
+    assert plan_slots(wanted, [one, two], NOW) == SlotPlan(block=(one,), unblock=(two,))
+
+
+@pytest.mark.parametrize("state", [SlotState.OPEN, SlotState.BLOCKED])
+def test_plan_slots_brings_one_back_in_the_state_that_is_planned(state: SlotState) -> None:
+    old = slot(0, state=SlotState.RETIRED)
+
+    assert plan_slots(planned(old.interval, state=state), [old], NOW) == SlotPlan(
+        back=((old, state),)
+    )
 
 
 def test_plan_slots_adds_none_that_has_begun() -> None:
     begun = Interval(NOW, NOW + HALF)
 
-    assert plan_slots([begun], [], NOW) == SlotPlan((), (), ())
+    assert plan_slots(planned(begun), [], NOW).is_empty
 
 
 def test_plan_slots_leaves_alone_what_has_begun() -> None:
     begun = a_slot(DOCTOR, NOW)
 
-    assert plan_slots([], [begun], NOW) == SlotPlan((), (), ())
+    assert plan_slots([], [begun], NOW).is_empty
 
 
 @pytest.mark.parametrize("state", [SlotState.OPEN, SlotState.BLOCKED])
@@ -56,15 +78,15 @@ def test_plan_slots_leaves_alone_what_has_begun() -> None:
 def test_plan_slots_retires_those_that_no_hours_make(state: SlotState, taken: bool) -> None:
     gone = slot(1, state=state, taken=taken)
 
-    assert plan_slots(half_hours(0), [slot(0), gone], NOW) == SlotPlan((), (gone,), ())
+    assert plan_slots(planned(*half_hours(0)), [slot(0), gone], NOW) == SlotPlan(retire=(gone,))
 
 
 def test_plan_slots_brings_a_retired_one_back_and_first_the_one_with_an_appointment() -> None:
     old, booked = (slot(1, state=SlotState.RETIRED, taken=taken) for taken in (False, True))
 
     for existing in ([old, booked], [booked, old]):
-        assert plan_slots(half_hours(0, 1), existing, NOW) == SlotPlan(
-            tuple(half_hours(0)), (), (booked,)
+        assert plan_slots(planned(*half_hours(0, 1)), existing, NOW) == SlotPlan(
+            planned(*half_hours(0)), back=((booked, SlotState.OPEN),)
         )
 
 
@@ -73,14 +95,14 @@ def test_plan_slots_adds_them_where_an_appointment_keeps_a_retired_one() -> None
     quarter = timedelta(minutes=15)
     shorter = [Interval(NINE + quarter * n, NINE + quarter * (n + 1)) for n in range(4)]
 
-    assert plan_slots(shorter, [kept], NOW) == SlotPlan(tuple(shorter), (), ())
+    assert plan_slots(planned(*shorter), [kept], NOW) == SlotPlan(planned(*shorter))
 
 
 def test_plan_slots_adds_none_in_the_time_of_one_that_has_begun() -> None:
     begun = a_slot(DOCTOR, NOW - HALF / 2)
     beside = Interval(NOW + HALF / 4, NOW + HALF)
 
-    assert plan_slots([beside], [begun], NOW) == SlotPlan((), (), ())
+    assert plan_slots(planned(beside), [begun], NOW).is_empty
 
 
 @pytest.mark.parametrize(
@@ -103,7 +125,7 @@ def test_plan_slots_of_another_length_replaces_untaken_ones() -> None:
     hour = Interval(NINE, NINE + HALF * 2)
     old = (slot(0), slot(1))
 
-    assert plan_slots([hour], old, NOW) == SlotPlan((hour,), old, ())
+    assert plan_slots(planned(hour), old, NOW) == SlotPlan(planned(hour), old)
 
 
 def apart(found: list[Interval]) -> list[Interval]:
@@ -131,40 +153,53 @@ def existing_slots(draw: st.DrawFn) -> list[Slot]:
     ]
 
 
+@st.composite
+def plans(draw: st.DrawFn) -> list[PlannedSlot]:
+    states = st.sampled_from((SlotState.OPEN, SlotState.BLOCKED))
+    found = apart(draw(st.lists(intervals(), max_size=8)))
+    return [PlannedSlot(interval, draw(states)) for interval in found]
+
+
 def carried_out(existing: list[Slot], plan: SlotPlan) -> list[Slot]:
     states = {each.id: SlotState.RETIRED for each in plan.retire}
-    states |= {each.id: SlotState.OPEN for each in plan.reopen}
+    states |= {each.id: SlotState.BLOCKED for each in plan.block}
+    states |= {each.id: SlotState.OPEN for each in plan.unblock}
+    states |= {each.id: state for each, state in plan.back}
     kept = [replace(each, state=states.get(each.id, each.state)) for each in existing]
     added = [
-        replace(slot(0), id=uuid4(), starts_at=new.starts_at, ends_at=new.ends_at)
+        replace(
+            slot(0),
+            id=uuid4(),
+            starts_at=new.interval.starts_at,
+            ends_at=new.interval.ends_at,
+            state=new.state,
+        )
         for new in plan.add
     ]
     return [*kept, *added]
 
 
-@given(
-    planned=st.lists(intervals(), max_size=8).map(apart),
-    existing=existing_slots(),
-    minute=st.integers(0, 24 * 60),
-)
+@given(wanted=plans(), existing=existing_slots(), minute=st.integers(0, 24 * 60))
 def test_plan_slots_carried_out_is_in_line_and_needs_no_second_time(
-    planned: list[Interval], existing: list[Slot], minute: int
+    wanted: list[PlannedSlot], existing: list[Slot], minute: int
 ) -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(minutes=minute)
 
-    plan = plan_slots(planned, existing, now)
+    plan = plan_slots(wanted, existing, now)
     after = carried_out(existing, plan)
 
-    on_calendar = sorted(one.interval for one in after if one.state is not SlotState.RETIRED)
-    assert all(one.ends_at <= two.starts_at for one, two in pairwise(on_calendar))
+    on_calendar = [one for one in after if one.state is not SlotState.RETIRED]
+    times = sorted(one.interval for one in on_calendar)
+    assert all(one.ends_at <= two.starts_at for one, two in pairwise(times))
     assert {one.id for one in existing} <= {one.id for one in after}
+    changed = [*plan.retire, *plan.block, *plan.unblock, *(one for one, _ in plan.back)]
     assert all(one.starts_at > now for one in plan.add)
-    assert all(one.starts_at > now for one in (*plan.retire, *plan.reopen))
-    begun = [one for one in on_calendar if one.starts_at <= now]
-    ahead = {one for one in on_calendar if one.starts_at > now}
+    assert all(one.starts_at > now for one in changed)
+    begun = [one.interval for one in on_calendar if one.starts_at <= now]
+    ahead = {(one.interval, one.state) for one in on_calendar if one.starts_at > now}
     assert ahead == {
-        one
-        for one in planned
-        if one.starts_at > now and not any(one.overlaps(each) for each in begun)
+        (one.interval, one.state)
+        for one in wanted
+        if one.starts_at > now and not any(one.interval.overlaps(each) for each in begun)
     }
-    assert plan_slots(planned, after, now) == SlotPlan((), (), ())
+    assert plan_slots(wanted, after, now).is_empty

@@ -100,7 +100,7 @@ async def gql(settings: Settings) -> AsyncIterator[Gql]:
     services = in_memory(clock=clock, settings=settings)
     app = create_app(services)
     async with app.lifespan():
-        world = await seed_world(services.store)
+        world = await seed_world(services.store, with_hours=True)
         office = {role: a_user(role, name="Robin Reed") for role in (Role.RECEPTIONIST, Role.ADMIN)}
         people: dict[str, tuple[UUID, Role]] = {
             "receptionist": (office[Role.RECEPTIONIST].id, Role.RECEPTIONIST),

@@ -30,7 +30,7 @@ NOBODY = "01a20000-0000-7000-8000-000000000000"
 ALL = "id patientName doctorName date time duration type status"
 RECORD = (
     "id clinicId slotId doctorId doctorName patientId patientName startsAt endsAt date time"
-    " duration type status state version doctor{id name specialty clinicId}"
+    " duration type status state version doctor{id name specialty clinicId lastDay}"
 )
 SLOT = (
     "id doctorId doctorName specialty startsAt endsAt date time duration status taken"
@@ -113,7 +113,8 @@ async def test_slots_are_those_of_rest(gql: Gql) -> None:
 
 async def test_doctors_and_me_are_those_of_rest(gql: Gql) -> None:
     data = await gql.data(
-        "{doctors{edges{node{id clinicId name specialty}}} me{id clinicId role name email phone}}"
+        "{doctors{edges{node{id clinicId name specialty lastDay}}}"
+        " me{id clinicId role name email phone}}"
     )
 
     doctors = (await gql.rest("/doctors"))["items"]

@@ -111,6 +111,9 @@ class Api:
             "/slots?status=all&limit=200",
             "/availabilities",
             "/availability-exceptions",
+            "/closures",
+            "/leaves",
+            "/blocks",
             "/doctors",
             "/patients",
             "/clinics/current",
@@ -129,7 +132,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     services = in_memory(clock=clock, settings=settings)
     app = create_app(services)
     async with app.lifespan():
-        world = await seed_world(services.store)
+        world = await seed_world(services.store, with_hours=True)
         receptionist = a_user(Role.RECEPTIONIST, name="Robin Reed")
         admin = a_user(Role.ADMIN, name="Alex Adair")
         async with services.store.begin() as unit:

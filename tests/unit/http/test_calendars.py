@@ -100,7 +100,8 @@ async def test_a_slot_is_blocked_and_opened_again(api):
     opened = await api.send("PATCH", path, {"status": "OPEN"}, who="receptionist")
 
     assert [slot["status"] for slot in blocked.json()["slots"]] == ["BLOCKED"]
-    assert again.json() == {"slots": [], "appointments": []}
+    note = "Every slot of this time is so already."
+    assert again.json() == {"slots": [], "appointments": [], "note": note}
     assert [slot["status"] for slot in opened.json()["slots"]] == ["OPEN"]
 
 
@@ -121,16 +122,16 @@ async def test_new_hours_open_their_slots(api):
         "date": None,
         "validFrom": None,
         "validUntil": None,
+        "overnight": False,
     }
     assert report["added"] > 90
-    # The world's own slots are within no hours, so they are retired.
-    assert (report["retired"], report["stranded"]) == (5, [])
+    assert (report["retired"], report["stranded"]) == (0, [])
     read = await api.send("GET", f"/availabilities/{added['id']}", who="doctor")
     listed = await api.send("GET", "/availabilities", who="receptionist")
     others = await api.send("GET", "/availabilities", who="colleague")
     assert read.json() == added
-    assert listed.json() == {"items": [added], "next": None}
-    assert others.json()["items"] == []
+    assert added in listed.json()["items"]
+    assert {one["doctorId"] for one in others.json()["items"]} == {str(api.world.colleague.id)}
 
 
 async def test_hours_on_one_date_are_opened(api):
@@ -194,7 +195,8 @@ async def test_slots_of_another_length_are_on_offer_as_soon_as_the_patient_cance
     When the patient cancels
     Then both slots of 20 minutes in its time are on offer, at once."""
     added = (await api.send("POST", "/availabilities", hours(api), who="doctor")).json()
-    path = f"/slots?doctor={api.world.doctor.id}"
+    # Beyond the slots of the world.
+    path = f"/slots?doctor={api.world.doctor.id}&from=2026-11-25T00:00:00Z"
     [_, slot, *_] = (await api.send("GET", path)).json()["items"]
     booked = await api.send("POST", "/appointments", {"slotId": slot["id"]}, who="patient")
     where = f"/availabilities/{added['id']}"
@@ -232,7 +234,8 @@ async def test_a_day_off_removes_its_slots_until_it_is_taken_back(api):
 
     exception = added.json()
     assert added.status_code == 201
-    assert exception.pop("slotsOpened") == {"added": 0, "retired": 4, "stranded": []}
+    nothing = {"added": 0, "blocked": 0, "unblocked": 0, "stranded": []}
+    assert exception.pop("slotsOpened") == {**nothing, "retired": 4}
     assert exception == {
         "id": exception["id"],
         "doctorId": str(api.world.doctor.id),
@@ -241,6 +244,7 @@ async def test_a_day_off_removes_its_slots_until_it_is_taken_back(api):
         "startTime": None,
         "endTime": None,
         "slotMinutes": None,
+        "overnight": False,
     }
     assert read.json() == exception
     assert listed.json()["items"] == [exception]
@@ -276,7 +280,9 @@ async def test_opening_twice_adds_nothing(api):
     by_itself = await api.send("POST", path, content=b"", who="doctor")
 
     assert first.json()["added"] > 0
-    assert second.json() == by_itself.json() == {"added": 0, "retired": 0, "stranded": []}
+    nothing = {"added": 0, "retired": 0, "blocked": 0, "unblocked": 0, "stranded": []}
+    note = "Every slot of this time is so already."
+    assert second.json() == by_itself.json() == {**nothing, "note": note}
 
 
 async def test_disabled_doctor_is_not_offered_and_not_opened_until_enabled_again(api):
@@ -290,7 +296,9 @@ async def test_disabled_doctor_is_not_offered_and_not_opened_until_enabled_again
     before = (await api.send("GET", offers)).json()["items"]
     booked = await api.send("POST", "/appointments", {"slotId": before[0]["id"]}, who="patient")
 
-    disabled = await api.send("PATCH", doctor, {"disabled": True}, who="admin")
+    undecided = await api.send("PATCH", doctor, {"disabled": True}, who="admin")
+    decision = {"disabled": True, "appointments": "keep"}
+    disabled = await api.send("PATCH", doctor, decision, who="admin")
     during = (await api.send("GET", offers)).json()["items"]
     late = await api.send("POST", "/appointments", {"slotId": before[1]["id"]}, who="other")
     path = f"/doctors/{api.world.doctor.id}/slots"
@@ -299,7 +307,11 @@ async def test_disabled_doctor_is_not_offered_and_not_opened_until_enabled_again
     await api.send("PATCH", doctor, {"disabled": False}, who="admin")
     after = (await api.send("GET", offers)).json()["items"]
 
+    assert (undecided.status_code, undecided.json()["code"]) == (409, "confirmation_needed")
+    assert undecided.json()["appointmentsAhead"] == 1
     assert disabled.status_code == 200
+    [stranded] = disabled.json()["slotsOpened"]["stranded"]
+    assert stranded["slotId"] == before[0]["id"]
     assert during == []
     assert (late.status_code, late.json()["code"]) == (404, "slot_not_found")
     assert opened.json()["added"] == 0

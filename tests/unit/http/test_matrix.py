@@ -6,6 +6,7 @@ refused request that changed anything would show in the next responses.
 """
 
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from clinic.bootstrap import Services, in_memory
+from clinic.domain.calendar.changes import CalendarChange
 from clinic.domain.people.memberships import OFFER_LASTS, MembershipOffer
 from clinic.domain.people.people import Role
 from clinic.domain.people.sessions import hash_of
@@ -20,9 +22,19 @@ from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, World, a_user, an_availability, seed_booking, seed_world
-from clinic.testing.builders import NOW, a_session, an_exception, new_id
+from clinic.testing.builders import (
+    MORNING,
+    NOW,
+    a_block,
+    a_closure,
+    a_leave,
+    a_session,
+    an_exception,
+    new_id,
+)
 
 ROLES = ("patient", "doctor", "receptionist", "admin")
+FAR = MORNING + timedelta(days=99)
 #: responses for the caller's own, another's here, another clinic's; one for routes without an id
 Answers = tuple[int, ...]
 
@@ -88,6 +100,15 @@ _OWN: Row = {"patient": (200, 404, 404), "doctor": (200, 404, 404)}
 _OFFICE_ALL: Row = {"receptionist": (200, 200, 404), "admin": (200, 200, 404)}
 _ADMIN_ALL = _row(403, 403, 403)
 
+#: of somebody's: others' are not found, as if they did not exist
+_THEIRS: Row = {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3}
+#: of the whole clinic: the clinic's, another clinic's
+_CLOSING: Row = {
+    "patient": (403, 403, 403),
+    "doctor": (403, 403, 403),
+    **_OFFICE_ALL,
+}
+
 #: method and path → role → responses
 MATRIX: dict[str, Row] = {
     "POST /appointments": {
@@ -125,9 +146,26 @@ MATRIX: dict[str, Row] = {
     "POST /availability-exceptions": _calendar(201),
     "GET /availability-exceptions/{exception_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
     "DELETE /availability-exceptions/{exception_id}": _calendar(200),
+    "GET /closures": _EVERYONE,
+    "POST /closures": _made(_OFFICE),
+    "GET /closures/{closure_id}": _HERE,
+    "PATCH /closures/{closure_id}": _CLOSING,
+    "DELETE /closures/{closure_id}": _CLOSING,
+    "GET /leaves": _STAFF,
+    "POST /leaves": _calendar(201),
+    "GET /leaves/{leave_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
+    "PATCH /leaves/{leave_id}": _THEIRS,
+    "DELETE /leaves/{leave_id}": _THEIRS,
+    "GET /blocks": _STAFF,
+    "POST /blocks": _calendar(201),
+    "GET /blocks/{block_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
+    "DELETE /blocks/{block_id}": _THEIRS,
+    "GET /calendar-changes": _OFFICE,
+    "GET /calendar-changes/{change_id}": _CLOSING,
     "GET /doctors": _EVERYONE,
     "POST /doctors": _made(_ADMIN),
     "GET /doctors/{doctor_id}": _HERE,
+    "PATCH /doctors/{doctor_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "GET /patients": _STAFF,
     "POST /patients": _made(_OFFICE),
     "GET /patients/{patient_id}": {**_HERE, "patient": (200, 404, 404)},
@@ -200,8 +238,8 @@ async def town():
     services = in_memory(clock=clock, settings=Settings(log_level="error", fast_passwords=True))
     app = create_app(services)
     async with app.lifespan():
-        here = await seed_world(services.store, patients="ABCD")
-        there = await seed_world(services.store, patients="ABCD")
+        here = await seed_world(services.store, patients="ABCD", with_hours=True)
+        there = await seed_world(services.store, patients="ABCD", with_hours=True)
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
             yield await _settle(client, services, here, there)
@@ -269,7 +307,22 @@ async def _settle(client: httpx.AsyncClient, services: Services, here: World, th
 async def _things(services: Services, world: World) -> tuple[dict[str, UUID], dict[str, UUID]]:
     """Make two of every entity: the doctor's with the first patient, the colleague's with the
     second."""
-    made = []
+    made: list[dict[str, UUID]] = []
+    change = CalendarChange(
+        new_id(),
+        world.clinic.id,
+        "add_closure",
+        "closure",
+        new_id(),
+        new_id(),
+        NOW,
+        date(2027, 4, 1),
+        date(2027, 4, 1),
+        doctors=0,
+    )
+    async with services.store.begin() as unit:
+        await unit.calendar_changes.add(change, [])
+        await unit.commit()
     for doctor, slots, patient in (
         (world.doctor, world.slots, world.patients[0]),
         (world.colleague, world.colleague_slots, world.patients[1]),
@@ -281,9 +334,14 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
         offer = MembershipOffer(
             world.clinic.id, new_id(), Role.ADMIN, None, new_id(), NOW, NOW + OFFER_LASTS
         )
+        leave, block = a_leave(doctor, date(2027, 3, 1)), a_block(doctor, FAR)
+        closure = a_closure(world.clinic, date(2027, 4, 1 + len(made)))
         async with services.store.begin() as unit:
             await unit.calendars.add_availability(hours)
             await unit.calendars.add_exception(day_off)
+            await unit.closings.add(closure)
+            await unit.closings.add(leave)
+            await unit.closings.add(block)
             await unit.memberships.add_offer(offer)
             await unit.commit()
         made.append(
@@ -297,6 +355,10 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
                 "availability_id": hours.id,
                 "exception_id": day_off.id,
                 "offer_id": offer.id,
+                "leave_id": leave.id,
+                "block_id": block.id,
+                "closure_id": closure.id,
+                "change_id": change.id,
             }
         )
     return made[0], made[1]
@@ -329,7 +391,17 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
             "kind": "remove",
             "date": late["date"],
         },
+        "POST /closures": {"name": "Outing", "from": f"2027-05-{number + 4:02}"},
+        "PATCH /closures/{closure_id}": {"name": "Staff outing"},
+        "POST /leaves": {"doctorId": given["doctor_id"], "from": late["date"]},
+        "PATCH /leaves/{leave_id}": {"until": "2027-03-02"},
+        "POST /blocks": {
+            "doctorId": given["doctor_id"],
+            "from": f"{late['date']}T09:00:00Z",
+            "to": f"{late['date']}T10:00:00Z",
+        },
         "POST /doctors": {**person, "specialty": "General"},
+        "PATCH /doctors/{doctor_id}": {"lastDay": "2027-06-30"},
         "POST /patients": person,
         "PATCH /clinics/current": {"name": "Renamed"},
         "PATCH /users/me": {"name": "Myself"},

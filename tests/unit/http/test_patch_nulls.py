@@ -16,6 +16,11 @@ CLEARED = {
     ("/clinics/current", "/phone"),
     ("/availabilities/{availability_id}", "/validFrom"),
     ("/availabilities/{availability_id}", "/validUntil"),
+    ("/leaves/{leave_id}", "/startTime"),
+    ("/leaves/{leave_id}", "/endTime"),
+    ("/closures/{closure_id}", "/startTime"),
+    ("/closures/{closure_id}", "/endTime"),
+    ("/doctors/{doctor_id}", "/lastDay"),
 }
 #: a valid body of each
 RIGHT = {
@@ -27,6 +32,8 @@ RIGHT = {
         "status": "BLOCKED",
     },
     "/users/{user_id}": {"disabled": True},
+    "/leaves/{leave_id}": {"until": "2027-03-05"},
+    "/closures/{closure_id}": {"until": "2027-04-05"},
 }
 
 
@@ -63,7 +70,16 @@ async def _world(api):
     contact = {"address": "1 Quay Road", "phone": "+44 20 7946 0018"}
     match = {"if-match": "*"}
     await api.send("PATCH", "/clinics/current", contact, who="admin", headers=match)
+    times = {"startTime": "12:00", "endTime": "15:00"}
+    away = {"doctorId": str(api.world.doctor.id), "from": "2027-03-01", **times}
+    leave = (await api.send("POST", "/leaves", away, who="admin")).json()
+    closed = {"name": "Outing", "from": "2027-04-01", **times}
+    closure = (await api.send("POST", "/closures", closed, who="admin")).json()
+    last = {"lastDay": "2027-12-31"}
+    await api.send("PATCH", f"/doctors/{api.world.doctor.id}", last, who="admin")
     return {
+        "leave_id": leave["id"],
+        "closure_id": closure["id"],
         "appointment_id": (await api.book(4))["id"],
         "slot_id": str(api.world.slots[0].id),
         "doctor_id": str(api.world.doctor.id),

@@ -24,6 +24,7 @@ async def test_a_new_doctor_is_listed_and_read(api):
         "clinicId": str(api.world.clinic.id),
         "name": "Dr Amina Okafor",
         "specialty": "Cardiology",
+        "lastDay": None,
     }
     listed = await api.send("GET", "/doctors?specialty=cardiology")
     assert listed.json() == {"items": [doctor], "next": None}

@@ -102,7 +102,7 @@ async def test_other_words_for_the_same_slots_share_neither_cursor_nor_link(api)
 async def test_a_new_zone_or_policy_is_seen_at_once(api):
     first = await _read(api)
 
-    zone = {"timeZone": "Pacific/Apia"}
+    zone = {"timeZone": "Europe/Paris"}
     any_version = {"if-match": "*"}
     path = "/clinics/current"
     changed = await api.send("PATCH", path, zone, who="admin", headers=any_version)

@@ -49,7 +49,9 @@ async def slots_on_last_day(store, clinic, doctor, now=NOW):
     last = clinic.local_date(now) + timedelta(days=clinic.policy.horizon_days)
     day = day_interval(last, clinic.zone)
     async with store.begin() as unit:
-        return await unit.calendars.slots_between(clinic.id, doctor.id, day.starts_at, day.ends_at)
+        return await unit.calendars.slots_between(
+            clinic.id, [doctor.id], day.starts_at, day.ends_at
+        )
 
 
 async def test_slots_of_all_doctors_of_all_clinics_are_opened_up_to_the_horizon(services):

@@ -20,6 +20,8 @@ from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment, AppointmentView, Booking, Change
 from clinic.domain.audit.audit import AuditEntry
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.plan import is_covered
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
@@ -66,6 +68,28 @@ class MemoryAppointmentReader:
             if one.status.occupies
         ]
         return [self._view(one) for one in sorted(found, key=_place)]
+
+    async def stranded(
+        self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
+    ) -> Sequence[AppointmentView]:
+        found = [
+            one
+            for one in self._tables.appointments.where("clinic", clinic_id)
+            if one.status.occupies and since <= one.starts_at < until
+            if not is_covered(Interval(one.starts_at, one.ends_at), self._open_times(one))
+        ]
+        return [self._view(one) for one in sorted(found, key=_place)[:limit]]
+
+    def _open_times(self, appointment: Appointment) -> Sequence[Interval]:
+        """Return the times of the doctor's open slots that the appointment overlaps, in order."""
+        beneath = on_calendar(self._tables, appointment)
+        return sorted(slot.interval for slot in beneath if slot.state is SlotState.OPEN)
+
+    async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:
+        return sum(
+            one.status.occupies and one.starts_at > now
+            for one in self._tables.appointments.where("clinic", clinic_id)
+        )
 
     def _asked_for(self, query: AppointmentQuery) -> Iterable[Appointment]:
         clinic = self._tables.clinics.get(query.scope.clinic_id)

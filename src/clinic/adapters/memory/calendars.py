@@ -1,8 +1,8 @@
 """Hours and slots in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from clinic.adapters.memory.constraints import check_doctor, check_slots, is_taken, rivals_for_slots
@@ -17,6 +17,7 @@ from clinic.domain.errors import (
     AlreadyExists,
     AvailabilityNotFound,
     ClinicError,
+    DoctorNotFound,
     ExceptionNotFound,
     SlotNotFound,
 )
@@ -76,6 +77,30 @@ class MemoryCalendarReader:
         found = self._tables.slots.get((clinic_id, slot_id))
         return None if found is None else self._view(found)
 
+    async def slots_between(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        stretch = Interval(start, end)
+        found = (
+            slot for slot in self._of(clinic_id, doctor_ids) if slot.interval.overlaps(stretch)
+        )
+        return sorted(found, key=_place)
+
+    async def count_slots(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> int:
+        return sum(
+            start <= slot.starts_at < end and slot.state is not SlotState.RETIRED
+            for slot in self._of(clinic_id, doctor_ids)
+        )
+
+    async def last_slot_start(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> datetime | None:
+        return max((slot.starts_at for slot in self._of(clinic_id, doctor_ids)), default=None)
+
+    def _of(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> Iterator[Slot]:
+        for doctor_id in set(doctor_ids):
+            yield from self._tables.slots.where("doctor", (clinic_id, doctor_id))
+
     async def availabilities(
         self, clinic_id: UUID, doctor_id: UUID | None = None
     ) -> Sequence[Availability]:
@@ -117,6 +142,19 @@ class MemoryCalendars(MemoryCalendarReader):
         await self._transaction.lock(("doctor", clinic_id, doctor_id))
         return doctor_of(self._tables, clinic_id, doctor_id)
 
+    async def lock_doctors(self, clinic_id: UUID) -> Sequence[Doctor]:
+        profiles = self._tables.doctors.where("clinic", clinic_id)
+        ids = sorted(profile.user_id for profile in profiles)
+        found = [await self.lock_doctor(clinic_id, doctor_id) for doctor_id in ids]
+        return [doctor for doctor in found if doctor is not None]
+
+    async def set_last_day(self, clinic_id: UUID, doctor_id: UUID, last_day: date | None) -> None:
+        await self._transaction.lock(("doctor", clinic_id, doctor_id))
+        profile = self._tables.doctors.get((clinic_id, doctor_id))
+        if profile is None:
+            self._transaction.fail(DoctorNotFound())
+        self._tables.doctors.put((clinic_id, doctor_id), replace(profile, last_day=last_day))
+
     async def add_availability(self, availability: Availability) -> None:
         key = (availability.clinic_id, availability.id)
         await self._transaction.lock(("availability", *key))
@@ -150,36 +188,13 @@ class MemoryCalendars(MemoryCalendarReader):
             self._transaction.fail(ExceptionNotFound())
         self._tables.exceptions.remove(key)
 
-    async def slots_between(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
-    ) -> Sequence[Slot]:
-        stretch = Interval(start, end)
-        found = [
-            slot
-            for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))
-            if slot.state is not SlotState.RETIRED and slot.interval.overlaps(stretch)
-        ]
-        return sorted(found, key=_place)
-
     async def lock_slots(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> Sequence[Slot]:
-        def found() -> list[Slot]:
-            return [
-                slot
-                for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))
-                if slot.interval.overlaps(Interval(start, end))
-            ]
-
-        for slot_id in sorted(slot.id for slot in found()):
+        wanted = await self.slots_between(clinic_id, doctor_ids, start, end)
+        for slot_id in sorted(slot.id for slot in wanted):
             await self._transaction.lock(("slot", clinic_id, slot_id))
-        return sorted(found(), key=_place)
-
-    async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
-        return max(
-            (slot.starts_at for slot in self._tables.slots.where("doctor", (clinic_id, doctor_id))),
-            default=None,
-        )
+        return await self.slots_between(clinic_id, doctor_ids, start, end)
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
         for slot in slots:
@@ -192,10 +207,11 @@ class MemoryCalendars(MemoryCalendarReader):
         self._check_placed(placed)
 
     async def retake(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> None:
-        for slot in await self.slots_between(clinic_id, doctor_id, start, end):
-            self._tables.slots.put((clinic_id, slot.id), self._made_true(slot))
+        for slot in await self.slots_between(clinic_id, doctor_ids, start, end):
+            if slot.state is not SlotState.RETIRED:
+                self._tables.slots.put((clinic_id, slot.id), self._made_true(slot))
 
     async def set_slot_state(
         self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState

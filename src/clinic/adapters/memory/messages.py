@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from uuid import UUID
 
 from clinic.adapters.memory.outbox import MemoryOutbox
@@ -29,6 +30,18 @@ class MemoryMessages:
             ):
                 continue
             tables.messages.put(message.id, message)
+
+    async def redate_day_sheets(
+        self, clinic_id: UUID, times: Callable[[date], tuple[datetime, datetime]]
+    ) -> None:
+        messages = self._transaction.tables.messages
+        for message in [each for each in messages.values() if each.kind == DAY_SHEET]:
+            if message.clinic_id == clinic_id:
+                due, ends_at = times(date.fromordinal(message.version))
+                messages.put(message.id, replace(message, scheduled_for=due, expires_at=ends_at))
+        self._transaction.at_merge["day_sheets", clinic_id] = lambda: (
+            self._outbox.redate_day_sheets(clinic_id, times)
+        )
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
         tables = self._transaction.tables

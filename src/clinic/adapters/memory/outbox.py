@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from clinic.adapters.memory.addressees import addressee_of, day_of, preferences_of, recipient_of
@@ -197,6 +197,18 @@ class MemoryOutbox:
         row.state = OutboxState.DEAD
         self._let_go(row, error, ambiguous=ambiguous)
         return True
+
+    def redate_day_sheets(
+        self, clinic_id: UUID, times: Callable[[date], tuple[datetime, datetime]]
+    ) -> None:
+        """Give pending day sheets these times; called when a unit of work commits."""
+        for row in self._all():
+            message = row.message
+            is_sheet = message.clinic_id == clinic_id and message.kind == DAY_SHEET
+            if is_sheet and row.state is OutboxState.PENDING:
+                due, ends_at = times(date.fromordinal(message.version))
+                row.message = replace(message, scheduled_for=due, expires_at=ends_at)
+                row.next_at, row.published_at = due, None
 
     def revive(self, clinic_id: UUID, message_id: UUID) -> None:
         """Make a dead letter pending again; called when a unit of work commits."""

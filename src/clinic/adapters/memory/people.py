@@ -79,6 +79,10 @@ class MemoryPeople(MemoryPeopleReader):
         await self._transaction.lock(("clinic", clinic_id))
         return self._tables.clinics.get(clinic_id)
 
+    async def share_clinic(self, clinic_id: UUID) -> Clinic | None:
+        await self._transaction.share(("clinic", clinic_id))
+        return self._tables.clinics.get(clinic_id)
+
     async def replace_clinic(self, clinic: Clinic) -> None:
         await self._transaction.lock(("clinic", clinic.id))
         if self._tables.clinics.get(clinic.id) is None:
@@ -126,7 +130,9 @@ def doctor_of(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> Doctor | None
     user = tables.users.get(doctor_id)
     if profile is None or user is None:
         return None
-    return Doctor(clinic_id, doctor_id, user.name, profile.specialty)
+    credentials = tables.credentials.get(doctor_id) or StoredCredentials()
+    works_here = profile.ended_at is None and credentials.disabled_at is None
+    return Doctor(clinic_id, doctor_id, user.name, profile.specialty, profile.last_day, works_here)
 
 
 def is_patient_open(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:

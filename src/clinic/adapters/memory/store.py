@@ -7,8 +7,10 @@ from clinic.adapters.memory.answers import MemoryAnswerBook
 from clinic.adapters.memory.appointments import MemoryAppointmentReader
 from clinic.adapters.memory.audit_log import MemoryAuditLog
 from clinic.adapters.memory.booking_desk import MemoryBookingDesk
+from clinic.adapters.memory.calendar_changes import MemoryCalendarChangeReader
 from clinic.adapters.memory.calendars import MemoryCalendarReader
 from clinic.adapters.memory.change_feed import MemoryChangeFeed
+from clinic.adapters.memory.closings import MemoryClosingReader
 from clinic.adapters.memory.erasures import MemoryErasureList
 from clinic.adapters.memory.maintenance import MemoryMaintenanceBook, MemoryPartitions
 from clinic.adapters.memory.outbox import MemoryOutbox
@@ -31,6 +33,8 @@ class MemoryStore:
         self.desk = MemoryBookingDesk(self._database, self.figures)
         self.appointments = MemoryAppointmentReader(tables)
         self.calendars = MemoryCalendarReader(tables)
+        self.closings = MemoryClosingReader(tables)
+        self.calendar_changes = MemoryCalendarChangeReader(tables)
         self.people = MemoryPeopleReader(tables)
         self.answers = MemoryAnswerBook(self._database)
         self.outbox = MemoryOutbox(self._database)

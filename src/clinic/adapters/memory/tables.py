@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.audit.audit import AuditEntry, AuditEvent
 from clinic.domain.audit.change_feed import Snapshot
 from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.changes import CalendarChange, CalendarWork
+from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.idempotency import StoredAnswer
@@ -35,6 +37,7 @@ class DoctorProfile:
     user_id: UUID
     specialty: str
     ended_at: datetime | None = None
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,12 @@ class Tables:
     patients: Rows[RowKey, PatientProfile]
     availabilities: Rows[RowKey, Availability]
     exceptions: Rows[RowKey, AvailabilityException]
+    closures: Rows[RowKey, Closure]
+    leaves: Rows[RowKey, Leave]
+    blocks: Rows[RowKey, Block]
+    calendar_changes: Rows[RowKey, CalendarChange]
+    #: by clinic, change and doctor
+    calendar_work: Rows[tuple[UUID, UUID, UUID], CalendarWork]
     slots: Rows[RowKey, Slot]
     appointments: Rows[RowKey, Appointment]
     audit: Rows[UUID, AuditEntry]
@@ -114,6 +123,11 @@ def empty_tables() -> Tables:
         patients=Table(by_member),
         availabilities=Table(by_doctor),
         exceptions=Table(by_doctor),
+        closures=Table(by_clinic),
+        leaves=Table(by_doctor),
+        blocks=Table(by_doctor),
+        calendar_changes=Table(by_clinic),
+        calendar_work=Table({"change": lambda work: (work.clinic_id, work.change_id)}),
         slots=Table(by_doctor),
         appointments=Table(
             {

@@ -25,6 +25,8 @@ class Database:
     def __init__(self) -> None:
         self.tables = empty_tables()
         self.locks: dict[Hashable, Transaction] = {}
+        #: transactions that keep a row from changes, beside each other; the values are unused
+        self.shares: dict[Hashable, dict[Transaction, None]] = {}
         #: in the order they began; the values are unused
         self.running: dict[Transaction, None] = {}
         self._last_xid = BEGINNING.xmax
@@ -65,6 +67,7 @@ class Transaction:
         self._has_ended = False
         self._database = database
         self._held: list[Hashable] = []
+        self._shared: list[Hashable] = []
         self._waits_for: Transaction | None = None
         self._waiters: list[asyncio.Future[None]] = []
         #: further effects of the commit, by a key that names each
@@ -96,11 +99,26 @@ class Transaction:
             owner = self._database.locks.get(row)
             if owner is self:
                 return
-            if owner is None:
+            sharers = self._database.shares.get(row, {})
+            other = owner or next((one for one in sharers if one is not self), None)
+            if other is None:
                 break
-            await self.wait_for(owner)
+            await self.wait_for(other)
         self._database.locks[row] = self
         self._held.append(row)
+
+    async def share(self, row: Hashable) -> None:
+        """Keep `row` from changes until this transaction ends, as any number of transactions may at
+        once. Raises TransactionAborted on a deadlock."""
+        self._check_running()
+        while (owner := self._database.locks.get(row)) is not None:
+            if owner is self:
+                return
+            await self.wait_for(owner)
+        sharers = self._database.shares.setdefault(row, {})
+        if self not in sharers:
+            sharers[self] = None
+            self._shared.append(row)
 
     async def wait_until_no_rival(self, is_rival: Callable[[Tables], bool]) -> bool:
         """Wait until `is_rival` holds for the changes of no other running transaction; return
@@ -154,6 +172,12 @@ class Transaction:
         """Release every lock and wake the waiting transactions, in the order they came."""
         self._has_ended = True
         self._database.running.pop(self, None)
+        for row in self._shared:
+            sharers = self._database.shares[row]
+            del sharers[self]
+            if not sharers:
+                del self._database.shares[row]
+        self._shared.clear()
         self._unlock(0)
 
     def _unlock(self, held: int) -> None:

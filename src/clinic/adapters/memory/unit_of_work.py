@@ -6,8 +6,10 @@ from typing import Self
 from clinic.adapters.memory.accounts import MemoryAccounts
 from clinic.adapters.memory.answers import MemoryAnswers
 from clinic.adapters.memory.appointments import MemoryAppointments
+from clinic.adapters.memory.calendar_changes import MemoryCalendarChanges
 from clinic.adapters.memory.calendars import MemoryCalendars
 from clinic.adapters.memory.change_feed import MemoryFeedCursors
+from clinic.adapters.memory.closings import MemoryClosings
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.erasures import MemoryErasures
 from clinic.adapters.memory.events import MemoryEventLog
@@ -50,6 +52,14 @@ class MemoryUnitOfWork:
     @property
     def calendars(self) -> MemoryCalendars:
         return MemoryCalendars(self._running)
+
+    @property
+    def closings(self) -> MemoryClosings:
+        return MemoryClosings(self._running)
+
+    @property
+    def calendar_changes(self) -> MemoryCalendarChanges:
+        return MemoryCalendarChanges(self._running)
 
     @property
     def people(self) -> MemoryPeople:

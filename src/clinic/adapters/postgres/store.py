@@ -8,6 +8,8 @@ from clinic.adapters.postgres.appointments.booking_desk import PostgresBookingDe
 from clinic.adapters.postgres.appointments.repository import PostgresAppointmentReader
 from clinic.adapters.postgres.audit.audit_log import PostgresAuditLog
 from clinic.adapters.postgres.audit.change_feed import PostgresChangeFeed
+from clinic.adapters.postgres.calendar.calendar_changes import PostgresCalendarChangeReader
+from clinic.adapters.postgres.calendar.closings import PostgresClosingReader
 from clinic.adapters.postgres.calendar.repository import PostgresCalendarReader
 from clinic.adapters.postgres.engine.connections import (
     ConnectionLimits,
@@ -29,7 +31,7 @@ from clinic.ports.figures import StoreFigures
 
 #: the oldest schema that this version runs on; it also runs on every later one, since migrations
 #: run beside the previous release
-SCHEMA_REVISION = "0023"
+SCHEMA_REVISION = "0024"
 _REVISION = re.compile(r"\d{4}")
 
 
@@ -60,6 +62,8 @@ class PostgresStore:
         self.desk = PostgresBookingDesk(executor, figures)
         self.appointments = PostgresAppointmentReader(executor)
         self.calendars = PostgresCalendarReader(executor)
+        self.closings = PostgresClosingReader(executor)
+        self.calendar_changes = PostgresCalendarChangeReader(executor)
         self.people = PostgresPeopleReader(executor)
         self.answers = PostgresAnswerBook(executor)
         self.outbox = PostgresOutbox(

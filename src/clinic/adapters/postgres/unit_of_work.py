@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from clinic.adapters.postgres.appointments.repository import PostgresAppointments
 from clinic.adapters.postgres.audit.change_feed import PostgresFeedCursors
 from clinic.adapters.postgres.audit.event_log import PostgresEventLog
+from clinic.adapters.postgres.calendar.calendar_changes import PostgresCalendarChanges
+from clinic.adapters.postgres.calendar.closings import PostgresClosings
 from clinic.adapters.postgres.calendar.repository import PostgresCalendars
 from clinic.adapters.postgres.engine.executors import TransactionExecutor
 from clinic.adapters.postgres.idempotency.answers import PostgresAnswers
@@ -26,6 +28,8 @@ class PostgresUnitOfWork:
         self._executor = TransactionExecutor(engine)
         self.appointments = PostgresAppointments(self._executor)
         self.calendars = PostgresCalendars(self._executor)
+        self.closings = PostgresClosings(self._executor)
+        self.calendar_changes = PostgresCalendarChanges(self._executor)
         self.people = PostgresPeople(self._executor)
         self.answers = PostgresAnswers(self._executor)
         self.events = PostgresEventLog(self._executor)

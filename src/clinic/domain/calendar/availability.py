@@ -6,6 +6,7 @@ minutes. So a slot always lasts exactly its length, and a window may hold fewer 
 day the clocks change.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,18 +15,22 @@ from itertools import pairwise
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from clinic.domain.clinic import checked_date
+from clinic.domain.clinic import FIRST_YEAR, LAST_YEAR, checked_date
 from clinic.domain.errors import (
     AvailabilityOverlap,
     AvailabilityRemainder,
     EndBeforeStart,
+    HoursEmpty,
     InvalidInput,
 )
 
 SLOT_MIN_MIN, SLOT_MAX_MIN = 5, 480
+MINUTES_A_DAY = 24 * 60
 #: the longest range that is planned at once
 RANGE_MAX_DAYS = 800
 EVERY_WEEKDAY = range(1, 8)
+# With room for a day more.
+_EARLIEST, _LATEST = date(FIRST_YEAR, 1, 1), date(LAST_YEAR, 12, 31)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,25 +44,49 @@ class Interval:
         return self.starts_at < other.ends_at and other.starts_at < self.ends_at
 
 
-def _check_window(start: time, end: time, slot_min: int | None) -> None:
-    """Raise unless `[start, end)` is a wall-clock window of whole slots."""
-    for pointer, value in (("/startTime", start), ("/endTime", end)):
-        if value.tzinfo is not None or value.second or value.microsecond:
-            raise InvalidInput("Write a wall-clock time as HH:mm, without offset.", pointer=pointer)
-    if end <= start:
-        raise EndBeforeStart("The end time must be after the start time.", pointer="/endTime")
+def check_wall_time(value: time, pointer: str) -> None:
+    """Raise InvalidInput unless `value` is a whole minute on the wall clock."""
+    if value.tzinfo is not None or value.second or value.microsecond:
+        raise InvalidInput("Write a wall-clock time as HH:mm, without offset.", pointer=pointer)
+
+
+def end_text(end: time, *, overnight: bool) -> str:
+    """Return how the end of hours is written: midnight at their end is 24:00."""
+    return "24:00" if overnight and end == time(0) else f"{end:%H:%M}"
+
+
+def _minutes(wall: time) -> int:
+    return wall.hour * 60 + wall.minute
+
+
+def _check_window(start: time, end: time, slot_min: int | None, *, overnight: bool) -> None:
+    """Raise unless `[start, end)` is a wall-clock window of whole slots, at most a day long."""
+    check_wall_time(start, "/startTime")
+    check_wall_time(end, "/endTime")
+    length_min = _minutes(end) - _minutes(start) + (MINUTES_A_DAY if overnight else 0)
+    if length_min <= 0:
+        raise EndBeforeStart(
+            "The end time must be after the start time; for hours that end on the next day, send"
+            " overnight: true.",
+            pointer="/endTime",
+        )
+    if length_min > MINUTES_A_DAY:
+        raise InvalidInput(
+            "Hours last at most 24 hours; leave overnight out for an end on the same day.",
+            pointer="/endTime",
+        )
     if slot_min is None:
         return
     if not SLOT_MIN_MIN <= slot_min <= SLOT_MAX_MIN:
         raise InvalidInput(
             f"A slot lasts {SLOT_MIN_MIN} to {SLOT_MAX_MIN} minutes.", pointer="/slotMinutes"
         )
-    length_min = (end.hour - start.hour) * 60 + end.minute - start.minute
     remainder_min = length_min % slot_min
     if remainder_min:
         raise AvailabilityRemainder(
-            f"{start:%H:%M} to {end:%H:%M} is not a whole number of {slot_min}-minute slots:"
-            f" {remainder_min} minutes are left over. Move the end or change the slot length.",
+            f"{start:%H:%M} to {end_text(end, overnight=overnight)} is not a whole number of"
+            f" {slot_min}-minute slots: {remainder_min} minutes are left over. Move the end or"
+            " change the slot length.",
             pointer="/endTime",
             remainderMin=remainder_min,
         )
@@ -80,9 +109,11 @@ class Availability:
     #: first and last day on which weekly hours apply, both included
     valid_from: date | None = None
     valid_until: date | None = None
+    #: `end` is on the day after `start`; with 00:00, the hours last until midnight
+    overnight: bool = False
 
     def __post_init__(self) -> None:
-        _check_window(self.start, self.end, self.slot_min)
+        _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
         if bool(self.weekdays) == (self.on_date is not None):
             raise InvalidInput("Give either weekdays or a date.", pointer="/weekdays")
         if any(day not in EVERY_WEEKDAY for day in self.weekdays):
@@ -110,6 +141,10 @@ class Availability:
             return False
         return day.isoweekday() in self.weekdays
 
+    def window_on(self, day: date, zone: ZoneInfo) -> Interval:
+        """Return the time of the hours that begin on `day`."""
+        return _window_on(day, self.start, self.end, zone, overnight=self.overnight)
+
 
 class ExceptionKind(StrEnum):
     REMOVE = "REMOVE"
@@ -130,6 +165,8 @@ class AvailabilityException:
     end: time | None = None
     #: length of an added slot in minutes; None for REMOVE
     slot_min: int | None = None
+    #: `end` is on the day after `on_date`
+    overnight: bool = False
 
     def __post_init__(self) -> None:
         checked_date(self.on_date, "/date")
@@ -142,21 +179,15 @@ class AvailabilityException:
         if self.kind is ExceptionKind.REMOVE and self.slot_min is not None:
             raise InvalidInput("Removed hours have no slot length.", pointer="/slotMinutes")
         if self.start is not None and self.end is not None:
-            _check_window(self.start, self.end, self.slot_min)
+            _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
+        elif self.overnight:
+            raise InvalidInput("A whole day has no times.", pointer="/overnight")
 
     def window(self, zone: ZoneInfo) -> Interval:
         """Return the time that it removes or adds."""
         if self.start is None or self.end is None:
             return day_interval(self.on_date, zone)
-        return _window_on(self.on_date, self.start, self.end, zone)
-
-    def covers(self, other: "AvailabilityException") -> bool:
-        """Return whether the time of `other`, of the same day, is within its own."""
-        if self.start is None or self.end is None:
-            return True
-        if other.start is None or other.end is None:
-            return False
-        return self.start <= other.start and other.end <= self.end
+        return _window_on(self.on_date, self.start, self.end, zone, overnight=self.overnight)
 
 
 def instant_of(day: date, wall: time, zone: ZoneInfo) -> datetime:
@@ -183,39 +214,19 @@ def divide(window: Interval, slot_min: int) -> Iterator[Interval]:
         starts_at += step
 
 
-def _window_on(day: date, start: time, end: time, zone: ZoneInfo) -> Interval:
-    return Interval(instant_of(day, start, zone), instant_of(day, end, zone))
+def _window_on(day: date, start: time, end: time, zone: ZoneInfo, *, overnight: bool) -> Interval:
+    last = day + timedelta(days=1) if overnight else day
+    return Interval(instant_of(day, start, zone), instant_of(last, end, zone))
 
 
 def plan_day(
     day: date,
-    availabilities: Iterable[Availability],
-    exceptions: Iterable[AvailabilityException],
+    availabilities: Sequence[Availability],
+    exceptions: Sequence[AvailabilityException],
     zone: ZoneInfo,
 ) -> list[Interval]:
-    """Return the slots that these hours make on `day`, earliest first and never overlapping.
-
-    Exceptions apply in the order in which they were entered, which their ids have: hours that are
-    added after a day off are open, and a day off that is entered after them closes them, too.
-    """
-    of_hours = [
-        slot
-        for hours in availabilities
-        if hours.holds_on(day)
-        for slot in divide(_window_on(day, hours.start, hours.end, zone), hours.slot_min)
-    ]
-    planned: list[Interval] = []
-    for slot in sorted(of_hours):
-        # Windows that are adjacent on the wall clock can overlap in real time when the clocks jump.
-        if not (planned and slot.overlaps(planned[-1])):
-            planned.append(slot)
-    for exception in sorted(exceptions, key=lambda each: each.id):
-        if exception.on_date == day:
-            window = exception.window(zone)
-            added = divide(window, exception.slot_min) if exception.slot_min is not None else ()
-            planned = [slot for slot in planned if not slot.overlaps(window)]
-            planned = sorted([*planned, *added])
-    return planned
+    """Return the slots that these hours make on `day`, as `plan_range` does."""
+    return plan_range(day, day, availabilities, exceptions, zone)
 
 
 def plan_range(
@@ -224,25 +235,64 @@ def plan_range(
     availabilities: Sequence[Availability],
     exceptions: Sequence[AvailabilityException],
     zone: ZoneInfo,
+    *,
+    last_day: date | None = None,
 ) -> list[Interval]:
-    """Return the slots of every day from `first` to `last`, both included, earliest first.
+    """Return the slots that start on the days from `first` to `last`, both included; earliest first
+    and never overlapping.
 
-    Raises InvalidInput when the range is longer than RANGE_MAX_DAYS.
+    Hours apply on the day on which they begin. Exceptions apply in the order in which they were
+    entered, which their ids have: hours that are added after a day off are open, and a day off that
+    is entered after them closes them, too. Nothing begins after `last_day`. Raises InvalidInput
+    when the range is longer than RANGE_MAX_DAYS.
     """
-    days = (last - first).days + 1
-    if days > RANGE_MAX_DAYS:
+    if (last - first).days >= RANGE_MAX_DAYS:
         raise InvalidInput(f"Open at most {RANGE_MAX_DAYS} days at once.", pointer="/until")
-    by_day: dict[date, list[AvailabilityException]] = {}
-    for exception in exceptions:
-        by_day.setdefault(exception.on_date, []).append(exception)
-    planned: list[Interval] = []
-    for offset in range(max(days, 0)):
-        day = first + timedelta(days=offset)
-        for slot in plan_day(day, availabilities, by_day.get(day, ()), zone):
-            # A window that ends in a gap can run into the next day's first slot.
-            if not planned or not slot.overlaps(planned[-1]):
-                planned.append(slot)
-    return planned
+    # The eve as well: its hours may last into the first day.
+    begun = first - timedelta(days=1)
+    until = last if last_day is None else min(last, last_day)
+    planned = _without_overlaps(
+        slot
+        for day in _days(begun, until)
+        for hours in availabilities
+        if hours.holds_on(day)
+        for slot in divide(hours.window_on(day, zone), hours.slot_min)
+    )
+    for exception in sorted(exceptions, key=lambda each: each.id):
+        is_added = exception.slot_min is not None
+        # One of the day after can reach back only over midnight, which the clocks may skip.
+        if begun <= exception.on_date <= (until if is_added else last + timedelta(days=1)):
+            window = exception.window(zone)
+            at, end = _overlapping(planned, window)
+            planned[at:end] = divide(window, exception.slot_min) if exception.slot_min else ()
+    since, before = day_interval(first, zone).starts_at, day_interval(last, zone).ends_at
+    return [slot for slot in _without_overlaps(planned) if since <= slot.starts_at < before]
+
+
+def _days(first: date, last: date) -> Iterator[date]:
+    for offset in range((last - first).days + 1):
+        yield first + timedelta(days=offset)
+
+
+def _without_overlaps(slots: Iterable[Interval]) -> list[Interval]:
+    """Return the slots, earliest first, without those that overlap an earlier one: windows that are
+    adjacent on the wall clock can overlap in real time when the clocks jump."""
+    kept: list[Interval] = []
+    for slot in sorted(slots):
+        if not (kept and slot.overlaps(kept[-1])):
+            kept.append(slot)
+    return kept
+
+
+def _overlapping(slots: Sequence[Interval], window: Interval) -> tuple[int, int]:
+    """Return the place of those of `slots` that overlap `window`; they are sorted and apart."""
+    if window.ends_at <= window.starts_at:
+        at = bisect_left(slots, window.starts_at, key=lambda slot: slot.starts_at)
+        return at, at
+    return (
+        bisect_right(slots, window.starts_at, key=lambda slot: slot.ends_at),
+        bisect_left(slots, window.ends_at, key=lambda slot: slot.starts_at),
+    )
 
 
 def check_overlap(new: Availability, existing: Iterable[Availability]) -> None:
@@ -250,52 +300,84 @@ def check_overlap(new: Availability, existing: Iterable[Availability]) -> None:
     for other in existing:
         if other.id == new.id or other.doctor_id != new.doctor_id:
             continue
-        if new.start < other.end and other.start < new.end and _share_a_day(new, other):
+        if any(_meet(new, other, days) for days in (-1, 0, 1)):
+            end = end_text(other.end, overnight=other.overnight)
             raise AvailabilityOverlap(
-                f"The doctor already has hours from {other.start:%H:%M} to {other.end:%H:%M}"
+                f"The doctor already has hours from {other.start:%H:%M} to {end}"
                 " on one of these days; change or delete those first.",
                 availabilityId=str(other.id),
             )
 
 
-def _share_a_day(a: Availability, b: Availability) -> bool:
+def _meet(a: Availability, b: Availability, later_days: int) -> bool:
+    """Return whether `a` on some day overlaps `b` of `later_days` days later."""
+    (a_start, a_end), (b_start, b_end) = _span_min(a), _span_min(b)
+    offset = later_days * MINUTES_A_DAY
+    meets = a_start < b_end + offset and b_start + offset < a_end
+    return meets and _share_a_day(a, b, timedelta(days=later_days))
+
+
+def _span_min(hours: Availability) -> tuple[int, int]:
+    end = _minutes(hours.end) + (MINUTES_A_DAY if hours.overnight else 0)
+    return _minutes(hours.start), end
+
+
+def _share_a_day(a: Availability, b: Availability, later: timedelta) -> bool:
+    """Return whether `a` holds on some day, and `b` on the one `later` than that."""
     if a.on_date is not None:
-        return b.holds_on(a.on_date)
+        return b.holds_on(a.on_date + later)
     if b.on_date is not None:
-        return a.holds_on(b.on_date)
-    common = set(a.weekdays) & set(b.weekdays)
-    first = max(a.valid_from or date.min, b.valid_from or date.min)
-    last = min(a.valid_until or date.max, b.valid_until or date.max)
-    if not common or last < first:
-        return False
-    if (last - first).days >= 6:
-        return True
+        return a.holds_on(b.on_date - later)
+    first = max(a.valid_from or _EARLIEST, (b.valid_from or _EARLIEST) - later)
+    last = min(a.valid_until or _LATEST, (b.valid_until or _LATEST) - later)
     return any(
-        (first + timedelta(days=offset)).isoweekday() in common
-        for offset in range((last - first).days + 1)
+        day.isoweekday() in a.weekdays and (day + later).isoweekday() in b.weekdays
+        for day in _days(first, min(last, first + timedelta(days=6)))
     )
+
+
+def check_not_empty(hours: Availability | AvailabilityException, zone: ZoneInfo) -> None:
+    """Raise HoursEmpty for hours on one date that hold no slot, since the clocks change then."""
+    if hours.on_date is None:
+        return
+    if isinstance(hours, Availability):
+        window = hours.window_on(hours.on_date, zone)
+    else:
+        window = hours.window(zone)
+    shortest = timedelta(minutes=hours.slot_min or 1)
+    if window.ends_at - window.starts_at < shortest:
+        raise HoursEmpty(pointer="/startTime", date=hours.on_date.isoformat())
 
 
 def check_exception(
     new: AvailabilityException,
-    availabilities: Iterable[Availability],
+    availabilities: Sequence[Availability],
     exceptions: Sequence[AvailabilityException],
     zone: ZoneInfo,
 ) -> None:
     """Raise AvailabilityOverlap for added hours in whose time there are slots, and for a removal of
     what was removed already."""
+    window = new.window(zone)
     if new.kind is ExceptionKind.ADD:
-        window = new.window(zone)
-        planned = plan_day(new.on_date, availabilities, exceptions, zone)
+        # Theirs may last into the night.
+        next_day = new.on_date + timedelta(days=1)
+        planned = plan_range(
+            new.on_date - timedelta(days=1), next_day, availabilities, exceptions, zone
+        )
         if any(slot.overlaps(window) for slot in planned):
             raise AvailabilityOverlap()
         return
-    same_day = [each for each in exceptions if each.on_date == new.on_date]
-    for other in same_day:
+    near = [each for each in exceptions if abs((each.on_date - new.on_date).days) <= 1]
+    for other in near:
+        removed = other.window(zone)
         is_open_again = any(
-            each.kind is ExceptionKind.ADD and each.id > other.id for each in same_day
+            each.kind is ExceptionKind.ADD
+            and each.id > other.id
+            and each.window(zone).overlaps(window)
+            for each in near
         )
-        if other.kind is ExceptionKind.REMOVE and other.covers(new) and not is_open_again:
+        covers = removed.starts_at <= window.starts_at and window.ends_at <= removed.ends_at
+        if other.kind is ExceptionKind.REMOVE and covers and not is_open_again:
             raise AvailabilityOverlap(
                 "This time is taken off already; delete that exception to open it again.",
                 exceptionId=str(other.id),

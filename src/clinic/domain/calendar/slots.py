@@ -1,6 +1,6 @@
 """Slots, the bookable stretches of a doctor's time, and how they change with the hours."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,26 +40,46 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedSlot:
+    """A slot that should be there, OPEN or BLOCKED."""
+
+    interval: Interval
+    state: SlotState = SlotState.OPEN
+
+    @property
+    def starts_at(self) -> datetime:
+        return self.interval.starts_at
+
+
+@dataclass(frozen=True, slots=True)
 class SlotPlan:
-    """The changes that make a doctor's future slots follow the hours."""
+    """The changes that make a doctor's future slots follow the plan."""
 
-    add: tuple[Interval, ...]
-    #: slots that are no longer in the hours, whether or not an appointment is in them
-    retire: tuple[Slot, ...]
-    #: retired ones that are in the hours again
-    reopen: tuple[Slot, ...]
+    add: tuple[PlannedSlot, ...] = ()
+    #: slots that nobody plans, whether or not an appointment is in them
+    retire: tuple[Slot, ...] = ()
+    #: retired ones that are planned again, and their states then
+    back: tuple[tuple[Slot, SlotState], ...] = ()
+    #: slots that stay, in the other state
+    block: tuple[Slot, ...] = ()
+    unblock: tuple[Slot, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.add or self.retire or self.back or self.block or self.unblock)
 
 
-def plan_slots(planned: Sequence[Interval], existing: Sequence[Slot], now: datetime) -> SlotPlan:
+def plan_slots(planned: Sequence[PlannedSlot], existing: Sequence[Slot], now: datetime) -> SlotPlan:
     """Return the changes from `existing`, retired ones included, to `planned`.
 
     Slots that have started are left alone, and nothing is planned that would overlap one. A retired
     slot of the same times comes back before a new one is made, first of all one with an
     appointment. Once a plan has been carried out, the next one is empty.
     """
-    wanted = {slot for slot in planned if slot.starts_at > now}
+    wanted = {slot.interval: slot for slot in planned if slot.starts_at > now}
     stays: list[Interval] = []
     retire: list[Slot] = []
+    changed: dict[SlotState, list[Slot]] = {SlotState.BLOCKED: [], SlotState.OPEN: []}
     retired: dict[Interval, Slot] = {}
     for slot in existing:
         if slot.state is SlotState.RETIRED:
@@ -68,28 +88,20 @@ def plan_slots(planned: Sequence[Interval], existing: Sequence[Slot], now: datet
                 retired[slot.interval] = slot
         elif slot.starts_at <= now:
             stays.append(slot.interval)
-        elif slot.interval in wanted:
-            wanted.remove(slot.interval)
+        elif (found := wanted.pop(slot.interval, None)) is not None:
+            if found.state is not slot.state:
+                changed[found.state].append(slot)
         else:
             retire.append(slot)
     stays.sort()
-    missing = [slot for slot in sorted(wanted) if not _meets(slot, stays)]
+    missing = [wanted[slot] for slot in sorted(wanted) if not _meets(slot, stays)]
     return SlotPlan(
-        tuple(slot for slot in missing if slot not in retired),
+        tuple(slot for slot in missing if slot.interval not in retired),
         tuple(retire),
-        tuple(retired[slot] for slot in missing if slot in retired),
+        tuple((retired[slot.interval], slot.state) for slot in missing if slot.interval in retired),
+        tuple(changed[SlotState.BLOCKED]),
+        tuple(changed[SlotState.OPEN]),
     )
-
-
-def is_covered(stretch: Interval, by: Sequence[Interval]) -> bool:
-    """Return whether the whole of `stretch` lies within `by`, which is sorted and does not overlap:
-    of an appointment and open slots, whether it is within the doctor's hours."""
-    reached = stretch.starts_at
-    at = max(bisect_right(by, reached, key=lambda each: each.starts_at) - 1, 0)
-    while at < len(by) and by[at].starts_at <= reached < stretch.ends_at:
-        reached = max(reached, by[at].ends_at)
-        at += 1
-    return reached >= stretch.ends_at
 
 
 def _meets(slot: Interval, stays: Sequence[Interval]) -> bool:

@@ -1,6 +1,7 @@
 """People: one identity each, with a role; what belongs to a role is in a profile per clinic."""
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
@@ -107,6 +108,10 @@ class Doctor:
     id: UUID
     name: str
     specialty: str
+    #: the last day on which the doctor works at the clinic
+    last_day: date | None = None
+    #: False once the account is disabled or the membership has ended
+    works_here: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import LANGUAGES, Contact
 from clinic.domain.people.people import Actor, system_actor
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
+from clinic.entrypoints.cli.rendering import print_effect
 from clinic.entrypoints.cli.session import Acting, open_services, session
-from clinic.usecases.people.add_people import change_clinic, create_clinic
+from clinic.usecases.people.add_people import create_clinic
+from clinic.usecases.people.change_clinic import change_clinic
 
 COLUMNS = (
     "id",
@@ -93,6 +95,7 @@ async def change(
     address: list[str] | None = None,
     phone: str | None = None,
     language: str | None = None,
+    confirm: int | None = None,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
 ) -> None:
@@ -110,6 +113,8 @@ async def change(
         Its phone number, for patients to call; '' removes it.
     language
         Language of messages to people who have not chosen one: en or de.
+    confirm
+        How many appointments lie ahead; needed for a new time zone, in which they get other times.
     as_json
         Print JSON.
     """
@@ -128,8 +133,12 @@ async def change(
                 ),
             )
 
-        clinic = await change_clinic(at.context, changed, contacts=at.services.contacts)
-    print_row(_row(clinic), as_json=as_json)
+        done = await change_clinic(
+            at.context, changed, contacts=at.services.contacts, confirm=confirm
+        )
+    print_row(_row(done.clinic), as_json=as_json)
+    if done.effect is not None and not as_json:
+        print_effect(done.effect)
 
 
 async def list_clinics(*, as_json: AsJson = False) -> None:

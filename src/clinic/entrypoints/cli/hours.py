@@ -6,7 +6,7 @@ from uuid import UUID
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.errors import InvalidInput
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
-from clinic.entrypoints.cli.rendering import print_opened
+from clinic.entrypoints.cli.rendering import print_effect
 from clinic.entrypoints.cli.session import Acting, Where, session
 from clinic.entrypoints.cli.time_parsing import WEEKDAYS, parse_wall_time, parse_weekdays
 from clinic.usecases.calendar import change_hours
@@ -66,7 +66,7 @@ async def add(
         )
         changed = await change_hours.add_availability(at.context, hours)
     print(f"Added hours {hours.id}.")
-    print_opened(changed.opened)
+    print_effect(changed.effect)
 
 
 async def list_hours(
@@ -98,7 +98,7 @@ async def delete(hours: UUID, /, *, acting: Acting = NOBODY) -> None:
     async with session(acting) as at:
         changed = await change_hours.delete_availability(at.context, hours)
     print(f"Deleted hours {hours}.")
-    print_opened(changed.opened)
+    print_effect(changed.effect)
 
 
 def _hours(hours: Availability) -> Row:

@@ -5,15 +5,28 @@ from zoneinfo import ZoneInfo
 
 from clinic.domain.appointments.appointments import AppointmentView
 from clinic.entrypoints.cli.output import Row, local, print_rows
-from clinic.usecases.calendar.open_slots import Opened
+from clinic.usecases.calendar.align import CalendarEffect
 
 APPOINTMENT_COLUMNS = ("id", "startsAt", "doctor", "patient", "type", "status", "version")
 
 
-def print_opened(opened: Opened) -> None:
-    """Print how many slots changed, and which appointments are now outside the hours."""
-    print(f"{opened.added} slots added, {opened.retired} retired.")
-    print_affected(opened.stranded, "outside the hours now; call these patients")
+def print_effect(effect: CalendarEffect) -> None:
+    """Print what a change does to slots, and which appointments are not within open slots then."""
+    counts = effect.counts
+    if effect.change is not None:
+        change = effect.change
+        print(
+            f"The calendars of {change.doctors} doctors follow, the nearest days first, while"
+            f" clinic worker runs: see clinic closures changes, {change.id}."
+        )
+        return
+    print(
+        f"{counts.added} slots added, {counts.retired} retired, {counts.blocked} blocked,"
+        f" {counts.unblocked} unblocked."
+    )
+    if effect.note is not None:
+        print(effect.note)
+    print_affected(effect.stranded, "not in open slots now; call these patients")
 
 
 def print_affected(views: Sequence[AppointmentView], what: str) -> None:

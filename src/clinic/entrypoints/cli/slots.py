@@ -10,11 +10,11 @@ from cyclopts import Parameter
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
-from clinic.entrypoints.cli.rendering import print_affected, print_opened
+from clinic.entrypoints.cli.rendering import print_affected, print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_instant, parse_required_instant
 from clinic.ports.calendars import SlotView
-from clinic.usecases.calendar.block_slots import set_slots_state
+from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 from clinic.usecases.calendar.open_slots import open_slots
 
@@ -42,7 +42,7 @@ async def open_hours(
             opened = await open_slots(
                 at.context, doctor_id=doctor, until=until, on_progress=on_progress
             )
-    print_opened(opened)
+    print_effect(opened)
 
 
 async def list_slots(
@@ -127,14 +127,17 @@ WORDS: Mapping[SlotState, str] = {SlotState.BLOCKED: "blocked", SlotState.OPEN: 
 
 async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, acting: Acting) -> None:
     async with session(acting) as at:
-        changed = await set_slots_state(
+        done = await set_slots_state(
             at.context,
             state,
             doctor_id=doctor,
             starts_at=parse_required_instant(start, at.clinic.zone, "--from"),
             ends_at=parse_required_instant(end, at.clinic.zone, "--to", end=True),
         )
+    changed = slots_changed(done)
     print(f"{len(changed.slots)} slots {WORDS[state]}.")
+    if changed.note is not None:
+        print(changed.note)
     print_affected(changed.appointments, "in blocked slots; move or cancel them")
 
 

@@ -10,6 +10,7 @@ from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Role, User
 from clinic.domain.text import words_told
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
+from clinic.entrypoints.cli.rendering import print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.ports.accounts import Account
 from clinic.usecases.people import invite_people, manage_users, memberships
@@ -130,15 +131,19 @@ async def invite_again(
         print("The link is on its way by mail." if invited.is_mailed else "Nothing is mailed.")
 
 
-async def disable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
+async def disable(
+    user: UUID, /, *, keep_appointments: bool = False, acting: Acting = NOBODY
+) -> None:
     """Disable a person and end all their sessions at once.
 
     Parameters
     ----------
     user
         Id of the person.
+    keep_appointments
+        Disable a doctor although there are appointments ahead, which stay and are listed.
     """
-    await _set_enabled(user, acting, enabled=False)
+    await _set_enabled(user, acting, enabled=False, keep_appointments=keep_appointments)
 
 
 async def enable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
@@ -181,22 +186,32 @@ async def offer(
     print(offered.token)
 
 
-async def end_membership(user: UUID, /, *, acting: Acting = NOBODY) -> None:
+async def end_membership(
+    user: UUID, /, *, keep_appointments: bool = False, acting: Acting = NOBODY
+) -> None:
     """End a person's membership of the clinic, and all their sessions there at once.
 
     Parameters
     ----------
     user
         Id of the person.
+    keep_appointments
+        End a doctor's although there are appointments ahead, which stay.
     """
     async with session(acting) as at:
-        await memberships.end_membership(at.context, user)
+        await memberships.end_membership(at.context, user, keep_appointments=keep_appointments)
 
 
-async def _set_enabled(user: UUID, acting: Acting, *, enabled: bool) -> None:
+async def _set_enabled(
+    user: UUID, acting: Acting, *, enabled: bool, keep_appointments: bool = False
+) -> None:
     async with session(acting) as at:
-        account = await manage_users.set_enabled(at.context, user, enabled=enabled)
-    print_row(_row(account), as_json=False)
+        changed = await manage_users.set_enabled(
+            at.context, user, enabled=enabled, keep_appointments=keep_appointments
+        )
+    print_row(_row(changed.account), as_json=False)
+    if changed.effect is not None:
+        print_effect(changed.effect)
 
 
 def _role(word: str) -> Role:

@@ -15,7 +15,14 @@ from clinic.bootstrap import Services
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.entrypoints.http.api import audit, documentation, health
 from clinic.entrypoints.http.api.appointments import appointments, swaps
-from clinic.entrypoints.http.api.calendar import availabilities, slots
+from clinic.entrypoints.http.api.calendar import (
+    availabilities,
+    blocks,
+    calendar_changes,
+    closures,
+    leaves,
+    slots,
+)
 from clinic.entrypoints.http.api.messaging import notifications
 from clinic.entrypoints.http.api.people import (
     account_mail,
@@ -58,6 +65,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *swaps.ENDPOINTS,
     *slots.ENDPOINTS,
     *availabilities.ENDPOINTS,
+    *closures.ENDPOINTS,
+    *leaves.ENDPOINTS,
+    *blocks.ENDPOINTS,
+    *calendar_changes.ENDPOINTS,
     *doctors.ENDPOINTS,
     *patients.ENDPOINTS,
     *clinics.ENDPOINTS,

@@ -9,7 +9,7 @@ from clinic.domain.appointments.appointments import OCCUPYING, Appointment, Book
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot, SlotState, plan_slots
+from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotState, plan_slots
 from clinic.domain.errors import (
     SlotNotFound,
     UpcomingAppointments,
@@ -288,9 +288,10 @@ class Open(UnitActor):
         hours.append(Interval(last, last + (last - slots[-1].starts_at)))
         calendars, clinic_id = unit.calendars, self.clinic.id
         await calendars.lock_doctor(clinic_id, doctor.id)
-        existing = await calendars.lock_slots(clinic_id, doctor.id, MORNING, hours[-1].ends_at)
-        plan = plan_slots(hours, existing, NOW)
-        for changed, state in ((plan.retire, SlotState.RETIRED), (plan.reopen, SlotState.OPEN)):
+        existing = await calendars.lock_slots(clinic_id, [doctor.id], MORNING, hours[-1].ends_at)
+        plan = plan_slots([PlannedSlot(each) for each in hours], existing, NOW)
+        back = [slot for slot, _ in plan.back]
+        for changed, state in ((plan.retire, SlotState.RETIRED), (back, SlotState.OPEN)):
             await calendars.set_slot_state(clinic_id, [slot.id for slot in changed], state)
         await calendars.add_slots([a_slot(doctor, new.starts_at) for new in plan.add])
 

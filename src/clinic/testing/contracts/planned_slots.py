@@ -41,7 +41,7 @@ from clinic.testing.contracts.attempts import attempt
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_sound, every_appointment, every_slot
 from clinic.usecases.appointments.change_appointment import change_status, reschedule
-from clinic.usecases.calendar.block_slots import set_slots_state
+from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
@@ -81,7 +81,7 @@ class PlannedSlotsContract(Contract, contract=True):
 
         day_off = await add_exception(context, an_exception(world.doctor))
         during = await _on_calendar(store, world)
-        await delete_exception(context, day_off.hours.id)
+        await delete_exception(context, day_off.row.id)
 
         assert during != before
         assert await _on_calendar(store, world) == before
@@ -99,7 +99,7 @@ class PlannedSlotsContract(Contract, contract=True):
         again = await add_availability(context, replace(hours, id=new_id()))
 
         assert [slot for slot in during if slot.starts_at > NOW] == []
-        assert again.opened.stranded == ()
+        assert again.effect.stranded == ()
         assert await _on_calendar(store, world) == before
         await check_sound(store, world.clinic.id)
 
@@ -120,7 +120,7 @@ class PlannedSlotsContract(Contract, contract=True):
         before = await _beneath(store, world, second)
         await seed_change(store, a_status_change(world.clinic, booked, Status.CANCELLED))
 
-        assert changed.opened.stranded == ()
+        assert changed.effect.stranded == ()
         assert [slot.taken for slot in before] == [True, True]
         assert [slot.is_free for slot in await _beneath(store, world, second)] == [True, True]
         await check_sound(store, world.clinic.id)
@@ -139,7 +139,7 @@ class PlannedSlotsContract(Contract, contract=True):
         gone = await delete_availability(context, hours.id)
 
         stranded = [
-            [view.appointment.id for view in each.opened.stranded] for each in (shorter, gone)
+            [view.appointment.id for view in each.effect.stranded] for each in (shorter, gone)
         ]
         assert stranded == [[a.id], [a.id, b.id]]
 
@@ -175,9 +175,9 @@ class PlannedSlotsContract(Contract, contract=True):
 
         day_off = await add_exception(context, an_exception(world.doctor, far))
         again = await open_slots(context, doctor_id=world.doctor.id)
-        await delete_exception(context, day_off.hours.id)
+        await delete_exception(context, day_off.row.id)
 
-        for opened in (day_off.opened, again):
+        for opened in (day_off.effect, again):
             assert [view.appointment.id for view in opened.stranded] == [booked.id]
         assert [slot.id for slot in await _on_calendar(store, world)] == [
             slot.id for slot in before
@@ -191,13 +191,15 @@ class PlannedSlotsContract(Contract, contract=True):
         booked = await seed_booking(store, world.clinic, second, world.patients[0])
         await change_availability(context, hours.id, lambda known: replace(known, slot_min=20))
 
-        blocked = await set_slots_state(
+        done = await set_slots_state(
             context,
             SlotState.BLOCKED,
             doctor_id=world.doctor.id,
             starts_at=second.starts_at,
             ends_at=second.ends_at,
         )
+
+        blocked = slots_changed(done)
 
         assert len(blocked.slots) == 2
         assert [view.appointment.id for view in blocked.appointments] == [booked.id]
@@ -356,7 +358,9 @@ class _Calendar:
         await add_exception(self._context, self._random.choice((whole, part)))
 
     async def _switch(self) -> None:
-        await set_enabled(self._context, self._world.doctor.id, enabled=not self._works)
+        await set_enabled(
+            self._context, self._world.doctor.id, enabled=not self._works, keep_appointments=True
+        )
         self._works = not self._works
 
     async def _put_back(self) -> None:
@@ -409,7 +413,7 @@ async def _divide(unit: UnitOfWork, world: World, slot: Slot) -> None:
     """Plan two slots in the time of one, as a change of the hours does."""
     calendars, doctor = unit.calendars, world.doctor
     await calendars.lock_doctor(world.clinic.id, doctor.id)
-    await calendars.lock_slots(world.clinic.id, doctor.id, slot.starts_at, slot.ends_at)
+    await calendars.lock_slots(world.clinic.id, [doctor.id], slot.starts_at, slot.ends_at)
     await calendars.set_slot_state(world.clinic.id, [slot.id], SlotState.RETIRED)
     half = (slot.ends_at - slot.starts_at) / 2
     minutes = int(half.total_seconds() // 60)

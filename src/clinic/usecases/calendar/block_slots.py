@@ -1,66 +1,73 @@
-"""Block and unblock a doctor's slots; appointments in blocked slots are returned, not cancelled."""
+"""Block and open slots as such: that stores blocks and cuts them. Appointments in blocked slots are
+returned, not cancelled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.closings import Block, Blocker, BlockKind
+from clinic.domain.calendar.plan import CalendarInputs, plan
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import checked_instant
-from clinic.domain.errors import EndBeforeStart, InvalidInput, SlotNotFound
+from clinic.domain.clinic import Clinic, checked_instant
+from clinic.domain.errors import BlockedBy, EndBeforeStart, InvalidInput, SlotNotFound
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.open_slots import lock_calendar
+from clinic.usecases.calendar.blocks import check_ahead, days_of
+from clinic.usecases.calendar.change_calendar import (
+    CalendarChanged,
+    Decision,
+    Deed,
+    change_doctor,
+)
 from clinic.usecases.context import Context
+
+#: what is opened or blocked: a slot's own time in its lane, or any time in all lanes
+_FIRST_LANE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class SlotsChanged:
-    """The slots whose state changed, and the appointments in slots that are now blocked."""
+    """The slots whose state changed, and the appointments ahead in slots that are blocked."""
 
     slots: tuple[Slot, ...]
     appointments: tuple[AppointmentView, ...]
+    #: why no slot changed, when none did
+    note: str | None = None
 
 
 async def set_slots_state(
     context: Context, state: SlotState, *, doctor_id: UUID, starts_at: datetime, ends_at: datetime
-) -> SlotsChanged:
-    """Block or open every slot of a doctor that overlaps `[starts_at, ends_at)`.
+) -> CalendarChanged[Interval]:
+    """Block exactly `[starts_at, ends_at)`, or open every slot that overlaps it.
 
-    Raises InvalidInput, EndBeforeStart, DoctorNotFound, PermissionDenied.
+    Returns the time with the whole of the slots that it overlaps. Raises InvalidInput,
+    EndBeforeStart, TimeInPast, DoctorNotFound, PermissionDenied, and
+    BlockedBy when a closure or leave closes a slot that was to be opened.
     """
     _check_state(state)
     checked_instant(starts_at, "/from")
     checked_instant(ends_at, "/to")
     if ends_at <= starts_at:
         raise EndBeforeStart("to must be after from.", pointer="/to")
-
-    async def work(unit: UnitOfWork) -> SlotsChanged:
-        await lock_calendar(context, unit, doctor_id)
-        slots = await unit.calendars.slots_between(
-            context.actor.clinic_id, doctor_id, starts_at, ends_at
-        )
-        return await _set(context, unit, slots, state, doctor_id)
-
-    return await context.transactions.run(work)
+    return await _set(context, state, doctor_id, Interval(starts_at, ends_at), None)
 
 
-async def set_slot_state(context: Context, state: SlotState, slot_id: UUID) -> SlotsChanged:
-    """Block or open one slot. Raises InvalidInput, SlotNotFound, PermissionDenied."""
+async def set_slot_state(
+    context: Context, state: SlotState, slot_id: UUID
+) -> CalendarChanged[Interval]:
+    """Block or open the time of one slot.
+
+    Raises InvalidInput, TimeInPast, SlotNotFound, PermissionDenied, and BlockedBy when
+    something else than a block closes the slot that was to be opened.
+    """
     _check_state(state)
     known = await context.store.calendars.slot(context.actor.clinic_id, slot_id)
-    if known is None:
+    is_shown = known is not None and (known.slot.taken or known.slot.state is not SlotState.RETIRED)
+    if known is None or not is_shown:
         raise SlotNotFound()
-    doctor_id = known.slot.doctor_id
-
-    async def work(unit: UnitOfWork) -> SlotsChanged:
-        await lock_calendar(context, unit, doctor_id)
-        now_known = await unit.calendars.slot(context.actor.clinic_id, slot_id)
-        if now_known is None or now_known.slot.state is SlotState.RETIRED:
-            raise SlotNotFound()
-        return await _set(context, unit, [now_known.slot], state, doctor_id)
-
-    return await context.transactions.run(work)
+    return await _set(context, state, known.slot.doctor_id, known.slot.interval, _FIRST_LANE)
 
 
 def _check_state(state: SlotState) -> None:
@@ -69,39 +76,113 @@ def _check_state(state: SlotState) -> None:
 
 
 async def _set(
-    context: Context, unit: UnitOfWork, slots: Sequence[Slot], state: SlotState, doctor_id: UUID
-) -> SlotsChanged:
-    clinic_id = context.actor.clinic_id
-    # Together and first, also those whose appointment is in the time of these: locks go by id.
-    locked = await _lock_time(unit, clinic_id, doctor_id, slots)
-    changing = tuple(slot for slot in slots if slot.state is not state)
-    ids = [slot.id for slot in changing]
-    if ids:
-        await unit.calendars.set_slot_state(context.actor.clinic_id, ids, state)
-        await unit.events.add(
-            context.event(
-                "block_slots" if state is SlotState.BLOCKED else "unblock_slots",
-                "doctor",
-                doctor_id,
-                detail={"slots": [str(each) for each in ids]},
-            )
+    context: Context, state: SlotState, doctor_id: UUID, stretch: Interval, lane: int | None
+) -> CalendarChanged[Interval]:
+    if state is SlotState.BLOCKED:
+        block = Block(
+            context.new_id(),
+            context.actor.clinic_id,
+            doctor_id,
+            stretch.starts_at,
+            stretch.ends_at,
+            context.reason,
+            lane,
         )
-    hit: Sequence[AppointmentView] = ()
-    if state is SlotState.BLOCKED and slots:
-        # Read after the slots are locked: a concurrent booking is by now either in or refused.
-        times = [slot.interval for slot in slots]
-        in_time = [
-            slot.id for slot in locked if any(slot.interval.overlaps(each) for each in times)
-        ]
-        hit = await unit.appointments.occupying(clinic_id, in_time)
-    return SlotsChanged(tuple(replace(slot, state=state) for slot in changing), tuple(hit))
+        deed = Deed("add_block", "block", block.id)
+        return await change_doctor(context, doctor_id, deed, _blocking(context, block))
+    deed = Deed("cut_blocks", "doctor", doctor_id)
+    decide = _opening(context, stretch, is_slot=lane is not None)
+    return await change_doctor(context, doctor_id, deed, decide)
 
 
-async def _lock_time(
-    unit: UnitOfWork, clinic_id: UUID, doctor_id: UUID, slots: Sequence[Slot]
-) -> Sequence[Slot]:
-    if not slots:
-        return ()
-    start = min(slot.starts_at for slot in slots)
-    end = max(slot.ends_at for slot in slots)
-    return await unit.calendars.lock_slots(clinic_id, doctor_id, start, end)
+def slots_changed(changed: CalendarChanged[Interval]) -> SlotsChanged:
+    """Return what blocking or opening a time did to the slots in it."""
+    effect = changed.effect
+    hit = tuple(
+        view
+        for view in effect.stranded
+        if view.appointment.starts_at < changed.row.ends_at
+        and view.appointment.ends_at > changed.row.starts_at
+    )
+    return SlotsChanged(effect.switched, hit, effect.note)
+
+
+def _blocking(
+    context: Context, block: Block
+) -> Callable[[Clinic, CalendarInputs], Decision[Interval]]:
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Interval]:
+        check_ahead(context, block)
+        days = days_of(clinic, block.interval)
+        window = _widened(block.interval, _planned(inputs, clinic, block.interval))
+        if any(other.covers(block) for other in inputs.blocks):
+            return Decision(window, inputs, days=days)
+        return Decision(
+            window,
+            replace(inputs, blocks=(*inputs.blocks, block)),
+            lambda unit: unit.closings.add(block),
+            days,
+        )
+
+    return decide
+
+
+def _opening(
+    context: Context, stretch: Interval, *, is_slot: bool
+) -> Callable[[Clinic, CalendarInputs], Decision[Interval]]:
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Interval]:
+        planned = _planned(inputs, clinic, stretch)
+        _check_others(inputs, clinic, stretch, planned, is_slot=is_slot)
+        window = _widened(stretch, planned)
+        cut = [block for block in inputs.blocks if block.interval.overlaps(window)]
+        left = {block.id: block.without(window, context.new_id) for block in cut}
+        after = tuple(part for block in inputs.blocks for part in left.get(block.id, (block,)))
+
+        async def write(unit: UnitOfWork) -> None:
+            for block in cut:
+                parts = left[block.id]
+                if not parts:
+                    await unit.closings.delete(block)
+                for place, part in enumerate(parts):
+                    await (unit.closings.add if place else unit.closings.replace)(part)
+
+        if not cut:
+            return Decision(window, inputs, note="Nothing blocks this time.")
+        return Decision(window, replace(inputs, blocks=after), write, days_of(clinic, window))
+
+    return decide
+
+
+def _check_others(
+    inputs: CalendarInputs,
+    clinic: Clinic,
+    stretch: Interval,
+    planned: Sequence[Interval],
+    *,
+    is_slot: bool,
+) -> None:
+    """Raise BlockedBy when closures or leave close one of the slots, or when the slot itself
+    is not part of the hours."""
+    first, last = days_of(clinic, stretch)
+    others: list[Blocker] = []
+    if is_slot and stretch not in planned:
+        others.append(Blocker(BlockKind.NO_HOURS))
+    for time in inputs.closed_times(first, last):
+        is_other = time.by.kind is not BlockKind.BLOCK and time.by not in others
+        if is_other and any(time.interval.overlaps(slot) for slot in planned):
+            others.append(time.by)
+    if others:
+        raise BlockedBy(blockedBy=others)
+
+
+def _planned(inputs: CalendarInputs, clinic: Clinic, stretch: Interval) -> list[Interval]:
+    """Return the planned slots that overlap `stretch`."""
+    first, last = days_of(clinic, stretch)
+    return [slot.interval for slot in plan(inputs, first, last) if slot.interval.overlaps(stretch)]
+
+
+def _widened(stretch: Interval, slots: Sequence[Interval]) -> Interval:
+    """Return `stretch` with the whole of the slots that it overlaps."""
+    return Interval(
+        min([stretch.starts_at, *(slot.starts_at for slot in slots)]),
+        max([stretch.ends_at, *(slot.ends_at for slot in slots)]),
+    )

@@ -1,16 +1,19 @@
 """Add, change and delete a doctor's hours and their exceptions; the slots follow at once."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from uuid import UUID
 
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
     check_exception,
+    check_not_empty,
     check_overlap,
 )
+from clinic.domain.calendar.plan import CalendarInputs
+from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     AvailabilityNotFound,
     DoctorNotFound,
@@ -19,42 +22,45 @@ from clinic.domain.errors import (
 )
 from clinic.domain.people.people import Role
 from clinic.domain.permissions import Operation, permit
-from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.open_slots import Opened, align_slots, lock_calendar
+from clinic.usecases.calendar.align import Days
+from clinic.usecases.calendar.change_calendar import (
+    CalendarChanged,
+    Decision,
+    Deed,
+    change_doctor,
+)
 from clinic.usecases.context import Context
-
-H = TypeVar("H", Availability, AvailabilityException)
-
-
-@dataclass(frozen=True, slots=True)
-class HoursChanged(Generic[H]):
-    """The hours (or exception) as written or deleted, and what happened to the slots."""
-
-    hours: H
-    opened: Opened
 
 
 async def add_availability(
-    context: Context, availability: Availability
-) -> HoursChanged[Availability]:
+    context: Context, availability: Availability, *, preview: bool = False
+) -> CalendarChanged[Availability]:
     """Add hours and open their slots up to the clinic's horizon.
 
-    Raises DoctorNotFound, PermissionDenied, AvailabilityOverlap.
+    Raises DoctorNotFound, PermissionDenied, AvailabilityOverlap, HoursEmpty.
     """
 
-    async def write(unit: UnitOfWork) -> Availability:
-        hours = await unit.calendars.availabilities(context.actor.clinic_id, availability.doctor_id)
-        check_overlap(availability, hours)
-        await unit.calendars.add_availability(availability)
-        return availability
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Availability]:
+        check_not_empty(availability, clinic.zone)
+        check_overlap(availability, inputs.hours)
+        return Decision(
+            availability,
+            replace(inputs, hours=(*inputs.hours, availability)),
+            lambda unit: unit.calendars.add_availability(availability),
+            _days_of(availability),
+        )
 
-    doctor_id = availability.doctor_id
-    return await _change(context, write, doctor_id, "add_availability")
+    deed = Deed("add_availability", "availability", availability.id)
+    return await change_doctor(context, availability.doctor_id, deed, decide, preview=preview)
 
 
 async def change_availability(
-    context: Context, availability_id: UUID, change: Callable[[Availability], Availability]
-) -> HoursChanged[Availability]:
+    context: Context,
+    availability_id: UUID,
+    change: Callable[[Availability], Availability],
+    *,
+    preview: bool = False,
+) -> CalendarChanged[Availability]:
     """Replace hours with what `change` returns; it may raise to refuse. Slots that no longer
     fit are retired, and appointments that are not within the hours reported.
 
@@ -62,71 +68,91 @@ async def change_availability(
     """
     known = await _availability(context, availability_id)
 
-    async def write(unit: UnitOfWork) -> Availability:
-        hours = await unit.calendars.availabilities(context.actor.clinic_id, known.doctor_id)
-        new = change(_named(hours, availability_id))
-        check_overlap(new, hours)
-        await unit.calendars.replace_availability(new)
-        return new
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Availability]:
+        before = _named(inputs.hours, availability_id)
+        new = change(before)
+        if new == before:
+            return Decision(new, inputs, note="These are the hours already.")
+        check_not_empty(new, clinic.zone)
+        check_overlap(new, inputs.hours)
+        return Decision(
+            new,
+            replace(inputs, hours=(*_others(inputs.hours, availability_id), new)),
+            lambda unit: unit.calendars.replace_availability(new),
+            _both(_days_of(before), _days_of(new)),
+        )
 
-    return await _change(context, write, known.doctor_id, "change_availability")
+    deed = Deed("change_availability", "availability", availability_id)
+    return await change_doctor(context, known.doctor_id, deed, decide, preview=preview)
 
 
 async def delete_availability(
-    context: Context, availability_id: UUID
-) -> HoursChanged[Availability]:
+    context: Context, availability_id: UUID, *, preview: bool = False
+) -> CalendarChanged[Availability]:
     """Delete hours: their future slots are retired, and appointments in them reported.
 
     Raises AvailabilityNotFound, PermissionDenied.
     """
     known = await _availability(context, availability_id)
 
-    async def write(unit: UnitOfWork) -> Availability:
-        await unit.calendars.delete_availability(context.actor.clinic_id, availability_id)
-        return known
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Availability]:
+        gone = _named(inputs.hours, availability_id)
+        return Decision(
+            gone,
+            replace(inputs, hours=_others(inputs.hours, availability_id)),
+            lambda unit: unit.calendars.delete_availability(clinic.id, availability_id),
+            _days_of(gone),
+        )
 
-    return await _change(context, write, known.doctor_id, "delete_availability")
+    deed = Deed("delete_availability", "availability", availability_id)
+    return await change_doctor(context, known.doctor_id, deed, decide, preview=preview)
 
 
 async def add_exception(
-    context: Context, exception: AvailabilityException
-) -> HoursChanged[AvailabilityException]:
+    context: Context, exception: AvailabilityException, *, preview: bool = False
+) -> CalendarChanged[AvailabilityException]:
     """Remove or add hours on one day; the slots follow.
 
-    Raises DoctorNotFound, PermissionDenied, AvailabilityOverlap.
+    Raises DoctorNotFound, PermissionDenied, AvailabilityOverlap, HoursEmpty.
     """
 
-    async def write(unit: UnitOfWork) -> AvailabilityException:
-        clinic_id, doctor_id = context.actor.clinic_id, exception.doctor_id
-        clinic = await unit.people.clinic(clinic_id)
-        assert clinic is not None
-        check_exception(
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AvailabilityException]:
+        check_not_empty(exception, clinic.zone)
+        check_exception(exception, inputs.hours, inputs.exceptions, clinic.zone)
+        return Decision(
             exception,
-            await unit.calendars.availabilities(clinic_id, doctor_id),
-            await unit.calendars.exceptions(clinic_id, doctor_id),
-            clinic.zone,
+            replace(inputs, exceptions=(*inputs.exceptions, exception)),
+            lambda unit: unit.calendars.add_exception(exception),
+            _around(exception.on_date),
         )
-        await unit.calendars.add_exception(exception)
-        return exception
 
-    return await _change(context, write, exception.doctor_id, "add_exception")
+    deed = Deed("add_exception", "availability", exception.id)
+    return await change_doctor(context, exception.doctor_id, deed, decide, preview=preview)
 
 
 async def delete_exception(
-    context: Context, exception_id: UUID
-) -> HoursChanged[AvailabilityException]:
+    context: Context, exception_id: UUID, *, preview: bool = False
+) -> CalendarChanged[AvailabilityException]:
     """Delete an exception; the slots follow. Raises ExceptionNotFound, PermissionDenied."""
-    for known in await context.store.calendars.exceptions(context.actor.clinic_id):
-        if known.id == exception_id:
-            break
-    else:
+    known = await context.store.calendars.exceptions(context.actor.clinic_id)
+    doctor_id = next((one.doctor_id for one in known if one.id == exception_id), None)
+    if doctor_id is None:
         raise ExceptionNotFound()
 
-    async def write(unit: UnitOfWork) -> AvailabilityException:
-        await unit.calendars.delete_exception(context.actor.clinic_id, exception_id)
-        return known
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AvailabilityException]:
+        gone = next((one for one in inputs.exceptions if one.id == exception_id), None)
+        if gone is None:
+            raise ExceptionNotFound()
+        left = tuple(one for one in inputs.exceptions if one.id != exception_id)
+        return Decision(
+            gone,
+            replace(inputs, exceptions=left),
+            lambda unit: unit.calendars.delete_exception(clinic.id, exception_id),
+            _around(gone.on_date),
+        )
 
-    return await _change(context, write, known.doctor_id, "delete_exception")
+    deed = Deed("delete_exception", "availability", exception_id)
+    return await change_doctor(context, doctor_id, deed, decide, preview=preview)
 
 
 async def list_availabilities(
@@ -136,32 +162,42 @@ async def list_availabilities(
 
     Raises PermissionDenied, DoctorNotFound.
     """
+    doctor_id = await whose_calendar(context, doctor_id)
+    hours = await context.store.calendars.availabilities(context.actor.clinic_id, doctor_id)
+    exceptions = await context.store.calendars.exceptions(context.actor.clinic_id, doctor_id)
+    return hours, exceptions
+
+
+async def whose_calendar(context: Context, doctor_id: UUID | None) -> UUID | None:
+    """Return whose inputs the actor may list who asked for those of `doctor_id`, or of all: doctors
+    see their own, the office everyone's.
+
+    Raises PermissionDenied, DoctorNotFound.
+    """
     permit(context.actor, Operation.CHANGE_CALENDAR)
     if context.actor.role is Role.DOCTOR:
         if doctor_id not in (None, context.actor.user_id):
             raise PermissionDenied()
-        doctor_id = context.actor.user_id
-    hours = await context.store.calendars.availabilities(context.actor.clinic_id, doctor_id)
-    exceptions = await context.store.calendars.exceptions(context.actor.clinic_id, doctor_id)
-    if doctor_id is not None and not (hours or exceptions):
-        await _check_doctor(context, doctor_id)
-    return hours, exceptions
+        return context.actor.user_id
+    if doctor_id is not None:
+        people = context.store.people
+        if await people.doctor(context.actor.clinic_id, doctor_id) is None:
+            raise DoctorNotFound()
+    return doctor_id
 
 
-async def _change(
-    context: Context, write: Callable[[UnitOfWork], Awaitable[H]], doctor_id: UUID, action: str
-) -> HoursChanged[H]:
-    """Run `write` with the doctor's calendar locked, then align the slots with the new hours."""
+def _days_of(hours: Availability) -> Days | None:
+    """Return the days whose slots these hours make; None are all."""
+    return _around(hours.on_date) if hours.on_date is not None else None
 
-    async def work(unit: UnitOfWork) -> HoursChanged[H]:
-        clinic, doctor = await lock_calendar(context, unit, doctor_id)
-        hours = await write(unit)
-        opened = await align_slots(context, unit, clinic=clinic, doctor=doctor)
-        detail = {"doctor": str(doctor_id), "added": opened.added, "retired": opened.retired}
-        await unit.events.add(context.event(action, "availability", hours.id, detail=detail))
-        return HoursChanged(hours, opened)
 
-    return await context.transactions.run(work)
+def _around(day: date) -> Days:
+    """Return the day with the nights around it, which hours may last into."""
+    return day - timedelta(days=1), day + timedelta(days=1)
+
+
+def _both(one: Days | None, two: Days | None) -> Days | None:
+    return None if one is None or two is None else (min(one[0], two[0]), max(one[1], two[1]))
 
 
 async def _availability(context: Context, availability_id: UUID) -> Availability:
@@ -171,13 +207,12 @@ async def _availability(context: Context, availability_id: UUID) -> Availability
     )
 
 
-async def _check_doctor(context: Context, doctor_id: UUID) -> None:
-    if await context.store.people.doctor(context.actor.clinic_id, doctor_id) is None:
-        raise DoctorNotFound()
-
-
 def _named(hours: Sequence[Availability], availability_id: UUID) -> Availability:
     for one in hours:
         if one.id == availability_id:
             return one
     raise AvailabilityNotFound()
+
+
+def _others(hours: Sequence[Availability], availability_id: UUID) -> tuple[Availability, ...]:
+    return tuple(one for one in hours if one.id != availability_id)

@@ -32,8 +32,8 @@ async def open_calendars(resources: Resources) -> RowCounts:
                 failed += 1
                 logger.warning("slots of doctor %s were not opened: %s", doctor_id, error.code)
                 continue
-            opened += changed.added
-            retired += changed.retired
+            opened += changed.counts.added
+            retired += changed.counts.retired
             stranded += len(changed.stranded)
     if stranded:
         logger.info("%d appointments are not within open hours", stranded)

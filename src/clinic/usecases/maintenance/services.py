@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from clinic.usecases.maintenance.align_calendars import ALIGN_CALENDARS
 from clinic.usecases.maintenance.finish_all_erasures import FINISH_ERASURES
 from clinic.usecases.maintenance.index_closed_months import INDEX_CLOSED_MONTHS
 from clinic.usecases.maintenance.make_partitions import MAKE_PARTITIONS
@@ -13,6 +14,7 @@ SERVICES: Mapping[str, Service] = {
     service.name: service
     for service in (
         OPEN_SLOTS,
+        ALIGN_CALENDARS,
         REMOVE_EXPIRED,
         FINISH_ERASURES,
         MAKE_PARTITIONS,

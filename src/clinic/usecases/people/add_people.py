@@ -1,10 +1,10 @@
-"""Add clinics, doctors and patients, change a clinic's settings, and read them."""
+"""Add clinics, doctors and patients, and read them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
+from clinic.domain.errors import DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import Page, PageRequest, place_by_id
 from clinic.domain.people.people import Doctor, Patient, User, scope_of
 from clinic.domain.permissions import Operation, permit
@@ -29,29 +29,6 @@ async def create_clinic(context: Context, clinic: Clinic, *, contacts: ContactRu
         await unit.events.add(
             context.event("create_clinic", "clinic", clinic.id, clinic_id=clinic.id)
         )
-        return clinic
-
-    return await context.transactions.run(work)
-
-
-async def change_clinic(
-    context: Context, change: Callable[[Clinic], Clinic], *, contacts: ContactRules
-) -> Clinic:
-    """Return the actor's clinic with the name, zone and policy that `change` gives it.
-
-    `change` gets the current clinic, locked against other changes, and may raise to refuse. Raises
-    PermissionDenied, ClinicNotFound, InvalidInput, UnknownTimeZone, PhoneNumberRefused, and what
-    `change` raises.
-    """
-    permit(context.actor, Operation.CHANGE_CLINIC)
-
-    async def work(unit: UnitOfWork) -> Clinic:
-        before = await unit.people.lock_clinic(context.actor.clinic_id)
-        if before is None:
-            raise ClinicNotFound()
-        clinic = contacts.checked_clinic(change(before), before)
-        await unit.people.replace_clinic(clinic)
-        await unit.events.add(context.event("change_clinic", "clinic", clinic.id))
         return clinic
 
     return await context.transactions.run(work)

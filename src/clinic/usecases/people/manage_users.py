@@ -35,7 +35,8 @@ from clinic.ports.audit import EventQuery
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.open_slots import align_calendars, slots_detail
+from clinic.usecases.calendar.align import CalendarEffect
+from clinic.usecases.calendar.open_slots import align_calendars, check_kept
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.paging import every_page
 from clinic.usecases.people.contact_rules import ContactRules
@@ -137,23 +138,34 @@ async def change_password(
     await context.transactions.run(work)
 
 
-async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Account:
+@dataclass(frozen=True, slots=True)
+class AccountChanged:
+    """The account as it was written, and what that did to slots and appointments of a doctor."""
+
+    account: Account
+    effect: CalendarEffect | None = None
+
+
+async def set_enabled(
+    context: Context, user_id: UUID, *, enabled: bool, keep_appointments: bool = False
+) -> AccountChanged:
     """Return the account, enabled or disabled; disabling ends its sessions at once. The slots of a
     disabled doctor are retired, and come back when the account is enabled.
 
-    An erasure is final. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator,
+    With appointments ahead, disabling a doctor needs the decision to keep them. An erasure is
+    final. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator, ConfirmationNeeded,
     InvalidInput for the actor's own account, PatientDisabled for enabling an erased patient.
     """
     permit(context.actor, Operation.MANAGE_USERS)
     if user_id == context.actor.user_id and not enabled:
         raise InvalidInput("You cannot disable yourself.", pointer="/disabled")
 
-    async def work(unit: UnitOfWork) -> Account:
+    async def work(unit: UnitOfWork) -> AccountChanged:
         # First, so that two administrators who disable each other are serialized.
         await unit.people.lock_clinic(context.actor.clinic_id)
         account = await managed_account(unit, context.actor, user_id)
         if (account.disabled_at is None) == enabled:
-            return account
+            return AccountChanged(account)
         if is_erased_user(account.user):
             raise PatientDisabled("This patient is erased for good; add them as a new patient.")
         disabled_at = None if enabled else context.clock.now()
@@ -164,12 +176,14 @@ async def set_enabled(context: Context, user_id: UUID, *, enabled: bool) -> Acco
                 await unit.memberships.withdraw_offers(clinic_id, user_id)
             await unit.sessions.revoke(user_id, context.clock.now())
         action = "enable_user" if enabled else "disable_user"
-        detail: dict[str, object] = {}
+        effect: CalendarEffect | None = None
         if account.user.role is Role.DOCTOR:
-            slots = await align_calendars(context, unit, user_id, account.clinics)
-            detail = slots_detail(slots)
+            effect = await align_calendars(context, unit, user_id, account.clinics)
+            if not enabled:
+                check_kept(effect, keep_appointments=keep_appointments)
+        detail = effect.detail if effect else {}
         await unit.events.add(_event(context, action, user_id, **detail))
-        return replace(account, disabled_at=disabled_at)
+        return AccountChanged(replace(account, disabled_at=disabled_at), effect)
 
     return await context.transactions.run(work)
 

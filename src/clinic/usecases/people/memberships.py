@@ -25,7 +25,7 @@ from clinic.domain.people.people import Role, User
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import Account
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.open_slots import align_calendars, slots_detail
+from clinic.usecases.calendar.open_slots import align_calendars, check_kept
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.sign_in import Credentials, SignInRules, prove_person
@@ -205,11 +205,14 @@ def _clinic_named(token: str, secret: str, email: str) -> UUID | None:
         return None
 
 
-async def end_membership(context: Context, user_id: UUID) -> None:
+async def end_membership(
+    context: Context, user_id: UUID, *, keep_appointments: bool = False
+) -> None:
     """End a person's membership of the actor's clinic, their sessions there and their offers. A
-    doctor's slots there are retired.
+    doctor's slots there are retired; with appointments ahead, that needs the decision to keep them.
 
-    Raises PermissionDenied, UserNotFound, InvalidInput for oneself, LastAdministrator.
+    Raises PermissionDenied, UserNotFound, InvalidInput for oneself, LastAdministrator,
+    ConfirmationNeeded.
     """
     permit(context.actor, Operation.MANAGE_USERS)
     if user_id == context.actor.user_id:
@@ -229,8 +232,9 @@ async def end_membership(context: Context, user_id: UUID) -> None:
         ended = await unit.sessions.revoke(user_id, now, clinic_id=context.actor.clinic_id)
         detail: dict[str, object] = {"sessions": len(ended)}
         if account.user.role is Role.DOCTOR:
-            slots = await align_calendars(context, unit, user_id, [context.actor.clinic_id])
-            detail |= slots_detail(slots)
+            effect = await align_calendars(context, unit, user_id, [context.actor.clinic_id])
+            check_kept(effect, keep_appointments=keep_appointments)
+            detail |= effect.detail
         await unit.events.add(context.event("end_membership", "user", user_id, detail=detail))
 
     await context.transactions.run(work)

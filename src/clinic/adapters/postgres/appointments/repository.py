@@ -1,7 +1,7 @@
 """Appointments and their trail."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, select, union, update
@@ -11,7 +11,9 @@ from clinic.adapters.postgres.appointments.adding import add_bookings
 from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
+    COUNT_AHEAD,
     OCCUPYING_APPOINTMENTS,
+    STRANDED_APPOINTMENTS,
     WITHIN_HORIZON,
     listing,
     schedule,
@@ -120,6 +122,20 @@ class PostgresAppointmentReader:
         """Return the appointments that occupy any of these slots, earliest first."""
         rows = await self._executor.fetch(OCCUPYING_APPOINTMENTS, (clinic_id, list(slot_ids)))
         return [view_of(clinic_id, row) for row in rows]
+
+    async def stranded(
+        self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
+    ) -> Sequence[AppointmentView]:
+        """Return up to `limit` appointments that start within `[since, until)` and are not wholly
+        within open slots, earliest first."""
+        rows = await self._executor.fetch(STRANDED_APPOINTMENTS, (clinic_id, since, until, limit))
+        return [view_of(clinic_id, row) for row in rows]
+
+    async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:
+        """Return how many appointments that occupy a time start after `now`."""
+        rows = await self._executor.fetch(COUNT_AHEAD, (clinic_id, now))
+        count: int = rows[0][0]
+        return count
 
 
 class PostgresAppointments(PostgresAppointmentReader):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from clinic.adapters.postgres.appointments.mapping import VIEW
 from clinic.domain.appointments.appointments import OCCUPYING, Status
+from clinic.domain.calendar.availability import SLOT_MAX_MIN
 
 
 def listed(statuses: Iterable[Status]) -> str:
@@ -72,6 +73,25 @@ WHERE a.clinic_id = $1 AND a.id = $2
 _OCCUPYING = listed(OCCUPYING)
 
 #: $1 clinic, $2 slots
+#: $1 clinic, $2 since, $3 until, $4 limit: those not wholly within open slots of doctor and lane
+STRANDED_APPOINTMENTS = f"""{_VIEW}
+WHERE a.clinic_id = $1 AND a.status IN ({_OCCUPYING}) AND a.starts_at >= $2 AND a.starts_at < $3
+  AND NOT coalesce((
+      SELECT range_agg(tstzrange(o.starts_at, o.ends_at)) @> tstzrange(a.starts_at, a.ends_at)
+      FROM slots o
+      WHERE o.clinic_id = a.clinic_id AND o.doctor_id = a.doctor_id AND o.lane = a.lane
+        AND o.state = 'OPEN' AND o.starts_at > a.starts_at - interval '{SLOT_MAX_MIN} min'
+        AND o.starts_at < a.ends_at AND o.ends_at > a.starts_at
+  ), false)
+ORDER BY a.starts_at, a.id LIMIT $4
+"""
+
+#: $1 clinic, $2 now
+COUNT_AHEAD = f"""
+SELECT count(*) FROM appointments a
+WHERE a.clinic_id = $1 AND a.status IN ({_OCCUPYING}) AND a.starts_at > $2
+"""
+
 OCCUPYING_APPOINTMENTS = f"""{_VIEW}
 WHERE a.clinic_id = $1 AND a.slot_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
 ORDER BY a.starts_at, a.id

@@ -42,6 +42,7 @@ def availability_of(row: SqlRow) -> Availability:
         on_date=row.on_date,
         valid_from=row.valid_from,
         valid_until=row.valid_until,
+        overnight=row.overnight,
     )
 
 
@@ -58,6 +59,7 @@ def availability_values(hours: Availability) -> Values:
         "on_date": hours.on_date,
         "valid_from": hours.valid_from,
         "valid_until": hours.valid_until,
+        "overnight": hours.overnight,
     }
 
 
@@ -72,6 +74,7 @@ def exception_of(row: SqlRow) -> AvailabilityException:
         start=row.start_time,
         end=row.end_time,
         slot_min=row.slot_min,
+        overnight=row.overnight,
     )
 
 
@@ -86,4 +89,5 @@ def exception_values(exception: AvailabilityException) -> Values:
         "start_time": exception.start,
         "end_time": exception.end,
         "slot_min": exception.slot_min,
+        "overnight": exception.overnight,
     }

@@ -1,14 +1,25 @@
 """Doctors' hours and slots."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from struct import Struct
 from typing import Any
 from uuid import UUID
 
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
-from sqlalchemy import Table, delete, func, insert, lateral, select, true, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    delete,
+    func,
+    insert,
+    lateral,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from clinic.adapters.postgres.calendar.mapping import (
     availability_of,
@@ -29,6 +40,7 @@ from clinic.adapters.postgres.calendar.taken import retake, set_state, take_adde
 from clinic.adapters.postgres.engine.executors import Executor, Row, driver_of
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow
 from clinic.adapters.postgres.people.mapping import clinic_of
+from clinic.adapters.postgres.people.repository import DOCTORS
 from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.adapters.postgres.schema.calendar import availabilities, availability_exceptions, slots
 from clinic.adapters.postgres.schema.people import doctors_profiles, users
@@ -36,6 +48,7 @@ from clinic.domain.calendar.availability import SLOT_MAX_MIN, Availability, Avai
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     AvailabilityNotFound,
+    DoctorNotFound,
     ExceptionNotFound,
     NotSignedIn,
     SlotNotFound,
@@ -164,6 +177,35 @@ class PostgresCalendarReader:
         rows = await self._all(query)
         return SlotView(slot_of(rows[0]), rows[0].name) if rows else None
 
+    async def slots_between(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Sequence[Slot]:
+        """Return these doctors' slots that overlap `[start, end)`, retired ones included, earliest
+        first."""
+        query = _overlapping(clinic_id, doctor_ids, start, end)
+        return [
+            slot_of(row) for row in await self._all(query.order_by(slots.c.starts_at, slots.c.id))
+        ]
+
+    async def count_slots(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> int:
+        """Return how many of their slots start within `[start, end)` and are not retired."""
+        query = select(func.count()).where(
+            *_of_doctors(clinic_id, doctor_ids),
+            slots.c.starts_at >= start,
+            slots.c.starts_at < end,
+            slots.c.state != _RETIRED,
+        )
+        count: int = (await self._all(query))[0][0]
+        return count
+
+    async def last_slot_start(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> datetime | None:
+        """Return when the last slot of these doctors starts, retired ones included."""
+        query = select(func.max(slots.c.starts_at)).where(*_of_doctors(clinic_id, doctor_ids))
+        last: datetime | None = (await self._all(query))[0][0]
+        return last
+
     async def availabilities(
         self, clinic_id: UUID, doctor_id: UUID | None = None
     ) -> Sequence[Availability]:
@@ -206,26 +248,43 @@ class PostgresCalendars(PostgresCalendarReader):
     """Changes hours and slots inside a unit of work."""
 
     async def lock_doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
-        """Lock the doctor's calendar; return the doctor, or None when there is none here.
+        """Lock the doctor's calendar; return the doctor, or None when there is none here."""
+        locked = await self._lock_doctors(clinic_id, doctors_profiles.c.user_id == doctor_id)
+        return locked[0] if locked else None
 
-        A NO KEY lock does not block new slots and appointments, which refer to this row.
-        """
-        query = (
-            select(
-                doctors_profiles.c.clinic_id,
-                doctors_profiles.c.user_id,
-                users.c.name,
-                doctors_profiles.c.specialty,
-            )
-            .join_from(doctors_profiles, users, users.c.id == doctors_profiles.c.user_id)
-            .where(
-                doctors_profiles.c.clinic_id == clinic_id,
-                doctors_profiles.c.user_id == doctor_id,
-            )
-            .with_for_update(key_share=True, of=doctors_profiles)
+    async def lock_doctors(self, clinic_id: UUID) -> Sequence[Doctor]:
+        """Lock the calendars of all doctors of the clinic, by id, and return the doctors."""
+        return await self._lock_doctors(clinic_id, true())
+
+    async def _lock_doctors(self, clinic_id: UUID, which: ColumnElement[bool]) -> Sequence[Doctor]:
+        # A NO KEY lock does not block new slots and appointments, which refer to these rows. Read
+        # in a second statement: the one that waited does not see other tables as they are now.
+        lock = (
+            select(doctors_profiles.c.user_id)
+            .where(doctors_profiles.c.clinic_id == clinic_id, which)
+            .order_by(doctors_profiles.c.user_id)
+            .with_for_update(key_share=True)
         )
-        rows = await self._all(query)
-        return Doctor(*rows[0]) if rows else None
+        ids = [row.user_id for row in await self._all(lock)]
+        query = (
+            DOCTORS.where(doctors_profiles.c.clinic_id == clinic_id)
+            .where(doctors_profiles.c.user_id == func.any(ids))
+            .order_by(doctors_profiles.c.user_id)
+        )
+        return [Doctor(*row) for row in await self._all(query)] if ids else []
+
+    async def set_last_day(self, clinic_id: UUID, doctor_id: UUID, last_day: date | None) -> None:
+        """Set the last day on which a doctor works here. Raises DoctorNotFound."""
+        change = (
+            update(doctors_profiles)
+            .where(
+                doctors_profiles.c.clinic_id == clinic_id, doctors_profiles.c.user_id == doctor_id
+            )
+            .values(last_day=last_day)
+        )
+        async with self._executor.connection() as connection:
+            if (await connection.execute(change)).rowcount != 1:
+                raise DoctorNotFound()
 
     async def add_availability(self, availability: Availability) -> None:
         """Add the hours. Raises DoctorNotFound, AlreadyExists."""
@@ -268,48 +327,13 @@ class PostgresCalendars(PostgresCalendarReader):
             )
         return gone.rowcount
 
-    async def slots_between(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
-    ) -> Sequence[Slot]:
-        """Return the doctor's slots that overlap `[start, end)` and are not retired."""
-        query = (
-            _of_doctor(slots, clinic_id, doctor_id)
-            .where(
-                slots.c.state != _RETIRED,
-                # No slot is longer, so the index on starts_at can bound both ends.
-                slots.c.starts_at > start - _LONGEST_SLOT,
-                slots.c.starts_at < end,
-                slots.c.ends_at > start,
-            )
-            .order_by(slots.c.starts_at, slots.c.id)
-        )
-        return [slot_of(row) for row in await self._all(query)]
-
     async def lock_slots(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> Sequence[Slot]:
-        """Lock the doctor's slots that overlap `[start, end)`, retired ones included, by id."""
-        query = (
-            _of_doctor(slots, clinic_id, doctor_id)
-            .where(
-                slots.c.starts_at > start - _LONGEST_SLOT,
-                slots.c.starts_at < end,
-                slots.c.ends_at > start,
-            )
-            .order_by(slots.c.id)
-            .with_for_update(key_share=True)
-        )
-        locked = [slot_of(row) for row in await self._all(query)]
-        return sorted(locked, key=lambda slot: (slot.starts_at, slot.id))
-
-    async def last_slot_start(self, clinic_id: UUID, doctor_id: UUID) -> datetime | None:
-        """Return when the doctor's last slot starts, retired ones included."""
-        query = select(func.max(slots.c.starts_at)).where(
-            slots.c.clinic_id == clinic_id,
-            slots.c.doctor_id == doctor_id,
-        )
-        last: datetime | None = (await self._all(query))[0][0]
-        return last
+        """Lock the slots that `slots_between` returns, by id."""
+        query = _overlapping(clinic_id, doctor_ids, start, end)
+        locked = await self._all(query.order_by(slots.c.id).with_for_update(key_share=True))
+        return sorted((slot_of(row) for row in locked), key=_place)
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
         """Add slots, taken where an appointment already has their time. Raises SlotOverlap when one
@@ -336,11 +360,11 @@ class PostgresCalendars(PostgresCalendarReader):
             await take_added(connection, slots)
 
     async def retake(
-        self, clinic_id: UUID, doctor_id: UUID, start: datetime, end: datetime
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> None:
-        """Make `taken` true of the doctor's slots on the calendar that overlap `[start, end)`."""
+        """Make `taken` true of these doctors' slots on the calendar that overlap `[start, end)`."""
         async with self._executor.connection() as connection:
-            await retake(connection, clinic_id, doctor_id, start, end)
+            await retake(connection, clinic_id, doctor_ids, start, end)
 
     async def set_slot_state(
         self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState
@@ -361,6 +385,26 @@ class PostgresCalendars(PostgresCalendarReader):
             raise SlotNotFound()
         async with self._executor.connection() as connection:
             await set_state(connection, clinic_id, wanted, state)
+
+
+def _of_doctors(clinic_id: UUID, doctor_ids: Sequence[UUID]) -> tuple[ColumnElement[bool], ...]:
+    return slots.c.clinic_id == clinic_id, slots.c.doctor_id == func.any(list(doctor_ids))
+
+
+def _overlapping(
+    clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+) -> Query:
+    return select(slots).where(
+        *_of_doctors(clinic_id, doctor_ids),
+        # No slot is longer, so the index on starts_at can bound both ends.
+        slots.c.starts_at > start - _LONGEST_SLOT,
+        slots.c.starts_at < end,
+        slots.c.ends_at > start,
+    )
+
+
+def _place(slot: Slot) -> tuple[datetime, UUID]:
+    return (slot.starts_at, slot.id)
 
 
 def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:

@@ -55,28 +55,31 @@ _LEAVE = text(
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
 _LOCK_ON_CALENDAR = text(
     f"""
-    SELECT id, lane, starts_at, ends_at, taken FROM slots
-    WHERE clinic_id = :clinic_id AND doctor_id = :doctor_id AND state <> 'RETIRED'
+    SELECT id, doctor_id, lane, starts_at, ends_at, taken FROM slots
+    WHERE clinic_id = :clinic_id AND doctor_id = ANY (:doctor_ids) AND state <> 'RETIRED'
       AND starts_at > CAST(:since AS timestamptz) - interval '{SLOT_MAX_MIN} min'
       AND starts_at < :until AND ends_at > :since
     ORDER BY id FOR NO KEY UPDATE
     """
-)
+).bindparams(bindparam("doctor_ids", type_=ARRAY(Uuid())))
 _BUSY_TIMES = text(
     f"""
-    SELECT lane, busy_from, busy_until FROM appointments
-    WHERE clinic_id = :clinic_id AND doctor_id = :doctor_id AND {KEEPS_TIME}
+    SELECT doctor_id, lane, busy_from, busy_until FROM appointments
+    WHERE clinic_id = :clinic_id AND doctor_id = ANY (:doctor_ids) AND {KEEPS_TIME}
       AND starts_at > CAST(:since AS timestamptz) - interval '{BUSY_MAX_DAYS} days'
       AND starts_at < CAST(:until AS timestamptz) + interval '{BUSY_MAX_DAYS} days'
     ORDER BY busy_from
     """
-)
+).bindparams(bindparam("doctor_ids", type_=ARRAY(Uuid())))
 _SET_TAKEN = text(
     "UPDATE slots SET taken = :taken WHERE clinic_id = :clinic_id AND id = ANY (:ids)"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
 _SET_STATE = {
     is_retired: text(
-        f"UPDATE slots s SET state = :state, taken = {is_taken}"
+        # It is true already of those that stay on the calendar, or stay retired.
+        "UPDATE slots s SET state = :state, taken = CASE"
+        f" WHEN (s.state = 'RETIRED') = {str(is_retired).lower()} THEN s.taken"
+        f" ELSE {is_taken} END"
         " WHERE s.clinic_id = :clinic_id AND s.id = ANY (:ids)"
     ).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
     for is_retired, is_taken in IS_TAKEN.items()
@@ -98,19 +101,19 @@ async def leave(connection: AsyncConnection, left: Sequence[Appointment]) -> Non
     clinic_id = left[0].clinic_id
     await connection.execute(_LEAVE, {"clinic_id": clinic_id, "ids": [one.slot_id for one in left]})
     for one in left:
-        await retake(connection, clinic_id, one.doctor_id, one.starts_at, one.ends_at)
+        await retake(connection, clinic_id, [one.doctor_id], one.starts_at, one.ends_at)
 
 
 async def take_added(connection: AsyncConnection, slots: Iterable[Slot]) -> None:
     """Take those of new slots in whose time there is an appointment already."""
-    times: dict[tuple[UUID, UUID], list[Slot]] = {}
+    by_clinic: dict[UUID, list[Slot]] = {}
     for slot in slots:
         if slot.state is not SlotState.RETIRED:
-            times.setdefault((slot.clinic_id, slot.doctor_id), []).append(slot)
-    for (clinic_id, doctor_id), added in times.items():
+            by_clinic.setdefault(slot.clinic_id, []).append(slot)
+    for clinic_id, added in by_clinic.items():
         since = min(slot.starts_at for slot in added)
         until = max(slot.ends_at for slot in added)
-        await retake(connection, clinic_id, doctor_id, since, until)
+        await retake(connection, clinic_id, {slot.doctor_id for slot in added}, since, until)
 
 
 async def set_state(
@@ -122,24 +125,33 @@ async def set_state(
 
 
 async def retake(
-    connection: AsyncConnection, clinic_id: UUID, doctor_id: UUID, since: datetime, until: datetime
+    connection: AsyncConnection,
+    clinic_id: UUID,
+    doctor_ids: Collection[UUID],
+    since: datetime,
+    until: datetime,
 ) -> None:
-    """Make `taken` true of the doctor's slots on the calendar that overlap `[since, until)`.
+    """Make `taken` true of these doctors' slots on the calendar that overlap `[since, until)`.
 
     They are compared here: as a join on overlapping times it would be quadratic under some plans,
     and a year of slots is planned at once. Locked first, so that of two who free one slot the
     second sees what the first did.
     """
-    values = {"clinic_id": clinic_id, "doctor_id": doctor_id, "since": since, "until": until}
+    values = {
+        "clinic_id": clinic_id,
+        "doctor_ids": list(doctor_ids),
+        "since": since,
+        "until": until,
+    }
     slots = (await connection.execute(_LOCK_ON_CALENDAR, values)).all()
-    lanes: dict[int, tuple[list[datetime], list[datetime]]] = {}
-    for lane, busy_from, busy_until in await connection.execute(_BUSY_TIMES, values):
-        starts, ends = lanes.setdefault(lane, ([], []))
+    lanes: dict[tuple[UUID, int], tuple[list[datetime], list[datetime]]] = {}
+    for doctor_id, lane, busy_from, busy_until in await connection.execute(_BUSY_TIMES, values):
+        starts, ends = lanes.setdefault((doctor_id, lane), ([], []))
         starts.append(busy_from)
         ends.append(busy_until)
     wrong: dict[bool, list[UUID]] = {True: [], False: []}
-    for slot_id, lane, starts_at, ends_at, taken in slots:
-        starts, ends = lanes.get(lane, ([], []))
+    for slot_id, doctor_id, lane, starts_at, ends_at, taken in slots:
+        starts, ends = lanes.get((doctor_id, lane), ([], []))
         # No two overlap in a lane, so the last that begins before the slot ends also ends last.
         before = bisect_left(starts, ends_at)
         is_taken = before > 0 and ends[before - 1] > starts_at

@@ -4,9 +4,9 @@ Every statement names the clinic, locks a single row or skips locked ones, and n
 booking: the appointment's row is only read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from clinic.adapters.postgres.messaging.outbox_statements import (
     CLAIM,
     COUNTS,
     DAY,
+    DAYS_OF_SHEETS,
     DISCARD,
     DROP,
     DROP_EXPIRED,
@@ -39,6 +40,7 @@ from clinic.adapters.postgres.messaging.outbox_statements import (
     PREFERENCES,
     PUBLISH,
     PUBLISHED,
+    REDATE_SHEETS,
     RELEASE,
     RESCUE,
     RETRY_LATER,
@@ -337,6 +339,15 @@ class PostgresMessages:
                 )
             if others:
                 await connection.execute(insert(notification_outbox), others)
+
+    async def redate_day_sheets(
+        self, clinic_id: UUID, times: Callable[[date], tuple[datetime, datetime]]
+    ) -> None:
+        days = [row[0] for row in await self._executor.fetch(DAYS_OF_SHEETS, (clinic_id,))]
+        dues = [times(date.fromordinal(day)) for day in days]
+        if days:
+            values = (clinic_id, days, [due for due, _ in dues], [end for _, end in dues])
+            await self._executor.fetch(REDATE_SHEETS, values)
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
         async with self._executor.connection() as connection:

@@ -248,6 +248,20 @@ WHERE clinic_id = $1 AND id = $2 AND state = 'dead'
 RETURNING 1
 """
 
+#: $1 clinic
+DAYS_OF_SHEETS = """
+SELECT DISTINCT version FROM notification_outbox
+WHERE clinic_id = $1 AND kind = 'day_sheet' AND state = 'pending'
+"""
+
+#: $1 clinic; $2 days, $3 when their sheets are due, $4 when they expire
+REDATE_SHEETS = """
+UPDATE notification_outbox o
+SET scheduled_for = d.due, next_at = d.due, expires_at = d.expires, published_at = NULL
+FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[]) AS d (day, due, expires)
+WHERE o.clinic_id = $1 AND o.kind = 'day_sheet' AND o.state = 'pending' AND o.version = d.day
+"""
+
 _DEAD_INTO_LOG = f"""
 {_LOG}
 SELECT o.clinic_id, o.id, o.appointment_id, o.user_id, o.kind, o.channel, o.version,

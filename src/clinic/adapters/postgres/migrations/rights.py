@@ -23,6 +23,11 @@ RIGHTS = {
     "sessions": "SELECT, INSERT, UPDATE, DELETE",
     "availabilities": "SELECT, INSERT, UPDATE, DELETE",
     "availability_exceptions": "SELECT, INSERT, UPDATE, DELETE",
+    "closures": "SELECT, INSERT, UPDATE, DELETE",
+    "leaves": "SELECT, INSERT, UPDATE, DELETE",
+    "blocks": "SELECT, INSERT, UPDATE, DELETE",
+    "calendar_changes": "SELECT, INSERT, UPDATE",
+    "calendar_work": "SELECT, INSERT, UPDATE, DELETE",
     # Where and when a slot is, is never changed: appointments have a copy of it.
     "slots": "SELECT, INSERT, UPDATE (state, taken)",
     # Written by triggers on slots, with the owner's rights.

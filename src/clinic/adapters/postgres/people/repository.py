@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import collate, func, insert, select, update
+from sqlalchemy import and_, collate, func, insert, select, update
 
 from clinic.adapters.postgres.engine.executors import Executor
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow
@@ -30,11 +30,13 @@ _CLINICS = select(clinics.c.id, *(clinics.c[name] for name in (*CLINIC.names, *C
 _USERS = select(
     users.c.id, users.c.name, users.c.email, users.c.role, users.c.phone, users.c.email_typed
 )
-_DOCTORS = select(
+DOCTORS = select(
     doctors_profiles.c.clinic_id,
     doctors_profiles.c.user_id,
     users.c.name,
     doctors_profiles.c.specialty,
+    doctors_profiles.c.last_day,
+    and_(users.c.disabled_at.is_(None), doctors_profiles.c.ended_at.is_(None)),
 ).join_from(doctors_profiles, users, users.c.id == doctors_profiles.c.user_id)
 _PATIENTS = select(
     patients_profiles.c.clinic_id,
@@ -74,7 +76,7 @@ class PostgresPeopleReader:
 
     async def doctors(self, clinic_id: UUID, specialty: str | None = None) -> Sequence[Doctor]:
         """Return the clinic's doctors by (name, id), in code point order."""
-        query = _DOCTORS.where(doctors_profiles.c.clinic_id == clinic_id)
+        query = DOCTORS.where(doctors_profiles.c.clinic_id == clinic_id)
         if specialty is not None:
             query = query.where(func.lower(doctors_profiles.c.specialty) == func.lower(specialty))
         rows = await self._all(query.order_by(collate(users.c.name, "C"), users.c.id))
@@ -83,7 +85,7 @@ class PostgresPeopleReader:
     async def doctor(self, clinic_id: UUID, doctor_id: UUID) -> Doctor | None:
         """Return the doctor, or None."""
         rows = await self._all(
-            _DOCTORS.where(
+            DOCTORS.where(
                 doctors_profiles.c.clinic_id == clinic_id,
                 doctors_profiles.c.user_id == doctor_id,
             )
@@ -129,6 +131,11 @@ class PostgresPeople(PostgresPeopleReader):
         """Return the clinic, locked against changes until this unit ends, or None."""
         # Inserts that refer to the clinic, such as bookings, do not wait for this lock.
         rows = await self._executor.fetch(f"{FIND_CLINIC} FOR NO KEY UPDATE", (clinic_id,))
+        return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
+
+    async def share_clinic(self, clinic_id: UUID) -> Clinic | None:
+        """Return the clinic, kept from changes until this unit ends, or None."""
+        rows = await self._executor.fetch(f"{FIND_CLINIC} FOR SHARE", (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def replace_clinic(self, clinic: Clinic) -> None:

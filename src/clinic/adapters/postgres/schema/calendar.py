@@ -52,6 +52,8 @@ availabilities = Table(
     Column("on_date", Date()),
     Column("valid_from", Date()),
     Column("valid_until", Date()),
+    # They end on the day after they began.
+    Column("overnight", Boolean(), nullable=False, server_default=false()),
     key("availabilities_pkey", "clinic_id", "id"),
     references(
         "availabilities_doctor_fkey",
@@ -59,7 +61,10 @@ availabilities = Table(
         "doctors_profiles",
         ["clinic_id", "user_id"],
     ),
-    check("availabilities_end_after_start", "end_time > start_time"),
+    check(
+        "availabilities_times_order",
+        "CASE WHEN overnight THEN end_time <= start_time ELSE end_time > start_time END",
+    ),
     check("availabilities_slot_range", f"slot_min BETWEEN {SLOT_MIN_MIN} AND {SLOT_MAX_MIN}"),
     check("availabilities_weekdays_known", "weekdays <@ '{1,2,3,4,5,6,7}'::smallint[]"),
     check("availabilities_weekly_or_dated", "(cardinality(weekdays) = 0) = (on_date IS NOT NULL)"),
@@ -82,6 +87,7 @@ availability_exceptions = Table(
     Column("start_time", Time()),
     Column("end_time", Time()),
     int_("slot_min", nullable=True),
+    Column("overnight", Boolean(), nullable=False, server_default=false()),
     key("availability_exceptions_pkey", "clinic_id", "id"),
     references(
         "availability_exceptions_doctor_fkey",
@@ -91,8 +97,9 @@ availability_exceptions = Table(
     ),
     check("availability_exceptions_kind_known", f"kind IN {one_of(ExceptionKind)}"),
     check(
-        "availability_exceptions_end_after_start",
-        "(start_time IS NULL) = (end_time IS NULL) AND end_time > start_time",
+        "availability_exceptions_times_order",
+        "(start_time IS NULL) = (end_time IS NULL) AND CASE WHEN start_time IS NULL THEN NOT"
+        " overnight WHEN overnight THEN end_time <= start_time ELSE end_time > start_time END",
     ),
     check(
         "availability_exceptions_slot_range",

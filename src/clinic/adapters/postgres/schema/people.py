@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     Column,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -106,6 +107,8 @@ doctors_profiles = Table(
     # The user's name, kept by triggers, so that listing a doctor's slots looks up one row.
     Column("name", Text(), nullable=False, server_default=text("''")),
     instant("ended_at", nullable=True),
+    # The last day on which the doctor works at the clinic.
+    Column("last_day", Date()),
     key("doctors_profiles_pkey", "clinic_id", "user_id"),
     # The target of slots' foreign key, which keeps their copy of the specialty correct.
     UniqueConstraint("clinic_id", "user_id", "specialty", name="doctors_profiles_specialty_key"),

@@ -10,6 +10,8 @@ from msgspec import Struct
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.changes import CalendarChange, SlotCounts
+from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
@@ -21,9 +23,19 @@ from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind
 from clinic.domain.status import Status
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut, AuditOut
+from clinic.entrypoints.http.api.calendar.calendar_changes import ChangeProgressOut
+from clinic.entrypoints.http.api.calendar.closing_schemas import (
+    BlockChangedOut,
+    BlockOut,
+    ClosureChangedOut,
+    ClosureOut,
+    LeaveChangedOut,
+    LeaveOut,
+)
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityChangedOut,
     AvailabilityOut,
+    CalendarChangeOut,
     ExceptionChangedOut,
     ExceptionOut,
     SlotOut,
@@ -32,7 +44,9 @@ from clinic.entrypoints.http.api.calendar.schemas import (
 )
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.people.clinic_schemas import (
+    ClinicChangedOut,
     ClinicOut,
+    DoctorChangedOut,
     DoctorOut,
     PatientOut,
     UserOut,
@@ -40,6 +54,7 @@ from clinic.entrypoints.http.api.people.clinic_schemas import (
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptedOut,
     AccessOut,
+    AccountChangedOut,
     AccountOut,
     AddedUserOut,
     EventOut,
@@ -57,10 +72,13 @@ from clinic.entrypoints.http.api.remedies import problem_page
 from clinic.entrypoints.http.api.schemas import HealthOut
 from clinic.ports.accounts import Account
 from clinic.ports.outbox import NotificationView
+from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import SlotsChanged
-from clinic.usecases.calendar.change_hours import HoursChanged
-from clinic.usecases.calendar.open_slots import Opened
+from clinic.usecases.calendar.calendar_changes import ChangeProgress
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.people.change_clinic import ClinicChanged
 from clinic.usecases.people.invite_people import Invited
+from clinic.usecases.people.manage_users import AccountChanged
 from clinic.usecases.people.memberships import Offered, OwnOffer
 from clinic.usecases.people.sign_in import NewSession
 
@@ -122,7 +140,29 @@ _HOURS = Availability(
 _DAY_OFF = AvailabilityException(
     _HOURS_ID, CLINIC_ID, DOCTOR_ID, date(2026, 12, 24), ExceptionKind.REMOVE
 )
-_OPENED = Opened(added=520, retired=0, stranded=())
+_OPENED = CalendarEffect(SlotCounts(added=520))
+_CLOSED = CalendarEffect(SlotCounts(blocked=16), stranded=(_APPOINTMENT,))
+_CLOSURE = Closure(
+    _HOURS_ID, CLINIC_ID, "Christmas", ClosureKind.YEARLY, date(2026, 12, 24), date(2026, 12, 26)
+)
+_LEAVE = Leave(
+    _HOURS_ID, CLINIC_ID, DOCTOR_ID, date(2026, 12, 7), date(2026, 12, 11), reason="Congress"
+)
+_BLOCK = Block(_HOURS_ID, CLINIC_ID, DOCTOR_ID, _SLOT.starts_at, _SLOT.ends_at, "Fire drill")
+_CHANGE = CalendarChange(
+    _ENTRY_ID,
+    CLINIC_ID,
+    "add_closure",
+    "closure",
+    _HOURS_ID,
+    DOCTOR_ID,
+    _NOW,
+    date(2026, 12, 23),
+    date(2026, 12, 26),
+    doctors=180,
+    doctors_done=65,
+    counts=SlotCounts(blocked=7_800),
+)
 _SESSION = Session(
     _SESSION_ID,
     CLINIC_ID,
@@ -202,9 +242,20 @@ RESPONSES: tuple[Struct, ...] = (
     ),
     SlotsOpenedOut.of(_OPENED),
     AvailabilityOut.of(_HOURS),
-    AvailabilityChangedOut.changed(HoursChanged(_HOURS, _OPENED)),
+    AvailabilityChangedOut.changed(CalendarChanged(_HOURS, _OPENED)),
     ExceptionOut.of(_DAY_OFF),
-    ExceptionChangedOut.changed(HoursChanged(_DAY_OFF, Opened(0, 4, ()))),
+    ExceptionChangedOut.changed(CalendarChanged(_DAY_OFF, CalendarEffect(SlotCounts(retired=4)))),
+    ClosureOut.of(_CLOSURE),
+    ClosureChangedOut.changed(CalendarChanged(_CLOSURE, _CLOSED)),
+    LeaveOut.of(_LEAVE),
+    LeaveChangedOut.changed(CalendarChanged(_LEAVE, _CLOSED)),
+    BlockOut.of(_BLOCK, _ZONE),
+    BlockChangedOut.changed(CalendarChanged(_BLOCK, _CLOSED), _ZONE),
+    CalendarChangeOut.of(_CHANGE),
+    ChangeProgressOut.of_progress(ChangeProgress(_CHANGE, (_APPOINTMENT,))),
+    DoctorChangedOut.changed(CalendarChanged(_DOCTOR, _CLOSED)),
+    ClinicChangedOut.changed(ClinicChanged(_CLINIC)),
+    AccountChangedOut.changed(AccountChanged(_ACCOUNT)),
     DoctorOut.of(_DOCTOR),
     PatientOut.of(_PATIENT),
     UserOut.of(_USER, Role.PATIENT, CLINIC_ID),

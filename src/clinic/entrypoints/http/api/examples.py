@@ -5,6 +5,13 @@ from typing import Any
 import msgspec
 
 from clinic.entrypoints.http.api.appointments.schemas import BookIn, ChangeAppointmentIn, SwapIn
+from clinic.entrypoints.http.api.calendar.closing_schemas import (
+    BlockIn,
+    ChangeClosureIn,
+    ChangeLeaveIn,
+    ClosureIn,
+    LeaveIn,
+)
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityIn,
     ChangeAvailabilityIn,
@@ -23,7 +30,12 @@ from clinic.entrypoints.http.api.example_responses import (
     TOKEN,
 )
 from clinic.entrypoints.http.api.messaging.schemas import PreferencesIn
-from clinic.entrypoints.http.api.people.clinic_schemas import ChangeClinicIn, DoctorIn, PatientIn
+from clinic.entrypoints.http.api.people.clinic_schemas import (
+    ChangeClinicIn,
+    ChangeDoctorIn,
+    DoctorIn,
+    PatientIn,
+)
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptInvitationIn,
     AcceptOfferIn,
@@ -69,6 +81,22 @@ _REQUESTS: dict[type, Any] = {
         "slotMinutes": 30,
     },
     ChangeAvailabilityIn: {"endTime": "12:00", "reason": "Longer mornings"},
+    ClosureIn: {"name": "Staff outing", "from": "2027-06-11", "reason": "Decided in May"},
+    ChangeClosureIn: {"until": "2027-06-12"},
+    LeaveIn: {
+        "doctorId": str(DOCTOR_ID),
+        "from": "2027-06-07",
+        "until": "2027-06-18",
+        "reason": "Summer holiday",
+    },
+    ChangeLeaveIn: {"until": "2027-06-16"},
+    BlockIn: {
+        "doctorId": str(DOCTOR_ID),
+        "from": "2026-11-23T09:00:00+01:00",
+        "to": "2026-11-23T10:00:00+01:00",
+        "reason": "Fire drill",
+    },
+    ChangeDoctorIn: {"lastDay": "2027-03-31", "reason": "Retires"},
     ExceptionIn: {"doctorId": str(DOCTOR_ID), "date": "2026-12-24", "kind": "remove"},
     PasswordResetIn: {"email": "ines@example.org"},
     SignInIn: {"email": "ines@example.org", "password": "three blue herons"},

@@ -20,6 +20,7 @@ REMEDIES: dict[str, str] = {
     "answer_erased": "The request was answered before and is not carried out again. Check what"
     " became of it; use a new key only for a new request.",
     "address_too_long": "Send an address (path and query) of at most 8 KiB.",
+    "already_entered": "Change or delete the entry that the detail's id names instead.",
     "already_exists": "Read the existing one, and change that instead.",
     "appointment_not_found": _LOOK,
     "audit_unavailable": _AGAIN,
@@ -30,9 +31,16 @@ REMEDIES: dict[str, str] = {
     " minutes are left over.",
     "bad_request": "Send valid HTTP: a proper Host, a percent-encoded UTF-8 query.",
     "beyond_horizon": "Choose a slot within `horizonDays`, or ask the clinic.",
+    "block_not_found": _LOOK,
+    "blocked_by": "Change what `blockedBy` names: delete the closure or leave, or add hours.",
     "body_too_large": "Send at most `maxBytes` bytes.",
+    "calendar_change_not_found": _LOOK,
     "clinic_not_found": _LOOK,
     "clinic_not_named": "Say which clinic is meant, with `?clinic=`.",
+    "closure_not_found": _LOOK,
+    "confirmation_needed": "Look at the preview (`?preview=true`), then send `confirm`, the number"
+    " that `appointmentsAhead` says, for a new time zone, or `appointments: keep` for a doctor who"
+    " leaves.",
     "datetime_out_of_range": "Use years 2000 to 2199.",
     "doctor_not_found": _LOOK,
     "email_in_use": "Find the person who has this address, or use another one.",
@@ -42,6 +50,7 @@ REMEDIES: dict[str, str] = {
     "headers_too_large": "Send at most 100 headers, and no more bytes of them than the server's"
     " `CLINIC_HEAD_MAX_BYTES`; delete cookies that are not needed.",
     "headers_too_slow": "Send request line and headers in one go, within `CLINIC_HEAD_TIMEOUT_S`.",
+    "hours_empty": "Choose other times for that `date`, on which the clocks change.",
     "idempotency_conflict": "Wait a second, then send it again with the same key.",
     "idempotency_key_malformed": "Send one key of 20 to 255 printable ASCII characters, such as a"
     " UUID, with or without double quotes.",
@@ -59,6 +68,7 @@ REMEDIES: dict[str, str] = {
     " filters that it came from.",
     "invalid_input": "Correct what `errors` points at.",
     "invitation_invalid": "Ask the clinic for a new invitation.",
+    "leave_not_found": _LOOK,
     "link_invalid": "Use the link in the latest message, or call the clinic.",
     "link_outdated": "Use the link in the latest message, or call the clinic.",
     "malformed_json": "Send one JSON object in UTF-8, each name once.",
@@ -79,6 +89,7 @@ REMEDIES: dict[str, str] = {
     "phone_number_refused": "Write the number with its country code, such as +44 20 7946 0018; an"
     " extension as `ext. 12`. It is stored as +442079460018;ext=12.",
     "quota_exceeded": "Wait as long as `Retry-After` says.",
+    "range_too_long": "Give at most `maxDays` days, or enter several ranges.",
     "same_slot": "Choose another slot, or leave the appointment where it is.",
     "offer_not_found": "Make another offer, or end the membership.",
     "session_not_found": _LOOK,
@@ -90,6 +101,7 @@ REMEDIES: dict[str, str] = {
     "slot_overlap": "Choose times that are clear of the doctor's other slots.",
     "slot_taken": "Choose another slot; `nearest` names up to three that were open just now.",
     "temporary_failure": _AGAIN,
+    "time_in_past": "Give a time that is still ahead.",
     "timeout": _UNSURE,
     "too_early": "Send it again later; `when` says from what time it is accepted.",
     "too_many_connections": "Nothing was changed. Reuse connections, open fewer"
@@ -97,6 +109,8 @@ REMEDIES: dict[str, str] = {
     "too_many_rows": "Ask for one doctor or one day.",
     "transaction_aborted": _AGAIN,
     "transition_not_allowed": "Choose a status that `allowed` names.",
+    "unknown_holiday_calendar": "Use the ISO 3166-1 code of a country, such as DE, and for"
+    " `subdivision` a part of its ISO 3166-2 code, such as BE.",
     "unknown_parameter": "Correct the parameter's name; the detail lists the valid ones.",
     "unknown_time_zone": "Use a name of the IANA database, such as Europe/London.",
     "unsupported_media_type": "Send `Content-Type: application/json`.",

@@ -115,6 +115,9 @@ class Doctor:
     clinic_id: strawberry.ID
     name: str
     specialty: str
+    last_day: str | None = strawberry.field(
+        description="The last day on which the doctor works at the clinic."
+    )
 
     @classmethod
     def of(cls, doctor: ClinicDoctor) -> "Doctor":
@@ -123,6 +126,7 @@ class Doctor:
             clinic_id=_id(doctor.clinic_id),
             name=doctor.name,
             specialty=doctor.specialty,
+            last_day=doctor.last_day.isoformat() if doctor.last_day else None,
         )
 
 

@@ -57,6 +57,8 @@ class Documentation:
     answers: Any
     refuses: tuple[type[ClinicError], ...]
     headers: tuple[str, ...]
+    #: further statuses of success, with the same body
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def endpoint(
     answers: Any,
     needs: Operation | None,
     status: int = 200,
+    also: Sequence[int] = (),
     refuses: Sequence[type[ClinicError]] = (),
     key: KeyPolicy = KeyPolicy.NONE,
     condition: Condition = Condition.NONE,
@@ -154,7 +157,9 @@ def endpoint(
             path,
             handle,
             Access(needs, rate, is_limited, knows_actor, checks_session),
-            Documentation(tag, summary, status, answers, tuple(refuses), tuple(headers)),
+            Documentation(
+                tag, summary, status, answers, tuple(refuses), tuple(headers), tuple(also)
+            ),
             key=key,
             condition=condition,
             body=kinds.get("body"),

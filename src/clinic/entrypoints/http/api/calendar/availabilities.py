@@ -17,10 +17,15 @@ from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
     ExceptionNotFound,
+    HoursEmpty,
     SlotOverlap,
 )
-from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.api.calendar.changing import (
+    DeleteQuery,
+    PreviewQuery,
+    answer_change,
+)
 from clinic.entrypoints.http.api.calendar.schemas import (
     WEEKDAYS,
     AvailabilityChangedOut,
@@ -31,14 +36,14 @@ from clinic.entrypoints.http.api.calendar.schemas import (
     ExceptionIn,
     ExceptionOut,
     Weekday,
+    wall_end,
 )
 from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
-from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, changes_in, given
+from clinic.entrypoints.http.kernel.schemas import ItemsOut, changes_in, given
+from clinic.usecases.calendar.change_calendar import CalendarChanged
 from clinic.usecases.calendar.change_hours import (
-    HoursChanged,
     add_availability,
     add_exception,
     change_availability,
@@ -51,15 +56,11 @@ from clinic.usecases.context import Context
 _TAG = "Availabilities"
 _encode = msgspec.json.Encoder().encode
 
-DayChanged = HoursChanged[AvailabilityException]
+DayChanged = CalendarChanged[AvailabilityException]
 
 
 class HoursQuery(Struct, forbid_unknown_fields=True, frozen=True):
     doctor: UUID | None = None
-
-
-class ReasonQuery(Struct, forbid_unknown_fields=True, frozen=True):
-    reason: Text | None = None
 
 
 def _time(text: str | None) -> time | None:
@@ -111,6 +112,7 @@ async def get_availability(call: RequestContext, availability_id: UUID) -> Reply
     tag=_TAG,
     summary="Add hours and open their slots",
     status=201,
+    also=(200,),
     answers=AvailabilityChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,
@@ -120,30 +122,43 @@ async def get_availability(call: RequestContext, availability_id: UUID) -> Reply
         AvailabilityOverlap,
         AvailabilityRemainder,
         EndBeforeStart,
+        HoursEmpty,
         SlotOverlap,
     ),
 )
-async def post_availability(call: RequestContext, body: AvailabilityIn) -> Reply:
+async def post_availability(
+    call: RequestContext, query: PreviewQuery, body: AvailabilityIn
+) -> Reply:
     """Give `weekdays` or a `date`. The range is divided into slots of `slotMinutes` up to the
-    clinic's horizon; it must be a whole number of them."""
-    services = call.services
+    clinic's horizon; it must be a whole number of them. Hours over midnight are `overnight`, such
+    as 22:00 to 06:00; `endTime` 24:00 ends with the day."""
+    end, overnight = wall_end(body.end_time, body.overnight)
     availability = Availability(
-        services.new_id(),
+        call.services.new_id(),
         call.actor.clinic_id,
         body.doctor_id,
         time.fromisoformat(body.start_time),
-        time.fromisoformat(body.end_time),
+        end,
         body.slot_minutes,
         weekdays=_days(body.weekdays),
         on_date=body.date,
         valid_from=body.valid_from,
         valid_until=body.valid_until,
+        overnight=overnight,
     )
 
-    async def act(context: Context) -> HoursChanged[Availability]:
-        return await add_availability(context, availability)
+    async def act(context: Context) -> CalendarChanged[Availability]:
+        return await add_availability(context, availability, preview=query.preview)
 
-    return await answer_keyed(call, body, act, _added_hours, reason=body.reason)
+    return await answer_change(
+        call,
+        body,
+        act,
+        AvailabilityChangedOut.changed,
+        preview=query.preview,
+        created=_address,
+        reason=body.reason,
+    )
 
 
 @endpoint(
@@ -159,11 +174,12 @@ async def post_availability(call: RequestContext, body: AvailabilityIn) -> Reply
         AvailabilityOverlap,
         AvailabilityRemainder,
         EndBeforeStart,
+        HoursEmpty,
         SlotOverlap,
     ),
 )
 async def patch_availability(
-    call: RequestContext, availability_id: UUID, body: ChangeAvailabilityIn
+    call: RequestContext, availability_id: UUID, query: PreviewQuery, body: ChangeAvailabilityIn
 ) -> Reply:
     """Slots that no longer fit are retired; appointments that are not in open hours then are
     `stranded`: they stay, and somebody should call the patient."""
@@ -171,19 +187,29 @@ async def patch_availability(
     if body.start_time is not UNSET:
         changes["start"] = _time(body.start_time)
     if body.end_time is not UNSET:
-        changes["end"] = _time(body.end_time)
+        changes["end"], changes["overnight"] = wall_end(body.end_time, body.overnight is True)
+    elif body.overnight is not UNSET:
+        changes["overnight"] = body.overnight
     if body.slot_minutes is not UNSET:
         changes["slot_min"] = body.slot_minutes
     if body.weekdays is not UNSET:
         changes["weekdays"] = _days(body.weekdays)
 
-    async def act(context: Context) -> HoursChanged[Availability]:
+    async def act(context: Context) -> CalendarChanged[Availability]:
         return await change_availability(
-            context, availability_id, lambda hours: replace(hours, **changes)
+            context,
+            availability_id,
+            lambda hours: replace(hours, **changes),
+            preview=query.preview,
         )
 
-    return await answer_keyed(
-        call, body, act, _changed_hours, required=False, reason=given(body.reason)
+    return await answer_change(
+        call,
+        body,
+        act,
+        AvailabilityChangedOut.changed,
+        preview=query.preview,
+        reason=given(body.reason),
     )
 
 
@@ -198,15 +224,22 @@ async def patch_availability(
     refuses=(AvailabilityNotFound,),
 )
 async def remove_availability(
-    call: RequestContext, availability_id: UUID, query: ReasonQuery
+    call: RequestContext, availability_id: UUID, query: DeleteQuery
 ) -> Reply:
     """Answers with the hours that were, and the `stranded` appointments in their slots."""
     reason = checked_reason(query.reason, "reason")
 
-    async def act(context: Context) -> HoursChanged[Availability]:
-        return await delete_availability(context, availability_id)
+    async def act(context: Context) -> CalendarChanged[Availability]:
+        return await delete_availability(context, availability_id, preview=query.preview)
 
-    return await answer_keyed(call, query, act, _changed_hours, required=False, reason=reason)
+    return await answer_change(
+        call,
+        query.content,
+        act,
+        AvailabilityChangedOut.changed,
+        preview=query.preview,
+        reason=reason,
+    )
 
 
 # --- exceptions ----------------------------------------------------------------------------------
@@ -250,6 +283,7 @@ async def get_exception(call: RequestContext, exception_id: UUID) -> Reply:
     tag=_TAG,
     summary="Remove or add hours on one day",
     status=201,
+    also=(200,),
     answers=ExceptionChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,
@@ -259,29 +293,41 @@ async def get_exception(call: RequestContext, exception_id: UUID) -> Reply:
         AvailabilityOverlap,
         AvailabilityRemainder,
         EndBeforeStart,
+        HoursEmpty,
         SlotOverlap,
     ),
 )
-async def post_exception(call: RequestContext, body: ExceptionIn) -> Reply:
+async def post_exception(call: RequestContext, query: PreviewQuery, body: ExceptionIn) -> Reply:
     """`remove` takes a range, or the whole day when no times are given; `add` makes slots. Those of
     a day apply in the order in which they were entered, so hours can be added to a day off. Taking
     the same time off twice is refused."""
-    services = call.services
+    end, overnight = None, body.overnight
+    if body.end_time is not None:
+        end, overnight = wall_end(body.end_time, body.overnight)
     exception = AvailabilityException(
-        services.new_id(),
+        call.services.new_id(),
         call.actor.clinic_id,
         body.doctor_id,
         body.date,
         ExceptionKind(body.kind.upper()),
         start=_time(body.start_time),
-        end=_time(body.end_time),
+        end=end,
         slot_min=body.slot_minutes,
+        overnight=overnight,
     )
 
     async def act(context: Context) -> DayChanged:
-        return await add_exception(context, exception)
+        return await add_exception(context, exception, preview=query.preview)
 
-    return await answer_keyed(call, body, act, _added_exception, reason=body.reason)
+    return await answer_change(
+        call,
+        body,
+        act,
+        ExceptionChangedOut.changed,
+        preview=query.preview,
+        created=_exception_address,
+        reason=body.reason,
+    )
 
 
 @endpoint(
@@ -294,31 +340,28 @@ async def post_exception(call: RequestContext, body: ExceptionIn) -> Reply:
     key=KeyPolicy.OPTIONAL,
     refuses=(ExceptionNotFound,),
 )
-async def remove_exception(call: RequestContext, exception_id: UUID, query: ReasonQuery) -> Reply:
+async def remove_exception(call: RequestContext, exception_id: UUID, query: DeleteQuery) -> Reply:
     reason = checked_reason(query.reason, "reason")
 
     async def act(context: Context) -> DayChanged:
-        return await delete_exception(context, exception_id)
+        return await delete_exception(context, exception_id, preview=query.preview)
 
-    return await answer_keyed(call, query, act, _changed_exception, required=False, reason=reason)
-
-
-def _added_hours(change: HoursChanged[Availability]) -> Answer:
-    body = _encode(AvailabilityChangedOut.changed(change))
-    return Answer(201, body, f"/availabilities/{change.hours.id}")
-
-
-def _changed_hours(change: HoursChanged[Availability]) -> Answer:
-    return Answer(200, _encode(AvailabilityChangedOut.changed(change)))
+    return await answer_change(
+        call,
+        query.content,
+        act,
+        ExceptionChangedOut.changed,
+        preview=query.preview,
+        reason=reason,
+    )
 
 
-def _added_exception(change: HoursChanged[AvailabilityException]) -> Answer:
-    body = _encode(ExceptionChangedOut.changed(change))
-    return Answer(201, body, f"/availability-exceptions/{change.hours.id}")
+def _address(hours: Availability) -> str:
+    return f"/availabilities/{hours.id}"
 
 
-def _changed_exception(change: HoursChanged[AvailabilityException]) -> Answer:
-    return Answer(200, _encode(ExceptionChangedOut.changed(change)))
+def _exception_address(exception: AvailabilityException) -> str:
+    return f"/availability-exceptions/{exception.id}"
 
 
 async def _hours_of(

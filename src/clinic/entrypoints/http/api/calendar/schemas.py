@@ -8,16 +8,19 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Meta, UnsetType
 
-from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.availability import Availability, AvailabilityException, end_text
+from clinic.domain.calendar.changes import CalendarChange
+from clinic.domain.calendar.closings import Blocker
 from clinic.domain.calendar.slots import Slot
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
 from clinic.entrypoints.http.api.schemas import Reason, local_times
 from clinic.entrypoints.http.kernel.problems import FACTS
 from clinic.entrypoints.http.kernel.schemas import In, Out, Text
 from clinic.ports.calendars import SlotView
+from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import SlotsChanged
-from clinic.usecases.calendar.change_hours import HoursChanged
-from clinic.usecases.calendar.open_slots import Opened
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.calendar.explain_slots import ExplainedSlot
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -30,7 +33,24 @@ WallTime = Annotated[
         examples=["09:00"],
     ),
 ]
+WallEnd = Annotated[
+    str,
+    Meta(
+        pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)(?!\n)$",
+        description="HH:mm on the clinic's wall clock; 24:00 is midnight at the end of the day",
+        examples=["17:00"],
+    ),
+]
+Overnight = Annotated[bool, Meta(description="the end is on the next day")]
 SlotState = Literal["OPEN", "BLOCKED"]
+MIDNIGHT = dt.time(0)
+
+
+def wall_end(text: str, overnight: bool) -> tuple[dt.time, bool]:
+    """Return the end of hours, and whether it is on the next day."""
+    if text == "24:00":
+        return MIDNIGHT, True
+    return dt.time.fromisoformat(text), overnight
 
 
 class SlotStateIn(In):
@@ -58,12 +78,13 @@ class AvailabilityIn(In):
 
     doctor_id: UUID
     start_time: WallTime
-    end_time: WallTime
+    end_time: WallEnd
     slot_minutes: int
     weekdays: Annotated[tuple[Weekday, ...], Meta(max_length=7)] | None = None
     date: dt.date | None = None
     valid_from: dt.date | None = None
     valid_until: dt.date | None = None
+    overnight: Overnight = False
     reason: Text | None = None
 
 
@@ -71,7 +92,8 @@ class ChangeAvailabilityIn(In):
     """null removes `validFrom` or `validUntil`."""
 
     start_time: WallTime | UnsetType = UNSET
-    end_time: WallTime | UnsetType = UNSET
+    end_time: WallEnd | UnsetType = UNSET
+    overnight: Overnight | UnsetType = UNSET
     slot_minutes: int | UnsetType = UNSET
     weekdays: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)] | UnsetType = UNSET
     valid_from: dt.date | UnsetType | None = UNSET
@@ -86,9 +108,25 @@ class ExceptionIn(In):
     date: dt.date
     kind: Literal["remove", "add"]
     start_time: WallTime | None = None
-    end_time: WallTime | None = None
+    end_time: WallEnd | None = None
     slot_minutes: int | None = None
+    overnight: Overnight = False
     reason: Text | None = None
+
+
+class BlockedByOut(Out, omit_defaults=True):
+    """A reason for which a time cannot be booked: `no_hours`, a `closure`, `leave` or a `block`."""
+
+    kind: Literal["no_hours", "closure", "leave", "block"]
+    #: of the closure, leave or block; for staff
+    id: UUID | None = None
+    #: the closure's or holiday's name; of leave and blocks the reason, for staff
+    name: str | None = None
+
+    @classmethod
+    def of(cls, by: Blocker) -> Self:
+        kind: Any = by.kind.value
+        return cls(kind, by.id, by.name)
 
 
 class SlotOut(Out):
@@ -104,10 +142,20 @@ class SlotOut(Out):
     status: SlotState
     #: an appointment occupies it
     taken: bool
+    #: why it is blocked; absent when it is open
+    blocked_by: list[BlockedByOut] | UnsetType = UNSET
 
     @classmethod
     def of(cls, view: SlotView, zone: ZoneInfo) -> Self:
         return cls.named(view.slot, view.doctor_name, zone)
+
+    @classmethod
+    def explained(cls, view: ExplainedSlot, zone: ZoneInfo) -> Self:
+        """Return the slot with what blocks it."""
+        slot = cls.of(view.view, zone)
+        if view.blocked_by:
+            slot.blocked_by = [BlockedByOut.of(each) for each in view.blocked_by]
+        return slot
 
     @classmethod
     def named(cls, slot: Slot, doctor_name: str, zone: ZoneInfo) -> Self:
@@ -116,43 +164,109 @@ class SlotOut(Out):
         return cls(slot.id, slot.doctor_id, doctor_name, slot.specialty, *when, status, slot.taken)
 
 
-class SlotsChangedOut(Out):
-    """The slots as they are now, and the appointments in slots that are blocked."""
+class SlotsChangedOut(Out, omit_defaults=True):
+    """The slots as they are now, and the appointments ahead in slots that are blocked."""
 
     slots: list[SlotOut]
     appointments: list[AppointmentOut]
+    #: why no slot changed, when none did
+    note: str | None = None
 
     @classmethod
     def of(cls, changed: SlotsChanged, doctor_name: str, zone: ZoneInfo) -> Self:
         return cls(
             [SlotOut.named(slot, doctor_name, zone) for slot in changed.slots],
             [AppointmentOut.of(view) for view in changed.appointments],
+            changed.note,
         )
 
 
-class SlotsOpenedOut(Out):
-    """What opening changed; `stranded` are all appointments ahead that are not in open hours."""
+class CalendarChangeOut(Out):
+    """A change that a worker carries out, doctor by doctor, the nearest days first. Until it is a
+    doctor's turn, old slots can be booked; such appointments are `stranded` afterwards."""
+
+    id: UUID
+    action: str
+    entity_id: UUID
+    created_at: dt.datetime
+    status: Literal["pending", "done"]
+    from_: dt.date
+    until: dt.date
+    doctors: int
+    doctors_done: int
+    added: int
+    retired: int
+    blocked: int
+    unblocked: int
+
+    @classmethod
+    def of(cls, change: CalendarChange) -> Self:
+        return cls(*change_values(change))
+
+
+def change_values(change: CalendarChange) -> tuple[Any, ...]:
+    """Return the values of a change's members on the wire."""
+    counts = change.counts
+    return (
+        change.id,
+        change.action,
+        change.entity_id,
+        change.created_at,
+        "done" if change.is_done else "pending",
+        change.first,
+        change.last,
+        change.doctors,
+        change.doctors_done,
+        counts.added,
+        counts.retired,
+        counts.blocked,
+        counts.unblocked,
+    )
+
+
+class SlotsOpenedOut(Out, omit_defaults=True):
+    """What a change of the calendar does to slots. `stranded` are the appointments ahead, in the
+    days concerned, that are not within open slots any more."""
 
     added: int
     retired: int
+    blocked: int
+    unblocked: int
     stranded: list[AppointmentOut]
+    #: why nothing changes, when nothing does
+    note: str | None = None
+    #: the change that a worker carries out, when it concerns too many slots to wait for; the counts
+    #: are its progress
+    calendar_change: CalendarChangeOut | None = None
+    #: when a preview was made; absent when the change was
+    as_of: dt.datetime | None = None
 
     @classmethod
-    def of(cls, opened: Opened) -> Self:
-        stranded = [AppointmentOut.of(view) for view in opened.stranded]
-        return cls(opened.added, opened.retired, stranded)
+    def of(cls, effect: CalendarEffect) -> Self:
+        counts = effect.counts
+        return cls(
+            counts.added,
+            counts.retired,
+            counts.blocked,
+            counts.unblocked,
+            [AppointmentOut.of(view) for view in effect.stranded],
+            effect.note,
+            CalendarChangeOut.of(effect.change) if effect.change else None,
+            effect.as_of,
+        )
 
 
 class AvailabilityOut(Out):
     id: UUID
     doctor_id: UUID
     start_time: WallTime
-    end_time: WallTime
+    end_time: WallEnd
     slot_minutes: int
     weekdays: list[Weekday] | None
     date: dt.date | None
     valid_from: dt.date | None
     valid_until: dt.date | None
+    overnight: bool
 
     @classmethod
     def of(cls, hours: Availability) -> Self:
@@ -163,8 +277,8 @@ class AvailabilityChangedOut(AvailabilityOut):
     slots_opened: SlotsOpenedOut
 
     @classmethod
-    def changed(cls, change: HoursChanged[Availability]) -> Self:
-        values = (*_hours(change.hours), SlotsOpenedOut.of(change.opened))
+    def changed(cls, change: CalendarChanged[Availability]) -> Self:
+        values = (*_hours(change.row), SlotsOpenedOut.of(change.effect))
         return cls(*values)
 
 
@@ -174,8 +288,9 @@ class ExceptionOut(Out):
     date: dt.date
     kind: Literal["remove", "add"]
     start_time: WallTime | None
-    end_time: WallTime | None
+    end_time: WallEnd | None
     slot_minutes: int | None
+    overnight: bool
 
     @classmethod
     def of(cls, exception: AvailabilityException) -> Self:
@@ -186,8 +301,8 @@ class ExceptionChangedOut(ExceptionOut):
     slots_opened: SlotsOpenedOut
 
     @classmethod
-    def changed(cls, change: HoursChanged[AvailabilityException]) -> Self:
-        values = (*_exception(change.hours), SlotsOpenedOut.of(change.opened))
+    def changed(cls, change: CalendarChanged[AvailabilityException]) -> Self:
+        values = (*_exception(change.row), SlotsOpenedOut.of(change.effect))
         return cls(*values)
 
 
@@ -196,25 +311,28 @@ def _hours(hours: Availability) -> tuple[Any, ...]:
         hours.id,
         hours.doctor_id,
         f"{hours.start:%H:%M}",
-        f"{hours.end:%H:%M}",
+        end_text(hours.end, overnight=hours.overnight),
         hours.slot_min,
         [WEEKDAYS[day - 1] for day in hours.weekdays] or None,
         hours.on_date,
         hours.valid_from,
         hours.valid_until,
+        hours.overnight and hours.end != MIDNIGHT,
     )
 
 
 def _exception(exception: AvailabilityException) -> tuple[Any, ...]:
     kind: Any = exception.kind.value.lower()
+    end = exception.end
     return (
         exception.id,
         exception.doctor_id,
         exception.on_date,
         kind,
-        f"{exception.start:%H:%M}" if exception.start else None,
-        f"{exception.end:%H:%M}" if exception.end else None,
+        f"{exception.start:%H:%M}" if exception.start is not None else None,
+        None if end is None else end_text(end, overnight=exception.overnight),
         exception.slot_min,
+        exception.overnight and end != MIDNIGHT,
     )
 
 
@@ -224,4 +342,9 @@ def _nearest(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"nearest": [SlotOut.of(view, zone) for view in facts["nearest"]]}
 
 
+def _blocked_by(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"blockedBy": [BlockedByOut.of(each) for each in facts["blockedBy"]]}
+
+
 FACTS["nearest"] = _nearest
+FACTS["blockedBy"] = _blocked_by

@@ -7,13 +7,18 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
+    BlockedBy,
     DoctorNotFound,
     EndBeforeStart,
+    RangeTooLong,
     SlotNotFound,
+    TimeInPast,
 )
 from clinic.domain.idempotency import Answer
+from clinic.domain.paging import Page
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.schemas import (
     OpenSlotsIn,
@@ -30,9 +35,16 @@ from clinic.entrypoints.http.kernel.paging import PageQuery, page_reply, page_re
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, given
-from clinic.usecases.calendar.block_slots import SlotsChanged, set_slot_state, set_slots_state
+from clinic.usecases.calendar.align import CalendarEffect
+from clinic.usecases.calendar.block_slots import (
+    set_slot_state,
+    set_slots_state,
+    slots_changed,
+)
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.calendar.explain_slots import explain_slots
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots, glance_at_slots, read_slot
-from clinic.usecases.calendar.open_slots import Opened, open_slots
+from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.people.add_people import read_doctor
 
@@ -70,8 +82,11 @@ async def _list(
         free_only=query.status == "open",
         state=SlotState.BLOCKED if query.status == "blocked" else None,
     )
-    page = await find_slots(call.context(), search, page_request(call, query), clinic=clinic)
-    return page_reply(call, query, page, lambda view: SlotOut.of(view, clinic.zone))
+    context = call.context()
+    page = await find_slots(context, search, page_request(call, query), clinic=clinic)
+    slots = await explain_slots(context, clinic, page.items)
+    explained = Page(tuple(slots), page.next, page.previous)
+    return page_reply(call, query, explained, lambda slot: SlotOut.explained(slot, clinic.zone))
 
 
 async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID) -> Reply:
@@ -139,9 +154,10 @@ async def get_doctor_slots(call: RequestContext, doctor_id: UUID, query: DoctorS
     refuses=(SlotNotFound,),
 )
 async def get_slot(call: RequestContext, slot_id: UUID) -> Reply:
-    """`taken` says that somebody has it, never who."""
-    view = await read_slot(call.context(), slot_id)
-    return Reply(200, _encode(SlotOut.of(view, (await call.clinic()).zone)))
+    """`taken` says that somebody has it, never who; `blockedBy` says why it cannot be booked."""
+    context, clinic = call.context(), await call.clinic()
+    (slot,) = await explain_slots(context, clinic, [await read_slot(context, slot_id)])
+    return Reply(200, _encode(SlotOut.explained(slot, clinic.zone)))
 
 
 @endpoint(
@@ -152,18 +168,20 @@ async def get_slot(call: RequestContext, slot_id: UUID) -> Reply:
     answers=SlotsChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.OPTIONAL,
-    refuses=(SlotNotFound,),
+    refuses=(SlotNotFound, TimeInPast, BlockedBy),
 )
 async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> Reply:
-    """The appointment in a blocked slot stays, and is reported."""
+    """BLOCKED stores a block of the slot's time; OPEN cuts that out of blocks. It does not change
+    closures, leave and hours. The appointment in a blocked slot stays, and is reported."""
     view = await read_slot(call.context(), slot_id)
     zone = (await call.clinic()).zone
 
-    async def act(context: Context) -> SlotsChanged:
+    async def act(context: Context) -> CalendarChanged[Interval]:
         return await set_slot_state(context, SlotState(body.status), slot_id)
 
-    def render(changed: SlotsChanged) -> Answer:
-        return Answer(200, _encode(SlotsChangedOut.of(changed, view.doctor_name, zone)))
+    def render(changed: CalendarChanged[Interval]) -> Answer:
+        slots = SlotsChangedOut.of(slots_changed(changed), view.doctor_name, zone)
+        return Answer(200, _encode(slots))
 
     return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
 
@@ -176,15 +194,17 @@ async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> 
     answers=SlotsChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.OPTIONAL,
-    refuses=(DoctorNotFound, EndBeforeStart),
+    refuses=(DoctorNotFound, EndBeforeStart, RangeTooLong, TimeInPast, BlockedBy),
 )
 async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsStateIn) -> Reply:
-    """Changes every slot that overlaps `[from, to)`; answers with the slots that changed and the
-    appointments in blocked ones, which stay until somebody moves or cancels them."""
+    """BLOCKED stores a block of exactly `[from, to)`, also beyond what is opened; OPEN cuts the
+    slots that overlap `[from, to)` out of blocks. It does not change closures and leave. Answers
+    with the slots that changed and the appointments in blocked ones, which stay until somebody
+    moves or cancels them."""
     doctor = await read_doctor(call.context(), doctor_id)
     zone = (await call.clinic()).zone
 
-    async def act(context: Context) -> SlotsChanged:
+    async def act(context: Context) -> CalendarChanged[Interval]:
         return await set_slots_state(
             context,
             SlotState(body.status),
@@ -193,8 +213,9 @@ async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsS
             ends_at=body.to,
         )
 
-    def render(changed: SlotsChanged) -> Answer:
-        return Answer(200, _encode(SlotsChangedOut.of(changed, doctor.name, zone)))
+    def render(changed: CalendarChanged[Interval]) -> Answer:
+        slots = SlotsChangedOut.of(slots_changed(changed), doctor.name, zone)
+        return Answer(200, _encode(slots))
 
     return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
 
@@ -212,14 +233,14 @@ async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsS
 async def post_doctor_slots(call: RequestContext, doctor_id: UUID, body: OpenSlotsIn) -> Reply:
     """Opens from now until the day `until`, or the clinic's horizon. Opening twice adds nothing."""
 
-    async def act(context: Context) -> Opened:
+    async def act(context: Context) -> CalendarEffect:
         return await open_slots(context, doctor_id=doctor_id, until=body.until)
 
     return await answer_keyed(call, body, act, _opened, reason=body.reason)
 
 
-def _opened(opened: Opened) -> Answer:
-    return Answer(200, _encode(SlotsOpenedOut.of(opened)))
+def _opened(effect: CalendarEffect) -> Answer:
+    return Answer(200, _encode(SlotsOpenedOut.of(effect)))
 
 
 ENDPOINTS = (

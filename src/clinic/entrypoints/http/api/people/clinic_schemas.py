@@ -1,14 +1,18 @@
 """The clinic, its policy, its doctors and its patients on the wire."""
 
-from typing import Annotated, Self
+import datetime as dt
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.people.people import Doctor, Patient, Role, User
+from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut
 from clinic.entrypoints.http.api.schemas import Language, Phone, Reason
 from clinic.entrypoints.http.kernel.schemas import In, Out, Text
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.people.change_clinic import ClinicChanged
 
 
 class DoctorIn(In):
@@ -42,6 +46,14 @@ class ChangeClinicIn(In):
     #: null removes it
     phone: Phone | UnsetType | None = UNSET
     language: Language | UnsetType = UNSET
+    #: how many appointments lie ahead, as the preview says; needed for a new time zone
+    confirm: int | UnsetType = UNSET
+    reason: Reason = UNSET
+
+
+class ChangeDoctorIn(In):
+    #: the last day on which the doctor works here; null removes it
+    last_day: dt.date | None
     reason: Reason = UNSET
 
 
@@ -50,10 +62,25 @@ class DoctorOut(Out):
     clinic_id: UUID
     name: str
     specialty: str
+    #: the last day on which the doctor works here
+    last_day: dt.date | None
 
     @classmethod
     def of(cls, doctor: Doctor) -> Self:
-        return cls(doctor.id, doctor.clinic_id, doctor.name, doctor.specialty)
+        return cls(*_doctor(doctor))
+
+
+class DoctorChangedOut(DoctorOut):
+    slots_opened: SlotsOpenedOut
+
+    @classmethod
+    def changed(cls, change: CalendarChanged[Doctor]) -> Self:
+        values = (*_doctor(change.row), SlotsOpenedOut.of(change.effect))
+        return cls(*values)
+
+
+def _doctor(doctor: Doctor) -> tuple[Any, ...]:
+    return doctor.id, doctor.clinic_id, doctor.name, doctor.specialty, doctor.last_day
 
 
 class PatientOut(Out):
@@ -110,13 +137,30 @@ class ClinicOut(Out):
 
     @classmethod
     def of(cls, clinic: Clinic) -> Self:
-        contact = clinic.contact
-        return cls(
-            clinic.id,
-            clinic.name,
-            clinic.time_zone,
-            contact.address,
-            contact.phone,
-            contact.language,
-            PolicyOut.of(clinic.policy),
-        )
+        return cls(*_clinic(clinic))
+
+
+class ClinicChangedOut(ClinicOut, omit_defaults=True):
+    #: what a new time zone or horizon did to the slots of all doctors
+    slots_opened: SlotsOpenedOut | None = None
+    #: how many appointments lie ahead, when the time zone changes
+    appointments_ahead: int | None = None
+
+    @classmethod
+    def changed(cls, change: ClinicChanged) -> Self:
+        effect = SlotsOpenedOut.of(change.effect) if change.effect else None
+        values = (*_clinic(change.clinic), effect, change.appointments_ahead)
+        return cls(*values)
+
+
+def _clinic(clinic: Clinic) -> tuple[Any, ...]:
+    contact = clinic.contact
+    return (
+        clinic.id,
+        clinic.name,
+        clinic.time_zone,
+        contact.address,
+        contact.phone,
+        contact.language,
+        PolicyOut.of(clinic.policy),
+    )

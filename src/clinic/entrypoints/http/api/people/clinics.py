@@ -8,6 +8,7 @@ from msgspec import UNSET
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     ClinicNotFound,
+    ConfirmationNeeded,
     OperatorOnly,
     PhoneNumberRefused,
     UnknownTimeZone,
@@ -15,7 +16,13 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.people.clinic_schemas import ChangeClinicIn, ClinicOut, PolicyIn
+from clinic.entrypoints.http.api.calendar.changing import PreviewQuery, note_patients
+from clinic.entrypoints.http.api.people.clinic_schemas import (
+    ChangeClinicIn,
+    ClinicChangedOut,
+    ClinicOut,
+    PolicyIn,
+)
 from clinic.entrypoints.http.kernel.conditional import expected_tags, unless_known
 from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
@@ -23,7 +30,7 @@ from clinic.entrypoints.http.kernel.reply import Reply, content_tag
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import changes_in, given
 from clinic.usecases.context import Context
-from clinic.usecases.people.add_people import change_clinic
+from clinic.usecases.people.change_clinic import ClinicChanged, change_clinic
 from clinic.usecases.read_clinic import read_clinic
 
 _TAG = "Clinics"
@@ -71,15 +78,19 @@ async def post_clinic(call: RequestContext) -> Reply:
     "/clinics/current",
     tag=_TAG,
     summary="Change the clinic's name, zone, policy or contact",
-    answers=ClinicOut,
+    also=(202,),
+    answers=ClinicChangedOut,
     needs=Operation.CHANGE_CLINIC,
     key=KeyPolicy.OPTIONAL,
     condition=Condition.IF_MATCH,
     headers=("ETag",),
-    refuses=(ClinicNotFound, UnknownTimeZone, PhoneNumberRefused),
+    refuses=(ClinicNotFound, UnknownTimeZone, PhoneNumberRefused, ConfirmationNeeded),
 )
-async def patch_clinic(call: RequestContext, body: ChangeClinicIn) -> Reply:
-    """Omitted members stay unchanged. Needs the ETag that was last read, or `*`. For admins."""
+async def patch_clinic(call: RequestContext, query: PreviewQuery, body: ChangeClinicIn) -> Reply:
+    """Omitted members stay unchanged. Needs the ETag that was last read, or `*`. For admins. A new
+    time zone or horizon changes the slots of all doctors. Appointments keep their instants: while
+    some lie ahead, a new time zone needs their number as `confirm`, which the preview says as
+    `appointmentsAhead`."""
     services = call.services
 
     def change(before: Clinic) -> Clinic:
@@ -92,17 +103,31 @@ async def patch_clinic(call: RequestContext, body: ChangeClinicIn) -> Reply:
         contact = replace(before.contact, **changes_in(body, ("address", "phone", "language")))
         return replace(before, contact=contact, **changes)
 
-    async def act(context: Context) -> Clinic:
-        return await change_clinic(context, change, contacts=services.contacts)
+    async def act(context: Context) -> ClinicChanged:
+        return await change_clinic(
+            context,
+            change,
+            contacts=services.contacts,
+            confirm=given(body.confirm),
+            preview=query.preview,
+        )
 
+    if query.preview:
+        changed = await act(call.context(given(body.reason)))
+        note_patients(call, changed.effect)
+        return Reply(200, _encode(ClinicChangedOut.changed(changed)))
     return await answer_keyed(
         call, body, act, _changed_clinic, required=False, reason=given(body.reason)
     )
 
 
-def _changed_clinic(clinic: Clinic) -> Answer:
-    body = _encode(ClinicOut.of(clinic))
-    return Answer(200, body, etag=content_tag(body))
+def _changed_clinic(changed: ClinicChanged) -> Answer:
+    body = _encode(ClinicChangedOut.changed(changed))
+    etag = content_tag(_encode(ClinicOut.of(changed.clinic)))
+    later = changed.effect.change if changed.effect else None
+    if later is not None:
+        return Answer(202, body, f"/calendar-changes/{later.id}", etag)
+    return Answer(200, body, etag=etag)
 
 
 ENDPOINTS = (get_clinic, post_clinic, patch_clinic)

@@ -1,4 +1,4 @@
-"""Doctors: list, read, add."""
+"""Doctors: list, read, add, and their last day."""
 
 from uuid import UUID
 
@@ -9,12 +9,20 @@ from clinic.domain.errors import DoctorNotFound, EmailInUse, PhoneNumberRefused
 from clinic.domain.idempotency import Answer
 from clinic.domain.people.people import Doctor, Role, User
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.people.clinic_schemas import DoctorIn, DoctorOut
+from clinic.entrypoints.http.api.calendar.changing import PreviewQuery, answer_change
+from clinic.entrypoints.http.api.people.clinic_schemas import (
+    ChangeDoctorIn,
+    DoctorChangedOut,
+    DoctorIn,
+    DoctorOut,
+)
 from clinic.entrypoints.http.kernel.endpoint import KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text
+from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, given
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.calendar.change_doctor import set_last_day
 from clinic.usecases.context import Context
 from clinic.usecases.people.add_people import add_doctor, list_doctors, read_doctor
 
@@ -77,8 +85,36 @@ async def post_doctor(call: RequestContext, body: DoctorIn) -> Reply:
     return await answer_keyed(call, body, act, _added)
 
 
+@endpoint(
+    "PATCH",
+    "/doctors/{doctor_id}",
+    tag=_TAG,
+    summary="Set a doctor's last day",
+    answers=DoctorChangedOut,
+    needs=Operation.CHANGE_CLINIC,
+    key=KeyPolicy.OPTIONAL,
+    refuses=(DoctorNotFound,),
+)
+async def patch_doctor(
+    call: RequestContext, doctor_id: UUID, query: PreviewQuery, body: ChangeDoctorIn
+) -> Reply:
+    """No slot begins after that day; appointments that do stay, and are `stranded`. For admins."""
+
+    async def act(context: Context) -> CalendarChanged[Doctor]:
+        return await set_last_day(context, doctor_id, body.last_day, preview=query.preview)
+
+    return await answer_change(
+        call,
+        body,
+        act,
+        DoctorChangedOut.changed,
+        preview=query.preview,
+        reason=given(body.reason),
+    )
+
+
 def _added(doctor: Doctor) -> Answer:
     return Answer(201, _encode(DoctorOut.of(doctor)), f"/doctors/{doctor.id}")
 
 
-ENDPOINTS = (get_doctors, get_doctor, post_doctor)
+ENDPOINTS = (get_doctors, get_doctor, post_doctor, patch_doctor)

@@ -1,11 +1,14 @@
 """Memberships of the clinic, which need the person's consent."""
 
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta, Struct
 
 from clinic.domain.errors import (
     AlreadyExists,
+    ConfirmationNeeded,
     ConsentNeeded,
     ForgedRequest,
     InvalidInput,
@@ -50,6 +53,13 @@ from clinic.usecases.people.sign_in import Credentials
 
 _TAG = "Users"
 _encode = msgspec.json.Encoder().encode
+
+
+class LeavingQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    appointments: Annotated[
+        Literal["keep"] | None,
+        Meta(description="what becomes of a doctor's appointments ahead"),
+    ] = None
 
 
 @endpoint(
@@ -177,13 +187,14 @@ async def _accept_with_password(call: RequestContext, body: AcceptOfferIn) -> Me
     status=204,
     answers=None,
     needs=Operation.MANAGE_USERS,
-    refuses=(UserNotFound, LastAdministrator),
+    refuses=(UserNotFound, LastAdministrator, ConfirmationNeeded),
 )
-async def delete_membership(call: RequestContext, user_id: UUID) -> Reply:
+async def delete_membership(call: RequestContext, user_id: UUID, query: LeavingQuery) -> Reply:
     """Their sessions here end at once, on every server; other clinics are not affected. Nobody can
     end their own membership, and the last administrator cannot be removed. An offer brings them
-    back: POST /memberships accepts it with email and password."""
-    await end_membership(call.context(), user_id)
+    back: POST /memberships accepts it with email and password. With appointments ahead, which stay,
+    a doctor's needs `appointments=keep`."""
+    await end_membership(call.context(), user_id, keep_appointments=query.appointments is not None)
     return Reply(204)
 
 

@@ -11,12 +11,14 @@ from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.people.people import Role
 from clinic.domain.people.sessions import Session
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
+from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.people.clinic_schemas import UserOut
 from clinic.entrypoints.http.api.schemas import Phone, Reason
 from clinic.entrypoints.http.kernel.schemas import In, Out, Text
 from clinic.ports.accounts import Account
 from clinic.usecases.people.invite_people import Invited
+from clinic.usecases.people.manage_users import AccountChanged
 from clinic.usecases.people.memberships import Offered, OwnOffer
 from clinic.usecases.people.sign_in import NewSession
 
@@ -66,6 +68,8 @@ class ChangePasswordIn(In):
 
 class ChangeUserIn(In):
     disabled: bool
+    #: what becomes of a doctor's appointments ahead; needed to disable one who has some
+    appointments: Literal["keep"] | UnsetType = UNSET
     reason: Reason = UNSET
 
 
@@ -191,17 +195,32 @@ class AccountOut(Out):
 
     @classmethod
     def of(cls, account: Account) -> Self:
-        user = account.user
-        return cls(
-            user.id,
-            user.role,
-            user.name,
-            user.shown_email,
-            user.phone,
-            account.disabled_at is not None,
-            account.password_hash is not None,
-            account.email_verified_at is not None,
-        )
+        return cls(*_account(account))
+
+
+class AccountChangedOut(AccountOut, omit_defaults=True):
+    #: what it did to a doctor's slots; `stranded` are the appointments ahead
+    slots_opened: SlotsOpenedOut | None = None
+
+    @classmethod
+    def changed(cls, change: AccountChanged) -> Self:
+        effect = SlotsOpenedOut.of(change.effect) if change.effect else None
+        values = (*_account(change.account), effect)
+        return cls(*values)
+
+
+def _account(account: Account) -> tuple[Any, ...]:
+    user = account.user
+    return (
+        user.id,
+        user.role,
+        user.name,
+        user.shown_email,
+        user.phone,
+        account.disabled_at is not None,
+        account.password_hash is not None,
+        account.email_verified_at is not None,
+    )
 
 
 class AddedUserOut(Out):

@@ -5,11 +5,13 @@ from functools import partial
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from clinic.domain.errors import (
     ClinicError,
     ClinicNotFound,
     ClinicNotNamed,
+    ConfirmationNeeded,
     EmailInUse,
     ForgedRequest,
     InvalidInput,
@@ -33,6 +35,7 @@ from clinic.entrypoints.http.api.people.exports import export_pieces
 from clinic.entrypoints.http.api.people.guesses import account_key
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptInvitationIn,
+    AccountChangedOut,
     AccountOut,
     AddedUserOut,
     AddUserIn,
@@ -313,19 +316,22 @@ async def get_user(call: RequestContext, user_id: UUID) -> Reply:
     "/users/{user_id}",
     tag=_TAG,
     summary="Disable or enable a person",
-    answers=AccountOut,
+    answers=AccountChangedOut,
     needs=Operation.MANAGE_USERS,
-    refuses=(UserNotFound, UserShared, LastAdministrator, PatientDisabled),
+    refuses=(UserNotFound, UserShared, LastAdministrator, PatientDisabled, ConfirmationNeeded),
 )
 async def patch_user(call: RequestContext, user_id: UUID, body: ChangeUserIn) -> Reply:
     """Disabling ends every session at once, at every clinic. People who also belong to a clinic
     that is not yours cannot be disabled; end the membership instead. An erased person stays
     disabled. A disabled doctor's slots are no longer on offer, and come back when the account is
-    enabled; appointments ahead stay, and the audit trail names them."""
-    account = await set_enabled(
-        call.context(given(body.reason)), user_id, enabled=not body.disabled
+    enabled; with appointments ahead, which stay, send `appointments: keep`."""
+    changed = await set_enabled(
+        call.context(given(body.reason)),
+        user_id,
+        enabled=not body.disabled,
+        keep_appointments=body.appointments is not UNSET,
     )
-    return Reply(200, _encode(AccountOut.of(account)))
+    return Reply(200, _encode(AccountChangedOut.changed(changed)))
 
 
 @endpoint(

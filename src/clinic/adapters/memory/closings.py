@@ -1,0 +1,114 @@
+"""Closures, leave and blocks in memory."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from clinic.adapters.memory.constraints import check_clinic, check_doctor
+from clinic.adapters.memory.table import Rows
+from clinic.adapters.memory.tables import RowKey, Tables
+from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.calendar.closings import Block, Closure, Leave
+from clinic.domain.errors import (
+    AlreadyExists,
+    BlockNotFound,
+    ClinicError,
+    ClosureNotFound,
+    LeaveNotFound,
+)
+from clinic.ports.closings import Closing
+
+_NOT_FOUND = {Closure: ClosureNotFound, Leave: LeaveNotFound, Block: BlockNotFound}
+
+
+class MemoryClosingReader:
+    """Reads closures, leave and blocks."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._committed = tables
+
+    @property
+    def _tables(self) -> Tables:
+        return self._committed
+
+    async def closures(self, clinic_id: UUID) -> Sequence[Closure]:
+        found = self._tables.closures.where("clinic", clinic_id)
+        return sorted(found, key=lambda closure: closure.id)
+
+    async def leaves(self, clinic_id: UUID, doctor_id: UUID | None = None) -> Sequence[Leave]:
+        return _of_doctor(self._tables.leaves, clinic_id, doctor_id)
+
+    async def blocks(
+        self,
+        clinic_id: UUID,
+        doctor_id: UUID | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Block]:
+        return [
+            block
+            for block in _of_doctor(self._tables.blocks, clinic_id, doctor_id)
+            if (since is None or block.ends_at > since)
+            and (until is None or block.starts_at < until)
+        ]
+
+
+class MemoryClosings(MemoryClosingReader):
+    """Closures, leave and blocks inside a unit of work."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction.layer)
+        self._transaction = transaction
+
+    @property
+    def _tables(self) -> Tables:
+        return self._transaction.tables
+
+    async def add(self, closing: Closing) -> None:
+        rows, key = await self._locked(closing)
+        if rows.get(key) is not None:
+            self._transaction.fail(AlreadyExists())
+        try:
+            if isinstance(closing, Closure):
+                check_clinic(self._tables, closing.clinic_id)
+            else:
+                check_doctor(self._tables, closing.clinic_id, closing.doctor_id)
+        except ClinicError as error:
+            self._transaction.fail(error)
+        rows.put(key, closing)
+
+    async def replace(self, closing: Closing) -> None:
+        rows, key = await self._locked(closing)
+        self._check_known(rows, key, closing)
+        rows.put(key, closing)
+
+    async def delete(self, closing: Closing) -> None:
+        rows, key = await self._locked(closing)
+        self._check_known(rows, key, closing)
+        rows.remove(key)
+
+    async def _locked(self, closing: Closing) -> tuple[Rows[RowKey, Any], RowKey]:
+        """Return the table that it is in, and its key there, locked."""
+        key = (closing.clinic_id, closing.id)
+        await self._transaction.lock((type(closing).__name__, *key))
+        tables = self._tables
+        of_kind: dict[type[Closing], Rows[RowKey, Any]] = {
+            Closure: tables.closures,
+            Leave: tables.leaves,
+            Block: tables.blocks,
+        }
+        return of_kind[type(closing)], key
+
+    def _check_known(self, rows: Rows[RowKey, Any], key: RowKey, closing: Closing) -> None:
+        if rows.get(key) is None:
+            self._transaction.fail(_NOT_FOUND[type(closing)]())
+
+
+def _of_doctor(rows: Rows[RowKey, Any], clinic_id: UUID, doctor_id: UUID | None) -> list[Any]:
+    if doctor_id is None:
+        found = rows.where("clinic", clinic_id)
+    else:
+        found = rows.where("doctor", (clinic_id, doctor_id))
+    return sorted(found, key=lambda row: row.id)

@@ -1,0 +1,159 @@
+"""Closures, leave and blocks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, delete, insert, select, update
+
+from clinic.adapters.postgres.engine.executors import Executor
+from clinic.adapters.postgres.engine.mapping import Query, SqlRow, Values
+from clinic.adapters.postgres.schema.closings import blocks, closures, leaves
+from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
+from clinic.domain.errors import BlockNotFound, ClosureNotFound, LeaveNotFound, NotFound
+from clinic.ports.closings import Closing
+
+_TABLES: dict[type[Closing], tuple[Table, type[NotFound]]] = {
+    Closure: (closures, ClosureNotFound),
+    Leave: (leaves, LeaveNotFound),
+    Block: (blocks, BlockNotFound),
+}
+
+
+class PostgresClosingReader:
+    """Reads closures, leave and blocks."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def closures(self, clinic_id: UUID) -> Sequence[Closure]:
+        """Return the clinic's closures, by id."""
+        query = select(closures).where(closures.c.clinic_id == clinic_id).order_by(closures.c.id)
+        return [_closure_of(row) for row in await self._all(query)]
+
+    async def leaves(self, clinic_id: UUID, doctor_id: UUID | None = None) -> Sequence[Leave]:
+        """Return the leave of one doctor or of all, by id."""
+        query = _of_doctor(leaves, clinic_id, doctor_id)
+        return [_leave_of(row) for row in await self._all(query)]
+
+    async def blocks(
+        self,
+        clinic_id: UUID,
+        doctor_id: UUID | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Block]:
+        """Return the blocks of one doctor or of all that end after `since` and begin before
+        `until`, by id; None is no bound."""
+        query = _of_doctor(blocks, clinic_id, doctor_id)
+        if since is not None:
+            query = query.where(blocks.c.ends_at > since)
+        if until is not None:
+            query = query.where(blocks.c.starts_at < until)
+        return [_block_of(row) for row in await self._all(query)]
+
+    async def _all(self, query: Query) -> Sequence[SqlRow]:
+        async with self._executor.connection() as connection:
+            return (await connection.execute(query)).all()
+
+
+class PostgresClosings(PostgresClosingReader):
+    """Changes closures, leave and blocks inside a unit of work."""
+
+    async def add(self, closing: Closing) -> None:
+        """Add it. Raises AlreadyExists, DoctorNotFound."""
+        table, _ = _TABLES[type(closing)]
+        async with self._executor.connection() as connection:
+            await connection.execute(insert(table), _values_of(closing))
+
+    async def replace(self, closing: Closing) -> None:
+        """Replace the one with this id. Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        table, _ = _TABLES[type(closing)]
+        await self._write(closing, update(table).values(_values_of(closing)))
+
+    async def delete(self, closing: Closing) -> None:
+        """Delete the one with this id. Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        table, _ = _TABLES[type(closing)]
+        await self._write(closing, delete(table))
+
+    async def _write(self, closing: Closing, statement: Any) -> None:
+        table, not_found = _TABLES[type(closing)]
+        here = (table.c.clinic_id == closing.clinic_id, table.c.id == closing.id)
+        async with self._executor.connection() as connection:
+            if (await connection.execute(statement.where(*here))).rowcount != 1:
+                raise not_found()
+
+
+def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
+    query = select(table).where(table.c.clinic_id == clinic_id).order_by(table.c.id)
+    return query if doctor_id is None else query.where(table.c.doctor_id == doctor_id)
+
+
+def _values_of(closing: Closing) -> Values:
+    values: Values = {"clinic_id": closing.clinic_id, "id": closing.id}
+    if isinstance(closing, Block):
+        return values | {
+            "doctor_id": closing.doctor_id,
+            "starts_at": closing.starts_at,
+            "ends_at": closing.ends_at,
+            "lane": closing.lane,
+            "reason": closing.reason,
+        }
+    values |= {
+        "first_day": closing.first,
+        "last_day": closing.last,
+        "start_time": closing.start,
+        "end_time": closing.end,
+    }
+    if isinstance(closing, Leave):
+        return values | {"doctor_id": closing.doctor_id, "reason": closing.reason}
+    return values | {
+        "name": closing.name,
+        "kind": closing.kind.value,
+        "country": closing.country,
+        "subdivision": closing.subdivision,
+        "open_on": list(closing.open_on),
+    }
+
+
+def _closure_of(row: SqlRow) -> Closure:
+    return Closure(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        name=row.name,
+        kind=ClosureKind(row.kind),
+        first=row.first_day,
+        last=row.last_day,
+        start=row.start_time,
+        end=row.end_time,
+        country=row.country,
+        subdivision=row.subdivision,
+        open_on=tuple(row.open_on),
+    )
+
+
+def _leave_of(row: SqlRow) -> Leave:
+    return Leave(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        doctor_id=row.doctor_id,
+        first=row.first_day,
+        last=row.last_day,
+        start=row.start_time,
+        end=row.end_time,
+        reason=row.reason,
+    )
+
+
+def _block_of(row: SqlRow) -> Block:
+    return Block(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        doctor_id=row.doctor_id,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        reason=row.reason,
+        lane=row.lane,
+    )

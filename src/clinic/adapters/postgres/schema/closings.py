@@ -1,0 +1,146 @@
+"""What closes time that hours would open, and the work of aligning calendars with it."""
+
+from sqlalchemy import ARRAY, Column, Date, Index, SmallInteger, Table, Time, text
+
+from clinic.adapters.postgres.schema.base import (
+    check,
+    created_at,
+    id_,
+    instant,
+    int_,
+    key,
+    metadata,
+    one_of,
+    references,
+    text_,
+)
+from clinic.domain.calendar.closings import (
+    BLOCK_MAX_DAYS,
+    CLOSING_NAME_MAX_CHARS,
+    CLOSURE_MAX_DAYS,
+    LEAVE_MAX_DAYS,
+    ClosureKind,
+)
+
+_REASON_LENGTH = f"char_length(reason) BETWEEN 1 AND {CLOSING_NAME_MAX_CHARS}"
+_DOCTOR = (["clinic_id", "doctor_id"], "doctors_profiles", ["clinic_id", "user_id"])
+
+closures = Table(
+    "closures",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    text_("name"),
+    text_("kind"),
+    Column("first_day", Date()),
+    Column("last_day", Date()),
+    Column("start_time", Time()),
+    Column("end_time", Time()),
+    text_("country", nullable=True),
+    text_("subdivision", nullable=True),
+    Column("open_on", ARRAY(Date()), nullable=False),
+    created_at(),
+    key("closures_pkey", "clinic_id", "id"),
+    references("closures_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
+    check("closures_name_length", f"char_length(name) BETWEEN 1 AND {CLOSING_NAME_MAX_CHARS}"),
+    check("closures_kind_known", f"kind IN {one_of(ClosureKind)}"),
+    check(
+        "closures_days_or_country",
+        "CASE WHEN kind = 'HOLIDAYS' THEN country IS NOT NULL AND first_day IS NULL AND last_day IS"
+        " NULL AND start_time IS NULL AND end_time IS NULL ELSE country IS NULL AND subdivision IS"
+        " NULL AND first_day IS NOT NULL AND last_day IS NOT NULL END",
+    ),
+    check(
+        "closures_days_order",
+        f"last_day >= first_day AND last_day < first_day + {CLOSURE_MAX_DAYS}",
+    ),
+)
+
+leaves = Table(
+    "leaves",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    id_("doctor_id"),
+    Column("first_day", Date(), nullable=False),
+    Column("last_day", Date(), nullable=False),
+    Column("start_time", Time()),
+    Column("end_time", Time()),
+    text_("reason", nullable=True),
+    created_at(),
+    key("leaves_pkey", "clinic_id", "id"),
+    references("leaves_doctor_fkey", *_DOCTOR),
+    check(
+        "leaves_days_order",
+        f"last_day >= first_day AND last_day < first_day + {LEAVE_MAX_DAYS}",
+    ),
+    check("leaves_reason_length", _REASON_LENGTH),
+    Index("leaves_doctor_idx", "clinic_id", "doctor_id", "id"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    id_("doctor_id"),
+    instant("starts_at"),
+    instant("ends_at"),
+    # The lane that it blocks; NULL blocks all.
+    Column("lane", SmallInteger()),
+    text_("reason", nullable=True),
+    created_at(),
+    key("blocks_pkey", "clinic_id", "id"),
+    references("blocks_doctor_fkey", *_DOCTOR),
+    check(
+        "blocks_times_order",
+        f"ends_at > starts_at AND ends_at <= starts_at + interval '{BLOCK_MAX_DAYS} days'",
+    ),
+    check("blocks_lane_range", "lane >= 1"),
+    check("blocks_reason_length", _REASON_LENGTH),
+    Index("blocks_doctor_idx", "clinic_id", "doctor_id", "ends_at"),
+)
+
+calendar_changes = Table(
+    "calendar_changes",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    text_("action"),
+    text_("entity"),
+    id_("entity_id"),
+    id_("requested_by"),
+    instant("created_at"),
+    Column("first_day", Date(), nullable=False),
+    Column("last_day", Date(), nullable=False),
+    int_("doctors"),
+    int_("added", default=text("0")),
+    int_("retired", default=text("0")),
+    int_("blocked", default=text("0")),
+    int_("unblocked", default=text("0")),
+    key("calendar_changes_pkey", "clinic_id", "id"),
+    references("calendar_changes_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
+    check("calendar_changes_days_order", "last_day >= first_day"),
+)
+
+# A row for each doctor whose slots are not aligned yet; removed when they are.
+calendar_work = Table(
+    "calendar_work",
+    metadata,
+    id_("clinic_id"),
+    id_("change_id"),
+    id_("doctor_id"),
+    Column("next_day", Date(), nullable=False),
+    Column("last_day", Date(), nullable=False),
+    key("calendar_work_pkey", "clinic_id", "change_id", "doctor_id"),
+    references(
+        "calendar_work_change_fkey",
+        ["clinic_id", "change_id"],
+        "calendar_changes",
+        ["clinic_id", "id"],
+    ),
+    references("calendar_work_doctor_fkey", *_DOCTOR),
+    check("calendar_work_days_order", "last_day >= next_day"),
+    Index("calendar_work_turn_idx", "next_day", "doctor_id"),
+    Index("calendar_work_doctor_idx", "clinic_id", "doctor_id"),
+)

@@ -1,0 +1,126 @@
+"""The plan of a doctor's calendar: which slots there are, and which are open, by all inputs."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from clinic.domain.calendar.availability import (
+    Availability,
+    AvailabilityException,
+    Interval,
+    day_interval,
+    plan_range,
+)
+from clinic.domain.calendar.closings import (
+    Block,
+    Blocker,
+    BlockKind,
+    ClosedTime,
+    Closure,
+    Holidays,
+    Leave,
+)
+from clinic.domain.calendar.slots import PlannedSlot, SlotState
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarInputs:
+    """Everything that the state of a doctor's slots follows from."""
+
+    zone: ZoneInfo
+    holidays: Holidays
+    #: whether the account is enabled and belongs to the clinic
+    works_here: bool = True
+    #: the last day on which the doctor works here
+    last_day: date | None = None
+    hours: tuple[Availability, ...] = ()
+    exceptions: tuple[AvailabilityException, ...] = ()
+    #: of the clinic
+    closures: tuple[Closure, ...] = ()
+    leaves: tuple[Leave, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+    def closed_times(self, first: date, last: date) -> list[ClosedTime]:
+        """Return what is closed on the days from `first` to `last` and the nights around them:
+        closures, then leave, then blocks. Raises UnknownHolidayCalendar."""
+        begin, end = first - timedelta(days=1), last + timedelta(days=1)
+        span = Interval(
+            day_interval(begin, self.zone).starts_at, day_interval(end, self.zone).ends_at
+        )
+        closed = [
+            *(
+                time
+                for closure in self.closures
+                for time in closure.times(begin, end, self.zone, self.holidays)
+            ),
+            *(leave.closed(self.zone) for leave in self.leaves),
+            *(block.closed() for block in self.blocks),
+        ]
+        return [time for time in closed if time.interval.overlaps(span)]
+
+
+def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
+    """Return the slots that start on the days from `first` to `last`, both included, earliest first
+    and never overlapping, each OPEN or BLOCKED.
+
+    Raises InvalidInput when the range is longer than RANGE_MAX_DAYS, UnknownHolidayCalendar.
+    """
+    if not inputs.works_here:
+        return []
+    planned = plan_range(
+        first, last, inputs.hours, inputs.exceptions, inputs.zone, last_day=inputs.last_day
+    )
+    closed = _merged(time.interval for time in inputs.closed_times(first, last)) if planned else []
+    return [
+        PlannedSlot(slot, SlotState.BLOCKED if _meets(slot, closed) else SlotState.OPEN)
+        for slot in planned
+    ]
+
+
+def blocked_by(inputs: CalendarInputs, stretch: Interval) -> tuple[Blocker, ...]:
+    """Return every reason for which `stretch` is not wholly within open slots; empty when it is.
+
+    Raises UnknownHolidayCalendar.
+    """
+    first = stretch.starts_at.astimezone(inputs.zone).date()
+    last = stretch.ends_at.astimezone(inputs.zone).date()
+    # A slot that begins on the eve may last into the stretch.
+    planned = plan(inputs, first - timedelta(days=1), last)
+    has_hours = is_covered(stretch, [slot.interval for slot in planned])
+    found = [] if has_hours else [Blocker(BlockKind.NO_HOURS)]
+    touching = [slot.interval for slot in planned if slot.interval.overlaps(stretch)] or [stretch]
+    for time in inputs.closed_times(first, last):
+        if time.by not in found and any(time.interval.overlaps(slot) for slot in touching):
+            found.append(time.by)
+    return tuple(found)
+
+
+def is_covered(stretch: Interval, by: Sequence[Interval]) -> bool:
+    """Return whether the whole of `stretch` lies within `by`, which is sorted and does not overlap:
+    of an appointment and open slots, whether it is within the doctor's hours."""
+    reached = stretch.starts_at
+    at = max(bisect_right(by, reached, key=lambda each: each.starts_at) - 1, 0)
+    while at < len(by) and by[at].starts_at <= reached < stretch.ends_at:
+        reached = max(reached, by[at].ends_at)
+        at += 1
+    return reached >= stretch.ends_at
+
+
+def _merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """Return the same time as `intervals`, sorted and apart."""
+    merged: list[Interval] = []
+    for each in sorted(intervals):
+        if merged and each.starts_at <= merged[-1].ends_at:
+            if each.ends_at > merged[-1].ends_at:
+                merged[-1] = replace(merged[-1], ends_at=each.ends_at)
+        else:
+            merged.append(each)
+    return merged
+
+
+def _meets(slot: Interval, closed: Sequence[Interval]) -> bool:
+    """Return whether `slot` overlaps one of `closed`, which are sorted and apart."""
+    at = bisect_right(closed, slot.starts_at, key=lambda each: each.ends_at)
+    return at < len(closed) and closed[at].starts_at < slot.ends_at

@@ -1,0 +1,78 @@
+"""How changes of the calendar are answered: done, previewed, or left to a worker."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from clinic.domain.idempotency import Answer
+from clinic.entrypoints.http.kernel.idempotency import answer_keyed
+from clinic.entrypoints.http.kernel.reply import Reply
+from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.entrypoints.http.kernel.schemas import Text
+from clinic.usecases.calendar.align import CalendarEffect
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.context import Context
+
+R = TypeVar("R")
+_encode = msgspec.json.Encoder().encode
+
+Preview = Annotated[
+    bool,
+    Meta(
+        description="only say what it would do, as of now: nothing is written, and no key is needed"
+    ),
+]
+
+
+class PreviewQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    preview: Preview = False
+
+
+class ReasonQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    reason: Text | None = None
+
+
+class DeleteQuery(ReasonQuery, frozen=True):
+    preview: Preview = False
+
+    @property
+    def content(self) -> ReasonQuery:
+        """What a key is bound to."""
+        return ReasonQuery(self.reason)
+
+
+async def answer_change(
+    call: RequestContext,
+    body: Struct,
+    act: Callable[[Context], Awaitable[CalendarChanged[R]]],
+    wire: Callable[[CalendarChanged[R]], Struct],
+    *,
+    preview: bool,
+    created: Callable[[R], str] | None = None,
+    reason: str | None = None,
+) -> Reply:
+    """Return the reply to a change: 200, 201 when it `created` something at an address, 202 when a
+    worker carries it out. A preview shows patients, which is audited as a read of them."""
+
+    def render(changed: CalendarChanged[R]) -> Answer:
+        out, effect = _encode(wire(changed)), changed.effect
+        if effect.change is not None:
+            return Answer(202, out, f"/calendar-changes/{effect.change.id}")
+        return Answer(201, out, created(changed.row)) if created else Answer(200, out)
+
+    if not preview:
+        return await answer_keyed(
+            call, body, act, render, required=created is not None, reason=reason
+        )
+    changed = await act(call.context(reason))
+    note_patients(call, changed.effect)
+    return Reply(200, _encode(wire(changed)))
+
+
+def note_patients(call: RequestContext, effect: CalendarEffect | None) -> None:
+    """Note for the audit trail the patients that a preview shows."""
+    if effect is not None and effect.stranded:
+        call.reads_patients = True
+        call.note_ids(view.appointment.id for view in effect.stranded)

@@ -1,0 +1,213 @@
+"""Closures, leave and blocks on the wire."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET, Meta, UnsetType
+
+from clinic.domain.calendar.closings import Block, Closure, Leave
+from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut, WallEnd, WallTime
+from clinic.entrypoints.http.api.schemas import Reason
+from clinic.entrypoints.http.kernel.schemas import In, Out, Text
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+
+Kind = Annotated[
+    Literal["once", "yearly", "holidays"],
+    Meta(description="once, on the same days of every year, or on a country's public holidays"),
+]
+FirstDay = Annotated[dt.date, Meta(description="first day")]
+LastDay = Annotated[dt.date, Meta(description="last day, included; the first one when absent")]
+Country = Annotated[
+    str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 code, such as DE", examples=["DE"])
+]
+Subdivision = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Z0-9]{1,4}$",
+        description="the part of an ISO 3166-2 code after the hyphen, such as BE of DE-BE",
+        examples=["BE"],
+    ),
+]
+OpenOn = Annotated[
+    tuple[dt.date, ...],
+    Meta(max_length=100, description="days on which the clinic is open nonetheless"),
+]
+
+
+def wall_time(text: str | None) -> dt.time | None:
+    """Return the time on the wall clock; 24:00 is None, the end of the day."""
+    return None if text in (None, "24:00") else dt.time.fromisoformat(text)
+
+
+class ClosureIn(In):
+    """Days on which the clinic is closed: `from` and `until`, or a `country` for holidays."""
+
+    name: Text
+    kind: Kind = "once"
+    from_: FirstDay | None = None
+    until: LastDay | None = None
+    #: on the first day; midnight when absent
+    start_time: WallTime | None = None
+    #: on the last day; its end when absent
+    end_time: WallEnd | None = None
+    country: Country | None = None
+    subdivision: Subdivision | None = None
+    open_on: OpenOn = ()
+    reason: Text | None = None
+
+
+class ChangeClosureIn(In):
+    """null removes a time."""
+
+    name: Text | UnsetType = UNSET
+    from_: FirstDay | UnsetType = UNSET
+    until: LastDay | UnsetType = UNSET
+    start_time: WallTime | UnsetType | None = UNSET
+    end_time: WallEnd | UnsetType | None = UNSET
+    open_on: OpenOn | UnsetType = UNSET
+    reason: Reason = UNSET
+
+
+class LeaveIn(In):
+    """Days on which a doctor is away."""
+
+    doctor_id: UUID
+    from_: FirstDay
+    until: LastDay | None = None
+    #: on the first day; midnight when absent
+    start_time: WallTime | None = None
+    #: on the last day; its end when absent
+    end_time: WallEnd | None = None
+    #: for staff only
+    reason: Text | None = None
+
+
+class ChangeLeaveIn(In):
+    """null removes a time."""
+
+    from_: FirstDay | UnsetType = UNSET
+    until: LastDay | UnsetType = UNSET
+    start_time: WallTime | UnsetType | None = UNSET
+    end_time: WallEnd | UnsetType | None = UNSET
+    reason: Reason = UNSET
+
+
+class BlockIn(In):
+    """A time `[from, to)` at which a doctor takes no bookings, opened or not yet."""
+
+    doctor_id: UUID
+    from_: dt.datetime
+    to: dt.datetime
+    #: for staff only
+    reason: Text | None = None
+
+
+class ClosureOut(Out):
+    id: UUID
+    name: str
+    kind: Kind
+    from_: dt.date | None
+    until: dt.date | None
+    start_time: WallTime | None
+    end_time: WallEnd | None
+    country: str | None
+    subdivision: str | None
+    open_on: list[dt.date]
+
+    @classmethod
+    def of(cls, closure: Closure) -> Self:
+        return cls(*_closure(closure))
+
+
+class ClosureChangedOut(ClosureOut):
+    slots_opened: SlotsOpenedOut
+
+    @classmethod
+    def changed(cls, change: CalendarChanged[Closure]) -> Self:
+        values = (*_closure(change.row), SlotsOpenedOut.of(change.effect))
+        return cls(*values)
+
+
+class LeaveOut(Out):
+    id: UUID
+    doctor_id: UUID
+    from_: dt.date
+    until: dt.date
+    start_time: WallTime | None
+    end_time: WallEnd | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, leave: Leave) -> Self:
+        return cls(*_leave(leave))
+
+
+class LeaveChangedOut(LeaveOut):
+    slots_opened: SlotsOpenedOut
+
+    @classmethod
+    def changed(cls, change: CalendarChanged[Leave]) -> Self:
+        values = (*_leave(change.row), SlotsOpenedOut.of(change.effect))
+        return cls(*values)
+
+
+class BlockOut(Out):
+    id: UUID
+    doctor_id: UUID
+    from_: dt.datetime
+    to: dt.datetime
+    #: the lane that it blocks; null blocks all
+    lane: int | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, block: Block, zone: ZoneInfo) -> Self:
+        return cls(*_block(block, zone))
+
+
+class BlockChangedOut(BlockOut):
+    slots_opened: SlotsOpenedOut
+
+    @classmethod
+    def changed(cls, change: CalendarChanged[Block], zone: ZoneInfo) -> Self:
+        values = (*_block(change.row, zone), SlotsOpenedOut.of(change.effect))
+        return cls(*values)
+
+
+def _closure(closure: Closure) -> tuple[Any, ...]:
+    kind: Any = closure.kind.value.lower()
+    return (
+        closure.id,
+        closure.name,
+        kind,
+        closure.first,
+        closure.last,
+        *_times(closure),
+        closure.country,
+        closure.subdivision,
+        list(closure.open_on),
+    )
+
+
+def _leave(leave: Leave) -> tuple[Any, ...]:
+    return (leave.id, leave.doctor_id, leave.first, leave.last, *_times(leave), leave.reason)
+
+
+def _block(block: Block, zone: ZoneInfo) -> tuple[Any, ...]:
+    return (
+        block.id,
+        block.doctor_id,
+        block.starts_at.astimezone(zone),
+        block.ends_at.astimezone(zone),
+        block.lane,
+        block.reason,
+    )
+
+
+def _times(of: Closure | Leave) -> tuple[str | None, str | None]:
+    return (
+        None if of.start is None else f"{of.start:%H:%M}",
+        None if of.end is None else f"{of.end:%H:%M}",
+    )

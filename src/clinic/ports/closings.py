@@ -1,0 +1,53 @@
+"""Closures, leave and blocks: reading them, and changing them inside a unit of work."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from clinic.domain.calendar.closings import Block, Closure, Leave
+
+Closing = Closure | Leave | Block
+
+
+class ClosingReader(Protocol):
+    async def closures(self, clinic_id: UUID) -> Sequence[Closure]:
+        """Return the clinic's closures, by id."""
+        ...
+
+    async def leaves(self, clinic_id: UUID, doctor_id: UUID | None = None) -> Sequence[Leave]:
+        """Return the leave of one doctor or of all, by id."""
+        ...
+
+    async def blocks(
+        self,
+        clinic_id: UUID,
+        doctor_id: UUID | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Block]:
+        """Return the blocks of one doctor or of all that end after `since` and begin before
+        `until`, by id; None is no bound."""
+        ...
+
+
+class Closings(ClosingReader, Protocol):
+    """Closures, leave and blocks inside a unit of work; reads include its own writes."""
+
+    async def add(self, closing: Closing) -> None:
+        """Add it. Raises AlreadyExists for its id, DoctorNotFound for the doctor of leave and
+        blocks."""
+        ...
+
+    async def replace(self, closing: Closing) -> None:
+        """Replace the one with this id.
+
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        ...
+
+    async def delete(self, closing: Closing) -> None:
+        """Delete the one with this id.
+
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        ...

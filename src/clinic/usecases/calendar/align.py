@@ -1,0 +1,302 @@
+"""Bring doctors' slots in line with the plan: the only place where slots get their state."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.calendar.availability import RANGE_MAX_DAYS, day_interval
+from clinic.domain.calendar.changes import CalendarChange, SlotCounts
+from clinic.domain.calendar.plan import CalendarInputs, is_covered, plan
+from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import InvalidInput
+from clinic.domain.notifications import day_sheets
+from clinic.domain.people.people import Doctor
+from clinic.ports.calendars import CalendarReader
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.calendar.inputs import Reads, read_inputs
+from clinic.usecases.context import Context
+
+#: the first and the last day of a range, both included
+Days = tuple[date, date]
+_MOMENT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarEffect:
+    """What a change of the inputs does to slots and appointments."""
+
+    counts: SlotCounts = field(default_factory=SlotCounts)
+    #: the appointments ahead, in the days concerned, that are not within open slots any more; staff
+    #: should call them
+    stranded: tuple[AppointmentView, ...] = ()
+    #: the slots that are blocked or unblocked, as they are after it
+    switched: tuple[Slot, ...] = ()
+    #: why nothing changes, when nothing does
+    note: str | None = None
+    #: the change that a worker carries out, when it concerns too many slots to wait for
+    change: CalendarChange | None = None
+    #: when a preview was made; None when the change was
+    as_of: datetime | None = None
+
+    @property
+    def added(self) -> int:
+        return self.counts.added
+
+    @property
+    def retired(self) -> int:
+        return self.counts.retired
+
+    @property
+    def detail(self) -> dict[str, object]:
+        """What the audit trail keeps of it; appointments by id."""
+        return {
+            "added": self.counts.added,
+            "retired": self.counts.retired,
+            "blocked": self.counts.blocked,
+            "unblocked": self.counts.unblocked,
+            "stranded": [str(view.appointment.id) for view in self.stranded],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The days that are aligned, both included, and their time."""
+
+    first: date
+    last: date
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The changes of one doctor's slots in a span, and the slots as they were."""
+
+    doctor: Doctor
+    plan: SlotPlan
+    before: tuple[Slot, ...]
+    #: whether any slot is planned in the span
+    has_slots: bool
+
+
+async def span_of(
+    context: Context,
+    calendars: CalendarReader,
+    clinic: Clinic,
+    doctor_ids: Sequence[UUID],
+    *,
+    days: Days | None = None,
+    until: date | None = None,
+) -> Span | None:
+    """Return the days to align: those of `days`, by default all, from today until the last one that
+    is opened, which is the latest of `until`, the clinic's horizon (when `until` is not given) and
+    the day of the last slot. None when none of them is.
+
+    Raises InvalidInput when `until` is too far off.
+    """
+    today = clinic.local_date(context.clock.now())
+    if until is not None and not today <= until <= today + timedelta(days=RANGE_MAX_DAYS - 1):
+        raise InvalidInput(
+            f"Open slots from today up to {RANGE_MAX_DAYS - 1} days ahead.", pointer="/until"
+        )
+    last = until or today + timedelta(days=clinic.policy.horizon_days)
+    last_start = await calendars.last_slot_start(clinic.id, doctor_ids)
+    if last_start is not None:
+        last = max(last, clinic.local_date(last_start))
+    first = today
+    if days is not None:
+        first, last = max(first, days[0]), min(last, days[1])
+    return span_between(clinic, first, last) if first <= last else None
+
+
+def span_between(clinic: Clinic, first: date, last: date) -> Span:
+    """Return these days, both included, and their time at the clinic."""
+    zone = clinic.zone
+    return Span(first, last, day_interval(first, zone).starts_at, day_interval(last, zone).ends_at)
+
+
+def alignments(
+    context: Context,
+    span: Span,
+    doctors: Iterable[Doctor],
+    inputs: Mapping[UUID, CalendarInputs],
+    slots: Iterable[Slot],
+) -> list[Alignment]:
+    """Return the changes that bring `slots`, all that there are in the span, in line with the plan
+    of each doctor."""
+    existing: defaultdict[UUID, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        existing[slot.doctor_id].append(slot)
+    # Slots that began before the span are not its concern; nothing may overlap them, though.
+    after = max(context.clock.now(), span.starts_at - _MOMENT)
+    found = []
+    for doctor in doctors:
+        planned = plan(inputs[doctor.id], span.first, span.last)
+        before = tuple(existing[doctor.id])
+        changes = plan_slots(planned, before, after)
+        found.append(Alignment(doctor, changes, before, bool(planned)))
+    return found
+
+
+async def align(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    span: Span | None,
+    doctors: Sequence[Doctor],
+    inputs: Mapping[UUID, CalendarInputs],
+) -> CalendarEffect:
+    """Bring the slots of these doctors in line with `inputs`, and return what that changed.
+
+    The doctors must be locked, and the inputs as they are stored now.
+    """
+    if span is None or not doctors:
+        return _nothing_open(context, span)
+    ids = [doctor.id for doctor in doctors]
+    # Locked first: what is read from here on is not changed by a booking or a cancellation.
+    slots = await unit.calendars.lock_slots(clinic.id, ids, span.starts_at, span.ends_at)
+    found = alignments(context, span, doctors, inputs, slots)
+    await _write(context, unit, clinic, span, found)
+    return await _effect(context, unit, clinic, span, found)
+
+
+async def foresee(
+    context: Context,
+    reads: Reads,
+    clinic: Clinic,
+    span: Span | None,
+    doctors: Sequence[Doctor],
+    inputs: Mapping[UUID, CalendarInputs],
+) -> CalendarEffect:
+    """Return what `align` would change; nothing is locked or written."""
+    if span is None or not doctors:
+        return _nothing_open(context, span)
+    ids = [doctor.id for doctor in doctors]
+    slots = await reads.calendars.slots_between(clinic.id, ids, span.starts_at, span.ends_at)
+    found = alignments(context, span, doctors, inputs, slots)
+    return await _effect(context, reads, clinic, span, found)
+
+
+async def align_doctor(
+    context: Context, unit: UnitOfWork, clinic: Clinic, doctor: Doctor, span: Span | None
+) -> CalendarEffect:
+    """Bring a locked doctor's slots in line with what is stored, and return what that changed."""
+    inputs = await read_inputs(context, unit, clinic, [doctor])
+    return await align(context, unit, clinic, span, [doctor], inputs)
+
+
+def _nothing_open(context: Context, span: Span | None) -> CalendarEffect:
+    if span is None:
+        return CalendarEffect(
+            note="No slots are open on these days: they are over, or will follow when opened."
+        )
+    return CalendarEffect(note="No doctor is concerned.")
+
+
+async def _write(
+    context: Context, unit: UnitOfWork, clinic: Clinic, span: Span, found: Sequence[Alignment]
+) -> None:
+    calendars = unit.calendars
+    into: dict[SlotState, list[UUID]] = {state: [] for state in SlotState}
+    added: list[Slot] = []
+    for each in found:
+        changes, doctor = each.plan, each.doctor
+        into[SlotState.RETIRED] += [slot.id for slot in changes.retire]
+        into[SlotState.BLOCKED] += [slot.id for slot in changes.block]
+        into[SlotState.OPEN] += [slot.id for slot in changes.unblock]
+        for slot, state in changes.back:
+            into[state].append(slot.id)
+        added += [
+            Slot(
+                context.new_id(),
+                clinic.id,
+                doctor.id,
+                doctor.specialty,
+                new.interval.starts_at,
+                new.interval.ends_at,
+                new.state,
+            )
+            for new in changes.add
+        ]
+    # Retired first, to make room for those that come back and those that are added.
+    for state in (SlotState.RETIRED, SlotState.BLOCKED, SlotState.OPEN):
+        if into[state]:
+            await calendars.set_slot_state(clinic.id, into[state], state)
+    await calendars.add_slots(added)
+    ids = [each.doctor.id for each in found]
+    await calendars.retake(clinic.id, ids, span.starts_at, span.ends_at)
+    await _add_day_sheets(context, unit, clinic, found)
+
+
+async def _add_day_sheets(
+    context: Context, unit: UnitOfWork, clinic: Clinic, found: Sequence[Alignment]
+) -> None:
+    for each in found:
+        opened = [
+            *(new.starts_at for new in each.plan.add),
+            *(slot.starts_at for slot, _ in each.plan.back),
+        ]
+        if opened:
+            sheets = day_sheets(
+                clinic_id=clinic.id,
+                doctor_id=each.doctor.id,
+                days={clinic.local_date(starts_at) for starts_at in opened},
+                zone=clinic.zone,
+                now=context.clock.now(),
+                new_id=context.new_id,
+            )
+            await unit.messages.add(sheets)
+
+
+async def _effect(
+    context: Context, reads: Reads, clinic: Clinic, span: Span, found: Sequence[Alignment]
+) -> CalendarEffect:
+    """Return what these alignments change."""
+    counts = SlotCounts(
+        added=sum(len(each.plan.add) + len(each.plan.back) for each in found),
+        retired=sum(len(each.plan.retire) for each in found),
+        blocked=sum(len(each.plan.block) for each in found),
+        unblocked=sum(len(each.plan.unblock) for each in found),
+    )
+    now = context.clock.now()
+    outside = [slot_id for each in found for slot_id in _outside(each, span, now)]
+    stranded = await reads.appointments.occupying(clinic.id, outside) if outside else ()
+    note = None
+    if counts.is_zero:
+        note = (
+            "Every slot of this time is so already."
+            if any(each.has_slots for each in found)
+            else "There are no hours, and so no slots, in this time."
+        )
+    switched = [
+        replace(slot, state=state)
+        for each in found
+        for slots, state in (
+            (each.plan.block, SlotState.BLOCKED),
+            (each.plan.unblock, SlotState.OPEN),
+        )
+        for slot in slots
+    ]
+    return CalendarEffect(counts, tuple(stranded), tuple(switched), note)
+
+
+def _outside(alignment: Alignment, span: Span, now: datetime) -> list[UUID]:
+    """Return the slots ahead whose appointments are not wholly within open slots by the plan."""
+    changes = alignment.plan
+    gone = {slot.id for slot in (*changes.retire, *changes.block)}
+    opened = {slot.id for slot in changes.unblock}
+    opened |= {slot.id for slot, state in changes.back if state is SlotState.OPEN}
+    is_open = [new.interval for new in changes.add if new.state is SlotState.OPEN]
+    suspects: list[Slot] = []
+    for slot in alignment.before:
+        if slot.id in opened or (slot.state is SlotState.OPEN and slot.id not in gone):
+            is_open.append(slot.interval)
+        elif slot.taken and slot.starts_at > now and slot.starts_at >= span.starts_at:
+            suspects.append(slot)
+    is_open.sort()
+    # An appointment has the times of its slot.
+    return [slot.id for slot in suspects if not is_covered(slot.interval, is_open)]

@@ -1,0 +1,109 @@
+"""Block a doctor's time, and open it again; the slots follow at once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.closings import Block
+from clinic.domain.calendar.plan import CalendarInputs
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import AlreadyEntered, BlockNotFound, TimeInPast
+from clinic.domain.permissions import Operation, permit
+from clinic.usecases.calendar.align import Days
+from clinic.usecases.calendar.change_calendar import (
+    CalendarChanged,
+    Decision,
+    Deed,
+    change_doctor,
+)
+from clinic.usecases.calendar.change_hours import whose_calendar
+from clinic.usecases.context import Context
+
+
+async def add_block(
+    context: Context, block: Block, *, preview: bool = False
+) -> CalendarChanged[Block]:
+    """Block a time, for every slot that it overlaps, opened or not yet.
+
+    Raises DoctorNotFound, PermissionDenied, TimeInPast, AlreadyEntered.
+    """
+
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Block]:
+        check_ahead(context, block)
+        for other in inputs.blocks:
+            if other.covers(block):
+                raise AlreadyEntered("This time is blocked already.", blockId=str(other.id))
+        return Decision(
+            block,
+            replace(inputs, blocks=(*inputs.blocks, block)),
+            lambda unit: unit.closings.add(block),
+            days_of(clinic, block.interval),
+        )
+
+    deed = Deed("add_block", "block", block.id)
+    return await change_doctor(context, block.doctor_id, deed, decide, preview=preview)
+
+
+async def delete_block(
+    context: Context, block_id: UUID, *, preview: bool = False
+) -> CalendarChanged[Block]:
+    """Delete a block: slots that nothing else closes are open again.
+
+    Raises PermissionDenied, BlockNotFound.
+    """
+    known = await read_block(context, block_id)
+
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Block]:
+        # The inputs hold none that is over, which may be deleted as well.
+        left = tuple(one for one in inputs.blocks if one.id != block_id)
+        return Decision(
+            known,
+            replace(inputs, blocks=left),
+            lambda unit: unit.closings.delete(known),
+            days_of(clinic, known.interval),
+        )
+
+    deed = Deed("delete_block", "block", block_id)
+    return await change_doctor(context, known.doctor_id, deed, decide, preview=preview)
+
+
+async def list_blocks(
+    context: Context,
+    *,
+    doctor_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Sequence[Block]:
+    """Return the blocks that end after `since` (default now) and begin before `until`, in the order
+    in which they were entered: doctors see their own, the office everyone's.
+
+    Raises PermissionDenied, DoctorNotFound.
+    """
+    doctor_id = await whose_calendar(context, doctor_id)
+    return await context.store.closings.blocks(
+        context.actor.clinic_id, doctor_id, since=since or context.clock.now(), until=until
+    )
+
+
+async def read_block(context: Context, block_id: UUID) -> Block:
+    """Return one block. Raises PermissionDenied, BlockNotFound."""
+    permit(context.actor, Operation.CHANGE_CALENDAR)
+    doctor_id = await whose_calendar(context, None)
+    for one in await context.store.closings.blocks(context.actor.clinic_id, doctor_id):
+        if one.id == block_id:
+            return one
+    raise BlockNotFound()
+
+
+def check_ahead(context: Context, block: Block) -> None:
+    """Raise TimeInPast for a block that is over."""
+    if block.ends_at <= context.clock.now():
+        raise TimeInPast("This time is over.", pointer="/to")
+
+
+def days_of(clinic: Clinic, stretch: Interval) -> Days:
+    """Return the days whose slots may overlap `stretch`."""
+    first, last = clinic.local_date(stretch.starts_at), clinic.local_date(stretch.ends_at)
+    return first - timedelta(days=1), last

@@ -1,0 +1,59 @@
+"""Say why slots are blocked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from clinic.domain.calendar.closings import Blocker, BlockKind
+from clinic.domain.calendar.plan import blocked_by
+from clinic.domain.calendar.slots import SlotState
+from clinic.domain.clinic import Clinic
+from clinic.domain.people.people import Role
+from clinic.ports.calendars import SlotView
+from clinic.usecases.calendar.inputs import read_inputs
+from clinic.usecases.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedSlot:
+    """A slot, and what blocks it."""
+
+    view: SlotView
+    blocked_by: tuple[Blocker, ...] = ()
+
+
+async def explain_slots(
+    context: Context, clinic: Clinic, views: Sequence[SlotView]
+) -> list[ExplainedSlot]:
+    """Return the slots with what blocks each; patients see no reasons of staff.
+
+    Raises UnknownHolidayCalendar.
+    """
+    blocked = {view.slot.doctor_id for view in views if view.slot.state is not SlotState.OPEN}
+    if not blocked:
+        return [ExplainedSlot(view) for view in views]
+    everyone = await context.store.people.doctors(clinic.id)
+    doctors = [doctor for doctor in everyone if doctor.id in blocked]
+    since = min(view.slot.starts_at for view in views)
+    inputs = await read_inputs(context, context.store, clinic, doctors, since=since)
+    is_staff = context.actor.role is not Role.PATIENT
+    found = []
+    for view in views:
+        reasons: tuple[Blocker, ...] = ()
+        if view.slot.state is not SlotState.OPEN:
+            reasons = blocked_by(inputs[view.slot.doctor_id], view.slot.interval)
+        found.append(ExplainedSlot(view, reasons if is_staff else _for_patients(reasons)))
+    return found
+
+
+def _for_patients(reasons: Sequence[Blocker]) -> tuple[Blocker, ...]:
+    """Return the reasons without what is for staff: leave looks like missing hours."""
+    shown: list[Blocker] = []
+    for each in reasons:
+        if each.kind is BlockKind.CLOSURE:
+            public = replace(each, id=None)
+        else:
+            kind = BlockKind.NO_HOURS if each.kind is BlockKind.LEAVE else each.kind
+            public = Blocker(kind)
+        if public not in shown:
+            shown.append(public)
+    return tuple(shown)

@@ -1,0 +1,76 @@
+"""Reading everything that doctors' slots follow from, inside a unit of work or outside."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.closings import Block, Leave
+from clinic.domain.calendar.plan import CalendarInputs
+from clinic.domain.clinic import Clinic
+from clinic.domain.people.people import Doctor
+from clinic.ports.appointments import AppointmentReader
+from clinic.ports.calendars import CalendarReader
+from clinic.ports.closings import ClosingReader
+from clinic.ports.people import PeopleReader
+from clinic.usecases.context import Context
+
+R = TypeVar("R", Availability, AvailabilityException, Leave, Block)
+
+
+class Reads(Protocol):
+    """What planning reads: a store, or a unit of work."""
+
+    @property
+    def appointments(self) -> AppointmentReader: ...
+    @property
+    def calendars(self) -> CalendarReader: ...
+    @property
+    def closings(self) -> ClosingReader: ...
+    @property
+    def people(self) -> PeopleReader: ...
+
+
+async def read_inputs(
+    context: Context,
+    reads: Reads,
+    clinic: Clinic,
+    doctors: Sequence[Doctor],
+    *,
+    since: datetime | None = None,
+) -> Mapping[UUID, CalendarInputs]:
+    """Return what the slots of each of these doctors follow from, with blocks that end after
+    `since` (default now).
+
+    Inside a unit of work the doctors must be locked.
+    """
+    only = doctors[0].id if len(doctors) == 1 else None
+    hours = _by_doctor(await reads.calendars.availabilities(clinic.id, only))
+    exceptions = _by_doctor(await reads.calendars.exceptions(clinic.id, only))
+    closures = tuple(await reads.closings.closures(clinic.id))
+    leaves = _by_doctor(await reads.closings.leaves(clinic.id, only))
+    since = since or context.clock.now()
+    blocks = _by_doctor(await reads.closings.blocks(clinic.id, only, since=since))
+    return {
+        doctor.id: CalendarInputs(
+            clinic.zone,
+            context.holidays,
+            works_here=doctor.works_here,
+            last_day=doctor.last_day,
+            hours=tuple(hours[doctor.id]),
+            exceptions=tuple(exceptions[doctor.id]),
+            closures=closures,
+            leaves=tuple(leaves[doctor.id]),
+            blocks=tuple(blocks[doctor.id]),
+        )
+        for doctor in doctors
+    }
+
+
+def _by_doctor(rows: Sequence[R]) -> Mapping[UUID, list[R]]:
+    found: defaultdict[UUID, list[R]] = defaultdict(list)
+    for row in rows:
+        found[row.doctor_id].append(row)
+    return found
