@@ -274,6 +274,12 @@ class BlockNotFound(NotFound):
     code = "block_not_found"
 
 
+class PlaceNotFound(NotFound):
+    """There is no such added place in this clinic."""
+
+    code = "added_place_not_found"
+
+
 class CalendarChangeNotFound(NotFound):
     """There is no such change of calendars in this clinic."""
 

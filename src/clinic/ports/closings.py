@@ -1,13 +1,14 @@
-"""Closures, leave and blocks: reading them, and changing them inside a unit of work."""
+"""Closures, leave, blocks and added places: reading and changing them."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, Leave
 
-Closing = Closure | Leave | Block
+Closing = Closure | Leave | Block | AddedPlace
 
 
 class ClosingReader(Protocol):
@@ -31,23 +32,33 @@ class ClosingReader(Protocol):
         `until`, by id; None is no bound."""
         ...
 
+    async def places(
+        self, clinic_id: UUID, doctor_id: UUID | None = None, *, since: datetime | None = None
+    ) -> Sequence[AddedPlace]:
+        """Return the added places of one doctor or of all that end after `since`, by id; None is no
+        bound."""
+        ...
+
 
 class Closings(ClosingReader, Protocol):
-    """Closures, leave and blocks inside a unit of work; reads include its own writes."""
+    """Closures, leave, blocks and added places inside a unit of work.
+
+    Reads include its own writes.
+    """
 
     async def add(self, closing: Closing) -> None:
-        """Add it. Raises AlreadyExists for its id, DoctorNotFound for the doctor of leave and
-        blocks."""
+        """Add it. Raises AlreadyExists for its id, DoctorNotFound for the doctor of leave,
+        blocks and places."""
         ...
 
     async def replace(self, closing: Closing) -> None:
         """Replace the one with this id.
 
-        Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, PlaceNotFound."""
         ...
 
     async def delete(self, closing: Closing) -> None:
         """Delete the one with this id.
 
-        Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, PlaceNotFound."""
         ...

@@ -21,6 +21,7 @@ from clinic.domain.appointments.appointments import (
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
 from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Holidays, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
@@ -199,6 +200,14 @@ def a_block(
     """Return a block of the doctor's time."""
     ends_at = starts_at + timedelta(minutes=minutes)
     return Block(new_id(), doctor.clinic_id, doctor.id, starts_at, ends_at, reason)
+
+
+def a_place(
+    doctor: Doctor, starts_at: datetime = MORNING, *, minutes: int = 30, reason: str | None = None
+) -> AddedPlace:
+    """Return a slot beside the doctor's hours."""
+    ends_at = starts_at + timedelta(minutes=minutes)
+    return AddedPlace(new_id(), doctor.clinic_id, doctor.id, starts_at, ends_at, reason)
 
 
 def an_appointment(

@@ -114,6 +114,7 @@ class Api:
             "/closures",
             "/leaves",
             "/blocks",
+            "/added-places",
             "/doctors",
             "/patients",
             "/clinics/current",

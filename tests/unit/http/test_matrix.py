@@ -28,6 +28,7 @@ from clinic.testing.builders import (
     a_block,
     a_closure,
     a_leave,
+    a_place,
     a_session,
     an_exception,
     new_id,
@@ -160,6 +161,10 @@ MATRIX: dict[str, Row] = {
     "POST /blocks": _calendar(201),
     "GET /blocks/{block_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
     "DELETE /blocks/{block_id}": _THEIRS,
+    "GET /added-places": _STAFF,
+    "POST /added-places": _calendar(201),
+    "GET /added-places/{place_id}": {**_OWN, **_OFFICE_ALL, "patient": (403,) * 3},
+    "DELETE /added-places/{place_id}": _THEIRS,
     "GET /calendar-changes": _OFFICE,
     "GET /calendar-changes/{change_id}": _CLOSING,
     "GET /doctors": _EVERYONE,
@@ -335,6 +340,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
             world.clinic.id, new_id(), Role.ADMIN, None, new_id(), NOW, NOW + OFFER_LASTS
         )
         leave, block = a_leave(doctor, date(2027, 3, 1)), a_block(doctor, FAR)
+        place = a_place(doctor, FAR + timedelta(days=1))
         closure = a_closure(world.clinic, date(2027, 4, 1 + len(made)))
         async with services.store.begin() as unit:
             await unit.calendars.add_availability(hours)
@@ -342,6 +348,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
             await unit.closings.add(closure)
             await unit.closings.add(leave)
             await unit.closings.add(block)
+            await unit.closings.add(place)
             await unit.memberships.add_offer(offer)
             await unit.commit()
         made.append(
@@ -357,6 +364,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
                 "offer_id": offer.id,
                 "leave_id": leave.id,
                 "block_id": block.id,
+                "place_id": place.id,
                 "closure_id": closure.id,
                 "change_id": change.id,
             }
@@ -399,6 +407,11 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
             "doctorId": given["doctor_id"],
             "from": f"{late['date']}T09:00:00Z",
             "to": f"{late['date']}T10:00:00Z",
+        },
+        "POST /added-places": {
+            "doctorId": given["doctor_id"],
+            "from": f"{late['date']}T03:00:00Z",
+            "to": f"{late['date']}T03:20:00Z",
         },
         "POST /doctors": {**person, "specialty": "General"},
         "PATCH /doctors/{doctor_id}": {"lastDay": "2027-06-30"},

@@ -1,4 +1,4 @@
-"""Closures, leave and blocks in memory."""
+"""Closures, leave, blocks and added places in memory."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,6 +9,7 @@ from clinic.adapters.memory.constraints import check_clinic, check_doctor
 from clinic.adapters.memory.table import Rows
 from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.adapters.memory.transaction import Transaction
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.errors import (
     AlreadyExists,
@@ -16,14 +17,20 @@ from clinic.domain.errors import (
     ClinicError,
     ClosureNotFound,
     LeaveNotFound,
+    PlaceNotFound,
 )
 from clinic.ports.closings import Closing
 
-_NOT_FOUND = {Closure: ClosureNotFound, Leave: LeaveNotFound, Block: BlockNotFound}
+_NOT_FOUND = {
+    Closure: ClosureNotFound,
+    Leave: LeaveNotFound,
+    Block: BlockNotFound,
+    AddedPlace: PlaceNotFound,
+}
 
 
 class MemoryClosingReader:
-    """Reads closures, leave and blocks."""
+    """Reads closures, leave, blocks and added places."""
 
     def __init__(self, tables: Tables) -> None:
         self._committed = tables
@@ -54,9 +61,18 @@ class MemoryClosingReader:
             and (until is None or block.starts_at < until)
         ]
 
+    async def places(
+        self, clinic_id: UUID, doctor_id: UUID | None = None, *, since: datetime | None = None
+    ) -> Sequence[AddedPlace]:
+        return [
+            place
+            for place in _of_doctor(self._tables.added_places, clinic_id, doctor_id)
+            if since is None or place.ends_at > since
+        ]
+
 
 class MemoryClosings(MemoryClosingReader):
-    """Closures, leave and blocks inside a unit of work."""
+    """Closures, leave, blocks and added places inside a unit of work."""
 
     def __init__(self, transaction: Transaction) -> None:
         super().__init__(transaction.layer)
@@ -98,6 +114,7 @@ class MemoryClosings(MemoryClosingReader):
             Closure: tables.closures,
             Leave: tables.leaves,
             Block: tables.blocks,
+            AddedPlace: tables.added_places,
         }
         return of_kind[type(closing)], key
 

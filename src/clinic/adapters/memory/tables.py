@@ -10,6 +10,7 @@ from clinic.adapters.memory.table import Indexes, Layer, Rows, Table
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.audit.audit import AuditEntry, AuditEvent
 from clinic.domain.audit.change_feed import Snapshot
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.calendar.changes import CalendarChange, CalendarWork
 from clinic.domain.calendar.closings import Block, Closure, Leave
@@ -79,6 +80,7 @@ class Tables:
     closures: Rows[RowKey, Closure]
     leaves: Rows[RowKey, Leave]
     blocks: Rows[RowKey, Block]
+    added_places: Rows[RowKey, AddedPlace]
     calendar_changes: Rows[RowKey, CalendarChange]
     #: by clinic, change and doctor
     calendar_work: Rows[tuple[UUID, UUID, UUID], CalendarWork]
@@ -126,6 +128,7 @@ def empty_tables() -> Tables:
         closures=Table(by_clinic),
         leaves=Table(by_doctor),
         blocks=Table(by_doctor),
+        added_places=Table(by_doctor),
         calendar_changes=Table(by_clinic),
         calendar_work=Table({"change": lambda work: (work.clinic_id, work.change_id)}),
         slots=Table(by_doctor),

@@ -225,7 +225,7 @@ class Leave:
 
     def __post_init__(self) -> None:
         _check_days(self.first, self.last, self.start, self.end, max_days=LEAVE_MAX_DAYS)
-        object.__setattr__(self, "reason", _checked_reason(self.reason))
+        object.__setattr__(self, "reason", checked_closing_reason(self.reason))
 
     def interval(self, zone: ZoneInfo) -> Interval:
         """Return the time of the leave."""
@@ -261,7 +261,7 @@ class Block:
                 pointer="/to",
                 maxDays=BLOCK_MAX_DAYS,
             )
-        object.__setattr__(self, "reason", _checked_reason(self.reason))
+        object.__setattr__(self, "reason", checked_closing_reason(self.reason))
 
     @property
     def interval(self) -> Interval:
@@ -295,7 +295,8 @@ class Block:
         )
 
 
-def _checked_reason(reason: str | None) -> str | None:
+def checked_closing_reason(reason: str | None) -> str | None:
+    """Return the reason as it is kept. Raises InvalidInput for one that is too long."""
     if reason is None:
         return None
     return checked_line(reason, "reason", max_chars=CLOSING_NAME_MAX_CHARS, pointer="/reason")

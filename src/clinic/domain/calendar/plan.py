@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
@@ -24,6 +25,9 @@ from clinic.domain.calendar.closings import (
 )
 from clinic.domain.calendar.slots import PlannedSlot, SlotState
 
+#: which of two places that overlap is planned may depend on others before and after them
+_PLACES_REACH = timedelta(days=2)
+
 
 @dataclass(frozen=True, slots=True)
 class CalendarInputs:
@@ -41,6 +45,7 @@ class CalendarInputs:
     closures: tuple[Closure, ...] = ()
     leaves: tuple[Leave, ...] = ()
     blocks: tuple[Block, ...] = ()
+    places: tuple[AddedPlace, ...] = ()
 
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
         """Return what is closed on the days from `first` to `last` and the nights around them:
@@ -69,14 +74,36 @@ def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
     """
     if not inputs.works_here:
         return []
-    planned = plan_range(
-        first, last, inputs.hours, inputs.exceptions, inputs.zone, last_day=inputs.last_day
-    )
+    planned = sorted([*_by_hours(inputs, first, last), *_added(inputs, first, last)])
     closed = _merged(time.interval for time in inputs.closed_times(first, last)) if planned else []
     return [
         PlannedSlot(slot, SlotState.BLOCKED if _meets(slot, closed) else SlotState.OPEN)
         for slot in planned
     ]
+
+
+def _by_hours(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
+    return plan_range(
+        first, last, inputs.hours, inputs.exceptions, inputs.zone, last_day=inputs.last_day
+    )
+
+
+def _added(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
+    """Return the added places that start on these days, but for those that overlap slots of the
+    hours, or a place that was entered before."""
+    kept: list[Interval] = []
+    for place in sorted(inputs.places, key=lambda each: each.id):
+        begin = place.starts_at.astimezone(inputs.zone).date()
+        end = place.ends_at.astimezone(inputs.zone).date()
+        is_near = end >= first - _PLACES_REACH and begin <= last + _PLACES_REACH
+        if not is_near or begin > (inputs.last_day or begin):
+            continue
+        around = _by_hours(inputs, begin - timedelta(days=1), end)
+        if not any(place.interval.overlaps(other) for other in (*around, *kept)):
+            kept.append(place.interval)
+    since = day_interval(first, inputs.zone).starts_at
+    before = day_interval(last, inputs.zone).ends_at
+    return [each for each in kept if since <= each.starts_at < before]
 
 
 def blocked_by(inputs: CalendarInputs, stretch: Interval) -> tuple[Blocker, ...]:

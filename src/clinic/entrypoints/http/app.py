@@ -16,6 +16,7 @@ from clinic.domain.errors import ClinicError, NotFound
 from clinic.entrypoints.http.api import audit, documentation, health
 from clinic.entrypoints.http.api.appointments import appointments, swaps
 from clinic.entrypoints.http.api.calendar import (
+    added_places,
     availabilities,
     blocks,
     calendar_changes,
@@ -68,6 +69,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *closures.ENDPOINTS,
     *leaves.ENDPOINTS,
     *blocks.ENDPOINTS,
+    *added_places.ENDPOINTS,
     *calendar_changes.ENDPOINTS,
     *doctors.ENDPOINTS,
     *patients.ENDPOINTS,

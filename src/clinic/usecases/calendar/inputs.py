@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.calendar.closings import Block, Leave
 from clinic.domain.calendar.plan import CalendarInputs
@@ -17,7 +18,7 @@ from clinic.ports.closings import ClosingReader
 from clinic.ports.people import PeopleReader
 from clinic.usecases.context import Context
 
-R = TypeVar("R", Availability, AvailabilityException, Leave, Block)
+R = TypeVar("R", Availability, AvailabilityException, Leave, Block, AddedPlace)
 
 
 class Reads(Protocol):
@@ -41,8 +42,8 @@ async def read_inputs(
     *,
     since: datetime | None = None,
 ) -> Mapping[UUID, CalendarInputs]:
-    """Return what the slots of each of these doctors follow from, with blocks that end after
-    `since` (default now).
+    """Return what the slots of each of these doctors follow from, with blocks and places
+    that end after `since` (default now).
 
     Inside a unit of work the doctors must be locked.
     """
@@ -53,6 +54,7 @@ async def read_inputs(
     leaves = _by_doctor(await reads.closings.leaves(clinic.id, only))
     since = since or context.clock.now()
     blocks = _by_doctor(await reads.closings.blocks(clinic.id, only, since=since))
+    places = _by_doctor(await reads.closings.places(clinic.id, only, since=since))
     return {
         doctor.id: CalendarInputs(
             clinic.zone,
@@ -64,6 +66,7 @@ async def read_inputs(
             closures=closures,
             leaves=tuple(leaves[doctor.id]),
             blocks=tuple(blocks[doctor.id]),
+            places=tuple(places[doctor.id]),
         )
         for doctor in doctors
     }

@@ -1,4 +1,4 @@
-"""Closures, leave and blocks."""
+"""Closures, leave, blocks and added places."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,20 +9,28 @@ from sqlalchemy import Table, delete, insert, select, update
 
 from clinic.adapters.postgres.engine.executors import Executor
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow, Values
-from clinic.adapters.postgres.schema.closings import blocks, closures, leaves
+from clinic.adapters.postgres.schema.closings import added_places, blocks, closures, leaves
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
-from clinic.domain.errors import BlockNotFound, ClosureNotFound, LeaveNotFound, NotFound
+from clinic.domain.errors import (
+    BlockNotFound,
+    ClosureNotFound,
+    LeaveNotFound,
+    NotFound,
+    PlaceNotFound,
+)
 from clinic.ports.closings import Closing
 
 _TABLES: dict[type[Closing], tuple[Table, type[NotFound]]] = {
     Closure: (closures, ClosureNotFound),
     Leave: (leaves, LeaveNotFound),
     Block: (blocks, BlockNotFound),
+    AddedPlace: (added_places, PlaceNotFound),
 }
 
 
 class PostgresClosingReader:
-    """Reads closures, leave and blocks."""
+    """Reads closures, leave, blocks and added places."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -54,13 +62,23 @@ class PostgresClosingReader:
             query = query.where(blocks.c.starts_at < until)
         return [_block_of(row) for row in await self._all(query)]
 
+    async def places(
+        self, clinic_id: UUID, doctor_id: UUID | None = None, *, since: datetime | None = None
+    ) -> Sequence[AddedPlace]:
+        """Return the added places of one doctor or of all that end after `since`, by id; None is no
+        bound."""
+        query = _of_doctor(added_places, clinic_id, doctor_id)
+        if since is not None:
+            query = query.where(added_places.c.ends_at > since)
+        return [_place_of(row) for row in await self._all(query)]
+
     async def _all(self, query: Query) -> Sequence[SqlRow]:
         async with self._executor.connection() as connection:
             return (await connection.execute(query)).all()
 
 
 class PostgresClosings(PostgresClosingReader):
-    """Changes closures, leave and blocks inside a unit of work."""
+    """Changes closures, leave, blocks and added places inside a unit of work."""
 
     async def add(self, closing: Closing) -> None:
         """Add it. Raises AlreadyExists, DoctorNotFound."""
@@ -69,12 +87,12 @@ class PostgresClosings(PostgresClosingReader):
             await connection.execute(insert(table), _values_of(closing))
 
     async def replace(self, closing: Closing) -> None:
-        """Replace the one with this id. Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        """Replace the one with this id. Raises NotFound of its kind."""
         table, _ = _TABLES[type(closing)]
         await self._write(closing, update(table).values(_values_of(closing)))
 
     async def delete(self, closing: Closing) -> None:
-        """Delete the one with this id. Raises ClosureNotFound, LeaveNotFound, BlockNotFound."""
+        """Delete the one with this id. Raises NotFound of its kind."""
         table, _ = _TABLES[type(closing)]
         await self._write(closing, delete(table))
 
@@ -93,14 +111,14 @@ def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
 
 def _values_of(closing: Closing) -> Values:
     values: Values = {"clinic_id": closing.clinic_id, "id": closing.id}
-    if isinstance(closing, Block):
-        return values | {
+    if isinstance(closing, Block | AddedPlace):
+        values |= {
             "doctor_id": closing.doctor_id,
             "starts_at": closing.starts_at,
             "ends_at": closing.ends_at,
-            "lane": closing.lane,
             "reason": closing.reason,
         }
+        return values | {"lane": closing.lane} if isinstance(closing, Block) else values
     values |= {
         "first_day": closing.first,
         "last_day": closing.last,
@@ -156,4 +174,15 @@ def _block_of(row: SqlRow) -> Block:
         ends_at=row.ends_at,
         reason=row.reason,
         lane=row.lane,
+    )
+
+
+def _place_of(row: SqlRow) -> AddedPlace:
+    return AddedPlace(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        doctor_id=row.doctor_id,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        reason=row.reason,
     )

@@ -43,6 +43,7 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
     "closures_clinic_fkey": ClinicNotFound,
     "leaves_doctor_fkey": DoctorNotFound,
     "blocks_doctor_fkey": DoctorNotFound,
+    "added_places_doctor_fkey": DoctorNotFound,
     "users_email_key": EmailInUse,
     "doctors_profiles_clinic_fkey": ClinicNotFound,
     "doctors_profiles_user_fkey": DoctorNotFound,

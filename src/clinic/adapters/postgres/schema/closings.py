@@ -1,4 +1,4 @@
-"""What closes time that hours would open, and the work of aligning calendars with it."""
+"""Closures, leave, blocks and added places, and the work of aligning calendars with them."""
 
 from sqlalchemy import ARRAY, Column, Date, Index, SmallInteger, Table, Time, text
 
@@ -14,6 +14,7 @@ from clinic.adapters.postgres.schema.base import (
     references,
     text_,
 )
+from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN
 from clinic.domain.calendar.closings import (
     BLOCK_MAX_DAYS,
     CLOSING_NAME_MAX_CHARS,
@@ -99,6 +100,28 @@ blocks = Table(
     check("blocks_lane_range", "lane >= 1"),
     check("blocks_reason_length", _REASON_LENGTH),
     Index("blocks_doctor_idx", "clinic_id", "doctor_id", "ends_at"),
+)
+
+# Slots beside the doctor's hours.
+added_places = Table(
+    "added_places",
+    metadata,
+    id_("clinic_id"),
+    id_("id"),
+    id_("doctor_id"),
+    instant("starts_at"),
+    instant("ends_at"),
+    text_("reason", nullable=True),
+    created_at(),
+    key("added_places_pkey", "clinic_id", "id"),
+    references("added_places_doctor_fkey", *_DOCTOR),
+    check(
+        "added_places_times_order",
+        f"ends_at >= starts_at + interval '{SLOT_MIN_MIN} minutes'"
+        f" AND ends_at <= starts_at + interval '{SLOT_MAX_MIN} minutes'",
+    ),
+    check("added_places_reason_length", _REASON_LENGTH),
+    Index("added_places_doctor_idx", "clinic_id", "doctor_id", "ends_at"),
 )
 
 calendar_changes = Table(

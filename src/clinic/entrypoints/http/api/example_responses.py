@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.changes import CalendarChange, SlotCounts
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
@@ -31,6 +32,8 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     ClosureOut,
     LeaveChangedOut,
     LeaveOut,
+    PlaceChangedOut,
+    PlaceOut,
 )
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityChangedOut,
@@ -149,6 +152,9 @@ _LEAVE = Leave(
     _HOURS_ID, CLINIC_ID, DOCTOR_ID, date(2026, 12, 7), date(2026, 12, 11), reason="Congress"
 )
 _BLOCK = Block(_HOURS_ID, CLINIC_ID, DOCTOR_ID, _SLOT.starts_at, _SLOT.ends_at, "Fire drill")
+_PLACE = AddedPlace(
+    _HOURS_ID, CLINIC_ID, DOCTOR_ID, _SLOT.starts_at, _SLOT.ends_at, "An urgent case"
+)
 _CHANGE = CalendarChange(
     _ENTRY_ID,
     CLINIC_ID,
@@ -251,6 +257,8 @@ RESPONSES: tuple[Struct, ...] = (
     LeaveChangedOut.changed(CalendarChanged(_LEAVE, _CLOSED)),
     BlockOut.of(_BLOCK, _ZONE),
     BlockChangedOut.changed(CalendarChanged(_BLOCK, _CLOSED), _ZONE),
+    PlaceOut.of(_PLACE, _ZONE),
+    PlaceChangedOut.changed(CalendarChanged(_PLACE, CalendarEffect(SlotCounts(added=1))), _ZONE),
     CalendarChangeOut.of(_CHANGE),
     ChangeProgressOut.of_progress(ChangeProgress(_CHANGE, (_APPOINTMENT,))),
     DoctorChangedOut.changed(CalendarChanged(_DOCTOR, _CLOSED)),

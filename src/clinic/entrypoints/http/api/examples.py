@@ -11,6 +11,7 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     ChangeLeaveIn,
     ClosureIn,
     LeaveIn,
+    PlaceIn,
 )
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityIn,
@@ -95,6 +96,12 @@ _REQUESTS: dict[type, Any] = {
         "from": "2026-11-23T09:00:00+01:00",
         "to": "2026-11-23T10:00:00+01:00",
         "reason": "Fire drill",
+    },
+    PlaceIn: {
+        "doctorId": str(DOCTOR_ID),
+        "from": "2026-11-23T12:10:00+01:00",
+        "to": "2026-11-23T12:30:00+01:00",
+        "reason": "An urgent case",
     },
     ChangeDoctorIn: {"lastDay": "2027-03-31", "reason": "Retires"},
     ExceptionIn: {"doctorId": str(DOCTOR_ID), "date": "2026-12-24", "kind": "remove"},

@@ -32,6 +32,7 @@ REMEDIES: dict[str, str] = {
     "bad_request": "Send valid HTTP: a proper Host, a percent-encoded UTF-8 query.",
     "beyond_horizon": "Choose a slot within `horizonDays`, or ask the clinic.",
     "block_not_found": _LOOK,
+    "added_place_not_found": _LOOK,
     "blocked_by": "Change what `blockedBy` names: delete the closure or leave, or add hours.",
     "body_too_large": "Send at most `maxBytes` bytes.",
     "calendar_change_not_found": _LOOK,

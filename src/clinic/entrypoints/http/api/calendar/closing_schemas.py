@@ -1,4 +1,4 @@
-"""Closures, leave and blocks on the wire."""
+"""Closures, leave, blocks and added places on the wire."""
 
 import datetime as dt
 from typing import Annotated, Any, Literal, Self
@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Meta, UnsetType
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut, WallEnd, WallTime
 from clinic.entrypoints.http.api.schemas import Reason
@@ -104,6 +105,16 @@ class BlockIn(In):
     reason: Text | None = None
 
 
+class PlaceIn(In):
+    """A slot `[from, to)` beside the doctor's hours, of 5 to 480 minutes."""
+
+    doctor_id: UUID
+    from_: dt.datetime
+    to: dt.datetime
+    #: for staff only
+    reason: Text | None = None
+
+
 class ClosureOut(Out):
     id: UUID
     name: str
@@ -176,6 +187,27 @@ class BlockChangedOut(BlockOut):
         return cls(*values)
 
 
+class PlaceOut(Out):
+    id: UUID
+    doctor_id: UUID
+    from_: dt.datetime
+    to: dt.datetime
+    reason: str | None
+
+    @classmethod
+    def of(cls, place: AddedPlace, zone: ZoneInfo) -> Self:
+        return cls(*_place(place, zone))
+
+
+class PlaceChangedOut(PlaceOut):
+    slots_opened: SlotsOpenedOut
+
+    @classmethod
+    def changed(cls, change: CalendarChanged[AddedPlace], zone: ZoneInfo) -> Self:
+        values = (*_place(change.row, zone), SlotsOpenedOut.of(change.effect))
+        return cls(*values)
+
+
 def _closure(closure: Closure) -> tuple[Any, ...]:
     kind: Any = closure.kind.value.lower()
     return (
@@ -203,6 +235,16 @@ def _block(block: Block, zone: ZoneInfo) -> tuple[Any, ...]:
         block.ends_at.astimezone(zone),
         block.lane,
         block.reason,
+    )
+
+
+def _place(place: AddedPlace, zone: ZoneInfo) -> tuple[Any, ...]:
+    return (
+        place.id,
+        place.doctor_id,
+        place.starts_at.astimezone(zone),
+        place.ends_at.astimezone(zone),
+        place.reason,
     )
 
 

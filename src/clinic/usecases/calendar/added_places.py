@@ -1,0 +1,114 @@
+"""Add a single slot beside a doctor's hours, and take it back; the slots follow at once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import (
+    AlreadyEntered,
+    BlockedBy,
+    PlaceNotFound,
+    SlotOverlap,
+    TimeInPast,
+)
+from clinic.domain.permissions import Operation, permit
+from clinic.usecases.calendar.blocks import days_of
+from clinic.usecases.calendar.change_calendar import (
+    CalendarChanged,
+    Decision,
+    Deed,
+    change_doctor,
+)
+from clinic.usecases.calendar.change_hours import whose_calendar
+from clinic.usecases.context import Context
+
+
+async def add_place(
+    context: Context, place: AddedPlace, *, preview: bool = False
+) -> CalendarChanged[AddedPlace]:
+    """Add a slot beside the doctor's hours; it can be booked at once, or when its day is opened.
+
+    Raises DoctorNotFound, PermissionDenied, TimeInPast, AlreadyEntered, SlotOverlap for a time that
+    the doctor's hours have slots in, and BlockedBy for one that is closed or in which the doctor
+    does not work here.
+    """
+
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
+        after = replace(inputs, places=(*inputs.places, place))
+        _check(context, clinic, inputs, after, place)
+        return Decision(
+            place,
+            after,
+            lambda unit: unit.closings.add(place),
+            days_of(clinic, place.interval),
+        )
+
+    deed = Deed("add_place", "added_place", place.id)
+    return await change_doctor(context, place.doctor_id, deed, decide, preview=preview)
+
+
+async def delete_place(
+    context: Context, place_id: UUID, *, preview: bool = False
+) -> CalendarChanged[AddedPlace]:
+    """Take an added slot back; an appointment in it stays, and is stranded.
+
+    Raises PermissionDenied, PlaceNotFound.
+    """
+    known = await read_place(context, place_id)
+
+    def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
+        # The inputs hold none that is over, which may be deleted as well.
+        left = tuple(one for one in inputs.places if one.id != place_id)
+        return Decision(
+            known,
+            replace(inputs, places=left),
+            lambda unit: unit.closings.delete(known),
+            days_of(clinic, known.interval),
+        )
+
+    deed = Deed("delete_place", "added_place", place_id)
+    return await change_doctor(context, known.doctor_id, deed, decide, preview=preview)
+
+
+async def list_places(context: Context, *, doctor_id: UUID | None = None) -> Sequence[AddedPlace]:
+    """Return the added slots that are not over, in the order in which they were entered: doctors
+    see their own, the office everyone's.
+
+    Raises PermissionDenied, DoctorNotFound.
+    """
+    doctor_id = await whose_calendar(context, doctor_id)
+    return await context.store.closings.places(
+        context.actor.clinic_id, doctor_id, since=context.clock.now()
+    )
+
+
+async def read_place(context: Context, place_id: UUID) -> AddedPlace:
+    """Return one added slot. Raises PermissionDenied, PlaceNotFound."""
+    permit(context.actor, Operation.CHANGE_CALENDAR)
+    doctor_id = await whose_calendar(context, None)
+    for one in await context.store.closings.places(context.actor.clinic_id, doctor_id):
+        if one.id == place_id:
+            return one
+    raise PlaceNotFound()
+
+
+def _check(
+    context: Context,
+    clinic: Clinic,
+    inputs: CalendarInputs,
+    after: CalendarInputs,
+    place: AddedPlace,
+) -> None:
+    if place.starts_at <= context.clock.now():
+        raise TimeInPast("This time has begun already.", pointer="/from")
+    for other in inputs.places:
+        if other.interval.overlaps(place.interval):
+            raise AlreadyEntered("A place is added in this time already.", placeId=str(other.id))
+    planned = plan(inputs, *days_of(clinic, place.interval))
+    if any(slot.interval.overlaps(place.interval) for slot in planned):
+        raise SlotOverlap()
+    if closed := blocked_by(after, place.interval):
+        raise BlockedBy(blockedBy=closed)

@@ -1,0 +1,75 @@
+"""The plan of a calendar with added places."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.availability import Availability
+from clinic.domain.calendar.closings import no_holidays
+from clinic.domain.calendar.plan import CalendarInputs, plan
+
+DAY = date(2027, 3, 1)
+ZERO = UUID(int=0)
+MIDNIGHT = datetime(2027, 3, 1, tzinfo=UTC)
+HOURS = Availability(
+    ZERO, ZERO, ZERO, time(22), time(1), 45, weekdays=tuple(range(1, 8)), overnight=True
+)
+INPUTS = CalendarInputs(ZoneInfo("UTC"), no_holidays, hours=(HOURS,))
+
+
+def a_place(number: int, start_min: int, minutes: int) -> AddedPlace:
+    starts_at = MIDNIGHT + timedelta(minutes=start_min)
+    ends_at = starts_at + timedelta(minutes=minutes)
+    return AddedPlace(UUID(int=number), ZERO, ZERO, starts_at, ends_at)
+
+
+def planned(places: list[AddedPlace], first: date = DAY, last: date = DAY) -> list[tuple[int, int]]:
+    found = plan(replace(INPUTS, places=tuple(places)), first, last)
+    minute = timedelta(minutes=1)
+    times = [each.interval for each in found]
+    return [((t.starts_at - MIDNIGHT) // minute, (t.ends_at - MIDNIGHT) // minute) for t in times]
+
+
+def test_place_beside_the_hours_is_a_slot() -> None:
+    by_hours = [(15, 60), (1320, 1365), (1365, 1410), (1410, 1455)]
+
+    assert planned([]) == by_hours
+    assert planned([a_place(1, 600, 20)]) == sorted([*by_hours, (600, 620)])
+
+
+def test_place_in_hours_of_the_eve_is_none() -> None:
+    assert planned([a_place(1, 50, 20)]) == planned([])
+
+
+def test_of_two_places_the_one_that_was_entered_first_is_a_slot() -> None:
+    assert planned([a_place(2, 590, 20), a_place(1, 600, 20)]) == planned([a_place(1, 600, 20)])
+
+
+def test_place_after_the_last_day_is_none() -> None:
+    inputs = replace(INPUTS, places=(a_place(1, 600, 20),))
+
+    [of_the_eve] = plan(replace(inputs, last_day=DAY - timedelta(days=1)), DAY, DAY)
+    assert of_the_eve.starts_at == MIDNIGHT + timedelta(minutes=15)
+    assert plan(replace(inputs, works_here=False), DAY, DAY) == []
+
+
+@given(
+    st.lists(
+        st.builds(a_place, st.integers(1, 9), st.integers(0, 4 * 24 * 60), st.integers(5, 480)),
+        max_size=8,
+        unique_by=lambda place: place.id,
+    )
+)
+def test_days_planned_apart_are_the_days_planned_together(places: list[AddedPlace]) -> None:
+    days = [DAY + timedelta(days=number) for number in range(5)]
+
+    together = planned(places, days[0], days[-1])
+
+    assert together == [slot for day in days for slot in planned(places, day, day)]
+    assert all(one[1] <= two[0] for one, two in pairwise(together))
