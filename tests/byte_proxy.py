@@ -22,6 +22,7 @@ measure     reports the response's length; its first packet must contain all of 
 import asyncio
 import json
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -40,6 +41,8 @@ OTHER = b"+OK\r\n"
 GARBAGE = b"\xff\xfe no protocol \r\n"
 #: how long a connection or a process may take to end
 PATIENCE_S = 10
+#: how long a request may take to reach the proxy
+TOLD_S = 30
 
 
 def spoil(kind: str, offset: int = 0) -> str:
@@ -53,7 +56,11 @@ class ByteProxy:
     def __init__(self, host: str, port: int, *, once: tuple[str, str] | None = None) -> None:
         plan = json.dumps({"host": host, "port": port, "once": once})
         self._process = subprocess.Popen(
-            [sys.executable, "-u", __file__, plan], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-u", __file__, plan],
+            # So that what `select` sees is all that there is.
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self.port = int(self.told())
 
@@ -64,8 +71,12 @@ class ByteProxy:
         self._process.communicate(timeout=PATIENCE_S)
 
     def told(self) -> str:
-        """Return the next line of the proxy's output: that it has spoilt `once`, or a measure."""
+        """Return the next line of the proxy's output: that it has spoilt `once`, or a measure.
+
+        A thread may wait here, which nothing could end if the line never came."""
         assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], TOLD_S)
+        assert ready, "the proxy did not see the request"
         return self._process.stdout.readline().decode().strip()
 
 

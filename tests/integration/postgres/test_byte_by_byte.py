@@ -59,15 +59,21 @@ ANSWERS = pytest.mark.parametrize("ask", [prepare, rows, error])
 RIGHT = [(7,)]
 #: of a parameter
 LARGE = 20_000_000
+#: of a test; uvloop swallows what pytest-timeout raises in it
+BOUND_S = 60
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request) -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Run a coroutine on either kind of loop."""
+    """Run a coroutine on either kind of loop, for a bounded time."""
+
+    async def bounded(main: Coroutine[Any, Any, None]) -> None:
+        async with asyncio.timeout(BOUND_S):
+            await main
 
     def run_on(main: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(main)
+            runner.run(bounded(main))
 
     return run_on
 
