@@ -21,6 +21,7 @@ TRIGGERS = {
             f"{table}_no_change",
             f"{table}_no_truncate",
             *([f"{table}_salt"] if table in ERASABLE else []),
+            *(["audit_event_blocks"] if table == "audit_event" else []),
         )
         for table in APPEND_ONLY
     },

@@ -3,7 +3,7 @@
 from clinic.adapters.postgres.migrations.online import briefly, online
 
 revision = "0026"
-down_revision = "0024"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
