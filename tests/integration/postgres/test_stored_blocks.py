@@ -15,7 +15,12 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
-from clinic.adapters.postgres.migrations import current_revision, head_revision, migrate
+from clinic.adapters.postgres.migrations import (
+    APP_ROLE,
+    current_revision,
+    head_revision,
+    migrate,
+)
 from clinic.domain.calendar.changes import SlotCounts
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
@@ -244,14 +249,16 @@ async def test_clocks_that_change_are_those_of_the_clinic(
 async def test_migration_that_is_killed_goes_on_where_it_was(
     store, now, open_calendar, owner, previous, postgres_urls, commands, tmp_path
 ) -> None:
-    """Given a migration that is killed after the first of three doctors
-    When it is run again, and once more
-    Then each doctor has one block."""
+    """Given a migration that is killed after the first of three doctors, before it has given the
+    service the right to blocks
+    When the previous release blocks a day, and the migration is run again, and once more
+    Then there is one block for each doctor's day, and one for that day."""
     clinic = await seed_clinic(store, a_clinic(policy=Policy(horizon_days=5)))
     calendars = [await open_calendar(clinic) for _ in range(3)]
     for each in calendars:
         previous.block(each.of_day(2))
     owner.execute(WITHOUT_BLOCKS)
+    owner.execute(f"REVOKE ALL ON blocks FROM {APP_ROLE}".encode())
 
     with psycopg.connect(postgres_urls.owner_url) as blocker:
         second = sorted(calendars, key=lambda each: each.doctor.id)[1]
@@ -265,6 +272,7 @@ async def test_migration_that_is_killed_goes_on_where_it_was(
     assert current_revision(postgres_urls.owner_url) == "0024"
     first = owner.execute("SELECT id FROM blocks").fetchall()
     assert len(first) == 1
+    previous.block(calendars[2].of_day(3), "Congress")
 
     migrate(postgres_urls.owner_url)
     blocks = owner.execute("SELECT id FROM blocks ORDER BY id").fetchall()
@@ -274,6 +282,7 @@ async def test_migration_that_is_killed_goes_on_where_it_was(
     assert owner.execute("SELECT id FROM blocks ORDER BY id").fetchall() == blocks
     assert first[0] in blocks
     expected = [_block(each, each.of_day(2)) for each in calendars]
+    expected.append(_block(calendars[2], calendars[2].of_day(3), "Congress"))
     assert owner.execute(BLOCKS).fetchall() == sorted(expected)
     await _check_aligned(store, clinic, now, owner)
 
@@ -289,11 +298,12 @@ async def test_previous_release_blocks_and_opens_while_blocks_are_stored(
     for each in calendars:
         previous.block(each.slots)
     owner.execute(BEFORE.encode())
-    rounds = 0
+    rounds = during = 0
 
     with ThreadPoolExecutor(1) as threads:
         migrating = threads.submit(migrate, postgres_urls.owner_url)
-        while not migrating.done() or rounds < 40:
+        while not migrating.done() or rounds < during + 40:
+            during += not migrating.done()
             each = calendars[rounds % 4]
             slots = each.of_day(1 + rounds // 4 % 50)
             previous.open(slots)
@@ -301,6 +311,7 @@ async def test_previous_release_blocks_and_opens_while_blocks_are_stored(
             rounds += 1
         migrating.result(timeout=60)
     assert current_revision(postgres_urls.owner_url) == head_revision()
+    assert during > 4
 
     await _check_aligned(store, clinic, now, owner)
     blocked = owner.execute("SELECT count(*) FROM slots WHERE state = 'BLOCKED'").fetchone()
