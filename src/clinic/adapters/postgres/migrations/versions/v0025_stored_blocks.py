@@ -65,7 +65,8 @@ BEGIN
                    {reason}
             WHERE NOT EXISTS (
                 SELECT FROM blocks
-                WHERE clinic_id = NEW.clinic_id AND doctor_id = NEW.entity_id AND lane IS NULL
+                WHERE clinic_id = NEW.clinic_id AND doctor_id = NEW.entity_id
+                  AND coalesce(lane, 1) = 1
                   AND starts_at <= stretch.since AND ends_at >= stretch.until
             );
         ELSE
@@ -117,7 +118,8 @@ _LOCK_BLOCKED = """
     ORDER BY id FOR NO KEY UPDATE
 """
 _OF_DOCTOR = "WHERE clinic_id = %(clinic_id)s AND doctor_id = %(doctor_id)s"
-_BLOCKS = f"SELECT starts_at, ends_at FROM blocks {_OF_DOCTOR} AND lane IS NULL"
+# No slot has another lane yet.
+_BLOCKS = f"SELECT starts_at, ends_at FROM blocks {_OF_DOCTOR} AND coalesce(lane, 1) = 1"
 _REASONS = f"""
     SELECT DISTINCT ON (slot) slot::uuid, {_REASON.format(reason="reason")}
     FROM audit_event, jsonb_array_elements_text(detail -> 'slots') slot
