@@ -321,6 +321,37 @@ async def test_previous_release_blocks_and_opens_while_blocks_are_stored(
     assert blocked == (sum(len(each.slots) for each in calendars) - touched * 3,)
 
 
+async def test_slots_beneath_a_stranded_appointment_follow_its_hours(
+    store, now, open_calendar, owner, previous, postgres_urls
+) -> None:
+    """Given an appointment in a slot that is blocked, since the hours got shorter slots
+    When the migration runs, and the doctor's slots are aligned
+    Then those in its time are added as taken, and nothing is blocked."""
+    clinic = await seed_clinic(store, a_clinic(policy=Policy(horizon_days=1)))
+    one = await open_calendar(clinic, end=time(10))
+    left = one.of_day(1)[1]
+    await seed_booking(store, clinic, left, one.patient)
+    previous.strand([left])
+    _retire_open(owner, one)
+    owner.execute("UPDATE availabilities SET slot_min = 20")
+    owner.execute(BEFORE.encode())
+
+    migrate(postgres_urls.owner_url)
+    context = a_context(store, an_actor(clinic), clock=FixedClock(now))
+    aligned = await open_slots(context, doctor_id=one.doctor.id)
+
+    assert owner.execute(BLOCKS).fetchall() == []
+    assert aligned.counts == SlotCounts(added=aligned.counts.added)
+    added = await store.calendars.slots_between(
+        clinic.id, [one.doctor.id], left.starts_at, left.ends_at
+    )
+    assert [(slot.state, slot.taken, slot.id == left.id) for slot in added] == [
+        (SlotState.OPEN, True, False),
+        (SlotState.RETIRED, True, True),
+        (SlotState.OPEN, True, False),
+    ]
+
+
 async def test_previous_release_cuts_blocks_and_adds_them(
     store, now, open_calendar, owner, previous
 ) -> None:
