@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx
@@ -122,6 +123,68 @@ class Api:
         return [(await self.send("GET", path, who="admin")).json() for path in paths]
 
 
+@dataclass
+class Calendar:
+    """A doctor without hours yet, whose calendar the office changes."""
+
+    api: Api
+    doctor: str
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, status: int | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """Send it as the receptionist, and return the body of the answer, which has `status` or at
+        least succeeds."""
+        answer = await self.api.send(method, path, body, **{"who": "receptionist", **more})
+        assert status == answer.status_code if status else answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def add(self, path: str, **members: Any) -> dict[str, Any]:
+        """Add hours, an exception, a closure, leave or a block."""
+        doctor = {} if path == "/closures" else {"doctorId": self.doctor}
+        return await self.send("POST", path, {**doctor, **members}, status=201)
+
+    async def add_hours(self, start: str, end: str, minutes: int, **more: Any) -> dict[str, Any]:
+        """Add hours, every day unless `weekdays` or a `date` are given."""
+        if "date" not in more:
+            more = {"weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], **more}
+        return await self.add(
+            "/availabilities", startTime=start, endTime=end, slotMinutes=minutes, **more
+        )
+
+    async def slots(self, day: str, last: str | None = None, **more: Any) -> list[dict[str, Any]]:
+        """Return what the office sees of the slots that begin on these days, read as UTC."""
+        query = {"status": "all", "from": f"{day}T00:00:00Z", "to": f"{last or day}T23:59:59Z"}
+        query |= {"limit": "200", **more}
+        path = f"/doctors/{self.doctor}/slots?{urlencode(query)}"
+        found: list[dict[str, Any]] = (await self.send("GET", path))["items"]
+        return found
+
+    async def day(self, day: str) -> list[str]:
+        """Return the slots of a day, such as 09:00 OPEN, or 09:00 OPEN taken."""
+        return [
+            f"{slot['time']} {slot['status']}{' taken' * slot['taken']}"
+            for slot in await self.slots(day)
+        ]
+
+    async def book(self, day: str, time: str, who: str = "patient") -> dict[str, Any]:
+        """Book the slot that begins then."""
+        [slot] = [each for each in await self.slots(day) if each["time"] == time]
+        body = {"slotId": slot["id"]}
+        return await self.send("POST", "/appointments", body, who=who, status=201)
+
+    async def cancel(self, booked: dict[str, Any]) -> None:
+        """Cancel an appointment."""
+        body, headers = {"status": "CANCELLED"}, {"if-match": "*"}
+        await self.send("PATCH", f"/appointments/{booked['id']}", body, headers=headers)
+
+    async def change_clinic(self, **members: Any) -> dict[str, Any]:
+        """Change the clinic."""
+        path, headers = "/clinics/current", {"if-match": "*"}
+        return await self.send("PATCH", path, members, who="admin", headers=headers)
+
+
 @pytest.fixture
 def settings() -> Settings:
     return Settings(log_level="error")
@@ -151,3 +214,10 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://clinic.test") as client:
             yield Api(client, services, clock, world, receptionist, admin)
+
+
+@pytest.fixture
+async def calendar(api: Api) -> Calendar:
+    body = {"name": "Dr Ida Quist", "email": "ida.quist@example.org", "specialty": "General"}
+    added = await api.send("POST", "/doctors", body, who="admin")
+    return Calendar(api, added.json()["id"])

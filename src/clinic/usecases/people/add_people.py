@@ -6,7 +6,7 @@ from uuid import UUID
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import Page, PageRequest, place_by_id
-from clinic.domain.people.people import Doctor, Patient, User, scope_of
+from clinic.domain.people.people import Doctor, Patient, Role, User, scope_of
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.text import plain_line
 from clinic.ports.unit_of_work import UnitOfWork
@@ -76,9 +76,13 @@ async def read_self(context: Context) -> User:
 
 
 async def list_doctors(context: Context, *, specialty: str | None = None) -> Sequence[Doctor]:
-    """Return the clinic's doctors by name, or those of one specialty."""
+    """Return the clinic's doctors by name, or those of one specialty; to patients, only doctors who
+    work there."""
     wanted = None if specialty is None else plain_line(specialty)
-    return await context.store.people.doctors(context.actor.clinic_id, wanted)
+    doctors = await context.store.people.doctors(context.actor.clinic_id, wanted)
+    if context.actor.role is Role.PATIENT:
+        return [doctor for doctor in doctors if doctor.works_here]
+    return doctors
 
 
 async def read_doctor(context: Context, doctor_id: UUID) -> Doctor:

@@ -43,7 +43,8 @@ class DoctorsQuery(Struct, forbid_unknown_fields=True, frozen=True):
     needs=Operation.READ_CLINIC,
 )
 async def get_doctors(call: RequestContext, query: DoctorsQuery) -> Reply:
-    """All of the clinic's, or those of one specialty."""
+    """All of the clinic's, or those of one specialty. Patients do not see doctors whose account is
+    disabled."""
     doctors = await list_doctors(call.context(), specialty=query.specialty)
     return Reply(200, _encode(ItemsOut([DoctorOut.of(doctor) for doctor in doctors])))
 
