@@ -161,7 +161,9 @@ async def align(
     slots = await unit.calendars.lock_slots(clinic.id, ids, span.starts_at, span.ends_at)
     found = alignments(context, span, doctors, inputs, slots)
     await _write(context, unit, clinic, span, found)
-    return await _effect(context, unit, clinic, span, found)
+    effect = await _effect(context, unit, clinic, span, found)
+    await _add_day_sheets(context, unit, clinic, found, effect.stranded)
+    return effect
 
 
 async def foresee(
@@ -229,22 +231,29 @@ async def _write(
     await calendars.add_slots(added)
     ids = [each.doctor.id for each in found]
     await calendars.retake(clinic.id, ids, span.starts_at, span.ends_at)
-    await _add_day_sheets(context, unit, clinic, found)
 
 
 async def _add_day_sheets(
-    context: Context, unit: UnitOfWork, clinic: Clinic, found: Sequence[Alignment]
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    found: Sequence[Alignment],
+    stranded: Sequence[AppointmentView],
 ) -> None:
+    """Add the sheets of the days that got slots, and of those on which an appointment is without
+    hours, such as in another time zone."""
+    starts: defaultdict[UUID, list[datetime]] = defaultdict(list)
     for each in found:
-        opened = [
-            *(new.starts_at for new in each.plan.add),
-            *(slot.starts_at for slot, _ in each.plan.back),
-        ]
-        if opened:
+        starts[each.doctor.id] += [new.starts_at for new in each.plan.add]
+        starts[each.doctor.id] += [slot.starts_at for slot, _ in each.plan.back]
+    for view in stranded:
+        starts[view.appointment.doctor_id].append(view.appointment.starts_at)
+    for doctor_id, at in starts.items():
+        if at:
             sheets = day_sheets(
                 clinic_id=clinic.id,
-                doctor_id=each.doctor.id,
-                days={clinic.local_date(starts_at) for starts_at in opened},
+                doctor_id=doctor_id,
+                days={clinic.local_date(starts_at) for starts_at in at},
                 zone=clinic.zone,
                 now=context.clock.now(),
                 new_id=context.new_id,
@@ -264,7 +273,9 @@ async def _effect(
     )
     now = context.clock.now()
     outside = [slot_id for each in found for slot_id in _outside(each, span, now)]
-    stranded = await reads.appointments.occupying(clinic.id, outside) if outside else ()
+    found_outside = await reads.appointments.occupying(clinic.id, outside) if outside else ()
+    # A preview of another time zone shows it as well.
+    stranded = tuple(replace(view, zone=clinic.zone) for view in found_outside)
     note = None
     if counts.is_zero:
         note = (
@@ -281,7 +292,7 @@ async def _effect(
         )
         for slot in slots
     ]
-    return CalendarEffect(counts, tuple(stranded), tuple(switched), note)
+    return CalendarEffect(counts, stranded, tuple(switched), note)
 
 
 def _outside(alignment: Alignment, span: Span, now: datetime) -> list[UUID]:

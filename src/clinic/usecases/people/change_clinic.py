@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, ConfirmationNeeded
-from clinic.domain.notifications import day_sheet_times, day_sheets
+from clinic.domain.notifications import day_sheet_times
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.calendar.align import CalendarEffect
@@ -68,29 +68,11 @@ async def change_clinic(
         deed = Deed("change_clinic", "clinic", clinic.id)
         effect = await carry_out(context, unit, before, deed, _decision(clinic))
         if moves:
-            await _redate_day_sheets(context, unit, clinic, effect)
+            zone = clinic.zone
+            await unit.messages.redate_day_sheets(clinic.id, lambda day: day_sheet_times(day, zone))
         return ClinicChanged(clinic, effect, ahead)
 
     return await context.transactions.run(work)
-
-
-async def _redate_day_sheets(
-    context: Context, unit: UnitOfWork, clinic: Clinic, effect: CalendarEffect
-) -> None:
-    """Send the sheets in the evening of the new zone, also for days that now have an appointment
-    though no hours."""
-    for view in effect.stranded:
-        appointment = view.appointment
-        sheets = day_sheets(
-            clinic_id=clinic.id,
-            doctor_id=appointment.doctor_id,
-            days=[clinic.local_date(appointment.starts_at)],
-            zone=clinic.zone,
-            now=context.clock.now(),
-            new_id=context.new_id,
-        )
-        await unit.messages.add(sheets)
-    await unit.messages.redate_day_sheets(clinic.id, lambda day: day_sheet_times(day, clinic.zone))
 
 
 def _check_confirmed(ahead: int, confirm: int | None) -> None:

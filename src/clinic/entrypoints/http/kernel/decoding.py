@@ -200,6 +200,9 @@ def _refuse_nul(value: Any, at: str = "") -> None:
             _refuse_nul(inner, f"{at}/{name}")
 
 
+_BOOLEANS = {"true": True, "false": False}
+
+
 class NoQuery(Struct, forbid_unknown_fields=True):
     """For resources that take no parameters."""
 
@@ -270,7 +273,10 @@ def _is_tuple(kind: Any) -> bool:
 
 
 def _from_text(text: str, kind: Any) -> Any:
-    """Return a number for an int field if it is written as one, and else the text."""
+    """Return a number or boolean for a field of that type if it is written as one, and else the
+    text."""
+    if bool in (kind, *get_args(kind)) and text in _BOOLEANS:
+        return _BOOLEANS[text]
     if int in (kind, *get_args(kind)) and text.isascii() and text.isdecimal() and len(text) < 10:
         return int(text)
     return _SPACE_FOR_PLUS.sub(r"+\1", text)

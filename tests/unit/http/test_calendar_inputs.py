@@ -1,0 +1,508 @@
+"""Changes of a calendar over HTTP: previewed, repeated, refused when they make no sense, left to a
+worker when they concern many slots."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from clinic.testing import seed_world
+from clinic.usecases.calendar import calendar_changes, change_calendar
+from clinic.usecases.calendar.calendar_changes import carry_on
+from clinic.usecases.maintenance.align_calendars import align_calendars
+
+DAY, NEXT_DAY = "2026-12-07", "2026-12-08"
+NOTHING = {"added": 0, "retired": 0, "blocked": 0, "unblocked": 0, "stranded": []}
+SO_ALREADY = "Every slot of this time is so already."
+
+
+def rows(api, *, without=("answers",)):
+    """Return every row of the store."""
+    tables = api.services.store._database.tables.by_name()
+    return {name: dict(each.items()) for name, each in tables.items() if name not in without}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request by the office, whose paths and bodies name entities of the scene."""
+
+    method: str
+    path: str
+    body: Any = None
+    who: str = "receptionist"
+
+    async def send(self, calendar, ids, *, preview=False, who=None, **more):
+        body = {
+            key: ids.get(value, value) if isinstance(value, str) else value
+            for key, value in (self.body or {}).items()
+        }
+        headers = {"if-match": "*"} if self.path == "/clinics/current" else {}
+        query = "?preview=true" if preview else ""
+        # Without a body, DELETE has none.
+        return await calendar.api.send(
+            self.method,
+            self.path.format(**ids) + query,
+            body or None,
+            who=who or self.who,
+            headers=headers | more.pop("headers", {}),
+        )
+
+
+def post(path, **members):
+    return Request("POST", path, {"doctorId": "doctor", **members})
+
+
+CLOSURES, EXCEPTIONS = "/closures", "/availability-exceptions"
+ZONE = Request("PATCH", "/clinics/current", {"timeZone": "Asia/Tokyo", "confirm": 1}, "admin")
+CHANGES = {
+    "hours": post("/availabilities", date=DAY, startTime="13:00", endTime="14:00", slotMinutes=20),
+    "shorter_hours": Request("PATCH", "/availabilities/{hours}", {"startTime": "10:00"}),
+    "longer_slots": Request("PATCH", "/availabilities/{hours}", {"slotMinutes": 60}),
+    "no_hours": Request("DELETE", "/availabilities/{hours}"),
+    "day_off": post(EXCEPTIONS, date=DAY, kind="remove"),
+    "no_day_off": Request("DELETE", EXCEPTIONS + "/{day_off}"),
+    "closure": Request("POST", CLOSURES, {"name": "Training", "from": DAY}),
+    "yearly_closure": Request(
+        "POST", CLOSURES, {"name": "Summer", "kind": "yearly", "from": "2025-12-07"}
+    ),
+    "holidays": Request(
+        "POST", CLOSURES, {"name": "Holidays", "kind": "holidays", "country": "ES"}
+    ),
+    "moved_closure": Request("PATCH", CLOSURES + "/{closure}", {"from": DAY, "until": DAY}),
+    "no_closure": Request("DELETE", CLOSURES + "/{closure}"),
+    "leave": post("/leaves", **{"from": DAY, "startTime": "08:00", "endTime": "09:10"}),
+    "longer_leave": Request("PATCH", "/leaves/{leave}", {"from": DAY}),
+    "no_leave": Request("DELETE", "/leaves/{leave}"),
+    "block": post("/blocks", **{"from": "2026-12-07T09:10:00Z", "to": "2026-12-07T09:40:00Z"}),
+    "no_block": Request("DELETE", "/blocks/{block}"),
+    "last_day": Request("PATCH", "/doctors/{doctor}", {"lastDay": "2026-12-06"}, "admin"),
+    "zone": ZONE,
+    "horizon": Request("PATCH", "/clinics/current", {"policy": {"horizonDays": 30}}, "admin"),
+}  # fmt: skip
+#: those that leave the appointment of the scene outside the open hours
+STRANDING = {
+    "shorter_hours", "no_hours", "day_off", "closure", "yearly_closure", "moved_closure", "leave",
+    "longer_leave", "block", "last_day", "zone",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def scene(calendar):
+    """Hours every day from 09:00 to 12:00 by 30 minutes, an appointment at 09:00 on DAY, and on the
+    days after it a day off, a closure, leave and a block."""
+    await calendar.change_clinic(policy={"horizonDays": 28})
+    hours = await calendar.add_hours("09:00", "12:00", 30)
+    added = {
+        "day_off": await calendar.add(EXCEPTIONS, date="2026-12-08", kind="remove"),
+        "closure": await calendar.add(CLOSURES, name="Audit", **{"from": "2026-12-09"}),
+        "leave": await calendar.add("/leaves", **{"from": "2026-12-10"}),
+        "block": await calendar.add(
+            "/blocks", **{"from": "2026-12-11T10:00:00Z", "to": "2026-12-11T11:00:00Z"}
+        ),
+    }
+    booked = await calendar.book(DAY, "09:00")
+    ids = {name: each["id"] for name, each in added.items()}
+    return {**ids, "doctor": calendar.doctor, "hours": hours["id"], "appointment": booked["id"]}
+
+
+# --- previews ---
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_preview_says_what_the_change_does_and_writes_nothing(calendar, scene, name):
+    api, change = calendar.api, CHANGES[name]
+    before, events = rows(api, without=("events",)), len(api.services.store.events)
+
+    previewed = await change.send(calendar, scene, preview=True)
+    await api.services.audit.flush()
+    after, read = rows(api, without=("events",)), api.services.store.events[events:]
+    done = await change.send(calendar, scene)
+
+    foreseen, effect = previewed.json()["slotsOpened"], done.json()["slotsOpened"]
+    assert (previewed.status_code, done.is_success) == (200, True), (previewed.text, done.text)
+    assert foreseen.pop("asOf") == "2026-11-23T08:00:00Z"
+    assert foreseen == effect
+    assert {key: effect[key] for key in NOTHING} != NOTHING
+    assert after == before
+    stranded = [one["id"] for one in effect["stranded"]]
+    assert stranded == ([scene["appointment"]] if name in STRANDING else [])
+    assert [event.action for event in read] == ["read"] * len(stranded)
+    assert [event.detail["ids"] for event in read] == [[each] for each in stranded]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene, name):
+    change = CHANGES[name]
+    before = rows(calendar.api)
+
+    for who in ("patient", "colleague"):
+        answer = await change.send(calendar, scene, preview=True, who=who)
+
+        # A doctor does not see others' leave and blocks at all.
+        assert answer.status_code in (403, 404), answer.text
+        assert answer.json()["code"] in ("permission_denied", "leave_not_found", "block_not_found")
+    assert rows(calendar.api) == before
+
+
+async def test_preview_needs_no_confirmation(calendar, scene):
+    change = Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin"}, "admin")
+
+    answer = await change.send(calendar, scene, preview=True)
+
+    assert (answer.status_code, answer.json()["appointmentsAhead"]) == (200, 1)
+    assert answer.json()["timeZone"] == "Europe/Berlin"
+    assert (await calendar.send("GET", "/clinics/current"))["timeZone"] == "Europe/London"
+
+
+# --- doing it twice ---
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("hours", "availability_overlap"),
+        ("day_off", "availability_overlap"),
+        ("closure", "already_entered"),
+        ("yearly_closure", "already_entered"),
+        ("holidays", "already_entered"),
+        ("leave", "already_entered"),
+        ("block", "already_entered"),
+        ("no_hours", "availability_not_found"),
+        ("no_day_off", "exception_not_found"),
+        ("no_closure", "closure_not_found"),
+        ("no_leave", "leave_not_found"),
+        ("no_block", "block_not_found"),
+    ],
+)
+async def test_what_is_entered_or_deleted_twice_is_refused(calendar, scene, name, code):
+    change, unchanging = CHANGES[name], ("answers", "events")
+    first = await change.send(calendar, scene)
+    before = rows(calendar.api, without=unchanging)
+
+    second = await change.send(calendar, scene)
+
+    problem, entered = second.json(), first.json()["id"]
+    assert (second.status_code, problem["code"]) == (404 if "no_" in name else 409, code)
+    if second.status_code == 409:
+        assert entered in {value for key, value in problem.items() if key.endswith("Id")}
+    assert rows(calendar.api, without=unchanging) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("shorter_hours", "These are the hours already."),
+        ("moved_closure", SO_ALREADY),
+        ("longer_leave", "This is the leave already."),
+        ("last_day", "This is the last day already."),
+    ],
+)
+async def test_change_that_is_made_twice_changes_nothing_and_says_so(calendar, scene, name, why):
+    change, unchanging = CHANGES[name], ("answers", "events")
+    first = await change.send(calendar, scene)
+    before = rows(calendar.api, without=unchanging)
+
+    second = await change.send(calendar, scene)
+
+    assert second.json() == {
+        **first.json(),
+        "slotsOpened": {
+            **NOTHING,
+            "stranded": second.json()["slotsOpened"]["stranded"],
+            "note": why,
+        },
+    }
+    assert rows(calendar.api, without=unchanging) == before
+
+
+async def test_zone_that_is_the_clinics_already_changes_no_slot(calendar, scene):
+    await ZONE.send(calendar, scene)
+    before = rows(calendar.api, without=("answers", "events"))
+
+    again = await ZONE.send(calendar, scene)
+
+    assert again.status_code == 200
+    assert "slotsOpened" not in again.json()
+    assert rows(calendar.api, without=("answers", "events")) == before
+
+
+async def test_what_changes_no_slot_says_why(calendar, scene):
+    closed = await calendar.add(CLOSURES, name="Closed too", **{"from": "2026-12-10"})
+    no_hours = await calendar.add("/leaves", **{"from": "2026-12-08"})
+    beyond = await calendar.add("/leaves", **{"from": "2027-11-01"})
+
+    notes = [each["slotsOpened"] for each in (closed, no_hours, beyond)]
+
+    assert [{key: each[key] for key in NOTHING} for each in notes] == [NOTHING] * 3
+    assert [each["note"] for each in notes] == [
+        SO_ALREADY,
+        SO_ALREADY,
+        "No slots are open on these days: they are over, or will follow when opened.",
+    ]
+
+
+# --- what makes no sense ---
+
+
+REFUSED = {
+    "closure_that_ends_before_it_begins": (
+        Request("POST", CLOSURES, {"name": "Back", "from": NEXT_DAY, "until": DAY}),
+        400, "end_before_start",
+    ),
+    "closure_that_ends_when_it_begins": (
+        Request("POST", CLOSURES,
+                {"name": "Never", "from": DAY, "startTime": "09:00", "endTime": "09:00"}),
+        400, "end_before_start",
+    ),
+    "closure_of_800_days": (
+        Request("POST", CLOSURES, {"name": "Long", "from": DAY, "until": "2029-02-14"}),
+        400, "range_too_long",
+    ),
+    "yearly_closure_of_a_year": (
+        Request("POST", CLOSURES, {"name": "Always", "kind": "yearly", "from": "2027-01-01",
+                                   "until": "2028-01-01"}),
+        400, "range_too_long",
+    ),
+    "closure_that_is_over": (
+        Request("POST", CLOSURES, {"name": "Gone", "from": "2026-11-20"}), 400, "time_in_past",
+    ),
+    "holidays_of_no_country": (
+        Request("POST", CLOSURES, {"name": "Nowhere", "kind": "holidays", "country": "XX"}),
+        400, "unknown_holiday_calendar",
+    ),
+    "holidays_of_no_subdivision": (
+        Request("POST", CLOSURES, {"name": "Nowhere", "kind": "holidays", "country": "GB",
+                                   "subdivision": "ZZ"}),
+        400, "unknown_holiday_calendar",
+    ),
+    "hours_that_begin_and_end_at_one_instant": (
+        post("/availabilities", date="2027-03-28", startTime="01:00", endTime="02:00",
+             slotMinutes=30),
+        400, "hours_empty",
+    ),
+    "added_hours_that_begin_and_end_at_one_instant": (
+        post(EXCEPTIONS, date="2027-03-28", kind="add", startTime="01:00", endTime="02:00",
+             slotMinutes=30),
+        400, "hours_empty",
+    ),
+    "leave_of_a_doctor_of_another_clinic": (
+        Request("POST", "/leaves", {"doctorId": "stranger", "from": DAY}), 404, "doctor_not_found",
+    ),
+    "block_of_a_doctor_of_another_clinic": (
+        Request("POST", "/blocks", {"doctorId": "stranger", "from": "2026-12-07T09:00:00Z",
+                                    "to": "2026-12-07T10:00:00Z"}),
+        404, "doctor_not_found",
+    ),
+    "leave_that_ends_before_it_begins": (
+        post("/leaves", **{"from": NEXT_DAY, "until": DAY}), 400, "end_before_start",
+    ),
+    "leave_that_is_over": (
+        post("/leaves", **{"from": "2026-11-20"}), 400, "time_in_past",
+    ),
+    "block_in_the_past": (
+        post("/blocks", **{"from": "2026-11-23T06:00:00Z", "to": "2026-11-23T07:59:00Z"}),
+        400, "time_in_past",
+    ),
+    "block_that_ends_before_it_begins": (
+        post("/blocks", **{"from": "2026-12-07T10:00:00Z", "to": "2026-12-07T09:00:00Z"}),
+        400, "end_before_start",
+    ),
+    "block_without_an_offset": (
+        post("/blocks", **{"from": "2026-12-07T09:00:00", "to": "2026-12-07T10:00:00"}),
+        400, "naive_datetime",
+    ),
+    "zone_without_a_confirmation": (
+        Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin"}, "admin"),
+        409, "confirmation_needed",
+    ),
+    "zone_with_another_number_confirmed": (
+        Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin", "confirm": 2}, "admin"),
+        409, "confirmation_needed",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_what_makes_no_sense_is_a_problem_with_a_remedy(calendar, scene, name):
+    request, status, code = REFUSED[name]
+    stranger = await seed_world(calendar.api.services.store)
+    scene = {**scene, "stranger": str(stranger.doctor.id)}
+    before = rows(calendar.api)
+
+    answer = await request.send(calendar, scene)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code), answer.text
+    remedy = (await calendar.api.client.get(problem["type"])).json()["mend"]
+    assert len(remedy) > 20
+    assert status != 400 or problem["errors"][0]["detail"]
+    assert rows(calendar.api) == before
+
+
+# --- slots that are opened while something else closes them ---
+
+
+@pytest.mark.parametrize("which", ["slot", "stretch"])
+@pytest.mark.parametrize(
+    ("day", "kind"),
+    [("2026-12-09", "closure"), ("2026-12-10", "leave")],
+)
+async def test_slot_that_is_closed_cannot_be_opened(calendar, scene, day, kind, which):
+    [slot, *_] = await calendar.slots(day)
+    path, body = f"/slots/{slot['id']}", {"status": "OPEN"}
+    if which == "stretch":
+        path = f"/doctors/{calendar.doctor}/slots"
+        body |= {"from": f"{day}T09:00:00Z", "to": f"{day}T12:00:00Z"}
+    before = rows(calendar.api)
+
+    problem = await calendar.send("PATCH", path, body, status=409)
+
+    names = {"closure": "Audit"}
+    by = {"kind": kind, "id": scene[kind]} | ({"name": names[kind]} if kind in names else {})
+    assert (problem["code"], problem["blockedBy"]) == ("blocked_by", [by])
+    assert slot["blockedBy"] == [by]
+    assert rows(calendar.api) == before
+
+
+async def test_slot_without_hours_cannot_be_opened(calendar, scene):
+    booked = await calendar.send("GET", f"/appointments/{scene['appointment']}")
+    await CHANGES["day_off"].send(calendar, scene)
+    path = f"/slots/{booked['slotId']}"
+    before = rows(calendar.api)
+
+    problem = await calendar.send("PATCH", path, {"status": "OPEN"}, status=409)
+
+    assert (problem["code"], problem["blockedBy"]) == ("blocked_by", [{"kind": "no_hours"}])
+    assert rows(calendar.api) == before
+
+
+async def test_patients_see_a_closure_by_name_and_no_reason_of_staff(calendar, scene):
+    async def seen(day):
+        [slot, *_] = await calendar.slots(day)
+        return (await calendar.send("GET", f"/slots/{slot['id']}", who="patient"))["blockedBy"]
+
+    assert await seen("2026-12-09") == [{"kind": "closure", "name": "Audit"}]
+    assert await seen("2026-12-10") == [{"kind": "no_hours"}]
+
+
+# --- changes that a worker carries out ---
+
+
+@pytest.fixture
+def by_worker(monkeypatch):
+    """Changes of more than 20 slots are left to the worker, which aligns two days at a time."""
+    monkeypatch.setattr(change_calendar, "AT_ONCE_MAX", 20)
+    monkeypatch.setattr(calendar_changes, "STEP_DAYS", 2)
+
+
+async def test_large_change_is_carried_out_by_the_worker_nearest_days_first(calendar, by_worker):
+    """Given a closure of six days, which concerns more slots than one transaction takes
+    When it is entered
+    Then the answer is 202 with its address, slots can be booked until it is their turn, and the
+    worker goes from the nearest days to the last, until the progress says that it is done."""
+    api = calendar.api
+    await calendar.add_hours("09:00", "11:00", 30)
+    closure = {"name": "Move", "from": DAY, "until": "2026-12-12"}
+
+    accepted = await api.send("POST", CLOSURES, closure, who="receptionist")
+    address = accepted.headers["location"]
+    pending = await calendar.send("GET", address)
+    old = await calendar.book("2026-12-12", "09:00")
+    near = await calendar.book(DAY, "10:00", who="other")
+    store, days = api.services.store, []
+    while work := await store.calendar_changes.next_work(limit=1):
+        days.append(str(work[0].next_day))
+        await carry_on(api.services.resources.context.as_system(work[0].clinic_id), work[0])
+    done = await calendar.send("GET", address)
+    listed = await calendar.send("GET", "/calendar-changes")
+
+    assert (accepted.status_code, accepted.json()["name"]) == (202, "Move")
+    assert accepted.json()["slotsOpened"]["calendarChange"]["id"] == pending["id"]
+    assert address == f"/calendar-changes/{pending['id']}"
+    concerned = {"from": "2026-12-06", "until": "2026-12-12", "doctors": 3}
+    assert pending == pending | {**NOTHING, **concerned, "status": "pending", "doctorsDone": 0}
+    assert days == sorted(days)
+    assert set(days) == {"2026-12-06", "2026-12-08", "2026-12-10", "2026-12-12"}
+    assert done == done | {**concerned, "status": "done", "doctorsDone": 3, "blocked": 6 * 4}
+    assert [one["id"] for one in done["stranded"]] == [near["id"], old["id"]]
+    assert [each["id"] for each in listed["items"]] == [pending["id"]]
+    slots = await calendar.slots(DAY, "2026-12-13")
+    states = {(slot["date"], slot["status"]) for slot in slots}
+    closed = {(f"2026-12-{day:02}", "BLOCKED") for day in range(7, 13)}
+    assert states == {*closed, ("2026-12-13", "OPEN")}
+
+
+async def test_large_change_shows_its_progress_doctor_by_doctor(calendar, by_worker):
+    api = calendar.api
+    await calendar.add_hours("09:00", "11:00", 30)
+    closure = {"name": "Move", "from": DAY, "until": "2026-12-12"}
+    accepted = await api.send("POST", CLOSURES, closure, who="receptionist")
+    address, store = accepted.headers["location"], api.services.store
+
+    seen = []
+    while work := await store.calendar_changes.next_work(limit=1):
+        await carry_on(api.services.resources.context.as_system(work[0].clinic_id), work[0])
+        progress = await calendar.send("GET", address)
+        seen.append((progress["doctorsDone"], progress["blocked"], progress["status"]))
+
+    assert len(seen) == 3 * 4
+    assert seen == sorted(seen, key=lambda each: each[:2])
+    assert {each[0] for each in seen[:-3]} == {0}
+    assert [each[0] for each in seen[-3:]] == [1, 2, 3]
+    assert seen[-1] == (3, 24, "done")
+    assert {each[2] for each in seen[:-1]} == {"pending"}
+
+
+async def test_worker_leaves_nothing_of_a_large_change_undone(calendar, by_worker):
+    """Given a closure that the worker blocks, and its deletion before it has begun
+    When maintenance runs
+    Then the slots are open as before, under their ids."""
+    api = calendar.api
+    await calendar.add_hours("09:00", "11:00", 30)
+    before = await calendar.slots(DAY, "2026-12-12")
+    closure = {"name": "Move", "from": DAY, "until": "2026-12-12"}
+    added = (await api.send("POST", CLOSURES, closure, who="receptionist")).json()
+    blocked = await align_calendars(api.services.resources)
+    during = await calendar.slots(DAY, "2026-12-12")
+
+    deleted = await calendar.send("DELETE", f"{CLOSURES}/{added['id']}", status=202)
+    opened = await align_calendars(api.services.resources)
+
+    assert (blocked, opened) == ({"slots_aligned": 24}, {"slots_aligned": 24})
+    assert {slot["status"] for slot in during} == {"BLOCKED"}
+    assert deleted["slotsOpened"]["calendarChange"]["action"] == "delete_closure"
+    assert await calendar.slots(DAY, "2026-12-12") == before
+    assert await align_calendars(api.services.resources) == {"slots_aligned": 0}
+
+
+async def test_large_preview_is_answered_at_once(calendar, by_worker):
+    await calendar.add_hours("09:00", "11:00", 30)
+    closure = Request("POST", CLOSURES, {"name": "Move", "from": DAY, "until": "2026-12-12"})
+    before = rows(calendar.api)
+
+    previewed = await closure.send(calendar, {}, preview=True)
+
+    assert (previewed.status_code, previewed.json()["slotsOpened"]["blocked"]) == (200, 24)
+    assert rows(calendar.api) == before
+
+
+async def test_sheet_of_an_appointment_that_a_large_zone_change_puts_on_another_day(
+    calendar, by_worker
+):
+    """Given an appointment in the evening of a clinic's only weekday in New York
+    When the zone becomes Berlin's, and the worker has carried that out
+    Then there is a sheet for the next day, on which the appointment is now."""
+    await calendar.change_clinic(timeZone="America/New_York")
+    await calendar.add_hours("18:00", "20:00", 30, weekdays=["mon"])
+    path = f"/doctors/{calendar.doctor}/slots?from=2026-12-07T23:00:00Z"
+    [slot, *_] = (await calendar.send("GET", path))["items"]
+    await calendar.send("POST", "/appointments", {"slotId": slot["id"]}, who="patient")
+
+    await calendar.change_clinic(timeZone="Europe/Berlin", confirm=1)
+    await align_calendars(calendar.api.services.resources)
+
+    asked = {"kind": "day_sheet", "from": "2026-12-06T00:00:00Z", "to": "2026-12-08T12:00:00Z"}
+    sheets = await calendar.send("GET", f"/notifications?{httpx.QueryParams(asked)}")
+    due = {each["scheduledFor"] for each in sheets["items"] if each["userId"] == calendar.doctor}
+    assert due == {"2026-12-06T17:00:00Z", "2026-12-07T17:00:00Z"}
