@@ -78,7 +78,7 @@ CHANGES = {
     "no_block": Request("DELETE", "/blocks/{block}"),
     "last_day": Request("PATCH", "/doctors/{doctor}", {"lastDay": "2026-12-06"}, "admin"),
     "zone": ZONE,
-    "horizon": Request("PATCH", "/clinics/current", {"policy": {"horizonDays": 30}}, "admin"),
+    "horizon": Request("PATCH", "/clinics/current", {"policy": {"horizonDays": 36}}, "admin"),
 }  # fmt: skip
 #: those that leave the appointment of the scene outside the open hours
 STRANDING = {
@@ -91,7 +91,7 @@ STRANDING = {
 async def scene(calendar):
     """Hours every day from 09:00 to 12:00 by 30 minutes, an appointment at 09:00 on DAY, and on the
     days after it a day off, a closure, leave and a block."""
-    await calendar.change_clinic(policy={"horizonDays": 28})
+    await calendar.change_clinic(policy={"horizonDays": 35})
     hours = await calendar.add_hours("09:00", "12:00", 30)
     added = {
         "day_off": await calendar.add(EXCEPTIONS, date="2026-12-08", kind="remove"),
