@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clinic.bootstrap import in_memory as in_memory
     from clinic.testing.builders import World as World
+    from clinic.testing.builders import a_block as a_block
     from clinic.testing.builders import a_clinic as a_clinic
+    from clinic.testing.builders import a_closure as a_closure
     from clinic.testing.builders import a_context as a_context
+    from clinic.testing.builders import a_leave as a_leave
     from clinic.testing.builders import a_patient as a_patient
     from clinic.testing.builders import a_slot as a_slot
     from clinic.testing.builders import a_user as a_user
@@ -21,17 +24,24 @@ if TYPE_CHECKING:
     from clinic.testing.builders import an_availability as an_availability
     from clinic.testing.builders import seed_booking as seed_booking
     from clinic.testing.builders import seed_clinic as seed_clinic
+    from clinic.testing.builders import seed_closings as seed_closings
     from clinic.testing.builders import seed_doctor as seed_doctor
+    from clinic.testing.builders import seed_hours as seed_hours
     from clinic.testing.builders import seed_patient as seed_patient
     from clinic.testing.builders import seed_slots as seed_slots
     from clinic.testing.builders import seed_world as seed_world
+    from clinic.testing.builders import some_holidays as some_holidays
     from clinic.testing.clock import FixedClock as FixedClock
     from clinic.testing.contracts.accounts import AccountsContract as AccountsContract
     from clinic.testing.contracts.adding import AddingContract as AddingContract
     from clinic.testing.contracts.appointments import AppointmentsContract as AppointmentsContract
     from clinic.testing.contracts.audit_log import AuditLogContract as AuditLogContract
+    from clinic.testing.contracts.calendar_changes import (
+        CalendarChangesContract as CalendarChangesContract,
+    )
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
     from clinic.testing.contracts.change_feed import ChangeFeedContract as ChangeFeedContract
+    from clinic.testing.contracts.closings import ClosingsContract as ClosingsContract
     from clinic.testing.contracts.crowds import CrowdsContract as CrowdsContract
     from clinic.testing.contracts.erasures import ErasuresContract as ErasuresContract
     from clinic.testing.contracts.figures import FiguresContract as FiguresContract
@@ -56,9 +66,10 @@ if TYPE_CHECKING:
     from clinic.testing.stateful import StoreComparison as StoreComparison
 
 _BUILDERS = (
-    "World a_clinic a_context a_patient a_slot a_user an_actor an_anonymous_context"
-    " an_appointment an_availability"
-    " seed_booking seed_clinic seed_doctor seed_hours seed_patient seed_slots seed_world"
+    "World a_block a_clinic a_closure a_context a_leave a_patient a_slot a_user an_actor"
+    " an_anonymous_context an_appointment an_availability"
+    " seed_booking seed_clinic seed_closings seed_doctor seed_hours seed_patient seed_slots"
+    " seed_world some_holidays"
 )
 _HOMES = {
     "in_memory": "clinic.bootstrap",
@@ -72,8 +83,10 @@ _HOMES = {
     "RateLimiterContract": "clinic.testing.contracts.rate_limiter",
     "AddingContract": "clinic.testing.contracts.adding",
     "AppointmentsContract": "clinic.testing.contracts.appointments",
+    "CalendarChangesContract": "clinic.testing.contracts.calendar_changes",
     "CalendarsContract": "clinic.testing.contracts.calendars",
     "ChangeFeedContract": "clinic.testing.contracts.change_feed",
+    "ClosingsContract": "clinic.testing.contracts.closings",
     "CrowdsContract": "clinic.testing.contracts.crowds",
     "ErasuresContract": "clinic.testing.contracts.erasures",
     "FiguresContract": "clinic.testing.contracts.figures",

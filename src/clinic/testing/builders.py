@@ -32,6 +32,7 @@ from clinic.domain.idempotency import Answer, IdempotentRequest, StoredAnswer
 from clinic.domain.people.people import Actor, Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind, hash_of
 from clinic.ports.clock import Clock, IdSource
+from clinic.ports.closings import Closing
 from clinic.ports.unit_of_work import Store
 from clinic.testing.clock import FixedClock
 from clinic.usecases.context import AnonymousContext, Context, Origin
@@ -405,6 +406,14 @@ async def seed_hours(store: Store, *slots: Slot) -> None:
                     new_id(), slot.clinic_id, slot.doctor_id, slot.starts_at, slot.ends_at
                 )
                 await unit.closings.add(block)
+        await unit.commit()
+
+
+async def seed_closings(store: Store, *closings: Closing) -> None:
+    """Add closures, leave and blocks; slots stay as they are."""
+    async with store.begin() as unit:
+        for closing in closings:
+            await unit.closings.add(closing)
         await unit.commit()
 
 

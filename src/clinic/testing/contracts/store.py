@@ -5,8 +5,10 @@ from clinic.testing.contracts.adding import AddingContract
 from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.busy_times import BusyTimesContract
+from clinic.testing.contracts.calendar_changes import CalendarChangesContract
 from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.change_feed import ChangeFeedContract
+from clinic.testing.contracts.closings import ClosingsContract
 from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.erasures import ErasuresContract
 from clinic.testing.contracts.figures import FiguresContract
@@ -23,6 +25,8 @@ class StoreContract(
     UnitOfWorkContract,
     PeopleContract,
     CalendarsContract,
+    ClosingsContract,
+    CalendarChangesContract,
     AppointmentsContract,
     AddingContract,
     BusyTimesContract,
