@@ -17,8 +17,11 @@ class CalendarChangeReader(Protocol):
         """Return the latest changes, the newest first."""
         ...
 
-    async def next_work(self, *, limit: int) -> Sequence[CalendarWork]:
-        """Return work of all clinics that is not done: the nearest days first, then by doctor."""
+    async def next_work(
+        self, *, limit: int, change_id: UUID | None = None
+    ) -> Sequence[CalendarWork]:
+        """Return work of all clinics, or of one change, that is not done: the nearest days first,
+        then by doctor."""
         ...
 
 

@@ -141,7 +141,9 @@ def test_slots_block_tells_the_appointments_and_unblock_opens(line, ids):
     free = slots(line, "--to", "2026-11-23")
     opened = line("slots", "unblock", ids["doctor"], "--from", "2026-11-23", "--to", "2026-11-23")
 
-    assert blocked.startswith("4 slots blocked.\n1 appointments are in blocked slots")
+    assert blocked.startswith(
+        "4 slots blocked.\n1 appointment in blocked slots; move or cancel them:\n"
+    )
     assert made["id"] in blocked
     assert free == []
     assert opened == "4 slots opened.\n"

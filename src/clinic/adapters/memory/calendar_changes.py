@@ -29,8 +29,14 @@ class MemoryCalendarChangeReader:
         latest = sorted(found, key=lambda change: change.id, reverse=True)[:limit]
         return [self._with_progress(change) for change in latest]
 
-    async def next_work(self, *, limit: int) -> Sequence[CalendarWork]:
-        found = self._tables.calendar_work.values()
+    async def next_work(
+        self, *, limit: int, change_id: UUID | None = None
+    ) -> Sequence[CalendarWork]:
+        found = [
+            work
+            for work in self._tables.calendar_work.values()
+            if change_id in (None, work.change_id)
+        ]
         return sorted(found, key=_turn)[:limit]
 
     def _with_progress(self, change: CalendarChange) -> CalendarChange:

@@ -6,8 +6,9 @@ from uuid import UUID
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import LANGUAGES, Contact
 from clinic.domain.people.people import Actor, system_actor
+from clinic.entrypoints.cli.changing import NoWait, Preview, followed
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
-from clinic.entrypoints.cli.rendering import print_effect
+from clinic.entrypoints.cli.rendering import effect_row, print_effect
 from clinic.entrypoints.cli.session import Acting, open_services, session
 from clinic.usecases.people.add_people import create_clinic
 from clinic.usecases.people.change_clinic import change_clinic
@@ -96,6 +97,8 @@ async def change(
     phone: str | None = None,
     language: str | None = None,
     confirm: int | None = None,
+    preview: Preview = False,
+    no_wait: NoWait = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
 ) -> None:
@@ -134,11 +137,27 @@ async def change(
             )
 
         done = await change_clinic(
-            at.context, changed, contacts=at.services.contacts, confirm=confirm
+            at.context,
+            changed,
+            contacts=at.services.contacts,
+            confirm=confirm,
+            preview=preview,
         )
-    print_row(_row(done.clinic), as_json=as_json)
-    if done.effect is not None and not as_json:
-        print_effect(done.effect)
+        effect = done.effect and await followed(at, done.effect, no_wait=no_wait)
+    row = _row(done.clinic)
+    if as_json and effect is not None:
+        row = {
+            **row,
+            "appointmentsAhead": done.appointments_ahead,
+            "slotsOpened": effect_row(effect),
+        }
+    print_row(row, as_json=as_json)
+    if as_json:
+        return
+    if done.appointments_ahead is not None:
+        print(f"Appointments ahead, which get other times on the clock: {done.appointments_ahead}.")
+    if effect is not None:
+        print_effect(effect)
 
 
 async def list_clinics(*, as_json: AsJson = False) -> None:

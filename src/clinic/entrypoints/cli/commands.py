@@ -47,6 +47,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         (
             ("add", "people:add_doctor", "Add a person as a doctor."),
             ("list", "people:list_doctors", "List the clinic's doctors."),
+            ("last-day", "people:last_day", "Set or clear the last day on which a doctor works."),
         ),
     ),
     (
@@ -64,6 +65,41 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
             ("add", "hours:add", "Add hours on weekdays or on one date, and open their slots."),
             ("list", "hours:list_hours", "List hours and exceptions."),
             ("delete", "hours:delete", "Delete hours, and retire their free slots."),
+        ),
+    ),
+    (
+        "closures",
+        "Days on which the whole clinic is closed.",
+        (
+            ("add", "closures:add", "Close it on days, every year, or on public holidays."),
+            ("list", "closures:list_all", "List closures."),
+            ("delete", "closures:delete", "Delete a closure; its slots are open again."),
+        ),
+    ),
+    (
+        "leave",
+        "Days on which a doctor is away.",
+        (
+            ("add", "leave:add", "Enter a doctor's leave."),
+            ("list", "leave:list_all", "List leave."),
+            ("delete", "leave:delete", "Delete leave; its slots are open again."),
+        ),
+    ),
+    (
+        "blocks",
+        "Times at which a doctor takes no bookings.",
+        (
+            ("add", "blocks:add", "Block a doctor's time."),
+            ("list", "blocks:list_all", "List blocks."),
+            ("delete", "blocks:delete", "Delete a block; its slots are open again."),
+        ),
+    ),
+    (
+        "changes",
+        "Changes that concern the slots of many doctors.",
+        (
+            ("list", "changes:list_all", "List the latest ones, and how far they are."),
+            ("show", "changes:show", "Show one, and the appointments not in open slots now."),
         ),
     ),
     (

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
-from clinic.entrypoints.cli.rendering import print_affected, print_effect
+from clinic.entrypoints.cli.rendering import counted, print_affected, print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_instant, parse_required_instant
 from clinic.ports.calendars import SlotView
@@ -135,7 +135,7 @@ async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, actin
             ends_at=parse_required_instant(end, at.clinic.zone, "--to", end=True),
         )
     changed = slots_changed(done)
-    print(f"{len(changed.slots)} slots {WORDS[state]}.")
+    print(f"{counted(len(changed.slots), 'slot')} {WORDS[state]}.")
     if changed.note is not None:
         print(changed.note)
     print_affected(changed.appointments, "in blocked slots; move or cancel them")

@@ -43,6 +43,33 @@ def parse_wall_time(text: str, name: str) -> time:
         raise InvalidInput(f"{name}: write a time such as 09:00, not {text!r}.") from None
 
 
+def parse_wall_end(text: str, name: str) -> tuple[time, bool]:
+    """Return the end of hours, and whether that is on the next day, as 24:00 is.
+
+    Raises InvalidInput.
+    """
+    return (time(0), True) if text == "24:00" else (parse_wall_time(text, name), False)
+
+
+def parse_day(text: str, name: str, *, end: bool = False) -> tuple[date, time | None]:
+    """Return the day of 2026-11-23 or 2026-11-23T09:00, and the time on the clinic's clock. As an
+    `end`, 2026-11-23T24:00 is the whole day, too.
+
+    Raises InvalidInput.
+    """
+    day, _, wall = text.partition("T")
+    if end and wall == "24:00":
+        return parse_day(day, name)
+    try:
+        # fromisoformat also reads week dates and dates without hyphens.
+        on = date.fromisoformat(day) if len(day) == len("2026-11-23") else None
+    except ValueError:
+        on = None
+    if on is None or (not wall and "T" in text):
+        raise InvalidInput(f"{name}: write 2026-11-23 or 2026-11-23T09:00, not {text!r}.")
+    return on, parse_wall_time(wall, name) if wall else None
+
+
 def parse_weekdays(text: str) -> tuple[int, ...]:
     """Return the ISO numbers of weekdays such as mon,wed or mon-fri. Raises InvalidInput."""
     try:

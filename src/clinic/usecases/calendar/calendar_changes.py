@@ -1,24 +1,31 @@
 """Changes of many calendars: look at their progress, and carry them out, doctor by doctor."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
-from clinic.domain.calendar.changes import CalendarChange, CalendarWork
-from clinic.domain.errors import CalendarChangeNotFound
+from clinic.domain.calendar.changes import CalendarChange, CalendarWork, SlotCounts
+from clinic.domain.errors import CalendarChangeNotFound, ClinicError, TemporaryFailure
+from clinic.domain.people.people import system_actor
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.calendar.align import CalendarEffect, align_doctor, span_between, span_of
 from clinic.usecases.calendar.change_calendar import lock_calendar
+from clinic.usecases.calendar.open_slots import Progress
 from clinic.usecases.context import Context
 from clinic.usecases.read_clinic import read_clinic
+
+logger = logging.getLogger(__name__)
 
 #: how many days of a doctor are aligned in one transaction
 STEP_DAYS = 60
 #: the latest changes that are listed, and the stranded appointments that one answer names
 LISTED_MAX, STRANDED_MAX = 100, 1_000
+#: how many doctors ahead of a worker, which takes the first, `finish_change` works
+AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +84,42 @@ async def carry_on(context: Context, work: CalendarWork) -> CalendarEffect:
         return effect
 
     return await context.transactions.run(step)
+
+
+async def finish_change(
+    context: Context, change_id: UUID, *, on_progress: Progress | None = None
+) -> ChangeProgress:
+    """Carry out what is left of a change, beside a worker if one runs, and return it.
+
+    `on_progress` is called after each step. A failure for one doctor does not stop the others; then
+    the change is not done. Raises PermissionDenied, CalendarChangeNotFound, TemporaryFailure.
+    """
+    permit(context.actor, Operation.CLOSE_CLINIC)
+    clinic_id, changes = context.actor.clinic_id, context.store.calendar_changes
+    system = replace(context, actor=system_actor(clinic_id), reason=None)
+    failed: set[UUID] = set()
+    counted = 0
+    while True:
+        change = await changes.get(clinic_id, change_id)
+        if change is None:
+            raise CalendarChangeNotFound()
+        if on_progress is not None:
+            total = _total(change.counts)
+            on_progress(change.doctors_done, change.doctors, total - counted)
+            counted = total
+        found = await changes.next_work(limit=AHEAD + len(failed), change_id=change_id)
+        todo = [work for work in found if work.doctor_id not in failed]
+        if not todo:
+            return await read_change(context, change_id)
+        work = todo[-1]
+        try:
+            await carry_on(system, work)
+        except TemporaryFailure:
+            raise
+        except ClinicError as error:
+            failed.add(work.doctor_id)
+            logger.warning("slots of doctor %s were not aligned: %s", work.doctor_id, error.code)
+
+
+def _total(counts: SlotCounts) -> int:
+    return counts.added + counts.retired + counts.blocked + counts.unblocked

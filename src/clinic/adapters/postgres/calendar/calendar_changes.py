@@ -41,8 +41,11 @@ class PostgresCalendarChangeReader:
         latest = query.order_by(calendar_changes.c.id.desc()).limit(limit)
         return [_change_of(row) for row in await self._all(latest)]
 
-    async def next_work(self, *, limit: int) -> Sequence[CalendarWork]:
-        """Return work of all clinics that is not done: the nearest days first, then by doctor."""
+    async def next_work(
+        self, *, limit: int, change_id: UUID | None = None
+    ) -> Sequence[CalendarWork]:
+        """Return work of all clinics, or of one change, that is not done: the nearest days first,
+        then by doctor."""
         turn = (calendar_work.c.next_day, calendar_work.c.doctor_id, calendar_work.c.change_id)
         query = select(
             calendar_work.c.clinic_id,
@@ -51,6 +54,8 @@ class PostgresCalendarChangeReader:
             calendar_work.c.next_day,
             calendar_work.c.last_day,
         ).order_by(*turn)
+        if change_id is not None:
+            query = query.where(calendar_work.c.change_id == change_id)
         return [CalendarWork(*row) for row in await self._all(query.limit(limit))]
 
     async def _all(self, query: Query) -> Sequence[SqlRow]:

@@ -1,0 +1,48 @@
+"""What all commands that change calendars share: a preview, and waiting for the slots to follow."""
+
+import asyncio
+from dataclasses import replace
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from clinic.entrypoints.cli.app import complain
+from clinic.entrypoints.cli.output import progress
+from clinic.entrypoints.cli.session import CommandSession
+from clinic.usecases.calendar.align import CalendarEffect
+from clinic.usecases.calendar.calendar_changes import finish_change
+
+Preview = Annotated[
+    bool, Parameter(negative="", help="Only say what it would do; nothing is changed.")
+]
+NoWait = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="When it concerns too many slots for one transaction, leave them to clinic worker"
+        " instead of waiting.",
+    ),
+]
+
+
+async def followed(at: CommandSession, effect: CalendarEffect, *, no_wait: bool) -> CalendarEffect:
+    """Return the effect once all slots have followed: a change of many calendars is carried out
+    here, whether or not a worker runs, unless `no_wait`."""
+    change = effect.change
+    if change is None or no_wait:
+        return effect
+    try:
+        with progress("Aligning slots", "doctors") as on_progress:
+            finished = await finish_change(at.context, change.id, on_progress=on_progress)
+    except asyncio.CancelledError:
+        complain(
+            "stopped; it is stored, and the slots follow while clinic worker runs:"
+            f" clinic changes show {change.id}"
+        )
+        raise
+    return replace(
+        effect,
+        counts=finished.change.counts,
+        stranded=tuple(finished.stranded),
+        change=finished.change,
+    )
