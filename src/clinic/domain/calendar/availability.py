@@ -66,8 +66,8 @@ def _check_window(start: time, end: time, slot_min: int | None, *, overnight: bo
     length_min = _minutes(end) - _minutes(start) + (MINUTES_A_DAY if overnight else 0)
     if length_min <= 0:
         raise EndBeforeStart(
-            "The end time must be after the start time; for hours that end on the next day, send"
-            " overnight: true.",
+            "The end time must be after the start time; for hours that end on the next day, set"
+            " overnight.",
             pointer="/endTime",
         )
     if length_min > MINUTES_A_DAY:

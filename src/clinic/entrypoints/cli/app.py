@@ -14,8 +14,9 @@ from clinic.settings import SettingsError
 REFUSED, MISUSED, INTERRUPTED = 1, 2, 130
 
 
-def make_app() -> App:
-    """Return the parser of every command; none of their modules is imported yet."""
+def make_app(arguments: Sequence[str] = ()) -> App:
+    """Return the parser of every command; none of their modules is imported yet. The help of the
+    command that `arguments` name is its whole description instead of one line."""
     app = App(
         name="clinic",
         help="A clinic's appointments.",
@@ -28,12 +29,15 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
+    named = tuple(arguments[:2])
     for name, target, text in COMMANDS:
-        app.command(import_path(target), name=name, help=text)
+        described = {} if named[:1] == (name,) else {"help": text}
+        app.command(import_path(target), name=name, **described)
     for group, text, commands in GROUPS:
         child = App(name=group, help=text)
         for name, target, line in commands:
-            child.command(import_path(target), name=name, help=line)
+            described = {} if named == (group, name) else {"help": line}
+            child.command(import_path(target), name=name, **described)
         app.command(child)
     return app
 
@@ -41,7 +45,7 @@ def make_app() -> App:
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; expected errors are printed as one line."""
     try:
-        status = make_app()(list(arguments))
+        status = make_app(arguments)(list(arguments))
     except CycloptsError as error:
         words = [word for word in arguments[:2] if not word.startswith("-")]
         complain(f"{_sentence(error)} Try: clinic {' '.join([*words[:1], '--help'])}")

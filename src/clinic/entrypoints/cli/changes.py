@@ -29,8 +29,8 @@ async def list_all(*, where: Where = HERE, as_json: AsJson = False) -> None:
 async def show(change: UUID, /, *, where: Where = HERE, as_json: AsJson = False) -> None:
     """Show how far a change is, and the appointments in its days that are not in open slots now.
 
-    The slots follow doctor by doctor, the nearest days first, while clinic worker runs; clinic
-    maintenance run align-calendars does the same once.
+    The slots follow doctor by doctor, the nearest days first, while clinic worker
+    runs; clinic maintenance run align-calendars does the same once.
 
     Parameters
     ----------

@@ -32,7 +32,8 @@ async def followed(at: CommandSession, effect: CalendarEffect, *, no_wait: bool)
     if change is None or no_wait:
         return effect
     try:
-        with progress("Aligning slots", "doctors") as on_progress:
+        days = f"days of {change.doctors:,} doctors"
+        with progress("Aligning slots", days) as on_progress:
             finished = await finish_change(at.context, change.id, on_progress=on_progress)
     except asyncio.CancelledError:
         complain(

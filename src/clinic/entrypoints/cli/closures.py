@@ -37,8 +37,8 @@ async def add(
 ) -> None:
     """Close the clinic on days, every year on the same days, or on public holidays.
 
-    Slots that overlap it are blocked, whatever the doctors' hours, also those that are opened
-    later. Appointments in them stay and are listed.
+    Slots that overlap it are blocked, whatever the doctors' hours, also those
+    that are opened later. Appointments in them stay and are listed.
 
     Parameters
     ----------

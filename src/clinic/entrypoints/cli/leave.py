@@ -30,7 +30,8 @@ async def add(
 ) -> None:
     """Enter a doctor's leave; slots that overlap it are blocked, also those that are opened later.
 
-    Appointments in them stay and are listed. The reason is shown to staff, never to patients.
+    Appointments in them stay and are listed. The reason is shown to staff, never
+    to patients.
 
     Parameters
     ----------

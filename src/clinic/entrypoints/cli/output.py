@@ -74,7 +74,7 @@ def _text(value: Any) -> str:
 @contextmanager
 def progress(what: str, of: str) -> Iterator[Callable[[int, int, int], None]]:
     """Yield a function that draws a progress bar on a terminal; elsewhere it draws nothing. It
-    takes how many are done, how many there are, and the slots added for the last one."""
+    takes how many are done, how many there are, and the slots changed since the last call."""
     if not sys.stderr.isatty():
         yield lambda done, total, added: None
         return
@@ -84,16 +84,17 @@ def progress(what: str, of: str) -> Iterator[Callable[[int, int, int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn(f"{{task.completed}} of {{task.total}} {of}, {{task.fields[added]:,}} slots"),
+        TextColumn("{task.fields[told]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, added=0)
+        task = bar.add_task(what, total=None, told="")
         slots = 0
 
         def tell(done: int, total: int, added: int) -> None:
             nonlocal slots
             slots += added
-            bar.update(task, completed=done, total=total, added=slots)
+            told = f"{done:,} of {total:,} {of}, {slots:,} slots"
+            bar.update(task, completed=done, total=total, told=told)
 
         yield tell

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 STEP_DAYS = 60
 #: the latest changes that are listed, and the stranded appointments that one answer names
 LISTED_MAX, STRANDED_MAX = 100, 1_000
-#: how many doctors ahead of a worker, which takes the first, `finish_change` works
+#: how far from the nearest work, which a worker takes, `finish_change` takes its own
 AHEAD = 8
 
 
@@ -91,8 +91,9 @@ async def finish_change(
 ) -> ChangeProgress:
     """Carry out what is left of a change, beside a worker if one runs, and return it.
 
-    `on_progress` is called after each step. A failure for one doctor does not stop the others; then
-    the change is not done. Raises PermissionDenied, CalendarChangeNotFound, TemporaryFailure.
+    `on_progress` is called before each step, with days of doctors and slots. A failure for one
+    doctor does not stop the others; then the change is not done. Raises PermissionDenied,
+    CalendarChangeNotFound, TemporaryFailure.
     """
     permit(context.actor, Operation.CLOSE_CLINIC)
     clinic_id, changes = context.actor.clinic_id, context.store.calendar_changes
@@ -103,15 +104,18 @@ async def finish_change(
         change = await changes.get(clinic_id, change_id)
         if change is None:
             raise CalendarChangeNotFound()
+        found = await changes.next_work(limit=change.doctors, change_id=change_id)
         if on_progress is not None:
-            total = _total(change.counts)
-            on_progress(change.doctors_done, change.doctors, total - counted)
-            counted = total
-        found = await changes.next_work(limit=AHEAD + len(failed), change_id=change_id)
+            days = change.doctors * _days(change.first, change.last)
+            left = sum(_days(work.next_day, work.last) for work in found)
+            slots = _total(change.counts)
+            on_progress(days - left, days, slots - counted)
+            counted = slots
         todo = [work for work in found if work.doctor_id not in failed]
         if not todo:
             return await read_change(context, change_id)
-        work = todo[-1]
+        # Not the first, which a worker that runs is at.
+        work = todo[:AHEAD][-1]
         try:
             await carry_on(system, work)
         except TemporaryFailure:
@@ -119,6 +123,10 @@ async def finish_change(
         except ClinicError as error:
             failed.add(work.doctor_id)
             logger.warning("slots of doctor %s were not aligned: %s", work.doctor_id, error.code)
+
+
+def _days(first: date, last: date) -> int:
+    return (last - first).days + 1
 
 
 def _total(counts: SlotCounts) -> int:
