@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from clinic.domain.calendar.closings import Blocker, BlockKind
 from clinic.domain.calendar.plan import blocked_by
-from clinic.domain.calendar.slots import SlotState
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.people.people import Role
 from clinic.ports.calendars import SlotView
@@ -28,20 +28,31 @@ async def explain_slots(
 
     Raises UnknownHolidayCalendar.
     """
-    blocked = {view.slot.doctor_id for view in views if view.slot.state is not SlotState.OPEN}
+    reasons = await blockers_of(context, clinic, [view.slot for view in views])
+    return [ExplainedSlot(view, by) for view, by in zip(views, reasons, strict=True)]
+
+
+async def blockers_of(
+    context: Context, clinic: Clinic, slots: Sequence[Slot]
+) -> list[tuple[Blocker, ...]]:
+    """Return what blocks each of these slots; patients see no reasons of staff.
+
+    Raises UnknownHolidayCalendar.
+    """
+    blocked = {slot.doctor_id for slot in slots if slot.state is not SlotState.OPEN}
     if not blocked:
-        return [ExplainedSlot(view) for view in views]
+        return [()] * len(slots)
     everyone = await context.store.people.doctors(clinic.id)
     doctors = [doctor for doctor in everyone if doctor.id in blocked]
-    since = min(view.slot.starts_at for view in views)
+    since = min(slot.starts_at for slot in slots)
     inputs = await read_inputs(context, context.store, clinic, doctors, since=since)
     is_staff = context.actor.role is not Role.PATIENT
     found = []
-    for view in views:
+    for slot in slots:
         reasons: tuple[Blocker, ...] = ()
-        if view.slot.state is not SlotState.OPEN:
-            reasons = blocked_by(inputs[view.slot.doctor_id], view.slot.interval)
-        found.append(ExplainedSlot(view, reasons if is_staff else _for_patients(reasons)))
+        if slot.state is not SlotState.OPEN:
+            reasons = blocked_by(inputs[slot.doctor_id], slot.interval)
+        found.append(reasons if is_staff else _for_patients(reasons))
     return found
 
 

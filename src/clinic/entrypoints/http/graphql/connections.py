@@ -1,6 +1,7 @@
 """Relay connections with keyset paging: `first` and `after`, never an offset."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -10,8 +11,9 @@ import strawberry
 from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people.people import Doctor as ClinicDoctor
+from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
 from clinic.entrypoints.http.graphql.context import QueryContext
-from clinic.entrypoints.http.graphql.types import Connection, Edge, PageInfo
+from clinic.entrypoints.http.graphql.types import AppointmentRecord, Connection, Edge, PageInfo
 from clinic.entrypoints.http.kernel.paging import place_bytes, place_of, seal, unseal
 from clinic.entrypoints.http.kernel.problems import InvalidCursor
 
@@ -91,6 +93,30 @@ def doctors_page(
         for one in rest[:number]
     ]
     return _connection(edges, more=len(rest) > number, before=len(rest) < len(doctors))
+
+
+def appointments_page(
+    appointments: Sequence[AppointmentOut], cursors: Cursors, first: int | None, after: str | None
+) -> Connection[AppointmentRecord]:
+    """Return one page of appointments that have all been read, earliest first."""
+    request = page_request(cursors, first, after)
+    every = sorted(appointments, key=_keys)
+    rest = every
+    if request.after is not None:
+        place = (request.after.at, request.after.id)
+        rest = [one for one in every if _keys(one) > place]
+    edges = [
+        Edge(
+            cursor=cursors.write(place_bytes(Keyset(one.starts_at, one.id))),
+            node=AppointmentRecord.of(one),
+        )
+        for one in rest[: request.limit]
+    ]
+    return _connection(edges, more=len(rest) > request.limit, before=len(rest) < len(every))
+
+
+def _keys(appointment: AppointmentOut) -> tuple[datetime, UUID]:
+    return appointment.starts_at, appointment.id
 
 
 def _doctor_place(payload: bytes) -> tuple[str, UUID]:

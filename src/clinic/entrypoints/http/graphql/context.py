@@ -9,10 +9,13 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from clinic.bootstrap import Services
+from clinic.domain.calendar.closings import Blocker
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import DoctorNotFound
 from clinic.domain.people.people import Actor, Doctor
 from clinic.domain.permissions import PATIENT_DATA, Operation, permit
 from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.usecases.calendar.explain_slots import blockers_of
 
 
 @dataclass(slots=True)
@@ -26,9 +29,12 @@ class QueryContext:
     document: g.DocumentNode | None = None
     #: the doctors of the actor's clinic, by id
     doctors: DataLoader[UUID, Doctor] = field(init=False)
+    #: what blocks slots
+    blockers: DataLoader[Slot, tuple[Blocker, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.doctors = DataLoader(self._load_doctors)
+        self.blockers = DataLoader(self._load_blockers)
 
     def afresh(self) -> "QueryContext":
         """Return a fresh context for the same request, with nothing looked up yet."""
@@ -38,6 +44,18 @@ class QueryContext:
     def note_read(self, ids: Iterable[str]) -> None:
         """Note for the audit trail which appointments are shown, by all fields of the request."""
         self.call.read_ids.extend(ids)
+
+    def show_patients(self, ids: Iterable[str]) -> None:
+        """Note for the audit trail which appointments are shown, where it is not the operation that
+        says so. Raises AuditUnavailable when that cannot be noted."""
+        shown = list(ids)
+        if shown:
+            self.services.audit.check()
+            self.call.reads_patients = True
+            self.note_read(shown)
+
+    async def _load_blockers(self, slots: list[Slot]) -> list[tuple[Blocker, ...]]:
+        return await blockers_of(self.call.context(), await self.call.clinic(), slots)
 
     async def _load_doctors(self, ids: list[UUID]) -> Sequence[Doctor | Exception]:
         people = self.services.store.people

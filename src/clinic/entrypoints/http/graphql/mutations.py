@@ -134,7 +134,7 @@ class Mutation:
 
             asked = ChangeAppointmentIn(status=to, reason=reason_in(reason))
             field = f"updateStatus/{appointment_id}"
-            return await _once(
+            return await do_once(
                 context, field, given(idempotency_key), asked, act, _answer, given(reason)
             )
 
@@ -175,7 +175,7 @@ class Mutation:
                 slot_id=into, reason=reason_in(reason), override=bool(given(override))
             )
             field = f"rescheduleAppointment/{appointment_id}"
-            return await _once(
+            return await do_once(
                 context, field, given(idempotency_key), asked, act, _answer, given(reason)
             )
 
@@ -198,7 +198,7 @@ class Mutation:
                 return await swap(acting, named)
 
             asked = SwapIn(appointment_ids=named, reason=given(reason))
-            return await _once(
+            return await do_once(
                 context, "swapAppointments", idempotency_key, asked, act, _answer_two, given(reason)
             )
 
@@ -229,7 +229,7 @@ def _request(context: QueryContext, field: str, key: str, asked: Struct) -> Idem
     return IdempotentRequest(actor.clinic_id, actor.user_id, checked_key(key), content)
 
 
-async def _once(
+async def do_once(
     context: QueryContext,
     field: str,
     key: str | None,
@@ -259,8 +259,10 @@ def _refusal_in(context: QueryContext) -> Callable[[ClinicError], Answer]:
     return lambda error: problem_answer(error, instance=PATH, request_id=request_id)
 
 
-async def _settled(context: QueryContext, work: Callable[[], Awaitable[KeyedAnswer]]) -> Settled:
-    """Return the appointments, or the errors, and whether this is a repeated answer."""
+async def outcome_of(
+    context: QueryContext, work: Callable[[], Awaitable[KeyedAnswer]]
+) -> tuple[bytes | None, list[MutationError], bool]:
+    """Return the answer's body, or the errors, and whether this is a repeated answer."""
     try:
         outcome = await work()
     except ClinicError as error:
@@ -269,8 +271,15 @@ async def _settled(context: QueryContext, work: Callable[[], Awaitable[KeyedAnsw
     answer = outcome.answer
     if answer.status >= 400:
         return None, [_error_of(msgspec.json.decode(answer.body))], outcome.replayed
-    records = [AppointmentRecord.of(each) for each in _read_appointments(answer.body)]
-    return records, [], outcome.replayed
+    return answer.body, [], outcome.replayed
+
+
+async def _settled(context: QueryContext, work: Callable[[], Awaitable[KeyedAnswer]]) -> Settled:
+    """Return the appointments, or the errors, and whether this is a repeated answer."""
+    body, errors, replayed = await outcome_of(context, work)
+    if body is None:
+        return None, errors, replayed
+    return [AppointmentRecord.of(each) for each in _read_appointments(body)], errors, replayed
 
 
 def _appointment_payload(settled: Settled) -> AppointmentPayload:

@@ -114,7 +114,7 @@ class Query:
             page,
             cursors,
             lambda view: Keyset(view.slot.starts_at, view.slot.id),
-            lambda view: Slot.of(SlotOut.of(view, clinic.zone)),
+            lambda view: Slot.of(SlotOut.of(view, clinic.zone), view.slot),
         )
 
     @strawberry.field(description="Appointments by start, as far as the actor may see.")

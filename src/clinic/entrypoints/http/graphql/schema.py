@@ -8,8 +8,11 @@ import strawberry
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 
+from clinic.entrypoints.http.graphql.calendar_mutations import CalendarMutation
+from clinic.entrypoints.http.graphql.calendar_queries import CalendarQuery
 from clinic.entrypoints.http.graphql.mutations import Mutation
 from clinic.entrypoints.http.graphql.queries import Query
 from clinic.entrypoints.http.graphql.types import SCALARS
@@ -33,8 +36,8 @@ class _Schema(strawberry.Schema):
 
 
 SCHEMA = _Schema(
-    query=Query,
-    mutation=Mutation,
+    query=merge_types("Query", (Query, CalendarQuery)),
+    mutation=merge_types("Mutation", (Mutation, CalendarMutation)),
     extensions=[_Checked],
     config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
 )

@@ -7,13 +7,16 @@ under the same names, and everything else that REST returns.
 import datetime as dt
 from collections.abc import Mapping
 from enum import Enum
-from typing import Generic, NamedTuple, NewType, TypeVar, cast
+from typing import Generic, NamedTuple, NewType, Protocol, TypeVar, cast
 from uuid import UUID
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from clinic.domain.appointments.appointments import AppointmentView, Status
+from clinic.domain.calendar.closings import Blocker as ClinicBlocker
+from clinic.domain.calendar.slots import Slot as ClinicSlot
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import InvalidInput
 from clinic.domain.people.people import Doctor as ClinicDoctor
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
@@ -86,6 +89,14 @@ class SlotFilter(Enum):
     ALL = "ALL"
 
 
+@strawberry.enum(description="Why nothing can be booked at a time; leave is for staff.")
+class BlockerKind(Enum):
+    NO_HOURS = "no_hours"
+    CLOSURE = "closure"
+    LEAVE = "leave"
+    BLOCK = "block"
+
+
 @strawberry.enum
 class UserRole(Enum):
     PATIENT = "PATIENT"
@@ -122,16 +133,49 @@ class Doctor:
     @classmethod
     def of(cls, doctor: ClinicDoctor) -> "Doctor":
         return cls(
-            id=_id(doctor.id),
-            clinic_id=_id(doctor.clinic_id),
+            id=id_of(doctor.id),
+            clinic_id=id_of(doctor.clinic_id),
             name=doctor.name,
             specialty=doctor.specialty,
             last_day=doctor.last_day.isoformat() if doctor.last_day else None,
         )
 
 
-async def _doctor_of(info: Info, root: "Slot | AppointmentRecord") -> Doctor:
+class OfDoctor(Protocol):
+    """What belongs to a doctor."""
+
+    @property
+    def doctor_id(self) -> strawberry.ID: ...
+
+
+async def doctor_of(info: Info, root: OfDoctor) -> Doctor:
+    """Return the doctor; those of one request are looked up together."""
     return Doctor.of(await info.context.doctors.load(UUID(root.doctor_id)))
+
+
+@strawberry.type(description="One reason for which a time cannot be booked.")
+class Blocker:
+    kind: BlockerKind
+    id: strawberry.ID | None = strawberry.field(
+        description="Of the closure, leave or block; for staff."
+    )
+    name: str | None = strawberry.field(
+        description="The closure's or holiday's name; of leave and blocks the reason, for staff."
+    )
+
+    @classmethod
+    def of(cls, by: ClinicBlocker) -> "Blocker":
+        return cls(
+            kind=BlockerKind(by.kind.value),
+            id=None if by.id is None else id_of(by.id),
+            name=by.name,
+        )
+
+
+async def _blocked_by(info: Info, root: "Slot") -> list[Blocker]:
+    if root.row is None or root.row.state is SlotState.OPEN:
+        return []
+    return [Blocker.of(by) for by in await info.context.blockers.load(root.row)]
 
 
 @strawberry.type
@@ -147,22 +191,28 @@ class Slot:
     duration: int
     status: SlotStatus
     taken: bool
-    doctor: Doctor = strawberry.field(resolver=_doctor_of)
+    #: the slot as it was read; None for one that can be booked
+    row: strawberry.Private[ClinicSlot | None]
+    doctor: Doctor = strawberry.field(resolver=doctor_of)
+    blocked_by: list[Blocker] = strawberry.field(
+        resolver=_blocked_by, description="Why it cannot be booked; empty when it is open."
+    )
 
     @classmethod
-    def of(cls, slot: SlotOut) -> "Slot":
+    def of(cls, slot: SlotOut, row: ClinicSlot | None = None) -> "Slot":
         return cls(
-            id=_id(slot.id),
-            doctor_id=_id(slot.doctor_id),
+            id=id_of(slot.id),
+            doctor_id=id_of(slot.doctor_id),
             doctor_name=slot.doctor_name,
             specialty=slot.specialty,
-            starts_at=_written(slot.starts_at),
-            ends_at=_written(slot.ends_at),
+            starts_at=written(slot.starts_at),
+            ends_at=written(slot.ends_at),
             date=slot.date,
             time=slot.time,
             duration=slot.duration,
             status=SlotStatus(slot.status),
             taken=slot.taken,
+            row=row,
         )
 
 
@@ -186,20 +236,20 @@ class AppointmentRecord:
     status: str
     state: AppointmentStatus
     version: int
-    doctor: Doctor = strawberry.field(resolver=_doctor_of)
+    doctor: Doctor = strawberry.field(resolver=doctor_of)
 
     @classmethod
     def of(cls, out: AppointmentOut) -> "AppointmentRecord":
         return cls(
-            id=_id(out.id),
-            clinic_id=_id(out.clinic_id),
-            slot_id=_id(out.slot_id),
-            doctor_id=_id(out.doctor_id),
+            id=id_of(out.id),
+            clinic_id=id_of(out.clinic_id),
+            slot_id=id_of(out.slot_id),
+            doctor_id=id_of(out.doctor_id),
             doctor_name=out.doctor_name,
-            patient_id=_id(out.patient_id),
+            patient_id=id_of(out.patient_id),
             patient_name=out.patient_name,
-            starts_at=_written(out.starts_at),
-            ends_at=_written(out.ends_at),
+            starts_at=written(out.starts_at),
+            ends_at=written(out.ends_at),
             date=out.date,
             time=out.time,
             duration=out.duration,
@@ -226,8 +276,8 @@ class Me:
     @classmethod
     def of(cls, user: UserOut) -> "Me":
         return cls(
-            id=_id(user.id),
-            clinic_id=_id(user.clinic_id),
+            id=id_of(user.id),
+            clinic_id=id_of(user.clinic_id),
             role=UserRole(user.role.value),
             name=user.name,
             email=user.email,
@@ -308,9 +358,11 @@ def required_id(text: str, pointer: str) -> UUID:
     return found
 
 
-def _id(id: UUID) -> strawberry.ID:
+def id_of(id: UUID) -> strawberry.ID:
+    """Return an id as it is written."""
     return strawberry.ID(str(id))
 
 
-def _written(instant: dt.datetime) -> DateTime:
+def written(instant: dt.datetime) -> DateTime:
+    """Return an instant as it is written."""
     return DateTime(instant.isoformat().replace("+00:00", "Z"))
