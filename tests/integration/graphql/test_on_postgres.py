@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.bootstrap import build
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.people.people import Patient, Role, User
 from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
@@ -25,6 +26,7 @@ NESTED = (
     "{appointments(first:100){edges{cursor node{id startsAt doctor{name}}} pageInfo{endCursor}}}"
 )
 SLOTS = "{slots(first:100 status:ALL){edges{node{id doctor{name specialty}}}}}"
+BLOCKED = "{slots(first:100 status:ALL){edges{node{id doctor{name} blockedBy{kind id name}}}}}"
 TWO = f"{{a:getAppointments{{id}} {NESTED[1:-1]} doctors{{edges{{node{{id}}}}}}}}"
 
 
@@ -72,6 +74,10 @@ async def asked(
             await unit.commit()
         for slot, patient in zip(slots, patients, strict=True):
             await seed_booking(services.store, world.clinic, slot, patient)
+        async with services.store.begin() as unit:
+            ids = [slot.id for slot in slots]
+            await unit.calendars.set_slot_state(world.clinic.id, ids, SlotState.BLOCKED)
+            await unit.commit()
         token = issue_token(
             settings,
             user_id=user.id,
@@ -114,8 +120,9 @@ def _count(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("query", "statements"),
     # Each request looks up its session; doctors are looked up together.
-    [(SEED, 2), (NESTED, 3), (SLOTS, 3), (TWO, 5)],
-    ids=["published", "appointments", "slots", "three fields"],
+    # What blocks slots is looked up together: the doctors, and their inputs of five kinds.
+    [(SEED, 2), (NESTED, 3), (SLOTS, 3), (BLOCKED, 9), (TWO, 5)],
+    ids=["published", "appointments", "slots", "blocked slots", "three fields"],
 )
 async def test_statements_do_not_grow_with_the_rows(
     asked: Asked, query: str, statements: int
@@ -123,6 +130,14 @@ async def test_statements_do_not_grow_with_the_rows(
     await asked.data(query)
 
     assert asked.statements == statements
+
+
+@pytest.mark.parametrize("asked", [30], indirect=True)
+async def test_blocked_slots_say_why(asked: Asked) -> None:
+    edges = (await asked.data(BLOCKED.replace("ALL", "BLOCKED")))["slots"]["edges"]
+
+    no_hours = {"kind": "NO_HOURS", "id": None, "name": None}
+    assert [edge["node"]["blockedBy"] for edge in edges] == [[no_hours]] * 30
 
 
 @pytest.mark.parametrize("asked", [30], indirect=True)

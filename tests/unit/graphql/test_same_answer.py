@@ -1,12 +1,15 @@
 """Random documents over the clinic's own schema: compiled and stock results are the same."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import graphql as g
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from clinic.domain.people.people import Actor, Role
+from clinic.domain.calendar.changes import CalendarChange
+from clinic.domain.people.people import Actor, Role, system_actor
 from clinic.entrypoints.http.graphql.compiled import NotPlain
 from clinic.entrypoints.http.graphql.context import QueryContext
 from clinic.entrypoints.http.graphql.documents import Documents, Prepared, Refusal
@@ -14,10 +17,16 @@ from clinic.entrypoints.http.graphql.handler import execute, execute_stock, told
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
 from clinic.entrypoints.http.graphql.schema import CORE
 from clinic.entrypoints.http.kernel.request_context import RequestContext
+from clinic.testing.builders import MORNING, NOW, a_block, a_closure, a_leave
+from clinic.usecases.calendar.blocks import add_block
+from clinic.usecases.calendar.closures import add_closure
+from clinic.usecases.calendar.leaves import add_leave
 
 from .conftest import Gql, canonical, selections
 
+DAY = MORNING.date()
 HEAD = "query($d:String $n:Int $a:String $i:ID $s:SlotFilter $x:[AppointmentStatus!])"
+CHANGE = UUID("01a20000-0000-7000-8000-000000000001")
 ARGUMENTS = {
     "getAppointments": [
         "",
@@ -33,6 +42,9 @@ ARGUMENTS = {
         "(doctorId:$i)",
         '(from:"2026-11-24T10:00Z")',
     ],
+    "leaves": ["", "(doctorId:$i)"],
+    "blocks": ["", "(doctorId:$i)", '(from:"2026-11-24T10:00Z")'],
+    "calendarChange": [f'(id:"{CHANGE}")', '(id:"01a20000-0000-7000-8000-000000000000")'],
     "appointments": ["", "(first:$n)", "(status:[BOOKED])", "(status:$x after:$a)", "(date:$d)"],
 }
 VARIABLES = st.fixed_dictionaries(
@@ -71,6 +83,17 @@ async def _world(gql: Gql) -> None:
         return
     for slot in range(3):
         await gql.book(slot, who=("patient", "other")[slot % 2])
+    clinic, doctor = gql.world.clinic, gql.world.doctor
+    change = CalendarChange(
+        CHANGE, clinic.id, "add_closure", "closure", CHANGE, CHANGE, NOW, DAY, DAY, doctors=0
+    )
+    context = gql.services.context(system_actor(clinic.id))
+    await add_leave(context, a_leave(doctor, DAY))
+    await add_block(context, a_block(gql.world.colleague, reason="Call"))
+    await add_closure(context, a_closure(clinic, DAY + timedelta(days=7)))
+    async with gql.services.store.begin() as unit:
+        await unit.calendar_changes.add(change, [])
+        await unit.commit()
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

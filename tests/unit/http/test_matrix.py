@@ -491,6 +491,8 @@ FILTERED = (
     "GET /slots?doctor={doctor_id}",
     "GET /availabilities?doctor={doctor_id}",
     "GET /availability-exceptions?doctor={doctor_id}",
+    "GET /leaves?doctor={doctor_id}",
+    "GET /blocks?doctor={doctor_id}",
     "GET /audit?actor={user_id}",
     "GET /audit?patient={patient_id}",
     "GET /audit?entity={appointment_id}",
@@ -500,6 +502,18 @@ DOCUMENTS = {
     "query($d:ID){slots(doctorId:$d first:3){edges{node{id}}}}": {"d": "doctor_id"},
     "query($d:ID){appointments(doctorId:$d first:3){edges{node{id}}}}": {"d": "doctor_id"},
     "query($p:ID){appointments(patientId:$p first:3){edges{node{id}}}}": {"p": "patient_id"},
+    "query($d:ID){leaves(doctorId:$d){id}}": {"d": "doctor_id"},
+    "query($d:ID){blocks(doctorId:$d){id}}": {"d": "doctor_id"},
+    "query($i:ID!){calendarChange(id:$i){id}}": {"i": "change_id"},
+    'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" idempotencyKey:"KEY")'
+    "{leave{from} errors{code message}}}": {"d": "doctor_id"},
+    'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" preview:true)'
+    "{leave{from} errors{code message}}}": {"d": "doctor_id"},
+    'mutation($d:ID!){addBlock(doctorId:$d from:"2026-11-24T09:00Z" to:"2026-11-24T10:00Z"'
+    ' idempotencyKey:"KEY"){block{from} errors{code message}}}': {"d": "doctor_id"},
+    "mutation($i:ID!){deleteClosure(id:$i){closure{id} errors{code message}}}": {"i": "closure_id"},
+    "mutation($i:ID!){deleteLeave(id:$i){leave{id} errors{code message}}}": {"i": "leave_id"},
+    "mutation($i:ID!){deleteBlock(id:$i){block{id} errors{code message}}}": {"i": "block_id"},
     'mutation($s:ID!,$p:ID){bookAppointment(slotId:$s patientId:$p idempotencyKey:"KEY")'
     "{appointment{id} errors{code message pointer}}}": {"s": "slot_id", "p": "patient_id"},
     "mutation($i:ID!){updateStatus(id:$i status:CONFIRMED)"
@@ -555,7 +569,7 @@ async def test_another_clinics_ids_are_answered_as_ids_that_nobody_has(town, who
         for one in MATRIX
         if "_id}" in one or one in ("POST /appointments", "POST /swaps", "POST /availabilities")
     }
-    with_ids |= {"POST /availability-exceptions", *FILTERED}
+    with_ids |= {"POST /availability-exceptions", "POST /leaves", "POST /blocks", *FILTERED}
 
     differing = []
     for number, operation in enumerate(sorted(with_ids)):
