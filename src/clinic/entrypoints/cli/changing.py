@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from clinic.entrypoints.cli.app import complain
+from clinic.entrypoints.cli.app import REFUSED, complain
 from clinic.entrypoints.cli.output import progress
 from clinic.entrypoints.cli.session import CommandSession
 from clinic.usecases.calendar.align import CalendarEffect
@@ -23,6 +23,15 @@ NoWait = Annotated[
         " instead of waiting.",
     ),
 ]
+
+
+def status_of(effect: CalendarEffect | None, *, no_wait: bool) -> int:
+    """Return the exit status of a change whose slots were waited for."""
+    change = None if effect is None else effect.change
+    if change is None or change.is_done or no_wait:
+        return 0
+    complain(f"the slots of {change.doctors - change.doctors_done} doctors could not be aligned")
+    return REFUSED
 
 
 async def followed(at: CommandSession, effect: CalendarEffect, *, no_wait: bool) -> CalendarEffect:

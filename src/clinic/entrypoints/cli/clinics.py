@@ -6,7 +6,7 @@ from uuid import UUID
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import LANGUAGES, Contact
 from clinic.domain.people.people import Actor, system_actor
-from clinic.entrypoints.cli.changing import NoWait, Preview, followed
+from clinic.entrypoints.cli.changing import NoWait, Preview, followed, status_of
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.rendering import effect_row, print_effect
 from clinic.entrypoints.cli.session import Acting, open_services, session
@@ -101,7 +101,7 @@ async def change(
     no_wait: NoWait = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Change a clinic's name, time zone or contact; options left out change nothing.
 
     Parameters
@@ -152,12 +152,11 @@ async def change(
             "slotsOpened": effect_row(effect),
         }
     print_row(row, as_json=as_json)
-    if as_json:
-        return
-    if done.appointments_ahead is not None:
+    if done.appointments_ahead is not None and not as_json:
         print(f"Appointments ahead, which get other times on the clock: {done.appointments_ahead}.")
-    if effect is not None:
+    if effect is not None and not as_json:
         print_effect(effect)
+    return status_of(effect, no_wait=no_wait)
 
 
 async def list_clinics(*, as_json: AsJson = False) -> None:

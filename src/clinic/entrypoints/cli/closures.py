@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from clinic.domain.calendar.closings import Closure, ClosureKind, Leave
 from clinic.domain.errors import InvalidInput
-from clinic.entrypoints.cli.changing import NoWait, Preview, followed
+from clinic.entrypoints.cli.changing import NoWait, Preview, followed, status_of
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
 from clinic.entrypoints.cli.rendering import print_change
 from clinic.entrypoints.cli.session import Acting, Where, session
@@ -34,7 +34,7 @@ async def add(
     no_wait: NoWait = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Close the clinic on days, every year on the same days, or on public holidays.
 
     Slots that overlap it are blocked, whatever the doctors' hours, also those
@@ -89,6 +89,7 @@ async def add(
         effect,
         as_json=as_json,
     )
+    return status_of(effect, no_wait=no_wait)
 
 
 async def list_all(*, where: Where = HERE, as_json: AsJson = False) -> None:
@@ -113,7 +114,7 @@ async def delete(
     no_wait: NoWait = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Open the clinic again: slots that nothing else closes are open again.
 
     Parameters
@@ -133,6 +134,7 @@ async def delete(
         effect,
         as_json=as_json,
     )
+    return status_of(effect, no_wait=no_wait)
 
 
 def times_row(of: Closure | Leave) -> dict[str, object]:
