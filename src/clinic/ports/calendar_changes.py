@@ -17,6 +17,14 @@ class CalendarChangeReader(Protocol):
         """Return the latest changes, the newest first."""
         ...
 
+    async def unfinished(self, *, limit: int) -> Sequence[CalendarChange]:
+        """Return changes of all clinics of which work is left, the oldest first."""
+        ...
+
+    async def work_of(self, clinic_id: UUID, doctor_id: UUID) -> Sequence[CalendarWork]:
+        """Return the work that is left for one doctor's calendar, by change."""
+        ...
+
     async def next_work(
         self, *, limit: int, change_id: UUID | None = None
     ) -> Sequence[CalendarWork]:

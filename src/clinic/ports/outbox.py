@@ -156,6 +156,11 @@ class Outbox(Protocol):
 
     async def counts(self) -> OutboxCounts: ...
 
+    async def day_sheet_times(self, clinic_id: UUID) -> Sequence[tuple[date, datetime]]:
+        """Return the days of the clinic's day sheets that were not sent yet, each with when its
+        sheets are due, in order; a day whose sheets differ comes several times."""
+        ...
+
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
         """Return this person's preferences at this clinic, by default the clinic's language and the
         defaults."""

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.calendar_changes import (
         CalendarChangesContract as CalendarChangesContract,
     )
+    from clinic.testing.contracts.calendar_check import (
+        CalendarCheckContract as CalendarCheckContract,
+    )
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
     from clinic.testing.contracts.change_feed import ChangeFeedContract as ChangeFeedContract
     from clinic.testing.contracts.closings import ClosingsContract as ClosingsContract
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.store import StoreContract as StoreContract
     from clinic.testing.contracts.unit_of_work import UnitOfWorkContract as UnitOfWorkContract
     from clinic.testing.ids import CountingIds as CountingIds
+    from clinic.testing.soundness import check_on_plan as check_on_plan
     from clinic.testing.soundness import check_sound as check_sound
     from clinic.testing.stateful import StoreComparison as StoreComparison
 
@@ -76,6 +80,7 @@ _HOMES = {
     **dict.fromkeys(_BUILDERS.split(), "clinic.testing.builders"),
     "FixedClock": "clinic.testing.clock",
     "CountingIds": "clinic.testing.ids",
+    "check_on_plan": "clinic.testing.soundness",
     "check_sound": "clinic.testing.soundness",
     "StoreComparison": "clinic.testing.stateful",
     "AccountsContract": "clinic.testing.contracts.accounts",
@@ -84,6 +89,7 @@ _HOMES = {
     "AddingContract": "clinic.testing.contracts.adding",
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarChangesContract": "clinic.testing.contracts.calendar_changes",
+    "CalendarCheckContract": "clinic.testing.contracts.calendar_check",
     "CalendarsContract": "clinic.testing.contracts.calendars",
     "ChangeFeedContract": "clinic.testing.contracts.change_feed",
     "ClosingsContract": "clinic.testing.contracts.closings",

@@ -16,6 +16,8 @@ from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.ports.unit_of_work import Store
+from clinic.usecases.calendar.check_calendars import check_calendars
+from clinic.usecases.context import AnonymousContext
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 LAST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -59,6 +61,13 @@ async def check_sound(store: Store, clinic_id: UUID) -> None:
     replays to its current state.
     """
     check_promises(await everything(store, clinic_id))
+
+
+async def check_on_plan(context: AnonymousContext) -> None:
+    """Raise AssertionError unless the slots ahead of every doctor are those that everything that
+    was entered plans, open and blocked alike, as `clinic check` compares them."""
+    report = await check_calendars(context)
+    assert report.off_plan == (), "slots differ from the plan"
 
 
 def check_promises(held: Everything) -> None:

@@ -29,6 +29,19 @@ class MemoryCalendarChangeReader:
         latest = sorted(found, key=lambda change: change.id, reverse=True)[:limit]
         return [self._with_progress(change) for change in latest]
 
+    async def unfinished(self, *, limit: int) -> Sequence[CalendarChange]:
+        every = map(self._with_progress, self._tables.calendar_changes.values())
+        left = [change for change in every if not change.is_done]
+        return sorted(left, key=lambda change: (change.created_at, change.id))[:limit]
+
+    async def work_of(self, clinic_id: UUID, doctor_id: UUID) -> Sequence[CalendarWork]:
+        found = [
+            work
+            for work in self._tables.calendar_work.values()
+            if (work.clinic_id, work.doctor_id) == (clinic_id, doctor_id)
+        ]
+        return sorted(found, key=lambda work: work.change_id)
+
     async def next_work(
         self, *, limit: int, change_id: UUID | None = None
     ) -> Sequence[CalendarWork]:

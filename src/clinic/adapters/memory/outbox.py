@@ -263,6 +263,16 @@ class MemoryOutbox:
             oldest_due_s=max(((now - row.next_at).total_seconds() for row in due), default=0.0),
         )
 
+    async def day_sheet_times(self, clinic_id: UUID) -> Sequence[tuple[date, datetime]]:
+        found = {
+            (date.fromordinal(row.message.version), row.message.scheduled_for)
+            for row in self._all()
+            if row.message.clinic_id == clinic_id
+            and row.message.kind == DAY_SHEET
+            and row.state is OutboxState.PENDING
+        }
+        return sorted(found)
+
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
         return preferences_of(self._tables, clinic_id, user_id)
 

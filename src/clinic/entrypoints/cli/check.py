@@ -9,6 +9,7 @@ import msgspec
 from clinic import bootstrap
 from clinic.bootstrap import Services
 from clinic.domain.errors import TemporaryFailure
+from clinic.entrypoints.cli.check_calendars import calendars
 from clinic.entrypoints.cli.check_maintenance import overdue
 from clinic.entrypoints.cli.check_messages import mail, queue, waiting
 from clinic.entrypoints.cli.fault import CheckFault
@@ -22,6 +23,7 @@ from clinic.settings import (
     check_production,
     settings_from_environment,
 )
+from clinic.usecases.calendar.check_calendars import CalendarReport, check_calendars
 
 
 def check() -> int:
@@ -95,7 +97,7 @@ def _database(settings: Settings) -> Iterator[CheckFault]:
         settings = msgspec.structs.replace(settings, secret=token_urlsafe())
     try:
         services = builder.get()(settings)
-        counts, history = asyncio.run(_looked_up(services))
+        counts, history, report = asyncio.run(_looked_up(services))
         found = bootstrap.database_faults(settings, services.clock.now())
     except SettingsError as error:
         yield CheckFault(str(error), "")
@@ -111,14 +113,18 @@ def _database(settings: Settings) -> Iterator[CheckFault]:
             yield CheckFault(f"{variable}: {error.message}", "")
     else:
         yield from (CheckFault(problem, remedy) for problem, remedy in found)
+        yield from calendars(report, services.clock.now())
         yield from waiting(counts)
         yield from overdue(history)
 
 
-async def _looked_up(services: Services) -> tuple[OutboxCounts, MaintenanceHistory]:
+async def _looked_up(
+    services: Services,
+) -> tuple[OutboxCounts, MaintenanceHistory, CalendarReport]:
     async with connected(services):
         store = services.store
-        return await store.outbox.counts(), await store.maintenance.history()
+        counts, history = await store.outbox.counts(), await store.maintenance.history()
+        return counts, history, await check_calendars(services.anonymous())
 
 
 def _reason(error: BaseException) -> str:

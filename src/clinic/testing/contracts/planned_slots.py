@@ -28,6 +28,7 @@ from clinic.testing.builders import (
     a_context,
     a_slot,
     a_status_change,
+    an_anonymous_context,
     an_availability,
     an_exception,
     new_id,
@@ -39,7 +40,7 @@ from clinic.testing.builders import (
 )
 from clinic.testing.contracts.attempts import attempt
 from clinic.testing.contracts.contract import Contract
-from clinic.testing.soundness import check_sound, every_appointment, every_slot
+from clinic.testing.soundness import check_on_plan, check_sound, every_appointment, every_slot
 from clinic.usecases.appointments.change_appointment import change_status, reschedule
 from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
 from clinic.usecases.calendar.change_hours import (
@@ -322,6 +323,7 @@ class _Calendar:
         works = self._works
         assert found == [each for each in planned if works and each.starts_at > NOW]
         await check_sound(self._store, clinic.id)
+        await check_on_plan(an_anonymous_context(self._store))
 
     async def add_hours(self) -> None:
         """Add hours on some weekdays."""

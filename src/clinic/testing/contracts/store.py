@@ -6,6 +6,7 @@ from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.busy_times import BusyTimesContract
 from clinic.testing.contracts.calendar_changes import CalendarChangesContract
+from clinic.testing.contracts.calendar_check import CalendarCheckContract
 from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.change_feed import ChangeFeedContract
 from clinic.testing.contracts.closings import ClosingsContract
@@ -32,6 +33,7 @@ class StoreContract(
     BusyTimesContract,
     CrowdsContract,
     PlannedSlotsContract,
+    CalendarCheckContract,
     IdempotencyContract,
     AccountsContract,
     MembershipsContract,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 
 from clinic.adapters.postgres.engine.executors import Executor
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow
@@ -21,6 +21,13 @@ _LEFT = (
     .scalar_subquery()
 )
 _CHANGES = select(calendar_changes, _LEFT.label("doctors_left"))
+_WORK = select(
+    calendar_work.c.clinic_id,
+    calendar_work.c.change_id,
+    calendar_work.c.doctor_id,
+    calendar_work.c.next_day,
+    calendar_work.c.last_day,
+)
 
 
 class PostgresCalendarChangeReader:
@@ -41,19 +48,32 @@ class PostgresCalendarChangeReader:
         latest = query.order_by(calendar_changes.c.id.desc()).limit(limit)
         return [_change_of(row) for row in await self._all(latest)]
 
+    async def unfinished(self, *, limit: int) -> Sequence[CalendarChange]:
+        """Return changes of all clinics of which work is left, the oldest first."""
+        left = select(calendar_work.c.clinic_id, calendar_work.c.change_id).distinct().subquery()
+        query = _CHANGES.join(
+            left,
+            and_(
+                left.c.clinic_id == calendar_changes.c.clinic_id,
+                left.c.change_id == calendar_changes.c.id,
+            ),
+        ).order_by(calendar_changes.c.created_at, calendar_changes.c.id)
+        return [_change_of(row) for row in await self._all(query.limit(limit))]
+
+    async def work_of(self, clinic_id: UUID, doctor_id: UUID) -> Sequence[CalendarWork]:
+        """Return the work that is left for one doctor's calendar, by change."""
+        query = _WORK.where(
+            calendar_work.c.clinic_id == clinic_id, calendar_work.c.doctor_id == doctor_id
+        ).order_by(calendar_work.c.change_id)
+        return [CalendarWork(*row) for row in await self._all(query)]
+
     async def next_work(
         self, *, limit: int, change_id: UUID | None = None
     ) -> Sequence[CalendarWork]:
         """Return work of all clinics, or of one change, that is not done: the nearest days first,
         then by doctor."""
         turn = (calendar_work.c.next_day, calendar_work.c.doctor_id, calendar_work.c.change_id)
-        query = select(
-            calendar_work.c.clinic_id,
-            calendar_work.c.change_id,
-            calendar_work.c.doctor_id,
-            calendar_work.c.next_day,
-            calendar_work.c.last_day,
-        ).order_by(*turn)
+        query = _WORK.order_by(*turn)
         if change_id is not None:
             query = query.where(calendar_work.c.change_id == change_id)
         return [CalendarWork(*row) for row in await self._all(query.limit(limit))]

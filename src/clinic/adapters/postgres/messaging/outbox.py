@@ -46,6 +46,7 @@ from clinic.adapters.postgres.messaging.outbox_statements import (
     RETRY_LATER,
     REVIVE,
     SET_ASIDE,
+    TIMES_OF_SHEETS,
     listing,
 )
 from clinic.adapters.postgres.people.mapping import whole_clinic_of
@@ -207,6 +208,10 @@ class PostgresOutbox:
     async def counts(self) -> OutboxCounts:
         due, unpublished, in_flight, dead, oldest = (await self._executor.fetch(COUNTS, ()))[0]
         return OutboxCounts(due, unpublished, in_flight, dead, float(oldest))
+
+    async def day_sheet_times(self, clinic_id: UUID) -> Sequence[tuple[date, datetime]]:
+        rows = await self._executor.fetch(TIMES_OF_SHEETS, (clinic_id,))
+        return [(date.fromordinal(day), due) for day, due in rows]
 
     async def preferences(self, clinic_id: UUID, user_id: UUID) -> Preferences:
         rows = await self._executor.fetch(PREFERENCES, (clinic_id, user_id))

@@ -254,6 +254,13 @@ SELECT DISTINCT version FROM notification_outbox
 WHERE clinic_id = $1 AND kind = 'day_sheet' AND state = 'pending'
 """
 
+#: $1 clinic
+TIMES_OF_SHEETS = """
+SELECT DISTINCT version, scheduled_for FROM notification_outbox
+WHERE clinic_id = $1 AND kind = 'day_sheet' AND state = 'pending'
+ORDER BY version, scheduled_for
+"""
+
 #: $1 clinic; $2 days, $3 when their sheets are due, $4 when they expire
 REDATE_SHEETS = """
 UPDATE notification_outbox o
