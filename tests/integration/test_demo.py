@@ -142,6 +142,12 @@ def test_demo_shows_the_race_twice_on_one_folder(shown):
         assert (ran.returncode, ran.stderr) == (0, "")
         lines = ran.stdout.splitlines()
         assert RACE in lines
+        [closed] = [at for at, line in enumerate(lines) if line.endswith(": Staff training")]
+        blocked = re.fullmatch(
+            r"  (\d+) slots of its doctors are blocked, 0 can be booked", lines[closed + 1]
+        )
+        assert blocked is not None
+        assert int(blocked[1]) == 3 * 14
         assert "  the same answer, and no second appointment" in lines
         trail = [line.split() for line in lines if re.match(r"[123]  ", line)]
         assert [[entry[0], *entry[2:6]] for entry in trail] == [
@@ -166,7 +172,7 @@ class TestServing:
         assert {"url", "tokens", "patientIds", "doctorIds"} <= set(facts)
         assert facts["url"] == serving.url
         assert len(facts["patientIds"]) == len(set(facts["patientIds"])) == 250
-        assert len(facts["doctorIds"]) == 3
+        assert len(facts["doctorIds"]) == 4
         who = {
             role: get(f"{serving.url}/users/me", token) for role, token in facts["tokens"].items()
         }

@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from clinic.bootstrap import CannotStart, in_memory
+from clinic.devtools.demo import sample as sample_module
+from clinic.devtools.demo.closings import read_closings
 from clinic.devtools.demo.history import PAST, SetClock, at, free_slots
 from clinic.devtools.demo.names import PATIENTS, patient_names
 from clinic.devtools.demo.sample import make_hours, make_people
@@ -22,6 +24,7 @@ from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.appointments import AppointmentQuery
 from clinic.settings import Settings
 from clinic.usecases.calendar.block_slots import set_slots_state
+from clinic.usecases.calendar.check_calendars import CalendarReport, check_calendars
 
 #: a Wednesday, mid-morning in London
 NOW = datetime(2026, 11, 25, 10, 40, tzinfo=UTC)
@@ -29,6 +32,8 @@ NOW = datetime(2026, 11, 25, 10, 40, tzinfo=UTC)
 
 SUNDAY_NIGHT = datetime(2026, 11, 22, 23, 50, tzinfo=UTC)
 EARLY_MONDAY = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+FRIDAY_NIGHT = datetime(2026, 11, 27, 23, 50, tzinfo=UTC)
+SATURDAY_NIGHT = datetime(2026, 11, 28, 3, 10, tzinfo=UTC)
 CLOCKS_GO_BACK = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
@@ -67,12 +72,14 @@ async def test_seed_makes_appointments_in_every_status(services, tmp_path):
 
     assert is_new
     assert set(await statuses(services, sample.clinic)) == set(Status)
-    assert len(sample.doctors) == 3
-    assert len({doctor.specialty for doctor in sample.doctors}) == 2
+    assert len(sample.doctors) == 4
+    assert len({doctor.specialty for doctor in sample.doctors}) == 3
     assert len(sample.patients) == PATIENTS
 
 
-@pytest.mark.parametrize("now", [SUNDAY_NIGHT, EARLY_MONDAY, CLOCKS_GO_BACK])
+@pytest.mark.parametrize(
+    "now", [SUNDAY_NIGHT, EARLY_MONDAY, FRIDAY_NIGHT, SATURDAY_NIGHT, CLOCKS_GO_BACK]
+)
 async def test_seed_at_odd_hours_makes_every_status_and_nothing_later(now, tmp_path):
     services = in_memory(clock=SetClock(now), settings=Settings(fast_passwords=True))
 
@@ -116,6 +123,42 @@ async def test_seed_opens_four_weeks(services, tmp_path):
 
     ahead = await free_slots(services, sample, NOW, NOW + timedelta(days=60))
     assert NOW + timedelta(days=27) < ahead[-1].starts_at < NOW + timedelta(days=29)
+
+
+async def test_seed_closes_a_day_and_the_holidays_and_sends_a_doctor_on_leave(services, tmp_path):
+    """Given a clinic that is made in December
+    Then its slots are as planned; nobody works on the closed day and on Christmas, one doctor is
+    away for a week, and another one is there at night; and nobody has an appointment then."""
+    december = replace(services, clock=SetClock(datetime(2026, 12, 7, 10, 40, tzinfo=UTC)))
+    sample, _ = await seed(december, tmp_path)
+
+    closings = await read_closings(december, sample)
+    closure = closings.next_day(date(2026, 12, 7))
+    free = await free_slots(
+        december, sample, december.clock.now(), datetime(2027, 1, 9, tzinfo=UTC)
+    )
+    days = {(slot.starts_at.date(), slot.doctor_id) for slot in free}
+    assert closure is not None
+    assert closure.first == date(2026, 12, 16)
+    doctors = [doctor.id for doctor in sample.doctors]
+    assert [day for day, _ in days if day in (closure.first, date(2026, 12, 25))] == []
+    week = [date(2026, 12, day) for day in (21, 22, 23, 24)]
+    on = [[day for day in week if (day, doctor) in days] for doctor in doctors]
+    assert on == [week, [], week, []]
+    nights = {slot.starts_at.hour for slot in free if slot.doctor_id == doctors[3]}
+    assert nights == {22, 23, 0, 1, 2, 3, 4, 5}
+    assert await check_calendars(december.anonymous()) == CalendarReport()
+
+
+async def test_folder_of_a_release_with_fewer_doctors_can_be_used(services, tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_module, "DOCTORS", sample_module.DOCTORS[:3])
+    await seed(services, tmp_path)
+    monkeypatch.undo()
+
+    sample, is_new = await seed(services, tmp_path)
+
+    assert not is_new
+    assert len(sample.doctors) == 3
 
 
 async def test_seed_again_changes_nothing(services, tmp_path):

@@ -14,6 +14,7 @@ from clinic.bootstrap import Services
 from clinic.devtools.demo.sample import REASON, Sample, acting
 from clinic.domain.appointments.appointments import Status
 from clinic.domain.appointments.booking import decide_booking
+from clinic.domain.calendar.availability import day_interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import PatientBusy
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
@@ -101,7 +102,7 @@ async def _past_appointment(
     elif number % 10 == 7:
         await _change(at(services, slot.ends_at), sample.office, made, Status.NO_SHOW)
     else:
-        arriving = at(services, slot.starts_at - timedelta(minutes=5))
+        arriving = at(services, _arrival(sample, slot, minutes=5))
         await _change(arriving, sample.office, made, Status.ARRIVED)
         await _change(at(services, slot.ends_at), _doctor(sample, slot), made, Status.COMPLETED)
 
@@ -122,12 +123,21 @@ async def _arrived_today(
 ) -> None:
     """Put one patient in the waiting room, for the free slot closest to now."""
     near = await free_slots(services, sample, now - PAST, now + timedelta(hours=8))
+    # Nobody arrives for tomorrow.
+    today = sample.clinic.local_date(now)
+    near = [slot for slot in near if sample.clinic.local_date(slot.starts_at) <= today]
     if not near:
         return
     slot = min(near, key=lambda one: abs(one.starts_at - now))
     made = await _book(services, sample, slot, patient, slot.starts_at - timedelta(days=1), 0)
-    arriving = at(services, min(now, slot.starts_at - timedelta(minutes=8)))
+    arriving = at(services, min(now, _arrival(sample, slot, minutes=8)))
     await _change(arriving, sample.office, made, Status.ARRIVED)
+
+
+def _arrival(sample: Sample, slot: Slot, *, minutes: int) -> datetime:
+    """Return the time so many minutes before the slot, on its day."""
+    midnight = day_interval(sample.clinic.local_date(slot.starts_at), sample.clinic.zone).starts_at
+    return max(slot.starts_at - timedelta(minutes=minutes), midnight)
 
 
 async def _held(

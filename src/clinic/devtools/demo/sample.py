@@ -28,19 +28,24 @@ DOCTORS = (
     ("Dr Ingrid Halvorsen", "halvorsen@example.org", "General practice"),
     ("Dr Tomás Arredondo", "arredondo@example.org", "General practice"),
     ("Dr Leila Farahani", "farahani@example.org", "Dermatology"),
+    ("Dr Kofi Mensah", "mensah@example.org", "Out of hours"),
 )
 STAFF = (
     ("Marek Dvorsky", "reception@example.org", Role.RECEPTIONIST),
     ("Adaeze Nwosu", "admin@example.org", Role.ADMIN),
 )
+#: start, end, minutes of a slot, ISO weekdays
+Hours = tuple[time, time, int, tuple[int, ...]]
 WEEKDAYS = (1, 2, 3, 4, 5)
-HOURS = (
+HOURS: Sequence[Hours] = (
     (time(9), time(12, 30), 30, WEEKDAYS),
     (time(13, 30), time(17), 30, WEEKDAYS),
 )
 #: more than the sample needs, since users of the demo may have added people
 PAGES_MAX = 50
 SATURDAY = (time(10), time(12), 20, (6,))
+#: until the next morning, from Friday and Saturday evening on
+ON_CALL = (time(22), time(6), 30, (5, 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ async def read_sample(services: Services, clinic: Clinic) -> Sample:
     ]
     return Sample(
         clinic,
-        [by_name[name] for name, _, _ in DOCTORS],
+        # A folder of an earlier release may have fewer.
+        [by_name[name] for name, _, _ in DOCTORS if name in by_name],
         await _patients(services, clinic),
         receptionist,
         admin,
@@ -101,13 +107,27 @@ async def make_hours(services: Services, sample: Sample) -> None:
     for number, doctor in enumerate(sample.doctors):
         there = await services.store.calendars.availabilities(sample.clinic.id, doctor.id)
         known = {(hours.start, hours.end) for hours in there}
-        for start, end, slot_min, days in (*HOURS, *([SATURDAY] if number == 0 else [])):
+        for start, end, slot_min, days in _hours_of(number):
             if (start, end) in known:
                 continue
             hours = Availability(
-                services.new_id(), sample.clinic.id, doctor.id, start, end, slot_min, weekdays=days
+                services.new_id(),
+                sample.clinic.id,
+                doctor.id,
+                start,
+                end,
+                slot_min,
+                weekdays=days,
+                overnight=end < start,
             )
             await add_availability(acting(services, sample.system), hours)
+
+
+def _hours_of(number: int) -> Sequence[Hours]:
+    """Return the hours of the doctor with this number; the last one is on call at night."""
+    if number == len(DOCTORS) - 1:
+        return (ON_CALL,)
+    return (*HOURS, SATURDAY) if number == 0 else HOURS
 
 
 async def open_coming_weeks(services: Services, sample: Sample) -> int:

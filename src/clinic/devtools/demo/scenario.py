@@ -7,11 +7,13 @@ from datetime import time, timedelta
 from uuid import UUID
 
 from clinic.bootstrap import CannotStart, Services
+from clinic.devtools.demo.closings import read_closings
 from clinic.devtools.demo.history import AHEAD, free_slots
 from clinic.devtools.demo.sample import Sample, acting
 from clinic.devtools.demo.sign_ins import make_sign_ins, people_of
 from clinic.domain.appointments.appointments import OCCUPYING
 from clinic.domain.calendar.availability import Availability
+from clinic.domain.calendar.closings import Closure
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import AvailabilityOverlap
 from clinic.domain.paging import LIMIT_MAX, PageRequest
@@ -41,6 +43,8 @@ class Scenario:
 
     settings: Settings
     sample: Sample
+    #: the next day on which the clinic is closed, unless somebody has deleted it
+    closure: Closure | None
     slot: Slot
     other_slot: Slot
     racers: Sequence[Patient]
@@ -74,9 +78,11 @@ async def prepare_scenario(services: Services, sample: Sample) -> Scenario:
     # First: setting a password ends sessions.
     sign_ins = await make_sign_ins(services, sample)
     signed_in = await _sign_in(services, sample, racers)
+    closings = await read_closings(services, sample)
     return Scenario(
         services.settings,
         sample,
+        closings.next_day(sample.clinic.local_date(services.clock.now())),
         slot,
         other_slot,
         racers,

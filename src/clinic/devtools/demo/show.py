@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from clinic.devtools.demo.scenario import Scenario
 from clinic.devtools.http_client import Request, Response, send, send_together
+from clinic.domain.calendar.availability import day_interval
+from clinic.domain.paging import LIMIT_MAX
 from clinic.entrypoints.cli.output import print_table
 
 RACERS = 200
@@ -34,7 +37,8 @@ class Show:
         self.faults: list[str] = []
 
     async def play(self) -> None:
-        """Race, repeat, move, cancel, and print the trail."""
+        """Look at the closed day; race, repeat, move, cancel, and print the trail."""
+        await self._closed_day()
         racers = await self._race()
         winners = [racer for racer in racers if _status(racer) == 201]
         if not winners:
@@ -43,6 +47,34 @@ class Show:
         moved = await self._move(winners[0], appointment)
         await self._cancel(winners[0], moved)
         await self._trail(str(appointment["id"]))
+
+    async def _closed_day(self) -> None:
+        """Show that a closure blocks the slots of all doctors."""
+        scenario, closure = self._scenario, self._scenario.closure
+        if closure is None or closure.first is None:
+            return
+        day = day_interval(closure.first, scenario.sample.clinic.zone)
+        numbers = {}
+        for status in ("open", "blocked"):
+            query = urlencode(
+                {
+                    "from": day.starts_at.isoformat(),
+                    "to": day.ends_at.isoformat(),
+                    "status": status,
+                    "limit": LIMIT_MAX,
+                }
+            )
+            request = Request("GET", f"/slots?{query}", scenario.tokens["receptionist"])
+            answer = await send(self._host, self._port, request)
+            items = answer.json["items"] if answer.status == 200 else []
+            numbers[status] = Counter(
+                each.get("name") for slot in items for each in slot.get("blockedBy", [{}])
+            )
+        print(f"The clinic is closed on {closure.first:%A %d %B}: {closure.name}")
+        blocked, free = numbers["blocked"][closure.name], numbers["open"].total()
+        print(f"  {blocked} slots of its doctors are blocked, {free} can be booked")
+        self._expect("slots open on the closed day", free, 0)
+        self._expect("whether the closure blocks slots", int(blocked > 0), 1)
 
     async def _race(self) -> Sequence[Racer]:
         scenario = self._scenario
