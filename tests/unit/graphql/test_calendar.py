@@ -114,7 +114,7 @@ async def test_closures_leave_and_blocks_are_those_of_rest(gql: Gql) -> None:
     await _block(gql, reason="Call")
 
     for who, number in (("receptionist", 2), ("admin", 2), ("doctor", 1), ("colleague", 1)):
-        data = {}
+        data: dict[str, Any] = {}
         # Together they would cost too much.
         for field in (f"closures{{{CLOSURE}}}", f"leaves{{{LEAVE}}}", f"blocks{{{BLOCK}}}"):
             data |= await gql.data(f"{{{field}}}", who=who)
@@ -465,9 +465,9 @@ async def test_a_change_of_many_calendars_is_left_to_a_worker(
 async def test_closure_that_is_not_one_is_refused(
     gql: Gql, variables: dict[str, Any], code: str, pointer: str, preview: bool
 ) -> None:
-    asked = {"called": "Training", "from": DAY, "key": a_key(), "preview": preview} | variables
+    asked: dict[str, Any] = {"called": "Training", "from": DAY, "key": a_key(), "preview": preview}
 
-    payload = await _do(gql, CLOSE, **asked)
+    payload = await _do(gql, CLOSE, **asked | variables)
 
     assert [(each["code"], each["pointer"]) for each in payload["errors"]] == [(code, pointer)]
     assert (payload["closure"], payload["effect"]) == (None, None)

@@ -1,4 +1,4 @@
-"""The contract of Closings and ClosingReader: closures, leave and blocks."""
+"""The contract of Closings and ClosingReader: closures, leave, blocks and added places."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.errors import (
     AlreadyExists,
@@ -14,6 +15,7 @@ from clinic.domain.errors import (
     DoctorNotFound,
     LeaveNotFound,
     NotFound,
+    PlaceNotFound,
 )
 from clinic.ports.closings import Closing, ClosingReader
 from clinic.ports.unit_of_work import Store
@@ -23,6 +25,7 @@ from clinic.testing.builders import (
     a_block,
     a_closure,
     a_leave,
+    a_place,
     new_id,
     seed_clinic,
     seed_closings,
@@ -34,15 +37,17 @@ NOT_FOUND: dict[type[Closing], type[NotFound]] = {
     Closure: ClosureNotFound,
     Leave: LeaveNotFound,
     Block: BlockNotFound,
+    AddedPlace: PlaceNotFound,
 }
 #: one of each kind, for the doctor of a world
 MAKERS: dict[str, Callable[[World], Closing]] = {
     "closure": lambda world: a_closure(world.clinic),
     "leave": lambda world: a_leave(world.doctor),
     "block": lambda world: a_block(world.doctor),
+    "place": lambda world: a_place(world.doctor),
 }
 _each_kind = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-_of_doctors = pytest.mark.parametrize("make", [MAKERS["leave"], MAKERS["block"]])
+_of_doctors = pytest.mark.parametrize("make", [MAKERS["leave"], MAKERS["block"], MAKERS["place"]])
 
 
 class ClosingsContract(Contract, contract=True):
@@ -119,6 +124,24 @@ class ClosingsContract(Contract, contract=True):
         assert await found(until=three.starts_at) == [one, two]
         assert await found(until=three.starts_at + timedelta(microseconds=1)) == [one, two, three]
         assert await found(since=one.ends_at, until=three.starts_at) == [two]
+
+    async def test_places_come_by_id_of_one_doctor_or_all_from_a_time_on(
+        self, store: Store
+    ) -> None:
+        world, other = await seed_world(store), await seed_world(store)
+        one = a_place(world.doctor, minutes=5, reason="An urgent case")
+        two = a_place(world.doctor, one.ends_at, minutes=480)
+        colleagues = a_place(world.colleague)
+        await seed_closings(store, two, colleagues, one, a_place(other.doctor))
+
+        everyones = await store.closings.places(world.clinic.id)
+        doctors = await store.closings.places(world.clinic.id, world.doctor.id)
+        ahead = await store.closings.places(world.clinic.id, world.doctor.id, since=one.ends_at)
+
+        by_id = sorted([one, two], key=lambda place: place.id)
+        assert list(doctors) == by_id
+        assert list(everyones) == sorted([*by_id, colleagues], key=lambda place: place.id)
+        assert list(ahead) == [two]
 
     @_each_kind
     async def test_unit_sees_its_own_closings_and_others_once_it_commits(
@@ -210,7 +233,7 @@ class ClosingsContract(Contract, contract=True):
 
     @_of_doctors
     async def test_closing_of_nobody_or_of_another_clinics_doctor_is_refused(
-        self, store: Store, make: Callable[[World], Leave | Block]
+        self, store: Store, make: Callable[[World], Leave | Block | AddedPlace]
     ) -> None:
         world, other = await seed_world(store), await seed_world(store)
         mine = make(world)
@@ -228,11 +251,14 @@ async def _every(reads: ClosingReader, world: World) -> list[Closing]:
         *await reads.closures(clinic_id),
         *await reads.leaves(clinic_id),
         *await reads.blocks(clinic_id),
+        *await reads.places(clinic_id),
     ]
 
 
 def _changed(closing: Closing) -> Closing:
     """Return it with other values, but its id and whose it is."""
+    if isinstance(closing, AddedPlace):
+        return replace(closing, ends_at=closing.ends_at + timedelta(minutes=5), reason="Late")
     if isinstance(closing, Block):
         ends_at = closing.ends_at + timedelta(hours=2)
         return replace(closing, starts_at=closing.ends_at, ends_at=ends_at, reason="Late", lane=1)

@@ -26,7 +26,7 @@ RIGHTS = {
     "closures": "SELECT, INSERT, UPDATE, DELETE",
     "leaves": "SELECT, INSERT, UPDATE, DELETE",
     "blocks": "SELECT, INSERT, UPDATE, DELETE",
-    "added_places": "SELECT, INSERT, DELETE",
+    "added_places": "SELECT, INSERT, UPDATE, DELETE",
     "calendar_changes": "SELECT, INSERT, UPDATE",
     "calendar_work": "SELECT, INSERT, UPDATE, DELETE",
     # Where and when a slot is, is never changed: appointments have a copy of it.
