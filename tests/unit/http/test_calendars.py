@@ -1,5 +1,7 @@
 """Slots, hours and exceptions over HTTP."""
 
+import pytest
+
 MONDAYS = {"weekdays": ["mon", "wed"], "startTime": "14:00", "endTime": "16:00", "slotMinutes": 30}
 
 
@@ -29,6 +31,27 @@ async def test_the_open_slots_are_those_that_may_be_booked_now(api):
         "status": "OPEN",
         "taken": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("", None),
+        (" ", None),
+        ("Fire  drill", "Fire drill"),
+        ("word " * 100, "word " * 39 + "word…"),
+        ("x" * 500, "…"),
+    ],
+    ids=["empty", "blank", "short", "long", "without-spaces"],
+)
+async def test_block_keeps_what_fits_of_the_reason(api, reason, kept):
+    body = {"status": "BLOCKED", "reason": reason}
+
+    answer = await api.send("PATCH", f"/slots/{api.world.slots[1].id}", body, who="doctor")
+
+    assert answer.status_code == 200
+    blocks = (await api.send("GET", "/blocks", who="doctor")).json()["items"]
+    assert [block.get("reason") for block in blocks] == [kept]
 
 
 async def test_staff_see_blocked_slots_and_all_of_them(api):

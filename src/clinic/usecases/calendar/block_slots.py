@@ -7,8 +7,9 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.audit.audit import NO_REASON, checked_reason
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.closings import Block, Blocker, BlockKind
+from clinic.domain.calendar.closings import CLOSING_NAME_MAX_CHARS, Block, Blocker, BlockKind
 from clinic.domain.calendar.plan import CalendarInputs, plan
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, checked_instant
@@ -85,7 +86,7 @@ async def _set(
             doctor_id,
             stretch.starts_at,
             stretch.ends_at,
-            context.reason,
+            _kept(context.reason),
             lane,
         )
         deed = Deed("add_block", "block", block.id)
@@ -93,6 +94,18 @@ async def _set(
     deed = Deed("cut_blocks", "doctor", doctor_id)
     decide = _opening(context, stretch, is_slot=lane is not None)
     return await change_doctor(context, doctor_id, deed, decide)
+
+
+def _kept(reason: str | None) -> str | None:
+    """Return what a block keeps of a reason for the audit trail, which may be longer, or empty.
+    Raises InvalidInput for one that the trail does not accept."""
+    line = checked_reason(reason)
+    if line == NO_REASON:
+        return None
+    if len(line) > CLOSING_NAME_MAX_CHARS:
+        whole_words, _, _ = line[:CLOSING_NAME_MAX_CHARS].rpartition(" ")
+        return f"{whole_words}…"
+    return line
 
 
 def slots_changed(changed: CalendarChanged[Interval]) -> SlotsChanged:
