@@ -1,6 +1,6 @@
 """Doctors' hours and slots: reading them, and changing them inside a unit of work."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -97,9 +97,11 @@ class CalendarReader(Protocol):
         retired."""
         ...
 
-    async def last_slot_start(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> datetime | None:
-        """Return when the last slot of these doctors starts, retired ones included: how far slots
-        have ever been opened."""
+    async def last_slot_starts(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID]
+    ) -> Mapping[UUID, datetime]:
+        """Return when the last slot of each of these doctors starts, retired ones included: how far
+        slots have ever been opened. Doctors without slots are left out."""
         ...
 
     async def availabilities(

@@ -1,18 +1,26 @@
 """Checks the invariants of a store through its ports."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.audit.audit import AuditEntry, Replayed, replay
-from clinic.domain.calendar.availability import Availability, AvailabilityException, never_overlap
-from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.calendar.availability import (
+    Availability,
+    AvailabilityException,
+    Interval,
+    never_overlap,
+)
+from clinic.domain.calendar.closings import Block, Closure, Holidays, Leave
+from clinic.domain.calendar.plan import CalendarInputs, plan
+from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotState
+from clinic.domain.clinic import Clinic
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
-from clinic.domain.people.people import Scope, system_actor
+from clinic.domain.people.people import Doctor, Scope, system_actor
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.ports.unit_of_work import Store
@@ -36,6 +44,30 @@ class Everything:
     trails: Mapping[UUID, tuple[AuditEntry, ...]]
     hours: tuple[Availability, ...]
     exceptions: tuple[AvailabilityException, ...]
+    clinic: Clinic | None
+    doctors: tuple[Doctor, ...]
+    closures: tuple[Closure, ...]
+    leaves: tuple[Leave, ...]
+    blocks: tuple[Block, ...]
+
+    def inputs_of(self, doctor: Doctor, holidays: Holidays) -> CalendarInputs:
+        """Return everything that the doctor's slots follow from."""
+        assert self.clinic is not None
+        return CalendarInputs(
+            self.clinic.zone,
+            holidays,
+            works_here=doctor.works_here,
+            last_day=doctor.last_day,
+            hours=tuple(one for one in self.hours if one.doctor_id == doctor.id),
+            exceptions=tuple(one for one in self.exceptions if one.doctor_id == doctor.id),
+            closures=self.closures,
+            leaves=tuple(one for one in self.leaves if one.doctor_id == doctor.id),
+            blocks=tuple(one for one in self.blocks if one.doctor_id == doctor.id),
+        )
+
+    def slots_of(self, doctor: Doctor) -> list[Slot]:
+        """Return the doctor's slots, retired ones included, by (starts_at, id)."""
+        return [view.slot for view in self.slots if view.slot.doctor_id == doctor.id]
 
 
 async def everything(store: Store, clinic_id: UUID) -> Everything:
@@ -49,6 +81,11 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
         trails={each: tuple(await store.appointments.trail(scope, each)) for each in ids},
         hours=tuple(await store.calendars.availabilities(clinic_id)),
         exceptions=tuple(await store.calendars.exceptions(clinic_id)),
+        clinic=await store.people.clinic(clinic_id),
+        doctors=tuple(await store.people.doctors(clinic_id)),
+        closures=tuple(await store.closings.closures(clinic_id)),
+        leaves=tuple(await store.closings.leaves(clinic_id)),
+        blocks=tuple(await store.closings.blocks(clinic_id)),
     )
 
 
@@ -96,6 +133,72 @@ def check_promises(held: Everything) -> None:
         assert at[one.slot_id] == (one.doctor_id, one.starts_at, one.ends_at), "not at its slot"
         stored = Replayed(one.status, one.slot_id, one.version)
         assert replay(held.trails[one.id]) == stored, "a trail that leads elsewhere"
+
+
+def check_planned(
+    held: Everything, now: datetime, holidays: Holidays, *, is_opened: bool = True
+) -> None:
+    """Raise AssertionError unless each doctor's slots ahead are those of the plan, in their states.
+
+    With `is_opened`, none is missing up to the clinic's horizon or the doctor's last slot. Nothing
+    is planned where a slot that has begun has the time.
+    """
+    for doctor in held.doctors:
+        found = held.slots_of(doctor)
+        on_calendar = [slot for slot in found if slot.state is not SlotState.RETIRED]
+        begun = [slot.interval for slot in on_calendar if slot.starts_at <= now]
+        ahead = [(slot.interval, slot.state) for slot in on_calendar if slot.starts_at > now]
+        planned = [
+            (each.interval, each.state)
+            for each in _planned(held, doctor, now, holidays)
+            if each.starts_at > now and not any(each.interval.overlaps(one) for one in begun)
+        ]
+        if is_opened:
+            assert ahead == planned, "slots that are not those of the plan"
+        else:
+            assert set(ahead) <= set(planned), "slots that nobody plans"
+
+
+def _planned(
+    held: Everything, doctor: Doctor, now: datetime, holidays: Holidays
+) -> Sequence[PlannedSlot]:
+    clinic = held.clinic
+    assert clinic is not None
+    today = clinic.local_date(now)
+    opened = [clinic.local_date(slot.starts_at) for slot in held.slots_of(doctor)]
+    last = max([today + timedelta(days=clinic.policy.horizon_days), *opened])
+    return plan(held.inputs_of(doctor, holidays), today, last)
+
+
+def stranded(held: Everything, now: datetime) -> Sequence[UUID]:
+    """Return the appointments ahead that are not wholly within open slots, by (starts_at, id)."""
+    open_slots = defaultdict(list)
+    for view in held.slots:
+        if view.slot.state is SlotState.OPEN:
+            open_slots[view.slot.doctor_id].append(view.slot.interval)
+    return [
+        one.id
+        for one in (view.appointment for view in held.appointments)
+        if one.status.occupies
+        and one.starts_at > now
+        and not _is_within(one, open_slots[one.doctor_id])
+    ]
+
+
+def _is_within(appointment: Appointment, slots: Sequence[Interval]) -> bool:
+    """Return whether no moment of the appointment is outside the slots."""
+    left = [Interval(appointment.starts_at, appointment.ends_at)]
+    for slot in slots:
+        left = [
+            part
+            for each in left
+            for part in (
+                Interval(each.starts_at, min(each.ends_at, slot.starts_at)),
+                Interval(max(each.starts_at, slot.ends_at), each.ends_at),
+            )
+            if part.starts_at < part.ends_at
+        ]
+    return not left
 
 
 def _is_taken(slot: Slot, occupying: Sequence[Appointment]) -> bool:

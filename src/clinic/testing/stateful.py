@@ -8,10 +8,11 @@ TestMyComparison = MyComparison.TestCase
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from typing import Any, TypeVar
+from uuid import UUID
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,6 +34,7 @@ from clinic.domain.appointments.appointments import (
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.transitions import TRANSITIONS
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
+from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import BookingConflict, ClinicError, Conflict
@@ -41,34 +43,72 @@ from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Patient, Role, User
 from clinic.ports.answers import IdempotencyCache
 from clinic.ports.clock import IdSource
+from clinic.ports.closings import Closing
 from clinic.ports.unit_of_work import Store
-from clinic.testing.builders import a_context
+from clinic.testing.builders import a_context, an_anonymous_context
 from clinic.testing.clock import FixedClock
 from clinic.testing.ids import CountingIds
-from clinic.testing.soundness import check_promises, every_appointment, every_slot, everything
+from clinic.testing.soundness import (
+    check_planned,
+    check_promises,
+    every_appointment,
+    every_slot,
+    everything,
+    stranded,
+)
 from clinic.testing.strategies import (
     Window,
+    blocks,
+    closures,
     instants_near_a_clock_change,
+    leaves,
+    nights,
     windows,
     zone_names,
 )
 from clinic.usecases.appointments.book import book, book_once
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.appointments.read_appointments import AppointmentSearch, list_appointments
+from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state
+from clinic.usecases.calendar.blocks import add_block, delete_block
+from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.calendar.change_doctor import set_last_day
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
+    change_availability,
     delete_availability,
     delete_exception,
 )
+from clinic.usecases.calendar.closures import add_closure, delete_closure
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
+from clinic.usecases.calendar.leaves import add_leave, delete_leave
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer
+from clinic.usecases.maintenance.open_calendars import open_calendars
+from clinic.usecases.maintenance.service import Resources
+from clinic.usecases.people.change_clinic import ClinicChanged, change_clinic
+from clinic.usecases.people.manage_users import set_enabled
 from clinic.usecases.transactions import Transactions
 
 T = TypeVar("T")
+MOMENT, YEAR = timedelta(microseconds=1), timedelta(days=366)
+_ADDS = {
+    Availability: add_availability,
+    AvailabilityException: add_exception,
+    Closure: add_closure,
+    Leave: add_leave,
+    Block: add_block,
+}
+_DELETES = {
+    Availability: delete_availability,
+    AvailabilityException: delete_exception,
+    Closure: delete_closure,
+    Leave: delete_leave,
+    Block: delete_block,
+}
 
 DOCTORS, PATIENTS = 2, 3
 #: how many ids one operation may use; different from those of every other operation
@@ -77,6 +117,13 @@ PICK = st.integers(0, 10_000)
 #: the statuses in which an appointment is made here: mostly one that occupies its slot
 BEGINNINGS = (Status.BOOKED, Status.BOOKED, Status.HELD, Status.CANCELLED)
 ROLES = st.sampled_from((Role.PATIENT, Role.DOCTOR, Role.RECEPTIONIST, Role.ADMIN))
+
+
+def many_holidays(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
+    """Return a public holiday on every fourth day, in any country."""
+    first = date(year, 1, 1).toordinal()
+    days = range(-(-first // 4) * 4, date(year + 1, 1, 1).toordinal(), 4)
+    return {date.fromordinal(day): "Holiday" for day in days}
 
 
 class ForgetfulCache:
@@ -118,6 +165,15 @@ class Side:
             clock=self.clock,
             new_id=self.new_id,
             transactions=self.transactions,
+            holidays=many_holidays,
+        )
+
+    @property
+    def resources(self) -> Resources:
+        """What maintenance works with."""
+        anonymous = an_anonymous_context(self.store, clock=self.clock)
+        return Resources(
+            replace(anonymous, new_id=self.new_id, holidays=many_holidays), ForgetfulCache()
         )
 
 
@@ -168,6 +224,8 @@ class StoreComparison(RuleBasedStateMachine):
         self.slots: list[Slot] = []
         self.appointments: list[Appointment] = []
         self.keyed: list[KeyedBooking] = []
+        #: whether slots are open until the horizon; not between midnight and maintenance
+        self.is_opened = True
 
     def teardown(self) -> None:
         """Close the tested store and the event loop."""
@@ -192,6 +250,7 @@ class StoreComparison(RuleBasedStateMachine):
             for place in range(PATIENTS)
         ]
         self.office = ids()
+        self.contacts = in_memory().contacts
         self.model = Side(in_memory().store, in_memory().cache, self.clock)
         self.proven = Side(self.run(self.open_store()), ForgetfulCache(), self.clock)
         for side in (self.model, self.proven):
@@ -260,72 +319,274 @@ class StoreComparison(RuleBasedStateMachine):
         slots = (free, free, taken, self.slots)[kind] or self.slots
         return slots[place % len(slots)]
 
-    # --- hours and slots ---
+    # --- the calendar ---
 
-    @rule(doctor=PICK, window=windows(slots_max=6), weekdays=st.sets(st.integers(1, 7), min_size=1))
-    def add_weekly_hours(self, doctor: int, window: Window, weekdays: set[int]) -> None:
-        """Add hours; their slots open at once."""
-        hours = Availability(
-            CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)(),
+    def change(self, act: Callable[[Side, bool], Awaitable[CalendarChanged[Any]]]) -> bool:
+        """Preview a change of the calendar, then make it: the preview writes nothing, and both
+        answer the same. Return whether it was made."""
+        before = self.slots, self.appointments
+        foreseen = self.both(lambda side: act(side, True))
+        assert (self.slots, self.appointments) == before, "a preview that writes"
+        done = self.both(lambda side: act(side, False))
+        if isinstance(foreseen, Refusal) or isinstance(done, Refusal):
+            assert foreseen == done, "a preview that is refused differently"
+            return False
+        assert _shown(foreseen.effect) == _shown(done.effect), "a preview of something else"
+        reported = [view.appointment.id for view in done.effect.stranded]
+        held = self.run(everything(self.model.store, self.clinic.id))
+        assert [each for each in stranded(held, self.clock.now()) if each in reported] == reported
+        return True
+
+    def _input_id(self) -> UUID:
+        """Return an id that sorts after those of the inputs before."""
+        return CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)()
+
+    @property
+    def today(self) -> date:
+        return self.clinic.local_date(self.clock.now())
+
+    def _doctor(self, pick: int) -> UUID:
+        return self.doctors[pick % DOCTORS].id
+
+    def _weekly_hours(self, doctor: int, window: Window, weekdays: set[int]) -> Availability:
+        return Availability(
+            self._input_id(),
             self.clinic.id,
-            self.doctors[doctor % DOCTORS].id,
+            self._doctor(doctor),
             window.start,
             window.end,
             window.slot_min,
             tuple(weekdays),
+            overnight=window.overnight,
         )
-        actor = self.receptionist
-        self.both(lambda side: add_availability(side.context(actor), hours))
 
-    @rule(doctor=PICK, window=windows(slots_max=4), days=st.integers(0, 3), removes=st.booleans())
+    @rule(
+        doctor=PICK,
+        window=windows(slots_max=6) | nights(slots_max=8),
+        weekdays=st.sets(st.integers(1, 7), min_size=1),
+    )
+    def add_weekly_hours(self, doctor: int, window: Window, weekdays: set[int]) -> None:
+        """Add hours; their slots open at once."""
+        hours, actor = self._weekly_hours(doctor, window, weekdays), self.receptionist
+        self.change(
+            lambda side, preview: add_availability(side.context(actor), hours, preview=preview)
+        )
+
+    @rule(pick=PICK, window=windows(slots_max=6) | nights(slots_max=8))
+    def change_some_hours(self, pick: int, window: Window) -> None:
+        """Change the times and the slots' length of hours."""
+        known = self._inputs()[0]
+        if known:
+            hours, actor = known[pick % len(known)], self.receptionist
+            new = replace(
+                hours,
+                start=window.start,
+                end=window.end,
+                slot_min=window.slot_min,
+                overnight=window.overnight,
+            )
+            self.change(
+                lambda side, preview: change_availability(
+                    side.context(actor), hours.id, lambda known: new, preview=preview
+                )
+            )
+
+    @rule(
+        doctor=PICK,
+        window=windows(slots_max=4) | nights(slots_max=6),
+        days=st.integers(-1, 3),
+        removes=st.booleans(),
+    )
     def add_one_exception(self, doctor: int, window: Window, days: int, removes: bool) -> None:
         """Add or remove hours on one day."""
-        exception = AvailabilityException(
-            CountingIds(self.steps * IDS_PER_STEP + IDS_PER_STEP // 2)(),
+        exception = self._exception(doctor, window, days, removes)
+        actor = self.receptionist
+        self.change(
+            lambda side, preview: add_exception(side.context(actor), exception, preview=preview)
+        )
+
+    def _exception(
+        self, doctor: int, window: Window, days: int, removes: bool
+    ) -> AvailabilityException:
+        return AvailabilityException(
+            self._input_id(),
             self.clinic.id,
-            self.doctors[doctor % DOCTORS].id,
-            self.clinic.local_date(self.clock.now()) + timedelta(days=days),
+            self._doctor(doctor),
+            self.today + timedelta(days=days),
             ExceptionKind.REMOVE if removes else ExceptionKind.ADD,
             window.start,
             window.end,
             None if removes else window.slot_min,
+            window.overnight,
         )
+
+    @rule(data=st.data(), pick=PICK)
+    def close_some_time(self, data: st.DataObject, pick: int) -> None:
+        """Enter a closure, leave or a block."""
+        self._enter(self._closing(data, pick))
+
+    def _closing(self, data: st.DataObject, pick: int) -> Closing:
+        """Return a closure, leave or a block, with an id that sorts after the others'."""
+        clinic_id, doctor_id, today = self.clinic.id, self._doctor(pick), self.today
+        kinds = closures(clinic_id, today), leaves(clinic_id, doctor_id, today)
+        known = st.one_of(*kinds, blocks(clinic_id, doctor_id, self.clock.now()))
+        return replace(data.draw(known), id=self._input_id())
+
+    def _enter(self, one: Closing | AvailabilityException | Availability) -> bool:
         actor = self.receptionist
-        self.both(lambda side: add_exception(side.context(actor), exception))
+        add: Any = _ADDS[type(one)]
+        return self.change(lambda side, preview: add(side.context(actor), one, preview=preview))
 
-    @precondition(lambda self: self.steps % 4 == 0)
-    @rule(pick=PICK)
-    def delete_some_hours(self, pick: int) -> None:
-        """Delete hours: their slots are retired, and their appointments stay."""
-        calendars = self.model.store.calendars
-        known = self.run(_listed(calendars.availabilities(self.clinic.id)))
-        if known:
-            gone, actor = known[pick % len(known)].id, self.receptionist
-            self.both(lambda side: delete_availability(side.context(actor), gone))
+    def _take_back(self, one: Closing | AvailabilityException | Availability) -> bool:
+        actor = self.receptionist
+        delete: Any = _DELETES[type(one)]
+        return self.change(
+            lambda side, preview: delete(side.context(actor), one.id, preview=preview)
+        )
 
-    @rule(pick=PICK)
-    def delete_some_exception(self, pick: int) -> None:
-        """Delete an exception."""
-        calendars = self.model.store.calendars
-        known = self.run(_listed(calendars.exceptions(self.clinic.id)))
+    @precondition(lambda self: self.steps % 3 == 0)
+    @rule(kind=st.integers(0, 4), pick=PICK)
+    def take_some_back(self, kind: int, pick: int) -> None:
+        """Delete hours, an exception, a closure, leave or a block: appointments stay."""
+        known = self._inputs()[kind]
         if known:
-            gone, actor = known[pick % len(known)].id, self.receptionist
-            self.both(lambda side: delete_exception(side.context(actor), gone))
+            assert self._take_back(known[pick % len(known)])
+
+    @precondition(lambda self: self.is_opened)
+    @rule(data=st.data(), pick=PICK, kind=st.integers(0, 4))
+    def enter_and_take_back(self, data: st.DataObject, pick: int, kind: int) -> None:
+        """Enter something, then take it back: the slots are the same ones as before."""
+        one: Closing | AvailabilityException | Availability
+        if kind == 0:
+            window = data.draw(windows(slots_max=6) | nights(slots_max=8))
+            one = self._weekly_hours(pick, window, set(range(1, 8)))
+        elif kind == 1:
+            window = data.draw(windows(slots_max=6) | nights(slots_max=8))
+            one = self._exception(pick, window, data.draw(st.integers(-1, 3)), bool(pick % 2))
+        else:
+            one = self._closing(data, pick)
+        self._open_all()
+        before = self._on_calendar()
+        if self._enter(one):
+            assert self._take_back(one)
+            _check_same(self._on_calendar(), before)
+
+    @precondition(lambda self: self.is_opened)
+    @rule(kind=st.integers(0, 4), pick=PICK)
+    def take_back_and_enter(self, kind: int, pick: int) -> None:
+        """Take something back and enter it again: the slots are the same ones as before."""
+        known = self._inputs()[kind]
+        self._open_all()
+        before = self._on_calendar()
+        if known:
+            one = known[pick % len(known)]
+            assert self._take_back(one)
+            # What is over cannot be entered again, and an exception comes after others now.
+            again = self._enter(replace(one, id=self._input_id()))
+            if again and not isinstance(one, AvailabilityException):
+                _check_same(self._on_calendar(), before)
+
+    def _open_all(self) -> None:
+        actor = self.receptionist
+        self.both(lambda side: open_slots(side.context(actor), at_once=1))
+
+    def _on_calendar(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.state is not SlotState.RETIRED]
+
+    def _inputs(self) -> tuple[list[Any], ...]:
+        """Return the hours, exceptions, closures, leave and blocks of the clinic."""
+        held = self.run(everything(self.model.store, self.clinic.id))
+        kinds = held.hours, held.exceptions, held.closures, held.leaves, held.blocks
+        return tuple([*each] for each in kinds)
+
+    @precondition(lambda self: self.steps % 2 == 0)
+    @rule(zone_name=zone_names(), horizon_days=st.sampled_from((1, 3, 3, 5)))
+    def change_the_clinic(self, zone_name: str, horizon_days: int) -> None:
+        """Change the zone and the horizon; appointments keep their instants."""
+        actor, contacts = self.actor(Role.ADMIN, 0), self.contacts
+
+        def changed(clinic: Clinic) -> Clinic:
+            policy = replace(clinic.policy, horizon_days=horizon_days)
+            return replace(clinic, time_zone=zone_name, policy=policy)
+
+        def act(side: Side, preview: bool, confirm: int | None = None) -> Awaitable[ClinicChanged]:
+            return change_clinic(
+                side.context(actor), changed, contacts=contacts, confirm=confirm, preview=preview
+            )
+
+        foreseen = self.both(lambda side: act(side, True))
+        assert not isinstance(foreseen, Refusal)
+        done = self.both(lambda side: act(side, False, foreseen.appointments_ahead))
+        assert not isinstance(done, Refusal)
+        self.clinic = done.clinic
+        if done.effect is not None:
+            assert foreseen.effect is not None
+            assert _shown(foreseen.effect) == _shown(done.effect), "a preview of something else"
+            self.is_opened = True
+
+    @rule(doctor=PICK, days=st.none() | st.integers(-1, 4))
+    def change_a_last_day(self, doctor: int, days: int | None) -> None:
+        """Say when a doctor stops working here, or that they do not."""
+        actor, doctor_id = self.actor(Role.ADMIN, 0), self._doctor(doctor)
+        last_day = None if days is None else self.today + timedelta(days=days)
+        self.change(
+            lambda side, preview: set_last_day(
+                side.context(actor), doctor_id, last_day, preview=preview
+            )
+        )
+
+    @rule(doctor=PICK, enabled=st.sampled_from((True, True, False)), keep=st.booleans())
+    def enable_or_disable(self, doctor: int, enabled: bool, keep: bool) -> None:
+        """Disable a doctor, mostly to enable them soon."""
+        actor, doctor_id = self.actor(Role.ADMIN, 0), self._doctor(doctor)
+        self.both(
+            lambda side: set_enabled(
+                side.context(actor), doctor_id, enabled=enabled, keep_appointments=keep
+            )
+        )
+
+    @rule()
+    def maintain(self) -> None:
+        """Open slots up to the horizon, as a worker does every hour."""
+        self.both(lambda side: open_calendars(side.resources))
+        self.is_opened = True
 
     @rule(doctor=PICK, everyone=st.booleans())
     def open_hours(self, doctor: int, everyone: bool) -> None:
         """Open slots twice; the second time must add nothing."""
         actor = self.receptionist
-        doctor_id = None if everyone else self.doctors[doctor % DOCTORS].id
+        doctor_id = None if everyone else self._doctor(doctor)
 
-        def open_them(side: Side) -> Awaitable[object]:
+        def open_them(side: Side) -> Awaitable[CalendarEffect]:
             # One doctor after the other, so that both sides give the same ids to the same slots.
             return open_slots(side.context(actor), doctor_id=doctor_id, at_once=1)
 
         self.both(open_them)
         before = self.slots
-        self.both(open_them)
+        again = self.both(open_them)
         assert self.slots == before
+        assert not isinstance(again, Refusal)
+        assert again.counts.is_zero
+        if everyone:
+            self.is_opened = True
+            self._check_stranded(again)
+
+    def _check_stranded(self, effect: CalendarEffect) -> None:
+        """Raise AssertionError unless `effect`, of all days, reports those who are stranded."""
+        now = self.clock.now()
+        held = self.run(everything(self.model.store, self.clinic.id))
+        expected = list(stranded(held, now))
+        reported = [view.appointment.id for view in effect.stranded]
+        listed = self.both(
+            lambda side: _listed(
+                side.store.appointments.stranded(
+                    self.clinic.id, since=now + MOMENT, until=now + YEAR, limit=1_000
+                )
+            )
+        )
+        assert not isinstance(listed, Refusal)
+        assert sorted(reported) == sorted(expected)
+        assert [view.appointment.id for view in listed] == expected
 
     @precondition(lambda self: self.slots)
     @rule(pick=PICK, state=st.sampled_from((SlotState.OPEN, SlotState.BLOCKED)), role=ROLES)
@@ -530,7 +791,9 @@ class StoreComparison(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from((1, 30, 60, 240, 1440)))
     def let_time_pass(self, minutes: int) -> None:
         """Advance the clock."""
+        before = self.today
         self.clock.advance(minutes=minutes)
+        self.is_opened = self.is_opened and self.today == before
 
     @rule(role=ROLES, pick=PICK, limit=st.integers(1, 5), free_only=st.booleans())
     def read_slots(self, role: Role, pick: int, limit: int, free_only: bool) -> None:
@@ -580,6 +843,20 @@ class StoreComparison(RuleBasedStateMachine):
         ]
         assert held[0] == held[1]
         check_promises(held[0])
+        check_planned(held[0], self.clock.now(), many_holidays, is_opened=self.is_opened)
+
+
+def _check_same(after: Sequence[Slot], before: Sequence[Slot]) -> None:
+    """Raise AssertionError unless the slots are the same ones."""
+    gone, new = set(before) - set(after), set(after) - set(before)
+    assert not gone, f"slots that are gone: {gone}; others: {new}"
+    assert not new, f"other slots than before: {new}"
+
+
+def _shown(effect: CalendarEffect) -> tuple[object, ...]:
+    """Return what a preview and a change say alike."""
+    switched = [(slot.id, slot.state) for slot in effect.switched]
+    return effect.counts, effect.stranded, switched, effect.note
 
 
 async def _listed(found: Awaitable[Any]) -> list[Any]:

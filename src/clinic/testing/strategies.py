@@ -7,6 +7,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from clinic.domain.calendar.availability import Availability, Interval, instant_of
+from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.clinic import Clinic, Policy, zone_named
 from clinic.domain.contact import LANGUAGES, Contact
 
@@ -29,6 +30,8 @@ class Window:
     start: time
     end: time
     slot_min: int
+    #: it ends on the next day, or with the day when `end` is 00:00
+    overnight: bool = False
 
 
 def _wall(minute: int) -> time:
@@ -66,6 +69,18 @@ def windows(draw: st.DrawFn, *, slots_max: int = 24) -> Window:
 
 
 @st.composite
+def nights(draw: st.DrawFn, *, slots_max: int = 24) -> Window:
+    """Windows of 1 to `slots_max` slots that last until midnight or over it, a day at most."""
+    slot_min = draw(st.sampled_from(SLOT_LENGTHS_MIN))
+    number = draw(st.integers(1, min(slots_max, MINUTES_A_DAY // slot_min)))
+    length_min = number * slot_min
+    earliest = -(-(MINUTES_A_DAY - length_min) // 5)
+    start_min = draw(st.integers(earliest, (MINUTES_A_DAY - 1) // 5)) * 5
+    end_min = start_min + length_min - MINUTES_A_DAY
+    return Window(_wall(start_min), _wall(end_min), slot_min, overnight=True)
+
+
+@st.composite
 def weekly_hours(
     draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, *, slots_max: int = 24
 ) -> Availability:
@@ -81,6 +96,57 @@ def weekly_hours(
         window.slot_min,
         tuple(weekdays),
     )
+
+
+@st.composite
+def _days_and_times(
+    draw: st.DrawFn, today: date
+) -> tuple[tuple[date, date], tuple[time | None, time | None]]:
+    """First and last day, near `today` and not over yet, and times on them, mostly none."""
+    first = today + timedelta(days=draw(st.integers(-1, 4)))
+    last = max(today, first + timedelta(days=draw(st.sampled_from((0, 0, 1, 3)))))
+    start_min, end_min = (
+        draw(st.none() | st.integers(0, (MINUTES_A_DAY - 5) // 5)) for _ in range(2)
+    )
+    if first == last and end_min is not None and end_min <= (start_min or 0):
+        end_min = None
+    walls = [None if each is None else _wall(each * 5) for each in (start_min, end_min)]
+    return (first, last), (walls[0], walls[1])
+
+
+@st.composite
+def closures(draw: st.DrawFn, clinic_id: UUID, today: date) -> Closure:
+    """Closures on days near `today`, on the same days of every year, or on the public holidays of
+    the country GB; the clinic may be open on one of the days nonetheless."""
+    kind = draw(st.sampled_from(ClosureKind))
+    (first, last), (start, end) = draw(_days_and_times(today))
+    open_on = draw(st.sampled_from(((), (), (today + timedelta(days=1),))))
+    closure_id = UUID(int=draw(st.integers(1, 2**64)))
+    if kind is ClosureKind.HOLIDAYS:
+        return Closure(closure_id, clinic_id, "Holiday", kind, country="GB", open_on=open_on)
+    if kind is ClosureKind.YEARLY:
+        years = timedelta(days=365 * draw(st.integers(0, 2)))
+        first, last = first - years, last - years
+    return Closure(closure_id, clinic_id, "Closed", kind, first, last, start, end, open_on=open_on)
+
+
+@st.composite
+def leaves(draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, today: date) -> Leave:
+    """Leave near `today`, of whole days or parts of them."""
+    (first, last), (start, end) = draw(_days_and_times(today))
+    leave_id = UUID(int=draw(st.integers(1, 2**64)))
+    reason = draw(st.sampled_from((None, "Holiday")))
+    return Leave(leave_id, clinic_id, doctor_id, first, last, start, end, reason)
+
+
+@st.composite
+def blocks(draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, now: datetime) -> Block:
+    """Blocks of some minutes up to two days, which end in the four days after `now`."""
+    ends_at = now + timedelta(minutes=draw(st.integers(1, 4 * MINUTES_A_DAY)))
+    length = timedelta(minutes=draw(st.integers(1, 600) | st.integers(1, 2 * MINUTES_A_DAY)))
+    block_id = UUID(int=draw(st.integers(1, 2**64)))
+    reason = draw(st.sampled_from((None, "Training")))
+    return Block(block_id, clinic_id, doctor_id, ends_at - length, ends_at, reason)
 
 
 @st.composite

@@ -1,6 +1,6 @@
 """Hours and slots in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
@@ -94,8 +94,14 @@ class MemoryCalendarReader:
             for slot in self._of(clinic_id, doctor_ids)
         )
 
-    async def last_slot_start(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> datetime | None:
-        return max((slot.starts_at for slot in self._of(clinic_id, doctor_ids)), default=None)
+    async def last_slot_starts(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID]
+    ) -> Mapping[UUID, datetime]:
+        starts: dict[UUID, datetime] = {}
+        for slot in self._of(clinic_id, doctor_ids):
+            known = starts.get(slot.doctor_id, slot.starts_at)
+            starts[slot.doctor_id] = max(known, slot.starts_at)
+        return starts
 
     def _of(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> Iterator[Slot]:
         for doctor_id in set(doctor_ids):

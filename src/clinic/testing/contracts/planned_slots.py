@@ -15,16 +15,18 @@ from clinic.domain.calendar.availability import (
     Interval,
     plan_range,
 )
+from clinic.domain.calendar.changes import SlotCounts
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import AvailabilityOverlap, Conflict
-from clinic.domain.people.people import Scope, system_actor
+from clinic.domain.people.people import Doctor, Scope, system_actor
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.testing.builders import (
     MORNING,
     NOW,
     World,
     a_booking,
+    a_closure,
     a_context,
     a_slot,
     a_status_change,
@@ -50,6 +52,7 @@ from clinic.usecases.calendar.change_hours import (
     delete_availability,
     delete_exception,
 )
+from clinic.usecases.calendar.closures import add_closure
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.people.manage_users import set_enabled
@@ -183,6 +186,24 @@ class PlannedSlotsContract(Contract, contract=True):
         assert [slot.id for slot in await _on_calendar(store, world)] == [
             slot.id for slot in before
         ]
+
+    async def test_closure_opens_nobodys_slots_because_a_colleagues_are_open(
+        self, store: Store
+    ) -> None:
+        """Given a doctor whose slots are opened beyond the horizon
+        When the clinic is closed on a day beyond it
+        Then the slots of a colleague, which are not opened yet, stay so."""
+        world = await _world(store)
+        context, far = _context(store, world), NOW.date() + timedelta(days=3 * HORIZON_DAYS)
+        for doctor in (world.doctor, world.colleague):
+            await add_availability(context, an_availability(doctor, weekdays=(1, 2, 3, 4, 5, 6, 7)))
+        await open_slots(context, doctor_id=world.doctor.id, until=far)
+        before = await _on_calendar(store, world, world.colleague)
+
+        closed = await add_closure(context, a_closure(world.clinic, far))
+
+        assert closed.effect.counts == SlotCounts(blocked=4)
+        assert await _on_calendar(store, world, world.colleague) == before
 
     async def test_block_reports_the_appointment_that_keeps_its_time(self, store: Store) -> None:
         world = await _world(store)
@@ -402,12 +423,13 @@ async def _book_some(store: Store, world: World) -> None:
         await seed_booking(store, world.clinic, slots[place], world.patients[patient])
 
 
-async def _on_calendar(store: Store, world: World) -> list[Slot]:
+async def _on_calendar(store: Store, world: World, doctor: Doctor | None = None) -> list[Slot]:
     every = [view.slot for view in await every_slot(store, world.clinic.id)]
+    doctor_id = (doctor or world.doctor).id
     return [
         slot
         for slot in every
-        if slot.doctor_id == world.doctor.id and slot.state is not SlotState.RETIRED
+        if slot.doctor_id == doctor_id and slot.state is not SlotState.RETIRED
     ]
 
 

@@ -93,20 +93,23 @@ class SlotWriterContract(Contract, contract=True):
         retired = replace(world.slots[2], state=SlotState.RETIRED)
         assert list(found) == [world.slots[1], retired, *world.slots[3:5]]
 
-    async def test_last_slot_start_includes_the_retired(self, store: Store) -> None:
+    async def test_last_slot_starts_are_each_doctors_with_the_retired(self, store: Store) -> None:
         world = await seed_world(store, slots=3)
         await seed_state(store, SlotState.RETIRED, world.slots[2])
 
         async with store.begin() as unit:
-            last = await unit.calendars.last_slot_start(world.clinic.id, [world.doctor.id])
+            both = [world.doctor.id, world.colleague.id]
+            last = await unit.calendars.last_slot_starts(world.clinic.id, both)
 
-        assert last == world.slots[2].starts_at
+        starts = {world.doctor.id: world.slots[2].starts_at}
+        assert last == starts | {world.colleague.id: world.colleague_slots[2].starts_at}
 
-    async def test_last_slot_start_without_slots_is_none(self, store: Store) -> None:
+    async def test_last_slot_starts_leave_out_doctors_without_slots(self, store: Store) -> None:
         world = await seed_world(store, slots=0)
 
         async with store.begin() as unit:
-            assert await unit.calendars.last_slot_start(world.clinic.id, [world.doctor.id]) is None
+            found = await unit.calendars.last_slot_starts(world.clinic.id, [world.doctor.id])
+        assert found == {}
 
     async def test_add_slots_next_to_each_other_is_fine(self, store: Store) -> None:
         world = await seed_world(store, slots=2)

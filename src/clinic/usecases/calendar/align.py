@@ -10,7 +10,7 @@ from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.calendar.availability import RANGE_MAX_DAYS, day_interval
 from clinic.domain.calendar.changes import CalendarChange, SlotCounts
 from clinic.domain.calendar.plan import CalendarInputs, is_covered, plan
-from clinic.domain.calendar.slots import Slot, SlotPlan, SlotState, plan_slots
+from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotPlan, SlotState, plan_slots
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import InvalidInput
 from clinic.domain.notifications import day_sheets
@@ -70,6 +70,13 @@ class Span:
     last: date
     starts_at: datetime
     ends_at: datetime
+    #: the last day that is opened of the calendars that are not opened until `last`
+    opened: Mapping[UUID, date] = field(default_factory=dict)
+
+    def planned(self, doctor_id: UUID, inputs: CalendarInputs) -> Sequence[PlannedSlot]:
+        """Return the slots of a doctor that should be there. Raises UnknownHolidayCalendar."""
+        last = self.opened.get(doctor_id, self.last)
+        return plan(inputs, self.first, last) if self.first <= last else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,8 @@ async def span_of(
     until: date | None = None,
 ) -> Span | None:
     """Return the days to align: those of `days`, by default all, from today until the last one that
-    is opened, which is the latest of `until`, the clinic's horizon (when `until` is not given) and
-    the day of the last slot. None when none of them is.
+    is opened, which is for each doctor the latest of `until`, the clinic's horizon (when `until` is
+    not given) and the day of the doctor's last slot. None when none of them is.
 
     Raises InvalidInput when `until` is too far off.
     """
@@ -103,14 +110,17 @@ async def span_of(
         raise InvalidInput(
             f"Open slots from today up to {RANGE_MAX_DAYS - 1} days ahead.", pointer="/until"
         )
-    last = until or today + timedelta(days=clinic.policy.horizon_days)
-    last_start = await calendars.last_slot_start(clinic.id, doctor_ids)
-    if last_start is not None:
-        last = max(last, clinic.local_date(last_start))
-    first = today
+    horizon = until or today + timedelta(days=clinic.policy.horizon_days)
+    starts = await calendars.last_slot_starts(clinic.id, doctor_ids)
+    opened = dict.fromkeys(doctor_ids, horizon)
+    opened |= {each: max(horizon, clinic.local_date(last)) for each, last in starts.items()}
+    first, last = today, max(opened.values(), default=horizon)
     if days is not None:
         first, last = max(first, days[0]), min(last, days[1])
-    return span_between(clinic, first, last) if first <= last else None
+    if first > last:
+        return None
+    sooner = {doctor_id: day for doctor_id, day in opened.items() if day < last}
+    return replace(span_between(clinic, first, last), opened=sooner)
 
 
 def span_between(clinic: Clinic, first: date, last: date) -> Span:
@@ -135,7 +145,7 @@ def alignments(
     after = max(context.clock.now(), span.starts_at - _MOMENT)
     found = []
     for doctor in doctors:
-        planned = plan(inputs[doctor.id], span.first, span.last)
+        planned = span.planned(doctor.id, inputs[doctor.id])
         before = tuple(existing[doctor.id])
         changes = plan_slots(planned, before, after)
         found.append(Alignment(doctor, changes, before, bool(planned)))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.calendar.changes import CalendarChange, CalendarWork
-from clinic.domain.calendar.plan import CalendarInputs, plan
+from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicNotFound, DoctorNotFound
 from clinic.domain.people.people import Doctor, Role
@@ -209,8 +209,8 @@ async def _is_large(
         return True
     inputs = await read_inputs(context, unit, clinic, doctors)
     planned = 0
-    for each in inputs.values():
-        planned += len(plan(each, span.first, span.last))
+    for doctor_id, each in inputs.items():
+        planned += len(span.planned(doctor_id, each))
         if planned > AT_ONCE_MAX:
             return True
     return False

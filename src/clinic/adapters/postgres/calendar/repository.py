@@ -1,6 +1,6 @@
 """Doctors' hours and slots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from struct import Struct
 from typing import Any
@@ -200,11 +200,16 @@ class PostgresCalendarReader:
         count: int = (await self._all(query))[0][0]
         return count
 
-    async def last_slot_start(self, clinic_id: UUID, doctor_ids: Sequence[UUID]) -> datetime | None:
-        """Return when the last slot of these doctors starts, retired ones included."""
-        query = select(func.max(slots.c.starts_at)).where(*_of_doctors(clinic_id, doctor_ids))
-        last: datetime | None = (await self._all(query))[0][0]
-        return last
+    async def last_slot_starts(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID]
+    ) -> Mapping[UUID, datetime]:
+        """Return when the last slot of each of these doctors starts, retired ones included."""
+        query = (
+            select(slots.c.doctor_id, func.max(slots.c.starts_at).label("last"))
+            .where(*_of_doctors(clinic_id, doctor_ids))
+            .group_by(slots.c.doctor_id)
+        )
+        return {row.doctor_id: row.last for row in await self._all(query)}
 
     async def availabilities(
         self, clinic_id: UUID, doctor_id: UUID | None = None
