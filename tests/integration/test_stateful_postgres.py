@@ -1,5 +1,7 @@
 """Random days simulated on the memory adapter and on PostgreSQL side by side."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -7,10 +9,17 @@ from hypothesis.stateful import run_state_machine_as_test
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing import StoreComparison
 
+IS_CI = os.environ.get("CI") == "true"
+
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_postgres_answers_as_memory_does(module_postgres_urls, empty_database) -> None:
+@pytest.mark.timeout(600)
+def test_postgres_answers_as_memory_does(
+    module_postgres_urls, empty_database, record_property
+) -> None:
+    examples = 40 if IS_CI else 10
+    days: list[int] = []
+
     class PostgresComparison(StoreComparison):
         async def open_store(self) -> PostgresStore:
             empty_database(module_postgres_urls.name)
@@ -18,10 +27,14 @@ def test_postgres_answers_as_memory_does(module_postgres_urls, empty_database) -
             await store.open()
             return store
 
+        def teardown(self) -> None:
+            days.append(self.steps)
+            super().teardown()
+
     run_state_machine_as_test(
         PostgresComparison,
         settings=settings(
-            max_examples=10,
+            max_examples=examples,
             stateful_step_count=30,
             deadline=None,
             # Shrinking takes minutes on a database: add Phase.shrink if a failing example is long.
@@ -29,3 +42,7 @@ def test_postgres_answers_as_memory_does(module_postgres_urls, empty_database) -
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+    print(f"{len(days)} random days with {sum(days)} use cases")
+    record_property("examples", len(days))
+    assert len(days) >= examples

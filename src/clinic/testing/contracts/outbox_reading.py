@@ -1,7 +1,7 @@
 """The contract of reading messages, of people's preferences, and of account mail."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 from clinic.domain.calendar.availability import day_interval
@@ -45,6 +45,7 @@ from clinic.testing.contracts.outbox_steps import (
     add_messages,
     an_account_mail,
     claimed,
+    publish,
     seed_message,
 )
 
@@ -224,6 +225,47 @@ class OutboxReadingContract(Contract, contract=True):
             claim = await _claim_of(store, message)
             assert claim.message.to_email == left
             assert judged(claim) is (DeliveryVerdict.SEND if left else DeliveryVerdict.STALE)
+
+    async def test_day_sheets_get_other_times_and_are_published_again(self, store: Store) -> None:
+        """Given day sheets of two clinics, and another message, all handed to the queue
+        When one clinic's sheets are given other times
+        Then only those have them, and are handed over again."""
+        here, there = await seed_message(store), await seed_message(store)
+        now = datetime.now(UTC).replace(microsecond=0)
+        days = [now.date() + timedelta(days=each) for each in (9, 10)]
+        for sent in (here, there):
+            made = day_sheets(
+                clinic_id=sent.world.clinic.id,
+                doctor_id=sent.world.doctor.id,
+                days=days,
+                zone=sent.world.clinic.zone,
+                now=now,
+                new_id=new_id,
+            )
+            await add_messages(store, *made)
+        published = await publish(store)
+
+        def times(day: date) -> tuple[datetime, datetime]:
+            due = datetime(day.year, day.month, day.day, 1, tzinfo=UTC)
+            return due, due + timedelta(hours=1)
+
+        async with store.begin() as unit:
+            await unit.messages.redate_day_sheets(here.world.clinic.id, times)
+            await unit.commit()
+        again = await publish(store)
+
+        async def sheets(sent: Sent) -> list[Message]:
+            query = NotificationQuery(Scope(sent.world.clinic.id), family=DAY_SHEET)
+            return [view.message for view in await store.outbox.list(query, PageRequest())]
+
+        found, others = await sheets(here), await sheets(there)
+        assert [(each.scheduled_for, each.expires_at) for each in found] == [
+            times(day) for day in days
+        ]
+        assert {each.scheduled_for.hour for each in others} == {18}
+        assert len(published) == 6
+        assert {job.message_id for job in again} == {each.id for each in found}
+        assert {job.due_at for job in again} == {due for due, _ in map(times, days)}
 
     async def test_day_sheet_is_added_once_and_tells_the_day(self, store: Store) -> None:
         sent = await seed_message(store)

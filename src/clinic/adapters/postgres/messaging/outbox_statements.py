@@ -267,6 +267,7 @@ UPDATE notification_outbox o
 SET scheduled_for = d.due, next_at = d.due, expires_at = d.expires, published_at = NULL
 FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[]) AS d (day, due, expires)
 WHERE o.clinic_id = $1 AND o.kind = 'day_sheet' AND o.state = 'pending' AND o.version = d.day
+RETURNING 1
 """
 
 _DEAD_INTO_LOG = f"""
