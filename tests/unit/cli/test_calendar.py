@@ -405,6 +405,18 @@ def test_large_change_is_left_to_a_worker(line, ids, few_at_once):
     assert len(free(line, "--from", TUESDAY, "--to", TUESDAY)) == 4
 
 
+def test_large_change_leaves_others_to_the_worker(line, ids, few_at_once):
+    close(line, "--from", "2026-11-30", "--no-wait")
+
+    close(line, "--from", TUESDAY)
+
+    listed = line.json("changes", "list")
+    assert [(each["from"], each["status"]) for each in listed] == [
+        ("2026-11-23", "done"),
+        ("2026-11-29", "pending"),
+    ]
+
+
 def test_change_is_shown_with_its_appointments(line, ids, few_at_once):
     booked = book(line, ids)
     made = close(line, "--from", TUESDAY)

@@ -313,7 +313,7 @@ async def test_a_preview_says_the_same_and_writes_nothing(gql: Gql, add: Any, wh
 
 
 async def test_a_preview_needs_no_key_and_a_change_does(gql: Gql) -> None:
-    asked = {"doctor": str(gql.world.doctor.id), "from": DAY}
+    asked: dict[str, Any] = {"doctor": str(gql.world.doctor.id), "from": DAY}
 
     keyless = LEAVING.replace("$key:String,", "").replace(" idempotencyKey:$key", "")
 
@@ -465,9 +465,9 @@ async def test_a_change_of_many_calendars_is_left_to_a_worker(
 async def test_closure_that_is_not_one_is_refused(
     gql: Gql, variables: dict[str, Any], code: str, pointer: str, preview: bool
 ) -> None:
-    asked: dict[str, Any] = {"called": "Training", "from": DAY, "key": a_key(), "preview": preview}
+    asked: dict[str, Any] = {"called": "Training", "from": DAY, "key": a_key()}
 
-    payload = await _do(gql, CLOSE, **asked | variables)
+    payload = await _do(gql, CLOSE, **(asked | {"preview": preview} | variables))
 
     assert [(each["code"], each["pointer"]) for each in payload["errors"]] == [(code, pointer)]
     assert (payload["closure"], payload["effect"]) == (None, None)
