@@ -18,6 +18,7 @@ from cyclopts import Parameter
 from clinic.devtools.bench.backends import running_backends
 from clinic.devtools.bench.bench import QUICK, THOROUGH, Bench, Effort
 from clinic.devtools.bench.booking import measure_booking, measure_yardstick
+from clinic.devtools.bench.calendars import measure_calendars
 from clinic.devtools.bench.figures import Record, summary
 from clinic.devtools.bench.flash import measure_flash
 from clinic.devtools.bench.graphql import measure_graphql
@@ -45,6 +46,7 @@ PARTS: Mapping[str, Callable[[Bench], None]] = {
     "listing": measure_listing,
     "flash": measure_flash,
     "opening": measure_opening,
+    "calendars": measure_calendars,
     "startup": measure_startup,
 }
 ROUNDS_MAX = 50
@@ -70,7 +72,7 @@ def bench(
         Rough figures in under a minute, at a hundredth of the size.
     only
         Only these parts: booking, yardstick, reads, graphql, scale, listing, flash, opening,
-        startup.
+        calendars, startup.
     rounds
         How often each measurement is taken, in turn with what it is compared with.
     workers

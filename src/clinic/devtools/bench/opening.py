@@ -19,7 +19,7 @@ COPY_BYTES = 1 << 18
 COLUMNS = "clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken"
 
 # 20 half hours a day, every day.
-_HOURS = f"""
+HOURS = f"""
 INSERT INTO availabilities (clinic_id, id, doctor_id, start_time, end_time, slot_min, weekdays)
 SELECT '{CLINIC_ID}', uuidv7(), user_id, '09:00', '19:00', 30, '{{1,2,3,4,5,6,7}}'
 FROM doctors_profiles
@@ -41,29 +41,34 @@ def measure_opening(bench: Bench) -> None:
     """Record how many slots a second `clinic slots open` makes, its memory, and COPY's rate."""
     filled = bench.database("100k", "_opening")
     with psycopg.connect(filled.owner_url, autocommit=True) as owner:
-        owner.execute(_HOURS)
+        owner.execute(HOURS)
     for _ in range(min(3, bench.effort.rounds)):
-        _empty(bench, filled)
-        seconds, memory_mb = _open(bench, filled)
+        empty(bench, filled)
+        seconds, memory_mb = open_slots(bench, filled, days=days_opened(bench))
         opened = count(filled.owner_url, "slots")
         bench.record.add("opening", opened / seconds, "slots/s")
         bench.record.add("opening_memory", memory_mb, "MB")
-        rows = list(_rows(filled.owner_url))
-        _empty(bench, filled)
+        rows = list(rows_of(filled.owner_url))
+        empty(bench, filled)
         started = time.perf_counter()
-        _copy(filled.app_url, rows)
+        copy_rows(filled.app_url, rows)
         bench.record.add("raw_copy", opened / (time.perf_counter() - started), "slots/s")
 
 
-def _empty(bench: Bench, filled: Filled) -> None:
+def empty(bench: Bench, filled: Filled) -> None:
+    """Remove every slot."""
     with psycopg.connect(filled.owner_url, autocommit=True) as owner:
         owner.execute("TRUNCATE slots CASCADE")
     checkpoint(bench.servers.superuser_url)
 
 
-def _open(bench: Bench, filled: Filled) -> tuple[float, float]:
-    """Run the command; return how long it took in seconds and its peak memory in MB."""
-    days = QUICK_DAYS if bench.effort.is_quick else DAYS
+def days_opened(bench: Bench) -> int:
+    return QUICK_DAYS if bench.effort.is_quick else DAYS
+
+
+def open_slots(bench: Bench, filled: Filled, *, days: int) -> tuple[float, float]:
+    """Run `clinic slots open` for so many days; return how long it took in seconds and its peak
+    memory in MB."""
     until = (bench.now + timedelta(days=days - 1)).date()
     kept = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     started = time.perf_counter()
@@ -82,7 +87,7 @@ def _open(bench: Bench, filled: Filled) -> tuple[float, float]:
     return seconds, int(ran.stdout) * bytes_each / 2**20
 
 
-def _rows(owner_url: str) -> Iterator[bytes]:
+def rows_of(owner_url: str) -> Iterator[bytes]:
     """Yield the slots as COPY writes them."""
     with psycopg.connect(owner_url) as owner, owner.cursor() as cursor:
         query = f"COPY (SELECT {COLUMNS} FROM slots) TO STDOUT (FORMAT BINARY)"
@@ -91,7 +96,7 @@ def _rows(owner_url: str) -> Iterator[bytes]:
                 yield bytes(chunk)
 
 
-def _copy(url: str, rows: Sequence[bytes]) -> None:
+def copy_rows(url: str, rows: Sequence[bytes]) -> None:
     """Write the rows as fast as COPY can, in one transaction."""
     data = b"".join(rows)
     statement = f"COPY slots ({COLUMNS}) FROM STDIN (FORMAT BINARY)"

@@ -94,6 +94,20 @@ FIXED: Mapping[str, Mapping[str, RatioOf]] = {
             "slots opened a second, of COPY of the same rows",
         ),
     },
+    "calendars": {
+        "closing_day_of_update_time": RatioOf(
+            "closing_day",
+            "closing_day_update",
+            Goal(AT_MOST, 4),
+            "time to close a day for all doctors, of one UPDATE of the slots",
+        ),
+        "align_of_raw_copy": RatioOf(
+            "aligning",
+            "aligning_copy",
+            Goal(AT_LEAST, 0.5),
+            "slots opened a second beside closures, of COPY of the same rows",
+        ),
+    },
     "startup": {},
 }
 #: the sizes that ratios are published for

@@ -26,6 +26,7 @@ from clinic.domain.errors import (
 
 SLOT_MIN_MIN, SLOT_MAX_MIN = 5, 480
 MINUTES_A_DAY = 24 * 60
+MIDNIGHT = time(0)
 #: the longest range that is planned at once
 RANGE_MAX_DAYS = 800
 EVERY_WEEKDAY = range(1, 8)

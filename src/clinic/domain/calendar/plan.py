@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
+    MIDNIGHT,
     Availability,
     AvailabilityException,
     Interval,
@@ -46,6 +47,12 @@ class CalendarInputs:
     leaves: tuple[Leave, ...] = ()
     blocks: tuple[Block, ...] = ()
     places: tuple[AddedPlace, ...] = ()
+
+    @property
+    def may_last_over_midnight(self) -> bool:
+        """Whether a slot may begin on one day and end on the next."""
+        windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
+        return any(each.overnight and each.end != MIDNIGHT for each in windows)
 
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
         """Return what is closed on the days from `first` to `last` and the nights around them:

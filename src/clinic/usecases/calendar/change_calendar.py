@@ -1,7 +1,8 @@
 """Change what slots follow from: one way for every input, to do it or to preview it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -49,6 +50,7 @@ class ClinicDecision(Generic[R]):
     #: the inputs of a doctor after the change
     applied: Callable[[CalendarInputs], CalendarInputs]
     write: Callable[[UnitOfWork], Awaitable[None]]
+    #: the days that it concerns, without slots of the eve that last into them; None are all
     days: Days | None = None
     #: the clinic after the change, unless it stays as it is
     clinic: Clinic | None = None
@@ -189,8 +191,10 @@ async def carry_out(
     after = decided.clinic or clinic
     doctors = await unit.people.doctors(clinic.id)
     ids = [doctor.id for doctor in doctors]
-    span = await span_of(context, unit.calendars, after, ids, days=decided.days)
-    if span is not None and await _is_large(context, unit, after, span, doctors):
+    inputs = await read_inputs(context, unit, after, doctors)
+    days = _with_eve(decided.days, inputs.values())
+    span = await span_of(context, unit.calendars, after, ids, days=days)
+    if span is not None and await _is_large(unit, after, span, inputs):
         return await _defer(context, unit, deed, span, ids)
     locked = await unit.calendars.lock_doctors(clinic.id)
     inputs = await read_inputs(context, unit, after, locked)
@@ -199,15 +203,21 @@ async def carry_out(
     return effect
 
 
+def _with_eve(days: Days | None, inputs: Iterable[CalendarInputs]) -> Days | None:
+    """Return the days, and the one before if slots that begin on it may last into them."""
+    if days is None or not any(each.may_last_over_midnight for each in inputs):
+        return days
+    return days[0] - timedelta(days=1), days[1]
+
+
 async def _is_large(
-    context: Context, unit: UnitOfWork, clinic: Clinic, span: Span, doctors: Sequence[Doctor]
+    unit: UnitOfWork, clinic: Clinic, span: Span, inputs: Mapping[UUID, CalendarInputs]
 ) -> bool:
-    """Return whether more than AT_ONCE_MAX slots are there in the span, or planned."""
-    ids = [doctor.id for doctor in doctors]
-    there = await unit.calendars.count_slots(clinic.id, ids, span.starts_at, span.ends_at)
+    """Return whether more than AT_ONCE_MAX slots of these doctors are there in the span, or
+    planned."""
+    there = await unit.calendars.count_slots(clinic.id, [*inputs], span.starts_at, span.ends_at)
     if there > AT_ONCE_MAX:
         return True
-    inputs = await read_inputs(context, unit, clinic, doctors)
     planned = 0
     for doctor_id, each in inputs.items():
         planned += len(span.planned(doctor_id, each))
@@ -258,7 +268,8 @@ async def preview_all_doctors(
         doctor_id: decided.applied(each) for doctor_id, each in before.items()
     }
     ids = [doctor.id for doctor in doctors]
-    span = await span_of(context, store.calendars, after, ids, days=decided.days)
+    days = _with_eve(decided.days, inputs.values())
+    span = await span_of(context, store.calendars, after, ids, days=days)
     effect = await foresee(context, store, after, span, doctors, inputs)
     return CalendarChanged(decided.row, replace(effect, as_of=now))
 

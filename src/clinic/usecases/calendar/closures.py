@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 from clinic.domain.calendar.closings import Closure, ClosureKind
@@ -118,10 +117,10 @@ def _check(context: Context, clinic: Clinic, shared: CalendarInputs, new: Closur
 
 
 def _days_of(closure: Closure) -> Days | None:
-    """Return the days whose slots it concerns; None are all. Slots of the eve may last into it."""
+    """Return the days that it concerns; None are all."""
     if closure.kind is not ClosureKind.ONCE or closure.first is None or closure.last is None:
         return None
-    return closure.first - timedelta(days=1), closure.last
+    return closure.first, closure.last
 
 
 def _both(one: Days | None, two: Days | None) -> Days | None:
