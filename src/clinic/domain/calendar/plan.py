@@ -54,6 +54,12 @@ class CalendarInputs:
         windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
         return any(each.overnight and each.end != MIDNIGHT for each in windows)
 
+    @property
+    def may_last_over_midnight(self) -> bool:
+        """Whether a slot may begin on one day and end on the next."""
+        windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
+        return any(each.overnight and each.end != MIDNIGHT for each in windows)
+
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
         """Return what is closed on the days from `first` to `last` and the nights around them:
         closures, then leave, then blocks. Raises UnknownHolidayCalendar."""
