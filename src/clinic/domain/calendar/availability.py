@@ -60,6 +60,11 @@ def _minutes(wall: time) -> int:
     return wall.hour * 60 + wall.minute
 
 
+def _most_slots(start: time, end: time, slot_min: int, *, overnight: bool) -> int:
+    length_min = _minutes(end) - _minutes(start) + (MINUTES_A_DAY if overnight else 0)
+    return length_min // slot_min
+
+
 def _check_window(start: time, end: time, slot_min: int | None, *, overnight: bool) -> None:
     """Raise unless `[start, end)` is a wall-clock window of whole slots, at most a day long."""
     check_wall_time(start, "/startTime")
@@ -142,6 +147,11 @@ class Availability:
             return False
         return day.isoweekday() in self.weekdays
 
+    @property
+    def most_slots(self) -> int:
+        """How many slots it makes on a day on which the clocks do not change."""
+        return _most_slots(self.start, self.end, self.slot_min, overnight=self.overnight)
+
     def window_on(self, day: date, zone: ZoneInfo) -> Interval:
         """Return the time of the hours that begin on `day`."""
         return _window_on(day, self.start, self.end, zone, overnight=self.overnight)
@@ -183,6 +193,13 @@ class AvailabilityException:
             _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
         elif self.overnight:
             raise InvalidInput("A whole day has no times.", pointer="/overnight")
+
+    @property
+    def most_slots(self) -> int:
+        """How many slots it adds where the clocks do not change."""
+        if self.start is None or self.end is None or self.slot_min is None:
+            return 0
+        return _most_slots(self.start, self.end, self.slot_min, overnight=self.overnight)
 
     def window(self, zone: ZoneInfo) -> Interval:
         """Return the time that it removes or adds."""

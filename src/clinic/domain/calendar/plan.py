@@ -54,11 +54,20 @@ class CalendarInputs:
         windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
         return any(each.overnight and each.end != MIDNIGHT for each in windows)
 
-    @property
-    def may_last_over_midnight(self) -> bool:
-        """Whether a slot may begin on one day and end on the next."""
-        windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
-        return any(each.overnight and each.end != MIDNIGHT for each in windows)
+    def most_slots(self, first: date, last: date) -> int:
+        """Return a number that the slots planned on these days do not exceed, but for a few when
+        the clocks go back: all that hours and exceptions make, and nothing taken off.
+
+        Much faster than planning them.
+        """
+        days = [first + timedelta(days=offset) for offset in range(-1, (last - first).days + 1)]
+        hours = sum(
+            each.most_slots * sum(map(each.holds_on, days[0 if each.overnight else 1 :]))
+            for each in self.hours
+        )
+        return hours + sum(
+            each.most_slots for each in self.exceptions if days[0] <= each.on_date <= last
+        )
 
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
         """Return what is closed on the days from `first` to `last` and the nights around them:

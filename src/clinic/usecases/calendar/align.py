@@ -33,8 +33,8 @@ class CalendarEffect:
     #: the appointments ahead, in the days concerned, that are not within open slots any more; staff
     #: should call them
     stranded: tuple[AppointmentView, ...] = ()
-    #: the slots that are blocked or unblocked, as they are after it
-    switched: tuple[Slot, ...] = ()
+    #: the changes of each doctor's slots
+    alignments: tuple["Alignment", ...] = ()
     #: why nothing changes, when nothing does
     note: str | None = None
     #: the change that a worker carries out, when it concerns too many slots to wait for
@@ -49,6 +49,19 @@ class CalendarEffect:
     @property
     def retired(self) -> int:
         return self.counts.retired
+
+    @property
+    def switched(self) -> tuple[Slot, ...]:
+        """The slots that are blocked or unblocked, as they are after it."""
+        return tuple(
+            replace(slot, state=state)
+            for each in self.alignments
+            for slots, state in (
+                (each.plan.block, SlotState.BLOCKED),
+                (each.plan.unblock, SlotState.OPEN),
+            )
+            for slot in slots
+        )
 
     @property
     def detail(self) -> dict[str, object]:
@@ -293,16 +306,7 @@ async def _effect(
             if any(each.has_slots for each in found)
             else "There are no hours, and so no slots, in this time."
         )
-    switched = [
-        replace(slot, state=state)
-        for each in found
-        for slots, state in (
-            (each.plan.block, SlotState.BLOCKED),
-            (each.plan.unblock, SlotState.OPEN),
-        )
-        for slot in slots
-    ]
-    return CalendarEffect(counts, stranded, tuple(switched), note)
+    return CalendarEffect(counts, stranded, tuple(found), note)
 
 
 def _outside(alignment: Alignment, span: Span, now: datetime) -> list[UUID]:

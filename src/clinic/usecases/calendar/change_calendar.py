@@ -218,6 +218,8 @@ async def _is_large(
     there = await unit.calendars.count_slots(clinic.id, [*inputs], span.starts_at, span.ends_at)
     if there > AT_ONCE_MAX:
         return True
+    if sum(each.most_slots(span.first, span.last) for each in inputs.values()) <= AT_ONCE_MAX:
+        return False
     planned = 0
     for doctor_id, each in inputs.items():
         planned += len(span.planned(doctor_id, each))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -338,7 +339,8 @@ class PostgresCalendars(PostgresCalendarReader):
         """Lock the slots that `slots_between` returns, by id."""
         query = _overlapping(clinic_id, doctor_ids, start, end)
         locked = await self._all(query.order_by(slots.c.id).with_for_update(key_share=True))
-        return sorted((slot_of(row) for row in locked), key=_place)
+        # By start and id, since they arrive by id.
+        return sorted(map(slot_of, locked), key=attrgetter("starts_at"))
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
         """Add slots, taken where an appointment already has their time. Raises SlotOverlap when one
@@ -385,8 +387,10 @@ class PostgresCalendars(PostgresCalendarReader):
             .where(slots.c.clinic_id == clinic_id, slots.c.id == func.any(wanted))
             .order_by(slots.c.id)
             .with_for_update(key_share=True)
+            .subquery()
         )
-        if len(await self._all(lock)) != len(wanted):
+        [(locked,)] = await self._all(select(func.count()).select_from(lock))
+        if locked != len(wanted):
             raise SlotNotFound()
         async with self._executor.connection() as connection:
             await set_state(connection, clinic_id, wanted, state)
@@ -406,10 +410,6 @@ def _overlapping(
         slots.c.starts_at < end,
         slots.c.ends_at > start,
     )
-
-
-def _place(slot: Slot) -> tuple[datetime, UUID]:
-    return (slot.starts_at, slot.id)
 
 
 def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
