@@ -9,7 +9,7 @@ from clinic.devtools.bench.command import measure
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MEASURED = ("booking", "reads", "listing")
+MEASURED = ("booking", "reads", "listing", "calendars")
 
 
 def test_bench_measures_and_says_what_it_could_not(tmp_path, memory_path, monkeypatch) -> None:
@@ -24,6 +24,8 @@ def test_bench_measures_and_says_what_it_could_not(tmp_path, memory_path, monkey
         "slots_full_of_bare",
         "day_full_of_bare",
         "listing_of_antijoin_db_time",
+        "closing_day_of_update_time",
+        "align_of_raw_copy",
     ):
         assert report[name] > 0
     assert report["booking_full_of_yardstick"] is None
@@ -31,5 +33,7 @@ def test_bench_measures_and_says_what_it_could_not(tmp_path, memory_path, monkey
     assert report["copy_of_raw_copy"] is None
     assert report["first_open_10m_of_1m"] is None
     assert report["figures"]["booking_full_server_cpu"]["unit"] == "µs"
+    for name in ("closing_day", "reopening_day", "aligning_memory"):
+        assert report["figures"][name]["median"] > 0
     assert report["conditions"]["postgresql"]["fsync"] == "on"
     assert report["conditions"]["postgresql"]["synchronous_commit"] == "on"

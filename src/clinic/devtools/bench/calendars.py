@@ -17,6 +17,7 @@ from clinic.bootstrap import Services, build
 from clinic.devtools.bench.bench import Bench, Filled
 from clinic.devtools.bench.database import checkpoint, count, settle
 from clinic.devtools.bench.opening import HOURS, copy_rows, days_opened, empty, open_slots, rows_of
+from clinic.devtools.bench.scale import backends, cpu_ns
 from clinic.devtools.bench.world import CLINIC_ID
 from clinic.domain.calendar.availability import day_interval
 from clinic.domain.calendar.closings import Closure, ClosureKind
@@ -73,13 +74,16 @@ async def _close_in_turn(bench: Bench, filled: Filled) -> None:
         settle(bench.servers.superuser_url, filled.owner_url)
         day = today + timedelta(days=DAYS_AHEAD - 1)
         for number in range(-1, bench.effort.rounds):
+            cpu = _Cpu(bench, filled)
             closing_s, opening_s = await _close(services, context, filled, day)
+            cpu_s = cpu.spent_s() / 2
             checkpoint(bench.servers.superuser_url)
             update_s = _update(filled, clinic, day)
             checkpoint(bench.servers.superuser_url)
             if number >= 0:
                 bench.record.add("closing_day", closing_s, "s")
                 bench.record.add("reopening_day", opening_s, "s")
+                bench.record.add("closing_day_cpu", cpu_s, "s of processor time")
                 bench.record.add("closing_day_update", update_s, "s")
     finally:
         await services.close()
@@ -107,6 +111,20 @@ async def _close(
         return (await delete_closure(context, closure.id)).effect
 
     return await timed(close), await timed(reopen)
+
+
+class _Cpu:
+    """The processor time of this process and of PostgreSQL's that serve the database, from now."""
+
+    def __init__(self, bench: Bench, filled: Filled) -> None:
+        self._pids = backends(bench.servers.superuser_url, filled.app_url)
+        self._before_s = self._now_s()
+
+    def spent_s(self) -> float:
+        return self._now_s() - self._before_s
+
+    def _now_s(self) -> float:
+        return time.process_time() + sum(map(cpu_ns, self._pids)) / 1e9
 
 
 def _update(filled: Filled, clinic: Clinic, day: date) -> float:

@@ -205,7 +205,7 @@ class _Asked:
     """A question that is asked repeatedly, and what it has cost its database."""
 
     def __init__(self, bench: Bench, filled: Filled, question: Question) -> None:
-        self._backends = _backends(bench.servers.superuser_url, filled.app_url)
+        self._backends = backends(bench.servers.superuser_url, filled.app_url)
         self._question = question
         self._spent_ns = 0
         self.count = 0
@@ -283,7 +283,7 @@ class _OneConnection:
         await self._services.store.close()
 
 
-def _backends(superuser_url: str, url: str) -> Sequence[int]:
+def backends(superuser_url: str, url: str) -> Sequence[int]:
     """Return the database's processes that serve this database's clients."""
     with psycopg.connect(superuser_url) as db:
         found = db.execute(
