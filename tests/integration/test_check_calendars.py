@@ -120,7 +120,7 @@ async def test_check_of_slots_that_were_changed_past_the_service(run, world, pos
         " maintenance run open-slots\n"
         "One thing is wrong.\n"
     )
-    assert repaired == (0, "1 slots added, 0 retired, 0 blocked, 1 unblocked.\n")
+    assert repaired == (0, "1 slot added, 0 retired, 0 blocked, 1 unblocked.\n")
     assert run("check") == well
 
 
@@ -177,7 +177,7 @@ async def test_check_counts_stranded_appointments_and_finds_nothing_wrong(
         "       they keep their times; clinic slots open lists them, to be moved or cancelled\n"
         "All is well.\n",
     )
-    assert "1 appointments are not in open slots now" in run("slots", "open")[1]
+    assert "1 appointment not in open slots now" in run("slots", "open")[1]
 
 
 async def test_check_lists_appointments_whose_wall_time_shifts_with_the_zone_data(

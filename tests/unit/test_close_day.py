@@ -6,6 +6,7 @@ import pytest
 
 from clinic.bootstrap import in_memory
 from clinic.domain.calendar.availability import Availability
+from clinic.domain.calendar.plan import plan
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.clinic import Policy
 from clinic.domain.people.people import system_actor
@@ -147,9 +148,7 @@ async def test_most_slots_is_never_less_than_are_planned(
     last = first + timedelta(days=days - 1)
 
     most = {doctor: each.most_slots(first, last) for doctor, each in inputs.items()}
-    planned = {
-        doctor: len(change_calendar.plan(each, first, last)) for doctor, each in inputs.items()
-    }
+    planned = {doctor: len(plan(each, first, last)) for doctor, each in inputs.items()}
 
     # At night, eight hours that begin on the eve may add to those of the last day.
     assert most == {world.doctor.id: SLOTS_A_DAY * days, world.colleague.id: 8 * (days + 1)}

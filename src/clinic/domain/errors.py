@@ -274,7 +274,7 @@ class BlockNotFound(NotFound):
     code = "block_not_found"
 
 
-class PlaceNotFound(NotFound):
+class AddedPlaceNotFound(NotFound):
     """There is no such added place in this clinic."""
 
     code = "added_place_not_found"

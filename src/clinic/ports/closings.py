@@ -54,11 +54,11 @@ class Closings(ClosingReader, Protocol):
     async def replace(self, closing: Closing) -> None:
         """Replace the one with this id.
 
-        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, PlaceNotFound."""
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, AddedPlaceNotFound."""
         ...
 
     async def delete(self, closing: Closing) -> None:
         """Delete the one with this id.
 
-        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, PlaceNotFound."""
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, AddedPlaceNotFound."""
         ...

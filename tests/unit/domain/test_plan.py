@@ -73,3 +73,11 @@ def test_days_planned_apart_are_the_days_planned_together(places: list[AddedPlac
 
     assert together == [slot for day in days for slot in planned(places, day, day)]
     assert all(one[1] <= two[0] for one, two in pairwise(together))
+
+
+def test_place_counts_among_the_most_slots_and_may_last_over_midnight() -> None:
+    inputs = replace(INPUTS, hours=(), places=(a_place(1, 0, 20), a_place(2, 1420, 20)))
+
+    assert inputs.most_slots(DAY, DAY) == 2
+    assert not inputs.may_last_over_midnight
+    assert replace(inputs, places=(a_place(3, 1425, 20),)).may_last_over_midnight

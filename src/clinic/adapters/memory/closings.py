@@ -12,12 +12,12 @@ from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.errors import (
+    AddedPlaceNotFound,
     AlreadyExists,
     BlockNotFound,
     ClinicError,
     ClosureNotFound,
     LeaveNotFound,
-    PlaceNotFound,
 )
 from clinic.ports.closings import Closing
 
@@ -25,7 +25,7 @@ _NOT_FOUND = {
     Closure: ClosureNotFound,
     Leave: LeaveNotFound,
     Block: BlockNotFound,
-    AddedPlace: PlaceNotFound,
+    AddedPlace: AddedPlaceNotFound,
 }
 
 

@@ -52,11 +52,15 @@ class CalendarInputs:
     def may_last_over_midnight(self) -> bool:
         """Whether a slot may begin on one day and end on the next."""
         windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
-        return any(each.overnight and each.end != MIDNIGHT for each in windows)
+        return any(each.overnight and each.end != MIDNIGHT for each in windows) or any(
+            each.ends_at
+            > day_interval(each.starts_at.astimezone(self.zone).date(), self.zone).ends_at
+            for each in self.places
+        )
 
     def most_slots(self, first: date, last: date) -> int:
         """Return a number that the slots planned on these days do not exceed, but for a few when
-        the clocks go back: all that hours and exceptions make, and nothing taken off.
+        the clocks go back: all that hours, exceptions and places make, and nothing taken off.
 
         Much faster than planning them.
         """
@@ -65,8 +69,10 @@ class CalendarInputs:
             each.most_slots * sum(map(each.holds_on, days[0 if each.overnight else 1 :]))
             for each in self.hours
         )
-        return hours + sum(
-            each.most_slots for each in self.exceptions if days[0] <= each.on_date <= last
+        return (
+            len(self.places)
+            + hours
+            + sum(each.most_slots for each in self.exceptions if days[0] <= each.on_date <= last)
         )
 
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:

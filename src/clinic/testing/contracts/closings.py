@@ -9,13 +9,13 @@ import pytest
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.errors import (
+    AddedPlaceNotFound,
     AlreadyExists,
     BlockNotFound,
     ClosureNotFound,
     DoctorNotFound,
     LeaveNotFound,
     NotFound,
-    PlaceNotFound,
 )
 from clinic.ports.closings import Closing, ClosingReader
 from clinic.ports.unit_of_work import Store
@@ -37,7 +37,7 @@ NOT_FOUND: dict[type[Closing], type[NotFound]] = {
     Closure: ClosureNotFound,
     Leave: LeaveNotFound,
     Block: BlockNotFound,
-    AddedPlace: PlaceNotFound,
+    AddedPlace: AddedPlaceNotFound,
 }
 #: one of each kind, for the doctor of a world
 MAKERS: dict[str, Callable[[World], Closing]] = {

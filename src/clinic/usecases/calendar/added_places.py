@@ -8,9 +8,9 @@ from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
+    AddedPlaceNotFound,
     AlreadyEntered,
     BlockedBy,
-    PlaceNotFound,
     SlotOverlap,
     TimeInPast,
 )
@@ -55,7 +55,7 @@ async def delete_place(
 ) -> CalendarChanged[AddedPlace]:
     """Take an added slot back; an appointment in it stays, and is stranded.
 
-    Raises PermissionDenied, PlaceNotFound.
+    Raises PermissionDenied, AddedPlaceNotFound.
     """
     known = await read_place(context, place_id)
 
@@ -86,13 +86,13 @@ async def list_places(context: Context, *, doctor_id: UUID | None = None) -> Seq
 
 
 async def read_place(context: Context, place_id: UUID) -> AddedPlace:
-    """Return one added slot. Raises PermissionDenied, PlaceNotFound."""
+    """Return one added slot. Raises PermissionDenied, AddedPlaceNotFound."""
     permit(context.actor, Operation.CHANGE_CALENDAR)
     doctor_id = await whose_calendar(context, None)
     for one in await context.store.closings.places(context.actor.clinic_id, doctor_id):
         if one.id == place_id:
             return one
-    raise PlaceNotFound()
+    raise AddedPlaceNotFound()
 
 
 def _check(

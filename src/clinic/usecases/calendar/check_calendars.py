@@ -94,13 +94,13 @@ async def check_calendars(context: AnonymousContext) -> CalendarReport:
     for clinic in await store.people.clinics():
         at_clinic = context.as_system(clinic.id)
         doctors = await store.people.doctors(clinic.id)
-        last = await store.calendars.last_slot_start(clinic.id, [each.id for each in doctors])
+        last = await store.calendars.last_slot_starts(clinic.id, [each.id for each in doctors])
         if len(off_plan) < NAMED_MAX:
             async for found in _off_plan(at_clinic, clinic, doctors, last):
                 off_plan.append(found)
                 if len(off_plan) == NAMED_MAX:
                     break
-        number = await _stranded(at_clinic, clinic, now, last or now)
+        number = await _stranded(at_clinic, clinic, now, max(last.values(), default=now))
         if number:
             stranded.append((clinic, number))
         if len(shifted) < NAMED_MAX:
@@ -128,13 +128,14 @@ class _Calendar:
 
 
 async def _off_plan(
-    context: Context, clinic: Clinic, doctors: Sequence[Doctor], last_start: datetime | None
+    context: Context, clinic: Clinic, doctors: Sequence[Doctor], starts: Mapping[UUID, datetime]
 ) -> AsyncIterator[OffPlan]:
     now = context.clock.now()
     inputs = await read_inputs(context, context.store, clinic, doctors, since=now)
     for doctor in doctors:
         # Read once for all doctors; a doctor who seems to differ is looked at again alone.
         calendar = _Calendar(clinic, doctor, inputs[doctor.id])
+        last_start = starts.get(doctor.id)
         if await _differences(context, calendar, now, last_start) is None:
             continue
         found = await _looked_at_again(context, clinic.id, doctor.id, now, last_start)

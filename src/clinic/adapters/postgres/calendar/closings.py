@@ -13,11 +13,11 @@ from clinic.adapters.postgres.schema.closings import added_places, blocks, closu
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.errors import (
+    AddedPlaceNotFound,
     BlockNotFound,
     ClosureNotFound,
     LeaveNotFound,
     NotFound,
-    PlaceNotFound,
 )
 from clinic.ports.closings import Closing
 
@@ -25,7 +25,7 @@ _TABLES: dict[type[Closing], tuple[Table, type[NotFound]]] = {
     Closure: (closures, ClosureNotFound),
     Leave: (leaves, LeaveNotFound),
     Block: (blocks, BlockNotFound),
-    AddedPlace: (added_places, PlaceNotFound),
+    AddedPlace: (added_places, AddedPlaceNotFound),
 }
 
 

@@ -8,11 +8,11 @@ from msgspec import Struct
 from clinic.domain.audit.audit import checked_reason
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.errors import (
+    AddedPlaceNotFound,
     AlreadyEntered,
     BlockedBy,
     DoctorNotFound,
     EndBeforeStart,
-    PlaceNotFound,
     SlotOverlap,
     TimeInPast,
 )
@@ -72,7 +72,7 @@ async def get_places(call: RequestContext, query: PlacesQuery) -> Reply:
     summary="Read an added place",
     answers=PlaceOut,
     needs=Operation.READ_CALENDAR,
-    refuses=(PlaceNotFound,),
+    refuses=(AddedPlaceNotFound,),
 )
 async def get_place(call: RequestContext, place_id: UUID) -> Reply:
     place = await read_place(call.context(), place_id)
@@ -134,7 +134,7 @@ async def post_place(call: RequestContext, query: PreviewQuery, body: PlaceIn) -
     answers=PlaceChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.OPTIONAL,
-    refuses=(PlaceNotFound,),
+    refuses=(AddedPlaceNotFound,),
 )
 async def remove_place(call: RequestContext, place_id: UUID, query: DeleteQuery) -> Reply:
     """An appointment in it stays, and is `stranded`."""
