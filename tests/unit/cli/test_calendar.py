@@ -8,7 +8,7 @@ import pytest
 
 from clinic.domain.calendar.closings import Closure, ClosureKind
 from clinic.entrypoints.cli import run
-from clinic.usecases.calendar import change_calendar
+from clinic.usecases.calendar import calendar_changes, change_calendar
 
 #: the doctor's hours are 09:00 to 11:00 on Mondays and Tuesdays; today is Monday 2026-11-23
 TUESDAY = "2026-11-24"
@@ -415,6 +415,30 @@ def test_large_change_leaves_others_to_the_worker(line, ids, few_at_once):
         ("2026-11-23", "done"),
         ("2026-11-29", "pending"),
     ]
+
+
+def test_large_change_carries_out_the_nearest_days_first(line, ids, few_at_once, monkeypatch):
+    for number in range(12):
+        doctor = line.json("doctor", "add", f"Dr {number}", f"d{number}@example.org", "Time")
+        line("hours", "add", doctor["id"], "09:00", "10:00", "--weekdays", "mon")
+    carried_out = []
+    carry_on = calendar_changes.carry_on
+
+    async def recorded(context, work):
+        carried_out.append(work)
+        return await carry_on(context, work)
+
+    monkeypatch.setattr(calendar_changes, "carry_on", recorded)
+
+    close(line, "--from", TUESDAY, "--until", "2027-02-20")
+
+    days = [work.next_day for work in carried_out]
+    assert days == sorted(days)
+    assert [days.count(day) for day in sorted(set(days))] == [13, 13]
+    # Not in order, since a worker takes the first one.
+    assert [work.doctor_id for work in carried_out[:13]] != sorted(
+        work.doctor_id for work in carried_out[:13]
+    )
 
 
 def test_change_is_shown_with_its_appointments(line, ids, few_at_once):

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 STEP_DAYS = 60
 #: the latest changes that are listed, and the stranded appointments that one answer names
 LISTED_MAX, STRANDED_MAX = 100, 1_000
-#: how far from the nearest work, which a worker takes, `finish_change` takes its own
+#: among how many pieces of the nearest work `finish_change` takes turns
 AHEAD = 8
 
 
@@ -99,7 +99,7 @@ async def finish_change(
     clinic_id, changes = context.actor.clinic_id, context.store.calendar_changes
     system = replace(context, actor=system_actor(clinic_id), reason=None)
     failed: set[UUID] = set()
-    counted = 0
+    counted, steps = 0, 0
     while True:
         change = await changes.get(clinic_id, change_id)
         if change is None:
@@ -114,8 +114,10 @@ async def finish_change(
         todo = [work for work in found if work.doctor_id not in failed]
         if not todo:
             return await read_change(context, change_id)
-        # Not the first, which a worker that runs is at.
-        work = todo[:AHEAD][-1]
+        # Each time another one, since a worker that runs takes the first.
+        nearest = [work for work in todo[:AHEAD] if work.next_day == todo[0].next_day]
+        work = nearest[steps % len(nearest)]
+        steps += 1
         try:
             await carry_on(system, work)
         except TemporaryFailure:
