@@ -1,6 +1,8 @@
 """`clinic closures`, `leave`, `blocks`, `changes`, hours over midnight and a doctor's last day."""
 
 import asyncio
+import os
+import signal
 import sys
 from uuid import UUID
 
@@ -441,6 +443,25 @@ def test_large_change_carries_out_the_nearest_days_first(line, ids, few_at_once,
     )
 
 
+def test_interrupted_change_says_that_it_is_stored(line, ids, few_at_once, monkeypatch, capsys):
+    async def interrupted(context, work):
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(calendar_changes, "carry_on", interrupted)
+
+    status = run(["closures", "add", "Training", "--from", TUESDAY])
+
+    answer = capsys.readouterr()
+    [change] = line.json("changes", "list")
+    assert (status, answer.out) == (130, "")
+    assert answer.err == (
+        "clinic: stopped waiting; the change is stored, and the slots follow while clinic worker"
+        f" runs: clinic changes show {change['id']}\n"
+    )
+    assert [each["name"] for each in line.json("closures", "list")] == ["Training"]
+
+
 def test_change_is_shown_with_its_appointments(line, ids, few_at_once):
     booked = book(line, ids)
     made = close(line, "--from", TUESDAY)
@@ -467,7 +488,7 @@ def test_large_change_shows_its_progress_on_a_terminal(line, ids, few_at_once, m
 
     answer = capsys.readouterr()
     assert status == 0
-    assert "2 of 2 days of 1 doctors, 4 slots" in answer.err
+    assert "2 of 2 days of 1 doctor, 4 slots" in answer.err
     assert "days of" not in answer.out
 
 
@@ -485,5 +506,5 @@ def test_change_that_cannot_be_finished_says_so(line, ids, few_at_once, capsys):
     answer = capsys.readouterr()
     assert status == 1
     assert "0 of 1 calendar done" in answer.out
-    assert "clinic: the slots of 1 doctors could not be aligned\n" in answer.err
+    assert "clinic: the slots of 1 doctor could not be aligned\n" in answer.err
     assert [one["name"] for one in line.json("closures", "list")][-1] == "Training"

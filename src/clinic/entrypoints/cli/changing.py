@@ -6,8 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from clinic.domain.errors import TemporaryFailure
 from clinic.entrypoints.cli.app import REFUSED, complain
 from clinic.entrypoints.cli.output import progress
+from clinic.entrypoints.cli.rendering import counted
 from clinic.entrypoints.cli.session import CommandSession
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.calendar_changes import finish_change
@@ -30,7 +32,8 @@ def status_of(effect: CalendarEffect | None, *, no_wait: bool) -> int:
     change = None if effect is None else effect.change
     if change is None or change.is_done or no_wait:
         return 0
-    complain(f"the slots of {change.doctors - change.doctors_done} doctors could not be aligned")
+    left = counted(change.doctors - change.doctors_done, "doctor")
+    complain(f"the slots of {left} could not be aligned")
     return REFUSED
 
 
@@ -41,12 +44,12 @@ async def followed(at: CommandSession, effect: CalendarEffect, *, no_wait: bool)
     if change is None or no_wait:
         return effect
     try:
-        days = f"days of {change.doctors:,} doctors"
+        days = f"days of {counted(change.doctors, 'doctor')}"
         with progress("Aligning slots", days) as on_progress:
             finished = await finish_change(at.context, change.id, on_progress=on_progress)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, TemporaryFailure):
         complain(
-            "stopped; it is stored, and the slots follow while clinic worker runs:"
+            "stopped waiting; the change is stored, and the slots follow while clinic worker runs:"
             f" clinic changes show {change.id}"
         )
         raise
