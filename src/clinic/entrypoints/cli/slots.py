@@ -95,6 +95,9 @@ async def list_slots(
 async def block(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
     """Block a doctor's slots; appointments in them are listed, not cancelled.
 
+    It stores a block, as clinic blocks add does, which also says what follows
+    before it does so (--preview).
+
     Parameters
     ----------
     doctor
@@ -109,6 +112,8 @@ async def block(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY
 
 async def unblock(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
     """Open a doctor's blocked slots again.
+
+    It cuts that time out of blocks; closures, leave and missing hours stay.
 
     Parameters
     ----------
