@@ -95,8 +95,7 @@ async def list_slots(
 async def block(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
     """Block a doctor's slots; appointments in them are listed, not cancelled.
 
-    It stores a block, as clinic blocks add does, which also says what follows
-    before it does so (--preview).
+    It stores a block, as clinic blocks add does; that command has a preview, too.
 
     Parameters
     ----------
