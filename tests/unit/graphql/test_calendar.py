@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.paging import PageRequest
 from clinic.ports.audit import EventQuery
 from clinic.usecases.calendar import change_calendar
@@ -349,16 +350,21 @@ async def test_a_preview_that_is_null_changes_nothing(gql: Gql) -> None:
     assert len(await _listed(gql, "/closures")) == 1
 
 
+async def _reads(gql: Gql) -> list[AuditEvent]:
+    """Return the audited reads of patients over GraphQL."""
+    await gql.services.audit.flush()
+    query = replace(EventQuery(gql.world.clinic.id), action="read")
+    found = await gql.services.store.audit_log.events(query, PageRequest(200))
+    return [event for event in found if event.entity == "graphql"]
+
+
 async def test_a_preview_is_audited_as_a_read_of_those_it_shows(gql: Gql) -> None:
     booked = await gql.book(0)
 
     await _close(gql, preview=True)
     await _leave(gql, preview=True, doctor=str(gql.world.colleague.id))
 
-    await gql.services.audit.flush()
-    query = replace(EventQuery(gql.world.clinic.id), action="read")
-    found = await gql.services.store.audit_log.events(query, PageRequest(200))
-    shown = [event for event in found if event.entity == "graphql"]
+    shown = await _reads(gql)
     assert [(event.actor_role, booked["id"] in repr(event)) for event in shown] == [
         ("RECEPTIONIST", True)
     ]
@@ -419,6 +425,7 @@ async def test_a_change_of_many_calendars_is_left_to_a_worker(
         "stranded": {"edges": [{"node": {"id": booked["id"]}}]},
     }
     assert (done["doctorsDone"], done["blocked"]) == (2, 10)
+    assert [booked["id"] in repr(event) for event in await _reads(gql)] == [True]
     assert (await gql.errors(query, who="doctor", i=change_id)) == [
         ("permission_denied", ["calendarChange"])
     ]
