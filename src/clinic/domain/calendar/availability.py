@@ -41,6 +41,11 @@ class Interval:
     starts_at: datetime
     ends_at: datetime
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it holds a moment."""
+        return self.starts_at < self.ends_at
+
     def overlaps(self, other: "Interval") -> bool:
         return self.starts_at < other.ends_at and other.starts_at < self.ends_at
 
@@ -266,8 +271,9 @@ def plan_range(
     """
     if (last - first).days >= RANGE_MAX_DAYS:
         raise InvalidInput(f"Open at most {RANGE_MAX_DAYS} days at once.", pointer="/until")
-    # The eve as well: its hours may last into the first day.
-    begun = first - timedelta(days=1)
+    # The eve's hours may last into the first day, and those of the day before it may have taken
+    # their place; where the clocks skip a day, it is the eve of the eve.
+    begun = first - timedelta(days=2)
     until = last if last_day is None else min(last, last_day)
     planned = _without_overlaps(
         slot
@@ -277,9 +283,9 @@ def plan_range(
         for slot in divide(hours.window_on(day, zone), hours.slot_min)
     )
     for exception in sorted(exceptions, key=lambda each: each.id):
-        is_added = exception.slot_min is not None
-        # One of the day after can reach back only over midnight, which the clocks may skip.
-        if begun <= exception.on_date <= (until if is_added else last + timedelta(days=1)):
+        is_over = exception.slot_min and last_day is not None and exception.on_date > last_day
+        # One of the day after takes the place of what lasts over midnight.
+        if begun <= exception.on_date <= last + timedelta(days=1) and not is_over:
             window = exception.window(zone)
             at, end = _overlapping(planned, window)
             planned[at:end] = divide(window, exception.slot_min) if exception.slot_min else ()

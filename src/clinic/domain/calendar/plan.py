@@ -78,7 +78,8 @@ class CalendarInputs:
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
         """Return what is closed on the days from `first` to `last` and the nights around them:
         closures, then leave, then blocks. Raises UnknownHolidayCalendar."""
-        begin, end = first - timedelta(days=1), last + timedelta(days=1)
+        # A slot may last into the next day, which is the one after where the clocks skip a day.
+        begin, end = first - timedelta(days=1), last + timedelta(days=2)
         span = Interval(
             day_interval(begin, self.zone).starts_at, day_interval(end, self.zone).ends_at
         )
@@ -91,7 +92,8 @@ class CalendarInputs:
             *(leave.closed(self.zone) for leave in self.leaves),
             *(block.closed() for block in self.blocks),
         ]
-        return [time for time in closed if time.interval.overlaps(span)]
+        # Where the clocks skip both ends, nothing is closed between them.
+        return [time for time in closed if time.interval.lasts and time.interval.overlaps(span)]
 
 
 def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
