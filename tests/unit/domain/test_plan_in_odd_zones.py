@@ -274,13 +274,14 @@ def test_hours_of_the_next_day_take_the_place_of_a_slot_over_midnight_whatever_t
     ]
 
 
-def test_closure_whose_ends_are_one_instant_closes_nothing() -> None:
+def test_leave_whose_ends_are_one_instant_closes_nothing() -> None:
     # The clocks go from 01:00 to 02:00.
     zone, day = ZoneInfo("Europe/London"), date(2026, 3, 29)
     hours = Availability(UUID(int=10), CLINIC, DOCTOR, time(0), time(4), 40, (7,))
-    gap = Closure(CLINIC, CLINIC, "Gap", first=day, last=day, start=time(1), end=time(2))
-    inverted = Closure(CLINIC, CLINIC, "Gap", first=day, last=day, start=time(1, 30), end=time(2))
-    inputs = CalendarInputs(zone, many_holidays, hours=(hours,), closures=(gap, inverted))
+    leave = tuple(
+        Leave(CLINIC, CLINIC, DOCTOR, day, day, start, time(2)) for start in (time(1), time(1, 30))
+    )
+    inputs = CalendarInputs(zone, many_holidays, hours=(hours,), leaves=leave)
 
     assert [slot.state for slot in plan(inputs, day, day)] == [SlotState.OPEN] * 4
 
