@@ -5,6 +5,7 @@ from datetime import date, time, timedelta
 import pytest
 
 from clinic.bootstrap import in_memory
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability
 from clinic.domain.calendar.plan import plan
 from clinic.domain.calendar.slots import SlotState
@@ -22,6 +23,7 @@ from clinic.testing.builders import (
 )
 from clinic.testing.soundness import every_slot
 from clinic.usecases.calendar import change_calendar
+from clinic.usecases.calendar.added_places import add_place
 from clinic.usecases.calendar.change_calendar import shared_inputs
 from clinic.usecases.calendar.change_hours import add_availability
 from clinic.usecases.calendar.closures import add_closure, delete_closure
@@ -133,6 +135,22 @@ async def test_slot_of_the_eve_that_lasts_into_the_closed_day_is_blocked(
         midnight + day - half,
     ]
     assert await blocked(store, world, world.colleague) == []
+
+
+async def test_place_of_the_eve_that_lasts_into_the_closed_day_is_blocked(
+    store, world, context
+) -> None:
+    """Given nobody with hours over midnight, and a slot that staff have added there"""
+    midnight = NOW + timedelta(hours=16)
+    half = timedelta(minutes=30)
+    place = AddedPlace(
+        new_id(), world.clinic.id, world.colleague.id, midnight - half, midnight + half
+    )
+    await add_place(context, place)
+
+    await add_closure(context, a_closure(world.clinic))
+
+    assert await blocked(store, world, world.colleague) == [midnight - half - NOW]
 
 
 @pytest.mark.parametrize("first", [DAY, DAY - timedelta(days=1), DAY + timedelta(days=4)])

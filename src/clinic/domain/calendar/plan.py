@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clinic.domain.calendar.added_places import AddedPlace
@@ -53,14 +53,15 @@ class CalendarInputs:
         """Whether a slot may begin on one day and end on the next."""
         windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
         return any(each.overnight and each.end != MIDNIGHT for each in windows) or any(
-            each.ends_at
-            > day_interval(each.starts_at.astimezone(self.zone).date(), self.zone).ends_at
-            for each in self.places
+            self._day_of(place.starts_at) < self._day_of(place.ends_at) for place in self.places
         )
+
+    def _day_of(self, instant: datetime) -> date:
+        return instant.astimezone(self.zone).date()
 
     def most_slots(self, first: date, last: date) -> int:
         """Return a number that the slots planned on these days do not exceed, but for a few when
-        the clocks go back: all that hours, exceptions and places make, and nothing taken off.
+        the clocks go back: all that is entered, and nothing taken off.
 
         Much faster than planning them.
         """
@@ -69,11 +70,11 @@ class CalendarInputs:
             each.most_slots * sum(map(each.holds_on, days[0 if each.overnight else 1 :]))
             for each in self.hours
         )
-        return (
-            len(self.places)
-            + hours
-            + sum(each.most_slots for each in self.exceptions if days[0] <= each.on_date <= last)
+        exceptions = sum(
+            each.most_slots for each in self.exceptions if days[0] <= each.on_date <= last
         )
+        places = sum(first <= self._day_of(place.starts_at) <= last for place in self.places)
+        return hours + exceptions + places
 
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
         """Return what is closed on the days from `first` to `last` and the nights around them:

@@ -94,13 +94,14 @@ async def check_calendars(context: AnonymousContext) -> CalendarReport:
     for clinic in await store.people.clinics():
         at_clinic = context.as_system(clinic.id)
         doctors = await store.people.doctors(clinic.id)
-        last = await store.calendars.last_slot_starts(clinic.id, [each.id for each in doctors])
+        starts = await store.calendars.last_slot_starts(clinic.id, [each.id for each in doctors])
         if len(off_plan) < NAMED_MAX:
-            async for found in _off_plan(at_clinic, clinic, doctors, last):
+            async for found in _off_plan(at_clinic, clinic, doctors, starts):
                 off_plan.append(found)
                 if len(off_plan) == NAMED_MAX:
                     break
-        number = await _stranded(at_clinic, clinic, now, max(last.values(), default=now))
+        last = max(starts.values(), default=now)
+        number = await _stranded(at_clinic, clinic, now, last)
         if number:
             stranded.append((clinic, number))
         if len(shifted) < NAMED_MAX:
@@ -128,14 +129,17 @@ class _Calendar:
 
 
 async def _off_plan(
-    context: Context, clinic: Clinic, doctors: Sequence[Doctor], starts: Mapping[UUID, datetime]
+    context: Context,
+    clinic: Clinic,
+    doctors: Sequence[Doctor],
+    last_starts: Mapping[UUID, datetime],
 ) -> AsyncIterator[OffPlan]:
     now = context.clock.now()
     inputs = await read_inputs(context, context.store, clinic, doctors, since=now)
     for doctor in doctors:
         # Read once for all doctors; a doctor who seems to differ is looked at again alone.
         calendar = _Calendar(clinic, doctor, inputs[doctor.id])
-        last_start = starts.get(doctor.id)
+        last_start = last_starts.get(doctor.id)
         if await _differences(context, calendar, now, last_start) is None:
             continue
         found = await _looked_at_again(context, clinic.id, doctor.id, now, last_start)
@@ -181,8 +185,9 @@ async def _differences(
 ) -> OffPlan | None:
     """Return how the doctor's slots differ from the plan; None when they do not."""
     clinic, doctor = calendar.clinic, calendar.doctor
-    opened = clinic.local_date(now - OPENED_WITHIN) + timedelta(days=clinic.policy.horizon_days)
-    last = opened if last_start is None else max(opened, clinic.local_date(last_start))
+    last = clinic.local_date(now - OPENED_WITHIN) + timedelta(days=clinic.policy.horizon_days)
+    if last_start is not None:
+        last = max(last, clinic.local_date(last_start))
     by_day: dict[date, Counter[Difference]] = {}
     first = clinic.local_date(now)
     while first <= last:
@@ -197,17 +202,10 @@ async def _differences(
             raise
         except ClinicError as error:
             return OffPlan(clinic, doctor, error=error)
-        if slots:
-            # Opened farther than the horizon, as far as slots are there.
-            opened = max(opened, clinic.local_date(slots[-1].starts_at))
         for starts_at, what in _named(found.plan):
             by_day.setdefault(clinic.local_date(starts_at), Counter())[what] += 1
         first = until + _A_DAY
-    wrong = {
-        day: counts
-        for day, counts in by_day.items()
-        if not calendar.is_awaited(day) and (day <= opened or set(counts) != {Difference.MISSING})
-    }
+    wrong = {day: counts for day, counts in by_day.items() if not calendar.is_awaited(day)}
     if not wrong:
         return None
     return OffPlan(clinic, doctor, tuple(sorted(wrong)), sum(wrong.values(), Counter()))
