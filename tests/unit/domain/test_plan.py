@@ -76,7 +76,7 @@ def test_days_planned_apart_are_the_days_planned_together(places: list[AddedPlac
 
 
 def test_place_counts_among_the_most_slots_and_may_last_over_midnight() -> None:
-    inputs = replace(INPUTS, hours=(), places=(a_place(1, 0, 20), a_place(2, 1420, 20)))
+    inputs = replace(INPUTS, hours=(), places=(a_place(1, 0, 20), a_place(2, 1410, 20)))
 
     assert inputs.most_slots(DAY, DAY) == 2
     assert not inputs.may_last_over_midnight

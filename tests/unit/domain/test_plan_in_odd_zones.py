@@ -130,7 +130,7 @@ def test_slots_are_sorted_and_apart_and_last_what_they_should(
 
     planned = plan_around(inputs, day)
 
-    entries = (*inputs.hours, *inputs.exceptions)
+    entries: tuple[Availability | AvailabilityException, ...] = (*inputs.hours, *inputs.exceptions)
     lengths = {timedelta(minutes=each.slot_min) for each in entries if each.slot_min}
     assert {slot.interval.ends_at - slot.starts_at for slot in planned} <= lengths
     assert all(one.interval.ends_at <= two.starts_at for one, two in pairwise(planned))
