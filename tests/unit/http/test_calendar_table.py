@@ -288,7 +288,7 @@ async def test_hours_last_over_midnight(calendar):
     added = await calendar.send("POST", "/availabilities", {**night, "overnight": True})
 
     assert refused["code"] == "end_before_start"
-    assert "overnight: true" in refused["detail"]
+    assert "set overnight" in refused["detail"]
     assert (added["endTime"], added["overnight"]) == ("06:00", True)
     assert await calendar.day(DAY) == ["22:00 OPEN"]
     assert await calendar.day("2026-12-08") == ["00:00 OPEN", "02:00 OPEN", "04:00 OPEN"]
