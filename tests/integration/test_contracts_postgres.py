@@ -11,7 +11,7 @@ from clinic.testing import StoreContract
 
 WAITING = """
 SELECT EXISTS (
-    SELECT FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'
+    SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = %s AND NOT granted
 )
 """
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from clinic.testing.contracts.calendar_check import (
         CalendarCheckContract as CalendarCheckContract,
     )
+    from clinic.testing.contracts.calendar_meetings import (
+        CalendarMeetingsContract as CalendarMeetingsContract,
+    )
     from clinic.testing.contracts.calendars import CalendarsContract as CalendarsContract
     from clinic.testing.contracts.change_feed import ChangeFeedContract as ChangeFeedContract
     from clinic.testing.contracts.closings import ClosingsContract as ClosingsContract
@@ -90,6 +93,7 @@ _HOMES = {
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarChangesContract": "clinic.testing.contracts.calendar_changes",
     "CalendarCheckContract": "clinic.testing.contracts.calendar_check",
+    "CalendarMeetingsContract": "clinic.testing.contracts.calendar_meetings",
     "CalendarsContract": "clinic.testing.contracts.calendars",
     "ChangeFeedContract": "clinic.testing.contracts.change_feed",
     "ClosingsContract": "clinic.testing.contracts.closings",

@@ -7,6 +7,7 @@ from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.busy_times import BusyTimesContract
 from clinic.testing.contracts.calendar_changes import CalendarChangesContract
 from clinic.testing.contracts.calendar_check import CalendarCheckContract
+from clinic.testing.contracts.calendar_meetings import CalendarMeetingsContract
 from clinic.testing.contracts.calendars import CalendarsContract
 from clinic.testing.contracts.change_feed import ChangeFeedContract
 from clinic.testing.contracts.closings import ClosingsContract
@@ -43,6 +44,7 @@ class StoreContract(
     MaintenanceContract,
     FiguresContract,
     InterleavingsContract,
+    CalendarMeetingsContract,
     contract=True,
 ):
     """Everything a Store must do. Needs a fixture `store`: an open, empty Store."""
