@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from typing import Any, TypeVar
+from unittest.mock import patch
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -69,9 +70,11 @@ from clinic.testing.strategies import (
 from clinic.usecases.appointments.book import book, book_once
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.appointments.read_appointments import AppointmentSearch, list_appointments
+from clinic.usecases.calendar import change_calendar
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state
 from clinic.usecases.calendar.blocks import add_block, delete_block
+from clinic.usecases.calendar.calendar_changes import read_change
 from clinic.usecases.calendar.change_calendar import CalendarChanged
 from clinic.usecases.calendar.change_doctor import set_last_day
 from clinic.usecases.calendar.change_hours import (
@@ -87,6 +90,7 @@ from clinic.usecases.calendar.leaves import add_leave, delete_leave
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer
+from clinic.usecases.maintenance.align_calendars import align_calendars
 from clinic.usecases.maintenance.open_calendars import open_calendars
 from clinic.usecases.maintenance.service import Resources
 from clinic.usecases.people.change_clinic import ClinicChanged, change_clinic
@@ -334,8 +338,27 @@ class StoreComparison(RuleBasedStateMachine):
         assert _shown(foreseen.effect) == _shown(done.effect), "a preview of something else"
         reported = [view.appointment.id for view in done.effect.stranded]
         held = self.run(everything(self.model.store, self.clinic.id))
-        assert [each for each in stranded(held, self.clock.now()) if each in reported] == reported
+        outside = stranded(held, self.clock.now())
+        assert reported == [each for each in outside if each in reported], "they are within"
         return True
+
+    @rule(data=st.data(), pick=PICK, books=st.booleans())
+    def change_by_the_worker(self, data: st.DataObject, pick: int, books: bool) -> None:
+        """Close the clinic with too many slots for one transaction: they follow once the worker has
+        aligned them, whatever was booked until then."""
+        closure = replace(data.draw(closures(self.clinic.id, self.today)), id=self._input_id())
+        actor = self.receptionist
+        with patch.object(change_calendar, "AT_ONCE_MAX", 0):
+            added = self.both(lambda side: add_closure(side.context(actor), closure))
+        if isinstance(added, Refusal) or added.effect.change is None:
+            return
+        change_id = added.effect.change.id
+        if books:
+            self.book_at_the_desk(pick, pick)
+        self.both(lambda side: align_calendars(side.resources))
+        progress = self.both(lambda side: read_change(side.context(actor), change_id))
+        assert not isinstance(progress, Refusal)
+        assert progress.change.is_done
 
     def _input_id(self) -> UUID:
         """Return an id that sorts after those of the inputs before."""

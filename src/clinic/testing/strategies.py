@@ -11,9 +11,12 @@ from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.clinic import Clinic, Policy, zone_named
 from clinic.domain.contact import LANGUAGES, Contact
 
-#: zones with the days of 2026 on which their clocks change; Lord Howe by half an hour, Kathmandu
-#: never, but it is 5 h 45 min ahead
+#: zones with the days of 2026 on which their clocks change: Lord Howe by half an hour, Troll by two
+#: hours, Casablanca for Ramadan, Santiago at midnight, Kathmandu never, but it is 5 h 45 min ahead
 CLOCK_CHANGES = {
+    "Africa/Casablanca": (date(2026, 2, 15), date(2026, 3, 22)),
+    "America/Santiago": (date(2026, 4, 4), date(2026, 9, 6)),
+    "Antarctica/Troll": (date(2026, 3, 29), date(2026, 10, 25)),
     "Europe/London": (date(2026, 3, 29), date(2026, 10, 25)),
     "America/New_York": (date(2026, 3, 8), date(2026, 11, 1)),
     "Australia/Lord_Howe": (date(2026, 4, 5), date(2026, 10, 4)),

@@ -25,6 +25,7 @@ from clinic.testing.builders import (
     MORNING,
     NOW,
     World,
+    a_block,
     a_booking,
     a_closure,
     a_context,
@@ -45,6 +46,7 @@ from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_on_plan, check_sound, every_appointment, every_slot
 from clinic.usecases.appointments.change_appointment import change_status, reschedule
 from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
+from clinic.usecases.calendar.blocks import add_block
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
@@ -204,6 +206,32 @@ class PlannedSlotsContract(Contract, contract=True):
 
         assert closed.effect.counts == SlotCounts(blocked=4)
         assert await _on_calendar(store, world, world.colleague) == before
+
+    async def test_appointment_over_midnight_is_within_the_hours_of_both_days(
+        self, store: Store
+    ) -> None:
+        """Given an appointment over midnight, in whose time there are two slots since
+        When the doctor's time on the first of the days is blocked
+        Then the appointment is not reported, unless its own time is blocked."""
+        world = await _world(store)
+        context = _context(store, world)
+        hours = replace(
+            an_availability(world.doctor),
+            start=time(23, 30),
+            end=time(0, 30),
+            slot_min=60,
+            overnight=True,
+        )
+        await add_availability(context, hours)
+        night = (await _on_calendar(store, world))[0]
+        booked = await seed_booking(store, world.clinic, night, world.patients[0])
+        await change_availability(context, hours.id, lambda known: replace(known, slot_min=30))
+
+        before = await add_block(context, a_block(world.doctor, NOW))
+        within = await add_block(context, a_block(world.doctor, night.starts_at))
+
+        assert before.effect.stranded == ()
+        assert [view.appointment.id for view in within.effect.stranded] == [booked.id]
 
     async def test_block_reports_the_appointment_that_keeps_its_time(self, store: Store) -> None:
         world = await _world(store)

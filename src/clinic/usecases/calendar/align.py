@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
-from clinic.domain.calendar.availability import RANGE_MAX_DAYS, day_interval
+from clinic.domain.calendar.availability import RANGE_MAX_DAYS, Interval, day_interval
 from clinic.domain.calendar.changes import CalendarChange, SlotCounts
 from clinic.domain.calendar.plan import CalendarInputs, is_covered, plan
 from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotPlan, SlotState, plan_slots
@@ -295,7 +295,12 @@ async def _effect(
         unblocked=sum(len(each.plan.unblock) for each in found),
     )
     now = context.clock.now()
-    outside = [slot_id for each in found for slot_id in _outside(each, span, now)]
+    beyond = await _open_beyond(reads, clinic, span, found)
+    outside = [
+        slot_id
+        for each in found
+        for slot_id in _outside(each, span, now, beyond.get(each.doctor.id, ()))
+    ]
     found_outside = await reads.appointments.occupying(clinic.id, outside) if outside else ()
     # A preview of another time zone shows it as well.
     stranded = tuple(replace(view, zone=clinic.zone) for view in found_outside)
@@ -309,13 +314,38 @@ async def _effect(
     return CalendarEffect(counts, stranded, tuple(found), note)
 
 
-def _outside(alignment: Alignment, span: Span, now: datetime) -> list[UUID]:
-    """Return the slots ahead whose appointments are not wholly within open slots by the plan."""
+async def _open_beyond(
+    reads: Reads, clinic: Clinic, span: Span, found: Sequence[Alignment]
+) -> Mapping[UUID, Sequence[Interval]]:
+    """Return the times after the span that appointments within it last into and that are open, by
+    doctor."""
+    lasting = {
+        each.doctor.id: max(slot.ends_at for slot in each.before if slot.taken)
+        for each in found
+        if any(slot.taken and slot.ends_at > span.ends_at for slot in each.before)
+    }
+    if not lasting:
+        return {}
+    until = max(lasting.values())
+    slots = await reads.calendars.slots_between(clinic.id, [*lasting], span.ends_at, until)
+    beyond: defaultdict[UUID, list[Interval]] = defaultdict(list)
+    for slot in slots:
+        if slot.state is SlotState.OPEN and slot.starts_at >= span.ends_at:
+            beyond[slot.doctor_id].append(slot.interval)
+    return beyond
+
+
+def _outside(
+    alignment: Alignment, span: Span, now: datetime, beyond: Sequence[Interval]
+) -> list[UUID]:
+    """Return the slots ahead whose appointments are not wholly within open slots by the plan, those
+    `beyond` the span included."""
     changes = alignment.plan
     gone = {slot.id for slot in (*changes.retire, *changes.block)}
     opened = {slot.id for slot in changes.unblock}
     opened |= {slot.id for slot, state in changes.back if state is SlotState.OPEN}
     is_open = [new.interval for new in changes.add if new.state is SlotState.OPEN]
+    is_open += beyond
     suspects: list[Slot] = []
     for slot in alignment.before:
         if slot.id in opened or (slot.state is SlotState.OPEN and slot.id not in gone):
