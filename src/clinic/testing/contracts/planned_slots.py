@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import time, timedelta
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
@@ -13,12 +14,12 @@ from clinic.domain.calendar.availability import (
     AvailabilityException,
     ExceptionKind,
     Interval,
-    plan_range,
 )
 from clinic.domain.calendar.changes import SlotCounts
+from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
-from clinic.domain.errors import AvailabilityOverlap, Conflict
+from clinic.domain.errors import Conflict
 from clinic.domain.people.people import Doctor, Scope, system_actor
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.testing.builders import (
@@ -29,9 +30,9 @@ from clinic.testing.builders import (
     a_booking,
     a_closure,
     a_context,
+    a_leave,
     a_slot,
     a_status_change,
-    an_anonymous_context,
     an_availability,
     an_exception,
     new_id,
@@ -40,13 +41,21 @@ from clinic.testing.builders import (
     seed_slots,
     seed_state,
     seed_world,
+    some_holidays,
 )
 from clinic.testing.contracts.attempts import attempt
 from clinic.testing.contracts.contract import Contract
-from clinic.testing.soundness import check_on_plan, check_sound, every_appointment, every_slot
+from clinic.testing.soundness import (
+    check_planned,
+    check_promises,
+    check_sound,
+    every_appointment,
+    every_slot,
+    everything,
+)
 from clinic.usecases.appointments.change_appointment import change_status, reschedule
-from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
-from clinic.usecases.calendar.blocks import add_block
+from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state, slots_changed
+from clinic.usecases.calendar.blocks import add_block, delete_block
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
@@ -54,7 +63,8 @@ from clinic.usecases.calendar.change_hours import (
     delete_availability,
     delete_exception,
 )
-from clinic.usecases.calendar.closures import add_closure
+from clinic.usecases.calendar.closures import add_closure, delete_closure
+from clinic.usecases.calendar.leaves import add_leave, delete_leave
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.people.manage_users import set_enabled
@@ -70,7 +80,7 @@ class PlannedSlotsContract(Contract, contract=True):
     async def test_slots_are_those_of_the_hours_after_any_changes(
         self, store: Store, seed: int
     ) -> None:
-        """Hours and exceptions come and go, while patients book and cancel."""
+        """Inputs of every kind come and go, while patients book, move and cancel."""
         calendar = _Calendar(await _world(store), Random(seed), store)
         await calendar.add_hours()
 
@@ -353,26 +363,19 @@ class _Calendar:
     async def step(self) -> None:
         """Change something; a conflict changes nothing."""
         change = (self.add_hours, self._delete_hours, self._except, self._put_back, self._switch)
-        act = self._random.choice((*change, self._book, self._book, self._cancel))
-        with suppress(Conflict, AvailabilityOverlap):
+        close = (self._close, self._open, self._patch)
+        act = self._random.choice(
+            (*change, *close, self._book, self._book, self._book, self._move, self._cancel)
+        )
+        with suppress(Conflict):
             await act()
 
     async def check(self) -> None:
-        """Raise AssertionError unless the slots ahead are those that the hours make."""
-        clinic, doctor, calendars = self._world.clinic, self._world.doctor, self._store.calendars
-        today = clinic.local_date(NOW)
-        planned = plan_range(
-            today,
-            today + timedelta(days=HORIZON_DAYS),
-            await calendars.availabilities(clinic.id, doctor.id),
-            await calendars.exceptions(clinic.id, doctor.id),
-            clinic.zone,
-        )
-        found = [slot.interval for slot in await _on_calendar(self._store, self._world)]
-        works = self._works
-        assert found == [each for each in planned if works and each.starts_at > NOW]
-        await check_sound(self._store, clinic.id)
-        await check_on_plan(an_anonymous_context(self._store))
+        """Raise AssertionError unless the slots ahead are those of the plan, and every promise
+        holds."""
+        found = await everything(self._store, self._world.clinic.id)
+        check_promises(found)
+        check_planned(found, NOW, some_holidays)
 
     async def add_hours(self) -> None:
         """Add hours on some weekdays."""
@@ -408,6 +411,45 @@ class _Calendar:
         )
         await add_exception(self._context, self._random.choice((whole, part)))
 
+    async def _close(self) -> None:
+        world, day = self._world, MORNING.date() + timedelta(days=self._random.randrange(4))
+        begins = MORNING + timedelta(minutes=self._random.randrange(0, 3 * 24 * 60, 5))
+        closing = self._random.choice(
+            (
+                a_closure(world.clinic, day),
+                a_leave(world.doctor, day),
+                a_block(world.doctor, begins, minutes=self._random.choice((10, 60, 2_000))),
+            )
+        )
+        add: Any = {Closure: add_closure, Leave: add_leave, Block: add_block}[type(closing)]
+        await add(self._context, closing)
+
+    async def _open(self) -> None:
+        found = await everything(self._store, self._world.clinic.id)
+        known: list[Any] = [*found.closures, *found.leaves, *found.blocks]
+        if known:
+            one = self._random.choice(known)
+            deletes = {Closure: delete_closure, Leave: delete_leave, Block: delete_block}
+            delete: Any = deletes[type(one)]
+            await delete(self._context, one.id)
+
+    async def _patch(self) -> None:
+        slots = await _on_calendar(self._store, self._world)
+        if slots:
+            state = self._random.choice((SlotState.OPEN, SlotState.BLOCKED))
+            await set_slot_state(self._context, state, self._random.choice(slots[:20]).id)
+
+    async def _move(self) -> None:
+        one = await self._any_booked()
+        free = [each for each in await _on_calendar(self._store, self._world) if each.is_free]
+        if one is not None and free:
+            await reschedule(self._context, one.id, slot_id=self._random.choice(free[:10]).id)
+
+    async def _any_booked(self) -> Appointment | None:
+        every = await every_appointment(self._store, self._world.clinic.id)
+        booked = [view.appointment for view in every if view.appointment.status.occupies]
+        return self._random.choice(booked) if booked else None
+
     async def _switch(self) -> None:
         await set_enabled(
             self._context, self._world.doctor.id, enabled=not self._works, keep_appointments=True
@@ -427,10 +469,8 @@ class _Calendar:
             await self._store.desk.reserve(a_booking(self._world.clinic, slot, patient))
 
     async def _cancel(self) -> None:
-        every = await every_appointment(self._store, self._world.clinic.id)
-        booked = [view.appointment for view in every if view.appointment.status.occupies]
-        if booked:
-            one = self._random.choice(booked)
+        one = await self._any_booked()
+        if one is not None:
             await seed_change(
                 self._store, a_status_change(self._world.clinic, one, Status.CANCELLED)
             )
