@@ -443,7 +443,8 @@ class _Calendar:
         one = await self._any_booked()
         free = [each for each in await _on_calendar(self._store, self._world) if each.is_free]
         if one is not None and free:
-            await reschedule(self._context, one.id, slot_id=self._random.choice(free[:10]).id)
+            into = self._random.choice(free[:10]).id
+            await reschedule(self._context, one.id, slot_id=into, override=True)
 
     async def _any_booked(self) -> Appointment | None:
         every = await every_appointment(self._store, self._world.clinic.id)
