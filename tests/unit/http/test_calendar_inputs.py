@@ -145,6 +145,25 @@ async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene
     assert rows(calendar.api) == before
 
 
+async def test_preview_needs_no_key_and_a_change_does(calendar):
+    api, body = calendar.api, {"name": "Training", "from": DAY}
+    headers = api.bearer("receptionist")
+
+    async def close(query):
+        return await api.client.post(f"{CLOSURES}{query}", json=body, headers=headers)
+
+    previewed, keyless, unreadable = [
+        await close(query) for query in ("?preview=true", "", "?preview=perhaps")
+    ]
+
+    assert previewed.status_code == 200
+    assert (keyless.status_code, keyless.json()["code"]) == (400, "idempotency_key_missing")
+    assert unreadable.json()["errors"] == [
+        {"parameter": "preview", "detail": "Expected `bool`, got `str`."}
+    ]
+    assert (await calendar.send("GET", CLOSURES))["items"] == []
+
+
 async def test_preview_needs_no_confirmation(calendar, scene):
     change = Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin"}, "admin")
 
