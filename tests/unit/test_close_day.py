@@ -151,6 +151,10 @@ async def test_place_of_the_eve_that_lasts_into_the_closed_day_is_blocked(
     await add_closure(context, a_closure(world.clinic))
 
     assert await blocked(store, world, world.colleague) == [midnight - half - NOW]
+    inputs = await read_inputs(context, store, world.clinic, [world.colleague])
+    eve = DAY - timedelta(days=1)
+    most = [inputs[world.colleague.id].most_slots(day, day) for day in (eve, DAY)]
+    assert most == [1, 0]
 
 
 @pytest.mark.parametrize("first", [DAY, DAY - timedelta(days=1), DAY + timedelta(days=4)])
