@@ -1,6 +1,7 @@
 """Opening the slots of every doctor: two at a time, each completely or not at all."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from datetime import time, timedelta
 
@@ -8,7 +9,7 @@ import pytest
 
 from clinic.bootstrap import in_memory
 from clinic.domain.calendar.availability import day_interval
-from clinic.domain.calendar.slots import SlotState
+from clinic.domain.calendar.slots import PlannedSlot, SlotState
 from clinic.domain.errors import TemporaryFailure
 from clinic.domain.people.people import Actor, Role
 from clinic.testing import FixedClock, an_availability, seed_clinic, seed_doctor
@@ -89,6 +90,19 @@ async def test_doctors_are_opened_two_at_a_time_and_told_one_by_one(hospital) ->
     assert [each[:2] for each in told] == [(n, DOCTORS) for n in range(1, DOCTORS + 1)]
     assert opened.added == sum(each[2] for each in told) > 0
     assert (await opening(services, clinic, transactions)).added == 0
+
+
+async def test_slots_of_doctors_who_are_done_are_not_kept_in_memory(hospital) -> None:
+    services, clinic = hospital
+    kept = []
+
+    def count(*_: object) -> None:
+        gc.collect()
+        kept.append(sum(isinstance(each, PlannedSlot) for each in gc.get_objects()))
+
+    await opening(services, clinic, Watched(services.store.begin), count)
+
+    assert kept[-1] == 0
 
 
 async def test_failure_ends_the_opening_and_leaves_whole_calendars(hospital) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
@@ -47,7 +48,8 @@ async def open_slots(
 
     async def open_next() -> None:
         for each in waiting:
-            opened.append(await _open_one(context, each, until=until))
+            # Without the slots: those of all doctors may be too many to keep.
+            opened.append(replace(await _open_one(context, each, until=until), alignments=()))
             if on_progress is not None:
                 on_progress(len(opened), len(doctors), opened[-1].counts.added)
 
