@@ -33,6 +33,7 @@ from clinic.testing.builders import (
     a_leave,
     a_slot,
     a_status_change,
+    an_anonymous_context,
     an_availability,
     an_exception,
     new_id,
@@ -46,6 +47,7 @@ from clinic.testing.builders import (
 from clinic.testing.contracts.attempts import attempt
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import (
+    check_on_plan,
     check_planned,
     check_promises,
     check_sound,
@@ -376,6 +378,7 @@ class _Calendar:
         found = await everything(self._store, self._world.clinic.id)
         check_promises(found)
         check_planned(found, NOW, some_holidays)
+        await check_on_plan(an_anonymous_context(self._store))
 
     async def add_hours(self) -> None:
         """Add hours on some weekdays."""
