@@ -252,8 +252,10 @@ async def _write(
         if into[state]:
             await calendars.set_slot_state(clinic.id, into[state], state)
     await calendars.add_slots(added)
-    ids = [each.doctor.id for each in found]
-    await calendars.retake(clinic.id, ids, span.starts_at, span.ends_at)
+    # Those that are added are right already.
+    ids = [each.doctor.id for each in found if each.before]
+    if ids:
+        await calendars.retake(clinic.id, ids, span.starts_at, span.ends_at)
 
 
 async def _add_day_sheets(
