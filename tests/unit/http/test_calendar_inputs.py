@@ -3,6 +3,7 @@ worker when they concern many slots."""
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -131,17 +132,19 @@ async def test_preview_says_what_the_change_does_and_writes_nothing(calendar, sc
     assert [event.detail["ids"] for event in read] == [[each] for each in stranded]
 
 
-@pytest.mark.parametrize("name", CHANGES)
-async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene, name):
-    change = CHANGES[name]
+async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene):
     before = rows(calendar.api)
 
-    for who in ("patient", "colleague"):
-        answer = await change.send(calendar, scene, preview=True, who=who)
+    refusals = {
+        (name, who): await change.send(calendar, scene, preview=True, who=who)
+        for name, change in CHANGES.items()
+        for who in ("patient", "colleague")
+    }
 
-        # A doctor does not see others' leave and blocks at all.
-        assert answer.status_code in (403, 404), answer.text
-        assert answer.json()["code"] in ("permission_denied", "leave_not_found", "block_not_found")
+    # A doctor does not see others' leave and blocks at all.
+    hidden = {("longer_leave", "colleague"), ("no_leave", "colleague"), ("no_block", "colleague")}
+    for each, answer in refusals.items():
+        assert answer.status_code == (404 if each in hidden else 403), (each, answer.text)
     assert rows(calendar.api) == before
 
 
@@ -394,6 +397,33 @@ async def test_slot_without_hours_cannot_be_opened(calendar, scene):
 
     assert (problem["code"], problem["blockedBy"]) == ("blocked_by", [{"kind": "no_hours"}])
     assert rows(calendar.api) == before
+
+
+async def test_opening_a_time_cuts_its_slots_out_of_the_blocks(calendar):
+    """Given a block of the morning
+    When ten minutes of it are opened
+    Then the whole slot that they are in is open, and the block is left before and after it."""
+    await calendar.add_hours("09:00", "12:00", 30)
+    morning = {"from": "2026-12-07T09:00:00Z", "to": "2026-12-07T12:00:00Z", "reason": "Audit"}
+    block = await calendar.add("/blocks", **morning)
+    stretch = {"from": "2026-12-07T10:05:00Z", "to": "2026-12-07T10:15:00Z", "status": "OPEN"}
+    path = f"/doctors/{calendar.doctor}/slots"
+
+    opened = await calendar.send("PATCH", path, stretch)
+    again = await calendar.send("PATCH", path, stretch)
+
+    assert [slot["time"] for slot in opened["slots"]] == ["10:00"]
+    assert again == {"slots": [], "appointments": [], "note": "Nothing blocks this time."}
+    states = {slot["time"]: slot["status"] for slot in await calendar.slots(DAY)}
+    assert [time for time, state in states.items() if state == "OPEN"] == ["10:00"]
+    left = (await calendar.send("GET", "/blocks"))["items"]
+    assert [(each["from"], each["to"], each["reason"]) for each in left] == [
+        ("2026-12-07T09:00:00Z", "2026-12-07T10:00:00Z", "Audit"),
+        ("2026-12-07T10:30:00Z", "2026-12-07T12:00:00Z", "Audit"),
+    ]
+    assert left[0]["id"] == block["id"]
+    [event] = [one for one in calendar.api.services.store.events if one.action == "cut_blocks"]
+    assert (event.entity_id, event.detail["unblocked"]) == (UUID(calendar.doctor), 1)
 
 
 async def test_patients_see_a_closure_by_name_and_no_reason_of_staff(calendar, scene):
