@@ -548,10 +548,15 @@ async def test_sheet_of_an_appointment_that_a_large_zone_change_puts_on_another_
     [slot, *_] = (await calendar.send("GET", path))["items"]
     await calendar.send("POST", "/appointments", {"slotId": slot["id"]}, who="patient")
 
-    await calendar.change_clinic(timeZone="Europe/Berlin", confirm=1)
+    body, headers = {"timeZone": "Europe/Berlin", "confirm": 1}, {"if-match": "*"}
+    path = "/clinics/current"
+    accepted = await calendar.api.send("PATCH", path, body, who="admin", headers=headers)
     await align_calendars(calendar.api.services.resources)
 
     asked = {"kind": "day_sheet", "from": "2026-12-06T00:00:00Z", "to": "2026-12-08T12:00:00Z"}
     sheets = await calendar.send("GET", f"/notifications?{httpx.QueryParams(asked)}")
     due = {each["scheduledFor"] for each in sheets["items"] if each["userId"] == calendar.doctor}
+    progress = await calendar.send("GET", accepted.headers["location"])
+    assert (accepted.status_code, accepted.json()["timeZone"]) == (202, "Europe/Berlin")
+    assert (progress["action"], progress["status"]) == ("change_clinic", "done")
     assert due == {"2026-12-06T17:00:00Z", "2026-12-07T17:00:00Z"}
