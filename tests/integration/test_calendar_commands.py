@@ -1,4 +1,4 @@
-"""`clinic closures`, `leave`, `blocks` and `changes` on PostgreSQL, with no worker."""
+"""`clinic closures`, `leave`, `blocks`, `places` and `changes` on PostgreSQL, with no worker."""
 
 import json
 from dataclasses import dataclass
@@ -78,23 +78,28 @@ def doctor(line):
 def test_what_is_entered_is_stored_and_the_slots_follow(line, doctor):
     line("leave", "add", doctor, "--from", f"{DAY}T10:00", "--reason", "Conference")
     line("blocks", "add", doctor, "--from", f"{DAY}T09:00", "--to", f"{DAY}T09:10")
+    early = ("--from", f"{DAY}T08:00", "--to", f"{DAY}T08:20")
+    line("places", "add", doctor, *early, "--reason", "Dressing")
     one = line.states(doctor)
     line("closures", "add", "Training", "--from", DAY, "--until", f"{DAY}T10:00")
     all_of_them = line.states()
     last_day = line.json("doctor", "last-day", doctor, f"{MONDAY - timedelta(days=1)}")
 
-    assert one == {"OPEN": 1, "BLOCKED": 3}
-    assert all_of_them == {"OPEN": 4, "BLOCKED": 8}
-    assert line.states(doctor) == {"RETIRED": 4}
+    assert one == {"OPEN": 2, "BLOCKED": 3}
+    assert all_of_them == {"OPEN": 4, "BLOCKED": 9}
+    assert line.states(doctor) == {"RETIRED": 5}
     assert last_day["lastDay"] == str(MONDAY - timedelta(days=1))
     assert line.rows("SELECT first_day, start_time::text, reason FROM leaves") == [
         (MONDAY, "10:00:00", "Conference")
     ]
-    for group in ("closures", "leave", "blocks"):
+    assert line.rows("SELECT doctor_id::text, ends_at - starts_at, reason FROM added_places") == [
+        (doctor, timedelta(minutes=20), "Dressing")
+    ]
+    for group in ("closures", "leave", "blocks", "places"):
         (row,) = line.json(group, "list")
         line(group, "delete", row["id"])
     line("doctor", "last-day", doctor, "--clear")
-    assert line.states() == {"OPEN": 12}
+    assert line.states() == {"OPEN": 12, "RETIRED": 1}
 
 
 def test_previews_write_nothing(line, doctor):
@@ -111,9 +116,12 @@ def test_previews_write_nothing(line, doctor):
         foreseen = line.json(*arguments, "--preview")["slotsOpened"]
         assert [one["id"] for one in foreseen["stranded"]] == [booked["id"]]
         assert foreseen["asOf"] is not None
+    evening = ("--from", f"{DAY}T18:00", "--to", f"{DAY}T18:20")
+    foreseen = line.json("places", "add", doctor, *evening, "--preview")["slotsOpened"]
+    assert (foreseen["added"], foreseen["stranded"]) == (1, [])
 
     assert line.states() == {"OPEN": 12}
-    for group in ("closures", "leave", "blocks"):
+    for group in ("closures", "leave", "blocks", "places"):
         assert line.json(group, "list") == []
 
 
@@ -149,6 +157,7 @@ def test_changes_that_are_none_are_refused(line, doctor):
     other = line.json("clinic", "create", "Second", "Europe/London")["id"]
     close, until = ["closures", "add", "X", "--from", DAY], f"{MONDAY + timedelta(days=799)}"
     leave = ["leave", "add", doctor, "--from", DAY]
+    hours = ("--from", f"{DAY}T10:50", "--to", f"{DAY}T11:10")
 
     for arguments, code in (
         (["closures", "add", "X", "--country", "ZZ"], "unknown_holiday_calendar"),
@@ -157,10 +166,11 @@ def test_changes_that_are_none_are_refused(line, doctor):
         ([*close, "--preview", "--as", patient], "permission_denied"),
         ([*leave, "--preview", "--as", patient], "permission_denied"),
         (["blocks", "add", doctor, "--from", "2020-01-01", "--to", "2020-01-02"], "time_in_past"),
+        (["places", "add", doctor, *hours], "slot_overlap"),
     ):
         assert line.refused(*arguments, "--clinic", here).endswith(f"({code})\n")
     assert line.refused(*leave, "--clinic", other).endswith("(doctor_not_found)\n")
 
     assert line.states() == {"OPEN": 12}
-    for table in ("closures", "leaves", "blocks"):
+    for table in ("closures", "leaves", "blocks", "added_places"):
         assert line.rows(f"SELECT count(*) FROM {table}") == [(0,)]

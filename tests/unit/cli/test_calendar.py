@@ -1,4 +1,4 @@
-"""`clinic closures`, `leave`, `blocks`, `changes`, hours over midnight and a doctor's last day."""
+"""`clinic closures`, `leave`, `blocks`, `places`, `changes`, hours over midnight, last days."""
 
 import asyncio
 import os
@@ -15,6 +15,8 @@ from clinic.usecases.calendar import calendar_changes, change_calendar
 #: the doctor's hours are 09:00 to 11:00 on Mondays and Tuesdays; today is Monday 2026-11-23
 TUESDAY = "2026-11-24"
 NOBODY = "01a20000-0000-7000-8000-000000000000"
+#: groups of commands with a list
+ENTERED = ("closures", "leave", "blocks", "places", "hours")
 
 
 def free(line, *arguments):
@@ -26,6 +28,13 @@ def free(line, *arguments):
 def book(line, ids, place=0, patient="one"):
     slot = line.json("slots", "list", "--from", TUESDAY, "--limit", "200")[place]
     return line.json("appointments", "book", slot["id"], ids[patient])
+
+
+def _span(begin, end, day=TUESDAY):
+    return ("--from", f"{day}T{begin}", "--to", f"{day}T{end}")
+
+
+EVENING = _span("18:00", "18:20")
 
 
 def close(line, *arguments):
@@ -167,7 +176,7 @@ def test_same_closure_twice_is_refused(line, ids):
     assert complaint == "clinic: The clinic is closed then already. (already_entered)\n"
 
 
-# --- leave and blocks
+# --- leave, blocks and added places
 
 
 def test_leave_blocks_slots_and_has_its_reason(line, ids):
@@ -216,6 +225,41 @@ def test_block_blocks_what_it_overlaps(line, ids):
     assert len(free(line, "--from", TUESDAY, "--to", TUESDAY)) == 3
 
 
+def test_added_place_is_one_more_slot_until_it_is_deleted(line, ids):
+    made = line.json("places", "add", ids["doctor"], *EVENING, "--reason", "Dressing")
+    booked = book(line, ids, place=4)
+    listed = line.json("places", "list", "--doctor", ids["doctor"])
+    table = line("places", "list")
+    deleted = line("places", "delete", made["id"])
+
+    assert made == {
+        "id": made["id"],
+        "doctorId": ids["doctor"],
+        "from": "2026-11-24 18:00:00+00:00",
+        "to": "2026-11-24 18:20:00+00:00",
+        "reason": "Dressing",
+        "slotsOpened": {
+            "added": 1,
+            "retired": 0,
+            "blocked": 0,
+            "unblocked": 0,
+            "stranded": [],
+            "note": None,
+            "calendarChange": None,
+            "asOf": None,
+        },
+    }
+    assert booked["startsAt"] == made["from"]
+    assert listed == [{name: value for name, value in made.items() if name != "slotsOpened"}]
+    assert [made["id"] in row for row in table.splitlines()] == [False, True]
+    assert deleted.startswith(
+        f"Deleted place {made['id']}.\n0 slots added, 1 retired, 0 blocked, 0 unblocked.\n"
+        "1 appointment not in open slots now; call these patients:\n"
+    )
+    assert booked["id"] in deleted
+    assert line.json("places", "list") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -231,6 +275,12 @@ def test_block_blocks_what_it_overlaps(line, ids):
         (["blocks", "add", "DOCTOR", "--from", "2026-11-20", "--to", "2026-11-22"], "time_in_past"),
         (["blocks", "add", "DOCTOR", "--from", TUESDAY, "--to", "2026-11-22"], "end_before_start"),
         (["blocks", "delete", NOBODY], "block_not_found"),
+        (["places", "add", NOBODY, *EVENING], "doctor_not_found"),
+        (["places", "add", "DOCTOR", "--from", TUESDAY, "--to", TUESDAY], "invalid_input"),
+        (["places", "add", "DOCTOR", *_span("18:00", "17:40")], "end_before_start"),
+        (["places", "add", "DOCTOR", *_span("10:40", "11:10")], "slot_overlap"),
+        (["places", "add", "DOCTOR", *_span("07:40", "08:10", "2026-11-23")], "time_in_past"),
+        (["places", "delete", NOBODY], "added_place_not_found"),
         (["closures", "delete", NOBODY], "closure_not_found"),
         (["changes", "show", NOBODY], "calendar_change_not_found"),
         (["hours", "add", "DOCTOR", "22:00", "06:00", "--on", TUESDAY], "end_before_start"),
@@ -267,6 +317,8 @@ def test_leave_of_a_doctor_of_another_clinic_is_refused(line, ids):
         ["leave", "delete", NOBODY],
         ["blocks", "add", "DOCTOR", "--from", TUESDAY, "--to", TUESDAY],
         ["blocks", "delete", NOBODY],
+        ["places", "add", "DOCTOR", *EVENING],
+        ["places", "delete", NOBODY],
         ["hours", "add", "DOCTOR", "12:00", "13:00", "--on", TUESDAY],
         ["doctor", "last-day", "DOCTOR", TUESDAY],
     ],
@@ -290,6 +342,7 @@ def test_patients_may_not_change_or_preview(line, ids, arguments, preview):
         ["closures", "add", "Training", "--from", TUESDAY],
         ["leave", "add", "DOCTOR", "--from", TUESDAY],
         ["blocks", "add", "DOCTOR", "--from", TUESDAY, "--to", TUESDAY],
+        ["places", "add", "DOCTOR", *EVENING],
         ["hours", "delete", "HOURS"],
         ["hours", "add", "DOCTOR", "12:00", "13:00", "--on", TUESDAY],
         ["doctor", "last-day", "DOCTOR", "2026-11-23"],
@@ -301,12 +354,12 @@ def test_preview_says_what_follows_and_changes_nothing(line, ids, arguments):
     [hours] = line.json("hours", "list")
     places = {"DOCTOR": ids["doctor"], "HOURS": hours["id"]}
     words = [places.get(word, word) for word in arguments]
-    before = [line.json(*each, "list") for each in (["closures"], ["leave"], ["blocks"], ["hours"])]
+    before = [line.json(group, "list") for group in ENTERED]
     slots = line.json("slots", "list", "--all", "--limit", "200")
 
     told = line(*words, "--preview")
     foreseen = line.json(*words, "--preview")["slotsOpened"]
-    after = [line.json(*each, "list") for each in (["closures"], ["leave"], ["blocks"], ["hours"])]
+    after = [line.json(group, "list") for group in ENTERED]
     unchanged = line.json("slots", "list", "--all", "--limit", "200")
     done = line.json(*words)["slotsOpened"]
 
@@ -318,7 +371,7 @@ def test_preview_says_what_follows_and_changes_nothing(line, ids, arguments):
     if done["stranded"]:
         assert "1 appointment not in open slots then:\n" in told
         assert booked["id"] in told
-    assert bool(done["stranded"]) is ("12:00" not in words)
+    assert bool(done["stranded"]) is ("12:00" not in words and words[0] != "places")
 
 
 def test_preview_of_a_time_zone_says_how_many_appointments_lie_ahead(line, ids):

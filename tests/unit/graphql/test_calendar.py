@@ -1,4 +1,4 @@
-"""Closures, leave, blocks and why slots are blocked over GraphQL: what REST says and does."""
+"""Closures, leave, blocks, added places and why slots are blocked, as REST says and does it."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ NOBODY = "01a20000-0000-7000-8000-000000000000"
 CLOSURE = "id name kind from until startTime endTime country subdivision openOn"
 LEAVE = "id doctorId from until startTime endTime reason doctor{id}"
 BLOCK = "id doctorId from to lane reason doctor{id}"
+PLACE = "id doctorId from to reason doctor{id}"
 COUNTS = "added retired blocked unblocked note asOf"
 EFFECT = (
     f"effect{{{COUNTS} calendarChange{{id status}}"
@@ -52,6 +53,15 @@ UNBLOCKING = (
     "mutation($id:ID!,$key:String,$preview:Boolean){deleteBlock(id:$id idempotencyKey:$key"
     f" preview:$preview){{block{{{BLOCK}}} {EFFECT}}}}}"
 )
+PLACING = (
+    "mutation($doctor:ID!,$from:DateTime!,$to:DateTime!,$reason:String,$key:String,"
+    "$preview:Boolean){addPlace(doctorId:$doctor from:$from to:$to reason:$reason"
+    f" idempotencyKey:$key preview:$preview){{place{{{PLACE}}} {EFFECT}}}}}"
+)
+UNPLACING = (
+    "mutation($id:ID!,$key:String,$preview:Boolean){deletePlace(id:$id idempotencyKey:$key"
+    f" preview:$preview){{place{{{PLACE}}} {EFFECT}}}}}"
+)
 MUTATIONS = {
     "close": CLOSE,
     "reopen": REOPEN,
@@ -59,6 +69,8 @@ MUTATIONS = {
     "back": BACK,
     "block": BLOCKING,
     "unblock": UNBLOCKING,
+    "place": PLACING,
+    "unplace": UNPLACING,
 }
 #: the day of the world's slots, from 09:00 to 11:30 by 30 minutes, of two doctors
 DAY = "2026-11-24"
@@ -95,6 +107,18 @@ async def _block(gql: Gql, **variables: Any) -> Any:
     return payload
 
 
+async def _place(gql: Gql, **variables: Any) -> Any:
+    asked = {
+        "doctor": str(gql.world.doctor.id),
+        "from": f"{DAY}T18:00:00Z",
+        "to": f"{DAY}T18:20:00Z",
+        "key": a_key(),
+    } | variables
+    payload = await _do(gql, PLACING, **asked)
+    assert payload["errors"] == []
+    return payload
+
+
 async def _listed(gql: Gql, path: str, who: str = "receptionist") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await gql.rest(path, who=who))["items"]
     return found
@@ -107,7 +131,10 @@ def _with_doctor(row: dict[str, Any]) -> dict[str, Any]:
 # --- queries
 
 
-async def test_closures_leave_and_blocks_are_those_of_rest(gql: Gql) -> None:
+async def test_closures_leave_blocks_and_places_are_those_of_rest(gql: Gql) -> None:
+    # First, since nobody adds one where it is closed.
+    await _place(gql, reason="Dressing")
+    await _place(gql, doctor=str(gql.world.colleague.id))
     await _close(gql, until="2026-11-25", start="12:00", open=["2026-11-25"])
     await _close(gql, called="Holidays", kind="HOLIDAYS", country="DE", part="BE", **{"from": None})
     await _leave(gql, end="10:00", reason="Conference")
@@ -117,26 +144,30 @@ async def test_closures_leave_and_blocks_are_those_of_rest(gql: Gql) -> None:
     for who, number in (("receptionist", 2), ("admin", 2), ("doctor", 1), ("colleague", 1)):
         data: dict[str, Any] = {}
         # Together they would cost too much.
-        for field in (f"closures{{{CLOSURE}}}", f"leaves{{{LEAVE}}}", f"blocks{{{BLOCK}}}"):
+        fields = {"closures": CLOSURE, "leaves": LEAVE, "blocks": BLOCK, "addedPlaces": PLACE}
+        for field in (f"{name}{{{inner}}}" for name, inner in fields.items()):
             data |= await gql.data(f"{{{field}}}", who=who)
 
         closures = await _listed(gql, "/closures", who)
         leaves, blocks = await _listed(gql, "/leaves", who), await _listed(gql, "/blocks", who)
+        places = await _listed(gql, "/added-places", who)
         assert data["closures"] == [{**one, "kind": one["kind"].upper()} for one in closures]
         assert data["leaves"] == [_with_doctor(one) for one in leaves]
         assert data["blocks"] == [_with_doctor(one) for one in blocks]
-        assert (len(closures), len(leaves)) == (2, number)
+        assert data["addedPlaces"] == [_with_doctor(one) for one in places]
+        assert (len(closures), len(leaves), len(places)) == (2, number, number)
         assert len(blocks) == (0 if who == "colleague" else 1)
 
 
-async def test_leave_and_blocks_are_filtered_as_over_rest(gql: Gql) -> None:
+async def test_leave_blocks_and_places_are_filtered_as_over_rest(gql: Gql) -> None:
     world = gql.world
+    await _place(gql)
     await _leave(gql)
     await _leave(gql, doctor=str(world.colleague.id))
     await _block(gql)
     query = (
         "query($d:ID,$f:DateTime,$t:DateTime){leaves(doctorId:$d){doctorId}"
-        " blocks(doctorId:$d from:$f to:$t){doctorId}}"
+        " blocks(doctorId:$d from:$f to:$t){doctorId} addedPlaces(doctorId:$d){doctorId}}"
     )
 
     theirs = await gql.data(query, d=str(world.colleague.id))
@@ -144,7 +175,12 @@ async def test_leave_and_blocks_are_filtered_as_over_rest(gql: Gql) -> None:
     after = await gql.data(query, f=f"{DAY}T10:00:00Z")
     within = await gql.data(query, f=f"{DAY}T09:59:00Z", t=f"{DAY}T09:01:00Z")
 
-    assert theirs == {"leaves": [{"doctorId": str(world.colleague.id)}], "blocks": []}
+    assert theirs == {
+        "leaves": [{"doctorId": str(world.colleague.id)}],
+        "blocks": [],
+        "addedPlaces": [],
+    }
+    assert before["addedPlaces"] == [{"doctorId": str(world.doctor.id)}]
     assert (before["blocks"], after["blocks"], len(within["blocks"])) == ([], [], 1)
 
 
@@ -153,14 +189,17 @@ async def test_leave_and_blocks_are_filtered_as_over_rest(gql: Gql) -> None:
     [
         ("patient", "{leaves{id}}", [("permission_denied", ["leaves"])]),
         ("patient", "{blocks{id}}", [("permission_denied", ["blocks"])]),
+        ("patient", "{addedPlaces{id}}", [("permission_denied", ["addedPlaces"])]),
         ("doctor", f'{{calendarChange(id:"{NOBODY}"){{id}}}}', "permission_denied"),
         ("patient", f'{{calendarChange(id:"{NOBODY}"){{id}}}}', "permission_denied"),
         ("admin", f'{{calendarChange(id:"{NOBODY}"){{id}}}}', "calendar_change_not_found"),
         ("admin", '{calendarChange(id:"x"){id}}', "invalid_input"),
         ("admin", f'{{leaves(doctorId:"{NOBODY}"){{id}}}}', "doctor_not_found"),
         ("admin", f'{{blocks(doctorId:"{NOBODY}"){{id}}}}', "doctor_not_found"),
+        ("admin", f'{{addedPlaces(doctorId:"{NOBODY}"){{id}}}}', "doctor_not_found"),
         ("doctor", '{leaves(doctorId:"COLLEAGUE"){id}}', "permission_denied"),
         ("doctor", '{blocks(doctorId:"COLLEAGUE"){id}}', "permission_denied"),
+        ("doctor", '{addedPlaces(doctorId:"COLLEAGUE"){id}}', "permission_denied"),
     ],
 )
 async def test_query_that_is_refused_says_so(gql: Gql, who: str, query: str, errors: Any) -> None:
@@ -248,6 +287,44 @@ async def test_leave_and_block_answer_with_what_follows(gql: Gql) -> None:
     assert len(await _listed(gql, f"/slots?doctor={gql.world.doctor.id}")) == 1
 
 
+async def test_a_place_is_one_more_slot_until_it_is_deleted(gql: Gql) -> None:
+    before = await _listed(gql, "/slots")
+
+    added = await _place(gql, reason="Dressing")
+    new = [slot for slot in await _listed(gql, "/slots") if slot not in before]
+    foreseen = await _do(gql, UNPLACING, id=added["place"]["id"], preview=True)
+    kept = await _listed(gql, "/added-places")
+    deleted = await _do(gql, UNPLACING, id=added["place"]["id"])
+
+    assert added["place"] == _with_doctor(kept[0])
+    assert (added["place"]["reason"], added["effect"]["added"]) == ("Dressing", 1)
+    assert [(slot["startsAt"], slot["endsAt"]) for slot in new] == [
+        (f"{DAY}T18:00:00Z", f"{DAY}T18:20:00Z")
+    ]
+    for payload in (foreseen, deleted):
+        assert (payload["errors"], payload["place"]) == ([], added["place"])
+        assert payload["effect"]["retired"] == 1
+    assert (foreseen["effect"]["asOf"], deleted["effect"]["asOf"]) == ("2026-11-23T08:00:00Z", None)
+    assert await _listed(gql, "/added-places") == []
+    assert await _listed(gql, "/slots") == before
+
+
+async def test_an_appointment_in_a_place_that_is_deleted_is_stranded(gql: Gql) -> None:
+    added = await _place(gql, **{"from": f"{DAY}T08:00:00Z", "to": f"{DAY}T08:20:00Z"})
+    [slot, *_] = await _listed(gql, f"/slots?doctor={gql.world.doctor.id}")
+    booking = (
+        "mutation($s:ID!,$k:String!){bookAppointment(slotId:$s idempotencyKey:$k)"
+        "{appointment{id} errors{code}}}"
+    )
+    booked = await _do(gql, booking, who="patient", s=slot["id"], k=a_key())
+
+    deleted = await _do(gql, UNPLACING, id=added["place"]["id"], who="doctor")
+
+    [edge] = deleted["effect"]["stranded"]["edges"]
+    assert edge["node"]["id"] == booked["appointment"]["id"]
+    assert edge["node"]["time"] == "08:00"
+
+
 @pytest.mark.parametrize(
     ("add", "delete", "what"),
     [(_close, REOPEN, "closure"), (_leave, BACK, "leave"), (_block, UNBLOCKING, "block")],
@@ -282,6 +359,15 @@ async def test_a_key_does_it_once(gql: Gql, add: Any, what: str) -> None:
     assert len(await _listed(gql, f"/{what}s")) == 1
 
 
+async def test_a_key_adds_one_place(gql: Gql) -> None:
+    key = a_key()
+
+    first, again = await _place(gql, key=key), await _place(gql, key=key)
+
+    assert again == {**first, "replayed": True}
+    assert len(await _listed(gql, "/added-places")) == 1
+
+
 async def test_a_deletion_with_a_key_is_repeated(gql: Gql) -> None:
     closure, key = (await _close(gql))["closure"], a_key()
 
@@ -311,6 +397,19 @@ async def test_a_preview_says_the_same_and_writes_nothing(gql: Gql, add: Any, wh
     assert foreseen["effect"] | ignored == done["effect"]
     assert not done["replayed"]
     assert [edge["node"]["id"] for edge in done["effect"]["stranded"]["edges"]] == [booked["id"]]
+
+
+async def test_a_preview_of_a_place_says_the_same_and_writes_nothing(gql: Gql) -> None:
+    key, before = a_key(), await _listed(gql, "/slots")
+
+    foreseen = await _place(gql, key=key, preview=True)
+    unchanged = await _listed(gql, "/added-places"), await _listed(gql, "/slots")
+    done = await _place(gql, key=key)
+
+    assert unchanged == ([], before)
+    assert foreseen["effect"]["asOf"] == "2026-11-23T08:00:00Z"
+    assert foreseen["effect"] | {"asOf": None} == done["effect"]
+    assert not done["replayed"]
 
 
 async def test_a_preview_needs_no_key_and_a_change_does(gql: Gql) -> None:
@@ -497,12 +596,20 @@ async def test_closure_that_is_not_one_is_refused(
         ("block", {"from": f"{DAY}T09:00:00"}, "naive_datetime"),
         ("back", {"id": NOBODY}, "leave_not_found"),
         ("unblock", {"id": NOBODY}, "block_not_found"),
+        ("place", {"doctor": NOBODY}, "doctor_not_found"),
+        ("place", {"to": f"{DAY}T18:00:00Z"}, "end_before_start"),
+        ("place", {"to": f"{DAY}T18:04:00Z"}, "invalid_input"),
+        ("place", {"to": f"{DAY}T18:20:30Z"}, "invalid_input"),
+        ("place", {"from": "2026-11-23T07:40Z", "to": "2026-11-23T08:10Z"}, "time_in_past"),
+        ("place", {"from": f"{DAY}T09:00:00"}, "naive_datetime"),
+        ("place", {"reason": "x" * 201}, "invalid_input"),
+        ("unplace", {"id": NOBODY}, "added_place_not_found"),
         ("reopen", {"id": NOBODY}, "closure_not_found"),
         ("reopen", {"id": "x"}, "invalid_input"),
     ],
 )
 @pytest.mark.parametrize("preview", [False, True])
-async def test_leave_or_block_that_is_not_one_is_refused(
+async def test_leave_block_or_place_that_is_not_one_is_refused(
     gql: Gql, change: str, variables: dict[str, Any], code: str, preview: bool
 ) -> None:
     mutation = MUTATIONS[change]
@@ -511,6 +618,8 @@ async def test_leave_or_block_that_is_not_one_is_refused(
         asked |= {"doctor": str(gql.world.doctor.id), "from": DAY}
     if mutation is BLOCKING:
         asked |= {"from": f"{DAY}T09:00:00Z", "to": f"{DAY}T10:00:00Z"}
+    if mutation is PLACING:
+        asked |= {"from": f"{DAY}T18:00:00Z", "to": f"{DAY}T18:20:00Z"}
 
     payload = await _do(gql, mutation, **(asked | variables))
 
@@ -528,10 +637,13 @@ async def test_leave_or_block_that_is_not_one_is_refused(
         ("patient", "reopen"),
         ("patient", "back"),
         ("patient", "unblock"),
+        ("patient", "place"),
+        ("patient", "unplace"),
         ("doctor", "close"),
         ("doctor", "reopen"),
         ("colleague", "leave"),
         ("colleague", "block"),
+        ("colleague", "place"),
     ],
 )
 async def test_who_may_not_is_refused(gql: Gql, who: str, change: str, preview: bool) -> None:
@@ -540,6 +652,8 @@ async def test_who_may_not_is_refused(gql: Gql, who: str, change: str, preview: 
     asked |= {"doctor": str(gql.world.doctor.id), "from": DAY}
     if mutation is BLOCKING:
         asked |= {"from": f"{DAY}T09:00:00Z", "to": f"{DAY}T10:00:00Z"}
+    if mutation is PLACING:
+        asked |= {"from": f"{DAY}T18:00:00Z", "to": f"{DAY}T18:20:00Z"}
     named = {name: value for name, value in asked.items() if f"${name}:" in mutation}
 
     payload = await _do(gql, mutation, who=who, **named)

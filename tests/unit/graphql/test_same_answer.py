@@ -17,7 +17,8 @@ from clinic.entrypoints.http.graphql.handler import execute, execute_stock, told
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
 from clinic.entrypoints.http.graphql.schema import CORE
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.testing.builders import MORNING, NOW, a_block, a_closure, a_leave
+from clinic.testing.builders import MORNING, NOW, a_block, a_closure, a_leave, a_place
+from clinic.usecases.calendar.added_places import add_place
 from clinic.usecases.calendar.blocks import add_block
 from clinic.usecases.calendar.closures import add_closure
 from clinic.usecases.calendar.leaves import add_leave
@@ -43,6 +44,7 @@ ARGUMENTS = {
         '(from:"2026-11-24T10:00Z")',
     ],
     "leaves": ["", "(doctorId:$i)"],
+    "addedPlaces": ["", "(doctorId:$i)"],
     "blocks": ["", "(doctorId:$i)", '(from:"2026-11-24T10:00Z")'],
     "calendarChange": [f'(id:"{CHANGE}")', '(id:"01a20000-0000-7000-8000-000000000000")'],
     "appointments": ["", "(first:$n)", "(status:[BOOKED])", "(status:$x after:$a)", "(date:$d)"],
@@ -90,6 +92,8 @@ async def _world(gql: Gql) -> None:
     context = gql.services.context(system_actor(clinic.id))
     await add_leave(context, a_leave(doctor, DAY))
     await add_block(context, a_block(gql.world.colleague, reason="Call"))
+    evening = MORNING + timedelta(hours=9)
+    await add_place(context, a_place(gql.world.colleague, evening, reason="Dressing"))
     await add_closure(context, a_closure(clinic, DAY + timedelta(days=7)))
     async with gql.services.store.begin() as unit:
         await unit.calendar_changes.add(change, [])

@@ -493,6 +493,7 @@ FILTERED = (
     "GET /availability-exceptions?doctor={doctor_id}",
     "GET /leaves?doctor={doctor_id}",
     "GET /blocks?doctor={doctor_id}",
+    "GET /added-places?doctor={doctor_id}",
     "GET /audit?actor={user_id}",
     "GET /audit?patient={patient_id}",
     "GET /audit?entity={appointment_id}",
@@ -504,6 +505,7 @@ DOCUMENTS = {
     "query($p:ID){appointments(patientId:$p first:3){edges{node{id}}}}": {"p": "patient_id"},
     "query($d:ID){leaves(doctorId:$d){id}}": {"d": "doctor_id"},
     "query($d:ID){blocks(doctorId:$d){id}}": {"d": "doctor_id"},
+    "query($d:ID){addedPlaces(doctorId:$d){id}}": {"d": "doctor_id"},
     "query($i:ID!){calendarChange(id:$i){id}}": {"i": "change_id"},
     'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" idempotencyKey:"KEY")'
     "{leave{from} errors{code message}}}": {"d": "doctor_id"},
@@ -511,9 +513,14 @@ DOCUMENTS = {
     "{leave{from} errors{code message}}}": {"d": "doctor_id"},
     'mutation($d:ID!){addBlock(doctorId:$d from:"2026-11-24T09:00Z" to:"2026-11-24T10:00Z"'
     ' idempotencyKey:"KEY"){block{from} errors{code message}}}': {"d": "doctor_id"},
+    'mutation($d:ID!){addPlace(doctorId:$d from:"2026-11-24T03:00Z" to:"2026-11-24T03:20Z"'
+    ' idempotencyKey:"KEY"){place{from} errors{code message}}}': {"d": "doctor_id"},
+    'mutation($d:ID!){addPlace(doctorId:$d from:"2026-11-24T03:00Z" to:"2026-11-24T03:20Z"'
+    " preview:true){place{from} errors{code message}}}": {"d": "doctor_id"},
     "mutation($i:ID!){deleteClosure(id:$i){closure{id} errors{code message}}}": {"i": "closure_id"},
     "mutation($i:ID!){deleteLeave(id:$i){leave{id} errors{code message}}}": {"i": "leave_id"},
     "mutation($i:ID!){deleteBlock(id:$i){block{id} errors{code message}}}": {"i": "block_id"},
+    "mutation($i:ID!){deletePlace(id:$i){place{id} errors{code message}}}": {"i": "place_id"},
     'mutation($s:ID!,$p:ID){bookAppointment(slotId:$s patientId:$p idempotencyKey:"KEY")'
     "{appointment{id} errors{code message pointer}}}": {"s": "slot_id", "p": "patient_id"},
     "mutation($i:ID!){updateStatus(id:$i status:CONFIRMED)"
@@ -569,7 +576,8 @@ async def test_another_clinics_ids_are_answered_as_ids_that_nobody_has(town, who
         for one in MATRIX
         if "_id}" in one or one in ("POST /appointments", "POST /swaps", "POST /availabilities")
     }
-    with_ids |= {"POST /availability-exceptions", "POST /leaves", "POST /blocks", *FILTERED}
+    with_ids |= {"POST /availability-exceptions", "POST /leaves", "POST /blocks"}
+    with_ids |= {"POST /added-places", *FILTERED}
 
     differing = []
     for number, operation in enumerate(sorted(with_ids)):

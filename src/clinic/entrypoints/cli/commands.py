@@ -95,6 +95,15 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         ),
     ),
     (
+        "places",
+        "Single slots beside a doctor's hours.",
+        (
+            ("add", "places:add", "Add one slot beside a doctor's hours."),
+            ("list", "places:list_all", "List added places."),
+            ("delete", "places:delete", "Delete an added place, and retire its slot."),
+        ),
+    ),
+    (
         "changes",
         "Changes that concern the slots of many doctors.",
         (

@@ -1,4 +1,4 @@
-"""Mutations of closures, leave and blocks: done, previewed, or left to a worker as over REST."""
+"""Mutations of closures, leave, blocks and added places: done, previewed, or left to a worker."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
@@ -7,6 +7,7 @@ import msgspec
 import strawberry
 from msgspec import Struct
 
+from clinic.domain.calendar.added_places import AddedPlace as ClinicPlace
 from clinic.domain.calendar.closings import Block as ClinicBlock
 from clinic.domain.calendar.closings import Closure as ClinicClosure
 from clinic.domain.calendar.closings import ClosureKind as ClinicClosureKind
@@ -22,9 +23,12 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     ClosureIn,
     LeaveChangedOut,
     LeaveIn,
+    PlaceChangedOut,
+    PlaceIn,
     wall_time,
 )
 from clinic.entrypoints.http.graphql.calendar_types import (
+    AddedPlace,
     Block,
     CalendarEffect,
     Closure,
@@ -42,6 +46,7 @@ from clinic.entrypoints.http.graphql.mutations import (
 from clinic.entrypoints.http.graphql.types import DateTime, required_id
 from clinic.entrypoints.http.kernel.decoding import read_json
 from clinic.entrypoints.http.kernel.problems import ManyFaults
+from clinic.usecases.calendar.added_places import add_place, delete_place
 from clinic.usecases.calendar.blocks import add_block, delete_block
 from clinic.usecases.calendar.change_calendar import CalendarChanged
 from clinic.usecases.calendar.closures import add_closure, delete_closure
@@ -55,6 +60,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _read_closure = msgspec.json.Decoder(ClosureChangedOut).decode
 _read_leave = msgspec.json.Decoder(LeaveChangedOut).decode
 _read_block = msgspec.json.Decoder(BlockChangedOut).decode
+_read_place = msgspec.json.Decoder(PlaceChangedOut).decode
 
 First = Annotated[str, strawberry.argument(name="from", description="The first day.")]
 MaybeFirst = Annotated[str | None, strawberry.argument(name="from", description="The first day.")]
@@ -95,6 +101,14 @@ class LeavePayload:
 @strawberry.type
 class BlockPayload:
     block: Block | None
+    effect: CalendarEffect | None
+    errors: list[MutationError]
+    replayed: bool
+
+
+@strawberry.type
+class PlacePayload:
+    place: AddedPlace | None
     effect: CalendarEffect | None
     errors: list[MutationError]
     replayed: bool
@@ -345,6 +359,84 @@ class CalendarMutation:
 
         return await _block_payload(info.context, work)
 
+    @strawberry.mutation(description="Add a slot beside a doctor's hours; the reason is for staff.")
+    async def add_place(
+        self,
+        info: Info,
+        doctor_id: strawberry.ID,
+        starts_at: Annotated[DateTime, strawberry.argument(name="from")],
+        to: DateTime,
+        reason: str | None = strawberry.UNSET,
+        idempotency_key: Key = strawberry.UNSET,
+        preview: Preview = strawberry.UNSET,
+    ) -> PlacePayload:
+        async def work() -> KeyedAnswer:
+            context = allowed(info, Operation.CHANGE_CALENDAR)
+            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
+            zone = (await context.call.clinic()).zone
+            asked = _asked(
+                PlaceIn,
+                doctorId=str(required_id(doctor_id, "doctorId")),
+                to=to,
+                reason=reason,
+                **{"from": starts_at},
+            )
+            place = ClinicPlace(
+                context.services.new_id(),
+                context.actor.clinic_id,
+                asked.doctor_id,
+                asked.from_,
+                asked.to,
+                asked.reason,
+            )
+
+            async def act(acting: Context) -> CalendarChanged[ClinicPlace]:
+                return await add_place(acting, place, preview=bool(given(preview)))
+
+            return await _add(
+                context,
+                "addPlace",
+                given(idempotency_key),
+                asked,
+                act,
+                lambda changed: Answer(200, _encode(PlaceChangedOut.changed(changed, zone))),
+                preview=bool(given(preview)),
+                reason=asked.reason,
+            )
+
+        return await _place_payload(info.context, work)
+
+    @strawberry.mutation(description="Take an added place back; the slots follow.")
+    async def delete_place(
+        self,
+        info: Info,
+        id: strawberry.ID,
+        reason: str | None = strawberry.UNSET,
+        idempotency_key: str | None = strawberry.UNSET,
+        preview: Preview = strawberry.UNSET,
+    ) -> PlacePayload:
+        async def work() -> KeyedAnswer:
+            context = allowed(info, Operation.CHANGE_CALENDAR)
+            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
+            zone = (await context.call.clinic()).zone
+            place_id = required_id(id, "id")
+
+            async def act(acting: Context) -> CalendarChanged[ClinicPlace]:
+                return await delete_place(acting, place_id, preview=bool(given(preview)))
+
+            return await _change(
+                context,
+                f"deletePlace/{place_id}",
+                given(idempotency_key),
+                _asked(ReasonQuery, reason=reason),
+                act,
+                lambda changed: Answer(200, _encode(PlaceChangedOut.changed(changed, zone))),
+                preview=bool(given(preview)),
+                reason=given(reason),
+            )
+
+        return await _place_payload(info.context, work)
+
 
 def _closure(context: QueryContext, asked: ClosureIn) -> ClinicClosure:
     return ClinicClosure(
@@ -440,6 +532,17 @@ async def _block_payload(context: QueryContext, work: Work) -> BlockPayload:
     changed = body and _read_block(body)
     return BlockPayload(
         block=Block.of(changed) if changed else None,
+        effect=CalendarEffect.of(changed.slots_opened) if changed else None,
+        errors=errors,
+        replayed=replayed,
+    )
+
+
+async def _place_payload(context: QueryContext, work: Work) -> PlacePayload:
+    body, errors, replayed = await outcome_of(context, work)
+    changed = body and _read_place(body)
+    return PlacePayload(
+        place=AddedPlace.of(changed) if changed else None,
         effect=CalendarEffect.of(changed.slots_opened) if changed else None,
         errors=errors,
         replayed=replayed,

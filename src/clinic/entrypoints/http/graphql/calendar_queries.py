@@ -1,16 +1,28 @@
-"""Queries for closures, leave, blocks, and changes of many calendars."""
+"""Queries for closures, leave, blocks, added places, and changes of many calendars."""
 
 from typing import Annotated
 
 import strawberry
 
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.calendar.closing_schemas import BlockOut, ClosureOut, LeaveOut
+from clinic.entrypoints.http.api.calendar.closing_schemas import (
+    BlockOut,
+    ClosureOut,
+    LeaveOut,
+    PlaceOut,
+)
 from clinic.entrypoints.http.api.calendar.schemas import CalendarChangeOut
-from clinic.entrypoints.http.graphql.calendar_types import Block, CalendarChange, Closure, Leave
+from clinic.entrypoints.http.graphql.calendar_types import (
+    AddedPlace,
+    Block,
+    CalendarChange,
+    Closure,
+    Leave,
+)
 from clinic.entrypoints.http.graphql.connections import given
 from clinic.entrypoints.http.graphql.context import Info, allowed
 from clinic.entrypoints.http.graphql.types import DateTime, id_in, required_id
+from clinic.usecases.calendar.added_places import list_places
 from clinic.usecases.calendar.blocks import list_blocks
 from clinic.usecases.calendar.calendar_changes import read_change
 from clinic.usecases.calendar.closures import list_closures
@@ -59,6 +71,19 @@ class CalendarQuery:
         )
         zone = (await context.call.clinic()).zone
         return [Block.of(BlockOut.of(each, zone)) for each in found]
+
+    @strawberry.field(
+        description="Added places that are not over, in the order in which they were entered:"
+        " doctors see their own, the office everyone's."
+    )
+    async def added_places(
+        self, info: Info, doctor_id: strawberry.ID | None = strawberry.UNSET
+    ) -> list[AddedPlace]:
+        context = allowed(info, Operation.READ_CALENDAR)
+        doctor = id_in(given(doctor_id), "doctorId")
+        found = await list_places(context.call.context(), doctor_id=doctor)
+        zone = (await context.call.clinic()).zone
+        return [AddedPlace.of(PlaceOut.of(each, zone)) for each in found]
 
     @strawberry.field(description="The progress of a change that a worker carries out.")
     async def calendar_change(self, info: Info, id: strawberry.ID) -> CalendarChange:

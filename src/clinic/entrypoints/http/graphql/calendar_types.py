@@ -1,4 +1,4 @@
-"""The types of closures, leave, blocks and what changes of calendars do."""
+"""The types of closures, leave, blocks, added places and what changes of calendars do."""
 
 from enum import Enum
 from uuid import UUID
@@ -6,7 +6,12 @@ from uuid import UUID
 import strawberry
 
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
-from clinic.entrypoints.http.api.calendar.closing_schemas import BlockOut, ClosureOut, LeaveOut
+from clinic.entrypoints.http.api.calendar.closing_schemas import (
+    BlockOut,
+    ClosureOut,
+    LeaveOut,
+    PlaceOut,
+)
 from clinic.entrypoints.http.api.calendar.schemas import CalendarChangeOut, SlotsOpenedOut
 from clinic.entrypoints.http.graphql.connections import Cursors, appointments_page, given
 from clinic.entrypoints.http.graphql.context import Info
@@ -109,6 +114,26 @@ class Block:
             to=written(block.to),
             lane=block.lane,
             reason=block.reason,
+        )
+
+
+@strawberry.type(description="A single slot beside a doctor's hours.")
+class AddedPlace:
+    id: strawberry.ID
+    doctor_id: strawberry.ID
+    starts_at: DateTime = strawberry.field(name="from")
+    to: DateTime
+    reason: str | None
+    doctor: Doctor = strawberry.field(resolver=doctor_of)
+
+    @classmethod
+    def of(cls, place: PlaceOut) -> "AddedPlace":
+        return cls(
+            id=id_of(place.id),
+            doctor_id=id_of(place.doctor_id),
+            starts_at=written(place.from_),
+            to=written(place.to),
+            reason=place.reason,
         )
 
 
