@@ -9,6 +9,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.audit.audit import AuditEntry, Replayed, replay
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
@@ -49,6 +50,7 @@ class Everything:
     closures: tuple[Closure, ...]
     leaves: tuple[Leave, ...]
     blocks: tuple[Block, ...]
+    places: tuple[AddedPlace, ...]
 
     def inputs_of(self, doctor: Doctor, holidays: Holidays) -> CalendarInputs:
         """Return everything that the doctor's slots follow from."""
@@ -63,6 +65,7 @@ class Everything:
             closures=self.closures,
             leaves=tuple(one for one in self.leaves if one.doctor_id == doctor.id),
             blocks=tuple(one for one in self.blocks if one.doctor_id == doctor.id),
+            places=tuple(one for one in self.places if one.doctor_id == doctor.id),
         )
 
     def slots_of(self, doctor: Doctor) -> list[Slot]:
@@ -86,6 +89,7 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
         closures=tuple(await store.closings.closures(clinic_id)),
         leaves=tuple(await store.closings.leaves(clinic_id)),
         blocks=tuple(await store.closings.blocks(clinic_id)),
+        places=tuple(await store.closings.places(clinic_id)),
     )
 
 

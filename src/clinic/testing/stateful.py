@@ -34,6 +34,7 @@ from clinic.domain.appointments.appointments import (
 )
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.transitions import TRANSITIONS
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
@@ -64,6 +65,7 @@ from clinic.testing.strategies import (
     instants_near_a_clock_change,
     leaves,
     nights,
+    places,
     windows,
     zone_names,
 )
@@ -71,6 +73,7 @@ from clinic.usecases.appointments.book import book, book_once
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.appointments.read_appointments import AppointmentSearch, list_appointments
 from clinic.usecases.calendar import change_calendar
+from clinic.usecases.calendar.added_places import add_place, delete_place
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state
 from clinic.usecases.calendar.blocks import add_block, delete_block
@@ -105,6 +108,7 @@ _ADDS = {
     Closure: add_closure,
     Leave: add_leave,
     Block: add_block,
+    AddedPlace: add_place,
 }
 _DELETES = {
     Availability: delete_availability,
@@ -112,6 +116,7 @@ _DELETES = {
     Closure: delete_closure,
     Leave: delete_leave,
     Block: delete_block,
+    AddedPlace: delete_place,
 }
 
 DOCTORS, PATIENTS = 2, 3
@@ -445,14 +450,16 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(data=st.data(), pick=PICK)
     def close_some_time(self, data: st.DataObject, pick: int) -> None:
-        """Enter a closure, leave or a block."""
+        """Enter a closure, leave, a block or an added place."""
         self._enter(self._closing(data, pick))
 
     def _closing(self, data: st.DataObject, pick: int) -> Closing:
-        """Return a closure, leave or a block, with an id that sorts after the others'."""
+        """Return a closure, leave, a block or an added place, with an id that sorts after the
+        others'."""
         clinic_id, doctor_id, today = self.clinic.id, self._doctor(pick), self.today
         kinds = closures(clinic_id, today), leaves(clinic_id, doctor_id, today)
-        known = st.one_of(*kinds, blocks(clinic_id, doctor_id, self.clock.now()))
+        ahead = clinic_id, doctor_id, self.clock.now()
+        known = st.one_of(*kinds, blocks(*ahead), places(*ahead))
         return replace(data.draw(known), id=self._input_id())
 
     def _enter(self, one: Closing | AvailabilityException | Availability) -> bool:
@@ -468,9 +475,10 @@ class StoreComparison(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.steps % 3 == 0)
-    @rule(kind=st.integers(0, 4), pick=PICK)
+    @rule(kind=st.integers(0, 5), pick=PICK)
     def take_some_back(self, kind: int, pick: int) -> None:
-        """Delete hours, an exception, a closure, leave or a block: appointments stay."""
+        """Delete hours, an exception, a closure, leave, a block or an added place: appointments
+        stay."""
         known = self._inputs()[kind]
         if known:
             assert self._take_back(known[pick % len(known)])
@@ -495,7 +503,7 @@ class StoreComparison(RuleBasedStateMachine):
             _check_same(self._on_calendar(), before)
 
     @precondition(lambda self: self.is_opened)
-    @rule(kind=st.integers(0, 4), pick=PICK)
+    @rule(kind=st.integers(0, 5), pick=PICK)
     def take_back_and_enter(self, kind: int, pick: int) -> None:
         """Take something back and enter it again: the slots are the same ones as before."""
         known = self._inputs()[kind]
@@ -517,9 +525,10 @@ class StoreComparison(RuleBasedStateMachine):
         return [slot for slot in self.slots if slot.state is not SlotState.RETIRED]
 
     def _inputs(self) -> tuple[list[Any], ...]:
-        """Return the hours, exceptions, closures, leave and blocks of the clinic."""
+        """Return the hours, exceptions, closures, leave, blocks and added places of the clinic."""
         held = self.run(everything(self.model.store, self.clinic.id))
-        kinds = held.hours, held.exceptions, held.closures, held.leaves, held.blocks
+        closings = held.closures, held.leaves, held.blocks, held.places
+        kinds = held.hours, held.exceptions, *closings
         return tuple([*each] for each in kinds)
 
     @precondition(lambda self: self.steps % 2 == 0)

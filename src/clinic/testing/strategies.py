@@ -6,6 +6,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, Interval, instant_of
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
 from clinic.domain.clinic import Clinic, Policy, zone_named
@@ -150,6 +151,22 @@ def blocks(draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, now: datetime) -> 
     block_id = UUID(int=draw(st.integers(1, 2**64)))
     reason = draw(st.sampled_from((None, "Training")))
     return Block(block_id, clinic_id, doctor_id, ends_at - length, ends_at, reason)
+
+
+@st.composite
+def places(draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, now: datetime) -> AddedPlace:
+    """Added places of 5 to 120 minutes, which begin in the three days after `now`, mostly on a
+    quarter of an hour."""
+    minute = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    begins_min = draw(
+        st.integers(5, 3 * MINUTES_A_DAY // 15).map(lambda quarter: quarter * 15)
+        | st.integers(61, 3 * MINUTES_A_DAY)
+    )
+    starts_at = minute + timedelta(minutes=begins_min)
+    length = timedelta(minutes=draw(st.sampled_from((*SLOT_LENGTHS_MIN, 5, 120))))
+    place_id = UUID(int=draw(st.integers(1, 2**64)))
+    reason = draw(st.sampled_from((None, "Dressing")))
+    return AddedPlace(place_id, clinic_id, doctor_id, starts_at, starts_at + length, reason)
 
 
 @st.composite

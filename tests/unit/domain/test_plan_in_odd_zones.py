@@ -6,6 +6,7 @@ and Apia left out a whole day.
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from uuid import UUID
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
@@ -27,7 +29,7 @@ from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
 from clinic.domain.calendar.slots import PlannedSlot, SlotState
 from clinic.domain.errors import AvailabilityOverlap
 from clinic.testing.stateful import many_holidays
-from clinic.testing.strategies import blocks, closures, leaves, nights, windows
+from clinic.testing.strategies import blocks, closures, leaves, nights, places, windows
 
 CLINIC, DOCTOR = UUID(int=1), UUID(int=2)
 ODD_DAYS = {
@@ -99,6 +101,11 @@ def several_exceptions(draw: st.DrawFn, day: date) -> tuple[AvailabilityExceptio
     return tuple(found)
 
 
+def several_places(now: datetime) -> st.SearchStrategy[list[AddedPlace]]:
+    """Added places near `now`, which may overlap each other, and hours."""
+    return st.lists(places(CLINIC, DOCTOR, now), max_size=3, unique_by=lambda place: place.id)
+
+
 @st.composite
 def calendars(draw: st.DrawFn) -> tuple[CalendarInputs, date]:
     """Inputs of every kind, and a day on which the clocks change."""
@@ -114,6 +121,7 @@ def calendars(draw: st.DrawFn) -> tuple[CalendarInputs, date]:
         closures=tuple(draw(st.lists(closures(CLINIC, around), max_size=1))),
         leaves=tuple(draw(st.lists(leaves(CLINIC, DOCTOR, around), max_size=1))),
         blocks=tuple(draw(st.lists(blocks(CLINIC, DOCTOR, noon - 3 * DAY), max_size=2))),
+        places=tuple(draw(several_places(noon - 2 * DAY))),
     ), day
 
 
@@ -132,6 +140,7 @@ def test_slots_are_sorted_and_apart_and_last_what_they_should(
 
     entries: tuple[Availability | AvailabilityException, ...] = (*inputs.hours, *inputs.exceptions)
     lengths = {timedelta(minutes=each.slot_min) for each in entries if each.slot_min}
+    lengths |= {place.ends_at - place.starts_at for place in inputs.places}
     assert {slot.interval.ends_at - slot.starts_at for slot in planned} <= lengths
     assert all(one.interval.ends_at <= two.starts_at for one, two in pairwise(planned))
 
@@ -146,6 +155,25 @@ def test_plan_of_several_days_is_that_of_each(calendar: tuple[CalendarInputs, da
     halves = [*plan(inputs, days[0], days[4]), *plan(inputs, days[5], days[-1])]
 
     assert plan_around(inputs, day) == each_alone == halves
+
+
+@examples
+@given(calendars())
+def test_added_place_is_planned_unless_hours_or_an_earlier_place_have_its_time(
+    calendar: tuple[CalendarInputs, date],
+) -> None:
+    inputs, day = calendar
+
+    planned = [slot.interval for slot in plan_around(inputs, day)]
+
+    taken = [slot.interval for slot in plan_around(replace(inputs, places=()), day)]
+    assert [slot for slot in planned if slot in taken] == taken
+    for place in sorted(inputs.places, key=lambda each: each.id):
+        works = place.starts_at.astimezone(inputs.zone).date() <= (inputs.last_day or date.max)
+        is_planned = works and not any(place.interval.overlaps(other) for other in taken)
+        assert (place.interval in planned) == (is_planned or place.interval in taken)
+        taken += [place.interval] if is_planned else []
+    assert sorted(taken) == planned
 
 
 @examples
