@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clinic.testing.builders import a_context as a_context
     from clinic.testing.builders import a_leave as a_leave
     from clinic.testing.builders import a_patient as a_patient
+    from clinic.testing.builders import a_place as a_place
     from clinic.testing.builders import a_slot as a_slot
     from clinic.testing.builders import a_user as a_user
     from clinic.testing.builders import an_actor as an_actor
@@ -73,8 +74,8 @@ if TYPE_CHECKING:
     from clinic.testing.stateful import StoreComparison as StoreComparison
 
 _BUILDERS = (
-    "World a_block a_clinic a_closure a_context a_leave a_patient a_slot a_user an_actor"
-    " an_anonymous_context an_appointment an_availability"
+    "World a_block a_clinic a_closure a_context a_leave a_patient a_place a_slot a_user"
+    " an_actor an_anonymous_context an_appointment an_availability"
     " seed_booking seed_clinic seed_closings seed_doctor seed_hours seed_patient seed_slots"
     " seed_world some_holidays"
 )

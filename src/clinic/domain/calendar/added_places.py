@@ -1,6 +1,6 @@
 """Added places: single slots that staff open outside the doctor's hours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -39,7 +39,10 @@ class AddedPlace:
             raise InvalidInput(
                 f"A slot lasts {SLOT_MIN_MIN} to {SLOT_MAX_MIN} minutes.", pointer="/to"
             )
-        object.__setattr__(self, "reason", checked_closing_reason(self.reason))
+
+    def checked(self) -> "AddedPlace":
+        """Return it with its reason as it is stored. Raises InvalidInput."""
+        return replace(self, reason=checked_closing_reason(self.reason))
 
     @property
     def interval(self) -> Interval:

@@ -121,8 +121,6 @@ class Closure:
     open_on: tuple[date, ...] = ()
 
     def __post_init__(self) -> None:
-        name = checked_line(self.name, "name", max_chars=CLOSING_NAME_MAX_CHARS, pointer="/name")
-        object.__setattr__(self, "name", name)
         object.__setattr__(self, "open_on", tuple(sorted(set(self.open_on))))
         for place, day in enumerate(self.open_on):
             checked_date(day, f"/openOn/{place}")
@@ -148,6 +146,16 @@ class Closure:
             raise InvalidInput("Give the country whose holidays are meant.", pointer="/country")
         if self.first or self.last or self.start or self.end:
             raise InvalidInput("Public holidays take no days or times.", pointer="/from")
+
+    def checked(self, before: "Closure | None" = None) -> "Closure":
+        """Return it with its name as it is stored; a name that `before` has is not checked.
+
+        Raises InvalidInput.
+        """
+        if before is not None and self.name == before.name:
+            return self
+        name = checked_line(self.name, "name", max_chars=CLOSING_NAME_MAX_CHARS, pointer="/name")
+        return replace(self, name=name)
 
     def times(
         self, first: date, last: date, zone: ZoneInfo, holidays: Holidays
@@ -225,7 +233,15 @@ class Leave:
 
     def __post_init__(self) -> None:
         _check_days(self.first, self.last, self.start, self.end, max_days=LEAVE_MAX_DAYS)
-        object.__setattr__(self, "reason", checked_closing_reason(self.reason))
+
+    def checked(self, before: "Leave | None" = None) -> "Leave":
+        """Return it with its reason as it is stored; a reason that `before` has is not checked.
+
+        Raises InvalidInput.
+        """
+        if before is not None and self.reason == before.reason:
+            return self
+        return replace(self, reason=checked_closing_reason(self.reason))
 
     def interval(self, zone: ZoneInfo) -> Interval:
         """Return the time of the leave."""
@@ -261,7 +277,10 @@ class Block:
                 pointer="/to",
                 maxDays=BLOCK_MAX_DAYS,
             )
-        object.__setattr__(self, "reason", checked_closing_reason(self.reason))
+
+    def checked(self) -> "Block":
+        """Return it with its reason as it is stored. Raises InvalidInput."""
+        return replace(self, reason=checked_closing_reason(self.reason))
 
     @property
     def interval(self) -> Interval:
@@ -296,7 +315,7 @@ class Block:
 
 
 def checked_closing_reason(reason: str | None) -> str | None:
-    """Return the reason as it is kept. Raises InvalidInput for one that is too long."""
+    """Return the reason as it is stored. Raises InvalidInput."""
     if reason is None:
         return None
     return checked_line(reason, "reason", max_chars=CLOSING_NAME_MAX_CHARS, pointer="/reason")

@@ -31,19 +31,20 @@ async def add_place(
 ) -> CalendarChanged[AddedPlace]:
     """Add a slot beside the doctor's hours; it can be booked at once, or when its day is opened.
 
-    Raises DoctorNotFound, PermissionDenied, TimeInPast, AlreadyEntered, SlotOverlap for a time that
-    the doctor's hours have slots in, and BlockedBy for one that is closed or in which the doctor
-    does not work here.
+    Raises DoctorNotFound, PermissionDenied, InvalidInput, TimeInPast, AlreadyEntered, SlotOverlap
+    for a time that the doctor's hours have slots in, and BlockedBy for one that is closed or in
+    which the doctor does not work here.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
-        after = replace(inputs, places=(*inputs.places, place))
-        _check(context, clinic, inputs, after, place)
+        new = place.checked()
+        after = replace(inputs, places=(*inputs.places, new))
+        _check(context, clinic, inputs, after, new)
         return Decision(
-            place,
+            new,
             after,
-            lambda unit: unit.closings.add(place),
-            days_of(clinic, place.interval),
+            lambda unit: unit.closings.add(new),
+            days_of(clinic, new.interval),
         )
 
     deed = Deed("add_place", "added_place", place.id)

@@ -27,19 +27,20 @@ async def add_block(
 ) -> CalendarChanged[Block]:
     """Block a time, for every slot that it overlaps, opened or not yet.
 
-    Raises DoctorNotFound, PermissionDenied, TimeInPast, AlreadyEntered.
+    Raises DoctorNotFound, PermissionDenied, InvalidInput, TimeInPast, AlreadyEntered.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Block]:
-        check_ahead(context, block)
+        new = block.checked()
+        check_ahead(context, new)
         for other in inputs.blocks:
-            if other.covers(block):
+            if other.covers(new):
                 raise AlreadyEntered("This time is blocked already.", blockId=str(other.id))
         return Decision(
-            block,
-            replace(inputs, blocks=(*inputs.blocks, block)),
-            lambda unit: unit.closings.add(block),
-            days_of(clinic, block.interval),
+            new,
+            replace(inputs, blocks=(*inputs.blocks, new)),
+            lambda unit: unit.closings.add(new),
+            days_of(clinic, new.interval),
         )
 
     deed = Deed("add_block", "block", block.id)

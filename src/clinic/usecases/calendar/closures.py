@@ -24,18 +24,19 @@ async def add_closure(
 ) -> CalendarChanged[Closure]:
     """Close the clinic, whatever its doctors' hours; slots in that time are blocked.
 
-    Raises PermissionDenied, UnknownHolidayCalendar, TimeInPast, AlreadyEntered.
+    Raises PermissionDenied, InvalidInput, UnknownHolidayCalendar, TimeInPast, AlreadyEntered.
     """
     permit(context.actor, Operation.CLOSE_CLINIC)
 
     def decide(clinic: Clinic, shared: CalendarInputs) -> ClinicDecision[Closure]:
-        _check(context, clinic, shared, closure)
-        after = (*shared.closures, closure)
+        new = closure.checked()
+        _check(context, clinic, shared, new)
+        after = (*shared.closures, new)
         return ClinicDecision(
-            closure,
+            new,
             lambda inputs: replace(inputs, closures=after),
-            lambda unit: unit.closings.add(closure),
-            _days_of(closure),
+            lambda unit: unit.closings.add(new),
+            _days_of(new),
         )
 
     deed = Deed("add_closure", "closure", closure.id)
@@ -51,13 +52,14 @@ async def change_closure(
 ) -> CalendarChanged[Closure]:
     """Replace a closure with what `change` returns; it may raise to refuse.
 
-    Raises PermissionDenied, ClosureNotFound, UnknownHolidayCalendar, TimeInPast, AlreadyEntered.
+    Raises PermissionDenied, ClosureNotFound, InvalidInput, UnknownHolidayCalendar, TimeInPast,
+    AlreadyEntered.
     """
     permit(context.actor, Operation.CLOSE_CLINIC)
 
     def decide(clinic: Clinic, shared: CalendarInputs) -> ClinicDecision[Closure]:
         before = _named(shared.closures, closure_id)
-        new = change(before)
+        new = change(before).checked(before)
         _check(context, clinic, shared, new)
         after = tuple(new if one.id == closure_id else one for one in shared.closures)
         return ClinicDecision(

@@ -25,16 +25,17 @@ async def add_leave(
 ) -> CalendarChanged[Leave]:
     """Enter leave; the doctor's slots in that time are blocked.
 
-    Raises DoctorNotFound, PermissionDenied, TimeInPast, AlreadyEntered.
+    Raises DoctorNotFound, PermissionDenied, InvalidInput, TimeInPast, AlreadyEntered.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Leave]:
-        _check(context, clinic, inputs, leave)
+        new = leave.checked()
+        _check(context, clinic, inputs, new)
         return Decision(
-            leave,
-            replace(inputs, leaves=(*inputs.leaves, leave)),
-            lambda unit: unit.closings.add(leave),
-            _days_of(leave),
+            new,
+            replace(inputs, leaves=(*inputs.leaves, new)),
+            lambda unit: unit.closings.add(new),
+            _days_of(new),
         )
 
     deed = Deed("add_leave", "leave", leave.id)
@@ -46,13 +47,13 @@ async def change_leave(
 ) -> CalendarChanged[Leave]:
     """Replace leave with what `change` returns; it may raise to refuse.
 
-    Raises PermissionDenied, LeaveNotFound, TimeInPast, AlreadyEntered.
+    Raises PermissionDenied, LeaveNotFound, InvalidInput, TimeInPast, AlreadyEntered.
     """
     known = await read_leave(context, leave_id)
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Leave]:
         before = _named(inputs.leaves, leave_id)
-        new = change(before)
+        new = change(before).checked(before)
         if new == before:
             return Decision(new, inputs, note="This is the leave already.")
         _check(context, clinic, inputs, new)
