@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from uuid import UUID
@@ -74,15 +74,21 @@ def checked_zone(name: str, pointer: str = "/timeZone") -> str:
 
 
 def checked_instant(value: datetime, pointer: str) -> datetime:
-    """Return `value` when it is aware and within the accepted years.
+    """Return `value` when it is aware and within the accepted years, both as it is written and in
+    UTC, in which it is stored and read.
 
     Raises NaiveDatetime, DatetimeOutOfRange.
     """
     if value.tzinfo is None or value.utcoffset() is None:
         raise NaiveDatetime(pointer=pointer)
-    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+    # As it is written first: the year 1 or 9999 may have no equivalent in UTC.
+    if not _is_accepted_year(value.year) or not _is_accepted_year(value.astimezone(UTC).year):
         raise DatetimeOutOfRange(pointer=pointer)
     return value
+
+
+def _is_accepted_year(year: int) -> bool:
+    return FIRST_YEAR <= year <= LAST_YEAR
 
 
 def checked_date(value: date, pointer: str) -> date:

@@ -128,6 +128,22 @@ def test_instant_and_date_too_far_off_are_refused(year: int) -> None:
         checked_date(date(year, 6, 1), "/date")
 
 
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime(2199, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12))),
+        datetime(2000, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12))),
+    ],
+)
+def test_instant_of_another_year_in_utc_is_refused_as_it_would_be_when_read(
+    instant: datetime,
+) -> None:
+    with pytest.raises(DatetimeOutOfRange):
+        checked_instant(instant, "/from")
+
+
 def test_instant_with_any_offset_is_kept() -> None:
     instant = datetime(2026, 11, 23, 8, tzinfo=timezone(timedelta(hours=5, minutes=45)))
 

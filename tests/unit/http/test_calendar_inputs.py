@@ -334,6 +334,10 @@ REFUSED = {
         post("/blocks", **{"from": "2026-12-07T09:00:00", "to": "2026-12-07T10:00:00"}),
         400, "naive_datetime",
     ),
+    "block_that_ends_in_another_year_in_utc": (
+        post("/blocks", **{"from": "2199-12-31T00:00:00-12:00", "to": "2199-12-31T23:00:00-12:00"}),
+        400, "datetime_out_of_range",
+    ),
     "zone_without_a_confirmation": (
         Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin"}, "admin"),
         409, "confirmation_needed",
