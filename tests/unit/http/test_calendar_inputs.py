@@ -148,25 +148,6 @@ async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene
     assert rows(calendar.api) == before
 
 
-async def test_preview_needs_no_key_and_a_change_does(calendar):
-    api, body = calendar.api, {"name": "Training", "from": DAY}
-    headers = api.bearer("receptionist")
-
-    async def close(query):
-        return await api.client.post(f"{CLOSURES}{query}", json=body, headers=headers)
-
-    previewed, keyless, unreadable = [
-        await close(query) for query in ("?preview=true", "", "?preview=perhaps")
-    ]
-
-    assert previewed.status_code == 200
-    assert (keyless.status_code, keyless.json()["code"]) == (400, "idempotency_key_missing")
-    assert unreadable.json()["errors"] == [
-        {"parameter": "preview", "detail": "Expected `bool`, got `str`."}
-    ]
-    assert (await calendar.send("GET", CLOSURES))["items"] == []
-
-
 async def test_preview_needs_no_confirmation(calendar, scene):
     change = Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin"}, "admin")
 
@@ -215,7 +196,7 @@ async def test_what_is_entered_or_deleted_twice_is_refused(calendar, scene, name
     ("name", "why"),
     [
         ("shorter_hours", "These are the hours already."),
-        ("moved_closure", SO_ALREADY),
+        ("moved_closure", "This is the closure already."),
         ("longer_leave", "This is the leave already."),
         ("last_day", "This is the last day already."),
     ],
@@ -349,6 +330,25 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [
+        ("2026-12-07T09:00:00", "naive_datetime"),
+        ("0001-01-01T00:00:00%2B14:00", "datetime_out_of_range"),
+        ("9999-12-31T23:00:00-12:00", "datetime_out_of_range"),
+    ],
+)
+@pytest.mark.parametrize("bound", ["from", "to"])
+async def test_blocks_are_not_listed_by_a_time_that_makes_no_sense(
+    calendar, scene, bound, when, code
+):
+    answer = await calendar.api.send("GET", f"/blocks?{bound}={when}", who="receptionist")
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (400, code), answer.text
+    assert problem["errors"][0]["parameter"] == bound
+
+
 @pytest.mark.parametrize("name", REFUSED)
 async def test_what_makes_no_sense_is_a_problem_with_a_remedy(calendar, scene, name):
     request, status, code = REFUSED[name]
@@ -473,10 +473,10 @@ async def test_large_change_is_carried_out_by_the_worker_nearest_days_first(cale
     assert (accepted.status_code, accepted.json()["name"]) == (202, "Move")
     assert accepted.json()["slotsOpened"]["calendarChange"]["id"] == pending["id"]
     assert address == f"/calendar-changes/{pending['id']}"
-    concerned = {"from": "2026-12-07", "until": "2026-12-12", "doctors": 3}
+    concerned = {"from": DAY, "until": "2026-12-12", "doctors": 3}
     assert pending == pending | {**NOTHING, **concerned, "status": "pending", "doctorsDone": 0}
     assert days == sorted(days)
-    assert set(days) == {"2026-12-07", "2026-12-09", "2026-12-11"}
+    assert set(days) == {DAY, "2026-12-09", "2026-12-11"}
     assert done == done | {**concerned, "status": "done", "doctorsDone": 3, "blocked": 6 * 4}
     assert [one["id"] for one in done["stranded"]] == [near["id"], old["id"]]
     assert [each["id"] for each in listed["items"]] == [pending["id"]]
@@ -484,6 +484,21 @@ async def test_large_change_is_carried_out_by_the_worker_nearest_days_first(cale
     states = {(slot["date"], slot["status"]) for slot in slots}
     closed = {(f"2026-12-{day:02}", "BLOCKED") for day in range(7, 13)}
     assert states == {*closed, ("2026-12-13", "OPEN")}
+
+
+async def test_unchanged_closure_is_no_large_change(calendar, by_worker):
+    await calendar.add_hours("09:00", "11:00", 30)
+    closed = {"name": "Closed", "from": DAY, "until": "2026-12-12"}
+    large = await calendar.api.send("POST", CLOSURES, closed, who="receptionist")
+
+    answer = await calendar.api.send(
+        "PATCH", f"/closures/{large.json()['id']}", {"name": "Closed"}, who="receptionist"
+    )
+
+    assert (large.status_code, answer.status_code) == (202, 200), answer.text
+    assert answer.json()["slotsOpened"] == {**NOTHING, "note": "This is the closure already."}
+    listed = await calendar.api.send("GET", "/calendar-changes", who="receptionist")
+    assert len(listed.json()["items"]) == 1
 
 
 async def test_large_change_shows_its_progress_doctor_by_doctor(calendar, by_worker):

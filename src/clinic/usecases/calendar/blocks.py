@@ -8,7 +8,7 @@ from uuid import UUID
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.closings import Block
 from clinic.domain.calendar.plan import CalendarInputs
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import Clinic, checked_instant
 from clinic.domain.errors import AlreadyEntered, BlockNotFound, TimeInPast
 from clinic.domain.permissions import Operation, permit
 from clinic.usecases.calendar.align import Days
@@ -80,11 +80,13 @@ async def list_blocks(
     """Return the blocks that end after `since` (default now) and begin before `until`, in the order
     in which they were entered: doctors see their own, the office everyone's.
 
-    Raises PermissionDenied, DoctorNotFound.
+    Raises PermissionDenied, DoctorNotFound, NaiveDatetime, DatetimeOutOfRange.
     """
+    since = checked_instant(since, "from") if since else context.clock.now()
+    until = checked_instant(until, "to") if until else None
     doctor_id = await whose_calendar(context, doctor_id)
     return await context.store.closings.blocks(
-        context.actor.clinic_id, doctor_id, since=since or context.clock.now(), until=until
+        context.actor.clinic_id, doctor_id, since=since, until=until
     )
 
 

@@ -23,7 +23,7 @@ R = TypeVar("R")
 AT_ONCE_MAX = 20_000
 
 
-async def _write_nothing(unit: UnitOfWork) -> None:
+async def write_nothing(unit: UnitOfWork) -> None:
     """Write nothing."""
 
 
@@ -35,7 +35,7 @@ class Decision(Generic[R]):
     row: R
     #: the inputs after the change
     inputs: CalendarInputs
-    write: Callable[[UnitOfWork], Awaitable[None]] = _write_nothing
+    write: Callable[[UnitOfWork], Awaitable[None]] = write_nothing
     #: the days whose slots it may concern; None are all
     days: Days | None = None
     #: why it changes nothing; then nothing is written
@@ -54,6 +54,8 @@ class ClinicDecision(Generic[R]):
     days: Days | None = None
     #: the clinic after the change, unless it stays as it is
     clinic: Clinic | None = None
+    #: why it changes nothing; then nothing is written
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ async def change_doctor(
         await decided.write(unit)
         span = await span_of(context, unit.calendars, clinic, [doctor.id], days=decided.days)
         effect = await align(context, unit, clinic, span, [doctor], {doctor.id: decided.inputs})
-        if decided.write is not _write_nothing or not effect.counts.is_zero:
+        if decided.write is not write_nothing or not effect.counts.is_zero:
             await unit.events.add(deed.event(context, effect, doctor=str(doctor_id)))
         return CalendarChanged(decided.row, effect)
 
@@ -173,6 +175,8 @@ async def change_all_doctors(
         if clinic is None:
             raise ClinicNotFound()
         decided = decide(clinic, await shared_inputs(context, unit, clinic))
+        if decided.note is not None:
+            return CalendarChanged(decided.row, CalendarEffect(note=decided.note))
         effect = await carry_out(context, unit, clinic, deed, decided)
         return CalendarChanged(decided.row, effect)
 
@@ -263,6 +267,8 @@ async def preview_all_doctors(
     if clinic is None:
         raise ClinicNotFound()
     decided = decide(clinic, await shared_inputs(context, store, clinic))
+    if decided.note is not None:
+        return CalendarChanged(decided.row, CalendarEffect(note=decided.note, as_of=now))
     after = decided.clinic or clinic
     doctors = await store.people.doctors(clinic.id)
     before = await read_inputs(context, store, after, doctors)

@@ -15,6 +15,7 @@ from clinic.usecases.calendar.change_calendar import (
     ClinicDecision,
     Deed,
     change_all_doctors,
+    write_nothing,
 )
 from clinic.usecases.context import Context
 
@@ -60,6 +61,10 @@ async def change_closure(
     def decide(clinic: Clinic, shared: CalendarInputs) -> ClinicDecision[Closure]:
         before = _named(shared.closures, closure_id)
         new = change(before).checked(before)
+        if new == before:
+            return ClinicDecision(
+                new, lambda inputs: inputs, write_nothing, note="This is the closure already."
+            )
         _check(context, clinic, shared, new)
         after = tuple(new if one.id == closure_id else one for one in shared.closures)
         return ClinicDecision(
