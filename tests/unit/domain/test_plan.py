@@ -3,16 +3,19 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clinic.domain.calendar import plan as plan_module
 from clinic.domain.calendar.added_places import AddedPlace
-from clinic.domain.calendar.availability import Availability
-from clinic.domain.calendar.closings import no_holidays
-from clinic.domain.calendar.plan import CalendarInputs, plan
+from clinic.domain.calendar.availability import Availability, Interval, plan_range
+from clinic.domain.calendar.closings import Block, BlockKind, no_holidays
+from clinic.domain.calendar.plan import Blockers, CalendarInputs, plan
 
 DAY = date(2027, 3, 1)
 ZERO = UUID(int=0)
@@ -81,3 +84,42 @@ def test_place_counts_among_the_most_slots_and_may_last_over_midnight() -> None:
     assert inputs.most_slots(DAY, DAY) == 2
     assert not inputs.may_last_over_midnight
     assert replace(inputs, places=(a_place(3, 1425, 20),)).may_last_over_midnight
+
+
+@pytest.fixture
+def times_planned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[date, date]]:
+    """The days of each time that hours are divided into slots, which takes most of the time."""
+    seen: list[tuple[date, date]] = []
+
+    def counted(first: date, last: date, *rest: Any, **more: Any) -> list[Interval]:
+        seen.append((first, last))
+        return plan_range(first, last, *rest, **more)
+
+    monkeypatch.setattr(plan_module, "plan_range", counted)
+    return seen
+
+
+def test_hours_are_planned_no_oftener_for_many_places_than_for_one(
+    times_planned: list[tuple[date, date]],
+) -> None:
+    planned([a_place(1, 600, 5)])
+    for_one = len(times_planned)
+
+    places = [a_place(number, 600 + 5 * number, 5) for number in range(100)]
+    assert len(planned(places)) == 4 + 100
+
+    assert len(times_planned) == 2 * for_one
+
+
+def test_what_blocks_many_slots_of_a_day_is_found_out_once(
+    times_planned: list[tuple[date, date]],
+) -> None:
+    block = Block(ZERO, ZERO, ZERO, MIDNIGHT, MIDNIGHT + timedelta(days=1))
+    blockers = Blockers(replace(INPUTS, blocks=(block,)))
+    slots = [a_place(1, start, 45).interval for start in (1320, 1365, 600, 1320)]
+
+    found = [[by.kind for by in blockers.of(slot)] for slot in slots]
+
+    both = [BlockKind.NO_HOURS, BlockKind.BLOCK]
+    assert found == [[BlockKind.BLOCK], [BlockKind.BLOCK], both, [BlockKind.BLOCK]]
+    assert len(times_planned) == 1

@@ -1,6 +1,6 @@
 """The plan of a doctor's calendar: which slots there are, and which are open, by all inputs."""
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
     MIDNIGHT,
+    RANGE_MAX_DAYS,
     Availability,
     AvailabilityException,
     Interval,
@@ -122,19 +123,39 @@ def _by_hours(inputs: CalendarInputs, first: date, last: date) -> list[Interval]
 def _added(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
     """Return the added places that start on these days, but for those that overlap slots of the
     hours, or a place that was entered before."""
-    kept: list[Interval] = []
-    for place in sorted(inputs.places, key=lambda each: each.id):
+    near: list[tuple[AddedPlace, date, date]] = []
+    for place in inputs.places:
         begin = place.starts_at.astimezone(inputs.zone).date()
         end = place.ends_at.astimezone(inputs.zone).date()
         is_near = end >= first - _PLACES_REACH and begin <= last + _PLACES_REACH
-        if not is_near or begin > (inputs.last_day or begin):
-            continue
-        around = _by_hours(inputs, begin - timedelta(days=1), end)
-        if not any(place.interval.overlaps(other) for other in (*around, *kept)):
-            kept.append(place.interval)
+        if is_near and begin <= (inputs.last_day or begin):
+            near.append((place, begin - timedelta(days=1), end))
+    taken = _by_hours_on(inputs, [(begin, end) for _, begin, end in near])
+    kept: list[Interval] = []
+    for place, _, _ in sorted(near, key=lambda each: each[0].id):
+        interval = place.interval
+        if not _meets(interval, taken) and not _meets(interval, kept):
+            insort(kept, interval)
     since = day_interval(first, inputs.zone).starts_at
     before = day_interval(last, inputs.zone).ends_at
     return [each for each in kept if since <= each.starts_at < before]
+
+
+def _by_hours_on(inputs: CalendarInputs, spans: Iterable[tuple[date, date]]) -> list[Interval]:
+    """Return the slots of the hours on these days, earliest first. Days that follow each other are
+    planned together, so that the time does not grow with the number of spans."""
+    slots: list[Interval] = []
+    runs: list[tuple[date, date]] = []
+    for first, last in sorted(spans):
+        if runs and first <= runs[-1][1] + timedelta(days=1):
+            runs[-1] = (runs[-1][0], max(runs[-1][1], last))
+        else:
+            runs.append((first, last))
+    for first, last in runs:
+        for offset in range(0, (last - first).days + 1, RANGE_MAX_DAYS):
+            begin = first + timedelta(days=offset)
+            slots += _by_hours(inputs, begin, min(last, begin + timedelta(days=RANGE_MAX_DAYS - 1)))
+    return slots
 
 
 def blocked_by(inputs: CalendarInputs, stretch: Interval) -> tuple[Blocker, ...]:
@@ -142,17 +163,38 @@ def blocked_by(inputs: CalendarInputs, stretch: Interval) -> tuple[Blocker, ...]
 
     Raises UnknownHolidayCalendar.
     """
-    first = stretch.starts_at.astimezone(inputs.zone).date()
-    last = stretch.ends_at.astimezone(inputs.zone).date()
-    # A slot that begins on the eve may last into the stretch.
-    planned = plan(inputs, first - timedelta(days=1), last)
-    has_hours = is_covered(stretch, [slot.interval for slot in planned])
-    found = [] if has_hours else [Blocker(BlockKind.NO_HOURS)]
-    touching = [slot.interval for slot in planned if slot.interval.overlaps(stretch)] or [stretch]
-    for time in inputs.closed_times(first, last):
-        if time.by not in found and any(time.interval.overlaps(slot) for slot in touching):
-            found.append(time.by)
-    return tuple(found)
+    return Blockers(inputs).of(stretch)
+
+
+class Blockers:
+    """Says of many stretches what blocks each; what concerns a day is found out once."""
+
+    def __init__(self, inputs: CalendarInputs) -> None:
+        self._inputs = inputs
+        self._by_days: dict[tuple[date, date], tuple[list[Interval], list[ClosedTime]]] = {}
+
+    def of(self, stretch: Interval) -> tuple[Blocker, ...]:
+        """Return every reason for which `stretch` is not wholly within open slots; empty when it
+        is. Raises UnknownHolidayCalendar."""
+        first = stretch.starts_at.astimezone(self._inputs.zone).date()
+        last = stretch.ends_at.astimezone(self._inputs.zone).date()
+        planned, closed = self._around(first, last)
+        found = [] if is_covered(stretch, planned) else [Blocker(BlockKind.NO_HOURS)]
+        touching = [slot for slot in planned if slot.overlaps(stretch)] or [stretch]
+        for time in closed:
+            if time.by not in found and any(time.interval.overlaps(slot) for slot in touching):
+                found.append(time.by)
+        return tuple(found)
+
+    def _around(self, first: date, last: date) -> tuple[list[Interval], list[ClosedTime]]:
+        known = self._by_days.get((first, last))
+        if known is None:
+            # A slot that begins on the eve may last into the stretch.
+            planned = plan(self._inputs, first - timedelta(days=1), last)
+            slots = [slot.interval for slot in planned]
+            known = slots, self._inputs.closed_times(first, last)
+            self._by_days[first, last] = known
+        return known
 
 
 def is_covered(stretch: Interval, by: Sequence[Interval]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clinic.domain.calendar.closings import Blocker, BlockKind
-from clinic.domain.calendar.plan import blocked_by
+from clinic.domain.calendar.plan import Blockers
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.people.people import Role
@@ -46,12 +46,13 @@ async def blockers_of(
     doctors = [doctor for doctor in everyone if doctor.id in blocked]
     since = min(slot.starts_at for slot in slots)
     inputs = await read_inputs(context, context.store, clinic, doctors, since=since)
+    blockers = {doctor_id: Blockers(each) for doctor_id, each in inputs.items()}
     is_staff = context.actor.role is not Role.PATIENT
     found = []
     for slot in slots:
         reasons: tuple[Blocker, ...] = ()
         if slot.state is not SlotState.OPEN:
-            reasons = blocked_by(inputs[slot.doctor_id], slot.interval)
+            reasons = blockers[slot.doctor_id].of(slot.interval)
         found.append(reasons if is_staff else _for_patients(reasons))
     return found
 
