@@ -426,13 +426,13 @@ class AvailabilityOverlap(Conflict):
 
 
 class BlockedBy(Conflict):
-    """This time is closed by something other than a block; change that instead."""
+    """This time is closed; change what closes it first."""
 
     code = "blocked_by"
 
 
 class AlreadyEntered(Conflict):
-    """This is entered already."""
+    """This has already been entered."""
 
     code = "already_entered"
 

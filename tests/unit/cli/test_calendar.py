@@ -173,7 +173,7 @@ def test_same_closure_twice_is_refused(line, ids):
 
     _, complaint = line.refused("closures", "add", "Other", "--from", TUESDAY)
 
-    assert complaint == "clinic: The clinic is closed then already. (already_entered)\n"
+    assert complaint == "clinic: The clinic is already closed then. (already_entered)\n"
 
 
 # --- leave, blocks and added places

@@ -130,7 +130,7 @@ def test_slots_open_twice_adds_nothing(line, ids):
     assert not first.startswith("0 slots")
     assert second == (
         "0 slots added, 0 retired, 0 blocked, 0 unblocked.\n"
-        "Every slot of this time is so already.\n"
+        "The slots of this time are the same as before.\n"
     )
 
 

@@ -113,6 +113,23 @@ async def test_place_in_another_or_in_closed_time_is_refused_by_name(api):
     assert twice.json()["placeId"] == added["id"]
     assert (shut.status_code, shut.json()["code"]) == (409, "blocked_by")
     assert shut.json()["blockedBy"] == [{"kind": "closure", "id": closed["id"], "name": "Outing"}]
+    assert shut.json()["detail"] == (
+        "No slot can be added in this time: the clinic is closed (Outing)."
+    )
+
+
+async def test_place_in_blocked_time_is_refused_without_the_reason(api):
+    doctor = str(api.world.doctor.id)
+    block = {"doctorId": doctor, **BEFORE_HOURS, "reason": "Surgery"}
+    blocked = (await api.send("POST", "/blocks", block, who="doctor")).json()
+
+    answer = await api.send("POST", "/added-places", a_place(api), who="doctor")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "blocked_by")
+    assert answer.json()["blockedBy"] == [
+        {"kind": "block", "id": blocked["id"], "name": "Surgery"},
+    ]
+    assert answer.json()["detail"] == "No slot can be added in this time: the time is blocked."
 
 
 async def test_place_beyond_the_horizon_is_opened_with_its_day(api):
@@ -141,3 +158,6 @@ async def test_nobody_adds_a_place_for_a_doctor_who_has_left_by_then(api):
 
     assert (answer.status_code, answer.json()["code"]) == (409, "blocked_by")
     assert answer.json()["blockedBy"] == [{"kind": "no_hours"}]
+    assert answer.json()["detail"] == (
+        "No slot can be added in this time: the doctor does not work here then."
+    )

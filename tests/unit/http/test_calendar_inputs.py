@@ -15,7 +15,7 @@ from clinic.usecases.maintenance.align_calendars import align_calendars
 
 DAY, NEXT_DAY = "2026-12-07", "2026-12-08"
 NOTHING = {"added": 0, "retired": 0, "blocked": 0, "unblocked": 0, "stranded": []}
-SO_ALREADY = "Every slot of this time is so already."
+SO_ALREADY = "The slots of this time are the same as before."
 
 
 def rows(api, *, without=("answers",)):
@@ -195,10 +195,10 @@ async def test_what_is_entered_or_deleted_twice_is_refused(calendar, scene, name
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("shorter_hours", "These are the hours already."),
-        ("moved_closure", "This is the closure already."),
-        ("longer_leave", "This is the leave already."),
-        ("last_day", "This is the last day already."),
+        ("shorter_hours", "The hours are the same as before."),
+        ("moved_closure", "The closure is the same as before."),
+        ("longer_leave", "The leave is the same as before."),
+        ("last_day", "This is already the last day."),
     ],
 )
 async def test_change_that_is_made_twice_changes_nothing_and_says_so(calendar, scene, name, why):
@@ -241,7 +241,7 @@ async def test_what_changes_no_slot_says_why(calendar, scene):
     assert [each["note"] for each in notes] == [
         SO_ALREADY,
         SO_ALREADY,
-        "No slots are open on these days: they are over, or will follow when opened.",
+        "No slots are open on these days: they are over, or have not been opened yet.",
     ]
 
 
@@ -387,6 +387,8 @@ async def test_slot_that_is_closed_cannot_be_opened(calendar, scene, day, kind, 
     names = {"closure": "Audit"}
     by = {"kind": kind, "id": scene[kind]} | ({"name": names[kind]} if kind in names else {})
     assert (problem["code"], problem["blockedBy"]) == ("blocked_by", [by])
+    why = {"closure": "the clinic is closed (Audit)", "leave": "the doctor is on leave"}[kind]
+    assert problem["detail"] == f"This time cannot be opened: {why}."
     assert slot["blockedBy"] == [by]
     assert rows(calendar.api) == before
 
@@ -400,6 +402,7 @@ async def test_slot_without_hours_cannot_be_opened(calendar, scene):
     problem = await calendar.send("PATCH", path, {"status": "OPEN"}, status=409)
 
     assert (problem["code"], problem["blockedBy"]) == ("blocked_by", [{"kind": "no_hours"}])
+    assert problem["detail"] == "This time cannot be opened: the doctor has no hours then."
     assert rows(calendar.api) == before
 
 

@@ -74,7 +74,7 @@ async def test_block_beyond_the_horizon_holds_for_slots_that_are_opened_later(ca
     opened = await calendar.send("POST", path, {"until": "2027-03-18"})
 
     nothing = {"added": 0, "retired": 0, "blocked": 0, "unblocked": 0, "stranded": []}
-    note = "No slots are open on these days: they are over, or will follow when opened."
+    note = "No slots are open on these days: they are over, or have not been opened yet."
     assert blocked["slotsOpened"] == {**nothing, "note": note}
     # Of the days 29 to 115.
     assert opened["added"] == 2 * 87

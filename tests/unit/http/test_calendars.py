@@ -123,7 +123,7 @@ async def test_a_slot_is_blocked_and_opened_again(api):
     opened = await api.send("PATCH", path, {"status": "OPEN"}, who="receptionist")
 
     assert [slot["status"] for slot in blocked.json()["slots"]] == ["BLOCKED"]
-    note = "Every slot of this time is so already."
+    note = "The slots of this time are the same as before."
     assert again.json() == {"slots": [], "appointments": [], "note": note}
     assert [slot["status"] for slot in opened.json()["slots"]] == ["OPEN"]
 
@@ -259,5 +259,5 @@ async def test_opening_twice_adds_nothing(api):
 
     assert first.json()["added"] > 0
     nothing = {"added": 0, "retired": 0, "blocked": 0, "unblocked": 0, "stranded": []}
-    note = "Every slot of this time is so already."
+    note = "The slots of this time are the same as before."
     assert second.json() == by_itself.json() == {**nothing, "note": note}

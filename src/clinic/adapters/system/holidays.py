@@ -25,6 +25,7 @@ def world_holidays(country: str, subdivision: str | None, year: int) -> Mapping[
     if subdivision is not None and subdivision not in known[country]:
         some = ", ".join(known[country]) or "none"
         raise UnknownHolidayCalendar(
-            f"{country} has no such subdivision; known are: {some}.", pointer="/subdivision"
+            f"{country} has no subdivision {subdivision}; known are: {some}.",
+            pointer="/subdivision",
         )
     return dict(holidays.country_holidays(country, subdiv=subdivision, years=year))

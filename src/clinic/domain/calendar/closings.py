@@ -1,6 +1,6 @@
 """What closes time that hours would open: closures of the clinic, leave of a doctor, and blocks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -49,6 +49,17 @@ class Blocker:
     id: UUID | None = None
     #: the closure's or holiday's name; for staff, the reason of leave and blocks
     name: str | None = None
+
+
+def words_of(blockers: Iterable[Blocker], *, no_hours: str = "the doctor has no hours then") -> str:
+    """Return what closes a time as a clause, without the reasons that only staff may read."""
+    words = {
+        BlockKind.NO_HOURS: no_hours,
+        BlockKind.LEAVE: "the doctor is on leave",
+        BlockKind.BLOCK: "the time is blocked",
+    }
+    each = (words.get(one.kind) or f"the clinic is closed ({one.name})" for one in blockers)
+    return ", ".join(dict.fromkeys(each))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.closings import words_of
 from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
@@ -104,12 +105,14 @@ def _check(
     place: AddedPlace,
 ) -> None:
     if place.starts_at <= context.clock.now():
-        raise TimeInPast("This time has begun already.", pointer="/from")
+        raise TimeInPast("This time has already begun.", pointer="/from")
     for other in inputs.places:
         if other.interval.overlaps(place.interval):
-            raise AlreadyEntered("A place is added in this time already.", placeId=str(other.id))
+            known = "There is already an added place in this time."
+            raise AlreadyEntered(known, placeId=str(other.id))
     planned = plan(inputs, *days_of(clinic, place.interval))
     if any(slot.interval.overlaps(place.interval) for slot in planned):
         raise SlotOverlap()
     if closed := blocked_by(after, place.interval):
-        raise BlockedBy(blockedBy=closed)
+        why = words_of(closed, no_hours="the doctor does not work here then")
+        raise BlockedBy(f"No slot can be added in this time: {why}.", blockedBy=closed)

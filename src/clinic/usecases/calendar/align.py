@@ -217,9 +217,9 @@ async def align_doctor(
 def _nothing_open(context: Context, span: Span | None) -> CalendarEffect:
     if span is None:
         return CalendarEffect(
-            note="No slots are open on these days: they are over, or will follow when opened."
+            note="No slots are open on these days: they are over, or have not been opened yet."
         )
-    return CalendarEffect(note="No doctor is concerned.")
+    return CalendarEffect(note="No doctor is affected.")
 
 
 async def _write(
@@ -309,9 +309,10 @@ async def _effect(
     note = None
     if counts.is_zero:
         note = (
-            "Every slot of this time is so already."
+            "The slots of this time are the same as before."
             if any(each.has_slots for each in found)
-            else "There are no hours, and so no slots, in this time."
+            else "No slots are planned in this time: there are no hours, or the doctor does not"
+            " work here then."
         )
     return CalendarEffect(counts, stranded, tuple(found), note)
 

@@ -9,7 +9,13 @@ from uuid import UUID
 from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.audit.audit import NO_REASON, checked_reason
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.closings import CLOSING_NAME_MAX_CHARS, Block, Blocker, BlockKind
+from clinic.domain.calendar.closings import (
+    CLOSING_NAME_MAX_CHARS,
+    Block,
+    Blocker,
+    BlockKind,
+    words_of,
+)
 from clinic.domain.calendar.plan import CalendarInputs, plan
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, checked_instant
@@ -184,7 +190,7 @@ def _check_others(
         if is_other and any(time.interval.overlaps(slot) for slot in planned):
             others.append(time.by)
     if others:
-        raise BlockedBy(blockedBy=others)
+        raise BlockedBy(f"This time cannot be opened: {words_of(others)}.", blockedBy=others)
 
 
 def _planned(inputs: CalendarInputs, clinic: Clinic, stretch: Interval) -> list[Interval]:

@@ -35,7 +35,7 @@ async def add_block(
         check_ahead(context, new)
         for other in inputs.blocks:
             if other.covers(new):
-                raise AlreadyEntered("This time is blocked already.", blockId=str(other.id))
+                raise AlreadyEntered("This time is already blocked.", blockId=str(other.id))
         return Decision(
             new,
             replace(inputs, blocks=(*inputs.blocks, new)),

@@ -36,7 +36,7 @@ async def set_last_day(
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Doctor]:
         if inputs.last_day == last_day:
-            return Decision(after, inputs, note="This is the last day already.")
+            return Decision(after, inputs, note="This is already the last day.")
         return Decision(
             after,
             replace(inputs, last_day=last_day),

@@ -72,7 +72,7 @@ async def change_availability(
         before = _named(inputs.hours, availability_id)
         new = change(before)
         if new == before:
-            return Decision(new, inputs, note="These are the hours already.")
+            return Decision(new, inputs, note="The hours are the same as before.")
         check_not_empty(new, clinic.zone)
         check_overlap(new, inputs.hours)
         return Decision(

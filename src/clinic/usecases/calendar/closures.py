@@ -120,7 +120,7 @@ def _check(context: Context, clinic: Clinic, shared: CalendarInputs, new: Closur
         raise TimeInPast("These days are over.", pointer="/until")
     for other in shared.closures:
         if other.id != new.id and replace(new, id=other.id, name=other.name) == other:
-            raise AlreadyEntered("The clinic is closed then already.", closureId=str(other.id))
+            raise AlreadyEntered("The clinic is already closed then.", closureId=str(other.id))
 
 
 def _days_of(closure: Closure) -> Days | None:

@@ -55,7 +55,7 @@ async def change_leave(
         before = _named(inputs.leaves, leave_id)
         new = change(before).checked(before)
         if new == before:
-            return Decision(new, inputs, note="This is the leave already.")
+            return Decision(new, inputs, note="The leave is the same as before.")
         _check(context, clinic, inputs, new)
         before_days, days = _days_of(before), _days_of(new)
         return Decision(
@@ -112,7 +112,7 @@ def _check(context: Context, clinic: Clinic, inputs: CalendarInputs, new: Leave)
         raise TimeInPast("These days are over.", pointer="/until")
     for other in inputs.leaves:
         if other.id != new.id and replace(new, id=other.id, reason=other.reason) == other:
-            raise AlreadyEntered("The doctor is on leave then already.", leaveId=str(other.id))
+            raise AlreadyEntered("The doctor is already on leave then.", leaveId=str(other.id))
 
 
 def _days_of(leave: Leave) -> Days:

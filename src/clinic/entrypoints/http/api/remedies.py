@@ -20,7 +20,10 @@ REMEDIES: dict[str, str] = {
     "answer_erased": "The request was answered before and is not carried out again. Check what"
     " became of it; use a new key only for a new request.",
     "address_too_long": "Send an address (path and query) of at most 8 KiB.",
-    "already_entered": "Change or delete the entry that the detail's id names instead.",
+    "already_entered": (
+        "Change or delete the existing entry instead, which `closureId`, `leaveId`, `blockId` or"
+        " `placeId` names."
+    ),
     "already_exists": "Read the existing one, and change that instead.",
     "appointment_not_found": _LOOK,
     "audit_unavailable": _AGAIN,
@@ -33,7 +36,10 @@ REMEDIES: dict[str, str] = {
     "beyond_horizon": "Choose a slot within `horizonDays`, or ask the clinic.",
     "block_not_found": _LOOK,
     "added_place_not_found": _LOOK,
-    "blocked_by": "Change what `blockedBy` names: delete the closure or leave, or add hours.",
+    "blocked_by": (
+        "Change what `blockedBy` names: a closure, leave or a block; `no_hours` means that the"
+        " doctor has no hours then, or does not work here."
+    ),
     "body_too_large": "Send at most `maxBytes` bytes.",
     "calendar_change_not_found": _LOOK,
     "clinic_not_found": _LOOK,
