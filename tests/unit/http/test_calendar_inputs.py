@@ -499,7 +499,7 @@ async def test_unchanged_closure_is_no_large_change(calendar, by_worker):
     )
 
     assert (large.status_code, answer.status_code) == (202, 200), answer.text
-    assert answer.json()["slotsOpened"] == {**NOTHING, "note": "This is the closure already."}
+    assert answer.json()["slotsOpened"] == {**NOTHING, "note": "The closure is the same as before."}
     listed = await calendar.api.send("GET", "/calendar-changes", who="receptionist")
     assert len(listed.json()["items"]) == 1
 

@@ -63,7 +63,7 @@ async def change_closure(
         new = change(before).checked(before)
         if new == before:
             return ClinicDecision(
-                new, lambda inputs: inputs, write_nothing, note="This is the closure already."
+                new, lambda inputs: inputs, write_nothing, note="The closure is the same as before."
             )
         _check(context, clinic, shared, new)
         after = tuple(new if one.id == closure_id else one for one in shared.closures)
