@@ -1,15 +1,21 @@
 """What each maintenance service does, and does not touch."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
 from clinic.bootstrap import in_memory
-from clinic.domain.calendar.availability import day_interval
+from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.availability import (
+    AvailabilityException,
+    ExceptionKind,
+    day_interval,
+    instant_of,
+)
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import SlotOverlap, TemporaryFailure
 from clinic.domain.paging import PageRequest
-from clinic.domain.people.people import Role
+from clinic.domain.people.people import Role, system_actor
 from clinic.ports.audit import EventQuery
 from clinic.testing import (
     FixedClock,
@@ -20,6 +26,8 @@ from clinic.testing import (
     seed_world,
 )
 from clinic.testing.builders import NOW
+from clinic.usecases.calendar.added_places import add_place
+from clinic.usecases.calendar.change_hours import add_exception
 from clinic.usecases.calendar.open_slots import open_slots as open_slots_of
 from clinic.usecases.maintenance import make_partitions as making
 from clinic.usecases.maintenance import open_calendars as opening
@@ -93,6 +101,33 @@ async def test_slots_of_a_doctor_without_hours_are_left_alone(services):
     found = await services.store.calendars.slot(world.clinic.id, world.slots[0].id)
     assert found is not None
     assert found.slot.state is SlotState.OPEN
+
+
+@pytest.mark.parametrize("kind", ["place", "exception"])
+async def test_slot_that_is_added_beyond_the_horizon_is_opened_for_a_doctor_without_hours(
+    services, kind
+):
+    store, clock = services.store, services.clock
+    clinic = await seed_clinic(store)
+    doctor = await seed_doctor(store, clinic)
+    context = services.context(system_actor(clinic.id))
+    day = clinic.local_date(NOW) + timedelta(days=clinic.policy.horizon_days + 3)
+    ids = (services.new_id(), clinic.id, doctor.id)
+    if kind == "place":
+        starts_at = instant_of(day, time(9), clinic.zone)
+        ends_at = starts_at + timedelta(minutes=30)
+        await add_place(context, AddedPlace(*ids, starts_at, ends_at))
+    else:
+        hours = (time(9), time(9, 30), 30)
+        await add_exception(context, AvailabilityException(*ids, day, ExceptionKind.ADD, *hours))
+
+    clock.advance(days=2)
+    before = await open_calendars(services.resources)
+    clock.advance(days=1)
+    after = await open_calendars(services.resources)
+
+    assert [before["slots_opened"], after["slots_opened"]] == [0, 1]
+    assert len(await slots_on_last_day(store, clinic, doctor, clock.now())) == 1
 
 
 async def test_doctor_whose_slots_cannot_be_opened_does_not_stop_the_others(

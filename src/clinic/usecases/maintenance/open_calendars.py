@@ -2,7 +2,9 @@
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
+from clinic.domain.calendar.availability import ExceptionKind
 from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, RowCounts, Service
@@ -11,17 +13,17 @@ logger = logging.getLogger(__name__)
 
 
 async def open_calendars(resources: Resources) -> RowCounts:
-    """Align the slots of every doctor with hours with these, one doctor after the other.
+    """Align the slots of every doctor who has hours, added hours or added places, one doctor after
+    the other.
 
-    A doctor without hours is left alone: slots created in another way would be retired. A failure
+    A doctor without any is left alone: slots created in another way would be retired. A failure
     for one doctor does not stop the others. Raises TemporaryFailure, MaintenanceIncomplete.
     """
     opened = retired = stranded = failed = 0
     store = resources.context.store
     for clinic in await store.people.clinics():
-        hours = await store.calendars.availabilities(clinic.id)
         service = resources.context.as_system(clinic.id)
-        for doctor_id in sorted({each.doctor_id for each in hours}):
+        for doctor_id in await _with_slots_to_open(resources, clinic.id):
             try:
                 changed = await open_slots(service, doctor_id=doctor_id)
             except TemporaryFailure:
@@ -40,6 +42,16 @@ async def open_calendars(resources: Resources) -> RowCounts:
     if failed:
         raise MaintenanceIncomplete(f"The slots of {failed} doctors could not be opened.")
     return {"slots_opened": opened, "slots_retired": retired}
+
+
+async def _with_slots_to_open(resources: Resources, clinic_id: UUID) -> list[UUID]:
+    """Return the doctors for whom something is entered that makes slots, by id."""
+    store, now = resources.context.store, resources.context.clock.now()
+    hours = await store.calendars.availabilities(clinic_id)
+    exceptions = await store.calendars.exceptions(clinic_id)
+    places = await store.closings.places(clinic_id, since=now)
+    found = {each.doctor_id for each in exceptions if each.kind is ExceptionKind.ADD}
+    return sorted({each.doctor_id for each in (*hours, *places)} | found)
 
 
 OPEN_SLOTS = Service(
