@@ -14,6 +14,7 @@ from clinic.domain.errors import TemporaryFailure
 from clinic.domain.people.people import Actor, Role
 from clinic.testing import FixedClock, an_availability, seed_clinic, seed_doctor
 from clinic.testing.builders import NOW, an_exception
+from clinic.usecases.calendar.align import OPEN_MAX_DAYS
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
@@ -22,6 +23,7 @@ from clinic.usecases.calendar.change_hours import (
     delete_exception,
 )
 from clinic.usecases.calendar.open_slots import AT_ONCE, open_slots
+from clinic.usecases.people.change_clinic import change_clinic
 from clinic.usecases.transactions import Transactions
 
 pytestmark = pytest.mark.anyio
@@ -161,3 +163,25 @@ async def test_slots_beyond_the_horizon_follow_changed_hours() -> None:
 
     await delete_availability(context, hours.id)
     assert await times() == []
+
+
+async def test_time_zone_changes_with_slots_as_far_ahead_as_can_be() -> None:
+    services = in_memory(clock=FixedClock(NOW))
+    store = services.store
+    clinic = await seed_clinic(store)
+    doctor = await seed_doctor(store, clinic)
+    context = services.context(Actor(services.new_id(), Role.ADMIN, clinic.id))
+    evening = an_availability(doctor, weekdays=(1, 2, 3, 4, 5, 6, 7), start=time(20), end=time(22))
+    await add_availability(context, evening)
+    until = clinic.local_date(NOW) + timedelta(days=OPEN_MAX_DAYS)
+    await open_slots(context, doctor_id=doctor.id, until=until)
+
+    # The last slot begins on the day after there.
+    changed = await change_clinic(
+        context,
+        lambda now: replace(now, time_zone="Pacific/Kiritimati"),
+        contacts=services.contacts,
+    )
+
+    assert changed.effect is not None
+    assert changed.effect.retired == (OPEN_MAX_DAYS + 1) * 4

@@ -23,6 +23,8 @@ from clinic.usecases.context import Context
 #: the first and the last day of a range, both included
 Days = tuple[date, date]
 _MOMENT = timedelta(microseconds=1)
+#: how many days ahead slots may be opened: in a new time zone, the last one may be two days later
+OPEN_MAX_DAYS = RANGE_MAX_DAYS - 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,9 @@ async def span_of(
     Raises InvalidInput when `until` is too far off.
     """
     today = clinic.local_date(context.clock.now())
-    if until is not None and not today <= until <= today + timedelta(days=RANGE_MAX_DAYS - 1):
+    if until is not None and not today <= until <= today + timedelta(days=OPEN_MAX_DAYS):
         raise InvalidInput(
-            f"Open slots from today up to {RANGE_MAX_DAYS - 1} days ahead.", pointer="/until"
+            f"Open slots from today up to {OPEN_MAX_DAYS} days ahead.", pointer="/until"
         )
     horizon = until or today + timedelta(days=clinic.policy.horizon_days)
     starts = await calendars.last_slot_starts(clinic.id, doctor_ids)
