@@ -12,6 +12,7 @@ from clinic.domain.calendar.availability import (
     day_interval,
     instant_of,
 )
+from clinic.domain.calendar.closings import Closure
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import SlotOverlap, TemporaryFailure
 from clinic.domain.paging import PageRequest
@@ -26,9 +27,13 @@ from clinic.testing import (
     seed_world,
 )
 from clinic.testing.builders import NOW
+from clinic.usecases.calendar import change_calendar
 from clinic.usecases.calendar.added_places import add_place
+from clinic.usecases.calendar.calendar_changes import carry_on as carry_on_with
 from clinic.usecases.calendar.change_hours import add_exception
+from clinic.usecases.calendar.closures import add_closure
 from clinic.usecases.calendar.open_slots import open_slots as open_slots_of
+from clinic.usecases.maintenance import align_calendars as aligning
 from clinic.usecases.maintenance import make_partitions as making
 from clinic.usecases.maintenance import open_calendars as opening
 from clinic.usecases.maintenance.make_partitions import make_partitions
@@ -130,8 +135,9 @@ async def test_slot_that_is_added_beyond_the_horizon_is_opened_for_a_doctor_with
     assert len(await slots_on_last_day(store, clinic, doctor, clock.now())) == 1
 
 
+@pytest.mark.parametrize("error", [SlotOverlap(), TemporaryFailure()], ids=["overlap", "locked"])
 async def test_doctor_whose_slots_cannot_be_opened_does_not_stop_the_others(
-    services, monkeypatch, caplog
+    services, monkeypatch, caplog, error
 ):
     store = services.store
     clinic = await seed_clinic(store)
@@ -140,7 +146,7 @@ async def test_doctor_whose_slots_cannot_be_opened_does_not_stop_the_others(
 
     async def open_slots(*args, doctor_id, **more):
         if doctor_id == unlucky:
-            raise SlotOverlap()
+            raise error
         return await open_slots_of(*args, doctor_id=doctor_id, **more)
 
     monkeypatch.setattr(opening, "open_slots", open_slots)
@@ -149,13 +155,13 @@ async def test_doctor_whose_slots_cannot_be_opened_does_not_stop_the_others(
 
     opened = [bool(await slots_on_last_day(store, clinic, doctor)) for doctor in doctors]
     assert opened == [doctor.id != unlucky for doctor in doctors]
-    assert f"slots of doctor {unlucky} were not opened: slot_overlap" in caplog.text
+    assert f"slots of doctor {unlucky} were not opened: {error.code}" in caplog.text
 
 
 async def test_database_that_is_away_ends_the_opening(services, monkeypatch):
     store = services.store
     clinic = await seed_clinic(store)
-    for number in range(2):
+    for number in range(4):
         await doctor_with_hours(store, clinic, f"Dr {number}")
     asked = []
 
@@ -167,7 +173,41 @@ async def test_database_that_is_away_ends_the_opening(services, monkeypatch):
     with pytest.raises(TemporaryFailure):
         await open_calendars(services.resources)
 
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+async def test_doctor_whose_slots_cannot_be_aligned_does_not_stop_the_others(
+    services, monkeypatch, caplog
+):
+    """Given two changes of many calendars, and a doctor whose row somebody has locked
+    When the worker carries them out
+    Then only that doctor's slots are not aligned, by either change."""
+    store, asked = services.store, []
+    clinic = await seed_clinic(store)
+    doctors = [await doctor_with_hours(store, clinic, f"Dr {number}") for number in range(3)]
+    unlucky = min(doctor.id for doctor in doctors)
+    await open_calendars(services.resources)
+    monkeypatch.setattr(change_calendar, "AT_ONCE_MAX", 0)
+    context = services.context(system_actor(clinic.id))
+    day = clinic.local_date(NOW) + timedelta(days=7)
+    for name, last in (("Repairs", day), ("Training", day + timedelta(days=1))):
+        await add_closure(
+            context, Closure(services.new_id(), clinic.id, name, first=day, last=last)
+        )
+
+    async def carry_on(context, work):
+        asked.append(work.doctor_id)
+        if work.doctor_id == unlucky:
+            raise TemporaryFailure()
+        return await carry_on_with(context, work)
+
+    monkeypatch.setattr(aligning, "carry_on", carry_on)
+    with pytest.raises(MaintenanceIncomplete):
+        await aligning.align_calendars(services.resources)
+
+    left = await store.calendar_changes.next_work(limit=10)
+    assert [work.doctor_id for work in left] == [unlucky] * 2
+    assert sorted(asked) == sorted([doctor.id for doctor in doctors] * 2)
 
 
 async def test_one_run_makes_no_more_partitions_than_its_limit(services):

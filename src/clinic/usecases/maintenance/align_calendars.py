@@ -4,9 +4,15 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from clinic.domain.errors import ClinicError, TemporaryFailure
+from clinic.domain.errors import ClinicError
 from clinic.usecases.calendar.calendar_changes import carry_on
-from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, RowCounts, Service
+from clinic.usecases.maintenance.service import (
+    DoctorFailures,
+    MaintenanceIncomplete,
+    Resources,
+    RowCounts,
+    Service,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +28,7 @@ async def align_calendars(resources: Resources) -> RowCounts:
     """
     aligned = 0
     failed: set[tuple[UUID, UUID]] = set()
+    failures = DoctorFailures()
     changes = resources.context.store.calendar_changes
     while True:
         found = await changes.next_work(limit=BATCH + len(failed))
@@ -31,9 +38,9 @@ async def align_calendars(resources: Resources) -> RowCounts:
         for work in todo[:BATCH]:
             try:
                 effect = await carry_on(resources.context.as_system(work.clinic_id), work)
-            except TemporaryFailure:
-                raise
+                failures.passed()
             except ClinicError as error:
+                failures.add(work.doctor_id, error)
                 failed.add((work.change_id, work.doctor_id))
                 logger.warning(
                     "slots of doctor %s were not aligned: %s", work.doctor_id, error.code

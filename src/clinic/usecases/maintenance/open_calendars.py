@@ -5,9 +5,15 @@ from datetime import timedelta
 from uuid import UUID
 
 from clinic.domain.calendar.availability import ExceptionKind
-from clinic.domain.errors import ClinicError, DoctorNotFound, TemporaryFailure
+from clinic.domain.errors import ClinicError, DoctorNotFound
 from clinic.usecases.calendar.open_slots import open_slots
-from clinic.usecases.maintenance.service import MaintenanceIncomplete, Resources, RowCounts, Service
+from clinic.usecases.maintenance.service import (
+    DoctorFailures,
+    MaintenanceIncomplete,
+    Resources,
+    RowCounts,
+    Service,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -20,17 +26,18 @@ async def open_calendars(resources: Resources) -> RowCounts:
     for one doctor does not stop the others. Raises TemporaryFailure, MaintenanceIncomplete.
     """
     opened = retired = stranded = failed = 0
+    failures = DoctorFailures()
     store = resources.context.store
     for clinic in await store.people.clinics():
         service = resources.context.as_system(clinic.id)
         for doctor_id in await _with_slots_to_open(resources, clinic.id):
             try:
                 changed = await open_slots(service, doctor_id=doctor_id)
-            except TemporaryFailure:
-                raise
+                failures.passed()
             except DoctorNotFound:
                 continue
             except ClinicError as error:
+                failures.add(doctor_id, error)
                 failed += 1
                 logger.warning("slots of doctor %s were not opened: %s", doctor_id, error.code)
                 continue
@@ -50,8 +57,9 @@ async def _with_slots_to_open(resources: Resources, clinic_id: UUID) -> list[UUI
     hours = await store.calendars.availabilities(clinic_id)
     exceptions = await store.calendars.exceptions(clinic_id)
     places = await store.closings.places(clinic_id, since=now)
-    found = {each.doctor_id for each in exceptions if each.kind is ExceptionKind.ADD}
-    return sorted({each.doctor_id for each in (*hours, *places)} | found)
+    found = {each.doctor_id for each in hours} | {each.doctor_id for each in places}
+    found |= {each.doctor_id for each in exceptions if each.kind is ExceptionKind.ADD}
+    return sorted(found)
 
 
 OPEN_SLOTS = Service(

@@ -4,13 +4,35 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
+from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.ports.answers import IdempotencyCache
 from clinic.usecases.context import AnonymousContext
 
 
 class MaintenanceIncomplete(Exception):
     """A part of a service's work failed; the rest is done."""
+
+
+class DoctorFailures:
+    """Decides whether a run goes on after the slots of a doctor could not be written."""
+
+    def __init__(self) -> None:
+        self._last: UUID | None = None
+
+    def passed(self) -> None:
+        """Note that the slots of a doctor were written."""
+        self._last = None
+
+    def add(self, doctor_id: UUID, error: ClinicError) -> None:
+        """Note a failure. Raises TemporaryFailure for the second doctor in a row: one doctor's row
+        may be locked, or have too many slots to write in time, but with two it is the database."""
+        if not isinstance(error, TemporaryFailure):
+            return
+        if self._last not in (None, doctor_id):
+            raise error
+        self._last = doctor_id
 
 
 @dataclass(frozen=True, slots=True)
