@@ -266,8 +266,8 @@ def plan_range(
 
     Hours apply on the day on which they begin. Exceptions apply in the order in which they were
     entered, which their ids have: hours that are added after a day off are open, and a day off that
-    is entered after them closes them, too. Nothing begins after `last_day`. Raises InvalidInput
-    when the range is longer than RANGE_MAX_DAYS.
+    is entered after them closes them, too. No hours begin after `last_day`. Raises
+    InvalidInput when the range is longer than RANGE_MAX_DAYS.
     """
     if (last - first).days >= RANGE_MAX_DAYS:
         raise InvalidInput(f"Open at most {RANGE_MAX_DAYS} days at once.", pointer="/until")

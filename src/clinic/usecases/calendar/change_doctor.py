@@ -21,8 +21,8 @@ from clinic.usecases.context import Context
 async def set_last_day(
     context: Context, doctor_id: UUID, last_day: date | None, *, preview: bool = False
 ) -> CalendarChanged[Doctor]:
-    """Set the last day on which the doctor works here, or remove it: no slot begins after that day.
-    Appointments after it stay, and are stranded.
+    """Set the last day on which the doctor works here, or remove it: no hours begin after that day,
+    but a night that begins on it is kept. Appointments after it stay, and are stranded.
 
     Raises PermissionDenied, DoctorNotFound, DatetimeOutOfRange.
     """

@@ -99,7 +99,8 @@ async def post_doctor(call: RequestContext, body: DoctorIn) -> Reply:
 async def patch_doctor(
     call: RequestContext, doctor_id: UUID, query: PreviewQuery, body: ChangeDoctorIn
 ) -> Reply:
-    """No slot begins after that day; appointments that do stay, and are `stranded`. For admins."""
+    """No hours begin after that day, but a night that begins on it is kept. Appointments after it
+    stay, and are `stranded`. For admins."""
 
     async def act(context: Context) -> CalendarChanged[Doctor]:
         return await set_last_day(context, doctor_id, body.last_day, preview=query.preview)
