@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from clinic.domain.appointments.appointments import Appointment, Status
+from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
     AvailabilityException,
     ExceptionKind,
@@ -31,6 +32,7 @@ from clinic.testing.builders import (
     a_closure,
     a_context,
     a_leave,
+    a_place,
     a_slot,
     a_status_change,
     an_anonymous_context,
@@ -56,6 +58,7 @@ from clinic.testing.soundness import (
     everything,
 )
 from clinic.usecases.appointments.change_appointment import change_status, reschedule
+from clinic.usecases.calendar.added_places import add_place, delete_place
 from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state, slots_changed
 from clinic.usecases.calendar.blocks import add_block, delete_block
 from clinic.usecases.calendar.change_hours import (
@@ -118,6 +121,32 @@ class PlannedSlotsContract(Contract, contract=True):
 
         assert [slot for slot in during if slot.starts_at > NOW] == []
         assert again.effect.stranded == ()
+        assert await _on_calendar(store, world) == before
+        await check_sound(store, world.clinic.id)
+
+    async def test_added_place_that_is_entered_again_puts_its_slot_back(self, store: Store) -> None:
+        """Given two places, one of them booked
+        When they are deleted and entered again
+        Then their slots are the same ones, and the booked one is taken."""
+        world = await _world(store)
+        context = _context(store, world)
+        evening = MORNING + timedelta(hours=10)
+        first = a_place(world.doctor, evening, minutes=20)
+        second = a_place(world.doctor, first.ends_at, minutes=20)
+        for place in (first, second):
+            await add_place(context, place)
+        booked = (await _on_calendar(store, world))[0]
+        await seed_booking(store, world.clinic, booked, world.patients[0])
+        before = await _on_calendar(store, world)
+
+        deleted = [await delete_place(context, place.id) for place in (first, second)]
+        during = await _on_calendar(store, world)
+        again = [await add_place(context, replace(place, id=new_id())) for place in (second, first)]
+
+        assert [len(each.effect.stranded) for each in deleted] == [1, 1]
+        assert during == []
+        assert [len(each.effect.stranded) for each in again] == [1, 0]
+        assert [slot.taken for slot in before] == [True, False]
         assert await _on_calendar(store, world) == before
         await check_sound(store, world.clinic.id)
 
@@ -365,7 +394,7 @@ class _Calendar:
     async def step(self) -> None:
         """Change something; a conflict changes nothing."""
         change = (self.add_hours, self._delete_hours, self._except, self._put_back, self._switch)
-        close = (self._close, self._open, self._patch)
+        close = (self._close, self._open, self._patch, self._place, self._place)
         act = self._random.choice(
             (*change, *close, self._book, self._book, self._book, self._move, self._cancel)
         )
@@ -427,12 +456,22 @@ class _Calendar:
         add: Any = {Closure: add_closure, Leave: add_leave, Block: add_block}[type(closing)]
         await add(self._context, closing)
 
+    async def _place(self) -> None:
+        begins = MORNING + timedelta(minutes=self._random.randrange(0, 3 * 24 * 60, 10))
+        minutes = self._random.choice((10, 30, 60))
+        await add_place(self._context, a_place(self._world.doctor, begins, minutes=minutes))
+
     async def _open(self) -> None:
         found = await everything(self._store, self._world.clinic.id)
-        known: list[Any] = [*found.closures, *found.leaves, *found.blocks]
+        known: list[Any] = [*found.closures, *found.leaves, *found.blocks, *found.places]
         if known:
             one = self._random.choice(known)
-            deletes = {Closure: delete_closure, Leave: delete_leave, Block: delete_block}
+            deletes = {
+                Closure: delete_closure,
+                Leave: delete_leave,
+                Block: delete_block,
+                AddedPlace: delete_place,
+            }
             delete: Any = deletes[type(one)]
             await delete(self._context, one.id)
 
