@@ -581,6 +581,24 @@ async def test_closure_that_is_not_one_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"start": "9:00"}, "Write a time as HH:MM, from 00:00 to 23:59."),
+        ({"end": "24:30"}, "Write a time as HH:MM, from 00:00 to 24:00."),
+        ({"country": "de"}, "Write the country as two capital letters, such as DE."),
+    ],
+)
+async def test_text_in_another_form_is_told_how_to_write_it(
+    gql: Gql, variables: dict[str, Any], message: str
+) -> None:
+    asked = {"called": "Training", "from": DAY, "key": a_key()} | variables
+
+    payload = await _do(gql, CLOSE, **asked)
+
+    assert [each["message"] for each in payload["errors"]] == [message]
+
+
+@pytest.mark.parametrize(
     ("change", "variables", "code"),
     [
         ("leave", {"doctor": NOBODY}, "doctor_not_found"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import UNSET, Struct, ValidationError
+from msgspec import UNSET, Meta, Struct, ValidationError
 
 from clinic.domain.errors import InvalidInput
 from clinic.domain.text import words_told
@@ -21,6 +21,7 @@ from clinic.entrypoints.http.kernel.problems import (
     UnknownParameter,
     fault,
 )
+from clinic.entrypoints.http.kernel.schemas import HOW
 
 S = TypeVar("S", bound=Struct)
 
@@ -28,6 +29,7 @@ PARAMETERS_MAX = 32
 #: longest query that is cached
 REMEMBERED_MAX_BYTES = 256
 FAULTS_MAX = 20
+_PATTERN = "matching regex"
 _WHERE = re.compile(r" - at `\$?(.*)`$")
 _UNKNOWN_WORD = re.compile("Invalid enum value '(.*)'", re.DOTALL)
 # An unencoded plus arrives as a space.
@@ -154,11 +156,24 @@ def _fault_of(error: ValidationError, at: str = "", kind: Any = None) -> dict[st
 
 
 def _detail(message: str, kind: Any) -> str:
-    """Return msgspec's message as a sentence; for an unknown enum value, with the valid ones."""
+    """Return msgspec's message as a sentence; for an unknown enum value, with the valid ones, and
+    for a text with a form of its own, how to write it."""
+    if how := _how_to_write(kind):
+        return how
     detail = _WHERE.sub("", message)
+    if _PATTERN in detail:
+        return "This is not written in the form that is expected."
     unknown = _UNKNOWN_WORD.fullmatch(detail)
     words = _words_of(kind) if unknown else ()
     return f"{detail}; {words_told(unknown[1], words)}" if unknown and words else f"{detail}."
+
+
+def _how_to_write(kind: Any) -> str | None:
+    """Return how to write a text of this kind, which its Meta says beside the pattern."""
+    for part in _parts(kind):
+        if isinstance(part, Meta) and part.extra is not None and HOW in part.extra:
+            return str(part.extra[HOW])
+    return None
 
 
 def _words_of(kind: Any) -> tuple[str, ...]:

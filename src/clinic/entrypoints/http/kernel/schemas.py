@@ -7,6 +7,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 T = TypeVar("T")
 
+#: in the `extra` of a Meta with a pattern: the sentence that says how to write such a text
+HOW = "how"
+
 # Short enough to bound the work; the domain has stricter limits and names them.
 Text = Annotated[str, Meta(max_length=2000)]
 

@@ -11,7 +11,7 @@ from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut, WallEnd, WallTime
 from clinic.entrypoints.http.api.schemas import Reason
-from clinic.entrypoints.http.kernel.schemas import In, Out, Text
+from clinic.entrypoints.http.kernel.schemas import HOW, In, Out, Text
 from clinic.usecases.calendar.change_calendar import CalendarChanged
 
 Kind = Annotated[
@@ -21,14 +21,24 @@ Kind = Annotated[
 FirstDay = Annotated[dt.date, Meta(description="first day")]
 LastDay = Annotated[dt.date, Meta(description="last day, included; the first one when absent")]
 Country = Annotated[
-    str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 code, such as DE", examples=["DE"])
+    str,
+    Meta(
+        # Python's $ would let a line end pass.
+        pattern=r"^[A-Z]{2}(?!\n)$",
+        description="ISO 3166-1 code, such as DE",
+        examples=["DE"],
+        extra={HOW: "Write the country as two capital letters, such as DE."},
+    ),
 ]
 Subdivision = Annotated[
     str,
     Meta(
-        pattern="^[A-Z0-9]{1,4}$",
+        pattern=r"^[A-Z0-9]{1,4}(?!\n)$",
         description="the part of an ISO 3166-2 code after the hyphen, such as BE of DE-BE",
         examples=["BE"],
+        extra={
+            HOW: "Write the subdivision as 1 to 4 capital letters or digits, such as BE of DE-BE."
+        },
     ),
 ]
 OpenOn = Annotated[

@@ -15,7 +15,7 @@ from clinic.domain.calendar.slots import Slot
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
 from clinic.entrypoints.http.api.schemas import Reason, local_times
 from clinic.entrypoints.http.kernel.problems import FACTS
-from clinic.entrypoints.http.kernel.schemas import In, Out, Text
+from clinic.entrypoints.http.kernel.schemas import HOW, In, Out, Text
 from clinic.ports.calendars import SlotView
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import SlotsChanged
@@ -31,6 +31,7 @@ WallTime = Annotated[
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$",
         description="HH:mm on the clinic's wall clock",
         examples=["09:00"],
+        extra={HOW: "Write a time as HH:MM, from 00:00 to 23:59."},
     ),
 ]
 WallEnd = Annotated[
@@ -39,6 +40,7 @@ WallEnd = Annotated[
         pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)(?!\n)$",
         description="HH:mm on the clinic's wall clock; 24:00 is midnight at the end of the day",
         examples=["17:00"],
+        extra={HOW: "Write a time as HH:MM, from 00:00 to 24:00."},
     ),
 ]
 Overnight = Annotated[bool, Meta(description="the end is on the next day")]

@@ -7,11 +7,18 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from clinic.domain.messaging.deliveries import Preferences
-from clinic.entrypoints.http.kernel.schemas import In
+from clinic.entrypoints.http.kernel.schemas import HOW, In
 from clinic.ports.outbox import NotificationView
 
 NotificationStatus = Literal["pending", "claimed", "sending", "dead", "SENT", "FAILED"]
-Kind = Annotated[str, Meta(max_length=50, pattern=r"^[a-z_]+(?!\n)$")]
+Kind = Annotated[
+    str,
+    Meta(
+        max_length=50,
+        pattern=r"^[a-z_]+(?!\n)$",
+        extra={HOW: "Write the kind in lower-case letters and underscores, such as day_sheet."},
+    ),
+]
 
 
 class NotificationOut(Struct, rename="camel", frozen=True, kw_only=True):
