@@ -384,6 +384,44 @@ def test_preview_of_a_time_zone_says_how_many_appointments_lie_ahead(line, ids):
     assert line.json("clinic", "list")[0]["timeZone"] == "Europe/London"
 
 
+@pytest.mark.parametrize("confirm", [[], ["--confirm", "2"]], ids=["", "another number"])
+def test_zone_with_appointments_ahead_asks_for_an_option_of_the_command(line, ids, confirm):
+    book(line, ids)
+    change = ("clinic", "change", "--time-zone", "Europe/Berlin")
+
+    _, complaint = line.refused(*change, *confirm)
+    before = line.json("clinic", "list")[0]["timeZone"]
+    line(*change, "--confirm", "1")
+
+    assert complaint == (
+        "clinic: Appointments ahead, which get other times on the clock: 1. Look at --preview,"
+        " then give --confirm 1. (confirmation_needed)\n"
+    )
+    assert before == "Europe/London"
+    assert line.json("clinic", "list")[0]["timeZone"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("command", ["disable", "end-membership"])
+def test_doctor_who_leaves_appointments_asks_for_an_option_of_the_command(line, ids, command):
+    book(line, ids)
+
+    _, complaint = line.refused("user", command, ids["doctor"])
+    line("user", command, ids["doctor"], "--keep-appointments")
+
+    assert complaint == (
+        "clinic: Appointments ahead with this doctor: 1. Move or cancel them, or give"
+        " --keep-appointments. (confirmation_needed)\n"
+    )
+
+
+def test_subdivision_without_a_country_asks_for_the_option(line, ids):
+    _, complaint = line.refused("closures", "add", "X", "--from", TUESDAY, "--subdivision", "BE")
+
+    assert complaint == (
+        "clinic: --subdivision is for public holidays; give --country, too. (invalid_input)\n"
+    )
+
+
 # --- hours and last days
 
 

@@ -1,12 +1,14 @@
 """What all commands that change calendars share: a preview, and waiting for the slots to follow."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from clinic.domain.errors import TemporaryFailure
+from clinic.domain.errors import ConfirmationNeeded, TemporaryFailure
 from clinic.entrypoints.cli.app import REFUSED, complain
 from clinic.entrypoints.cli.output import progress
 from clinic.entrypoints.cli.rendering import counted
@@ -25,6 +27,20 @@ NoWait = Annotated[
         " instead of waiting.",
     ),
 ]
+
+
+@contextmanager
+def deciding(what: str, option: str) -> Iterator[None]:
+    """Let a change that wants a decision about appointments ahead ask for the command's option. In
+    both texts, `{ahead}` is their number.
+
+    Raises ConfirmationNeeded.
+    """
+    try:
+        yield
+    except ConfirmationNeeded as error:
+        told = f"{what} {option}".format(ahead=error.facts["appointmentsAhead"])
+        raise ConfirmationNeeded(told, **error.facts) from None
 
 
 def status_of(effect: CalendarEffect | None, *, no_wait: bool) -> int:

@@ -6,7 +6,7 @@ from uuid import UUID
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import LANGUAGES, Contact
 from clinic.domain.people.people import Actor, system_actor
-from clinic.entrypoints.cli.changing import NoWait, Preview, followed, status_of
+from clinic.entrypoints.cli.changing import NoWait, Preview, deciding, followed, status_of
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.rendering import effect_row, print_effect
 from clinic.entrypoints.cli.session import Acting, open_services, session
@@ -29,6 +29,7 @@ COLUMNS = (
 LISTED = tuple(name for name in COLUMNS if name != "address")
 DEFAULTS = Policy()
 NOBODY = Acting()
+AHEAD = "Appointments ahead, which get other times on the clock"
 
 
 async def create(
@@ -136,13 +137,14 @@ async def change(
                 ),
             )
 
-        done = await change_clinic(
-            at.context,
-            changed,
-            contacts=at.services.contacts,
-            confirm=confirm,
-            preview=preview,
-        )
+        with deciding(f"{AHEAD}: {{ahead}}.", "Look at --preview, then give --confirm {ahead}."):
+            done = await change_clinic(
+                at.context,
+                changed,
+                contacts=at.services.contacts,
+                confirm=confirm,
+                preview=preview,
+            )
         effect = done.effect and await followed(at, done.effect, no_wait=no_wait)
     row = _row(done.clinic)
     if as_json and effect is not None:
@@ -153,7 +155,7 @@ async def change(
         }
     print_row(row, as_json=as_json)
     if done.appointments_ahead is not None and not as_json:
-        print(f"Appointments ahead, which get other times on the clock: {done.appointments_ahead}.")
+        print(f"{AHEAD}: {done.appointments_ahead}.")
     if effect is not None and not as_json:
         print_effect(effect)
     return status_of(effect, no_wait=no_wait)

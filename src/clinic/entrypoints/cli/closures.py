@@ -63,6 +63,8 @@ async def add(
         raise InvalidInput("Give either --from or --country.")
     if country is not None and (until is not None or yearly):
         raise InvalidInput("--until and --yearly are for days, not for public holidays.")
+    if country is None and subdivision is not None:
+        raise InvalidInput("--subdivision is for public holidays; give --country, too.")
     first, start = parse_day(from_, "--from") if from_ else (None, None)
     last, end = parse_day(until, "--until", end=True) if until else (first, None)
     kind = ClosureKind.HOLIDAYS if country else ClosureKind.ONCE

@@ -9,6 +9,7 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Role, User
 from clinic.domain.text import words_told
+from clinic.entrypoints.cli.changing import deciding
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.rendering import print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
@@ -19,6 +20,8 @@ from clinic.usecases.people.invite_people import Invited
 COLUMNS = ("id", "role", "name", "email", "disabled")
 PrintLink = Annotated[bool, Parameter(negative="")]
 NOBODY, HERE = Acting(), Where()
+AHEAD = "Appointments ahead with this doctor: {ahead}."
+KEEP = "Move or cancel them, or give --keep-appointments."
 
 
 async def add(
@@ -199,16 +202,18 @@ async def end_membership(
         End a doctor's although there are appointments ahead, which stay.
     """
     async with session(acting) as at:
-        await memberships.end_membership(at.context, user, keep_appointments=keep_appointments)
+        with deciding(AHEAD, KEEP):
+            await memberships.end_membership(at.context, user, keep_appointments=keep_appointments)
 
 
 async def _set_enabled(
     user: UUID, acting: Acting, *, enabled: bool, keep_appointments: bool = False
 ) -> None:
     async with session(acting) as at:
-        changed = await manage_users.set_enabled(
-            at.context, user, enabled=enabled, keep_appointments=keep_appointments
-        )
+        with deciding(AHEAD, KEEP):
+            changed = await manage_users.set_enabled(
+                at.context, user, enabled=enabled, keep_appointments=keep_appointments
+            )
     print_row(_row(changed.account), as_json=False)
     if changed.effect is not None:
         print_effect(changed.effect)
