@@ -77,6 +77,10 @@ CHANGES = {
     "no_leave": Request("DELETE", "/leaves/{leave}"),
     "block": post("/blocks", **{"from": "2026-12-07T09:10:00Z", "to": "2026-12-07T09:40:00Z"}),
     "no_block": Request("DELETE", "/blocks/{block}"),
+    "place": post(
+        "/added-places", **{"from": "2026-12-07T13:00:00Z", "to": "2026-12-07T13:20:00Z"}
+    ),
+    "no_place": Request("DELETE", "/added-places/{place}"),
     "last_day": Request("PATCH", "/doctors/{doctor}", {"lastDay": "2026-12-06"}, "admin"),
     "zone": ZONE,
     "horizon": Request("PATCH", "/clinics/current", {"policy": {"horizonDays": 36}}, "admin"),
@@ -91,7 +95,7 @@ STRANDING = {
 @pytest.fixture
 async def scene(calendar):
     """Hours every day from 09:00 to 12:00 by 30 minutes, an appointment at 09:00 on DAY, and on the
-    days after it a day off, a closure, leave and a block."""
+    days after it a day off, a closure, leave, a block and an added place."""
     await calendar.change_clinic(policy={"horizonDays": 35})
     hours = await calendar.add_hours("09:00", "12:00", 30)
     added = {
@@ -102,6 +106,8 @@ async def scene(calendar):
             "/blocks", **{"from": "2026-12-11T10:00:00Z", "to": "2026-12-11T11:00:00Z"}
         ),
     }
+    evening = {"from": "2026-12-12T18:00:00Z", "to": "2026-12-12T18:20:00Z"}
+    added["place"] = await calendar.add("/added-places", **evening)
     booked = await calendar.book(DAY, "09:00")
     ids = {name: each["id"] for name, each in added.items()}
     return {**ids, "doctor": calendar.doctor, "hours": hours["id"], "appointment": booked["id"]}
@@ -141,8 +147,9 @@ async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene
         for who in ("patient", "colleague")
     }
 
-    # A doctor does not see others' leave and blocks at all.
-    hidden = {("longer_leave", "colleague"), ("no_leave", "colleague"), ("no_block", "colleague")}
+    # A doctor does not see others' leave, blocks and added places at all.
+    unseen = ("longer_leave", "no_leave", "no_block", "no_place")
+    hidden = {(name, "colleague") for name in unseen}
     for each, answer in refusals.items():
         assert answer.status_code == (404 if each in hidden else 403), (each, answer.text)
     assert rows(calendar.api) == before
@@ -176,6 +183,8 @@ async def test_preview_needs_no_confirmation(calendar, scene):
         ("no_closure", "closure_not_found"),
         ("no_leave", "leave_not_found"),
         ("no_block", "block_not_found"),
+        ("place", "already_entered"),
+        ("no_place", "added_place_not_found"),
     ],
 )
 async def test_what_is_entered_or_deleted_twice_is_refused(calendar, scene, name, code):
