@@ -155,6 +155,26 @@ async def test_preview_is_refused_to_those_who_may_not_change_it(calendar, scene
     assert rows(calendar.api) == before
 
 
+async def test_text_of_another_form_is_answered_with_an_example(calendar):
+    closure = {"name": "Eve", "from": "24.12.2026", "startTime": "noon", "country": "gb"}
+    block = {"doctorId": calendar.doctor, "from": "2026-12-07", "to": "2026-12-07T12:00"}
+
+    closed = await calendar.send("POST", CLOSURES, closure, status=400)
+    blocked = await calendar.send("POST", "/blocks", block, status=400)
+    listed = await calendar.send("GET", "/blocks?from=yesterday", status=400)
+
+    instant = (
+        "Write a time with its offset, such as 2026-11-23T09:00:00Z or 2026-11-23T10:00:00+01:00."
+    )
+    assert {fault["pointer"]: fault["detail"] for fault in closed["errors"]} == {
+        "/from": "Write a date such as 2026-11-23.",
+        "/startTime": "Write it in the form of this example: 09:00.",
+        "/country": "Write it in the form of this example: DE.",
+    }
+    assert [fault["detail"] for fault in blocked["errors"]] == [instant, instant]
+    assert listed["errors"] == [{"parameter": "from", "detail": instant}]
+
+
 async def test_preview_needs_no_confirmation(calendar, scene):
     change = Request("PATCH", "/clinics/current", {"timeZone": "Europe/Berlin"}, "admin")
 

@@ -29,9 +29,16 @@ PARAMETERS_MAX = 32
 #: longest query that is cached
 REMEMBERED_MAX_BYTES = 256
 FAULTS_MAX = 20
-_PATTERN = "matching regex"
 _WHERE = re.compile(r" - at `\$?(.*)`$")
 _UNKNOWN_WORD = re.compile("Invalid enum value '(.*)'", re.DOTALL)
+_OTHER_FORM = "Expected `str` matching regex "
+#: msgspec's messages that say less than an example does
+_BY_EXAMPLE = {
+    "Invalid RFC3339 encoded datetime": (
+        "Write a time with its offset, such as 2026-11-23T09:00:00Z or 2026-11-23T10:00:00+01:00."
+    ),
+    "Invalid RFC3339 encoded date": "Write a date such as 2026-11-23.",
+}
 # An unencoded plus arrives as a space.
 _SPACE_FOR_PLUS = re.compile(r" (\d\d:\d\d)$")
 
@@ -157,12 +164,17 @@ def _fault_of(error: ValidationError, at: str = "", kind: Any = None) -> dict[st
 
 def _detail(message: str, kind: Any) -> str:
     """Return msgspec's message as a sentence; for an unknown enum value, with the valid ones, and
-    for a text with a form of its own, how to write it."""
+    for a text with a form of its own, how to write it or an example."""
     if how := _how_to_write(kind):
         return how
     detail = _WHERE.sub("", message)
-    if _PATTERN in detail:
-        return "This is not written in the form that is expected."
+    if detail in _BY_EXAMPLE:
+        return _BY_EXAMPLE[detail]
+    if detail.startswith(_OTHER_FORM):
+        example = _example_of(kind)
+        if example is None:
+            return "This is not written in the form that is expected."
+        return f"Write it in the form of this example: {example}."
     unknown = _UNKNOWN_WORD.fullmatch(detail)
     words = _words_of(kind) if unknown else ()
     return f"{detail}; {words_told(unknown[1], words)}" if unknown and words else f"{detail}."
@@ -173,6 +185,14 @@ def _how_to_write(kind: Any) -> str | None:
     for part in _parts(kind):
         if isinstance(part, Meta) and part.extra is not None and HOW in part.extra:
             return str(part.extra[HOW])
+    return None
+
+
+def _example_of(kind: Any) -> str | None:
+    """Return the first example of a text's form in `kind`, if it has one."""
+    for part in _parts(kind):
+        if isinstance(part, Meta) and part.examples:
+            return str(part.examples[0])
     return None
 
 

@@ -20,6 +20,20 @@ Kind = Annotated[
 ]
 FirstDay = Annotated[dt.date, Meta(description="first day")]
 LastDay = Annotated[dt.date, Meta(description="last day, included; the first one when absent")]
+Start = Annotated[WallTime, Meta(description="HH:mm on the first day; midnight when absent")]
+End = Annotated[WallEnd, Meta(description="HH:mm on the last day; its end when absent")]
+Instant = Annotated[
+    dt.datetime,
+    Meta(
+        description="RFC 3339 with an offset",
+        examples=["2026-11-23T09:00:00+01:00"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+StaffReason = Annotated[
+    Text, Meta(description="shown to staff, never to patients; kept in the audit trail")
+]
+TrailReason = Annotated[Text, Meta(description="kept in the audit trail")]
 Country = Annotated[
     str,
     Meta(
@@ -53,20 +67,19 @@ def wall_time(text: str | None) -> dt.time | None:
 
 
 class ClosureIn(In):
-    """Days on which the clinic is closed: `from` and `until`, or a `country` for holidays."""
+    """Days on which the clinic is closed: `from` and `until`, or for kind `holidays` a `country`.
+    It is one stretch of time, from `startTime` on the first day to `endTime` on the last."""
 
-    name: Text
+    name: Annotated[Text, Meta(description="patients see it")]
     kind: Kind = "once"
     from_: FirstDay | None = None
     until: LastDay | None = None
-    #: on the first day; midnight when absent
-    start_time: WallTime | None = None
-    #: on the last day; its end when absent
-    end_time: WallEnd | None = None
+    start_time: Start | None = None
+    end_time: End | None = None
     country: Country | None = None
     subdivision: Subdivision | None = None
     open_on: OpenOn = ()
-    reason: Text | None = None
+    reason: TrailReason | None = None
 
 
 class ChangeClosureIn(In):
@@ -75,24 +88,22 @@ class ChangeClosureIn(In):
     name: Text | UnsetType = UNSET
     from_: FirstDay | UnsetType = UNSET
     until: LastDay | UnsetType = UNSET
-    start_time: WallTime | UnsetType | None = UNSET
-    end_time: WallEnd | UnsetType | None = UNSET
+    start_time: Start | UnsetType | None = UNSET
+    end_time: End | UnsetType | None = UNSET
     open_on: OpenOn | UnsetType = UNSET
     reason: Reason = UNSET
 
 
 class LeaveIn(In):
-    """Days on which a doctor is away."""
+    """Days on which a doctor is away: one stretch of time, from `startTime` on the first day to
+    `endTime` on the last."""
 
     doctor_id: UUID
     from_: FirstDay
     until: LastDay | None = None
-    #: on the first day; midnight when absent
-    start_time: WallTime | None = None
-    #: on the last day; its end when absent
-    end_time: WallEnd | None = None
-    #: for staff only
-    reason: Text | None = None
+    start_time: Start | None = None
+    end_time: End | None = None
+    reason: StaffReason | None = None
 
 
 class ChangeLeaveIn(In):
@@ -100,8 +111,8 @@ class ChangeLeaveIn(In):
 
     from_: FirstDay | UnsetType = UNSET
     until: LastDay | UnsetType = UNSET
-    start_time: WallTime | UnsetType | None = UNSET
-    end_time: WallEnd | UnsetType | None = UNSET
+    start_time: Start | UnsetType | None = UNSET
+    end_time: End | UnsetType | None = UNSET
     reason: Reason = UNSET
 
 
@@ -109,30 +120,28 @@ class BlockIn(In):
     """A time `[from, to)` at which a doctor takes no bookings, opened or not yet."""
 
     doctor_id: UUID
-    from_: dt.datetime
-    to: dt.datetime
-    #: for staff only
-    reason: Text | None = None
+    from_: Instant
+    to: Instant
+    reason: StaffReason | None = None
 
 
 class PlaceIn(In):
     """A slot `[from, to)` beside the doctor's hours, of 5 to 480 minutes."""
 
     doctor_id: UUID
-    from_: dt.datetime
-    to: dt.datetime
-    #: for staff only
-    reason: Text | None = None
+    from_: Instant
+    to: Instant
+    reason: StaffReason | None = None
 
 
 class ClosureOut(Out):
     id: UUID
     name: str
     kind: Kind
-    from_: dt.date | None
-    until: dt.date | None
-    start_time: WallTime | None
-    end_time: WallEnd | None
+    from_: FirstDay | None
+    until: LastDay | None
+    start_time: Start | None
+    end_time: End | None
     country: str | None
     subdivision: str | None
     open_on: list[dt.date]
@@ -154,10 +163,10 @@ class ClosureChangedOut(ClosureOut):
 class LeaveOut(Out):
     id: UUID
     doctor_id: UUID
-    from_: dt.date
-    until: dt.date
-    start_time: WallTime | None
-    end_time: WallEnd | None
+    from_: FirstDay
+    until: LastDay
+    start_time: Start | None
+    end_time: End | None
     reason: str | None
 
     @classmethod
@@ -177,10 +186,9 @@ class LeaveChangedOut(LeaveOut):
 class BlockOut(Out):
     id: UUID
     doctor_id: UUID
-    from_: dt.datetime
-    to: dt.datetime
-    #: the lane that it blocks; null blocks all
-    lane: int | None
+    from_: Instant
+    to: Instant
+    lane: Annotated[int | None, Meta(description="the lane that it blocks; null blocks all")]
     reason: str | None
 
     @classmethod
@@ -200,8 +208,8 @@ class BlockChangedOut(BlockOut):
 class PlaceOut(Out):
     id: UUID
     doctor_id: UUID
-    from_: dt.datetime
-    to: dt.datetime
+    from_: Instant
+    to: Instant
     reason: str | None
 
     @classmethod

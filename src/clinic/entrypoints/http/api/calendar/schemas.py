@@ -61,7 +61,7 @@ class SlotStateIn(In):
 
 
 class SlotsStateIn(In):
-    """The state of every slot that overlaps `[from, to)`."""
+    """The state of every slot that overlaps `[from, to)`, both with an offset."""
 
     from_: dt.datetime
     to: dt.datetime
@@ -70,8 +70,9 @@ class SlotsStateIn(In):
 
 
 class OpenSlotsIn(In):
-    #: last day to open; the clinic's horizon when absent
-    until: dt.date | None = None
+    until: Annotated[
+        dt.date | None, Meta(description="last day to open; the clinic's horizon when absent")
+    ] = None
     reason: Text | None = None
 
 
@@ -120,10 +121,13 @@ class BlockedByOut(Out, omit_defaults=True):
     """A reason for which a time cannot be booked: `no_hours`, a `closure`, `leave` or a `block`."""
 
     kind: Literal["no_hours", "closure", "leave", "block"]
-    #: of the closure, leave or block; for staff
-    id: UUID | None = None
-    #: the closure's or holiday's name; of leave and blocks the reason, for staff
-    name: str | None = None
+    id: Annotated[UUID | None, Meta(description="of the closure, leave or block; for staff")] = None
+    name: Annotated[
+        str | None,
+        Meta(
+            description="the closure's or holiday's name; of leave and blocks the reason, for staff"
+        ),
+    ] = None
 
     @classmethod
     def of(cls, by: Blocker) -> Self:
@@ -142,10 +146,11 @@ class SlotOut(Out):
     time: str
     duration: int
     status: SlotState
-    #: an appointment occupies it
-    taken: bool
-    #: why it is blocked; absent when it is open
-    blocked_by: list[BlockedByOut] | UnsetType = UNSET
+    taken: Annotated[bool, Meta(description="whether an appointment occupies it")]
+    blocked_by: (
+        Annotated[list[BlockedByOut], Meta(description="why it is blocked; absent when it is open")]
+        | UnsetType
+    ) = UNSET
 
     @classmethod
     def of(cls, view: SlotView, zone: ZoneInfo) -> Self:
@@ -171,8 +176,7 @@ class SlotsChangedOut(Out, omit_defaults=True):
 
     slots: list[SlotOut]
     appointments: list[AppointmentOut]
-    #: why no slot changed, when none did
-    note: str | None = None
+    note: Annotated[str | None, Meta(description="why no slot changed, when none did")] = None
 
     @classmethod
     def of(cls, changed: SlotsChanged, doctor_name: str, zone: ZoneInfo) -> Self:
@@ -227,21 +231,26 @@ def change_values(change: CalendarChange) -> tuple[Any, ...]:
 
 
 class SlotsOpenedOut(Out, omit_defaults=True):
-    """What a change of the calendar does to slots. `stranded` are the appointments ahead, in the
-    days concerned, that are not within open slots any more."""
+    """What a change of the calendar does to slots, as numbers of slots. `stranded` are the
+    appointments ahead, in the days concerned, that are not within open slots after the change,
+    also those that were not before."""
 
     added: int
     retired: int
     blocked: int
     unblocked: int
     stranded: list[AppointmentOut]
-    #: why nothing changes, when nothing does
-    note: str | None = None
-    #: the change that a worker carries out, when it concerns too many slots to wait for; the counts
-    #: are its progress
-    calendar_change: CalendarChangeOut | None = None
-    #: when a preview was made; absent when the change was
-    as_of: dt.datetime | None = None
+    note: Annotated[str | None, Meta(description="why nothing changes, when nothing does")] = None
+    calendar_change: Annotated[
+        CalendarChangeOut | None,
+        Meta(
+            description="with 202: the change that a worker carries out, since it concerns too many"
+            " slots to wait for; the numbers are its progress"
+        ),
+    ] = None
+    as_of: Annotated[
+        dt.datetime | None, Meta(description="when a preview was made; absent otherwise")
+    ] = None
 
     @classmethod
     def of(cls, effect: CalendarEffect) -> Self:
