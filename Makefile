@@ -32,7 +32,7 @@ help:  ## show this help
 	@echo "make bench  measure booking under load"
 	@echo "make chaos  kill every part in turn under load, and count what got lost"
 	@echo "make check  run the checks that take seconds: style, types, architecture, dependencies"
-	@echo "make lock   resolve constraints.txt anew"
+	@echo "make lock   update constraints.txt"
 	@echo "make clean  remove .venv and every cache"
 	@echo "Options go into ARGS, as in: make demo ARGS=\"--port 8123 --data DIR\""
 

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "embedding.md"
 TEXT = PAGE.read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 TOML = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-TEN_LINES, CONFTEST, *SUITES = PYTHON
+TEN_LINES, CONFTEST, CALENDARS, *SUITES = PYTHON
 
 
 def run(pytester: pytest.Pytester, module: str) -> dict[str, int]:
@@ -30,6 +30,10 @@ def test_own_test_has_ten_statements_at_most_and_passes(pytester: pytest.Pyteste
     statements = [line for line in body if re.match(r"(    )?[a-z]", line)]
     assert len(statements) <= 10
     assert run(pytester, TEN_LINES) == {"passed": 1}
+
+
+def test_test_of_a_calendar_passes(pytester: pytest.Pytester) -> None:
+    assert run(pytester, CALENDARS) == {"passed": 1}
 
 
 def test_contract_suite_passes_whole(pytester: pytest.Pytester) -> None:
