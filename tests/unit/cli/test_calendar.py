@@ -261,6 +261,47 @@ def test_added_place_is_one_more_slot_until_it_is_deleted(line, ids):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["closures", "add", "Training", "--from", "DAY", "END", "DAY"],
+        ["leave", "add", "DOCTOR", "--from", "DAY", "END", "DAY"],
+        ["blocks", "add", "DOCTOR", "--from", "DAY", "END", "DAY"],
+        ["slots", "block", "DOCTOR", "--from", "DAY", "END", "DAY"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_end_may_be_typed_either_way(line, ids, arguments):
+    def free_after(end):
+        places = {"DOCTOR": ids["doctor"], "DAY": TUESDAY, "END": end}
+        line(*(places.get(word, word) for word in arguments))
+        left = free(line, "--from", TUESDAY, end, TUESDAY)
+        for group in ("closures", "leave", "blocks"):
+            for one in line.json(group, "list"):
+                line(group, "delete", one["id"])
+        return left
+
+    assert len(free(line, "--from", TUESDAY, "--until", TUESDAY)) == 4
+    assert (free_after("--until"), free_after("--to")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["leave", "add", "DOCTOR"], "clinic leave add --help"),
+        (["leave", "list", "--nonsense"], "clinic leave list --help"),
+        (["leave", "nonsense"], "clinic leave --help"),
+        (["serve", "--nonsense"], "clinic serve --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_misused_command_names_its_own_help(line, ids, words, command):
+    status, complaint = line.refused(*(ids["doctor"] if w == "DOCTOR" else w for w in words))
+
+    assert status == 2
+    assert complaint.endswith(f" Try: {command}\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (["leave", "add", NOBODY, "--from", TUESDAY], "doctor_not_found"),

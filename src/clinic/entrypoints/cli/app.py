@@ -47,8 +47,7 @@ def run_command(arguments: Sequence[str]) -> int:
     try:
         status = make_app(arguments)(list(arguments))
     except CycloptsError as error:
-        words = [word for word in arguments[:2] if not word.startswith("-")]
-        complain(f"{_sentence(error)} Try: clinic {' '.join([*words[:1], '--help'])}")
+        complain(f"{_sentence(error)} Try: clinic {' '.join([*_command_in(arguments), '--help'])}")
         return MISUSED
     except TemporaryFailure as error:
         complain(f"{error.message} ({error.code}) Run clinic check to see what is wrong.")
@@ -69,6 +68,14 @@ def run_command(arguments: Sequence[str]) -> int:
         sys.stdout = None
         return 0
     return status if isinstance(status, int) else 0
+
+
+def _command_in(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the words at the start of `arguments` that name a command or its group."""
+    named = [(group, name) for group, _, commands in GROUPS for name, _, _ in commands]
+    if tuple(arguments[:2]) in named:
+        return arguments[:2]
+    return [word for word in arguments[:1] if not word.startswith("-")]
 
 
 def complain(message: str) -> None:

@@ -10,12 +10,12 @@ from clinic.domain.calendar.closings import Block
 from clinic.entrypoints.cli.changing import Preview
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows
 from clinic.entrypoints.cli.rendering import print_change
-from clinic.entrypoints.cli.session import Acting, Where, session
+from clinic.entrypoints.cli.session import Acting, Explaining, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_instant, parse_required_instant
 from clinic.usecases.calendar.blocks import add_block, delete_block, list_blocks
 
 COLUMNS = ("id", "doctorId", "from", "to", "reason")
-NOBODY, HERE = Acting(), Where()
+NOBODY, FOR_STAFF, HERE = Acting(), Explaining(), Where()
 
 
 async def add(
@@ -23,9 +23,9 @@ async def add(
     /,
     *,
     from_: Annotated[str, Parameter(name="--from")],
-    to: str,
+    to: Annotated[str, Parameter(name=("--to", "--until"))],
     preview: Preview = False,
-    acting: Acting = NOBODY,
+    acting: Explaining = FOR_STAFF,
     as_json: AsJson = False,
 ) -> None:
     """Block a doctor's time: slots that overlap it are blocked, also those that are opened later.
@@ -68,7 +68,7 @@ async def list_all(
     *,
     doctor: UUID | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
-    to: str | None = None,
+    to: Annotated[str | None, Parameter(name=("--to", "--until"))] = None,
     where: Where = HERE,
     as_json: AsJson = False,
 ) -> None:

@@ -27,8 +27,8 @@ def calendars(report: CalendarReport, now: datetime) -> Iterator[CheckFault]:
             f"calendar change {change.id} ({change.action}, clinic {change.clinic_id}) is not"
             f" finished after {words_of(now - change.created_at)}: {left} of {change.doctors}"
             " doctors are left, and their old slots can still be booked",
-            "run clinic worker, and look at its log; clinic maintenance run align-calendars shows"
-            " why it fails",
+            "run clinic worker, and look at its log; clinic maintenance run align-calendars"
+            " carries it out here, or says why it cannot",
         )
     for clinic, number in report.stranded:
         some = f"{number} or more" if number == COUNTED_MAX else str(number)

@@ -25,7 +25,7 @@ async def add(
     /,
     *,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
-    until: str | None = None,
+    until: Annotated[str | None, Parameter(name=("--until", "--to"))] = None,
     yearly: Flag = False,
     country: str | None = None,
     subdivision: str | None = None,

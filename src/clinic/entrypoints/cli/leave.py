@@ -10,12 +10,12 @@ from clinic.entrypoints.cli.changing import Preview
 from clinic.entrypoints.cli.closures import times_line, times_row
 from clinic.entrypoints.cli.output import AsJson, Row, print_rows
 from clinic.entrypoints.cli.rendering import print_change
-from clinic.entrypoints.cli.session import Acting, Where, session
+from clinic.entrypoints.cli.session import Acting, Explaining, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_day
 from clinic.usecases.calendar.leaves import add_leave, delete_leave, list_leaves
 
 COLUMNS = ("id", "doctorId", "from", "until", "reason")
-NOBODY, HERE = Acting(), Where()
+NOBODY, FOR_STAFF, HERE = Acting(), Explaining(), Where()
 
 
 async def add(
@@ -23,9 +23,9 @@ async def add(
     /,
     *,
     from_: Annotated[str, Parameter(name="--from")],
-    until: str | None = None,
+    until: Annotated[str | None, Parameter(name=("--until", "--to"))] = None,
     preview: Preview = False,
-    acting: Acting = NOBODY,
+    acting: Explaining = FOR_STAFF,
     as_json: AsJson = False,
 ) -> None:
     """Enter a doctor's leave; slots that overlap it are blocked, also those that are opened later.

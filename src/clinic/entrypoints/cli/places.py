@@ -10,12 +10,12 @@ from clinic.domain.calendar.added_places import AddedPlace
 from clinic.entrypoints.cli.changing import Preview
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows
 from clinic.entrypoints.cli.rendering import print_change
-from clinic.entrypoints.cli.session import Acting, Where, session
+from clinic.entrypoints.cli.session import Acting, Explaining, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_required_instant
 from clinic.usecases.calendar.added_places import add_place, delete_place, list_places
 
 COLUMNS = ("id", "doctorId", "from", "to", "reason")
-NOBODY, HERE = Acting(), Where()
+NOBODY, FOR_STAFF, HERE = Acting(), Explaining(), Where()
 
 
 async def add(
@@ -23,9 +23,9 @@ async def add(
     /,
     *,
     from_: Annotated[str, Parameter(name="--from")],
-    to: str,
+    to: Annotated[str, Parameter(name=("--to", "--until"))],
     preview: Preview = False,
-    acting: Acting = NOBODY,
+    acting: Explaining = FOR_STAFF,
     as_json: AsJson = False,
 ) -> None:
     """Add one slot beside a doctor's hours, of 5 to 480 minutes, to see one patient more.

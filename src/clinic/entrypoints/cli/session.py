@@ -42,6 +42,15 @@ class Acting(Where):
     """Id of the user to act as, in that user's role; by default the service itself acts."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Explaining(Acting):
+    """Who enters something whose reason is part of it, and at which clinic."""
+
+    reason: str | None = None
+    """The reason, shown to staff and kept in the audit trail."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandSession:
     """Open services, the clinic, and the actor of a command."""

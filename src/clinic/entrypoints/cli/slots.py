@@ -11,7 +11,7 @@ from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
 from clinic.entrypoints.cli.rendering import counted, print_affected, print_effect
-from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
+from clinic.entrypoints.cli.session import Acting, CommandSession, Explaining, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_instant, parse_required_instant
 from clinic.ports.calendars import SlotView
 from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
@@ -19,10 +19,10 @@ from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 from clinic.usecases.calendar.open_slots import open_slots
 
 COLUMNS = ("id", "startsAt", "endsAt", "doctor", "specialty", "state", "taken")
-NOBODY, HERE = Acting(), Where()
+NOBODY, FOR_STAFF, HERE = Acting(), Explaining(), Where()
 
 From = Annotated[str, Parameter(name="--from")]
-To = Annotated[str, Parameter(name="--to")]
+To = Annotated[str, Parameter(name=("--to", "--until"))]
 
 
 async def open_hours(
@@ -50,7 +50,7 @@ async def list_slots(
     doctor: UUID | None = None,
     specialty: str | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
-    to: str | None = None,
+    to: Annotated[str | None, Parameter(name=("--to", "--until"))] = None,
     every: Annotated[bool, Parameter(name="--all", negative="")] = False,
     limit: int = 50,
     where: Where = HERE,
@@ -92,7 +92,7 @@ async def list_slots(
     print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
 
 
-async def block(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
+async def block(doctor: UUID, /, *, from_: From, to: To, acting: Explaining = FOR_STAFF) -> None:
     """Block a doctor's slots; appointments in them are listed, not cancelled.
 
     It stores a block, as clinic blocks add does; that command has a preview, too.
