@@ -89,6 +89,23 @@ async def test_every_operation_declares_what_it_takes_and_answers(document):
                 assert list(response["content"]) == ["application/problem+json"], (path, status)
 
 
+async def test_successes_of_one_operation_are_told_apart(document):
+    operations = [
+        operation
+        for methods in document["paths"].values()
+        for method, operation in methods.items()
+        if method != "parameters"
+    ]
+
+    said = [
+        [answer["description"] for status, answer in each["responses"].items() if status < "300"]
+        for each in operations
+    ]
+
+    assert max(map(len, said)) == 3
+    assert [each for each in said if len({*each}) < len(each)] == []
+
+
 async def test_every_shared_response_is_a_problem(document):
     for response in document["components"]["responses"].values():
         assert list(response["content"]) == ["application/problem+json"]

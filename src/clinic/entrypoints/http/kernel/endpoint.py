@@ -5,9 +5,10 @@ its parsing and response classes (docs/decisions/015-http-endpoints.md).
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -47,6 +48,9 @@ class Condition(Enum):
     IF_MATCH = "If-Match"
 
 
+NO_OTHERS: Mapping[int, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Documentation:
     """What the documentation says about an endpoint, besides its parameters and body."""
@@ -57,8 +61,8 @@ class Documentation:
     answers: Any
     refuses: tuple[type[ClinicError], ...]
     headers: tuple[str, ...]
-    #: further statuses of success, with the same body
-    also: tuple[int, ...] = ()
+    #: further statuses of success, with the same body, and what they mean
+    also: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def endpoint(
     answers: Any,
     needs: Operation | None,
     status: int = 200,
-    also: Sequence[int] = (),
+    also: Mapping[int, str] = NO_OTHERS,
     refuses: Sequence[type[ClinicError]] = (),
     key: KeyPolicy = KeyPolicy.NONE,
     condition: Condition = Condition.NONE,
@@ -158,7 +162,7 @@ def endpoint(
             handle,
             Access(needs, rate, is_limited, knows_actor, checks_session),
             Documentation(
-                tag, summary, status, answers, tuple(refuses), tuple(headers), tuple(also)
+                tag, summary, status, answers, tuple(refuses), tuple(headers), tuple(also.items())
             ),
             key=key,
             condition=condition,

@@ -203,7 +203,8 @@ def _responses(one: Endpoint, examples: Examples) -> dict[str, Any]:
     success: dict[str, Any] = {"description": one.says.summary, "headers": _headers(names)}
     if one.says.answers is not None:
         success["content"] = {"application/json": _content(one.says.answers, examples)}
-    responses = {str(status): success for status in (one.says.status, *one.says.also)}
+    responses = {str(one.says.status): success}
+    responses |= {str(status): {**success, "description": says} for status, says in one.says.also}
     if one.condition is Condition.IF_NONE_MATCH:
         kept = {"description": "The copy is still right", "headers": _headers(["ETag"])}
         responses["304"] = kept

@@ -18,6 +18,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
+    PREVIEWED,
     DeleteQuery,
     PreviewQuery,
     answer_change,
@@ -85,7 +86,7 @@ async def get_place(call: RequestContext, place_id: UUID) -> Reply:
     tag=_TAG,
     summary="Add a slot beside a doctor's hours",
     status=201,
-    also=(200,),
+    also=PREVIEWED,
     answers=PlaceChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,

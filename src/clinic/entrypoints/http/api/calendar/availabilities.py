@@ -22,6 +22,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
+    PREVIEWED,
     DeleteQuery,
     PreviewQuery,
     answer_change,
@@ -112,7 +113,7 @@ async def get_availability(call: RequestContext, availability_id: UUID) -> Reply
     tag=_TAG,
     summary="Add hours and open their slots",
     status=201,
-    also=(200,),
+    also=PREVIEWED,
     answers=AvailabilityChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,
@@ -283,7 +284,7 @@ async def get_exception(call: RequestContext, exception_id: UUID) -> Reply:
     tag=_TAG,
     summary="Remove or add hours on one day",
     status=201,
-    also=(200,),
+    also=PREVIEWED,
     answers=ExceptionChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,

@@ -19,6 +19,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
+    PREVIEWED,
     DeleteQuery,
     PreviewQuery,
     answer_change,
@@ -86,7 +87,7 @@ async def get_block(call: RequestContext, block_id: UUID) -> Reply:
     tag=_TAG,
     summary="Block a doctor's time",
     status=201,
-    also=(200,),
+    also=PREVIEWED,
     answers=BlockChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,

@@ -1,6 +1,6 @@
 """How changes of the calendar are answered: done, previewed, or left to a worker."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -24,6 +24,11 @@ Preview = Annotated[
         description="only say what it would do, as of now: nothing is written, and no key is needed"
     ),
 ]
+
+
+#: statuses of changes besides the usual one, and what they mean
+PREVIEWED: Mapping[int, str] = {200: "What it would do; nothing was changed"}
+DEFERRED: Mapping[int, str] = {202: "Stored; a worker changes the slots, see `calendarChange`"}
 
 
 class PreviewQuery(Struct, forbid_unknown_fields=True, frozen=True):

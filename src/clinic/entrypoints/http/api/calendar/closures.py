@@ -18,6 +18,8 @@ from clinic.domain.errors import (
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
+    DEFERRED,
+    PREVIEWED,
     DeleteQuery,
     PreviewQuery,
     answer_change,
@@ -87,7 +89,7 @@ async def get_closure(call: RequestContext, closure_id: UUID) -> Reply:
     tag=_TAG,
     summary="Close the clinic",
     status=201,
-    also=(200, 202),
+    also={**PREVIEWED, **DEFERRED},
     answers=ClosureChangedOut,
     needs=Operation.CLOSE_CLINIC,
     key=KeyPolicy.REQUIRED,
@@ -132,7 +134,7 @@ async def post_closure(call: RequestContext, query: PreviewQuery, body: ClosureI
     "/closures/{closure_id}",
     tag=_TAG,
     summary="Change a closure; the slots follow",
-    also=(202,),
+    also=DEFERRED,
     answers=ClosureChangedOut,
     needs=Operation.CLOSE_CLINIC,
     key=KeyPolicy.OPTIONAL,
@@ -173,7 +175,7 @@ async def patch_closure(
     "/closures/{closure_id}",
     tag=_TAG,
     summary="Open the clinic again; the slots follow",
-    also=(202,),
+    also=DEFERRED,
     answers=ClosureChangedOut,
     needs=Operation.CLOSE_CLINIC,
     key=KeyPolicy.OPTIONAL,

@@ -18,6 +18,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
+    PREVIEWED,
     DeleteQuery,
     PreviewQuery,
     answer_change,
@@ -86,7 +87,7 @@ async def get_leave(call: RequestContext, leave_id: UUID) -> Reply:
     tag=_TAG,
     summary="Enter a doctor's leave",
     status=201,
-    also=(200,),
+    also=PREVIEWED,
     answers=LeaveChangedOut,
     needs=Operation.CHANGE_CALENDAR,
     key=KeyPolicy.REQUIRED,

@@ -16,7 +16,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.calendar.changing import PreviewQuery, note_patients
+from clinic.entrypoints.http.api.calendar.changing import DEFERRED, PreviewQuery, note_patients
 from clinic.entrypoints.http.api.people.clinic_schemas import (
     ChangeClinicIn,
     ClinicChangedOut,
@@ -78,7 +78,7 @@ async def post_clinic(call: RequestContext) -> Reply:
     "/clinics/current",
     tag=_TAG,
     summary="Change the clinic's name, zone, policy or contact",
-    also=(202,),
+    also=DEFERRED,
     answers=ClinicChangedOut,
     needs=Operation.CHANGE_CLINIC,
     key=KeyPolicy.OPTIONAL,
