@@ -86,7 +86,10 @@ def test_closure_tells_the_appointments_and_their_times(line, ids):
     added, counts, heading, columns, row = told.splitlines()
     assert added.startswith("Added closure ")
     assert counts == "0 slots added, 0 retired, 4 blocked, 0 unblocked."
-    assert heading == "1 appointment not in open slots now; call these patients:"
+    assert (
+        heading
+        == "1 appointment not in open slots now, from this change or before; call these patients:"
+    )
     assert columns.split() == ["id", "startsAt", "doctor", "patient", "type", "status", "version"]
     assert row.startswith(f"{booked['id']}  Tue 2026-11-24 09:00  Dr Who  Patient 1")
 
@@ -254,7 +257,7 @@ def test_added_place_is_one_more_slot_until_it_is_deleted(line, ids):
     assert [made["id"] in row for row in table.splitlines()] == [False, True]
     assert deleted.startswith(
         f"Deleted place {made['id']}.\n0 slots added, 1 retired, 0 blocked, 0 unblocked.\n"
-        "1 appointment not in open slots now; call these patients:\n"
+        "1 appointment not in open slots now, from this change or before; call these patients:\n"
     )
     assert booked["id"] in deleted
     assert line.json("places", "list") == []
@@ -410,7 +413,7 @@ def test_preview_says_what_follows_and_changes_nothing(line, ids, arguments):
     assert foreseen["asOf"].startswith("2026-11-23 08:00:00")
     assert foreseen | {"asOf": None} == done
     if done["stranded"]:
-        assert "1 appointment not in open slots then:\n" in told
+        assert "1 appointment not in open slots then, from this change or before:\n" in told
         assert booked["id"] in told
     assert bool(done["stranded"]) is ("12:00" not in words and words[0] != "places")
 
@@ -513,7 +516,10 @@ def test_large_change_is_carried_out_without_a_worker(line, ids, few_at_once):
     told = line("closures", "add", "Training", "--from", TUESDAY).splitlines()
 
     assert told[1] == "0 slots added, 0 retired, 4 blocked, 0 unblocked."
-    assert told[2] == "1 appointment not in open slots now; call these patients:"
+    assert (
+        told[2]
+        == "1 appointment not in open slots now, from this change or before; call these patients:"
+    )
     assert told[4].startswith(booked["id"])
     assert free(line, "--from", TUESDAY, "--to", TUESDAY) == []
     [change] = line.json("changes", "list")
@@ -607,7 +613,10 @@ def test_change_is_shown_with_its_appointments(line, ids, few_at_once):
         TUESDAY,
     )
     assert [one["id"] for one in shown["stranded"]] == [booked["id"]]
-    assert "1 appointment not in open slots now; call these patients:\n" in table
+    assert (
+        "1 appointment not in open slots now, from this change or before; call these patients:\n"
+        in table
+    )
     assert "Tue 2026-11-24 09:00" in table
 
 

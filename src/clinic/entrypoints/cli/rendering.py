@@ -11,7 +11,7 @@ from clinic.entrypoints.cli.output import Row, local, print_row, print_rows
 from clinic.usecases.calendar.align import CalendarEffect
 
 APPOINTMENT_COLUMNS = ("id", "startsAt", "doctor", "patient", "type", "status", "version")
-CALL = "not in open slots now; call these patients"
+CALL = "not in open slots now, from this change or before; call these patients"
 
 
 def print_effect(effect: CalendarEffect) -> None:
@@ -36,7 +36,9 @@ def print_effect(effect: CalendarEffect) -> None:
         )
     if effect.note is not None:
         print(effect.note)
-    call = "not in open slots then" if effect.as_of is not None else CALL
+    call = (
+        "not in open slots then, from this change or before" if effect.as_of is not None else CALL
+    )
     print_affected(effect.stranded, call)
 
 
