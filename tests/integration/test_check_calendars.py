@@ -9,6 +9,7 @@ import pytest
 
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.domain.calendar.changes import CalendarChange, CalendarWork
+from clinic.domain.calendar.closings import Closure, ClosureKind
 from clinic.domain.notifications import day_sheets
 from clinic.domain.people.people import system_actor
 from clinic.testing.builders import (
@@ -122,6 +123,30 @@ async def test_check_of_slots_that_were_changed_past_the_service(run, world, pos
     )
     assert repaired == (0, "1 slot added, 0 retired, 0 blocked, 1 unblocked.\n")
     assert run("check") == well
+
+
+async def test_check_of_public_holidays_that_are_not_known(run, store, world) -> None:
+    """Given a closure on the holidays of a subdivision that the installed package does not know
+    Then each doctor is named with the subdivision, until the closure is found by it and deleted."""
+    gone = Closure(
+        new_id(), world.clinic.id, "Gone", ClosureKind.HOLIDAYS, country="GB", subdivision="QQ"
+    )
+    async with store.begin() as unit:
+        await unit.closings.add(gone)
+        await unit.commit()
+
+    status, said = run("check")
+    listed = run("closures", "list")[1]
+    deleted, _ = run("closures", "delete", str(gone.id))
+
+    assert status == 1
+    assert said.startswith("WRONG: slots of ")
+    assert "cannot be planned: GB has no subdivision QQ; known are: ENG, NIR, SCT, WLS.\n" in said
+    assert "find that closure with clinic closures list, delete it, and add it" in said
+    assert f"{gone.id}" in listed
+    assert "GB-QQ" in listed
+    assert deleted == 0
+    assert run("check") == (0, "All is well.\n")
 
 
 async def test_check_of_a_closure_that_nobody_carries_out(run, store, world) -> None:

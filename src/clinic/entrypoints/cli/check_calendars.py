@@ -46,7 +46,8 @@ def _off_plan(found: OffPlan) -> CheckFault:
     if found.error is not None:
         return CheckFault(
             f"slots of {doctor} cannot be planned: {found.error.message}",
-            "correct the closure that it is about; until then their slots do not change",
+            "find that closure with clinic closures list, delete it, and add it with the right"
+            " country; until then these slots do not change",
         )
     more = len(found.days) - 1
     days = f"{found.days[0]}" + (f" and {more} more day{'s' if more > 1 else ''}" if more else "")
