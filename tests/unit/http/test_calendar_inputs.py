@@ -168,8 +168,8 @@ async def test_text_of_another_form_is_answered_with_an_example(calendar):
     )
     assert {fault["pointer"]: fault["detail"] for fault in closed["errors"]} == {
         "/from": "Write a date such as 2026-11-23.",
-        "/startTime": "Write it in the form of this example: 09:00.",
-        "/country": "Write it in the form of this example: DE.",
+        "/startTime": "Write a time as HH:MM, from 00:00 to 23:59.",
+        "/country": "Write the country as two capital letters, such as DE.",
     }
     assert [fault["detail"] for fault in blocked["errors"]] == [instant, instant]
     assert listed["errors"] == [{"parameter": "from", "detail": instant}]
