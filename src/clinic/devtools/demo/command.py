@@ -49,7 +49,8 @@ def demo(
     port
         Port to serve on; 0 takes any that is free.
     data
-        Folder to keep everything in; created if missing.
+        Folder to keep everything in; created if missing. By default ~/.local/share/clinic (on
+        macOS ~/Library/Application Support/clinic), or /var/lib/clinic for root.
     exit_
         Exit after the show: status 0 if every count was right, 1 otherwise.
     """
