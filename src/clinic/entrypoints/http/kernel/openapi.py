@@ -99,6 +99,11 @@ _PARAMETERS: dict[str, Any] = {
     },
 }
 _PARAMETERS["OptionalIdempotencyKey"] = {**_PARAMETERS["IdempotencyKey"], "required": False}
+_PARAMETERS["IdempotencyKeyUnlessPreview"] = {
+    **_PARAMETERS["OptionalIdempotencyKey"],
+    "description": _PARAMETERS["IdempotencyKey"]["description"]
+    + " Required, except with `preview=true`, which ignores it.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +191,16 @@ def _parameters(one: Endpoint) -> Iterable[dict[str, Any]]:
             described = {"description": text} if text else {}
             yield {"name": name, "in": "query", **described, "schema": schema}
     if one.key is not KeyPolicy.NONE:
-        required = one.key is KeyPolicy.REQUIRED
-        yield _parameter("IdempotencyKey" if required else "OptionalIdempotencyKey")
+        yield _parameter(_key_parameter(one))
     if one.condition is not Condition.NONE:
         yield _parameter("IfMatch" if one.condition is Condition.IF_MATCH else "IfNoneMatch")
+
+
+def _key_parameter(one: Endpoint) -> str:
+    if one.key is not KeyPolicy.REQUIRED:
+        return "OptionalIdempotencyKey"
+    can_preview = one.query is not None and "preview" in one.query.__struct_fields__
+    return "IdempotencyKeyUnlessPreview" if can_preview else "IdempotencyKey"
 
 
 def _parameter(name: str) -> dict[str, Any]:
