@@ -199,6 +199,41 @@ def _moved_to(slot_id: UUID):
     return change
 
 
+async def test_whoever_wants_the_clinic_alone_is_not_overtaken_by_those_who_share_it(
+    store: PostgresStore, postgres_urls
+) -> None:
+    """Given a transaction that shares a clinic, and one that waits to have it alone
+    When a third one wants to share it
+    Then it gets it last: changes of doctors, one after the other, cannot keep a closure out."""
+    world = await seed_world(store, slots=1)
+    order: list[str] = []
+
+    async def share(name: str, until: asyncio.Event) -> None:
+        async with store.begin() as unit:
+            await unit.people.share_clinic(world.clinic.id)
+            order.append(name)
+            await until.wait()
+
+    async def have_alone() -> None:
+        async with store.begin() as unit:
+            await unit.people.lock_clinic(world.clinic.id)
+            order.append("alone")
+
+    done, at_once = asyncio.Event(), asyncio.Event()
+    at_once.set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(share("first", done))
+        while not order:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        tasks.create_task(have_alone())
+        await _until_somebody_waits(postgres_urls.owner_url)
+        tasks.create_task(share("second", at_once))
+        await _until_somebody_waits(postgres_urls.owner_url, number=2)
+        done.set()
+
+    assert order == ["first", "alone", "second"]
+
+
 async def _change(store: PostgresStore, world: World, appointment_id: UUID, slot_ids, decide):
     """Change the appointment as `decide` says, if it does; retry after an abort."""
     for _ in range(4):
@@ -225,12 +260,12 @@ async def _is_locked(url: str, table: str, row_id: UUID) -> bool:
         return rows.rowcount == 0
 
 
-async def _until_somebody_waits(url: str) -> None:
+async def _until_somebody_waits(url: str, *, number: int = 1) -> None:
     async with (
         await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher,
         asyncio.timeout(PATIENCE_S),
     ):
-        while not (await watcher.execute(WAITING)).rowcount:  # noqa: ASYNC110
+        while (await watcher.execute(WAITING)).rowcount < number:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

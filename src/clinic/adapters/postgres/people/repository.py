@@ -48,6 +48,13 @@ _PATIENTS = select(
 _PATIENT_ID = patients_profiles.c.user_id
 
 
+# Locks of rows are not fair: while one transaction after the other shares a row, whoever wants it
+# alone waits until that times out. These are granted in the order in which they are asked for.
+_QUEUE = "hashtextextended('clinic ' || $1::uuid::text, 0)"
+_QUEUE_UP = f"SELECT pg_advisory_xact_lock({_QUEUE})"
+_QUEUE_UP_TO_SHARE = f"SELECT pg_advisory_xact_lock_shared({_QUEUE})"
+
+
 class PostgresPeopleReader:
     """Reads clinics and people."""
 
@@ -129,12 +136,14 @@ class PostgresPeople(PostgresPeopleReader):
 
     async def lock_clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, locked against changes until this unit ends, or None."""
+        await self._executor.fetch(_QUEUE_UP, (clinic_id,))
         # Inserts that refer to the clinic, such as bookings, do not wait for this lock.
         rows = await self._executor.fetch(f"{FIND_CLINIC} FOR NO KEY UPDATE", (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
     async def share_clinic(self, clinic_id: UUID) -> Clinic | None:
         """Return the clinic, kept from changes until this unit ends, or None."""
+        await self._executor.fetch(_QUEUE_UP_TO_SHARE, (clinic_id,))
         rows = await self._executor.fetch(f"{FIND_CLINIC} FOR SHARE", (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
 
