@@ -157,6 +157,29 @@ async def test_what_one_did_is_exported_for_staff_as_well(api, ben):
     assert (done["BOOK"], done["sign_in"], done["read"]) == (True, True, False)
 
 
+async def test_doctors_export_their_own_leave_and_blocks_with_the_reasons(api):
+    mine, colleagues = str(api.world.doctor.id), str(api.world.colleague.id)
+    entered = []
+    for doctor in (mine, colleagues):
+        for path, times in (
+            ("/leaves", {"from": "2026-12-07"}),
+            ("/blocks", {"from": "2026-12-14T09:00:00Z", "to": "2026-12-14T10:00:00Z"}),
+        ):
+            body = {"doctorId": doctor, "reason": f"{doctor} is at the dentist's", **times}
+            added = await api.send("POST", path, body, who="receptionist")
+            assert added.status_code == 201
+            entered.append({key: added.json()[key] for key in ("id", "reason")})
+
+    answer = await api.client.get("/users/me/export", headers=api.bearer("doctor"))
+    of_office = await api.client.get("/users/me/export", headers=api.bearer("receptionist"))
+
+    export = msgspec.json.decode(answer.content, type=ExportOut)
+    own = [{"id": str(one.id), "reason": one.reason} for one in (*export.leaves, *export.blocks)]
+    assert own == entered[:2]
+    assert colleagues not in answer.text
+    assert [of_office.json()[each] for each in ("leaves", "blocks")] == [[], []]
+
+
 async def test_an_export_is_whole_beyond_a_page_of_each(api, ben):
     number = LIMIT_MAX + 3
     patient = Patient(api.world.clinic.id, UUID(ben["id"]), BEN["name"], BEN["email"])

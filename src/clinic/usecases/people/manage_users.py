@@ -8,6 +8,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.audit.audit import AuditEvent
+from clinic.domain.calendar.closings import Block, Leave
 from clinic.domain.contact import checked_language
 from clinic.domain.errors import (
     ClinicNotFound,
@@ -55,6 +56,9 @@ class Export:
     #: including those that have ended, until they are removed
     sessions: AsyncIterator[Sequence[Session]]
     appointments: AsyncIterator[Sequence[AppointmentView]]
+    #: leave and blocks of a doctor, with their reasons, at this clinic
+    leaves: Sequence[Leave]
+    blocks: Sequence[Block]
     notifications: AsyncIterator[Sequence[NotificationView]]
     #: the person's actions, and reads and changes of their data by others
     events: AsyncIterator[Sequence[AuditEvent]]
@@ -288,6 +292,7 @@ async def export_own_data(context: Context) -> Export:
     if account is None:
         raise UserNotFound()
     scope = Scope(context.actor.clinic_id, patient_id=context.actor.user_id)
+    closings, own = context.store.closings, (context.actor.clinic_id, context.actor.user_id)
     return Export(
         account,
         preferences=await context.store.outbox.preferences(
@@ -303,6 +308,8 @@ async def export_own_data(context: Context) -> Export:
             ),
             lambda view: Keyset(view.appointment.starts_at, view.appointment.id),
         ),
+        leaves=await closings.leaves(*own),
+        blocks=await closings.blocks(*own),
         notifications=every_page(
             partial(context.store.outbox.list, NotificationQuery(scope)),
             lambda view: Keyset(view.due_at, view.message.id),

@@ -291,6 +291,8 @@ RESPONSES: tuple[Struct, ...] = (
         [OwnMembershipOut(CLINIC_ID, None, None, [])],
         [],
         [AppointmentOut.of(_APPOINTMENT)],
+        [],
+        [],
         [NotificationOut.of(_REMINDER)],
         [AccessOut(_NOW, Role.RECEPTIONIST, "read", "patients", "done", own=False)],
     ),

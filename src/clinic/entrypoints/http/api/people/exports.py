@@ -6,12 +6,14 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.people.memberships import Membership
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
+from clinic.entrypoints.http.api.calendar.closing_schemas import BlockOut, LeaveOut
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.people.schemas import (
     AccessOut,
@@ -27,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def export_pieces(
-    export: Export, clinic_id: UUID, session_id: UUID | None
+    export: Export, clinic_id: UUID, session_id: UUID | None, zone: ZoneInfo
 ) -> AsyncIterator[bytes]:
     """Yield the JSON of an ExportOut. An error before its end leaves the JSON incomplete."""
     account = export.account
@@ -43,6 +45,10 @@ async def export_pieces(
         yield piece
     async for piece in _list(b"appointments", export.appointments, AppointmentOut.of):
         yield piece
+    yield b',"leaves":%b,"blocks":%b' % (
+        _encode([LeaveOut.of(each) for each in export.leaves]),
+        _encode([BlockOut.of(each, zone) for each in export.blocks]),
+    )
     async for piece in _list(b"notifications", export.notifications, NotificationOut.of):
         yield piece
     own_access = partial(_access, user_id=account.user.id)

@@ -11,6 +11,7 @@ from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.people.people import Role
 from clinic.domain.people.sessions import Session
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut
+from clinic.entrypoints.http.api.calendar.closing_schemas import BlockOut, LeaveOut
 from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut
 from clinic.entrypoints.http.api.messaging.schemas import NotificationOut, PreferencesOut
 from clinic.entrypoints.http.api.people.clinic_schemas import UserOut
@@ -356,5 +357,9 @@ class ExportOut(Out):
     memberships: list[OwnMembershipOut]
     sessions: list[OwnSessionOut]
     appointments: list[AppointmentOut]
+    #: of a doctor
+    leaves: list[LeaveOut]
+    #: of a doctor's time
+    blocks: list[BlockOut]
     notifications: list[NotificationOut]
     events: list[AccessOut]

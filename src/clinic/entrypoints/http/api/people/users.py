@@ -279,10 +279,11 @@ async def get_export(call: RequestContext) -> Reply:
     """
     services, actor = call.services, call.actor
     export = await export_own_data(call.context())
+    zone = (await call.clinic()).zone
     call.note_patient(actor.user_id, actor.user_id)
     return Streamed(
         200,
-        pieces=export_pieces(export, actor.clinic_id, actor.session_id),
+        pieces=export_pieces(export, actor.clinic_id, actor.session_id, zone),
         timeout_s=services.settings.request_timeout_s,
         report=partial(_report_export, call),
     )
