@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from clinic.domain.calendar.closings import Closure, ClosureKind
 from clinic.testing import seed_world
 from clinic.usecases.calendar import calendar_changes, change_calendar
 from clinic.usecases.calendar.calendar_changes import carry_on
@@ -420,6 +421,24 @@ async def test_slot_that_is_closed_cannot_be_opened(calendar, scene, day, kind, 
     assert problem["detail"] == f"This time cannot be opened: {why}."
     assert slot["blockedBy"] == [by]
     assert rows(calendar.api) == before
+
+
+async def test_slots_are_shown_whichever_holidays_are_known(calendar, scene):
+    """Given a closure on holidays of a country that the installed package does not know
+    When the office lists slots, or reads one
+    Then it is told what else blocks them."""
+    store, day = calendar.api.services.store, "2026-12-10"
+    clinic_id, closure_id = calendar.api.world.clinic.id, calendar.api.services.new_id()
+    async with store.begin() as unit:
+        await unit.closings.add(
+            Closure(closure_id, clinic_id, "Unknown", ClosureKind.HOLIDAYS, country="XX")
+        )
+        await unit.commit()
+
+    [slot, *_] = await calendar.slots(day)
+    again = await calendar.send("GET", f"/slots/{slot['id']}")
+
+    assert slot["blockedBy"] == again["blockedBy"] == [{"kind": "leave", "id": scene["leave"]}]
 
 
 async def test_slot_without_hours_cannot_be_opened(calendar, scene):

@@ -1,12 +1,14 @@
 """Say why slots are blocked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
-from clinic.domain.calendar.closings import Blocker, BlockKind
+from clinic.domain.calendar.closings import Blocker, BlockKind, Holidays
 from clinic.domain.calendar.plan import Blockers
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
+from clinic.domain.errors import UnknownHolidayCalendar
 from clinic.domain.people.people import Role
 from clinic.ports.calendars import SlotView
 from clinic.usecases.calendar.inputs import read_inputs
@@ -24,10 +26,7 @@ class ExplainedSlot:
 async def explain_slots(
     context: Context, clinic: Clinic, views: Sequence[SlotView]
 ) -> list[ExplainedSlot]:
-    """Return the slots with what blocks each; patients see no reasons of staff.
-
-    Raises UnknownHolidayCalendar.
-    """
+    """Return the slots with what blocks each; patients see no reasons of staff."""
     reasons = await blockers_of(context, clinic, [view.slot for view in views])
     return [ExplainedSlot(view, by) for view, by in zip(views, reasons, strict=True)]
 
@@ -35,10 +34,8 @@ async def explain_slots(
 async def blockers_of(
     context: Context, clinic: Clinic, slots: Sequence[Slot]
 ) -> list[tuple[Blocker, ...]]:
-    """Return what blocks each of these slots; patients see no reasons of staff.
-
-    Raises UnknownHolidayCalendar.
-    """
+    """Return what blocks each of these slots, but for holidays of a country that is not known any
+    more; patients see no reasons of staff."""
     blocked = {slot.doctor_id for slot in slots if slot.state is not SlotState.OPEN}
     if not blocked:
         return [()] * len(slots)
@@ -46,7 +43,10 @@ async def blockers_of(
     doctors = [doctor for doctor in everyone if doctor.id in blocked]
     since = min(slot.starts_at for slot in slots)
     inputs = await read_inputs(context, context.store, clinic, doctors, since=since)
-    blockers = {doctor_id: Blockers(each) for doctor_id, each in inputs.items()}
+    holidays = _those_known(context.holidays)
+    blockers = {
+        doctor_id: Blockers(replace(each, holidays=holidays)) for doctor_id, each in inputs.items()
+    }
     is_staff = context.actor.role is not Role.PATIENT
     found = []
     for slot in slots:
@@ -55,6 +55,19 @@ async def blockers_of(
             reasons = blockers[slot.doctor_id].of(slot.interval)
         found.append(reasons if is_staff else _for_patients(reasons))
     return found
+
+
+def _those_known(holidays: Holidays) -> Holidays:
+    """Return the same calendars, and empty ones of countries that are not known: what is stored can
+    be read, whichever countries the installed package knows."""
+
+    def known(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
+        try:
+            return holidays(country, subdivision, year)
+        except UnknownHolidayCalendar:
+            return {}
+
+    return known
 
 
 def _for_patients(reasons: Sequence[Blocker]) -> tuple[Blocker, ...]:
