@@ -13,11 +13,11 @@ IS_CI = os.environ.get("CI") == "true"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 def test_postgres_answers_as_memory_does(
     module_postgres_urls, empty_database, record_property
 ) -> None:
-    examples = 40 if IS_CI else 10
+    examples = 15 if IS_CI else 10
     days: list[int] = []
 
     class PostgresComparison(StoreComparison):

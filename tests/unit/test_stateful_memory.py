@@ -24,9 +24,9 @@ class MemoryComparison(StoreComparison):
         super().teardown()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 def test_memory_answers_as_memory_does(record_property) -> None:
-    examples = 200 if IS_CI else 25
+    examples = 75 if IS_CI else 25
 
     run_state_machine_as_test(
         MemoryComparison,
