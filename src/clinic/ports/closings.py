@@ -39,6 +39,14 @@ class ClosingReader(Protocol):
         bound."""
         ...
 
+    async def block(self, clinic_id: UUID, block_id: UUID) -> Block | None:
+        """Return the block, None when it does not exist in this clinic."""
+        ...
+
+    async def place(self, clinic_id: UUID, place_id: UUID) -> AddedPlace | None:
+        """Return the added place, None when it does not exist in this clinic."""
+        ...
+
 
 class Closings(ClosingReader, Protocol):
     """Closures, leave, blocks and added places inside a unit of work.

@@ -70,6 +70,12 @@ class MemoryClosingReader:
             if since is None or place.ends_at > since
         ]
 
+    async def block(self, clinic_id: UUID, block_id: UUID) -> Block | None:
+        return self._tables.blocks.get((clinic_id, block_id))
+
+    async def place(self, clinic_id: UUID, place_id: UUID) -> AddedPlace | None:
+        return self._tables.added_places.get((clinic_id, place_id))
+
 
 class MemoryClosings(MemoryClosingReader):
     """Closures, leave, blocks and added places inside a unit of work."""

@@ -125,6 +125,18 @@ class ClosingsContract(Contract, contract=True):
         assert await found(until=three.starts_at + timedelta(microseconds=1)) == [one, two, three]
         assert await found(since=one.ends_at, until=three.starts_at) == [two]
 
+    async def test_one_block_or_place_is_read_in_its_clinic_only(self, store: Store) -> None:
+        world, other = await seed_world(store), await seed_world(store)
+        block, place = a_block(world.doctor, reason="Training"), a_place(world.doctor, minutes=5)
+        await seed_closings(store, block, place, a_block(world.colleague), a_place(world.colleague))
+        read = store.closings
+
+        here, there = world.clinic.id, other.clinic.id
+        assert await read.block(here, block.id) == block
+        assert await read.place(here, place.id) == place
+        assert [await read.block(there, block.id), await read.block(here, place.id)] == [None] * 2
+        assert [await read.place(there, place.id), await read.place(here, block.id)] == [None] * 2
+
     async def test_places_come_by_id_of_one_doctor_or_all_from_a_time_on(
         self, store: Store
     ) -> None:

@@ -91,10 +91,11 @@ async def read_place(context: Context, place_id: UUID) -> AddedPlace:
     """Return one added slot. Raises PermissionDenied, AddedPlaceNotFound."""
     permit(context.actor, Operation.CHANGE_CALENDAR)
     doctor_id = await whose_calendar(context, None)
-    for one in await context.store.closings.places(context.actor.clinic_id, doctor_id):
-        if one.id == place_id:
-            return one
-    raise AddedPlaceNotFound()
+    # Not from all of them: those that are over are kept, too.
+    found = await context.store.closings.place(context.actor.clinic_id, place_id)
+    if found is None or doctor_id not in (None, found.doctor_id):
+        raise AddedPlaceNotFound()
+    return found
 
 
 def _check(

@@ -72,6 +72,18 @@ class PostgresClosingReader:
             query = query.where(added_places.c.ends_at > since)
         return [_place_of(row) for row in await self._all(query)]
 
+    async def block(self, clinic_id: UUID, block_id: UUID) -> Block | None:
+        """Return the block, None when it does not exist in this clinic."""
+        here = (blocks.c.clinic_id == clinic_id, blocks.c.id == block_id)
+        rows = await self._all(select(blocks).where(*here))
+        return _block_of(rows[0]) if rows else None
+
+    async def place(self, clinic_id: UUID, place_id: UUID) -> AddedPlace | None:
+        """Return the added place, None when it does not exist in this clinic."""
+        here = (added_places.c.clinic_id == clinic_id, added_places.c.id == place_id)
+        rows = await self._all(select(added_places).where(*here))
+        return _place_of(rows[0]) if rows else None
+
     async def _all(self, query: Query) -> Sequence[SqlRow]:
         async with self._executor.connection() as connection:
             return (await connection.execute(query)).all()
