@@ -97,7 +97,7 @@ from clinic.usecases.maintenance.align_calendars import align_calendars
 from clinic.usecases.maintenance.open_calendars import open_calendars
 from clinic.usecases.maintenance.service import Resources
 from clinic.usecases.people.change_clinic import ClinicChanged, change_clinic
-from clinic.usecases.people.manage_users import set_enabled
+from clinic.usecases.people.manage_users import AccountChanged, set_enabled
 from clinic.usecases.transactions import Transactions
 
 T = TypeVar("T")
@@ -569,13 +569,29 @@ class StoreComparison(RuleBasedStateMachine):
 
     @rule(doctor=PICK, enabled=st.sampled_from((True, True, False)), keep=st.booleans())
     def enable_or_disable(self, doctor: int, enabled: bool, keep: bool) -> None:
-        """Disable a doctor, mostly to enable them soon."""
+        """Disable a doctor, mostly to enable them soon. The preview needs no decision."""
         actor, doctor_id = self.actor(Role.ADMIN, 0), self._doctor(doctor)
-        self.both(
-            lambda side: set_enabled(
-                side.context(actor), doctor_id, enabled=enabled, keep_appointments=keep
+
+        def act(side: Side, preview: bool) -> Awaitable[AccountChanged]:
+            return set_enabled(
+                side.context(actor),
+                doctor_id,
+                enabled=enabled,
+                keep_appointments=keep and not preview,
+                preview=preview,
             )
-        )
+
+        before = self.slots, self.appointments
+        foreseen = self.both(lambda side: act(side, True))
+        assert (self.slots, self.appointments) == before, "a preview that writes"
+        assert not isinstance(foreseen, Refusal)
+        assert foreseen.effect is not None
+        done = self.both(lambda side: act(side, False))
+        if isinstance(done, Refusal):
+            assert foreseen.effect.stranded, "a decision that the preview did not announce"
+            return
+        assert done.effect is not None
+        assert _shown(foreseen.effect) == _shown(done.effect), "a preview of something else"
 
     @rule()
     def maintain(self) -> None:
@@ -625,7 +641,11 @@ class StoreComparison(RuleBasedStateMachine):
     def set_one_slot(self, pick: int, state: SlotState, role: Role) -> None:
         """Block or open one slot."""
         slot, actor = self._slot(pick), self.actor(role, pick)
-        self.both(lambda side: set_slot_state(side.context(actor), state, slot.id))
+        self.change(
+            lambda side, preview: set_slot_state(
+                side.context(actor), state, slot.id, preview=preview
+            )
+        )
 
     @rule(
         doctor=PICK,
@@ -637,13 +657,14 @@ class StoreComparison(RuleBasedStateMachine):
         """Block or open every slot in a stretch."""
         starts_at = self.clock.now() + timedelta(minutes=begins_min)
         actor, doctor_id = self.receptionist, self.doctors[doctor % DOCTORS].id
-        self.both(
-            lambda side: set_slots_state(
+        self.change(
+            lambda side, preview: set_slots_state(
                 side.context(actor),
                 state,
                 doctor_id=doctor_id,
                 starts_at=starts_at,
                 ends_at=starts_at + timedelta(minutes=lasts_min),
+                preview=preview,
             )
         )
 

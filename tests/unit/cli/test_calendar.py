@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from uuid import UUID
@@ -365,6 +366,11 @@ def test_leave_of_a_doctor_of_another_clinic_is_refused(line, ids):
         ["places", "delete", NOBODY],
         ["hours", "add", "DOCTOR", "12:00", "13:00", "--on", TUESDAY],
         ["doctor", "last-day", "DOCTOR", TUESDAY],
+        ["slots", "block", "DOCTOR", *EVENING],
+        ["slots", "unblock", "DOCTOR", *EVENING],
+        ["user", "disable", "DOCTOR"],
+        ["user", "enable", "DOCTOR"],
+        ["user", "end-membership", "DOCTOR"],
     ],
     ids=" ".join,
 )
@@ -416,6 +422,78 @@ def test_preview_says_what_follows_and_changes_nothing(line, ids, arguments):
         assert "1 appointment not in open slots then, from this change or before:\n" in told
         assert booked["id"] in told
     assert bool(done["stranded"]) is ("12:00" not in words and words[0] != "places")
+
+
+def _counts(told):
+    """Return how many slots are added, retired, blocked and unblocked."""
+    [line] = [line for line in told.splitlines() if " retire" in line]
+    return re.findall(r"\d+", line)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["disable"], ["end-membership"], ["enable"]], ids=lambda words: words[0]
+)
+def test_preview_of_a_doctor_who_leaves_or_returns_changes_nothing(line, ids, arguments):
+    """Given a doctor with eight slots a week, one of which is booked
+    When they would be disabled, or their membership would end, or they would be enabled again
+    Then the preview has the numbers of the change, and needs no decision about appointments."""
+    booked = book(line, ids)
+    keep = ["--keep-appointments"] if arguments != ["enable"] else []
+    if not keep:
+        line("user", "disable", ids["doctor"], "--keep-appointments")
+    words = ["user", *arguments, ids["doctor"]]
+    people = line.json("user", "list")
+    slots = line.json("slots", "list", "--all", "--limit", "200")
+
+    told = line(*words, "--preview")
+    after = line.json("user", "list"), line.json("slots", "list", "--all", "--limit", "200")
+    done = line(*words, *keep)
+
+    assert after == (people, slots)
+    assert told.count("Nothing is changed.") == 1
+    assert _counts(told) == _counts(done) != ["0", "0", "0", "0"]
+    for answer, when in ((told, "then"), (done, "now")):
+        is_stranded = (
+            f"1 appointment not in open slots {when}, from this change or before" in answer
+        )
+        assert is_stranded == (booked["id"] in answer) == bool(keep)
+
+
+@pytest.mark.parametrize("command", ["disable", "end-membership"])
+@pytest.mark.parametrize("preview", [[], ["--preview"]], ids=["", "preview"])
+def test_last_administrator_is_refused_in_a_preview_as_well(line, ids, command, preview):
+    one, two = (
+        line.json("user", "add", name, f"{name}@example.org", "admin")["id"]
+        for name in ("alex", "robin")
+    )
+    line("user", "disable", one)
+
+    assert line.refused("user", command, two, *preview)[1].endswith("(last_administrator)\n")
+    line("user", "enable", one)
+    line("user", command, two, *preview)
+
+
+def test_preview_of_blocking_and_opening_slots_changes_nothing(line, ids):
+    booked = book(line, ids)
+    words = ids["doctor"], "--from", TUESDAY, "--to", TUESDAY
+    before = line.json("slots", "list", "--all", "--limit", "200")
+
+    block = line("slots", "block", *words, "--preview")
+    after_block = line.json("slots", "list", "--all", "--limit", "200")
+    line("slots", "block", *words)
+    blocked = line.json("slots", "list", "--all", "--limit", "200")
+    unblock = line("slots", "unblock", *words, "--preview")
+    after_unblock = line.json("slots", "list", "--all", "--limit", "200")
+    again = line("slots", "unblock", *words)
+
+    assert block.startswith(
+        "It would block 4 slots. Nothing is changed.\n"
+        "1 appointment in slots that would be blocked:\n"
+    )
+    assert booked["id"] in block
+    assert (after_block, after_unblock) == (before, blocked)
+    assert unblock == "It would open 4 slots. Nothing is changed.\n"
+    assert again == "4 slots opened.\n"
 
 
 def test_preview_of_a_time_zone_says_how_many_appointments_lie_ahead(line, ids):

@@ -83,13 +83,16 @@ CHANGES = {
     ),
     "no_place": Request("DELETE", "/added-places/{place}"),
     "last_day": Request("PATCH", "/doctors/{doctor}", {"lastDay": "2026-12-06"}, "admin"),
+    "disabled": Request(
+        "PATCH", "/users/{doctor}", {"disabled": True, "appointments": "keep"}, "admin"
+    ),
     "zone": ZONE,
     "horizon": Request("PATCH", "/clinics/current", {"policy": {"horizonDays": 36}}, "admin"),
 }  # fmt: skip
 #: those that leave the appointment of the scene outside the open hours
 STRANDING = {
     "shorter_hours", "no_hours", "day_off", "closure", "yearly_closure", "moved_closure", "leave",
-    "longer_leave", "block", "last_day", "zone",
+    "longer_leave", "block", "last_day", "disabled", "zone",
 }  # fmt: skip
 
 
@@ -111,7 +114,15 @@ async def scene(calendar):
     added["place"] = await calendar.add("/added-places", **evening)
     booked = await calendar.book(DAY, "09:00")
     ids = {name: each["id"] for name, each in added.items()}
-    return {**ids, "doctor": calendar.doctor, "hours": hours["id"], "appointment": booked["id"]}
+    [blocked] = [each for each in await calendar.slots("2026-12-11") if each["time"] == "10:00"]
+    return {
+        **ids,
+        "doctor": calendar.doctor,
+        "hours": hours["id"],
+        "appointment": booked["id"],
+        "booked_slot": booked["slotId"],
+        "blocked_slot": blocked["id"],
+    }
 
 
 # --- previews ---
@@ -186,6 +197,158 @@ async def test_preview_needs_no_confirmation(calendar, scene):
     assert (await calendar.send("GET", "/clinics/current"))["timeZone"] == "Europe/London"
 
 
+STRETCH = "/doctors/{doctor}/slots"
+#: changes of slots themselves, and how many slots they concern
+OF_SLOTS = {
+    "slot_blocked": (Request("PATCH", "/slots/{booked_slot}", {"status": "BLOCKED"}), 1),
+    "slot_opened": (Request("PATCH", "/slots/{blocked_slot}", {"status": "OPEN"}), 1),
+    "stretch_blocked": (
+        Request("PATCH", STRETCH, {"status": "BLOCKED", "from": "2026-12-07T08:00:00Z",
+                                   "to": "2026-12-07T10:10:00Z"}),
+        3,
+    ),
+    "stretch_opened": (
+        Request("PATCH", STRETCH, {"status": "OPEN", "from": "2026-12-11T10:10:00Z",
+                                   "to": "2026-12-11T10:40:00Z"}),
+        2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_SLOTS)
+async def test_preview_of_slots_says_what_the_change_does_and_writes_nothing(calendar, scene, name):
+    api, (change, number) = calendar.api, OF_SLOTS[name]
+    before, events = rows(api, without=("events",)), len(api.services.store.events)
+
+    previewed = await change.send(calendar, scene, preview=True)
+    await api.services.audit.flush()
+    after, read = rows(api, without=("events",)), api.services.store.events[events:]
+    done = await change.send(calendar, scene)
+
+    foreseen, effect = previewed.json(), done.json()
+    assert (previewed.status_code, done.status_code) == (200, 200), (previewed.text, done.text)
+    assert foreseen.pop("asOf") == "2026-11-23T08:00:00Z"
+    assert foreseen == effect
+    assert len(effect["slots"]) == number
+    assert after == before
+    hit = [one["id"] for one in effect["appointments"]]
+    assert hit == ([scene["appointment"]] if name.endswith("_blocked") else [])
+    assert [(event.action, event.detail["ids"]) for event in read] == [
+        ("read", [each]) for each in hit
+    ]
+
+
+async def test_preview_of_slots_is_refused_as_the_change_is(calendar, scene):
+    before = rows(calendar.api)
+    closed = (await calendar.slots("2026-12-09"))[0]["id"]
+    others = Request("PATCH", "/slots/{closed}", {"status": "OPEN"})
+
+    for change, _ in OF_SLOTS.values():
+        for who in ("patient", "colleague"):
+            answer = await change.send(calendar, scene, preview=True, who=who)
+            assert answer.status_code == 403, answer.text
+    blocked_by = await others.send(calendar, {"closed": closed}, preview=True)
+
+    assert (blocked_by.status_code, blocked_by.json()["code"]) == (409, "blocked_by")
+    assert rows(calendar.api) == before
+
+
+async def test_preview_of_disabling_a_doctor_gives_the_number_to_decide_on(calendar, scene):
+    undecided = Request("PATCH", "/users/{doctor}", {"disabled": True}, "admin")
+
+    previewed = await undecided.send(calendar, scene, preview=True)
+    refused = await undecided.send(calendar, scene)
+
+    assert (previewed.status_code, previewed.json()["disabled"]) == (200, True)
+    assert (refused.status_code, refused.json()["code"]) == (409, "confirmation_needed")
+    assert len(previewed.json()["slotsOpened"]["stranded"]) == refused.json()["appointmentsAhead"]
+
+
+async def test_preview_of_enabling_a_doctor_says_which_slots_come_back(calendar, scene):
+    await CHANGES["disabled"].send(calendar, scene)
+    enabled = Request("PATCH", "/users/{doctor}", {"disabled": False}, "admin")
+    before = rows(calendar.api, without=("events",))
+
+    previewed = await enabled.send(calendar, scene, preview=True)
+    after = rows(calendar.api, without=("events",))
+    done = await enabled.send(calendar, scene)
+
+    foreseen, effect = previewed.json(), done.json()
+    assert foreseen["slotsOpened"].pop("asOf") == "2026-11-23T08:00:00Z"
+    assert foreseen == effect
+    assert effect["slotsOpened"]["added"] > 0
+    assert after == before
+
+
+async def test_preview_of_a_memberships_end_says_what_it_does_and_writes_nothing(calendar, scene):
+    api, ending = calendar.api, Request("DELETE", "/users/{doctor}/membership", None, "admin")
+    before, events = rows(api, without=("events",)), len(api.services.store.events)
+
+    previewed = await ending.send(calendar, scene, preview=True)
+    await api.services.audit.flush()
+    after, read = rows(api, without=("events",)), api.services.store.events[events:]
+    undecided = await ending.send(calendar, scene)
+    decided = Request("DELETE", ending.path + "?appointments=keep", None, "admin")
+    done = await decided.send(calendar, scene)
+
+    foreseen = previewed.json()["slotsOpened"]
+    assert (previewed.status_code, previewed.json()["userId"]) == (200, calendar.doctor)
+    assert foreseen["asOf"] == "2026-11-23T08:00:00Z"
+    assert after == before
+    assert [(event.action, event.detail["ids"]) for event in read] == [
+        ("read", [scene["appointment"]])
+    ]
+    stranded = [one["id"] for one in foreseen["stranded"]]
+    assert (undecided.status_code, undecided.json()["appointmentsAhead"]) == (409, len(stranded))
+    assert (done.status_code, done.content) == (204, b"")
+    [event] = [one for one in api.services.store.events if one.action == "end_membership"]
+    counts = {key: foreseen[key] for key in ("added", "retired", "blocked", "unblocked")}
+    assert counts["retired"] > 0
+    assert {key: event.detail[key] for key in counts} == counts
+    assert event.detail["stranded"] == stranded
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_preview_of_people_is_refused_as_the_change_is(calendar, scene, method):
+    api = calendar.api
+    stranger = await seed_world(api.services.store)
+    path = "/users/{user}" if method == "PATCH" else "/users/{user}/membership"
+    change = Request(method, path, {"disabled": True} if method == "PATCH" else None, "admin")
+    before = rows(api)
+
+    async def asked(user, who="admin"):
+        answer = await change.send(calendar, {"user": str(user)}, preview=True, who=who)
+        return answer.status_code, answer.json()["code"]
+
+    assert await asked(stranger.doctor.id) == (404, "user_not_found")
+    assert await asked(api.admin.id) == (400, "invalid_input")
+    for who in ("patient", "doctor", "receptionist"):
+        assert await asked(calendar.doctor, who) == (403, "permission_denied")
+    assert rows(api) == before
+
+
+async def test_preview_of_somebody_who_is_no_doctor_affects_none(calendar):
+    api = calendar.api
+    receptionist, patient = str(api.receptionist.id), str(api.world.patients[0].id)
+    disabling = Request("PATCH", "/users/{user}", {"disabled": True}, "admin")
+    leaving = Request("DELETE", "/users/{user}/membership", None, "admin")
+    before, events = rows(api, without=("events",)), len(api.services.store.events)
+    nobody = {**NOTHING, "note": "No doctor is affected.", "asOf": "2026-11-23T08:00:00Z"}
+
+    for change in (disabling, leaving):
+        answer = await change.send(calendar, {"user": receptionist}, preview=True)
+        assert answer.json()["slotsOpened"] == nobody
+    await api.services.audit.flush()
+    assert len(api.services.store.events) == events
+    shown = await disabling.send(calendar, {"user": patient}, preview=True)
+    await api.services.audit.flush()
+
+    assert (shown.json()["disabled"], shown.json()["slotsOpened"]) == (True, nobody)
+    [read] = api.services.store.events[events:]
+    assert (read.action, read.entity_id) == ("read", UUID(patient))
+    assert rows(api, without=("events",)) == before
+
+
 # --- doing it twice ---
 
 
@@ -229,6 +392,7 @@ async def test_what_is_entered_or_deleted_twice_is_refused(calendar, scene, name
         ("moved_closure", "The closure is the same as before."),
         ("longer_leave", "The leave is the same as before."),
         ("last_day", "This is already the last day."),
+        ("disabled", "The account is already disabled."),
     ],
 )
 async def test_change_that_is_made_twice_changes_nothing_and_says_so(calendar, scene, name, why):

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
+from clinic.entrypoints.cli.changing import Preview
 from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
 from clinic.entrypoints.cli.rendering import counted, print_affected, print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Explaining, Where, session
@@ -92,10 +93,18 @@ async def list_slots(
     print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
 
 
-async def block(doctor: UUID, /, *, from_: From, to: To, acting: Explaining = FOR_STAFF) -> None:
+async def block(
+    doctor: UUID,
+    /,
+    *,
+    from_: From,
+    to: To,
+    preview: Preview = False,
+    acting: Explaining = FOR_STAFF,
+) -> None:
     """Block a doctor's slots; appointments in them are listed, not cancelled.
 
-    It stores a block, as clinic blocks add does; that command has a preview, too.
+    It stores a block, as clinic blocks add does.
 
     Parameters
     ----------
@@ -106,10 +115,12 @@ async def block(doctor: UUID, /, *, from_: From, to: To, acting: Explaining = FO
     to
         Last day, or the time at which it ends.
     """
-    await _set_state(SlotState.BLOCKED, doctor, from_, to, acting)
+    await _set_state(SlotState.BLOCKED, doctor, from_, to, acting, preview=preview)
 
 
-async def unblock(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBODY) -> None:
+async def unblock(
+    doctor: UUID, /, *, from_: From, to: To, preview: Preview = False, acting: Acting = NOBODY
+) -> None:
     """Open a doctor's blocked slots again.
 
     It cuts that time out of blocks; closures, leave and missing hours stay.
@@ -123,13 +134,15 @@ async def unblock(doctor: UUID, /, *, from_: From, to: To, acting: Acting = NOBO
     to
         Last day, or the time at which it ends.
     """
-    await _set_state(SlotState.OPEN, doctor, from_, to, acting)
+    await _set_state(SlotState.OPEN, doctor, from_, to, acting, preview=preview)
 
 
-WORDS: Mapping[SlotState, str] = {SlotState.BLOCKED: "blocked", SlotState.OPEN: "opened"}
+WORDS: Mapping[SlotState, str] = {SlotState.BLOCKED: "block", SlotState.OPEN: "open"}
 
 
-async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, acting: Acting) -> None:
+async def _set_state(
+    state: SlotState, doctor: UUID, start: str, end: str, acting: Acting, *, preview: bool
+) -> None:
     async with session(acting) as at:
         done = await set_slots_state(
             at.context,
@@ -137,12 +150,18 @@ async def _set_state(state: SlotState, doctor: UUID, start: str, end: str, actin
             doctor_id=doctor,
             starts_at=parse_required_instant(start, at.clinic.zone, "--from"),
             ends_at=parse_required_instant(end, at.clinic.zone, "--to", end=True),
+            preview=preview,
         )
     changed = slots_changed(done)
-    print(f"{counted(len(changed.slots), 'slot')} {WORDS[state]}.")
+    word, slots = WORDS[state], counted(len(changed.slots), "slot")
+    would = f"It would {word} {slots}. Nothing is changed."
+    print(would if preview else f"{slots} {word}ed.")
     if changed.note is not None:
         print(changed.note)
-    print_affected(changed.appointments, "in blocked slots; move or cancel them")
+    print_affected(
+        changed.appointments,
+        "in slots that would be blocked" if preview else "in blocked slots; move or cancel them",
+    )
 
 
 def _row(view: SlotView, at: CommandSession) -> Row:

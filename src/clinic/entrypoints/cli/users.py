@@ -9,7 +9,7 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Role, User
 from clinic.domain.text import words_told
-from clinic.entrypoints.cli.changing import deciding
+from clinic.entrypoints.cli.changing import Preview, deciding
 from clinic.entrypoints.cli.output import AsJson, Row, print_row, print_rows
 from clinic.entrypoints.cli.rendering import print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
@@ -135,7 +135,12 @@ async def invite_again(
 
 
 async def disable(
-    user: UUID, /, *, keep_appointments: bool = False, acting: Acting = NOBODY
+    user: UUID,
+    /,
+    *,
+    keep_appointments: bool = False,
+    preview: Preview = False,
+    acting: Acting = NOBODY,
 ) -> None:
     """Disable a person and end all their sessions at once.
 
@@ -146,10 +151,12 @@ async def disable(
     keep_appointments
         Disable a doctor although there are appointments ahead, which stay and are listed.
     """
-    await _set_enabled(user, acting, enabled=False, keep_appointments=keep_appointments)
+    await _set_enabled(
+        user, acting, enabled=False, keep_appointments=keep_appointments, preview=preview
+    )
 
 
-async def enable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
+async def enable(user: UUID, /, *, preview: Preview = False, acting: Acting = NOBODY) -> None:
     """Enable a person again.
 
     Parameters
@@ -157,7 +164,7 @@ async def enable(user: UUID, /, *, acting: Acting = NOBODY) -> None:
     user
         Id of the person.
     """
-    await _set_enabled(user, acting, enabled=True)
+    await _set_enabled(user, acting, enabled=True, preview=preview)
 
 
 async def offer(
@@ -190,7 +197,12 @@ async def offer(
 
 
 async def end_membership(
-    user: UUID, /, *, keep_appointments: bool = False, acting: Acting = NOBODY
+    user: UUID,
+    /,
+    *,
+    keep_appointments: bool = False,
+    preview: Preview = False,
+    acting: Acting = NOBODY,
 ) -> None:
     """End a person's membership of the clinic, and all their sessions there at once.
 
@@ -199,21 +211,36 @@ async def end_membership(
     user
         Id of the person.
     keep_appointments
-        End a doctor's although there are appointments ahead, which stay.
+        End a doctor's although there are appointments ahead, which stay and are listed.
     """
     async with session(acting) as at:
         with deciding(AHEAD, KEEP):
-            await memberships.end_membership(at.context, user, keep_appointments=keep_appointments)
+            effect = await memberships.end_membership(
+                at.context, user, keep_appointments=keep_appointments, preview=preview
+            )
+    if preview or effect is not memberships.NO_DOCTOR:
+        print_effect(effect)
 
 
 async def _set_enabled(
-    user: UUID, acting: Acting, *, enabled: bool, keep_appointments: bool = False
+    user: UUID,
+    acting: Acting,
+    *,
+    enabled: bool,
+    keep_appointments: bool = False,
+    preview: bool = False,
 ) -> None:
     async with session(acting) as at:
         with deciding(AHEAD, KEEP):
             changed = await manage_users.set_enabled(
-                at.context, user, enabled=enabled, keep_appointments=keep_appointments
+                at.context,
+                user,
+                enabled=enabled,
+                keep_appointments=keep_appointments,
+                preview=preview,
             )
+    if preview:
+        print(f"This is a preview of {'enabling' if enabled else 'disabling'} the account.")
     print_row(_row(changed.account), as_json=False)
     if changed.effect is not None:
         print_effect(changed.effect)

@@ -42,12 +42,21 @@ class SlotsChanged:
     appointments: tuple[AppointmentView, ...]
     #: why no slot changed, when none did
     note: str | None = None
+    #: when a preview was made; None when the slots were changed
+    as_of: datetime | None = None
 
 
 async def set_slots_state(
-    context: Context, state: SlotState, *, doctor_id: UUID, starts_at: datetime, ends_at: datetime
+    context: Context,
+    state: SlotState,
+    *,
+    doctor_id: UUID,
+    starts_at: datetime,
+    ends_at: datetime,
+    preview: bool = False,
 ) -> CalendarChanged[Interval]:
-    """Block exactly `[starts_at, ends_at)`, or open every slot that overlaps it.
+    """Block exactly `[starts_at, ends_at)`, or open every slot that overlaps it. With `preview`,
+    return what that would do; nothing is locked or written.
 
     Returns the time with the whole of the slots that it overlaps. Raises InvalidInput,
     EndBeforeStart, TimeInPast, DoctorNotFound, PermissionDenied, and
@@ -58,13 +67,15 @@ async def set_slots_state(
     checked_instant(ends_at, "/to")
     if ends_at <= starts_at:
         raise EndBeforeStart("to must be after from.", pointer="/to")
-    return await _set(context, state, doctor_id, Interval(starts_at, ends_at), None)
+    stretch = Interval(starts_at, ends_at)
+    return await _set(context, state, doctor_id, stretch, None, preview=preview)
 
 
 async def set_slot_state(
-    context: Context, state: SlotState, slot_id: UUID
+    context: Context, state: SlotState, slot_id: UUID, *, preview: bool = False
 ) -> CalendarChanged[Interval]:
-    """Block or open the time of one slot.
+    """Block or open the time of one slot. With `preview`, return what that would do; nothing is
+    locked or written.
 
     Raises InvalidInput, TimeInPast, SlotNotFound, PermissionDenied, and BlockedBy when
     something else than a block closes the slot that was to be opened.
@@ -74,7 +85,8 @@ async def set_slot_state(
     is_shown = known is not None and (known.slot.taken or known.slot.state is not SlotState.RETIRED)
     if known is None or not is_shown:
         raise SlotNotFound()
-    return await _set(context, state, known.slot.doctor_id, known.slot.interval, _FIRST_LANE)
+    slot = known.slot
+    return await _set(context, state, slot.doctor_id, slot.interval, _FIRST_LANE, preview=preview)
 
 
 def _check_state(state: SlotState) -> None:
@@ -83,7 +95,13 @@ def _check_state(state: SlotState) -> None:
 
 
 async def _set(
-    context: Context, state: SlotState, doctor_id: UUID, stretch: Interval, lane: int | None
+    context: Context,
+    state: SlotState,
+    doctor_id: UUID,
+    stretch: Interval,
+    lane: int | None,
+    *,
+    preview: bool,
 ) -> CalendarChanged[Interval]:
     if state is SlotState.BLOCKED:
         block = Block(
@@ -96,10 +114,11 @@ async def _set(
             lane,
         )
         deed = Deed("add_block", "block", block.id)
-        return await change_doctor(context, doctor_id, deed, _blocking(context, block))
+        decide = _blocking(context, block)
+        return await change_doctor(context, doctor_id, deed, decide, preview=preview)
     deed = Deed("cut_blocks", "doctor", doctor_id)
     decide = _opening(context, stretch, is_slot=lane is not None)
-    return await change_doctor(context, doctor_id, deed, decide)
+    return await change_doctor(context, doctor_id, deed, decide, preview=preview)
 
 
 def _kept(reason: str | None) -> str | None:
@@ -123,7 +142,7 @@ def slots_changed(changed: CalendarChanged[Interval]) -> SlotsChanged:
         if view.appointment.starts_at < changed.row.ends_at
         and view.appointment.ends_at > changed.row.starts_at
     )
-    return SlotsChanged(effect.switched, hit, effect.note)
+    return SlotsChanged(effect.switched, hit, effect.note, effect.as_of)
 
 
 def _blocking(

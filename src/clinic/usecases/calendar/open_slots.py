@@ -10,8 +10,9 @@ from clinic.domain.calendar.changes import SlotCounts
 from clinic.domain.errors import ConfirmationNeeded
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.align import CalendarEffect, align_doctor, span_of
+from clinic.usecases.calendar.align import CalendarEffect, align_doctor, foresee, span_of
 from clinic.usecases.calendar.change_calendar import lock_calendar
+from clinic.usecases.calendar.inputs import read_inputs
 from clinic.usecases.context import Context
 
 #: doctors at once: while the rows of one are written, the slots of another are planned
@@ -93,6 +94,23 @@ async def align_calendars(
             span = await span_of(context, unit.calendars, clinic, [doctor.id])
             changed.append(await align_doctor(context, unit, clinic, doctor, span))
     return _sum(changed)
+
+
+async def foresee_calendars(
+    context: Context, doctor_id: UUID, clinic_ids: Iterable[UUID], *, works_here: bool
+) -> CalendarEffect:
+    """Return what `align_calendars` would change if the doctor worked at these clinics, or did not;
+    nothing is locked or written."""
+    store, foreseen = context.store, []
+    for clinic_id in sorted(clinic_ids):
+        clinic = await store.people.clinic(clinic_id)
+        doctor = await store.people.doctor(clinic_id, doctor_id)
+        if clinic and doctor:
+            after = replace(doctor, works_here=works_here)
+            inputs = await read_inputs(context, store, clinic, [after])
+            span = await span_of(context, store.calendars, clinic, [doctor_id])
+            foreseen.append(await foresee(context, store, clinic, span, [after], inputs))
+    return replace(_sum(foreseen), as_of=context.clock.now())
 
 
 def check_kept(effect: CalendarEffect, *, keep_appointments: bool) -> None:

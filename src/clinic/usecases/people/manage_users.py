@@ -30,18 +30,22 @@ from clinic.domain.people.passwords import checked_password
 from clinic.domain.people.people import Actor, Role, Scope, User, is_erased_user
 from clinic.domain.people.sessions import Session
 from clinic.domain.permissions import Operation, permit
-from clinic.ports.accounts import Account
+from clinic.ports.accounts import Account, AccountReader
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.audit import EventQuery
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.calendar.align import CalendarEffect
-from clinic.usecases.calendar.open_slots import align_calendars, check_kept
+from clinic.usecases.calendar.open_slots import align_calendars, check_kept, foresee_calendars
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.paging import every_page
 from clinic.usecases.people.contact_rules import ContactRules
-from clinic.usecases.people.memberships import check_administrators
+from clinic.usecases.people.memberships import (
+    NO_DOCTOR,
+    check_administrators,
+    foresee_administrators,
+)
 from clinic.usecases.people.new_person import REGISTRATION, add_person, checked_person
 
 
@@ -144,34 +148,43 @@ async def change_password(
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged:
-    """The account as it was written, and what that did to slots and appointments of a doctor."""
+    """The account as it was written, and what that did to slots and appointments of a doctor; a
+    preview has an effect for everybody, which says when it was made."""
 
     account: Account
     effect: CalendarEffect | None = None
 
 
 async def set_enabled(
-    context: Context, user_id: UUID, *, enabled: bool, keep_appointments: bool = False
+    context: Context,
+    user_id: UUID,
+    *,
+    enabled: bool,
+    keep_appointments: bool = False,
+    preview: bool = False,
 ) -> AccountChanged:
     """Return the account, enabled or disabled; disabling ends its sessions at once. The slots of a
     disabled doctor are retired, and come back when the account is enabled.
 
-    With appointments ahead, disabling a doctor needs the decision to keep them. An erasure is
+    With appointments ahead, disabling a doctor needs the decision to keep them. With `preview`,
+    return what it would do; nothing is locked or written, and no decision is needed. An erasure is
     final. Raises PermissionDenied, UserNotFound, UserShared, LastAdministrator, ConfirmationNeeded,
     InvalidInput for the actor's own account, PatientDisabled for enabling an erased patient.
     """
     permit(context.actor, Operation.MANAGE_USERS)
     if user_id == context.actor.user_id and not enabled:
         raise InvalidInput("You cannot disable yourself.", pointer="/disabled")
+    if preview:
+        return await _foresee_enabled(context, user_id, enabled=enabled)
 
     async def work(unit: UnitOfWork) -> AccountChanged:
         # First, so that two administrators who disable each other are serialized.
         await unit.people.lock_clinic(context.actor.clinic_id)
         account = await managed_account(unit, context.actor, user_id)
         if (account.disabled_at is None) == enabled:
-            return AccountChanged(account)
-        if is_erased_user(account.user):
-            raise PatientDisabled("This patient is erased for good; add them as a new patient.")
+            is_doctor = account.user.role is Role.DOCTOR
+            return AccountChanged(account, _unchanged(enabled) if is_doctor else None)
+        _check_not_erased(account)
         disabled_at = None if enabled else context.clock.now()
         await unit.accounts.set_disabled_at(user_id, disabled_at)
         if not enabled:
@@ -190,6 +203,30 @@ async def set_enabled(
         return AccountChanged(replace(account, disabled_at=disabled_at), effect)
 
     return await context.transactions.run(work)
+
+
+async def _foresee_enabled(context: Context, user_id: UUID, *, enabled: bool) -> AccountChanged:
+    now, accounts = context.clock.now(), context.store.accounts
+    account = await accounts.account(user_id)
+    account = await _managed(accounts, context.actor, account)
+    if (account.disabled_at is None) == enabled:
+        return AccountChanged(account, replace(_unchanged(enabled), as_of=now))
+    _check_not_erased(account)
+    if not enabled:
+        await foresee_administrators(context, account.user)
+    effect = replace(NO_DOCTOR, as_of=now)
+    if account.user.role is Role.DOCTOR:
+        effect = await foresee_calendars(context, user_id, account.clinics, works_here=enabled)
+    return AccountChanged(replace(account, disabled_at=None if enabled else now), effect)
+
+
+def _unchanged(enabled: bool) -> CalendarEffect:
+    return CalendarEffect(note=f"The account is already {'enabled' if enabled else 'disabled'}.")
+
+
+def _check_not_erased(account: Account) -> None:
+    if is_erased_user(account.user):
+        raise PatientDisabled("This patient is erased for good; add them as a new patient.")
 
 
 async def list_users(
@@ -355,10 +392,14 @@ async def managed_account(unit: UnitOfWork, actor: Actor, user_id: UUID) -> Acco
     Raises UserNotFound, UserShared.
     """
     account = await unit.accounts.lock(user_id)
+    return await _managed(unit.accounts, actor, account)
+
+
+async def _managed(accounts: AccountReader, actor: Actor, account: Account | None) -> Account:
     if account is None or actor.clinic_id not in account.clinics:
         raise UserNotFound()
     if actor.role is not Role.SYSTEM and account.clinics != (actor.clinic_id,):
-        mine = await unit.accounts.account(actor.user_id)
+        mine = await accounts.account(actor.user_id)
         if mine is None or not set(account.clinics) <= set(mine.clinics):
             raise UserShared()
     return account

@@ -1,7 +1,7 @@
 """Memberships: offer one, accept it, withdraw the offer, end one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from clinic.domain.audit.audit import AuditEvent
@@ -13,6 +13,7 @@ from clinic.domain.errors import (
     SignInFailed,
     UserNotFound,
 )
+from clinic.domain.paging import LIMIT_MAX
 from clinic.domain.people.memberships import (
     ACCEPT_MEMBERSHIP,
     OFFER_LASTS,
@@ -25,13 +26,16 @@ from clinic.domain.people.people import Role, User
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.accounts import Account
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.open_slots import align_calendars, check_kept
+from clinic.usecases.calendar.align import CalendarEffect
+from clinic.usecases.calendar.open_slots import align_calendars, check_kept, foresee_calendars
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.sign_in import Credentials, SignInRules, prove_person
 
 #: how many offers a person is shown at a time
 OFFERS_MAX = 100
+#: what a change of an account does to slots when it is not a doctor's
+NO_DOCTOR = CalendarEffect(note="No doctor is affected.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +210,12 @@ def _clinic_named(token: str, secret: str, email: str) -> UUID | None:
 
 
 async def end_membership(
-    context: Context, user_id: UUID, *, keep_appointments: bool = False
-) -> None:
-    """End a person's membership of the actor's clinic, their sessions there and their offers. A
-    doctor's slots there are retired; with appointments ahead, that needs the decision to keep them.
+    context: Context, user_id: UUID, *, keep_appointments: bool = False, preview: bool = False
+) -> CalendarEffect:
+    """End a person's membership of the actor's clinic, their sessions there and their offers.
+    Return what that does to the slots of a doctor there, which are retired; with appointments
+    ahead, that needs the decision to keep them. With `preview`, return what it would do; nothing is
+    locked or written, and no decision is needed.
 
     Raises PermissionDenied, UserNotFound, InvalidInput for oneself, LastAdministrator,
     ConfirmationNeeded.
@@ -217,8 +223,10 @@ async def end_membership(
     permit(context.actor, Operation.MANAGE_USERS)
     if user_id == context.actor.user_id:
         raise InvalidInput("You cannot end your own membership; another administrator can.")
+    if preview:
+        return await _foresee_end(context, user_id)
 
-    async def work(unit: UnitOfWork) -> None:
+    async def work(unit: UnitOfWork) -> CalendarEffect:
         # First, so that two administrators who end each other's are serialized.
         await unit.people.lock_clinic(context.actor.clinic_id)
         account = await unit.accounts.lock(user_id)
@@ -231,19 +239,46 @@ async def end_membership(
         await unit.memberships.withdraw_offers(context.actor.clinic_id, user_id)
         ended = await unit.sessions.revoke(user_id, now, clinic_id=context.actor.clinic_id)
         detail: dict[str, object] = {"sessions": len(ended)}
+        effect = NO_DOCTOR
         if account.user.role is Role.DOCTOR:
             effect = await align_calendars(context, unit, user_id, [context.actor.clinic_id])
             check_kept(effect, keep_appointments=keep_appointments)
             detail |= effect.detail
         await unit.events.add(context.event("end_membership", "user", user_id, detail=detail))
+        return effect
 
-    await context.transactions.run(work)
+    return await context.transactions.run(work)
+
+
+async def _foresee_end(context: Context, user_id: UUID) -> CalendarEffect:
+    clinic_id = context.actor.clinic_id
+    account = await context.store.accounts.account(user_id)
+    if account is None or clinic_id not in account.clinics:
+        raise UserNotFound()
+    await foresee_administrators(context, account.user)
+    if account.user.role is not Role.DOCTOR:
+        return replace(NO_DOCTOR, as_of=context.clock.now())
+    return await foresee_calendars(context, user_id, [clinic_id], works_here=False)
 
 
 async def check_administrators(unit: UnitOfWork, clinic_id: UUID, removed: User) -> None:
     """Raise LastAdministrator when `removed` was the last one; the clinic must be locked."""
     if removed.role is Role.ADMIN and not await unit.memberships.administrators(clinic_id):
         raise LastAdministrator()
+
+
+async def foresee_administrators(context: Context, removed: User) -> None:
+    """Raise LastAdministrator when the clinic would be left without one, as far as can be read
+    without a lock."""
+    if removed.role is not Role.ADMIN:
+        return
+    accounts, clinic_id = context.store.accounts, context.actor.clinic_id
+    after = None
+    while page := await accounts.accounts(clinic_id, role=Role.ADMIN, after=after, limit=LIMIT_MAX):
+        if any(one.disabled_at is None and one.user.id != removed.id for one in page):
+            return
+        after = page[-1].user.id
+    raise LastAdministrator()
 
 
 def _offer_event(context: Context, action: str, offer_id: UUID) -> AuditEvent:

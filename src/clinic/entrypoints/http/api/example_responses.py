@@ -63,6 +63,7 @@ from clinic.entrypoints.http.api.people.schemas import (
     EventOut,
     ExportOut,
     InvitationOut,
+    MembershipEndedOut,
     MembershipOfferOut,
     MembershipOut,
     OwnDataOut,
@@ -145,6 +146,7 @@ _DAY_OFF = AvailabilityException(
 )
 _OPENED = CalendarEffect(SlotCounts(added=520))
 _CLOSED = CalendarEffect(SlotCounts(blocked=16), stranded=(_APPOINTMENT,))
+_FORESEEN = CalendarEffect(SlotCounts(retired=16), stranded=(_APPOINTMENT,), as_of=_NOW)
 _CLOSURE = Closure(
     _HOURS_ID, CLINIC_ID, "Christmas", ClosureKind.YEARLY, date(2026, 12, 24), date(2026, 12, 26)
 )
@@ -264,6 +266,7 @@ RESPONSES: tuple[Struct, ...] = (
     DoctorChangedOut.changed(CalendarChanged(_DOCTOR, _CLOSED)),
     ClinicChangedOut.changed(ClinicChanged(_CLINIC)),
     AccountChangedOut.changed(AccountChanged(_ACCOUNT)),
+    MembershipEndedOut(_DOCTOR.id, SlotsOpenedOut.of(_FORESEEN)),
     DoctorOut.of(_DOCTOR),
     PatientOut.of(_PATIENT),
     UserOut.of(_USER, Role.PATIENT, CLINIC_ID),

@@ -199,8 +199,11 @@ def _parameters(one: Endpoint) -> Iterable[dict[str, Any]]:
 def _key_parameter(one: Endpoint) -> str:
     if one.key is not KeyPolicy.REQUIRED:
         return "OptionalIdempotencyKey"
-    can_preview = one.query is not None and "preview" in one.query.__struct_fields__
-    return "IdempotencyKeyUnlessPreview" if can_preview else "IdempotencyKey"
+    return "IdempotencyKeyUnlessPreview" if _can_preview(one) else "IdempotencyKey"
+
+
+def _can_preview(one: Endpoint) -> bool:
+    return one.query is not None and "preview" in one.query.__struct_fields__
 
 
 def _parameter(name: str) -> dict[str, Any]:
@@ -211,10 +214,11 @@ def _responses(one: Endpoint, examples: Examples) -> dict[str, Any]:
     names = [*one.says.headers, "X-Request-Id"]
     if one.key is not KeyPolicy.NONE:
         names.append("Idempotency-Replayed")
-    success: dict[str, Any] = {"description": one.says.summary, "headers": _headers(names)}
+    bare: dict[str, Any] = {"description": one.says.summary, "headers": _headers(names)}
+    success = bare
     if one.says.answers is not None:
-        success["content"] = {"application/json": _content(one.says.answers, examples)}
-    responses = {str(one.says.status): success}
+        success = {**bare, "content": {"application/json": _content(one.says.answers, examples)}}
+    responses = {str(one.says.status): bare if one.says.status == 204 else success}
     responses |= {str(status): {**success, "description": says} for status, says in one.says.also}
     if one.condition is Condition.IF_NONE_MATCH:
         kept = {"description": "The copy is still right", "headers": _headers(["ETag"])}
@@ -236,7 +240,7 @@ def _refusals(one: Endpoint) -> list[type[ClinicError]]:
         kinds += [NotSignedIn, PermissionDenied, QuotaExceeded]
         if one.method != "GET":
             kinds += [ForgedRequest, OutcomeUnknown]
-        if one.access.needs in PATIENT_DATA:
+        if one.access.needs in PATIENT_DATA or _can_preview(one):
             kinds.append(AuditUnavailable)
     if one.path_ids:
         kinds.append(NotFound)

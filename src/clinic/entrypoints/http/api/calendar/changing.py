@@ -1,17 +1,17 @@
 """How changes of the calendar are answered: done, previewed, or left to a worker."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
+from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.idempotency import Answer
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import Text
-from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.change_calendar import CalendarChanged
 from clinic.usecases.context import Context
 
@@ -72,12 +72,12 @@ async def answer_change(
             call, body, act, render, required=created is not None, reason=reason
         )
     changed = await act(call.context(reason))
-    note_patients(call, changed.effect)
+    note_patients(call, changed.effect.stranded)
     return Reply(200, _encode(wire(changed)))
 
 
-def note_patients(call: RequestContext, effect: CalendarEffect | None) -> None:
-    """Note for the audit trail the patients that a preview shows."""
-    if effect is not None and effect.stranded:
+def note_patients(call: RequestContext, shown: Sequence[AppointmentView]) -> None:
+    """Note for the audit trail the appointments that a preview shows."""
+    if shown:
         call.reads_patients = True
-        call.note_ids(view.appointment.id for view in effect.stranded)
+        call.note_ids(view.appointment.id for view in shown)

@@ -177,6 +177,9 @@ class SlotsChangedOut(Out, omit_defaults=True):
     slots: list[SlotOut]
     appointments: list[AppointmentOut]
     note: Annotated[str | None, Meta(description="why no slot changed, when none did")] = None
+    as_of: Annotated[
+        dt.datetime | None, Meta(description="when a preview was made; absent otherwise")
+    ] = None
 
     @classmethod
     def of(cls, changed: SlotsChanged, doctor_name: str, zone: ZoneInfo) -> Self:
@@ -184,6 +187,7 @@ class SlotsChangedOut(Out, omit_defaults=True):
             [SlotOut.named(slot, doctor_name, zone) for slot in changed.slots],
             [AppointmentOut.of(view) for view in changed.appointments],
             changed.note,
+            changed.as_of,
         )
 
 

@@ -1,6 +1,8 @@
 """Slots: find them, block and unblock them, open them from a doctor's hours."""
 
 import datetime as dt
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from clinic.domain.errors import (
 from clinic.domain.idempotency import Answer
 from clinic.domain.paging import Page
 from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.api.calendar.changing import PreviewQuery, note_patients
 from clinic.entrypoints.http.api.calendar.schemas import (
     OpenSlotsIn,
     SlotOut,
@@ -37,6 +40,7 @@ from clinic.entrypoints.http.kernel.request_context import RequestContext
 from clinic.entrypoints.http.kernel.schemas import ItemsOut, Text, given
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import (
+    SlotsChanged,
     set_slot_state,
     set_slots_state,
     slots_changed,
@@ -170,20 +174,20 @@ async def get_slot(call: RequestContext, slot_id: UUID) -> Reply:
     key=KeyPolicy.OPTIONAL,
     refuses=(SlotNotFound, TimeInPast, BlockedBy),
 )
-async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> Reply:
+async def patch_slot(
+    call: RequestContext, slot_id: UUID, query: PreviewQuery, body: SlotStateIn
+) -> Reply:
     """BLOCKED stores a block of the slot's time; OPEN cuts that out of blocks. It does not change
     closures, leave and hours. The appointment in a blocked slot stays, and is reported."""
     view = await read_slot(call.context(), slot_id)
     zone = (await call.clinic()).zone
 
     async def act(context: Context) -> CalendarChanged[Interval]:
-        return await set_slot_state(context, SlotState(body.status), slot_id)
+        state = SlotState(body.status)
+        return await set_slot_state(context, state, slot_id, preview=query.preview)
 
-    def render(changed: CalendarChanged[Interval]) -> Answer:
-        slots = SlotsChangedOut.of(slots_changed(changed), view.doctor_name, zone)
-        return Answer(200, _encode(slots))
-
-    return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
+    named = partial(SlotsChangedOut.of, doctor_name=view.doctor_name, zone=zone)
+    return await _answer(call, body, act, named, preview=query.preview)
 
 
 @endpoint(
@@ -196,7 +200,9 @@ async def patch_slot(call: RequestContext, slot_id: UUID, body: SlotStateIn) -> 
     key=KeyPolicy.OPTIONAL,
     refuses=(DoctorNotFound, EndBeforeStart, RangeTooLong, TimeInPast, BlockedBy),
 )
-async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsStateIn) -> Reply:
+async def patch_doctor_slots(
+    call: RequestContext, doctor_id: UUID, query: PreviewQuery, body: SlotsStateIn
+) -> Reply:
     """BLOCKED stores a block of exactly `[from, to)`, also beyond what is opened; OPEN cuts the
     slots that overlap `[from, to)` out of blocks. It does not change closures and leave. Answers
     with the slots that changed and the appointments in blocked ones, which stay until somebody
@@ -211,13 +217,31 @@ async def patch_doctor_slots(call: RequestContext, doctor_id: UUID, body: SlotsS
             doctor_id=doctor_id,
             starts_at=body.from_,
             ends_at=body.to,
+            preview=query.preview,
         )
 
-    def render(changed: CalendarChanged[Interval]) -> Answer:
-        slots = SlotsChangedOut.of(slots_changed(changed), doctor.name, zone)
-        return Answer(200, _encode(slots))
+    named = partial(SlotsChangedOut.of, doctor_name=doctor.name, zone=zone)
+    return await _answer(call, body, act, named, preview=query.preview)
 
-    return await answer_keyed(call, body, act, render, required=False, reason=given(body.reason))
+
+async def _answer(
+    call: RequestContext,
+    body: SlotStateIn | SlotsStateIn,
+    act: Callable[[Context], Awaitable[CalendarChanged[Interval]]],
+    named: Callable[[SlotsChanged], SlotsChangedOut],
+    *,
+    preview: bool,
+) -> Reply:
+    reason = given(body.reason)
+    if preview:
+        changed = slots_changed(await act(call.context(reason)))
+        note_patients(call, changed.appointments)
+        return Reply(200, _encode(named(changed)))
+
+    def render(changed: CalendarChanged[Interval]) -> Answer:
+        return Answer(200, _encode(named(slots_changed(changed))))
+
+    return await answer_keyed(call, body, act, render, required=False, reason=reason)
 
 
 @endpoint(

@@ -114,7 +114,7 @@ async def patch_clinic(call: RequestContext, query: PreviewQuery, body: ChangeCl
 
     if query.preview:
         changed = await act(call.context(given(body.reason)))
-        note_patients(call, changed.effect)
+        note_patients(call, changed.effect.stranded if changed.effect else ())
         return Reply(200, _encode(ClinicChangedOut.changed(changed)))
     return await answer_keyed(
         call, body, act, _changed_clinic, required=False, reason=given(body.reason)

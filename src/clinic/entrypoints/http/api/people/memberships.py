@@ -26,10 +26,13 @@ from clinic.domain.people.memberships import MembershipOffer
 from clinic.domain.people.people import Role
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.api.calendar.changing import PREVIEWED, Preview, note_patients
+from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut
 from clinic.entrypoints.http.api.people.guesses import count_guess
 from clinic.entrypoints.http.api.people.schemas import (
     AcceptOfferIn,
     AccountOut,
+    MembershipEndedOut,
     MembershipOfferIn,
     MembershipOfferOut,
     MembershipOut,
@@ -60,6 +63,7 @@ class LeavingQuery(Struct, forbid_unknown_fields=True, frozen=True):
         Literal["keep"] | None,
         Meta(description="what becomes of a doctor's appointments ahead"),
     ] = None
+    preview: Preview = False
 
 
 @endpoint(
@@ -185,7 +189,8 @@ async def _accept_with_password(call: RequestContext, body: AcceptOfferIn) -> Me
     tag=_TAG,
     summary="End somebody's membership of the clinic",
     status=204,
-    answers=None,
+    also=PREVIEWED,
+    answers=MembershipEndedOut,
     needs=Operation.MANAGE_USERS,
     refuses=(UserNotFound, LastAdministrator, ConfirmationNeeded),
 )
@@ -193,9 +198,18 @@ async def delete_membership(call: RequestContext, user_id: UUID, query: LeavingQ
     """Their sessions here end at once, on every server; other clinics are not affected. Nobody can
     end their own membership, and the last administrator cannot be removed. An offer brings them
     back: POST /memberships accepts it with email and password. With appointments ahead, which stay,
-    a doctor's needs `appointments=keep`."""
-    await end_membership(call.context(), user_id, keep_appointments=query.appointments is not None)
-    return Reply(204)
+    a doctor's needs `appointments=keep`. The preview answers 200 and lists them as `stranded`; it
+    needs no decision."""
+    effect = await end_membership(
+        call.context(),
+        user_id,
+        keep_appointments=query.appointments is not None,
+        preview=query.preview,
+    )
+    if not query.preview:
+        return Reply(204)
+    note_patients(call, effect.stranded)
+    return Reply(200, _encode(MembershipEndedOut(user_id, SlotsOpenedOut.of(effect))))
 
 
 @endpoint(

@@ -200,7 +200,8 @@ class AccountOut(Out):
 
 
 class AccountChangedOut(AccountOut, omit_defaults=True):
-    #: what it did to a doctor's slots; `stranded` are the appointments ahead
+    #: what it did to a doctor's slots; `stranded` are the appointments ahead. A preview has it for
+    #: everybody
     slots_opened: SlotsOpenedOut | None = None
 
     @classmethod
@@ -208,6 +209,19 @@ class AccountChangedOut(AccountOut, omit_defaults=True):
         effect = SlotsOpenedOut.of(change.effect) if change.effect else None
         values = (*_account(change.account), effect)
         return cls(*values)
+
+
+class MembershipEndedOut(Out):
+    """The preview of a membership's end."""
+
+    user_id: UUID
+    slots_opened: Annotated[
+        SlotsOpenedOut,
+        Meta(
+            description="what it would do to a doctor's slots; `stranded` are the appointments"
+            " ahead, which `appointments=keep` would keep"
+        ),
+    ]
 
 
 def _account(account: Account) -> tuple[Any, ...]:

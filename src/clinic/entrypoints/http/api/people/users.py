@@ -31,6 +31,7 @@ from clinic.domain.paging import LIMIT_DEFAULT, PageRequest
 from clinic.domain.people.people import Role, User
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
+from clinic.entrypoints.http.api.calendar.changing import PreviewQuery, note_patients
 from clinic.entrypoints.http.api.people.exports import export_pieces
 from clinic.entrypoints.http.api.people.guesses import account_key
 from clinic.entrypoints.http.api.people.schemas import (
@@ -321,17 +322,26 @@ async def get_user(call: RequestContext, user_id: UUID) -> Reply:
     needs=Operation.MANAGE_USERS,
     refuses=(UserNotFound, UserShared, LastAdministrator, PatientDisabled, ConfirmationNeeded),
 )
-async def patch_user(call: RequestContext, user_id: UUID, body: ChangeUserIn) -> Reply:
+async def patch_user(
+    call: RequestContext, user_id: UUID, query: PreviewQuery, body: ChangeUserIn
+) -> Reply:
     """Disabling ends every session at once, at every clinic. People who also belong to a clinic
     that is not yours cannot be disabled; end the membership instead. An erased person stays
     disabled. A disabled doctor's slots are no longer on offer, and come back when the account is
-    enabled; with appointments ahead, which stay, send `appointments: keep`."""
+    enabled; with appointments ahead, which stay, send `appointments: keep`. The preview lists them
+    as `stranded`, and needs no decision."""
     changed = await set_enabled(
         call.context(given(body.reason)),
         user_id,
         enabled=not body.disabled,
         keep_appointments=body.appointments is not UNSET,
+        preview=query.preview,
     )
+    if query.preview:
+        if changed.account.user.role is Role.PATIENT:
+            call.reads_patients = True
+            call.note_patient(user_id, user_id)
+        note_patients(call, changed.effect.stranded if changed.effect else ())
     return Reply(200, _encode(AccountChangedOut.changed(changed)))
 
 
