@@ -123,6 +123,21 @@ async def test_doctors_and_me_are_those_of_rest(gql: Gql) -> None:
     assert data["me"] == {name: me[name] for name in data["me"]}
 
 
+@pytest.mark.parametrize("left", [{"disabled": True}, {"lastDay": "2026-11-22"}], ids=str)
+async def test_doctor_who_has_left_is_shown_to_staff_only(
+    gql: Gql, left: dict[str, object]
+) -> None:
+    doctor = str(gql.world.doctor.id)
+    path = f"/users/{doctor}" if "disabled" in left else f"/doctors/{doctor}"
+    changed = await gql.send("PATCH", path=path, who="admin", json=left)
+
+    assert changed.status_code == 200, changed.text
+    for who, is_shown in (("patient", False), ("receptionist", True), ("admin", True)):
+        data = await gql.data("{doctors{edges{node{id}}}}", who=who)
+        shown = {edge["node"]["id"] for edge in data["doctors"]["edges"]}
+        assert (doctor in shown) == is_shown, who
+
+
 # --- the published query's filters
 
 

@@ -213,6 +213,36 @@ async def test_disabled_doctor_is_not_offered_and_not_opened_until_enabled_again
     assert await calendar.slots(DAY, status="open") == before[1:]
 
 
+async def test_doctor_whose_last_day_has_passed_is_shown_to_staff_only(calendar):
+    """Given a clinic in Kiritimati, where it is 22:00 on the 23rd
+    Then patients see the doctor until that day ends there, and staff see them afterwards as well.
+    """
+    await calendar.change_clinic(timeZone="Pacific/Kiritimati")
+    doctor = f"/doctors/{calendar.doctor}"
+    last_day = {"lastDay": "2026-11-23"}
+    await calendar.send("PATCH", doctor, last_day, who="admin")
+
+    async def sees(who, path):
+        listed = (await calendar.send("GET", path, who=who))["items"]
+        return calendar.doctor in {each["id"] for each in listed}
+
+    async def shown():
+        return [
+            await sees(who, path)
+            for path in ("/doctors", "/doctors?specialty=General")
+            for who in ("patient", "doctor", "receptionist")
+        ]
+
+    on_the_day = await shown()
+    calendar.api.clock.set(datetime(2026, 11, 23, 10, 0, tzinfo=UTC))
+    afterwards = await shown()
+    await calendar.send("PATCH", doctor, {"lastDay": None}, who="admin")
+
+    assert on_the_day == [True, True, True] * 2
+    assert afterwards == [False, True, True] * 2
+    assert await shown() == [True, True, True] * 2
+
+
 async def test_doctor_who_is_enabled_during_a_closure_comes_back_to_blocked_slots(calendar):
     await calendar.add_hours("09:00", "10:00", 30)
     user = f"/users/{calendar.doctor}"

@@ -113,6 +113,10 @@ class Doctor:
     #: False once the account is disabled or the membership has ended
     works_here: bool = True
 
+    def has_left(self, today: date) -> bool:
+        """Return whether the doctor works here no more, on this day at the clinic."""
+        return not self.works_here or (self.last_day is not None and self.last_day < today)
+
 
 @dataclass(frozen=True, slots=True)
 class Patient:

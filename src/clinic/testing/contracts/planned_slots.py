@@ -21,7 +21,7 @@ from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import Conflict
-from clinic.domain.people.people import Doctor, Scope, system_actor
+from clinic.domain.people.people import Doctor, Role, Scope, system_actor
 from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.testing.builders import (
     MORNING,
@@ -59,8 +59,10 @@ from clinic.testing.soundness import (
 )
 from clinic.usecases.appointments.change_appointment import change_status, reschedule
 from clinic.usecases.calendar.added_places import add_place, delete_place
+from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import set_slot_state, set_slots_state, slots_changed
 from clinic.usecases.calendar.blocks import add_block, delete_block
+from clinic.usecases.calendar.change_doctor import set_last_day
 from clinic.usecases.calendar.change_hours import (
     add_availability,
     add_exception,
@@ -72,7 +74,9 @@ from clinic.usecases.calendar.closures import add_closure, delete_closure
 from clinic.usecases.calendar.leaves import add_leave, delete_leave
 from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
+from clinic.usecases.people.add_people import list_doctors
 from clinic.usecases.people.manage_users import set_enabled
+from clinic.usecases.people.memberships import end_membership
 
 HORIZON_DAYS = 8
 STEPS = 16
@@ -229,6 +233,70 @@ class PlannedSlotsContract(Contract, contract=True):
         assert [slot.id for slot in await _on_calendar(store, world)] == [
             slot.id for slot in before
         ]
+
+    async def test_doctor_whose_last_day_has_passed_is_not_shown_to_patients(
+        self, store: Store
+    ) -> None:
+        world = await _world(store)
+        context, doctor = _context(store, world), world.doctor
+        patient = replace(context.actor, user_id=world.patients[0].id, role=Role.PATIENT)
+        today = world.clinic.local_date(NOW)
+
+        seen = {}
+        for last_day in (today, today - timedelta(days=1)):
+            await set_last_day(context, doctor.id, last_day)
+            for actor in (patient, context.actor):
+                doctors = await list_doctors(replace(context, actor=actor))
+                seen[last_day, actor.role] = doctor.id in {each.id for each in doctors}
+
+        assert [each for each, shown in seen.items() if not shown] == [
+            (today - timedelta(days=1), Role.PATIENT)
+        ]
+
+    @pytest.mark.parametrize("ends", [False, True], ids=["disabled", "membership_ends"])
+    async def test_preview_of_a_doctor_who_leaves_is_what_happens_then(
+        self, store: Store, ends: bool
+    ) -> None:
+        """Given a doctor of two clinics, with an appointment at each
+        When they would be disabled, the preview counts what happens at both; when a membership
+        would end, at that clinic. It changes nothing."""
+        here, there = await _world(store), await _world(store)
+        context, doctor = _context(store, here), here.doctor
+        async with store.begin() as unit:
+            user = await unit.people.user(doctor.id)
+            assert user is not None
+            await unit.memberships.join(there.clinic.id, user, "Skin")
+            await unit.commit()
+        there = replace(there, doctor=replace(doctor, clinic_id=there.clinic.id, specialty="Skin"))
+        booked = []
+        for place, world in enumerate((here, there)):
+            await add_availability(_context(store, world), an_availability(world.doctor))
+            slot = (await _on_calendar(store, world))[place]
+            made = await seed_booking(store, world.clinic, slot, world.patients[0])
+            booked.append(made.id)
+        before = [await everything(store, world.clinic.id) for world in (here, there)]
+
+        async def leave(preview: bool) -> CalendarEffect | None:
+            keep = not preview
+            if ends:
+                return await end_membership(
+                    context, doctor.id, keep_appointments=keep, preview=preview
+                )
+            changed = await set_enabled(
+                context, doctor.id, enabled=False, keep_appointments=keep, preview=preview
+            )
+            return changed.effect
+
+        foreseen = await leave(preview=True)
+        after = [await everything(store, world.clinic.id) for world in (here, there)]
+        done = await leave(preview=False)
+
+        assert foreseen is not None
+        assert done is not None
+        assert after == before
+        assert (foreseen.counts, foreseen.stranded) == (done.counts, done.stranded)
+        assert {view.appointment.id for view in done.stranded} == set(booked[: 1 if ends else 2])
+        assert done.counts.retired > 0
 
     async def test_closure_opens_nobodys_slots_because_a_colleagues_are_open(
         self, store: Store

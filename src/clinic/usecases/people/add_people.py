@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import DoctorNotFound, PatientNotFound, UserNotFound
+from clinic.domain.errors import ClinicNotFound, DoctorNotFound, PatientNotFound, UserNotFound
 from clinic.domain.paging import Page, PageRequest, place_by_id
 from clinic.domain.people.people import Doctor, Patient, Role, User, scope_of
 from clinic.domain.permissions import Operation, permit
@@ -77,12 +77,16 @@ async def read_self(context: Context) -> User:
 
 async def list_doctors(context: Context, *, specialty: str | None = None) -> Sequence[Doctor]:
     """Return the clinic's doctors by name, or those of one specialty; to patients, only doctors who
-    work there."""
-    wanted = None if specialty is None else plain_line(specialty)
-    doctors = await context.store.people.doctors(context.actor.clinic_id, wanted)
-    if context.actor.role is Role.PATIENT:
-        return [doctor for doctor in doctors if doctor.works_here]
-    return doctors
+    work there, also on their last day. Raises ClinicNotFound."""
+    wanted, people = None if specialty is None else plain_line(specialty), context.store.people
+    doctors = await people.doctors(context.actor.clinic_id, wanted)
+    if context.actor.role is not Role.PATIENT or not doctors:
+        return doctors
+    clinic = await people.clinic(context.actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    today = clinic.local_date(context.clock.now())
+    return [doctor for doctor in doctors if not doctor.has_left(today)]
 
 
 async def read_doctor(context: Context, doctor_id: UUID) -> Doctor:

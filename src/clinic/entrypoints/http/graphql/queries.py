@@ -60,7 +60,9 @@ class Query:
         context.note_read([entry.id for entry in schedule.entries])
         return schedule_rows(schedule)
 
-    @strawberry.field(description="The clinic's doctors by name.")
+    @strawberry.field(
+        description="The clinic's doctors by name; to patients, those who work there."
+    )
     async def doctors(
         self,
         info: Info,

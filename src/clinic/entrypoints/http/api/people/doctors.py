@@ -44,7 +44,7 @@ class DoctorsQuery(Struct, forbid_unknown_fields=True, frozen=True):
 )
 async def get_doctors(call: RequestContext, query: DoctorsQuery) -> Reply:
     """All of the clinic's, or those of one specialty. Patients do not see doctors whose account is
-    disabled."""
+    disabled, or whose last day has passed."""
     doctors = await list_doctors(call.context(), specialty=query.specialty)
     return Reply(200, _encode(ItemsOut([DoctorOut.of(doctor) for doctor in doctors])))
 
