@@ -716,6 +716,46 @@ async def test_unchanged_closure_is_no_large_change(calendar, by_worker):
     assert len(listed.json()["items"]) == 1
 
 
+async def test_new_name_of_a_closure_concerns_no_slot_and_is_no_large_change(calendar, by_worker):
+    """Given a large closure that is left to the worker, which has not begun
+    When it gets another name
+    Then that is stored at once, and the slots still wait for the worker."""
+    api = calendar.api
+    await calendar.add_hours("09:00", "11:00", 30)
+    closed = {"name": "Closed", "from": DAY, "until": "2026-12-12"}
+    large = await api.send("POST", CLOSURES, closed, who="receptionist")
+    path, renamed = f"{CLOSURES}/{large.json()['id']}", {"name": "Building works"}
+    before = rows(api, without=("answers", "events", "closures"))
+
+    previewed = await api.send("PATCH", f"{path}?preview=true", renamed, who="receptionist")
+    kept = (await calendar.send("GET", path))["name"]
+    answer = await api.send("PATCH", path, renamed, who="receptionist")
+    stored = (await calendar.send("GET", path))["name"]
+
+    nothing = {**NOTHING, "note": "Only the name has changed, which no slot depends on."}
+    assert (large.status_code, answer.status_code) == (202, 200), answer.text
+    assert answer.json()["slotsOpened"] == nothing
+    assert previewed.json()["slotsOpened"] == {**nothing, "asOf": "2026-11-23T08:00:00Z"}
+    assert (kept, stored) == ("Closed", "Building works")
+    assert rows(api, without=("answers", "events", "closures")) == before
+    [event] = [one for one in api.services.store.events if one.action == "change_closure"]
+    assert (str(event.entity_id), event.detail["blocked"]) == (large.json()["id"], 0)
+    await align_calendars(api.services.resources)
+    assert {slot["blockedBy"][0]["name"] for slot in await calendar.slots(DAY)} == {
+        "Building works"
+    }
+
+
+async def test_new_name_and_new_days_of_a_closure_are_aligned(calendar, scene):
+    change = Request("PATCH", CLOSURES + "/{closure}", {"name": "Works", "from": DAY})
+
+    answer = await change.send(calendar, scene)
+
+    effect = answer.json()["slotsOpened"]
+    assert (answer.json()["name"], effect["blocked"]) == ("Works", 6)
+    assert [one["id"] for one in effect["stranded"]] == [scene["appointment"]]
+
+
 async def test_large_change_shows_its_progress_doctor_by_doctor(calendar, by_worker):
     api = calendar.api
     await calendar.add_hours("09:00", "11:00", 30)

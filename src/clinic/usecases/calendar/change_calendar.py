@@ -54,7 +54,7 @@ class ClinicDecision(Generic[R]):
     days: Days | None = None
     #: the clinic after the change, unless it stays as it is
     clinic: Clinic | None = None
-    #: why it changes nothing; then nothing is written
+    #: why it changes no slot; then it is only written, if there is something to write
     note: str | None = None
 
 
@@ -176,7 +176,11 @@ async def change_all_doctors(
             raise ClinicNotFound()
         decided = decide(clinic, await shared_inputs(context, unit, clinic))
         if decided.note is not None:
-            return CalendarChanged(decided.row, CalendarEffect(note=decided.note))
+            effect = CalendarEffect(note=decided.note)
+            if decided.write is not write_nothing:
+                await decided.write(unit)
+                await unit.events.add(deed.event(context, effect))
+            return CalendarChanged(decided.row, effect)
         effect = await carry_out(context, unit, clinic, deed, decided)
         return CalendarChanged(decided.row, effect)
 

@@ -19,6 +19,8 @@ from clinic.usecases.calendar.change_calendar import (
 )
 from clinic.usecases.context import Context
 
+_ONLY_NAMED = "Only the name has changed, which no slot depends on."
+
 
 async def add_closure(
     context: Context, closure: Closure, *, preview: bool = False
@@ -51,7 +53,8 @@ async def change_closure(
     *,
     preview: bool = False,
 ) -> CalendarChanged[Closure]:
-    """Replace a closure with what `change` returns; it may raise to refuse.
+    """Replace a closure with what `change` returns; it may raise to refuse. A new name alone
+    changes no slot, and is stored at once.
 
     Raises PermissionDenied, ClosureNotFound, InvalidInput, UnknownHolidayCalendar, TimeInPast,
     AlreadyEntered.
@@ -72,6 +75,7 @@ async def change_closure(
             lambda inputs: replace(inputs, closures=after),
             lambda unit: unit.closings.replace(new),
             _both(_days_of(before), _days_of(new)),
+            note=_ONLY_NAMED if replace(new, name=before.name) == before else None,
         )
 
     deed = Deed("change_closure", "closure", closure_id)

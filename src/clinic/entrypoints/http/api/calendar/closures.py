@@ -143,7 +143,8 @@ async def post_closure(call: RequestContext, query: PreviewQuery, body: ClosureI
 async def patch_closure(
     call: RequestContext, closure_id: UUID, query: PreviewQuery, body: ChangeClosureIn
 ) -> Reply:
-    """Slots that it no longer closes are open again, unless something else closes them."""
+    """Slots that it no longer closes are open again, unless something else closes them. A new name
+    alone changes no slot."""
     changes = changes_in(body, ("name", "open_on"))
     for wire, name in (("from_", "first"), ("until", "last")):
         if (day := getattr(body, wire)) is not UNSET:
