@@ -20,10 +20,24 @@ from clinic.domain.calendar.closings import (
     CLOSING_NAME_MAX_CHARS,
     CLOSURE_MAX_DAYS,
     LEAVE_MAX_DAYS,
+    OPEN_ON_MAX,
     ClosureKind,
 )
+from clinic.domain.clinic import FIRST_YEAR, LAST_YEAR
 
 _REASON_LENGTH = f"char_length(reason) BETWEEN 1 AND {CLOSING_NAME_MAX_CHARS}"
+_DAYS = f"first_day >= '{FIRST_YEAR}-01-01' AND last_day < '{LAST_YEAR + 1}-01-01'"
+#: whole minutes of a day
+_TIMES = (
+    "extract(second FROM start_time) = 0 AND extract(second FROM end_time) = 0"
+    " AND start_time < '24:00' AND end_time < '24:00'"
+)
+_TIMES_ORDER = (
+    "first_day < last_day OR end_time IS NULL OR end_time > coalesce(start_time, '00:00')"
+)
+_INSTANTS = (
+    f"starts_at >= '{FIRST_YEAR}-01-01 00:00+00' AND ends_at < '{LAST_YEAR + 1}-01-01 00:00+00'"
+)
 _DOCTOR = (["clinic_id", "doctor_id"], "doctors_profiles", ["clinic_id", "user_id"])
 
 closures = Table(
@@ -55,6 +69,21 @@ closures = Table(
         "closures_days_order",
         f"last_day >= first_day AND last_day < first_day + {CLOSURE_MAX_DAYS}",
     ),
+    check("closures_days_accepted", _DAYS),
+    check("closures_times_accepted", _TIMES),
+    check("closures_times_order", _TIMES_ORDER),
+    check(
+        "closures_yearly_length",
+        "kind <> 'YEARLY' OR last_day < first_day + interval '1 year'",
+    ),
+    check(
+        "closures_open_on_days",
+        f"array_position(open_on, NULL) IS NULL AND cardinality(open_on) <= {OPEN_ON_MAX}",
+    ),
+    check(
+        "closures_country_code",
+        "country ~ '^[A-Z]{2}$' AND (subdivision IS NULL OR subdivision ~ '^[A-Z0-9]{1,4}$')",
+    ),
 )
 
 leaves = Table(
@@ -75,6 +104,9 @@ leaves = Table(
         "leaves_days_order",
         f"last_day >= first_day AND last_day < first_day + {LEAVE_MAX_DAYS}",
     ),
+    check("leaves_days_accepted", _DAYS),
+    check("leaves_times_accepted", _TIMES),
+    check("leaves_times_order", _TIMES_ORDER),
     check("leaves_reason_length", _REASON_LENGTH),
     Index("leaves_doctor_idx", "clinic_id", "doctor_id", "id"),
 )
@@ -97,6 +129,7 @@ blocks = Table(
         "blocks_times_order",
         f"ends_at > starts_at AND ends_at <= starts_at + interval '{BLOCK_MAX_DAYS} days'",
     ),
+    check("blocks_times_accepted", _INSTANTS),
     check("blocks_lane_range", "lane >= 1"),
     check("blocks_reason_length", _REASON_LENGTH),
     Index("blocks_doctor_idx", "clinic_id", "doctor_id", "ends_at"),
@@ -119,6 +152,11 @@ added_places = Table(
         "added_places_times_order",
         f"ends_at >= starts_at + interval '{SLOT_MIN_MIN} minutes'"
         f" AND ends_at <= starts_at + interval '{SLOT_MAX_MIN} minutes'",
+    ),
+    check("added_places_times_accepted", _INSTANTS),
+    check(
+        "added_places_whole_minutes",
+        "extract(epoch FROM starts_at) % 60 = 0 AND extract(epoch FROM ends_at) % 60 = 0",
     ),
     check("added_places_reason_length", _REASON_LENGTH),
     Index("added_places_doctor_idx", "clinic_id", "doctor_id", "ends_at"),

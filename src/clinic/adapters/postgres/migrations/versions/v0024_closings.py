@@ -37,6 +37,26 @@ _TABLES = (
         ),
         CONSTRAINT closures_days_order CHECK (
             last_day >= first_day AND last_day < first_day + 731
+        ),
+        CONSTRAINT closures_days_accepted CHECK (
+            first_day >= '2000-01-01' AND last_day < '2200-01-01'
+        ),
+        CONSTRAINT closures_times_accepted CHECK (
+            extract(second FROM start_time) = 0 AND extract(second FROM end_time) = 0
+            AND start_time < '24:00' AND end_time < '24:00'
+        ),
+        CONSTRAINT closures_times_order CHECK (
+            first_day < last_day OR end_time IS NULL OR end_time > coalesce(start_time, '00:00')
+        ),
+        CONSTRAINT closures_yearly_length CHECK (
+            kind <> 'YEARLY' OR last_day < first_day + interval '1 year'
+        ),
+        CONSTRAINT closures_open_on_days CHECK (
+            array_position(open_on, NULL) IS NULL AND cardinality(open_on) <= 100
+        ),
+        CONSTRAINT closures_country_code CHECK (
+            country ~ '^[A-Z]{2}$'
+            AND (subdivision IS NULL OR subdivision ~ '^[A-Z0-9]{1,4}$')
         )
     )
     """,
@@ -57,6 +77,16 @@ _TABLES = (
         CONSTRAINT leaves_days_order CHECK (
             last_day >= first_day AND last_day < first_day + 1100
         ),
+        CONSTRAINT leaves_days_accepted CHECK (
+            first_day >= '2000-01-01' AND last_day < '2200-01-01'
+        ),
+        CONSTRAINT leaves_times_accepted CHECK (
+            extract(second FROM start_time) = 0 AND extract(second FROM end_time) = 0
+            AND start_time < '24:00' AND end_time < '24:00'
+        ),
+        CONSTRAINT leaves_times_order CHECK (
+            first_day < last_day OR end_time IS NULL OR end_time > coalesce(start_time, '00:00')
+        ),
         CONSTRAINT leaves_reason_length CHECK (char_length(reason) BETWEEN 1 AND 200)
     )
     """,
@@ -75,6 +105,9 @@ _TABLES = (
             REFERENCES doctors_profiles (clinic_id, user_id),
         CONSTRAINT blocks_times_order CHECK (
             ends_at > starts_at AND ends_at <= starts_at + interval '731 days'
+        ),
+        CONSTRAINT blocks_times_accepted CHECK (
+            starts_at >= '2000-01-01 00:00+00' AND ends_at < '2200-01-01 00:00+00'
         ),
         CONSTRAINT blocks_lane_range CHECK (lane >= 1),
         CONSTRAINT blocks_reason_length CHECK (char_length(reason) BETWEEN 1 AND 200)

@@ -24,6 +24,12 @@ _STATEMENTS = (
             ends_at >= starts_at + interval '5 minutes'
             AND ends_at <= starts_at + interval '480 minutes'
         ),
+        CONSTRAINT added_places_times_accepted CHECK (
+            starts_at >= '2000-01-01 00:00+00' AND ends_at < '2200-01-01 00:00+00'
+        ),
+        CONSTRAINT added_places_whole_minutes CHECK (
+            extract(epoch FROM starts_at) % 60 = 0 AND extract(epoch FROM ends_at) % 60 = 0
+        ),
         CONSTRAINT added_places_reason_length CHECK (char_length(reason) BETWEEN 1 AND 200)
     )
     """,
