@@ -17,7 +17,7 @@ IS_CI = os.environ.get("CI") == "true"
 def test_postgres_answers_as_memory_does(
     module_postgres_urls, empty_database, record_property
 ) -> None:
-    examples = 15 if IS_CI else 10
+    examples = 10 if IS_CI else 8
     days: list[int] = []
 
     class PostgresComparison(StoreComparison):

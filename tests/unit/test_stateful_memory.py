@@ -26,7 +26,7 @@ class MemoryComparison(StoreComparison):
 
 @pytest.mark.timeout(300)
 def test_memory_answers_as_memory_does(record_property) -> None:
-    examples = 75 if IS_CI else 25
+    examples = 40 if IS_CI else 25
 
     run_state_machine_as_test(
         MemoryComparison,

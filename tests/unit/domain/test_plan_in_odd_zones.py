@@ -43,7 +43,7 @@ ODD_DAYS = {
 DAY = timedelta(days=1)
 AROUND = range(-4, 5)
 IS_CI = os.environ.get("CI") == "true"
-examples = settings(max_examples=300 if IS_CI else 80, deadline=None)
+examples = settings(max_examples=120 if IS_CI else 60, deadline=None)
 
 
 @st.composite

@@ -161,9 +161,7 @@ class CalendarCheckContract(Contract, contract=True):
 
     async def test_check_says_why_no_plan_can_be_made(self, store: Store) -> None:
         world = await _opened(store)
-        closure = Closure(
-            new_id(), world.clinic.id, "Holidays", ClosureKind.HOLIDAYS, country="NOWHERE"
-        )
+        closure = Closure(new_id(), world.clinic.id, "Holidays", ClosureKind.HOLIDAYS, country="XX")
         async with store.begin() as unit:
             await unit.closings.add(closure)
             await unit.commit()
