@@ -74,8 +74,8 @@ def checked_zone(name: str, pointer: str = "/timeZone") -> str:
 
 
 def checked_instant(value: datetime, pointer: str) -> datetime:
-    """Return `value` when it is aware and within the accepted years, both as it is written and in
-    UTC, in which it is stored and read.
+    """Return `value` when it has an offset, and its year is accepted both as written and in UTC, in
+    which it is stored.
 
     Raises NaiveDatetime, DatetimeOutOfRange.
     """

@@ -41,7 +41,7 @@ class AddedPlace:
             )
 
     def checked(self) -> "AddedPlace":
-        """Return it with its reason as it is stored. Raises InvalidInput."""
+        """Return a copy with its reason normalized for storage. Raises InvalidInput."""
         return replace(self, reason=checked_closing_reason(self.reason))
 
     @property

@@ -24,8 +24,12 @@ class SlotCounts:
         )
 
     @property
+    def total(self) -> int:
+        return self.added + self.retired + self.blocked + self.unblocked
+
+    @property
     def is_zero(self) -> bool:
-        return self == SlotCounts()
+        return self.total == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ class Closure:
             raise InvalidInput("Public holidays take no days or times.", pointer="/from")
 
     def checked(self, before: "Closure | None" = None) -> "Closure":
-        """Return it with its name as it is stored; a name that `before` has is not checked.
+        """Return a copy with its name normalized for storage, or itself if the name is unchanged.
 
         Raises InvalidInput.
         """
@@ -246,7 +246,7 @@ class Leave:
         _check_days(self.first, self.last, self.start, self.end, max_days=LEAVE_MAX_DAYS)
 
     def checked(self, before: "Leave | None" = None) -> "Leave":
-        """Return it with its reason as it is stored; a reason that `before` has is not checked.
+        """Return a copy with its reason normalized for storage, or itself if that is unchanged.
 
         Raises InvalidInput.
         """
@@ -290,7 +290,7 @@ class Block:
             )
 
     def checked(self) -> "Block":
-        """Return it with its reason as it is stored. Raises InvalidInput."""
+        """Return a copy with its reason normalized for storage. Raises InvalidInput."""
         return replace(self, reason=checked_closing_reason(self.reason))
 
     @property
@@ -326,7 +326,7 @@ class Block:
 
 
 def checked_closing_reason(reason: str | None) -> str | None:
-    """Return the reason as it is stored. Raises InvalidInput."""
+    """Return the reason normalized for storage. Raises InvalidInput."""
     if reason is None:
         return None
     return checked_line(reason, "reason", max_chars=CLOSING_NAME_MAX_CHARS, pointer="/reason")

@@ -54,10 +54,11 @@ class CalendarInputs:
         """Whether a slot may begin on one day and end on the next."""
         windows: Iterable[Availability | AvailabilityException] = (*self.hours, *self.exceptions)
         return any(each.overnight and each.end != MIDNIGHT for each in windows) or any(
-            self._day_of(place.starts_at) < self._day_of(place.ends_at) for place in self.places
+            self.day_of(place.starts_at) < self.day_of(place.ends_at) for place in self.places
         )
 
-    def _day_of(self, instant: datetime) -> date:
+    def day_of(self, instant: datetime) -> date:
+        """Return the day of an instant at the clinic."""
         return instant.astimezone(self.zone).date()
 
     def most_slots(self, first: date, last: date) -> int:
@@ -74,7 +75,7 @@ class CalendarInputs:
         exceptions = sum(
             each.most_slots for each in self.exceptions if days[0] <= each.on_date <= last
         )
-        places = sum(first <= self._day_of(place.starts_at) <= last for place in self.places)
+        places = sum(first <= self.day_of(place.starts_at) <= last for place in self.places)
         return hours + exceptions + places
 
     def closed_times(self, first: date, last: date) -> list[ClosedTime]:
@@ -125,8 +126,8 @@ def _added(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
     hours, or a place that was entered before."""
     near: list[tuple[AddedPlace, date, date]] = []
     for place in inputs.places:
-        begin = place.starts_at.astimezone(inputs.zone).date()
-        end = place.ends_at.astimezone(inputs.zone).date()
+        begin = inputs.day_of(place.starts_at)
+        end = inputs.day_of(place.ends_at)
         is_near = end >= first - _PLACES_REACH and begin <= last + _PLACES_REACH
         if is_near and begin <= (inputs.last_day or begin):
             near.append((place, begin - timedelta(days=1), end))
@@ -176,8 +177,8 @@ class Blockers:
     def of(self, stretch: Interval) -> tuple[Blocker, ...]:
         """Return every reason for which `stretch` is not wholly within open slots; empty when it
         is. Raises UnknownHolidayCalendar."""
-        first = stretch.starts_at.astimezone(self._inputs.zone).date()
-        last = stretch.ends_at.astimezone(self._inputs.zone).date()
+        first = self._inputs.day_of(stretch.starts_at)
+        last = self._inputs.day_of(stretch.ends_at)
         planned, closed = self._around(first, last)
         found = [] if is_covered(stretch, planned) else [Blocker(BlockKind.NO_HOURS)]
         touching = [slot for slot in planned if slot.overlaps(stretch)] or [stretch]

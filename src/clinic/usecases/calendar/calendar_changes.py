@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
-from clinic.domain.calendar.changes import CalendarChange, CalendarWork, SlotCounts
+from clinic.domain.calendar.changes import CalendarChange, CalendarWork
 from clinic.domain.errors import CalendarChangeNotFound, ClinicError, TemporaryFailure
 from clinic.domain.people.people import system_actor
 from clinic.domain.permissions import Operation, permit
@@ -108,7 +108,7 @@ async def finish_change(
         if on_progress is not None:
             days = change.doctors * _days(change.first, change.last)
             left = sum(_days(work.next_day, work.last) for work in found)
-            slots = _total(change.counts)
+            slots = change.counts.total
             on_progress(days - left, days, slots - counted)
             counted = slots
         todo = [work for work in found if work.doctor_id not in failed]
@@ -129,7 +129,3 @@ async def finish_change(
 
 def _days(first: date, last: date) -> int:
     return (last - first).days + 1
-
-
-def _total(counts: SlotCounts) -> int:
-    return counts.added + counts.retired + counts.blocked + counts.unblocked

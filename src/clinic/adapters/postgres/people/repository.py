@@ -48,8 +48,8 @@ _PATIENTS = select(
 _PATIENT_ID = patients_profiles.c.user_id
 
 
-# Locks of rows are not fair: while one transaction after the other shares a row, whoever wants it
-# alone waits until that times out. These are granted in the order in which they are asked for.
+# Row locks are not fair: as long as transactions keep sharing a row, one that needs it exclusively
+# waits until it times out. Advisory locks are granted in the order in which they are requested.
 _QUEUE = "hashtextextended('clinic ' || $1::uuid::text, 0)"
 _QUEUE_UP = f"SELECT pg_advisory_xact_lock({_QUEUE})"
 _QUEUE_UP_TO_SHARE = f"SELECT pg_advisory_xact_lock_shared({_QUEUE})"

@@ -164,17 +164,14 @@ def _fault_of(error: ValidationError, at: str = "", kind: Any = None) -> dict[st
 
 def _detail(message: str, kind: Any) -> str:
     """Return msgspec's message as a sentence; for an unknown enum value, with the valid ones, and
-    for a text with a form of its own, how to write it or an example."""
+    for a text with a form of its own, how to write it."""
     if how := _how_to_write(kind):
         return how
     detail = _WHERE.sub("", message)
     if detail in _BY_EXAMPLE:
         return _BY_EXAMPLE[detail]
     if detail.startswith(_OTHER_FORM):
-        example = _example_of(kind)
-        if example is None:
-            return "This is not written in the form that is expected."
-        return f"Write it in the form of this example: {example}."
+        return "This is not written in the form that is expected."
     unknown = _UNKNOWN_WORD.fullmatch(detail)
     words = _words_of(kind) if unknown else ()
     return f"{detail}; {words_told(unknown[1], words)}" if unknown and words else f"{detail}."
@@ -185,14 +182,6 @@ def _how_to_write(kind: Any) -> str | None:
     for part in _parts(kind):
         if isinstance(part, Meta) and part.extra is not None and HOW in part.extra:
             return str(part.extra[HOW])
-    return None
-
-
-def _example_of(kind: Any) -> str | None:
-    """Return the first example of a text's form in `kind`, if it has one."""
-    for part in _parts(kind):
-        if isinstance(part, Meta) and part.examples:
-            return str(part.examples[0])
     return None
 
 

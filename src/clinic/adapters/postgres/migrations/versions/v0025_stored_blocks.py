@@ -38,7 +38,7 @@ encode(set_bit(set_bit(overlay(
 ), 52, 1), 53, 1), 'hex')::uuid
 """
 # It runs as the owner: until the migration has ended, the service has no right to blocks. The
-# doctor's row is locked by whoever blocks, so that nobody else changes the doctor's blocks.
+# transaction that blocks slots has locked the doctor's row, so no other one changes these blocks.
 _FOLLOW = """
 CREATE OR REPLACE FUNCTION clinic_keep_blocks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
@@ -192,7 +192,7 @@ def upgrade() -> None:
 
 def _store_blocks(driver: psycopg.Connection[Any], whose: Mapping[str, UUID]) -> None:
     """Store blocks for the blocked slots of a doctor that end in the future, and retire those that
-    are not planned. One that has begun stays as it is."""
+    are not planned. A slot that has already begun is left alone."""
     # Everybody locks in this order.
     driver.execute("SELECT FROM clinics WHERE id = %(clinic_id)s FOR SHARE", whose)
     driver.execute(_LOCK_DOCTOR, whose)
@@ -237,7 +237,7 @@ def _planned(
     blocked: Sequence[_Blocked],
 ) -> set[Times]:
     """Return the slots that the doctor's hours plan in the time of these, whether or not the doctor
-    works here: whoever comes back finds their blocks."""
+    works here: a doctor who returns still has these blocks."""
     hours = _rows(driver, Hours, "availabilities", whose)
     exceptions = _rows(driver, DayException, "availability_exceptions", whose)
     zone = ZoneInfo(doctor.time_zone)
