@@ -1,7 +1,11 @@
 """Mutations of closures, leave, blocks and added places: done, previewed, or left to a worker."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Protocol, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import strawberry
@@ -54,7 +58,11 @@ from clinic.usecases.calendar.leaves import add_leave, delete_leave
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import KeyedAnswer
 
-S = TypeVar("S", bound=Struct)
+B = TypeVar("B", bound=Struct)
+S = TypeVar("S", ClosureIn, LeaveIn, BlockIn, PlaceIn)
+C = TypeVar("C", ClosureChangedOut, LeaveChangedOut, BlockChangedOut, PlaceChangedOut)
+G_contra = TypeVar("G_contra", contravariant=True)
+R = TypeVar("R")
 T = TypeVar("T")
 _encode = msgspec.json.Encoder(order="sorted").encode
 _read_closure = msgspec.json.Decoder(ClosureChangedOut).decode
@@ -135,10 +143,10 @@ class CalendarMutation:
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> ClosurePayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CLOSE_CLINIC)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            asked = _asked(
+        asking = _Asking(info, "addClosure", Operation.CLOSE_CLINIC, idempotency_key, preview)
+
+        def read() -> ClosureIn:
+            return _asked(
                 ClosureIn,
                 name=name,
                 kind=kind.value.lower() if isinstance(kind, ClosureKind) else None,
@@ -151,23 +159,11 @@ class CalendarMutation:
                 reason=reason,
                 **{"from": first},
             )
-            closure = _closure(context, asked)
 
-            async def act(acting: Context) -> CalendarChanged[ClinicClosure]:
-                return await add_closure(acting, closure, preview=bool(given(preview)))
-
-            return await _add(
-                context,
-                "addClosure",
-                given(idempotency_key),
-                asked,
-                act,
-                lambda changed: Answer(200, _encode(ClosureChangedOut.changed(changed))),
-                preview=bool(given(preview)),
-                reason=asked.reason,
-            )
-
-        return await _closure_payload(info.context, work)
+        wire = _plainly(ClosureChangedOut.changed)
+        return await _closure_payload(
+            info.context, lambda: _added(asking, read, _closure, add_closure, wire)
+        )
 
     @strawberry.mutation(description="Open the clinic again; the slots follow.")
     async def delete_closure(
@@ -178,26 +174,11 @@ class CalendarMutation:
         idempotency_key: str | None = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> ClosurePayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CLOSE_CLINIC)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            closure_id = required_id(id, "id")
-
-            async def act(acting: Context) -> CalendarChanged[ClinicClosure]:
-                return await delete_closure(acting, closure_id, preview=bool(given(preview)))
-
-            return await _change(
-                context,
-                f"deleteClosure/{closure_id}",
-                given(idempotency_key),
-                _asked(ReasonQuery, reason=reason),
-                act,
-                lambda changed: Answer(200, _encode(ClosureChangedOut.changed(changed))),
-                preview=bool(given(preview)),
-                reason=given(reason),
-            )
-
-        return await _closure_payload(info.context, work)
+        asking = _Asking(info, "deleteClosure", Operation.CLOSE_CLINIC, idempotency_key, preview)
+        wire = _plainly(ClosureChangedOut.changed)
+        return await _closure_payload(
+            info.context, lambda: _deleted(asking, id, reason, delete_closure, wire)
+        )
 
     @strawberry.mutation(description="Enter a doctor's leave; the reason is for staff.")
     async def add_leave(
@@ -212,10 +193,10 @@ class CalendarMutation:
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> LeavePayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CHANGE_CALENDAR)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            asked = _asked(
+        asking = _Asking(info, "addLeave", Operation.CHANGE_CALENDAR, idempotency_key, preview)
+
+        def read() -> LeaveIn:
+            return _asked(
                 LeaveIn,
                 doctorId=str(required_id(doctor_id, "doctorId")),
                 until=until,
@@ -224,32 +205,11 @@ class CalendarMutation:
                 reason=reason,
                 **{"from": first},
             )
-            leave = ClinicLeave(
-                context.services.new_id(),
-                context.actor.clinic_id,
-                asked.doctor_id,
-                asked.from_,
-                asked.until or asked.from_,
-                start=wall_time(asked.start_time),
-                end=wall_time(asked.end_time),
-                reason=asked.reason,
-            )
 
-            async def act(acting: Context) -> CalendarChanged[ClinicLeave]:
-                return await add_leave(acting, leave, preview=bool(given(preview)))
-
-            return await _add(
-                context,
-                "addLeave",
-                given(idempotency_key),
-                asked,
-                act,
-                lambda changed: Answer(200, _encode(LeaveChangedOut.changed(changed))),
-                preview=bool(given(preview)),
-                reason=asked.reason,
-            )
-
-        return await _leave_payload(info.context, work)
+        wire = _plainly(LeaveChangedOut.changed)
+        return await _leave_payload(
+            info.context, lambda: _added(asking, read, _leave, add_leave, wire)
+        )
 
     @strawberry.mutation(description="Take leave back; the slots follow.")
     async def delete_leave(
@@ -260,26 +220,11 @@ class CalendarMutation:
         idempotency_key: str | None = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> LeavePayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CHANGE_CALENDAR)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            leave_id = required_id(id, "id")
-
-            async def act(acting: Context) -> CalendarChanged[ClinicLeave]:
-                return await delete_leave(acting, leave_id, preview=bool(given(preview)))
-
-            return await _change(
-                context,
-                f"deleteLeave/{leave_id}",
-                given(idempotency_key),
-                _asked(ReasonQuery, reason=reason),
-                act,
-                lambda changed: Answer(200, _encode(LeaveChangedOut.changed(changed))),
-                preview=bool(given(preview)),
-                reason=given(reason),
-            )
-
-        return await _leave_payload(info.context, work)
+        asking = _Asking(info, "deleteLeave", Operation.CHANGE_CALENDAR, idempotency_key, preview)
+        wire = _plainly(LeaveChangedOut.changed)
+        return await _leave_payload(
+            info.context, lambda: _deleted(asking, id, reason, delete_leave, wire)
+        )
 
     @strawberry.mutation(description="Block a doctor's time; the reason is for staff.")
     async def add_block(
@@ -292,41 +237,21 @@ class CalendarMutation:
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> BlockPayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CHANGE_CALENDAR)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            zone = (await context.call.clinic()).zone
-            asked = _asked(
+        asking = _Asking(info, "addBlock", Operation.CHANGE_CALENDAR, idempotency_key, preview)
+
+        def read() -> BlockIn:
+            return _asked(
                 BlockIn,
                 doctorId=str(required_id(doctor_id, "doctorId")),
                 to=to,
                 reason=reason,
                 **{"from": starts_at},
             )
-            block = ClinicBlock(
-                context.services.new_id(),
-                context.actor.clinic_id,
-                asked.doctor_id,
-                asked.from_,
-                asked.to,
-                asked.reason,
-            )
 
-            async def act(acting: Context) -> CalendarChanged[ClinicBlock]:
-                return await add_block(acting, block, preview=bool(given(preview)))
-
-            return await _add(
-                context,
-                "addBlock",
-                given(idempotency_key),
-                asked,
-                act,
-                lambda changed: Answer(200, _encode(BlockChangedOut.changed(changed, zone))),
-                preview=bool(given(preview)),
-                reason=asked.reason,
-            )
-
-        return await _block_payload(info.context, work)
+        wire = _in_zone(BlockChangedOut.changed)
+        return await _block_payload(
+            info.context, lambda: _added(asking, read, _block, add_block, wire)
+        )
 
     @strawberry.mutation(description="Take a block back; the slots follow.")
     async def delete_block(
@@ -337,27 +262,11 @@ class CalendarMutation:
         idempotency_key: str | None = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> BlockPayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CHANGE_CALENDAR)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            zone = (await context.call.clinic()).zone
-            block_id = required_id(id, "id")
-
-            async def act(acting: Context) -> CalendarChanged[ClinicBlock]:
-                return await delete_block(acting, block_id, preview=bool(given(preview)))
-
-            return await _change(
-                context,
-                f"deleteBlock/{block_id}",
-                given(idempotency_key),
-                _asked(ReasonQuery, reason=reason),
-                act,
-                lambda changed: Answer(200, _encode(BlockChangedOut.changed(changed, zone))),
-                preview=bool(given(preview)),
-                reason=given(reason),
-            )
-
-        return await _block_payload(info.context, work)
+        asking = _Asking(info, "deleteBlock", Operation.CHANGE_CALENDAR, idempotency_key, preview)
+        wire = _in_zone(BlockChangedOut.changed)
+        return await _block_payload(
+            info.context, lambda: _deleted(asking, id, reason, delete_block, wire)
+        )
 
     @strawberry.mutation(description="Add a slot beside a doctor's hours; the reason is for staff.")
     async def add_place(
@@ -370,41 +279,21 @@ class CalendarMutation:
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> PlacePayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CHANGE_CALENDAR)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            zone = (await context.call.clinic()).zone
-            asked = _asked(
+        asking = _Asking(info, "addPlace", Operation.CHANGE_CALENDAR, idempotency_key, preview)
+
+        def read() -> PlaceIn:
+            return _asked(
                 PlaceIn,
                 doctorId=str(required_id(doctor_id, "doctorId")),
                 to=to,
                 reason=reason,
                 **{"from": starts_at},
             )
-            place = ClinicPlace(
-                context.services.new_id(),
-                context.actor.clinic_id,
-                asked.doctor_id,
-                asked.from_,
-                asked.to,
-                asked.reason,
-            )
 
-            async def act(acting: Context) -> CalendarChanged[ClinicPlace]:
-                return await add_place(acting, place, preview=bool(given(preview)))
-
-            return await _add(
-                context,
-                "addPlace",
-                given(idempotency_key),
-                asked,
-                act,
-                lambda changed: Answer(200, _encode(PlaceChangedOut.changed(changed, zone))),
-                preview=bool(given(preview)),
-                reason=asked.reason,
-            )
-
-        return await _place_payload(info.context, work)
+        wire = _in_zone(PlaceChangedOut.changed)
+        return await _place_payload(
+            info.context, lambda: _added(asking, read, _place, add_place, wire)
+        )
 
     @strawberry.mutation(description="Take an added place back; the slots follow.")
     async def delete_place(
@@ -415,27 +304,11 @@ class CalendarMutation:
         idempotency_key: str | None = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
     ) -> PlacePayload:
-        async def work() -> KeyedAnswer:
-            context = allowed(info, Operation.CHANGE_CALENDAR)
-            refuse_nulls(preview=preview, idempotencyKey=idempotency_key)
-            zone = (await context.call.clinic()).zone
-            place_id = required_id(id, "id")
-
-            async def act(acting: Context) -> CalendarChanged[ClinicPlace]:
-                return await delete_place(acting, place_id, preview=bool(given(preview)))
-
-            return await _change(
-                context,
-                f"deletePlace/{place_id}",
-                given(idempotency_key),
-                _asked(ReasonQuery, reason=reason),
-                act,
-                lambda changed: Answer(200, _encode(PlaceChangedOut.changed(changed, zone))),
-                preview=bool(given(preview)),
-                reason=given(reason),
-            )
-
-        return await _place_payload(info.context, work)
+        asking = _Asking(info, "deletePlace", Operation.CHANGE_CALENDAR, idempotency_key, preview)
+        wire = _in_zone(PlaceChangedOut.changed)
+        return await _place_payload(
+            info.context, lambda: _deleted(asking, id, reason, delete_place, wire)
+        )
 
 
 def _closure(context: QueryContext, asked: ClosureIn) -> ClinicClosure:
@@ -454,7 +327,36 @@ def _closure(context: QueryContext, asked: ClosureIn) -> ClinicClosure:
     )
 
 
-def _asked(body: type[S], /, **arguments: Any) -> S:
+def _leave(context: QueryContext, asked: LeaveIn) -> ClinicLeave:
+    return ClinicLeave(
+        context.services.new_id(),
+        context.actor.clinic_id,
+        asked.doctor_id,
+        asked.from_,
+        asked.until or asked.from_,
+        start=wall_time(asked.start_time),
+        end=wall_time(asked.end_time),
+        reason=asked.reason,
+    )
+
+
+def _block(context: QueryContext, asked: BlockIn) -> ClinicBlock:
+    return ClinicBlock(*_times(context, asked))
+
+
+def _place(context: QueryContext, asked: PlaceIn) -> ClinicPlace:
+    return ClinicPlace(*_times(context, asked))
+
+
+def _times(
+    context: QueryContext, asked: BlockIn | PlaceIn
+) -> tuple[UUID, UUID, UUID, datetime, datetime, str | None]:
+    """Return an id, the clinic, and what was asked for, as blocks and places have them."""
+    ids = (context.services.new_id(), context.actor.clinic_id, asked.doctor_id)
+    return (*ids, asked.from_, asked.to, asked.reason)
+
+
+def _asked(body: type[B], /, **arguments: Any) -> B:
     """Return the arguments as the body that REST gets, checked in the same way.
 
     Raises InvalidInput with the first fault.
@@ -467,83 +369,143 @@ def _asked(body: type[S], /, **arguments: Any) -> S:
         raise InvalidInput(first["detail"], pointer=first.get("pointer", "")) from None
 
 
-async def _add(
-    context: QueryContext,
-    field: str,
-    key: str | None,
-    asked: Struct,
-    act: Callable[[Context], Awaitable[T]],
-    render: Callable[[T], Answer],
-    *,
-    preview: bool,
-    reason: str | None,
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A mutation, with what all of them take."""
+
+    info: Info
+    field: str
+    operation: Operation
+    idempotency_key: str | None
+    previews: bool | None
+
+    def allowed(self) -> QueryContext:
+        """Return the context. Raises PermissionDenied, InvalidInput for a null."""
+        context = allowed(self.info, self.operation)
+        refuse_nulls(preview=self.previews, idempotencyKey=self.idempotency_key)
+        return context
+
+    @property
+    def is_preview(self) -> bool:
+        return bool(given(self.previews))
+
+    @property
+    def key(self) -> str | None:
+        """What the outcome is kept for; a preview's is not kept."""
+        return None if self.is_preview else given(self.idempotency_key)
+
+
+async def _added(
+    asking: _Asking,
+    read: Callable[[], S],
+    make: Callable[[QueryContext, S], R],
+    add: "_UseCase[R, R]",
+    wire: "_Wire[R]",
 ) -> KeyedAnswer:
-    """Return the outcome of a change that needs a key, unless it is a preview."""
-    if key is None and not preview:
+    """Return the outcome of entering what `make` makes of the arguments; it needs a key, unless it
+    is a preview."""
+    context = asking.allowed()
+    wired = await wire(context)
+    asked = read()
+    row = make(context, asked)
+
+    async def act(acting: Context) -> CalendarChanged[R]:
+        return await add(acting, row, preview=asking.is_preview)
+
+    if asking.key is None and not asking.is_preview:
         raise IdempotencyKeyMissing(
             "Give an idempotencyKey: 20 to 255 printable ASCII characters.",
             pointer="idempotencyKey",
         )
-    return await _change(context, field, key, asked, act, render, preview=preview, reason=reason)
+    return await do_once(
+        context, asking.field, asking.key, asked, act, _answering(wired), asked.reason
+    )
 
 
-async def _change(
-    context: QueryContext,
-    field: str,
-    key: str | None,
-    asked: Struct,
-    act: Callable[[Context], Awaitable[T]],
-    render: Callable[[T], Answer],
-    *,
-    preview: bool,
+async def _deleted(
+    asking: _Asking,
+    id_: strawberry.ID,
     reason: str | None,
+    delete: "_UseCase[UUID, R]",
+    wire: "_Wire[R]",
 ) -> KeyedAnswer:
-    """Return the outcome of a change; that of a preview is not kept for its key."""
-    return await do_once(context, field, None if preview else key, asked, act, render, reason)
+    """Return the outcome of deleting what has this id."""
+    context = asking.allowed()
+    wired = await wire(context)
+    row_id = required_id(id_, "id")
+    asked = _asked(ReasonQuery, reason=reason)
+
+    async def act(acting: Context) -> CalendarChanged[R]:
+        return await delete(acting, row_id, preview=asking.is_preview)
+
+    field = f"{asking.field}/{row_id}"
+    return await do_once(context, field, asking.key, asked, act, _answering(wired), given(reason))
+
+
+class _UseCase(Protocol[G_contra, R]):
+    """Adds a row, or deletes the one with an id."""
+
+    async def __call__(
+        self, context: Context, what: G_contra, /, *, preview: bool
+    ) -> CalendarChanged[R]: ...
+
+
+#: makes of a change what REST answers
+_Wired = Callable[[CalendarChanged[R]], Struct]
+_Wire = Callable[[QueryContext], Awaitable[_Wired[R]]]
+
+
+def _plainly(changed: _Wired[R]) -> _Wire[R]:
+    async def wire(context: QueryContext) -> _Wired[R]:
+        return changed
+
+    return wire
+
+
+def _in_zone(changed: Callable[[CalendarChanged[R], ZoneInfo], Struct]) -> _Wire[R]:
+    async def wire(context: QueryContext) -> _Wired[R]:
+        zone = (await context.call.clinic()).zone
+        return lambda change: changed(change, zone)
+
+    return wire
+
+
+def _answering(wired: _Wired[R]) -> Callable[[CalendarChanged[R]], Answer]:
+    return lambda changed: Answer(200, _encode(wired(changed)))
 
 
 Work = Callable[[], Awaitable[KeyedAnswer]]
 
 
 async def _closure_payload(context: QueryContext, work: Work) -> ClosurePayload:
-    body, errors, replayed = await outcome_of(context, work)
-    changed = body and _read_closure(body)
-    return ClosurePayload(
-        closure=Closure.of(changed) if changed else None,
-        effect=CalendarEffect.of(changed.slots_opened) if changed else None,
-        errors=errors,
-        replayed=replayed,
-    )
+    closure, effect, errors, replayed = await _outcome(context, work, _read_closure, Closure.of)
+    return ClosurePayload(closure=closure, effect=effect, errors=errors, replayed=replayed)
 
 
 async def _leave_payload(context: QueryContext, work: Work) -> LeavePayload:
-    body, errors, replayed = await outcome_of(context, work)
-    changed = body and _read_leave(body)
-    return LeavePayload(
-        leave=Leave.of(changed) if changed else None,
-        effect=CalendarEffect.of(changed.slots_opened) if changed else None,
-        errors=errors,
-        replayed=replayed,
-    )
+    leave, effect, errors, replayed = await _outcome(context, work, _read_leave, Leave.of)
+    return LeavePayload(leave=leave, effect=effect, errors=errors, replayed=replayed)
 
 
 async def _block_payload(context: QueryContext, work: Work) -> BlockPayload:
-    body, errors, replayed = await outcome_of(context, work)
-    changed = body and _read_block(body)
-    return BlockPayload(
-        block=Block.of(changed) if changed else None,
-        effect=CalendarEffect.of(changed.slots_opened) if changed else None,
-        errors=errors,
-        replayed=replayed,
-    )
+    block, effect, errors, replayed = await _outcome(context, work, _read_block, Block.of)
+    return BlockPayload(block=block, effect=effect, errors=errors, replayed=replayed)
 
 
 async def _place_payload(context: QueryContext, work: Work) -> PlacePayload:
+    place, effect, errors, replayed = await _outcome(context, work, _read_place, AddedPlace.of)
+    return PlacePayload(place=place, effect=effect, errors=errors, replayed=replayed)
+
+
+async def _outcome(
+    context: QueryContext,
+    work: Work,
+    read: Callable[[bytes], C],
+    of: Callable[[C], T],
+) -> tuple[T | None, CalendarEffect | None, list[MutationError], bool]:
+    """Return the members of a payload: what was changed, the effect, errors, whether replayed."""
     body, errors, replayed = await outcome_of(context, work)
-    changed = body and _read_place(body)
-    return PlacePayload(
-        place=AddedPlace.of(changed) if changed else None,
-        effect=CalendarEffect.of(changed.slots_opened) if changed else None,
-        errors=errors,
-        replayed=replayed,
-    )
+    if not body:
+        return None, None, errors, replayed
+    changed = read(body)
+    return of(changed), CalendarEffect.of(changed.slots_opened), errors, replayed
