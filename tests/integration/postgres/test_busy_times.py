@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.integration.postgres.earlier_schemas import BEFORE_CALENDAR_LANES
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 
 #: the database as the migration before left it
-BEFORE = """
+BEFORE = f"""
+{BEFORE_CALENDAR_LANES}
 ALTER TABLE appointments DROP CONSTRAINT appointments_place_fkey,
     DROP CONSTRAINT appointments_busy_excl, DROP CONSTRAINT appointments_patient_excl;
 DROP FUNCTION clinic_busy_while_visible CASCADE;

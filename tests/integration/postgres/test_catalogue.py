@@ -25,12 +25,19 @@ def test_every_foreign_key_is_indexed(owner: psycopg.Connection) -> None:
 
 
 def test_partial_index_does_not_count_for_a_foreign_key(owner: psycopg.Connection) -> None:
-    owner.execute("DROP INDEX slots_doctor_idx")
+    owner.execute("DROP INDEX slots_doctor_starts_key")
     owner.execute(
         "CREATE INDEX ON slots (clinic_id, doctor_id, specialty) WHERE state <> 'RETIRED'"
     )
 
     assert owner.execute(UNINDEXED_KEYS).fetchall() == [("slots_doctor_fkey", "slots")]
+
+
+def test_index_of_what_refers_to_the_primary_key_is_enough(owner: psycopg.Connection) -> None:
+    owner.execute("DROP INDEX slots_doctor_starts_key")
+    owner.execute("CREATE INDEX ON slots (clinic_id, doctor_id)")
+
+    assert owner.execute(UNINDEXED_KEYS).fetchall() == []
 
 
 def test_every_uniqueness_is_within_a_clinic(owner: psycopg.Connection) -> None:

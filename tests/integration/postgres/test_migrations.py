@@ -361,7 +361,7 @@ _STOPPING = (
         "build the index CONCURRENTLY, then add USING INDEX",
     ),
     (
-        r"ADD (CONSTRAINT \S+ )?EXCLUDE\b(?!.*WHERE \({}\))",
+        r"ADD (CONSTRAINT \S+ )?EXCLUDE\b(?!.*WHERE \(({}|\w+ IS NOT NULL)\))",
         "exclude WHERE a new column IS NOT NULL, then fill it in batches",
     ),
     (r"ALTER COLUMN \S+ (SET DATA )?TYPE\b", "add a column beside it"),

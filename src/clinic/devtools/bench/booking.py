@@ -4,6 +4,7 @@ from clinic.adapters.postgres.appointments.booking_statement import reservation
 from clinic.devtools.bench.baseline import Script, make_script, run_baseline, sample_booking
 from clinic.devtools.bench.bench import Bench, Filled
 from clinic.devtools.bench.database import count, last_baseline_booking
+from clinic.devtools.bench.processor import backends, cpu_ns
 from clinic.devtools.bench.requests import Tokens, bookings, sign_ins
 from clinic.devtools.bench.servers import LoadRun, Server, run_load
 
@@ -83,10 +84,14 @@ def _load(bench: Bench, filled: Filled, server: Server, name: str, tokens: Token
     number = int(HTTP_A_S * bench.effort.round_s)
     first = filled.take(number)
     requests = bookings(filled.world, first, number, tokens=tokens)
+    pids = backends(bench.servers.superuser_url, filled.app_url)
+    before_ns = sum(map(cpu_ns, pids))
     ran = run_load(server, requests, bench.folder, duration_s=bench.effort.round_s)
+    database_ns = sum(map(cpu_ns, pids)) - before_ns
     ran.require(BOOKED)
     filled.give_back(first + ran.answered)
     note(bench, name, ran)
+    bench.record.add(f"{name}_database_cpu", database_ns / ran.answered / 1000, "µs")
 
 
 def note(bench: Bench, name: str, ran: LoadRun) -> None:

@@ -17,7 +17,7 @@ from clinic.bootstrap import Services, build
 from clinic.devtools.bench.bench import Bench, Filled
 from clinic.devtools.bench.database import checkpoint, count, settle
 from clinic.devtools.bench.opening import HOURS, copy_rows, days_opened, empty, open_slots, rows_of
-from clinic.devtools.bench.scale import backends, cpu_ns
+from clinic.devtools.bench.processor import backends, cpu_ns
 from clinic.devtools.bench.world import CLINIC_ID
 from clinic.domain.calendar.availability import day_interval
 from clinic.domain.calendar.closings import Closure, ClosureKind
@@ -32,7 +32,7 @@ from clinic.usecases.context import Context
 #: slots of each doctor on the day that is closed, of five minutes each
 SLOTS_ON_DAY = 200
 #: slots are open up to this many days ahead, and the day before the last one is closed
-DAYS_AHEAD = 4
+DAYS_AHEAD = 28
 
 _LONG_DAYS = f"""
 INSERT INTO availabilities (clinic_id, id, doctor_id, start_time, end_time, slot_min, weekdays)

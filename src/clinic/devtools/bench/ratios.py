@@ -98,7 +98,7 @@ FIXED: Mapping[str, Mapping[str, RatioOf]] = {
         "closing_day_of_update_time": RatioOf(
             "closing_day",
             "closing_day_update",
-            Goal(AT_MOST, 2),
+            Goal(AT_MOST, 3.5),
             "time to close a day for all doctors, of one UPDATE of the slots",
         ),
         "align_of_raw_copy": RatioOf(

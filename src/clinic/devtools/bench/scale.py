@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any, cast
 
@@ -19,7 +18,8 @@ import psycopg
 
 from clinic.bootstrap import Services, build
 from clinic.devtools.bench.bench import Bench, Filled
-from clinic.devtools.bench.database import book_days, name_of, settle
+from clinic.devtools.bench.database import book_days, settle
+from clinic.devtools.bench.processor import backends, cpu_ns
 from clinic.devtools.bench.reads import listing_span
 from clinic.devtools.bench.world import (
     CLINIC_ID,
@@ -281,24 +281,3 @@ class _OneConnection:
 
     async def __aexit__(self, *_: object) -> None:
         await self._services.store.close()
-
-
-def backends(superuser_url: str, url: str) -> Sequence[int]:
-    """Return the database's processes that serve this database's clients."""
-    with psycopg.connect(superuser_url) as db:
-        found = db.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = %s",
-            [name_of(url), "client backend"],
-        ).fetchall()
-    return [pid for (pid,) in found]
-
-
-def cpu_ns(pid: int) -> int:
-    """Return the processor time of a process so far; only to 10 ms on some systems."""
-    exact = Path(f"/proc/{pid}/schedstat")
-    if exact.exists():
-        return int(exact.read_text().split()[0])
-    import psutil
-
-    used = psutil.Process(pid).cpu_times()
-    return int((used.user + used.system) * 1e9)

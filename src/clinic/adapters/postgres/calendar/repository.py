@@ -1,7 +1,7 @@
 """Doctors' hours and slots."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from operator import attrgetter
 from struct import Struct
 from typing import Any
@@ -29,12 +29,15 @@ from clinic.adapters.postgres.calendar.mapping import (
     exception_values,
     free_slot_view,
     slot_of,
+    slot_of_values,
 )
 from clinic.adapters.postgres.calendar.statements import (
     GLANCE,
     GLANCED,
+    LOCK_SLOTS,
     NEAREST_OF_DOCTOR,
     NEAREST_OF_SPECIALTY,
+    SLOTS_BETWEEN,
     free_slots,
 )
 from clinic.adapters.postgres.calendar.taken import retake, set_state, take_added
@@ -45,7 +48,7 @@ from clinic.adapters.postgres.people.repository import DOCTORS
 from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.adapters.postgres.schema.calendar import availabilities, availability_exceptions, slots
 from clinic.adapters.postgres.schema.people import doctors_profiles, users
-from clinic.domain.calendar.availability import SLOT_MAX_MIN, Availability, AvailabilityException
+from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     AvailabilityNotFound,
@@ -61,7 +64,6 @@ from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
 #: a packed slot: its id, start and end, as PostgreSQL sends them
 _PACKED = Struct("16s8s8s")
 _UUID, _TIMESTAMPTZ = 2950, 1184
-_LONGEST_SLOT = timedelta(minutes=SLOT_MAX_MIN)
 _RETIRED = SlotState.RETIRED.value
 _COPY_SLOTS = (
     "COPY slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken)"
@@ -183,10 +185,8 @@ class PostgresCalendarReader:
     ) -> Sequence[Slot]:
         """Return these doctors' slots that overlap `[start, end)`, retired ones included, earliest
         first."""
-        query = _overlapping(clinic_id, doctor_ids, start, end)
-        return [
-            slot_of(row) for row in await self._all(query.order_by(slots.c.starts_at, slots.c.id))
-        ]
+        rows = await self._executor.fetch(SLOTS_BETWEEN, (clinic_id, list(doctor_ids), start, end))
+        return [slot_of_values(row) for row in rows]
 
     async def count_slots(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
@@ -337,10 +337,9 @@ class PostgresCalendars(PostgresCalendarReader):
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
     ) -> Sequence[Slot]:
         """Lock the slots that `slots_between` returns, by id."""
-        query = _overlapping(clinic_id, doctor_ids, start, end)
-        locked = await self._all(query.order_by(slots.c.id).with_for_update(key_share=True))
+        locked = await self._executor.fetch(LOCK_SLOTS, (clinic_id, list(doctor_ids), start, end))
         # By start and id, since they arrive by id.
-        return sorted(map(slot_of, locked), key=attrgetter("starts_at"))
+        return sorted(map(slot_of_values, locked), key=attrgetter("starts_at"))
 
     async def add_slots(self, slots: Sequence[Slot]) -> None:
         """Add slots, taken where an appointment already has their time. Raises SlotOverlap when one
@@ -398,18 +397,6 @@ class PostgresCalendars(PostgresCalendarReader):
 
 def _of_doctors(clinic_id: UUID, doctor_ids: Sequence[UUID]) -> tuple[ColumnElement[bool], ...]:
     return slots.c.clinic_id == clinic_id, slots.c.doctor_id == func.any(list(doctor_ids))
-
-
-def _overlapping(
-    clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
-) -> Query:
-    return select(slots).where(
-        *_of_doctors(clinic_id, doctor_ids),
-        # No slot is longer, so the index on starts_at can bound both ends.
-        slots.c.starts_at > start - _LONGEST_SLOT,
-        slots.c.starts_at < end,
-        slots.c.ends_at > start,
-    )
 
 
 def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:

@@ -1,4 +1,4 @@
-"""SQL that reads free slots.
+"""SQL that reads slots by the thousand, and free slots.
 
 A test checks every column named here against the schema.
 """
@@ -6,6 +6,19 @@ A test checks every column named here against the schema.
 from clinic.adapters.postgres.engine.mapping import Columns, Layout
 from clinic.adapters.postgres.people.mapping import CLINIC
 from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
+from clinic.domain.calendar.availability import SLOT_MAX_MIN
+
+# No slot is longer, so the index on starts_at can bound both ends.
+_OVERLAPPING = f"""
+SELECT id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, taken FROM slots
+WHERE clinic_id = $1 AND doctor_id = ANY ($2::uuid[]) AND ends_at > $3::timestamptz
+  AND starts_at > $3::timestamptz - interval '{SLOT_MAX_MIN} min' AND starts_at < $4::timestamptz
+"""
+
+#: $1 clinic, $2 doctors, $3 and $4 the range that the slots overlap
+SLOTS_BETWEEN = f"{_OVERLAPPING} ORDER BY starts_at, id"
+
+LOCK_SLOTS = f"{_OVERLAPPING} ORDER BY id FOR NO KEY UPDATE"
 
 _FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
 

@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import ARRAY, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from clinic.adapters.postgres.engine.executors import driver_of
 from clinic.adapters.postgres.schema.appointments import KEEPS_TIME
 from clinic.adapters.postgres.schema.base import BUSY_RANGE, LANE_KEY, TIME_RANGE
 from clinic.domain.appointments.appointments import Appointment
@@ -53,15 +55,14 @@ _LEAVE = text(
     f"UPDATE slots s SET taken = {IS_TAKEN[True]}"
     " WHERE s.clinic_id = :clinic_id AND s.id = ANY (:ids) AND s.state = 'RETIRED'"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid())))
-_LOCK_ON_CALENDAR = text(
-    f"""
+#: by PostgreSQL's placeholders, since it may select slots by the thousand
+_LOCK_ON_CALENDAR = f"""
     SELECT id, doctor_id, lane, starts_at, ends_at, taken FROM slots
-    WHERE clinic_id = :clinic_id AND doctor_id = ANY (:doctor_ids) AND state <> 'RETIRED'
-      AND starts_at > CAST(:since AS timestamptz) - interval '{SLOT_MAX_MIN} min'
-      AND starts_at < :until AND ends_at > :since
+    WHERE clinic_id = $1 AND doctor_id = ANY ($2::uuid[]) AND state <> 'RETIRED'
+      AND starts_at > $3::timestamptz - interval '{SLOT_MAX_MIN} min'
+      AND starts_at < $4::timestamptz AND ends_at > $3::timestamptz
     ORDER BY id FOR NO KEY UPDATE
-    """
-).bindparams(bindparam("doctor_ids", type_=ARRAY(Uuid())))
+"""
 _BUSY_TIMES = text(
     f"""
     SELECT doctor_id, lane, busy_from, busy_until FROM appointments
@@ -143,7 +144,9 @@ async def retake(
         "since": since,
         "until": until,
     }
-    slots = (await connection.execute(_LOCK_ON_CALENDAR, values)).all()
+    async with psycopg.AsyncRawCursor(await driver_of(connection)) as cursor:
+        await cursor.execute(_LOCK_ON_CALENDAR, [*values.values()], binary=True)
+        slots = await cursor.fetchall()
     lanes: dict[tuple[UUID, int], tuple[list[datetime], list[datetime]]] = {}
     for doctor_id, lane, busy_from, busy_until in await connection.execute(_BUSY_TIMES, values):
         starts, ends = lanes.setdefault((doctor_id, lane), ([], []))

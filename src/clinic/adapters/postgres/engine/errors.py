@@ -32,7 +32,6 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
     "appointments_occupied_slot_key": SlotTaken,
     "appointments_busy_excl": SlotTaken,
     "appointments_patient_excl": PatientBusy,
-    "appointments_slot_fkey": SlotNotFound,
     "appointments_place_fkey": SlotNotFound,
     "appointments_patient_fkey": PatientNotFound,
     "slots_doctor_excl": SlotOverlap,

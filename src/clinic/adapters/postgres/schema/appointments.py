@@ -40,9 +40,8 @@ appointments = Table(
     instant("starts_at"),
     instant("ends_at"),
     lane(),
-    # Nullable for the migration alone, which fills them in while the service runs.
-    instant("busy_from", nullable=True),
-    instant("busy_until", nullable=True),
+    instant("busy_from"),
+    instant("busy_until"),
     text_("type", nullable=True),
     text_("status"),
     int_("version"),
@@ -51,13 +50,6 @@ appointments = Table(
     instant("created_at"),
     instant("updated_at"),
     key("appointments_pkey", "clinic_id", "id"),
-    references(
-        "appointments_slot_fkey",
-        ["clinic_id", "slot_id", "doctor_id", "starts_at", "ends_at"],
-        "slots",
-        ["clinic_id", "id", "doctor_id", "starts_at", "ends_at"],
-        onupdate="CASCADE",
-    ),
     references(
         "appointments_place_fkey",
         ["clinic_id", "slot_id", "doctor_id", "lane", "starts_at"],
@@ -75,7 +67,6 @@ appointments = Table(
     check("appointments_version_range", "version >= 1 AND schedule_version >= 0"),
     check("appointments_end_after_start", "ends_at > starts_at"),
     check("appointments_lane_range", "lane >= 1"),
-    check("appointments_busy_known", "busy_from IS NOT NULL"),
     check("appointments_busy_around", "busy_from <= starts_at AND busy_until >= ends_at"),
     # The backstop behind slots.taken.
     Index(

@@ -11,7 +11,7 @@ ERASABLE = {"audit_appointment": "reason", "audit_event": "reason", "notificatio
 
 #: triggers by table, for what no constraint can express
 TRIGGERS = {
-    "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free"),
+    "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free", "slots_calendar_lane"),
     "appointments": ("appointments_busy_added", "appointments_busy_moved"),
     "doctors_profiles": ("doctors_profiles_name",),
     "patients_profiles": ("patients_profiles_disabled",),
