@@ -11,10 +11,10 @@ import graphql as g
 import httpx
 import pytest
 from hypothesis import strategies as st
+from tests.apps import an_app
 
 from clinic.bootstrap import Services, in_memory
 from clinic.domain.people.people import Role
-from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, World, a_user, seed_world
@@ -98,7 +98,7 @@ def settings() -> Settings:
 async def gql(settings: Settings) -> AsyncIterator[Gql]:
     clock = FixedClock(NOW)
     services = in_memory(clock=clock, settings=settings)
-    app = create_app(services)
+    app = an_app(services)
     async with app.lifespan():
         world = await seed_world(services.store, with_hours=True)
         office = {role: a_user(role, name="Robin Reed") for role in (Role.RECEPTIONIST, Role.ADMIN)}

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import httpx
 import pytest
+from tests.apps import an_app
 
 from clinic.bootstrap import Services, in_memory
 from clinic.domain.people.people import Role, User
-from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, World, a_user, seed_world
@@ -194,7 +194,7 @@ def settings() -> Settings:
 async def api(settings: Settings) -> AsyncIterator[Api]:
     clock = FixedClock(NOW)
     services = in_memory(clock=clock, settings=settings)
-    app = create_app(services)
+    app = an_app(services)
     async with app.lifespan():
         world = await seed_world(services.store, with_hours=True)
         receptionist = a_user(Role.RECEPTIONIST, name="Robin Reed")

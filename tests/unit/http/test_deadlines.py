@@ -69,3 +69,20 @@ async def test_a_task_both_late_and_cancelled_stays_cancelled():
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_deadlines_hold_in_one_loop_after_another() -> None:
+    """Given an application whose first loop ended while a look was planned
+    When it runs in another loop
+    Then work that takes too long is still cancelled."""
+    deadlines = Deadlines(0.05)
+
+    async def short() -> None:
+        await deadlines.run(asyncio.sleep(0))
+
+    async def long() -> None:
+        await deadlines.run(asyncio.sleep(5))
+
+    asyncio.run(short())
+    with pytest.raises(TooLate):
+        asyncio.run(long())

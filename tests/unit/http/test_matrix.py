@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from tests.apps import an_app
 
 from clinic.bootstrap import Services, in_memory
 from clinic.domain.calendar.changes import CalendarChange
@@ -241,7 +242,7 @@ class Town:
 async def town():
     clock = FixedClock(NOW)
     services = in_memory(clock=clock, settings=Settings(log_level="error", fast_passwords=True))
-    app = create_app(services)
+    app = an_app(services)
     async with app.lifespan():
         here = await seed_world(services.store, patients="ABCD", with_hours=True)
         there = await seed_world(services.store, patients="ABCD", with_hours=True)

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.apps import an_app
 
 from clinic.bootstrap import in_memory
 from clinic.domain.notifications import DOCTOR_CHANGE
 from clinic.domain.paging import LIMIT_MAX
 from clinic.domain.people.people import Patient, Role, User, erased_user
 from clinic.entrypoints.http.api.people.schemas import ExportOut
-from clinic.entrypoints.http.app import create_app
 from clinic.entrypoints.http.kernel.tokens import issue_token
 from clinic.settings import Settings
 from clinic.testing import FixedClock, seed_booking, seed_world
@@ -416,7 +416,7 @@ async def _ask_all(requests):
     services = in_memory(
         clock=FixedClock(NOW), settings=Settings(log_level="error", fast_passwords=True)
     )
-    app = create_app(services)
+    app = an_app(services)
     async with app.lifespan():
         world = await seed_world(services.store, patients="AB")
         ada, canary = world.patients

@@ -91,31 +91,18 @@ def create_app(
     metrics: "WebMetrics | None" = None,
 ) -> Litestar:
     """Return the application; it opens `services` when it starts and closes them when it stops."""
-    settings = services.settings
-    log = _access_log(settings, metrics)
+    app = build_routes(services.settings)
+    attach(app, services, on_started=on_started, metrics=metrics)
+    return app
 
-    @asynccontextmanager
-    async def running(app: Litestar) -> AsyncIterator[None]:
-        await services.open()
-        try:
-            app.state.draining = False
-            on_started()
-            if metrics is not None:
-                metrics.start()
-            yield
-        finally:
-            app.state.draining = True
-            try:
-                log.flush()
-            finally:
-                await services.close()
-                if metrics is not None:
-                    metrics.stop()
 
+def build_routes(settings: Settings) -> Litestar:
+    """Return the application without services: nothing else of it takes long to build, so tests
+    attach one to many services in turn."""
     endpoints = (
         *ENDPOINTS,
         *documentation.endpoints(ENDPOINTS),
-        *graphql_endpoints(services),
+        *graphql_endpoints(introspection=settings.introspects),
     )
     deadlines = Deadlines(settings.request_timeout_s)
     pages = (
@@ -133,23 +120,67 @@ def create_app(
         template_config=TemplateConfig(
             instance=JinjaTemplateEngine.from_environment(environment())
         ),
-        lifespan=[running],
+        lifespan=[_running],
         exception_handlers={Exception: _answer_exception},
         # Litestar's own document lacks our problems and conditions.
         openapi_config=None,
         logging_config=None,
     )
-    app.state.draining = False
-    app.state.readiness = health.Readiness(services)
+    app.state.router = app.asgi_handler
     # Everything that is mounted, for inspection.
     app.state.accesses = [(one.method, one.path, one.access) for one in endpoints]
     app.state.accesses += accesses_of(pages)
+    return app
+
+
+def attach(
+    app: Litestar,
+    services: Services,
+    *,
+    on_started: Callable[[], None] = lambda: None,
+    metrics: "WebMetrics | None" = None,
+) -> None:
+    """Let the application serve these services, whose settings are those of its routes."""
+    settings = services.settings
+    log = _access_log(settings, metrics)
+    app.state.draining = False
+    app.state.readiness = health.Readiness(services)
+    app.state.runtime = _Runtime(services, log, on_started, metrics)
     authenticator = Authenticator(settings)
     guard = AccessControl(services, authenticator, Tokens(settings, services.clock.now))
     # Around everything, so that requests that match no route are answered in the same way.
-    middleware = RequestMiddleware(cast(Any, app.asgi_handler), services, authenticator, guard, log)
+    middleware = RequestMiddleware(app.state.router, services, authenticator, guard, log)
     app.asgi_handler = cast(Any, middleware)
-    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """What runs from the application's start to its stop."""
+
+    services: Services
+    log: AccessLog
+    on_started: Callable[[], None]
+    metrics: "WebMetrics | None"
+
+
+@asynccontextmanager
+async def _running(app: Litestar) -> AsyncIterator[None]:
+    runtime: _Runtime = app.state.runtime
+    await runtime.services.open()
+    try:
+        app.state.draining = False
+        runtime.on_started()
+        if runtime.metrics is not None:
+            runtime.metrics.start()
+        yield
+    finally:
+        app.state.draining = True
+        try:
+            runtime.log.flush()
+        finally:
+            await runtime.services.close()
+            if runtime.metrics is not None:
+                runtime.metrics.stop()
 
 
 def _access_log(settings: Settings, metrics: "WebMetrics | None") -> AccessLog:

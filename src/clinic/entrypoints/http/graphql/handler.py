@@ -6,7 +6,6 @@ import graphql as g
 import msgspec
 from graphql.execution.values import get_variable_values
 
-from clinic.bootstrap import Services
 from clinic.domain.errors import ClinicError, InvalidInput
 from clinic.domain.permissions import Operation
 from clinic.domain.rate_limits import RateClass
@@ -42,10 +41,8 @@ PARTIAL = 294
 _encode = msgspec.json.Encoder().encode
 
 
-def graphql_endpoints(services: Services, *, introspection: bool | None = None) -> list[Endpoint]:
-    """Return the endpoints to mount. Without `introspection`, the settings decide about it."""
-    if introspection is None:
-        introspection = services.settings.introspects
+def graphql_endpoints(*, introspection: bool) -> list[Endpoint]:
+    """Return the endpoints to mount."""
     documents = Documents(introspection=introspection)
     return [_endpoint(method, documents) for method in ("GET", "POST")]
 

@@ -25,6 +25,8 @@ class Deadlines:
         self._running: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        #: the loop of the timer: an application may be started in one loop after another
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of `work`. Raises TooLate when it takes too long."""
@@ -33,8 +35,8 @@ class Deadlines:
         assert task is not None
         cancelled_before = task.cancelling()
         self._running[task] = loop.time() + self._limit_s
-        if self._timer is None:
-            self._timer = loop.call_later(LOOK_S, self._look)
+        if self._timer is None or self._loop is not loop:
+            self._timer, self._loop = loop.call_later(LOOK_S, self._look), loop
         try:
             return await work
         except asyncio.CancelledError as error:
