@@ -1,0 +1,134 @@
+"""Types of appointments: how long they last, who offers them, and who may book them."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from clinic.domain.appointments.appointments import TYPE_MAX_CHARS
+from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, Interval
+from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN
+from clinic.domain.errors import InvalidInput
+from clinic.domain.text import checked_line, plain_line
+
+#: the longest time that a type keeps free before an appointment, and after it
+BUFFER_MAX_MIN = 240
+INSTRUCTIONS_MAX_CHARS = 1_000
+#: doctors that one type may name
+OFFERS_MAX = 1_000
+_COLOR = re.compile(r"#[0-9a-f]{6}\Z")
+
+
+class BookableBy(StrEnum):
+    """Who may book a type; staff always may."""
+
+    PATIENTS = "PATIENTS"
+    #: patients with an appointment at the clinic that is completed
+    KNOWN_PATIENTS = "KNOWN_PATIENTS"
+    STAFF = "STAFF"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A doctor who offers a type."""
+
+    doctor_id: UUID
+    #: how long an appointment lasts with this doctor, in minutes; None is as long as the type
+    visible_min: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentType:
+    """What can be booked, such as a check-up of 40 minutes with 10 minutes for cleaning after it.
+
+    Raises InvalidInput.
+    """
+
+    id: UUID
+    clinic_id: UUID
+    #: shown to patients; appointments keep it as their `type`
+    name: str
+    #: how long an appointment lasts for the patient, in minutes
+    visible_min: int
+    #: minutes that the doctor needs before and after it
+    before_min: int = 0
+    after_min: int = 0
+    #: None is the clinic's
+    notice_min: int | None = None
+    horizon_days: int | None = None
+    bookable_by: BookableBy = BookableBy.PATIENTS
+    #: None is every doctor of the clinic
+    offered_by: tuple[Offer, ...] | None = None
+    #: what patients should know or bring; in the confirmation and reminders
+    instructions: str | None = None
+    #: in the calendar, such as #2f6fde
+    color: str | None = None
+    #: booked when a request names no type; at most one active type of a clinic
+    is_default: bool = False
+    #: whether it can be booked; appointments keep an inactive one
+    is_active: bool = True
+
+    def __post_init__(self) -> None:
+        name = checked_line(self.name, "name", max_chars=TYPE_MAX_CHARS, pointer="/name")
+        object.__setattr__(self, "name", name)
+        for pointer, value, low, high in (
+            ("/visibleMin", self.visible_min, SLOT_MIN_MIN, SLOT_MAX_MIN),
+            ("/beforeMin", self.before_min, 0, BUFFER_MAX_MIN),
+            ("/afterMin", self.after_min, 0, BUFFER_MAX_MIN),
+            ("/noticeMin", self.notice_min, 0, NOTICE_MAX_MIN),
+            ("/horizonDays", self.horizon_days, 1, HORIZON_MAX_DAYS),
+        ):
+            if value is not None and not low <= value <= high:
+                raise InvalidInput(f"Give a number from {low} to {high}.", pointer=pointer)
+        if self.offered_by is not None:
+            object.__setattr__(self, "offered_by", _checked_offers(self.offered_by))
+        if self.instructions is not None:
+            text = checked_line(
+                self.instructions,
+                "text",
+                max_chars=INSTRUCTIONS_MAX_CHARS,
+                pointer="/instructions",
+            )
+            object.__setattr__(self, "instructions", text)
+        if self.color is not None and not _COLOR.match(self.color):
+            raise InvalidInput("Write the color such as #2f6fde.", pointer="/color")
+
+    def visible_min_with(self, doctor_id: UUID) -> int | None:
+        """Return how long it lasts with this doctor; None when the doctor does not offer it."""
+        if self.offered_by is None:
+            return self.visible_min
+        for offer in self.offered_by:
+            if offer.doctor_id == doctor_id:
+                return offer.visible_min or self.visible_min
+        return None
+
+    def is_called(self, name: str) -> bool:
+        """Return whether this is its name, whatever the case and the way in which it is encoded."""
+        return self.name.casefold() == plain_line(name).casefold()
+
+    def busy(self, visible: Interval) -> Interval:
+        """Return the time for which an appointment with this visible time keeps the doctor."""
+        return Interval(
+            visible.starts_at - timedelta(minutes=self.before_min),
+            visible.ends_at + timedelta(minutes=self.after_min),
+        )
+
+
+def _checked_offers(offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Return the offers by doctor. Raises InvalidInput."""
+    by_doctor: dict[UUID, Offer] = {}
+    for place, offer in enumerate(offers):
+        minutes = offer.visible_min
+        if minutes is not None and not SLOT_MIN_MIN <= minutes <= SLOT_MAX_MIN:
+            raise InvalidInput(
+                f"Give a number from {SLOT_MIN_MIN} to {SLOT_MAX_MIN}.",
+                pointer=f"/offeredBy/{place}/visibleMin",
+            )
+        if offer.doctor_id in by_doctor:
+            raise InvalidInput("The doctor is named twice.", pointer=f"/offeredBy/{place}/doctorId")
+        by_doctor[offer.doctor_id] = offer
+    if len(by_doctor) > OFFERS_MAX:
+        raise InvalidInput(f"Name at most {OFFERS_MAX} doctors.", pointer="/offeredBy")
+    return tuple(by_doctor[each] for each in sorted(by_doctor))
