@@ -665,8 +665,12 @@ def test_interrupted_change_says_that_it_is_stored(line, ids, few_at_once, monke
         await asyncio.sleep(60)
 
     monkeypatch.setattr(calendar_changes, "carry_on", interrupted)
-
-    status = run(["closures", "add", "Training", "--from", TUESDAY])
+    # The tests may run in the background of a shell, which ignores the signal.
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        status = run(["closures", "add", "Training", "--from", TUESDAY])
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
     answer = capsys.readouterr()
     [change] = line.json("changes", "list")
