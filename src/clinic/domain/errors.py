@@ -94,6 +94,12 @@ class UnknownHolidayCalendar(InvalidInput):
     code = "unknown_holiday_calendar"
 
 
+class TypeTooLong(InvalidInput):
+    """The type is longer than the hours of every doctor who offers it."""
+
+    code = "type_too_long"
+
+
 class PasswordRefused(InvalidInput):
     """Choose another password of 8 to 128 characters."""
 
@@ -242,6 +248,12 @@ class AppointmentNotFound(NotFound):
     """There is no such appointment."""
 
     code = "appointment_not_found"
+
+
+class AppointmentTypeNotFound(NotFound):
+    """There is no such type of appointment in this clinic."""
+
+    code = "appointment_type_not_found"
 
 
 class AvailabilityNotFound(NotFound):
@@ -435,6 +447,18 @@ class AlreadyEntered(Conflict):
     """This has already been entered."""
 
     code = "already_entered"
+
+
+class TypeNameInUse(Conflict):
+    """Another active type of appointment has this name."""
+
+    code = "type_name_in_use"
+
+
+class DefaultTypeTaken(Conflict):
+    """Another active type of appointment is the clinic's default."""
+
+    code = "default_type_taken"
 
 
 class ConfirmationNeeded(Conflict):

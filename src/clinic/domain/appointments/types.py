@@ -15,6 +15,8 @@ from clinic.domain.text import checked_line, plain_line
 
 #: the longest time that a type keeps free before an appointment, and after it
 BUFFER_MAX_MIN = 240
+#: the longest time that a type keeps the doctor, buffers included
+BUSY_MAX_MIN = 720
 INSTRUCTIONS_MAX_CHARS = 1_000
 #: doctors that one type may name
 OFFERS_MAX = 1_000
@@ -84,6 +86,12 @@ class AppointmentType:
                 raise InvalidInput(f"Give a number from {low} to {high}.", pointer=pointer)
         if self.offered_by is not None:
             object.__setattr__(self, "offered_by", _checked_offers(self.offered_by))
+        if max(self.lengths_min) + self.before_min + self.after_min > BUSY_MAX_MIN:
+            raise InvalidInput(
+                "The type and the time before and after it take at most"
+                f" {BUSY_MAX_MIN} minutes together.",
+                pointer="/beforeMin",
+            )
         if self.instructions is not None:
             text = checked_line(
                 self.instructions,
@@ -94,6 +102,12 @@ class AppointmentType:
             object.__setattr__(self, "instructions", text)
         if self.color is not None and not _COLOR.match(self.color):
             raise InvalidInput("Write the color such as #2f6fde.", pointer="/color")
+
+    @property
+    def lengths_min(self) -> tuple[int, ...]:
+        """How long it lasts, in minutes: by itself, and with each doctor who is named."""
+        offers = self.offered_by or ()
+        return self.visible_min, *(offer.visible_min or self.visible_min for offer in offers)
 
     def visible_min_with(self, doctor_id: UUID) -> int | None:
         """Return how long it lasts with this doctor; None when the doctor does not offer it."""

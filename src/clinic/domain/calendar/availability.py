@@ -7,6 +7,7 @@ day the clocks change.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,6 +27,7 @@ from clinic.domain.errors import (
 
 SLOT_MIN_MIN, SLOT_MAX_MIN = 5, 480
 MINUTES_A_DAY = 24 * 60
+_WEEK_MIN = 7 * MINUTES_A_DAY
 MIDNIGHT = time(0)
 #: the longest range that is planned at once
 RANGE_MAX_DAYS = 800
@@ -65,16 +67,19 @@ def _minutes(wall: time) -> int:
     return wall.hour * 60 + wall.minute
 
 
+def _length_min(start: time, end: time, *, overnight: bool) -> int:
+    return _minutes(end) - _minutes(start) + (MINUTES_A_DAY if overnight else 0)
+
+
 def _most_slots(start: time, end: time, slot_min: int, *, overnight: bool) -> int:
-    length_min = _minutes(end) - _minutes(start) + (MINUTES_A_DAY if overnight else 0)
-    return length_min // slot_min
+    return _length_min(start, end, overnight=overnight) // slot_min
 
 
 def _check_window(start: time, end: time, slot_min: int | None, *, overnight: bool) -> None:
     """Raise unless `[start, end)` is a wall-clock window of whole slots, at most a day long."""
     check_wall_time(start, "/startTime")
     check_wall_time(end, "/endTime")
-    length_min = _minutes(end) - _minutes(start) + (MINUTES_A_DAY if overnight else 0)
+    length_min = _length_min(start, end, overnight=overnight)
     if length_min <= 0:
         raise EndBeforeStart(
             "The end time must be after the start time; for hours that end on the next day, set"
@@ -317,6 +322,63 @@ def _overlapping(slots: Sequence[Interval], window: Interval) -> tuple[int, int]
         bisect_right(slots, window.starts_at, key=lambda slot: slot.ends_at),
         bisect_left(slots, window.ends_at, key=lambda slot: slot.starts_at),
     )
+
+
+def longest_stretch_min(
+    availabilities: Iterable[Availability],
+    exceptions: Iterable[AvailabilityException],
+    since: date,
+    *,
+    enough_min: int = MINUTES_A_DAY,
+) -> int:
+    """Return how long the longest stretch of a doctor's hours without a break lasts, from the day
+    `since` on and as the clocks show it: in minutes, 0 when no hours are ahead, and not searched
+    further once it is `enough_min`. What exceptions take away is not taken off."""
+    begun: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    windows: Iterable[Availability | AvailabilityException] = (*availabilities, *exceptions)
+    for window in windows:
+        if window.start is None or window.end is None or not window.slot_min:
+            continue
+        length_min = _length_min(window.start, window.end, overnight=window.overnight)
+        for weekday, first, last in _applies(window):
+            minute = (weekday - 1) * MINUTES_A_DAY + _minutes(window.start)
+            begun[minute].append((length_min, first, last))
+
+    def longest(minute: int, first: int, last: int, lasts_min: int) -> int:
+        """Return how long a stretch lasts that has reached this minute of the week, and began on a
+        day between these two."""
+        if lasts_min >= enough_min:
+            return lasts_min
+        days = minute // MINUTES_A_DAY
+        return max(
+            (
+                longest(minute + length_min, begins, ends, lasts_min + length_min)
+                for length_min, valid_from, valid_until in begun.get(minute % _WEEK_MIN, ())
+                if (begins := max(first, valid_from - days + start_day))
+                <= (ends := min(last, valid_until - days + start_day))
+            ),
+            default=lasts_min,
+        )
+
+    found_min = 0
+    for start in begun:
+        start_day = start // MINUTES_A_DAY
+        found_min = max(found_min, longest(start, since.toordinal(), _LATEST.toordinal(), 0))
+    return found_min
+
+
+def _applies(window: Availability | AvailabilityException) -> Iterator[tuple[int, int, int]]:
+    """Yield each ISO weekday of a window with the first and the last day on which it applies, as
+    ordinals."""
+    if window.on_date is not None:
+        day = window.on_date.toordinal()
+        yield window.on_date.isoweekday(), day, day
+        return
+    assert isinstance(window, Availability)
+    first = (window.valid_from or _EARLIEST).toordinal()
+    last = (window.valid_until or _LATEST).toordinal()
+    for weekday in window.weekdays:
+        yield weekday, first, last
 
 
 def check_overlap(new: Availability, existing: Iterable[Availability]) -> None:

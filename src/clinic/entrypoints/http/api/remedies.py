@@ -26,6 +26,7 @@ REMEDIES: dict[str, str] = {
     ),
     "already_exists": "Read the existing one, and change that instead.",
     "appointment_not_found": _LOOK,
+    "appointment_type_not_found": _LOOK,
     "audit_unavailable": _AGAIN,
     "availability_not_found": _LOOK,
     "availability_overlap": "Change or delete the hours named by `availabilityId`, or the exception"
@@ -49,6 +50,8 @@ REMEDIES: dict[str, str] = {
     " that `appointmentsAhead` says, for a new time zone, or `appointments: keep` for a doctor who"
     " leaves.",
     "datetime_out_of_range": "Use years 2000 to 2199.",
+    "default_type_taken": "First change the type that `typeId` names, so that it is no longer the"
+    " default.",
     "doctor_not_found": _LOOK,
     "email_in_use": "Find the person who has this address, or use another one.",
     "end_before_start": "Give an end after the start.",
@@ -116,6 +119,9 @@ REMEDIES: dict[str, str] = {
     "too_many_rows": "Ask for one doctor or one day.",
     "transaction_aborted": _AGAIN,
     "transition_not_allowed": "Choose a status that `allowed` names.",
+    "type_name_in_use": "Choose another name, or change or deactivate the one that `typeId` names.",
+    "type_too_long": "Give at most `longestMin` minutes, the longest stretch of hours without a"
+    " break among these doctors, or enter longer hours first.",
     "unknown_holiday_calendar": "Use the ISO 3166-1 code of a country, such as DE, and for"
     " `subdivision` a part of its ISO 3166-2 code, such as BE.",
     "unknown_parameter": "Correct the parameter's name; the detail lists the valid ones.",
