@@ -132,6 +132,7 @@ async def test_application_has_only_the_rights_it_needs(postgres_urls) -> None:
     with psycopg.connect(postgres_urls.app_url, autocommit=True) as app:
         for statement in (
             "DELETE FROM appointments",
+            "DELETE FROM appointment_types",
             "DELETE FROM slots",
             "DELETE FROM users",
             "DELETE FROM notification",

@@ -77,6 +77,23 @@ CALENDAR_CHANGE: Row = {
     "doctors": 2,
 }
 
+TYPE: Row = {
+    "clinic_id": ONE,
+    "id": _id(58),
+    "name": "Check-up",
+    "visible_min": 40,
+    "before_min": 5,
+    "after_min": 10,
+    "notice_min": 60,
+    "horizon_days": 30,
+    "bookable_by": "PATIENTS",
+    "all_doctors": False,
+    "instructions": "Bring your card.",
+    "color": "#2f6fde",
+    "is_default": True,
+    "is_active": True,
+}
+
 #: a valid row of each table, in addition to those of the fixture `rows`
 ROWS: dict[str, Row] = {
     "clinics": CLINIC | {"id": _id(3)},
@@ -170,6 +187,13 @@ ROWS: dict[str, Row] = {
         "starts_at": NINE,
         "ends_at": NINE + HALF_HOUR,
         "reason": "An urgent case",
+    },
+    "appointment_types": TYPE | {"id": _id(59), "name": "Vaccination", "is_default": False},
+    "appointment_type_offers": {
+        "clinic_id": ONE,
+        "type_id": _id(58),
+        "doctor_id": _id(11),
+        "visible_min": 30,
     },
     "calendar_changes": CALENDAR_CHANGE | {"id": _id(56)},
     "calendar_work": {
@@ -379,6 +403,25 @@ BREAKS: dict[str, tuple[str, Row]] = {
         {"ends_at": NINE + HALF_HOUR + timedelta(seconds=1)},
     ),
     "added_places_reason_length": ("added_places", {"reason": "x" * 201}),
+    "appointment_types_clinic_fkey": ("appointment_types", {"clinic_id": NOBODY}),
+    "appointment_types_name_length": ("appointment_types", {"name": "x" * 81}),
+    "appointment_types_length_range": ("appointment_types", {"visible_min": 4}),
+    "appointment_types_before_range": ("appointment_types", {"before_min": -1}),
+    "appointment_types_after_range": ("appointment_types", {"after_min": 241}),
+    "appointment_types_busy_range": (
+        "appointment_types",
+        {"visible_min": 480, "before_min": 120, "after_min": 121},
+    ),
+    "appointment_types_notice_range": ("appointment_types", {"notice_min": 366 * 24 * 60 + 1}),
+    "appointment_types_horizon_range": ("appointment_types", {"horizon_days": 0}),
+    "appointment_types_bookable_by_known": ("appointment_types", {"bookable_by": "NOBODY"}),
+    "appointment_types_instructions_length": ("appointment_types", {"instructions": ""}),
+    "appointment_types_color_code": ("appointment_types", {"color": "#2F6FDE"}),
+    "appointment_types_name_key": ("appointment_types", {"name": "CHECK-UP"}),
+    "appointment_types_default_key": ("appointment_types", {"is_default": True}),
+    "appointment_type_offers_type_fkey": ("appointment_type_offers", {"type_id": NOBODY}),
+    "appointment_type_offers_doctor_fkey": ("appointment_type_offers", {"doctor_id": _id(10)}),
+    "appointment_type_offers_length_range": ("appointment_type_offers", {"visible_min": 481}),
     "calendar_changes_clinic_fkey": ("calendar_changes", {"clinic_id": NOBODY}),
     "calendar_changes_days_order": ("calendar_changes", {"last_day": date(2026, 12, 23)}),
     "calendar_work_change_fkey": ("calendar_work", {"change_id": NOBODY}),
@@ -525,6 +568,7 @@ def rows(owner: psycopg.Connection) -> psycopg.Connection:
     _insert(owner, "slots", SLOT | LATER | {"id": _id(29), "state": "RETIRED", "taken": False})
     _insert(owner, "appointments", APPOINTMENT)
     _insert(owner, "calendar_changes", CALENDAR_CHANGE)
+    _insert(owner, "appointment_types", TYPE)
     return owner
 
 
@@ -613,6 +657,15 @@ def test_slot_with_an_appointment_cannot_be_moved_in_time(rows: psycopg.Connecti
         )
 
     assert refused.value.diag.constraint_name == "appointments_place_fkey"
+
+
+def test_inactive_type_gives_up_its_name_and_its_place_as_default(
+    rows: psycopg.Connection,
+) -> None:
+    rows.execute("UPDATE appointment_types SET is_active = false")
+
+    _insert(rows, "appointment_types", TYPE | {"id": _id(59), "name": "CHECK-up"})
+    _insert(rows, "appointment_types", TYPE | {"id": _id(60), "is_active": False})
 
 
 def test_specialty_changed_changes_with_its_slots(rows: psycopg.Connection) -> None:

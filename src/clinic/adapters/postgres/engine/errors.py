@@ -11,6 +11,7 @@ from clinic.domain.errors import (
     AlreadyExists,
     ClinicError,
     ClinicNotFound,
+    DefaultTypeTaken,
     DoctorNotFound,
     EmailInUse,
     IdempotencyConflict,
@@ -24,6 +25,7 @@ from clinic.domain.errors import (
     SlotTaken,
     TemporaryFailure,
     TransactionAborted,
+    TypeNameInUse,
     UserNotFound,
 )
 
@@ -43,6 +45,10 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
     "leaves_doctor_fkey": DoctorNotFound,
     "blocks_doctor_fkey": DoctorNotFound,
     "added_places_doctor_fkey": DoctorNotFound,
+    "appointment_types_clinic_fkey": ClinicNotFound,
+    "appointment_types_name_key": TypeNameInUse,
+    "appointment_types_default_key": DefaultTypeTaken,
+    "appointment_type_offers_doctor_fkey": DoctorNotFound,
     "users_email_key": EmailInUse,
     "doctors_profiles_clinic_fkey": ClinicNotFound,
     "doctors_profiles_user_fkey": DoctorNotFound,

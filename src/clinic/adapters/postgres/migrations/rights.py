@@ -27,6 +27,9 @@ RIGHTS = {
     "leaves": "SELECT, INSERT, UPDATE, DELETE",
     "blocks": "SELECT, INSERT, UPDATE, DELETE",
     "added_places": "SELECT, INSERT, UPDATE, DELETE",
+    # Never deleted, since appointments have had them, without a foreign key.
+    "appointment_types": "SELECT, INSERT, UPDATE",
+    "appointment_type_offers": "SELECT, INSERT, UPDATE, DELETE",
     "calendar_changes": "SELECT, INSERT, UPDATE",
     "calendar_work": "SELECT, INSERT, UPDATE, DELETE",
     # Where and when a slot is, is never changed: appointments have a copy of it.

@@ -10,6 +10,7 @@ recognizes conflicts by them.
 from clinic.adapters.postgres.schema import people as people
 from clinic.adapters.postgres.schema import calendar as calendar
 from clinic.adapters.postgres.schema import closings as closings
+from clinic.adapters.postgres.schema import appointment_types as appointment_types
 from clinic.adapters.postgres.schema import appointments as appointments
 from clinic.adapters.postgres.schema import audit as audit
 from clinic.adapters.postgres.schema import maintenance as maintenance
