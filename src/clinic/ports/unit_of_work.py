@@ -6,6 +6,7 @@ from typing import Protocol, Self
 from clinic.domain.audit.audit import AuditEvent
 from clinic.ports.accounts import AccountReader, Accounts
 from clinic.ports.answers import AnswerBook, Answers
+from clinic.ports.appointment_types import AppointmentTypeReader, AppointmentTypes
 from clinic.ports.appointments import AppointmentReader, Appointments
 from clinic.ports.audit import AuditLog
 from clinic.ports.booking_desk import BookingDesk
@@ -37,6 +38,8 @@ class UnitOfWork(Protocol):
 
     @property
     def appointments(self) -> Appointments: ...
+    @property
+    def appointment_types(self) -> AppointmentTypes: ...
     @property
     def calendars(self) -> Calendars: ...
     @property
@@ -84,6 +87,8 @@ class Store(Protocol):
     def desk(self) -> BookingDesk: ...
     @property
     def appointments(self) -> AppointmentReader: ...
+    @property
+    def appointment_types(self) -> AppointmentTypeReader: ...
     @property
     def calendars(self) -> CalendarReader: ...
     @property

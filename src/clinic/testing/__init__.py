@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clinic.testing.builders import a_patient as a_patient
     from clinic.testing.builders import a_place as a_place
     from clinic.testing.builders import a_slot as a_slot
+    from clinic.testing.builders import a_type as a_type
     from clinic.testing.builders import a_user as a_user
     from clinic.testing.builders import an_actor as an_actor
     from clinic.testing.builders import an_anonymous_context as an_anonymous_context
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from clinic.testing.builders import seed_hours as seed_hours
     from clinic.testing.builders import seed_patient as seed_patient
     from clinic.testing.builders import seed_slots as seed_slots
+    from clinic.testing.builders import seed_type as seed_type
     from clinic.testing.builders import seed_world as seed_world
     from clinic.testing.builders import some_holidays as some_holidays
     from clinic.testing.clock import FixedClock as FixedClock
     from clinic.testing.contracts.accounts import AccountsContract as AccountsContract
     from clinic.testing.contracts.adding import AddingContract as AddingContract
+    from clinic.testing.contracts.appointment_types import (
+        AppointmentTypesContract as AppointmentTypesContract,
+    )
     from clinic.testing.contracts.appointments import AppointmentsContract as AppointmentsContract
     from clinic.testing.contracts.audit_log import AuditLogContract as AuditLogContract
     from clinic.testing.contracts.calendar_changes import (
@@ -74,10 +79,10 @@ if TYPE_CHECKING:
     from clinic.testing.stateful import StoreComparison as StoreComparison
 
 _BUILDERS = (
-    "World a_block a_clinic a_closure a_context a_leave a_patient a_place a_slot a_user"
+    "World a_block a_clinic a_closure a_context a_leave a_patient a_place a_slot a_type a_user"
     " an_actor an_anonymous_context an_appointment an_availability"
     " seed_booking seed_clinic seed_closings seed_doctor seed_hours seed_patient seed_slots"
-    " seed_world some_holidays"
+    " seed_type seed_world some_holidays"
 )
 _HOMES = {
     "in_memory": "clinic.bootstrap",
@@ -91,6 +96,7 @@ _HOMES = {
     "AuditLogContract": "clinic.testing.contracts.audit_log",
     "RateLimiterContract": "clinic.testing.contracts.rate_limiter",
     "AddingContract": "clinic.testing.contracts.adding",
+    "AppointmentTypesContract": "clinic.testing.contracts.appointment_types",
     "AppointmentsContract": "clinic.testing.contracts.appointments",
     "CalendarChangesContract": "clinic.testing.contracts.calendar_changes",
     "CalendarCheckContract": "clinic.testing.contracts.calendar_check",

@@ -20,6 +20,7 @@ from clinic.domain.appointments.appointments import (
 )
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
+from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
@@ -187,6 +188,33 @@ def a_closure(
     """Return a closure of one day or more, by default of the day after NOW."""
     first = first or MORNING.date()
     return Closure(new_id(), clinic.id, name, kind, first, last or first)
+
+
+def a_type(
+    clinic: Clinic,
+    name: str = "Check-up",
+    visible_min: int = 30,
+    *,
+    before_min: int = 0,
+    after_min: int = 0,
+    bookable_by: BookableBy = BookableBy.PATIENTS,
+    offered_by: tuple[Offer, ...] | None = None,
+    is_default: bool = False,
+    is_active: bool = True,
+) -> AppointmentType:
+    """Return a type of appointment, by default of 30 minutes, without buffers, of all doctors."""
+    return AppointmentType(
+        new_id(),
+        clinic.id,
+        name,
+        visible_min,
+        before_min,
+        after_min,
+        bookable_by=bookable_by,
+        offered_by=offered_by,
+        is_default=is_default,
+        is_active=is_active,
+    )
 
 
 def a_leave(doctor: Doctor, first: date | None = None, last: date | None = None) -> Leave:
@@ -414,6 +442,14 @@ async def seed_closings(store: Store, *closings: Closing) -> None:
     async with store.begin() as unit:
         for closing in closings:
             await unit.closings.add(closing)
+        await unit.commit()
+
+
+async def seed_type(store: Store, *types: AppointmentType) -> None:
+    """Add types of appointments."""
+    async with store.begin() as unit:
+        for type in types:
+            await unit.appointment_types.add(type)
         await unit.commit()
 
 

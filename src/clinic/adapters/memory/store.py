@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from clinic.adapters.memory.accounts import MemoryAccountReader
 from clinic.adapters.memory.answers import MemoryAnswerBook
+from clinic.adapters.memory.appointment_types import MemoryAppointmentTypeReader
 from clinic.adapters.memory.appointments import MemoryAppointmentReader
 from clinic.adapters.memory.audit_log import MemoryAuditLog
 from clinic.adapters.memory.booking_desk import MemoryBookingDesk
@@ -32,6 +33,7 @@ class MemoryStore:
         self.figures = StoreFigures()
         self.desk = MemoryBookingDesk(self._database, self.figures)
         self.appointments = MemoryAppointmentReader(tables)
+        self.appointment_types = MemoryAppointmentTypeReader(tables)
         self.calendars = MemoryCalendarReader(tables)
         self.closings = MemoryClosingReader(tables)
         self.calendar_changes = MemoryCalendarChangeReader(tables)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from clinic.adapters.memory.table import Indexes, Layer, Rows, Table
 from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.audit.audit import AuditEntry, AuditEvent
 from clinic.domain.audit.change_feed import Snapshot
 from clinic.domain.calendar.added_places import AddedPlace
@@ -81,6 +82,7 @@ class Tables:
     leaves: Rows[RowKey, Leave]
     blocks: Rows[RowKey, Block]
     added_places: Rows[RowKey, AddedPlace]
+    appointment_types: Rows[RowKey, AppointmentType]
     calendar_changes: Rows[RowKey, CalendarChange]
     #: by clinic, change and doctor
     calendar_work: Rows[tuple[UUID, UUID, UUID], CalendarWork]
@@ -129,6 +131,7 @@ def empty_tables() -> Tables:
         leaves=Table(by_doctor),
         blocks=Table(by_doctor),
         added_places=Table(by_doctor),
+        appointment_types=Table(by_clinic),
         calendar_changes=Table(by_clinic),
         calendar_work=Table({"change": lambda work: (work.clinic_id, work.change_id)}),
         slots=Table(by_doctor),

@@ -5,6 +5,7 @@ from typing import Self
 
 from clinic.adapters.memory.accounts import MemoryAccounts
 from clinic.adapters.memory.answers import MemoryAnswers
+from clinic.adapters.memory.appointment_types import MemoryAppointmentTypes
 from clinic.adapters.memory.appointments import MemoryAppointments
 from clinic.adapters.memory.calendar_changes import MemoryCalendarChanges
 from clinic.adapters.memory.calendars import MemoryCalendars
@@ -48,6 +49,10 @@ class MemoryUnitOfWork:
     @property
     def appointments(self) -> MemoryAppointments:
         return MemoryAppointments(self._running)
+
+    @property
+    def appointment_types(self) -> MemoryAppointmentTypes:
+        return MemoryAppointmentTypes(self._running)
 
     @property
     def calendars(self) -> MemoryCalendars:

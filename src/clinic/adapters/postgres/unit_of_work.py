@@ -6,6 +6,7 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from clinic.adapters.postgres.appointments.repository import PostgresAppointments
+from clinic.adapters.postgres.appointments.types import PostgresAppointmentTypes
 from clinic.adapters.postgres.audit.change_feed import PostgresFeedCursors
 from clinic.adapters.postgres.audit.event_log import PostgresEventLog
 from clinic.adapters.postgres.calendar.calendar_changes import PostgresCalendarChanges
@@ -27,6 +28,7 @@ class PostgresUnitOfWork:
     def __init__(self, engine: AsyncEngine) -> None:
         self._executor = TransactionExecutor(engine)
         self.appointments = PostgresAppointments(self._executor)
+        self.appointment_types = PostgresAppointmentTypes(self._executor)
         self.calendars = PostgresCalendars(self._executor)
         self.closings = PostgresClosings(self._executor)
         self.calendar_changes = PostgresCalendarChanges(self._executor)

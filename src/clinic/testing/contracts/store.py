@@ -2,6 +2,7 @@
 
 from clinic.testing.contracts.accounts import AccountsContract
 from clinic.testing.contracts.adding import AddingContract
+from clinic.testing.contracts.appointment_types import AppointmentTypesContract
 from clinic.testing.contracts.appointments import AppointmentsContract
 from clinic.testing.contracts.audit_log import AuditLogContract
 from clinic.testing.contracts.busy_times import BusyTimesContract
@@ -29,6 +30,7 @@ class StoreContract(
     CalendarsContract,
     ClosingsContract,
     CalendarChangesContract,
+    AppointmentTypesContract,
     AppointmentsContract,
     AddingContract,
     BusyTimesContract,
