@@ -12,6 +12,7 @@ from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import current_revision, head_revision, migrate
 from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.errors import Conflict
 from clinic.testing.builders import (
     World,
     a_slot,
@@ -99,6 +100,33 @@ async def test_previous_release_changes_slots_while_lanes_are_filled_in(
     assert owner.execute(WRONG).fetchone() == (0,)
     assert current_revision(postgres_urls.owner_url) == head_revision()
     assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
+
+
+async def test_slots_that_overlap_already_are_named(world, owner, postgres_urls) -> None:
+    """Given slots of one doctor that overlap, which somebody wrote without the constraints
+    When the migration runs
+    Then it names them and stops, and goes on once one of each two is retired."""
+    first, second = world.slots[3], world.slots[500]
+    within = a_slot(world.doctor, first.starts_at + timedelta(minutes=5), minutes=5)
+    same_start = a_slot(world.doctor, second.starts_at, minutes=120)
+    owner.execute(BEFORE_CALENDAR_LANES)
+    owner.execute("ALTER TABLE slots DROP CONSTRAINT slots_doctor_excl")
+    owner.execute("DROP INDEX slots_doctor_starts_key")
+    _add(owner, within)
+    _add(owner, same_start, SlotState.BLOCKED)
+
+    with pytest.raises(Conflict, match="overlap") as stopped:
+        migrate(postgres_urls.owner_url)
+    assert current_revision(postgres_urls.owner_url) == "0026"
+    _change(owner, within, SlotState.RETIRED)
+    _change(owner, same_start, SlotState.RETIRED)
+    migrate(postgres_urls.owner_url)
+
+    assert f"{first.id} and {within.id}; {second.id} and {same_start.id};" in str(stopped.value)
+    assert current_revision(postgres_urls.owner_url) == head_revision()
+    assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        _change(owner, within, SlotState.OPEN)
 
 
 async def test_slots_that_overlap_are_refused_in_one_lane_only(store, world, owner) -> None:
