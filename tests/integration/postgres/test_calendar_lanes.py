@@ -2,11 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from uuid import uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import Engine, event
 from tests.integration.postgres.earlier_schemas import BEFORE_CALENDAR_LANES
+from tests.integration.postgres.locks import wait_for_lock
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
@@ -100,6 +103,37 @@ async def test_previous_release_changes_slots_while_lanes_are_filled_in(
     assert owner.execute(WRONG).fetchone() == (0,)
     assert current_revision(postgres_urls.owner_url) == head_revision()
     assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
+
+
+async def test_migration_gives_way_to_a_server_that_locks_slots_in_another_order(
+    world, owner, postgres_urls
+) -> None:
+    """Given a server that has locked a slot, for which the migration waits while it fills in lanes
+    When the server also needs a slot that the migration has locked
+    Then the server goes on, and so does the migration afterwards."""
+    owner.execute(BEFORE_CALENDAR_LANES)
+    is_locked = Event()
+    early, late = sorted(world.slots, key=lambda slot: slot.id)[:400:399]
+
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_urls.app_url) as app:
+
+        def lock_first(_connection, _cursor, statement, *_: object) -> None:
+            if "SET calendar_lane" in statement and not is_locked.is_set():
+                is_locked.set()
+                _change(app, late, SlotState.BLOCKED)
+
+        event.listen(Engine, "before_cursor_execute", lock_first)
+        try:
+            migrating = threads.submit(migrate, postgres_urls.owner_url)
+            wait_for_lock(postgres_urls.owner_url, holder="slots")
+            _change(app, early, SlotState.BLOCKED)
+            app.commit()
+            migrating.result(timeout=60)
+        finally:
+            event.remove(Engine, "before_cursor_execute", lock_first)
+
+    assert owner.execute(WRONG).fetchone() == (0,)
+    assert current_revision(postgres_urls.owner_url) == head_revision()
 
 
 async def test_slots_that_overlap_already_are_named(world, owner, postgres_urls) -> None:

@@ -1,11 +1,11 @@
 """Lists open and free slots in a table while the service keeps running."""
 
-from alembic import op
 from sqlalchemy import TextClause, text
+
+from clinic.adapters.postgres.migrations.online import fill_in
 
 #: slots that are locked together, few enough for a booking to wait only milliseconds
 BATCH = 2_000
-_NIL = "00000000-0000-0000-0000-000000000000"
 
 
 def filling(table: str) -> TextClause:
@@ -32,7 +32,4 @@ def filling(table: str) -> TextClause:
 
 def fill(table: str) -> None:
     """List every open and free slot not yet in `table`; triggers keep listed ones up to date."""
-    one_batch = filling(table)
-    place = {"clinic_id": _NIL, "id": _NIL}
-    while found := op.get_bind().execute(one_batch, place | {"batch": BATCH}).first():
-        place = {"clinic_id": found.clinic_id, "id": found.id}
+    fill_in(filling(table), BATCH)

@@ -1,13 +1,16 @@
 """Builds indexes and changes tables in migrations while the service keeps running."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from alembic import op
 from psycopg.errors import DeadlockDetected, LockNotAvailable
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import OperationalError
+
+T = TypeVar("T")
 
 #: building an index waits for older transactions, without blocking newer ones
 LOCK_TIMEOUT_MS = 60_000
@@ -17,6 +20,7 @@ BRIEFLY_MS = 300
 PAUSE_S = 0.5
 #: how often a change is tried
 TRIES = 120
+_NIL = "00000000-0000-0000-0000-000000000000"
 _PARTS = text(
     """
     SELECT part.inhrelid::regclass::text
@@ -49,18 +53,35 @@ def online() -> Iterator[None]:
 def briefly(statement: str) -> None:
     """Run a statement that locks tables, inside `online()`. It waits only BRIEFLY_MS for its locks,
     and tries again after a pause. Raises what the last try raised."""
+    _briefly(lambda: op.execute(statement))
+
+
+def fill_in(statement: TextClause, batch: int) -> None:
+    """Run a statement over all rows, inside `online()`, each time on the `:batch` rows after
+    (`:clinic_id`, `:id`), whose last it selects. Waits for locks as `briefly` does, since others
+    wait for the rows of the batch meanwhile. Raises what the last try raised."""
+    values = {"clinic_id": _NIL, "id": _NIL, "batch": batch}
+
+    def one_batch() -> Row[Any] | None:
+        return op.get_bind().execute(statement, values).first()
+
+    while found := _briefly(one_batch):
+        values.update(clinic_id=found.clinic_id, id=found.id)
+
+
+def _briefly(run: Callable[[], T]) -> T:
     op.execute(f"SET lock_timeout = {BRIEFLY_MS}")
+    tries_left = TRIES
     try:
-        for tries_left in reversed(range(TRIES)):
+        while True:
             try:
-                op.execute(statement)
+                return run()
             except OperationalError as error:
+                tries_left -= 1
                 gave_up = isinstance(error.orig, LockNotAvailable | DeadlockDetected)
                 if not gave_up or not tries_left:
                     raise
                 time.sleep(PAUSE_S)
-            else:
-                return
     finally:
         op.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
 

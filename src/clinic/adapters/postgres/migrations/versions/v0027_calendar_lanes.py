@@ -4,7 +4,7 @@ from alembic import op
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from clinic.adapters.postgres.migrations.online import briefly, online
+from clinic.adapters.postgres.migrations.online import briefly, fill_in, online
 from clinic.adapters.postgres.migrations.schema import quoted_schema
 from clinic.domain.errors import Conflict
 
@@ -43,7 +43,6 @@ _FILL = text(
     SELECT clinic_id, id FROM batch ORDER BY clinic_id DESC, id DESC LIMIT 1
     """
 )
-_NIL = "00000000-0000-0000-0000-000000000000"
 #: slots that begin before an earlier one of their lane ends, each with the first that it overlaps
 _OVERLAPPING = text(
     """
@@ -110,10 +109,8 @@ def _knows_lanes(index: str) -> bool:
 
 def _fill() -> None:
     """Fill in the lanes, in batches. Raises Conflict for slots that overlap."""
-    place = {"clinic_id": _NIL, "id": _NIL}
     try:
-        while found := op.get_bind().execute(_FILL, place | {"batch": _BATCH}).first():
-            place = {"clinic_id": found.clinic_id, "id": found.id}
+        fill_in(_FILL, _BATCH)
     except IntegrityError as error:
         pairs = op.get_bind().scalars(_OVERLAPPING, {"named": _NAMED_MAX})
         raise Conflict(
