@@ -50,7 +50,7 @@ class Operation(Enum):
     MANAGE_USERS = (
         "add, invite, disable, enable and erase people; offer and end memberships; end sessions"
     )
-    CHANGE_CLINIC = "change the clinic's settings; add doctors"
+    CHANGE_CLINIC = "change the clinic's settings and types of appointments; add doctors"
     CREATE_CLINIC = "create clinics: the operator's alone"
     READ_AUDIT = "read the clinic's audit log"
 

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from clinic.domain.appointments.types import AppointmentType, Offer
+from clinic.domain.appointments.types import AppointmentType, Offer, check_fits
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
     ExceptionKind,
     longest_stretch_min,
 )
-from clinic.domain.errors import InvalidInput
+from clinic.domain.errors import InvalidInput, TypeTooLong
 
 CLINIC, DOCTOR = UUID(int=1), UUID(int=2)
 CHECK_UP = AppointmentType(UUID(int=3), CLINIC, "Check-up", 40, 10, 15)
@@ -145,3 +145,22 @@ def test_search_ends_once_a_stretch_is_long_enough():
 
     assert longest_stretch_min(daily, (), TODAY, enough_min=100) == 120
     assert longest_stretch_min(daily, (), TODAY) == 600
+
+
+def test_type_must_fit_into_the_hours_of_one_doctor_who_offers_it():
+    shorter = replace(CHECK_UP, offered_by=(Offer(DOCTOR, 20), Offer(CLINIC)))
+
+    for fits in ({}, {DOCTOR: 0}, {DOCTOR: 20}, {DOCTOR: 15, CLINIC: 40}, {UUID(int=9): 5}):
+        check_fits(shorter, fits)
+    for long, longest_min in (({DOCTOR: 15, CLINIC: 35}, 35), ({DOCTOR: 15, CLINIC: 0}, 15)):
+        with pytest.raises(TypeTooLong) as refused:
+            check_fits(shorter, long)
+        assert refused.value.facts == {"longestMin": longest_min}
+        assert refused.value.pointer == "/visibleMin"
+
+
+def test_buffers_may_reach_outside_hours():
+    check_fits(CHECK_UP, {DOCTOR: 40})
+
+    with pytest.raises(TypeTooLong):
+        check_fits(CHECK_UP, {DOCTOR: 35})

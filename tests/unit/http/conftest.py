@@ -110,6 +110,7 @@ class Api:
         paths = (
             "/appointments?limit=200",
             "/slots?status=all&limit=200",
+            "/appointment-types",
             "/availabilities",
             "/availability-exceptions",
             "/closures",

@@ -31,6 +31,7 @@ from clinic.testing.builders import (
     a_leave,
     a_place,
     a_session,
+    a_type,
     an_exception,
     new_id,
 )
@@ -133,6 +134,10 @@ MATRIX: dict[str, Row] = {
         "doctor": (200, 404, 404),
         **_OFFICE_ALL,
     },
+    "GET /appointment-types": _EVERYONE,
+    "POST /appointment-types": _made(_ADMIN),
+    "GET /appointment-types/{type_id}": _HERE,
+    "PATCH /appointment-types/{type_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "GET /slots": _EVERYONE,
     "GET /slots/{slot_id}": _HERE,
     "PATCH /slots/{slot_id}": _calendar(200),
@@ -343,9 +348,11 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
         leave, block = a_leave(doctor, date(2027, 3, 1)), a_block(doctor, FAR)
         place = a_place(doctor, FAR + timedelta(days=1))
         closure = a_closure(world.clinic, date(2027, 4, 1 + len(made)))
+        type = a_type(world.clinic, f"Type {len(made)}")
         async with services.store.begin() as unit:
             await unit.calendars.add_availability(hours)
             await unit.calendars.add_exception(day_off)
+            await unit.appointment_types.add(type)
             await unit.closings.add(closure)
             await unit.closings.add(leave)
             await unit.closings.add(block)
@@ -367,6 +374,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
                 "block_id": block.id,
                 "place_id": place.id,
                 "closure_id": closure.id,
+                "type_id": type.id,
                 "change_id": change.id,
             }
         )
@@ -400,6 +408,12 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
             "kind": "remove",
             "date": late["date"],
         },
+        "POST /appointment-types": {
+            "name": f"New type {number}",
+            "visibleMin": 30,
+            "offeredBy": [{"doctorId": given["doctor_id"]}],
+        },
+        "PATCH /appointment-types/{type_id}": {"name": f"Renamed {number}"},
         "POST /closures": {"name": "Outing", "from": f"2027-05-{number + 4:02}"},
         "PATCH /closures/{closure_id}": {"name": "Staff outing"},
         "POST /leaves": {"doctorId": given["doctor_id"], "from": late["date"]},
@@ -578,7 +592,7 @@ async def test_another_clinics_ids_are_answered_as_ids_that_nobody_has(town, who
         if "_id}" in one or one in ("POST /appointments", "POST /swaps", "POST /availabilities")
     }
     with_ids |= {"POST /availability-exceptions", "POST /leaves", "POST /blocks"}
-    with_ids |= {"POST /added-places", *FILTERED}
+    with_ids |= {"POST /added-places", "POST /appointment-types", *FILTERED}
 
     differing = []
     for number, operation in enumerate(sorted(with_ids)):

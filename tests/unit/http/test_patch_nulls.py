@@ -21,6 +21,11 @@ CLEARED = {
     ("/closures/{closure_id}", "/startTime"),
     ("/closures/{closure_id}", "/endTime"),
     ("/doctors/{doctor_id}", "/lastDay"),
+    ("/appointment-types/{type_id}", "/noticeMin"),
+    ("/appointment-types/{type_id}", "/horizonDays"),
+    ("/appointment-types/{type_id}", "/offeredBy"),
+    ("/appointment-types/{type_id}", "/instructions"),
+    ("/appointment-types/{type_id}", "/color"),
 }
 #: a valid body of each
 RIGHT = {
@@ -75,11 +80,22 @@ async def _world(api):
     leave = (await api.send("POST", "/leaves", away, who="admin")).json()
     closed = {"name": "Outing", "from": "2027-04-01", **times}
     closure = (await api.send("POST", "/closures", closed, who="admin")).json()
+    kind = {
+        "name": "Check-up",
+        "visibleMin": 20,
+        "noticeMin": 30,
+        "horizonDays": 7,
+        "offeredBy": [{"doctorId": str(api.world.doctor.id)}],
+        "instructions": "Bring your card.",
+        "color": "#2f6fde",
+    }
+    kind = (await api.send("POST", "/appointment-types", kind, who="admin")).json()
     last = {"lastDay": "2027-12-31"}
     await api.send("PATCH", f"/doctors/{api.world.doctor.id}", last, who="admin")
     return {
         "leave_id": leave["id"],
         "closure_id": closure["id"],
+        "type_id": kind["id"],
         "appointment_id": (await api.book(4))["id"],
         "slot_id": str(api.world.slots[0].id),
         "doctor_id": str(api.world.doctor.id),

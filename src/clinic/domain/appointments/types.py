@@ -1,7 +1,7 @@
 """Types of appointments: how long they last, who offers them, and who may book them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -10,7 +10,7 @@ from uuid import UUID
 from clinic.domain.appointments.appointments import TYPE_MAX_CHARS
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, Interval
 from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN
-from clinic.domain.errors import InvalidInput
+from clinic.domain.errors import InvalidInput, TypeTooLong
 from clinic.domain.text import checked_line, plain_line
 
 #: the longest time that a type keeps free before an appointment, and after it
@@ -128,6 +128,21 @@ class AppointmentType:
             visible.starts_at - timedelta(minutes=self.before_min),
             visible.ends_at + timedelta(minutes=self.after_min),
         )
+
+
+def check_fits(type: AppointmentType, stretches_min: Mapping[UUID, int]) -> None:
+    """Raise TypeTooLong when no doctor who offers the type has hours that it fits into.
+
+    `stretches_min` has the longest stretch of hours of each doctor, 0 for one without hours, who
+    does not count: hours may be entered after types.
+    """
+    offered = [
+        (longest_min, length_min)
+        for doctor_id, longest_min in stretches_min.items()
+        if longest_min and (length_min := type.visible_min_with(doctor_id)) is not None
+    ]
+    if offered and all(length_min > longest_min for longest_min, length_min in offered):
+        raise TypeTooLong(pointer="/visibleMin", longestMin=max(offered)[0])
 
 
 def _checked_offers(offers: Iterable[Offer]) -> tuple[Offer, ...]:

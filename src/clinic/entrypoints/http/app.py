@@ -14,7 +14,7 @@ from litestar.template.config import TemplateConfig
 from clinic.bootstrap import Services
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.entrypoints.http.api import audit, documentation, health
-from clinic.entrypoints.http.api.appointments import appointments, swaps
+from clinic.entrypoints.http.api.appointments import appointments, swaps, types
 from clinic.entrypoints.http.api.calendar import (
     added_places,
     availabilities,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *appointments.ENDPOINTS,
     *swaps.ENDPOINTS,
+    *types.ENDPOINTS,
     *slots.ENDPOINTS,
     *availabilities.ENDPOINTS,
     *closures.ENDPOINTS,

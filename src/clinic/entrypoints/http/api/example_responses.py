@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
+from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
 from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
@@ -24,6 +25,10 @@ from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind
 from clinic.domain.status import Status
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut, AuditOut
+from clinic.entrypoints.http.api.appointments.type_schemas import (
+    AppointmentTypeChangedOut,
+    AppointmentTypeOut,
+)
 from clinic.entrypoints.http.api.calendar.calendar_changes import ChangeProgressOut
 from clinic.entrypoints.http.api.calendar.closing_schemas import (
     BlockChangedOut,
@@ -76,6 +81,7 @@ from clinic.entrypoints.http.api.remedies import problem_page
 from clinic.entrypoints.http.api.schemas import HealthOut
 from clinic.ports.accounts import Account
 from clinic.ports.outbox import NotificationView
+from clinic.usecases.appointments.types import TypeChanged
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import SlotsChanged
 from clinic.usecases.calendar.calendar_changes import ChangeProgress
@@ -137,6 +143,19 @@ _APPOINTMENT = AppointmentView(
     _DOCTOR.name,
     _PATIENT.name,
     _ZONE,
+)
+_TYPE = AppointmentType(
+    _HOURS_ID,
+    CLINIC_ID,
+    "Check-up",
+    40,
+    after_min=10,
+    notice_min=1_440,
+    bookable_by=BookableBy.KNOWN_PATIENTS,
+    offered_by=(Offer(DOCTOR_ID, 30),),
+    instructions="Bring your card.",
+    color="#2f6fde",
+    is_default=True,
 )
 _HOURS = Availability(
     _HOURS_ID, CLINIC_ID, DOCTOR_ID, time(9), time(11), slot_min=30, weekdays=(1, 3)
@@ -242,6 +261,8 @@ SLOT = SlotOut.named(_SLOT, _DOCTOR.name, _ZONE)
 #: one of each type
 RESPONSES: tuple[Struct, ...] = (
     AppointmentOut.of(_APPOINTMENT),
+    AppointmentTypeOut.of(_TYPE),
+    AppointmentTypeChangedOut.changed(TypeChanged(_TYPE)),
     SLOT,
     SlotsChangedOut.of(
         SlotsChanged((replace(_SLOT, state=SlotState.BLOCKED, taken=True),), (_APPOINTMENT,)),

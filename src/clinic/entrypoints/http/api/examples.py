@@ -5,6 +5,10 @@ from typing import Any
 import msgspec
 
 from clinic.entrypoints.http.api.appointments.schemas import BookIn, ChangeAppointmentIn, SwapIn
+from clinic.entrypoints.http.api.appointments.type_schemas import (
+    AppointmentTypeIn,
+    ChangeAppointmentTypeIn,
+)
 from clinic.entrypoints.http.api.calendar.closing_schemas import (
     BlockIn,
     ChangeClosureIn,
@@ -58,6 +62,15 @@ _REQUESTS: dict[type, Any] = {
         "appointmentIds": [str(APPOINTMENT_ID), str(OTHER_APPOINTMENT_ID)],
         "reason": "Both asked for it",
     },
+    AppointmentTypeIn: {
+        "name": "Check-up",
+        "visibleMin": 40,
+        "afterMin": 10,
+        "offeredBy": [{"doctorId": str(DOCTOR_ID), "visibleMin": 30}],
+        "instructions": "Bring your card.",
+        "color": "#2f6fde",
+    },
+    ChangeAppointmentTypeIn: {"visibleMin": 45, "reason": "Too tight in spring"},
     DoctorIn: {
         "name": "Dr Amina Okafor",
         "email": "amina@example.org",

@@ -1,0 +1,181 @@
+"""Add, change and read the clinic's types of appointments."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from clinic.domain.appointments.types import AppointmentType, BookableBy, check_fits
+from clinic.domain.calendar.availability import (
+    SLOT_MAX_MIN,
+    Availability,
+    AvailabilityException,
+    longest_stretch_min,
+)
+from clinic.domain.clinic import Clinic
+from clinic.domain.errors import (
+    AppointmentTypeNotFound,
+    ClinicNotFound,
+    DefaultTypeTaken,
+    DoctorNotFound,
+    TypeNameInUse,
+)
+from clinic.domain.people.people import Role
+from clinic.domain.permissions import Operation, permit
+from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.context import Context
+
+_SAME = "The type is the same as before."
+#: what the audit trail calls each field that can change
+_FIELDS = {
+    "name": "name",
+    "visible_min": "visibleMin",
+    "before_min": "beforeMin",
+    "after_min": "afterMin",
+    "notice_min": "noticeMin",
+    "horizon_days": "horizonDays",
+    "bookable_by": "bookableBy",
+    "offered_by": "offeredBy",
+    "instructions": "instructions",
+    "color": "color",
+    "is_default": "default",
+    "is_active": "active",
+}
+#: the fields that whether a type fits into doctors' hours depends on
+_FITTING = frozenset({"visible_min", "offered_by", "is_active"})
+
+
+@dataclass(frozen=True, slots=True)
+class TypeChanged:
+    """A type after a change."""
+
+    type: AppointmentType
+    #: why nothing was changed
+    note: str | None = None
+
+
+async def add_type(context: Context, type: AppointmentType) -> AppointmentType:
+    """Add a type of appointment to the actor's clinic.
+
+    Raises PermissionDenied, DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong.
+    """
+    permit(context.actor, Operation.CHANGE_CLINIC)
+
+    async def work(unit: UnitOfWork) -> AppointmentType:
+        clinic = await _locked(context, unit)
+        await _check(context, unit, clinic, type, _FITTING)
+        await unit.appointment_types.add(type)
+        fields = [shown for name, shown in _FIELDS.items() if getattr(type, name) is not None]
+        event = context.event("add_type", "appointment_type", type.id, detail={"fields": fields})
+        await unit.events.add(event)
+        return type
+
+    return await context.transactions.run(work)
+
+
+async def change_type(
+    context: Context, type_id: UUID, change: Callable[[AppointmentType], AppointmentType]
+) -> TypeChanged:
+    """Replace a type with what `change` returns; it may raise to refuse. Appointments that were
+    booked keep the name and the length that they have.
+
+    Raises PermissionDenied, AppointmentTypeNotFound, InvalidInput, DoctorNotFound, TypeNameInUse,
+    DefaultTypeTaken, TypeTooLong.
+    """
+    permit(context.actor, Operation.CHANGE_CLINIC)
+
+    async def work(unit: UnitOfWork) -> TypeChanged:
+        clinic = await _locked(context, unit)
+        before = await unit.appointment_types.one(clinic.id, type_id)
+        if before is None:
+            raise AppointmentTypeNotFound()
+        new = change(before)
+        changed = [name for name in _FIELDS if getattr(new, name) != getattr(before, name)]
+        if not changed:
+            return TypeChanged(before, _SAME)
+        await _check(context, unit, clinic, new, changed)
+        await unit.appointment_types.replace(new)
+        detail = {"fields": [_FIELDS[name] for name in changed]}
+        event = context.event("change_type", "appointment_type", type_id, detail=detail)
+        await unit.events.add(event)
+        return TypeChanged(new)
+
+    return await context.transactions.run(work)
+
+
+async def list_types(context: Context) -> Sequence[AppointmentType]:
+    """Return the clinic's types, in the order in which they were entered: to patients those that
+    patients may book, to staff all. Raises PermissionDenied."""
+    permit(context.actor, Operation.READ_CLINIC)
+    types = await context.store.appointment_types.all(context.actor.clinic_id)
+    return [type for type in types if _is_shown(context, type)]
+
+
+async def read_type(context: Context, type_id: UUID) -> AppointmentType:
+    """Return one of those that `list_types` returns.
+
+    Raises PermissionDenied, AppointmentTypeNotFound.
+    """
+    permit(context.actor, Operation.READ_CLINIC)
+    type = await context.store.appointment_types.one(context.actor.clinic_id, type_id)
+    if type is None or not _is_shown(context, type):
+        raise AppointmentTypeNotFound()
+    return type
+
+
+def _is_shown(context: Context, type: AppointmentType) -> bool:
+    if context.actor.role is not Role.PATIENT:
+        return True
+    return type.is_active and type.bookable_by is not BookableBy.STAFF
+
+
+async def _locked(context: Context, unit: UnitOfWork) -> Clinic:
+    clinic = await unit.people.lock_clinic(context.actor.clinic_id)
+    if clinic is None:
+        raise ClinicNotFound()
+    return clinic
+
+
+async def _check(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    new: AppointmentType,
+    changed: Iterable[str],
+) -> None:
+    """Check a type against the clinic's doctors and its other types."""
+    doctors = await unit.people.doctors(clinic.id)
+    known = {doctor.id for doctor in doctors}
+    for offer in new.offered_by or ():
+        if offer.doctor_id not in known:
+            raise DoctorNotFound(doctorId=str(offer.doctor_id))
+    if not new.is_active:
+        return
+    for other in await unit.appointment_types.all(clinic.id):
+        if other.id == new.id or not other.is_active:
+            continue
+        if other.is_called(new.name):
+            raise TypeNameInUse(typeId=str(other.id))
+        if new.is_default and other.is_default:
+            raise DefaultTypeTaken(typeId=str(other.id))
+    if not _FITTING.isdisjoint(changed):
+        today = clinic.local_date(context.clock.now())
+        present = [doctor.id for doctor in doctors if not doctor.has_left(today)]
+        check_fits(new, await _stretches_min(unit, clinic.id, present, today))
+
+
+async def _stretches_min(
+    unit: UnitOfWork, clinic_id: UUID, doctor_ids: Iterable[UUID], today: date
+) -> Mapping[UUID, int]:
+    """Return the longest stretch of hours of each of these doctors, in minutes."""
+    hours: defaultdict[UUID, list[Availability]] = defaultdict(list)
+    for each in await unit.calendars.availabilities(clinic_id):
+        hours[each.doctor_id].append(each)
+    added: defaultdict[UUID, list[AvailabilityException]] = defaultdict(list)
+    for exception in await unit.calendars.exceptions(clinic_id):
+        added[exception.doctor_id].append(exception)
+    return {
+        one: longest_stretch_min(hours[one], added[one], today, enough_min=SLOT_MAX_MIN)
+        for one in doctor_ids
+    }
