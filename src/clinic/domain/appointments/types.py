@@ -142,7 +142,13 @@ def check_fits(type: AppointmentType, stretches_min: Mapping[UUID, int]) -> None
         if longest_min and (length_min := type.visible_min_with(doctor_id)) is not None
     ]
     if offered and all(length_min > longest_min for longest_min, length_min in offered):
-        raise TypeTooLong(pointer="/visibleMin", longestMin=max(offered)[0])
+        longest_min = max(offered)[0]
+        raise TypeTooLong(
+            "No doctor who offers this type has hours that long: the longest last"
+            f" {longest_min} minutes without a break.",
+            pointer="/visibleMin",
+            longestMin=longest_min,
+        )
 
 
 def _checked_offers(offers: Iterable[Offer]) -> tuple[Offer, ...]:

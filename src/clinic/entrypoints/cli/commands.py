@@ -59,6 +59,15 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         ),
     ),
     (
+        "types",
+        "Types of appointments, such as a check-up of 40 minutes.",
+        (
+            ("add", "types:add", "Add a type."),
+            ("list", "types:list_all", "List types, inactive ones included."),
+            ("change", "types:change", "Change a type, or set it inactive; none is deleted."),
+        ),
+    ),
+    (
         "hours",
         "Doctors' hours; slots are opened from them at once.",
         (
