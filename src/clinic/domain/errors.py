@@ -100,6 +100,12 @@ class TypeTooLong(InvalidInput):
     code = "type_too_long"
 
 
+class UnknownType(InvalidInput):
+    """The clinic has no such type of appointment, or needs to know which type it is."""
+
+    code = "unknown_type"
+
+
 class PasswordRefused(InvalidInput):
     """Choose another password of 8 to 128 characters."""
 
@@ -343,6 +349,12 @@ class BeyondHorizon(PolicyRefused):
     code = "beyond_horizon"
 
 
+class TypeNotBookable(PolicyRefused):
+    """Appointments of this type are booked by the clinic's staff."""
+
+    code = "type_not_bookable"
+
+
 class TooManyOpenAppointments(PolicyRefused):
     """The patient has as many appointments ahead as the clinic allows."""
 
@@ -393,6 +405,18 @@ class SlotBlocked(Conflict):
     """This slot is blocked by the clinic."""
 
     code = "slot_blocked"
+
+
+class DoesNotFit(Conflict):
+    """The appointment lasts longer than the doctor's open hours from that time on."""
+
+    code = "does_not_fit"
+
+
+class NotOffered(Conflict):
+    """This doctor does not offer appointments of this type."""
+
+    code = "not_offered"
 
 
 class PatientBusy(Conflict):

@@ -267,9 +267,12 @@ def a_booking(
     *,
     stored: StoredAnswer | None = None,
     now: datetime = NOW,
+    kind: AppointmentType | None = None,
 ) -> Booking:
-    """Return the booking that the domain decides on for this slot, taken to be free."""
-    facts = BookingFacts(clinic, replace(slot, state=SlotState.OPEN, taken=False), "", patient)
+    """Return the booking that the domain decides on for this slot, taken to be free with the time
+    after it."""
+    free = replace(slot, state=SlotState.OPEN, taken=False)
+    facts = BookingFacts(clinic, free, "", patient, has_types=kind is not None, type=kind)
     booking = decide_booking(
         facts,
         actor=an_actor(clinic),
@@ -278,8 +281,14 @@ def a_booking(
         override=True,
         now=now,
         new_id=new_id,
+        around=[free if kind is None else _lasting(free)],
     )
     return replace(booking, stored=stored)
+
+
+def _lasting(slot: Slot) -> Slot:
+    """Return the slot as one that no appointment is too long for."""
+    return replace(slot, ends_at=slot.starts_at + timedelta(days=1))
 
 
 def a_status_change(
@@ -298,16 +307,19 @@ def a_status_change(
 
 
 def a_move(clinic: Clinic, before: Appointment, slot: Slot, *, now: datetime = NOW) -> Change:
-    """Return the change that moves the appointment into this slot, taken to be free."""
+    """Return the change that moves the appointment into this slot, taken to be free with the time
+    after it."""
+    free = replace(slot, state=SlotState.OPEN, taken=False)
     return decide_move(
         before,
-        replace(slot, state=SlotState.OPEN, taken=False),
+        free,
         actor=an_actor(clinic),
         clinic=clinic,
         reason="asked by telephone",
         override=True,
         now=now,
         new_id=new_id,
+        around=[free if before.type_id is None else _lasting(free)],
     )
 
 

@@ -348,7 +348,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
         leave, block = a_leave(doctor, date(2027, 3, 1)), a_block(doctor, FAR)
         place = a_place(doctor, FAR + timedelta(days=1))
         closure = a_closure(world.clinic, date(2027, 4, 1 + len(made)))
-        type = a_type(world.clinic, f"Type {len(made)}")
+        type = a_type(world.clinic, f"Type {len(made)}", is_default=not made)
         async with services.store.begin() as unit:
             await unit.calendars.add_availability(hours)
             await unit.calendars.add_exception(day_off)

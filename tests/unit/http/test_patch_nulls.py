@@ -88,6 +88,7 @@ async def _world(api):
         "offeredBy": [{"doctorId": str(api.world.doctor.id)}],
         "instructions": "Bring your card.",
         "color": "#2f6fde",
+        "default": True,
     }
     kind = (await api.send("POST", "/appointment-types", kind, who="admin")).json()
     last = {"lastDay": "2027-12-31"}

@@ -9,6 +9,7 @@ from clinic.adapters.memory.constraints import (
     busy,
     in_lane,
     occupants,
+    on_calendar,
     rivals_for_patient,
     rivals_for_standing,
 )
@@ -21,10 +22,10 @@ from clinic.domain.appointments.conflicts import (
     Seen,
     clinic_of,
     in_lock_order,
-    is_copy,
     key_of,
     refusal,
 )
+from clinic.domain.appointments.fitting import begins_in, obstacles
 from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
 
 
@@ -57,7 +58,14 @@ async def _lock(
         await _wait_for_standing(transaction, appointment)
     # PostgreSQL checks that a slot is free before it waits for the lock, and again once it has it.
     places = [place for place, each in enumerate(bookings) if _fits(tables, each)]
-    for slot_id in sorted({appointments[place].slot_id for place in places}):
+    wanted = {appointments[place].slot_id for place in places}
+    wanted |= {
+        slot.id
+        for place in places
+        if bookings[place].takes is not None
+        for slot in on_calendar(tables, appointments[place])
+    }
+    for slot_id in sorted(wanted):
         await transaction.lock(("slot", clinic_id, slot_id))
     fit = {place for place in places if _fits(tables, bookings[place])}
     refused: list[Refused] = []
@@ -70,12 +78,12 @@ async def _lock(
 
 
 def _fits(tables: Tables, booking: Booking) -> bool:
-    """Return whether the slot still matches the appointment, and is free if it has to be."""
+    """Return whether the slot still matches the appointment, which fits if it has to."""
     appointment = booking.appointment
     slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
-    return (
-        slot is not None and is_copy(appointment, slot) and (booking.takes is None or slot.is_free)
-    )
+    if not begins_in(appointment, slot):
+        return False
+    return booking.takes is None or not obstacles(appointment, on_calendar(tables, appointment))
 
 
 async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:
@@ -103,9 +111,8 @@ async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking
             continue
         tables.appointments.put(key, appointment)
         if is_rival:
-            slot = tables.slots.get(slot_key)
-            assert slot is not None
-            tables.slots.put(slot_key, replace(slot, taken=True))
+            for slot in on_calendar(tables, appointment):
+                tables.slots.put((slot.clinic_id, slot.id), replace(slot, taken=True))
     return refused
 
 
@@ -161,8 +168,10 @@ def _seen(tables: Tables, clinic_id: UUID, bookings: Sequence[Booking]) -> Seen:
             slot_key = (clinic_id, one.slot_id)
             rivals = (*occupants(tables, slot_key), *busy(tables, one), *in_lane(tables, one))
             found.update((other.id, other) for other in rivals)
+    own_slots = {slot.id: slot for slot in slots if slot is not None}
+    taken = {slot.id: slot for one in wanted for slot in on_calendar(tables, one)}
     return Seen(
-        slots={slot.id: slot for slot in slots if slot is not None},
+        slots=own_slots | taken,
         patients={
             one.patient_id: is_patient_open(tables, clinic_id, one.patient_id)
             for one in wanted

@@ -19,6 +19,7 @@ from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment, AppointmentView, Booking, Change
+from clinic.domain.appointments.fitting import begins_in, obstacles
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.plan import is_covered
@@ -214,9 +215,12 @@ class MemoryAppointments(MemoryAppointmentReader):
         for change in changes:
             if change.takes is None:
                 continue
-            slot = self._tables.slots.get((change.after.clinic_id, change.takes))
-            others = (one for one in in_lane(self._tables, change.after) if one.id not in moving)
-            if slot is None or slot.state is not SlotState.OPEN or any(others):
+            after = change.after
+            slot = self._tables.slots.get((after.clinic_id, change.takes))
+            others = (one for one in in_lane(self._tables, after) if one.id not in moving)
+            # Whose time it is, the appointments say: `taken` may be by those that move.
+            beneath = [replace(each, taken=False) for each in on_calendar(self._tables, after)]
+            if not begins_in(after, slot) or obstacles(after, beneath) or any(others):
                 self._transaction.fail(SlotTaken())
 
     def _retake(self, appointment: Appointment) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from clinic.adapters.memory.table import Layer, Rows
 from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.domain.appointments.appointments import Appointment
-from clinic.domain.appointments.conflicts import is_copy
+from clinic.domain.appointments.fitting import begins_in, beneath
 from clinic.domain.audit.audit import REASON_MAX_CHARS, AuditEvent
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
@@ -48,15 +48,18 @@ def busy(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
     """Yield the other appointments that occupy the patient while this one would."""
     owner = (appointment.clinic_id, appointment.patient_id)
     for other in tables.appointments.where("patient", owner):
-        if other.id != appointment.id and other.status.occupies and _meet(other, appointment):
+        is_another = other.id != appointment.id and other.status.occupies
+        if is_another and _meet(other, appointment):
             yield other
 
 
 def in_lane(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
     """Yield the other appointments that occupy the doctor's lane while this one would."""
     doctor = (appointment.clinic_id, appointment.doctor_id)
+    busy_time = appointment.busy
     for other in tables.appointments.where("doctor", doctor):
-        if other.id != appointment.id and other.status.occupies and _meet(other, appointment):
+        is_another = other.id != appointment.id and other.status.occupies
+        if is_another and other.is_busy_in(busy_time):
             yield other
 
 
@@ -134,7 +137,7 @@ def check_appointments(tables: Tables, touched: Iterable[Appointment]) -> None:
     """
     for appointment in touched:
         slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
-        if slot is None or not is_copy(appointment, slot):
+        if slot is None or not begins_in(appointment, slot):
             raise SlotNotFound()
         if tables.patients.get((appointment.clinic_id, appointment.patient_id)) is None:
             raise PatientNotFound()
@@ -157,19 +160,19 @@ def is_taken(tables: Tables, slot: Slot) -> bool:
     if slot.state is SlotState.RETIRED:
         return bool(occupants(tables, (slot.clinic_id, slot.id)))
     return any(
-        one.status.occupies and _meet(one, slot)
+        one.is_in_time_of(slot)
         for one in tables.appointments.where("doctor", (slot.clinic_id, slot.doctor_id))
     )
 
 
 def on_calendar(tables: Tables, appointment: Appointment) -> list[Slot]:
     """Return the doctor's slots on the calendar whose time the appointment has, or would have."""
+    own = tables.slots.get((appointment.clinic_id, appointment.slot_id))
+    if own is not None and beneath(appointment, [own]) and own.interval.holds(appointment.busy):
+        # No other slot overlaps its own; a doctor may have many.
+        return [own]
     doctor = (appointment.clinic_id, appointment.doctor_id)
-    return [
-        slot
-        for slot in tables.slots.where("doctor", doctor)
-        if slot.state is not SlotState.RETIRED and _meet(slot, appointment)
-    ]
+    return beneath(appointment, tables.slots.where("doctor", doctor))
 
 
 def check_all(tables: Tables) -> None:

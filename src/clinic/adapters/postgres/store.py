@@ -32,7 +32,7 @@ from clinic.ports.figures import StoreFigures
 
 #: the oldest schema that this version runs on; it also runs on every later one, since migrations
 #: run beside the previous release
-SCHEMA_REVISION = "0029"
+SCHEMA_REVISION = "0030"
 _REVISION = re.compile(r"\d{4}")
 
 
@@ -60,7 +60,7 @@ class PostgresStore:
             self._engine, lambda: prepared_pool(url, pool_size, limits, figures)
         )
         self._executor = executor
-        self.desk = PostgresBookingDesk(executor, figures)
+        self.desk = PostgresBookingDesk(executor, self.begin, figures)
         self.appointments = PostgresAppointmentReader(executor)
         self.appointment_types = PostgresAppointmentTypeReader(executor)
         self.calendars = PostgresCalendarReader(executor)

@@ -1,11 +1,15 @@
 """Appointments, as stored and as read, and the bookings and changes that are written."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from clinic.domain.appointments.types import TYPE_MAX_CHARS as TYPE_MAX_CHARS
+from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.appointments.types import checked_type as checked_type
 from clinic.domain.audit.audit import AuditEntry
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.idempotency import StoredAnswer
@@ -14,14 +18,12 @@ from clinic.domain.people.people import Patient
 from clinic.domain.status import OCCUPYING as OCCUPYING
 from clinic.domain.status import OPEN as OPEN
 from clinic.domain.status import Status as Status
-from clinic.domain.text import checked_line
-
-TYPE_MAX_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """One patient in one slot. Doctor and times are the slot's, copied."""
+    """One patient's time with a doctor. It begins in a slot, whose doctor and start are copied, and
+    may be shorter or last into the slots after it."""
 
     id: UUID
     clinic_id: UUID
@@ -30,6 +32,7 @@ class Appointment:
     patient_id: UUID
     starts_at: datetime
     ends_at: datetime
+    #: the name that its type had when it was booked
     type: str | None
     status: Status
     #: rises with every change; the ETag
@@ -39,15 +42,37 @@ class Appointment:
     #: the user who set its status
     status_by: UUID
     created_at: datetime
+    #: its type; None when it was booked at a clinic without types
+    type_id: UUID | None = None
+    #: minutes for which it keeps the doctor before and after the patient's time
+    before_min: int = 0
+    after_min: int = 0
+
+    @property
+    def visible(self) -> Interval:
+        """The time that the patient knows of."""
+        return Interval(self.starts_at, self.ends_at)
+
+    @property
+    def busy(self) -> Interval:
+        """The time that it keeps from others, while it occupies it."""
+        if not self.before_min and not self.after_min:
+            return self.visible
+        return Interval(
+            self.starts_at - timedelta(minutes=self.before_min),
+            self.ends_at + timedelta(minutes=self.after_min),
+        )
 
     def is_in_time_of(self, slot: Slot) -> bool:
         """Return whether it keeps some of the slot's time from others."""
-        return (
-            self.status.occupies
-            and self.doctor_id == slot.doctor_id
-            and self.starts_at < slot.ends_at
-            and slot.starts_at < self.ends_at
-        )
+        return self.status.occupies and self.doctor_id == slot.doctor_id and self.is_busy_in(slot)
+
+    def is_busy_in(self, time: "Interval | Slot | Appointment") -> bool:
+        """Return whether its busy time overlaps this time."""
+        if self.before_min or self.after_min:
+            busy = self.busy
+            return busy.starts_at < time.ends_at and time.starts_at < busy.ends_at
+        return self.starts_at < time.ends_at and time.starts_at < self.ends_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +99,12 @@ class BookingFacts:
     patient_open: bool = True
     #: when the patient's `max_open_appointments`-th latest open appointment starts; None with fewer
     full_until: datetime | None = None
+    #: whether the clinic has types that can be booked
+    has_types: bool = False
+    #: the one that the request names, or the default; of the doctors who offer it, only the slot's
+    type: AppointmentType | None = None
+    #: whether an appointment of the patient at this clinic is completed
+    patient_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +116,12 @@ class Booking:
     messages: tuple[Message, ...]
     #: stored for the idempotency key, if the request has one
     stored: StoredAnswer | None = None
+    #: whether it needs more than its own slot: the slots after it, or time around it
+    reaches_beyond: bool = False
 
     @property
     def takes(self) -> UUID | None:
-        """The slot that the appointment occupies, or None."""
+        """The slot that the appointment begins in and occupies, or None."""
         return self.appointment.slot_id if self.appointment.status.occupies else None
 
 
@@ -112,10 +145,3 @@ class Change:
         """The slot that the appointment moves into, or None."""
         enters = not self.before.status.occupies or self.after.slot_id != self.before.slot_id
         return self.after.slot_id if self.after.status.occupies and enters else None
-
-
-def checked_type(value: str | None) -> str | None:
-    """Return the appointment's type in the form to store. Raises InvalidInput."""
-    if value is None:
-        return None
-    return checked_line(value, "type", max_chars=TYPE_MAX_CHARS, pointer="/type")

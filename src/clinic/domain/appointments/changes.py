@@ -3,20 +3,23 @@
 Each decision returns the complete change to write, or raises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Change
-from clinic.domain.appointments.booking import check_free, check_override
+from clinic.domain.appointments.booking import check_fits, check_override
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
 from clinic.domain.appointments.transitions import MOVABLE, check_move, check_status
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.audit.audit import Action, checked_reason
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     InvalidInput,
+    NotOffered,
     NotSwappable,
     SameSlot,
     SlotBlocked,
@@ -30,6 +33,8 @@ from clinic.domain.notifications import (
 from clinic.domain.people.people import Actor
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.status import Status
+
+NO_TYPES: Mapping[UUID, AppointmentType] = MappingProxyType({})
 
 
 def decide_status(
@@ -82,11 +87,16 @@ def decide_move(
     override: bool,
     now: datetime,
     new_id: Callable[[], UUID],
+    kind: AppointmentType | None = None,
+    around: Sequence[Slot] = (),
 ) -> Change:
-    """Return the change that moves `before` into `slot`, keeping its id.
+    """Return the change that moves `before` into `slot`, keeping its id. One with a type keeps its
+    length, any other gets the slot's.
 
-    Raises InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed, PolicyRefused,
-    SameSlot, SlotBlocked, SlotTaken.
+    `around` are the doctor's slots that its busy time overlaps there; without them, only the slot
+    itself is looked at. `kind` is its type, which the doctor there has to offer. Raises
+    InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed, PolicyRefused, SameSlot,
+    NotOffered, SlotBlocked, SlotTaken, DoesNotFit.
     """
     reason = checked_reason(reason)
     if slot is None or slot.state is SlotState.RETIRED:
@@ -97,11 +107,36 @@ def decide_move(
     if slot.id == before.slot_id:
         raise SameSlot()
     clinic.policy.check_bookable(slot.starts_at, now, override=override)
-    if slot.state is SlotState.OPEN and before.is_in_time_of(slot):
-        # It may be taken by this very appointment; the store tells whether by another one.
-        slot = replace(slot, taken=False)
-    check_free(slot)
-    return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
+    _check_offered(kind, before, slot)
+    change = _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
+    # They may be taken by this very appointment; the store tells whether by another one.
+    check_fits(
+        change.after,
+        [
+            replace(each, taken=False) if before.is_in_time_of(each) else each
+            for each in around or [slot]
+        ],
+    )
+    return change
+
+
+def _check_offered(kind: AppointmentType | None, before: Appointment, slot: Slot) -> None:
+    """Raise NotOffered when the appointment would get a doctor who does not offer its type."""
+    is_new = slot.doctor_id != before.doctor_id
+    if is_new and kind is not None and kind.visible_min_with(slot.doctor_id) is None:
+        raise NotOffered()
+
+
+def place_in(before: Appointment, slot: Slot) -> Appointment:
+    """Return the appointment at the place of this slot, where it may not fit."""
+    length = before.ends_at - before.starts_at
+    return replace(
+        before,
+        slot_id=slot.id,
+        doctor_id=slot.doctor_id,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at if before.type_id is None else slot.starts_at + length,
+    )
 
 
 def _moved(
@@ -117,11 +152,7 @@ def _moved(
     # When staff move it, the patient has not confirmed the new time yet.
     unconfirmed = actor.is_staff and before.status is Status.CONFIRMED
     after = replace(
-        before,
-        slot_id=slot.id,
-        doctor_id=slot.doctor_id,
-        starts_at=slot.starts_at,
-        ends_at=slot.ends_at,
+        place_in(before, slot),
         status=Status.BOOKED if unconfirmed else before.status,
         status_by=actor.user_id if unconfirmed else before.status_by,
         version=before.version + 1,
@@ -151,10 +182,12 @@ def decide_swap(
     reason: str | None,
     now: datetime,
     new_id: Callable[[], UUID],
+    kinds: Mapping[UUID, AppointmentType] = NO_TYPES,
 ) -> tuple[Change, Change]:
-    """Return the changes by which two appointments exchange their slots.
+    """Return the changes by which two appointments exchange their places; `kinds` are their types,
+    by the appointments' ids.
 
-    Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked.
+    Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked, NotOffered.
     """
     reason = checked_reason(reason)
     (a, slot_a), (b, slot_b) = one, two
@@ -173,6 +206,8 @@ def decide_swap(
         raise NotSwappable("The two appointments do not last equally long.")
     if not slot_a.state is slot_b.state is SlotState.OPEN:
         raise SlotBlocked()
+    _check_offered(kinds.get(a.id), a, slot_b)
+    _check_offered(kinds.get(b.id), b, slot_a)
     return (
         _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),
         _moved(b, slot_a, Action.SWAP, actor, clinic, reason, now, new_id),

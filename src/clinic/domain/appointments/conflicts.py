@@ -8,6 +8,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Booking
+from clinic.domain.appointments.fitting import begins_in, obstacles
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     AlreadyExists,
@@ -15,6 +17,7 @@ from clinic.domain.errors import (
     BookingsRefused,
     ClinicError,
     Conflict,
+    DoesNotFit,
     IdempotencyConflict,
     PatientBusy,
     PatientDisabled,
@@ -32,7 +35,7 @@ Refused = tuple[int, type[ClinicError]]
 
 #: a store's refusal → the causes that a second read may find, in the order they are checked
 _CAUSES: Mapping[type[ClinicError], tuple[type[ClinicError], ...]] = {
-    SlotTaken: (SlotNotFound, SlotBlocked, SlotTaken),
+    SlotTaken: (SlotNotFound, SlotBlocked, DoesNotFit, SlotTaken),
     PatientDisabled: (PatientNotFound, PatientDisabled),
     PatientBusy: (AlreadyExists, SlotTaken, PatientBusy),
     IdempotencyConflict: (IdempotencyConflict,),
@@ -47,6 +50,7 @@ class Seen:
     Rows that conflict with none of the bookings are ignored.
     """
 
+    #: those that the bookings begin in, and those on the calendar that they would take
     slots: Mapping[UUID, Slot]
     #: patient id → whether appointments can be booked for them
     patients: Mapping[UUID, bool]
@@ -75,14 +79,6 @@ def key_of(booking: Booking) -> ConflictKey | None:
     """Return the key that the booking's answer is stored under, None without an answer."""
     request = booking.stored.request if booking.stored else None
     return (request.principal_id, request.key) if request else None
-
-
-def is_copy(appointment: Appointment, slot: Slot | None) -> bool:
-    """Return whether the appointment's doctor and times are those of its slot."""
-    return slot is not None and (
-        (appointment.doctor_id, appointment.starts_at, appointment.ends_at)
-        == (slot.doctor_id, slot.starts_at, slot.ends_at)
-    )
 
 
 def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
@@ -140,14 +136,17 @@ def _conflicts(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingConfl
 
 def _alone(booking: Booking, seen: Seen) -> Iterator[type[ClinicError]]:
     """Yield the reasons against a booking that can be found without other appointments."""
-    slot = seen.slots.get(booking.appointment.slot_id)
-    if slot is None or not is_copy(booking.appointment, slot):
+    appointment = booking.appointment
+    slot = seen.slots.get(appointment.slot_id)
+    if slot is None or not begins_in(appointment, slot):
         yield SlotNotFound
     elif booking.takes is not None:
-        if slot.state is not SlotState.OPEN:
-            yield SlotBlocked if slot.state is SlotState.BLOCKED else SlotNotFound
-        if slot.taken:
-            yield SlotTaken
+        if slot.state is SlotState.RETIRED:
+            yield SlotNotFound
+            if slot.taken:
+                yield SlotTaken
+        else:
+            yield from obstacles(appointment, seen.slots.values())
     is_open = seen.patients.get(booking.appointment.patient_id)
     if not is_open:
         yield PatientNotFound if is_open is None else PatientDisabled
@@ -165,8 +164,8 @@ def _with_others(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingCon
     keyed = [entry for entry in every if entry.key]
     for error, entries, value_of, pairs in (
         (SlotTaken, occupying, _slot_of, _all_pairs),
-        (SlotTaken, occupying, _doctor_of, _overlapping),
-        (PatientBusy, occupying, _patient_of, _overlapping),
+        (SlotTaken, occupying, _doctor_of, _pairs_that_meet(_busy_of)),
+        (PatientBusy, occupying, _patient_of, _pairs_that_meet(_visible_of)),
         (AlreadyExists, every, _id_of, _all_pairs),
         (IdempotencyConflict, keyed, _key_of, _all_pairs),
     ):
@@ -213,11 +212,25 @@ def _all_pairs(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
     return combinations(group, 2)
 
 
-def _overlapping(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
-    """Yield each pair of entries whose times overlap."""
-    group = sorted(group, key=lambda entry: entry.appointment.starts_at)
-    for number, one in enumerate(group, 1):
-        for two in group[number:]:
-            if two.appointment.starts_at >= one.appointment.ends_at:
-                break
-            yield one, two
+def _busy_of(entry: _Entry) -> Interval:
+    return entry.appointment.busy
+
+
+def _visible_of(entry: _Entry) -> Interval:
+    return entry.appointment.visible
+
+
+def _pairs_that_meet(
+    time_of: Callable[[_Entry], Interval],
+) -> Callable[[list[_Entry]], Iterator[tuple[_Entry, _Entry]]]:
+    """Return a function that yields each pair of entries whose times overlap."""
+
+    def pairs(group: list[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
+        timed = sorted(((time_of(entry), entry) for entry in group), key=lambda each: each[0])
+        for number, (time, one) in enumerate(timed, 1):
+            for later, two in timed[number:]:
+                if later.starts_at >= time.ends_at:
+                    break
+                yield one, two
+
+    return pairs

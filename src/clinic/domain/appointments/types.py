@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import TYPE_MAX_CHARS
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, Interval
-from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN
+from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN, Clinic, Policy
 from clinic.domain.errors import InvalidInput, TypeTooLong
 from clinic.domain.text import checked_line, plain_line
 
+TYPE_MAX_CHARS = 80
 #: the longest time that a type keeps free before an appointment, and after it
 BUFFER_MAX_MIN = 240
 #: the longest time that a type keeps the doctor, buffers included
@@ -30,6 +30,17 @@ class BookableBy(StrEnum):
     #: patients with an appointment at the clinic that is completed
     KNOWN_PATIENTS = "KNOWN_PATIENTS"
     STAFF = "STAFF"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeAsked:
+    """The type that a request names: by id, by name, or not at all, which means the default."""
+
+    id: UUID | None = None
+    name: str | None = None
+
+
+NO_TYPE = TypeAsked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,21 @@ class AppointmentType:
                 return offer.visible_min or self.visible_min
         return None
 
+    @property
+    def has_buffers(self) -> bool:
+        return bool(self.before_min or self.after_min)
+
+    def policy_at(self, clinic: Clinic) -> Policy:
+        """Return the clinic's policy with the notice and horizon of this type."""
+        policy = clinic.policy
+        if self.notice_min is None and self.horizon_days is None:
+            return policy
+        return replace(
+            policy,
+            notice_min=policy.notice_min if self.notice_min is None else self.notice_min,
+            horizon_days=self.horizon_days or policy.horizon_days,
+        )
+
     def is_called(self, name: str) -> bool:
         """Return whether this is its name, whatever the case and the way in which it is encoded."""
         return self.name.casefold() == plain_line(name).casefold()
@@ -167,3 +193,10 @@ def _checked_offers(offers: Iterable[Offer]) -> tuple[Offer, ...]:
     if len(by_doctor) > OFFERS_MAX:
         raise InvalidInput(f"Name at most {OFFERS_MAX} doctors.", pointer="/offeredBy")
     return tuple(by_doctor[each] for each in sorted(by_doctor))
+
+
+def checked_type(value: str | None) -> str | None:
+    """Return the name of a type in the form to store. Raises InvalidInput."""
+    if value is None:
+        return None
+    return checked_line(value, "type", max_chars=TYPE_MAX_CHARS, pointer="/type")

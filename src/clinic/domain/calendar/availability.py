@@ -51,6 +51,10 @@ class Interval:
     def overlaps(self, other: "Interval") -> bool:
         return self.starts_at < other.ends_at and other.starts_at < self.ends_at
 
+    def holds(self, other: "Interval") -> bool:
+        """Return whether the whole of `other` is within it."""
+        return self.starts_at <= other.starts_at and other.ends_at <= self.ends_at
+
 
 def check_wall_time(value: time, pointer: str) -> None:
     """Raise InvalidInput unless `value` is a whole minute on the wall clock."""

@@ -17,6 +17,7 @@ from clinic.testing.contracts.erasures import ErasuresContract
 from clinic.testing.contracts.figures import FiguresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
+from clinic.testing.contracts.lengths import LengthsContract
 from clinic.testing.contracts.maintenance import MaintenanceContract
 from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.people import PeopleContract
@@ -34,6 +35,7 @@ class StoreContract(
     AppointmentsContract,
     AddingContract,
     BusyTimesContract,
+    LengthsContract,
     CrowdsContract,
     PlannedSlotsContract,
     CalendarCheckContract,

@@ -1,18 +1,25 @@
 """Book a slot for a patient: one read, one write, and the database decides the race."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView, Booking, BookingFacts
-from clinic.domain.appointments.booking import decide_booking, patient_to_book_for
+from clinic.domain.appointments.booking import decide_booking, end_of, patient_to_book_for
+from clinic.domain.appointments.types import TypeAsked, checked_type
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import (
     ClinicError,
     IdempotencyConflict,
     PatientBusy,
     SlotTaken,
     TransactionAborted,
+    UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
+from clinic.domain.text import words_told
+from clinic.usecases.appointments.types import list_types
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
 
@@ -23,7 +30,7 @@ class _Order:
 
     slot_id: UUID
     patient_id: UUID
-    type: str | None
+    type: TypeAsked
     override: bool
 
 
@@ -38,17 +45,19 @@ async def book(
     slot_id: UUID,
     *,
     patient_id: UUID | None = None,
-    type: str | None = None,
+    type: str | UUID | None = None,
     override: bool = False,
 ) -> AppointmentView:
     """Return the new appointment. Patients book for themselves, staff for `patient_id`.
 
+    At a clinic with types, it has the one of this name or id, or the default, and lasts as long.
     `override` lets staff book inside the notice or beyond the horizon. Raises InvalidInput,
-    NotSignedIn, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled, PolicyRefused,
-    SlotBlocked, SlotTaken (with up to three `nearest` free slots), PatientBusy.
+    UnknownType, NotSignedIn, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled,
+    PolicyRefused, NotOffered, SlotBlocked, SlotTaken (with up to three `nearest` free slots),
+    DoesNotFit, PatientBusy.
     """
     patient_id = patient_to_book_for(context.actor, patient_id)
-    order = _Order(slot_id, patient_id, type, override)
+    order = _Order(slot_id, patient_id, _asked(type), override)
     result = await _take(context, order, None)
     assert isinstance(result, AppointmentView)
     return result
@@ -60,7 +69,7 @@ async def book_once(
     slot_id: UUID,
     *,
     patient_id: UUID | None = None,
-    type: str | None = None,
+    type: str | UUID | None = None,
     override: bool = False,
 ) -> KeyedAnswer:
     """Return the answer to a booking request with an idempotency key, booking only the first time.
@@ -71,7 +80,7 @@ async def book_once(
     """
     try:
         patient_id = patient_to_book_for(context.actor, patient_id)
-        order = _Order(slot_id, patient_id, type, override)
+        order = _Order(slot_id, patient_id, _asked(type), override)
         result = await _take(context, order, call)
     except ClinicError as error:
         return await keep_refusal(context, error, call)
@@ -89,7 +98,7 @@ async def _take(
     lost: ClinicError | None = None
     for _ in range(ATTEMPTS):
         facts = await context.store.desk.load_facts(
-            context.actor, order.slot_id, order.patient_id, request
+            context.actor, order.slot_id, order.patient_id, request, order.type
         )
         if request is not None:
             repeat = answer_to_repeat(facts.stored, request)
@@ -102,14 +111,17 @@ async def _take(
             booking = decide_booking(
                 facts,
                 actor=context.actor,
-                type=order.type,
+                type=order.type.name,
                 reason=context.reason,
                 override=order.override,
                 now=now,
                 new_id=context.new_id,
+                around=await _around(context, facts),
             )
         except SlotTaken as error:
             raise await _with_nearest(context, error, facts) from None
+        except UnknownType as error:
+            raise await _with_types(context, error, order.type) from None
         view = _view(booking, facts)
         if call is not None:
             stored = StoredAnswer(call.request, call.render(view), now)
@@ -122,6 +134,36 @@ async def _take(
         return booking.stored or view
     assert lost is not None
     raise lost
+
+
+def _asked(type: str | UUID | None) -> TypeAsked:
+    """Return the type that is asked for by its name or id. Raises InvalidInput."""
+    return TypeAsked(type) if isinstance(type, UUID) else TypeAsked(name=checked_type(type))
+
+
+async def _around(context: Context, facts: BookingFacts) -> Sequence[Slot]:
+    """Return the doctor's slots that the appointment would keep busy; empty when it needs no more
+    than its own slot. Raises NotOffered."""
+    slot, kind = facts.slot, facts.type
+    if slot is None or not facts.has_types or kind is None:
+        return ()
+    busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
+    if slot.interval.holds(busy):
+        return ()
+    return await context.store.calendars.slots_between(
+        slot.clinic_id, [slot.doctor_id], busy.starts_at, busy.ends_at
+    )
+
+
+async def _with_types(context: Context, error: UnknownType, asked: TypeAsked) -> UnknownType:
+    """Return `error` with the names of the types that the clinic has."""
+    names = sorted(type.name for type in await list_types(context) if type.is_active)
+    if asked.id is not None:
+        return UnknownType("The clinic has no active type with this id.", "/typeId", types=names)
+    told = words_told(asked.name, names)
+    if asked.name is None:
+        return UnknownType(f"Name the type of the appointment: {told}", "/type", types=names)
+    return UnknownType(f"The clinic has no such type; {told}", "/type", types=names)
 
 
 def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:

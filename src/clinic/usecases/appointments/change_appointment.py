@@ -1,11 +1,12 @@
 """Change an appointment's status or slot, or swap the slots of two appointments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import AppointmentView, Change, Status
-from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
+from clinic.domain.appointments.appointments import Appointment, AppointmentView, Change, Status
+from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap, place_in
 from clinic.domain.appointments.transitions import already_there, check_version
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AppointmentNotFound, ClinicNotFound, InvalidInput, SlotTaken
 from clinic.domain.people.people import Scope, scope_of
@@ -57,21 +58,23 @@ async def reschedule(
     override: bool = False,
     expected_version: int | None = None,
 ) -> AppointmentView:
-    """Return the appointment moved into `slot_id`, with the same id.
+    """Return the appointment moved so that it begins in `slot_id`, with the same id.
 
     Raises AppointmentNotFound, VersionMismatch, SlotNotFound, PermissionDenied,
-    TransitionNotAllowed, PolicyRefused, SameSlot, SlotBlocked, SlotTaken (with `nearest`),
-    PatientBusy.
+    TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken (with
+    `nearest`), DoesNotFit, PatientBusy.
     """
     scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork) -> AppointmentView:
-        locked = await unit.appointments.lock(scope, [appointment_id], [slot_id])
+        around = await _slots_there(unit, scope, appointment_id, slot_id)
+        locked = await unit.appointments.lock(scope, [appointment_id], [slot_id, *around])
         before = locked.appointments.get(appointment_id)
         if before is None:
             raise AppointmentNotFound()
         check_version(before, expected_version)
         clinic = await _clinic(context, unit)
+        kind = await _type_of(unit, before)
         try:
             change = decide_move(
                 before,
@@ -82,6 +85,8 @@ async def reschedule(
                 override=override,
                 now=context.clock.now(),
                 new_id=context.new_id,
+                kind=kind,
+                around=[locked.slots[each] for each in around if each in locked.slots],
             )
         except SlotTaken:
             earliest, latest = clinic.policy.bookable_window(context.clock.now())
@@ -111,7 +116,12 @@ async def swap(
     async def work(unit: UnitOfWork) -> tuple[AppointmentView, AppointmentView]:
         locked = await unit.appointments.lock(scope, [one, two])
         clinic = await _clinic(context, unit)
-        changes = _swapped(context, locked, one, two, clinic)
+        kinds = {
+            each.id: kind
+            for each in locked.appointments.values()
+            if (kind := await _type_of(unit, each)) is not None
+        }
+        changes = _swapped(context, locked, one, two, clinic, kinds)
         await unit.appointments.apply(changes)
         return await _read(unit, scope, one), await _read(unit, scope, two)
 
@@ -119,7 +129,12 @@ async def swap(
 
 
 def _swapped(
-    context: Context, locked: Locked, one: UUID, two: UUID, clinic: Clinic
+    context: Context,
+    locked: Locked,
+    one: UUID,
+    two: UUID,
+    clinic: Clinic,
+    kinds: Mapping[UUID, AppointmentType],
 ) -> tuple[Change, Change]:
     a, b = locked.appointments.get(one), locked.appointments.get(two)
     if a is None or b is None:
@@ -132,7 +147,34 @@ def _swapped(
         reason=context.reason,
         now=context.clock.now(),
         new_id=context.new_id,
+        kinds=kinds,
     )
+
+
+async def _slots_there(
+    unit: UnitOfWork, scope: Scope, appointment_id: UUID, slot_id: UUID
+) -> Sequence[UUID]:
+    """Return the slots that the appointment would take if it began in this one; empty when it has
+    no type, and takes that slot alone. With buffers, locks the doctor there: no slot may be added
+    meanwhile where they reach."""
+    seen = await unit.appointments.get(scope, appointment_id)
+    target = await unit.calendars.slot(scope.clinic_id, slot_id)
+    if seen is None or seen.appointment.type_id is None or target is None:
+        return ()
+    there = place_in(seen.appointment, target.slot)
+    if there.before_min or there.after_min:
+        await unit.calendars.lock_doctor(scope.clinic_id, there.doctor_id)
+    busy = there.busy
+    slots = await unit.calendars.slots_between(
+        scope.clinic_id, [there.doctor_id], busy.starts_at, busy.ends_at
+    )
+    return [slot.id for slot in slots]
+
+
+async def _type_of(unit: UnitOfWork, appointment: Appointment) -> AppointmentType | None:
+    if appointment.type_id is None:
+        return None
+    return await unit.appointment_types.one(appointment.clinic_id, appointment.type_id)
 
 
 async def _clinic(context: Context, unit: UnitOfWork) -> Clinic:

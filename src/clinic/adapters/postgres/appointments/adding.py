@@ -5,7 +5,7 @@ refused, and a savepoint undoes the rest. That identifies the booking that a con
 where an error would only name the constraint, and the transaction can still read the conflicts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from clinic.adapters.postgres.appointments.mapping import appointment_of, appointment_values
 from clinic.adapters.postgres.audit.mapping import entry_values
 from clinic.adapters.postgres.calendar.mapping import slot_of
-from clinic.adapters.postgres.calendar.taken import take
+from clinic.adapters.postgres.calendar.taken import slots_beneath, take
 from clinic.adapters.postgres.engine.executors import TransactionExecutor
 from clinic.adapters.postgres.engine.mapping import AnyRow, Values
 from clinic.adapters.postgres.idempotency.mapping import answer_values
@@ -35,11 +35,11 @@ from clinic.domain.appointments.conflicts import (
     Seen,
     clinic_of,
     in_lock_order,
-    is_copy,
     key_of,
     refusal,
 )
-from clinic.domain.calendar.slots import SlotState
+from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
 
 #: most rows that one INSERT writes; far below the protocol's limit of 65535 parameters
@@ -47,6 +47,22 @@ CHUNK_ROWS = 500
 
 _IS_OPEN = and_(patients_profiles.c.ended_at.is_(None), patients_profiles.c.disabled_at.is_(None))
 _IS_FREE = and_(slots.c.state == SlotState.OPEN.value, ~slots.c.taken)
+
+
+@dataclass(slots=True)
+class _Places:
+    """The slots that the bookings need."""
+
+    #: those that bookings need besides the one they begin in
+    further: set[UUID] = field(default_factory=set)
+    locked: dict[UUID, Slot] = field(default_factory=dict)
+
+    def near(self, booking: Booking) -> Collection[Slot]:
+        """Return the locked slots that the booking may take."""
+        if booking.reaches_beyond:
+            return self.locked.values()
+        own = self.locked.get(booking.appointment.slot_id)
+        return () if own is None else (own,)
 
 
 @dataclass(slots=True)
@@ -63,15 +79,21 @@ async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking
         return
     clinic_id = clinic_of(bookings)
     async with executor.savepoint() as connection:
-        written = _Written()
-        refused = await _lock(connection, clinic_id, bookings)
+        written, places = _Written(), _Places()
+        refused = await _lock(connection, clinic_id, bookings, places)
         refused = refused or await _insert_appointments(connection, bookings, written)
         refused = refused or await _insert_answers(connection, bookings, written)
         if refused:
             # The locks are still held: a slot that was free still is.
-            seen = await _look_again(connection, clinic_id, bookings, written)
+            seen = await _look_again(connection, clinic_id, bookings, written, places.further)
             raise refusal(bookings, refused, seen)
-        takes = {booking.takes for booking in bookings if booking.takes is not None}
+        takes = {
+            slot.id
+            for booking in bookings
+            if booking.takes is not None
+            for slot in beneath(booking.appointment, places.near(booking))
+            if not slot.taken
+        }
         if await take(connection, clinic_id, takes) != len(takes):
             raise SlotTaken()
         await _insert(
@@ -82,10 +104,10 @@ async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking
 
 
 async def _lock(
-    connection: AsyncConnection, clinic_id: UUID, bookings: Sequence[Booking]
+    connection: AsyncConnection, clinic_id: UUID, bookings: Sequence[Booking], places: _Places
 ) -> list[Refused]:
     """Lock patients, then slots, both by id; return the bookings whose patient is not open, or
-    whose slot is not free or no longer matches.
+    which do not fit into their slots.
 
     Patients are locked as booking's own statement does, so that none is disabled meanwhile.
     """
@@ -101,27 +123,48 @@ async def _lock(
         .with_for_update(read=True)
     )
     # An appointment that does not occupy its slot only needs the slot to exist.
-    resting = [one.slot_id for one in wanted if not one.status.occupies]
+    any_state = {one.slot_id for one in wanted if not one.status.occupies}
+    if early := await _find_further(connection, clinic_id, bookings, places):
+        return early
+    any_state |= places.further
     lock_slots = (
         select(slots)
         .where(
             slots.c.clinic_id == clinic_id,
-            slots.c.id == func.any([one.slot_id for one in wanted]),
-            or_(_IS_FREE, slots.c.id == func.any(resting)) if resting else _IS_FREE,
+            slots.c.id == func.any([*{one.slot_id for one in wanted} | places.further]),
+            or_(_IS_FREE, slots.c.id == func.any([*any_state])) if any_state else _IS_FREE,
         )
         .order_by(slots.c.id)
         .with_for_update(key_share=True)
     )
     open_ids = {*(await connection.execute(lock_patients)).scalars()}
-    locked = {row.id: slot_of(row) for row in (await connection.execute(lock_slots)).all()}
+    places.locked = {row.id: slot_of(row) for row in (await connection.execute(lock_slots)).all()}
     refused: list[Refused] = []
     for place, (booking, one) in enumerate(zip(bookings, wanted, strict=True)):
-        slot = locked.get(one.slot_id)
         if one.patient_id not in open_ids:
             refused.append((place, PatientDisabled))
-        if slot is None or not is_copy(one, slot) or not (slot.is_free or booking.takes is None):
+        fits = booking.takes is None or not obstacles(one, places.near(booking))
+        if not begins_in(one, places.locked.get(one.slot_id)) or not fits:
             refused.append((place, SlotTaken))
     return refused
+
+
+async def _find_further(
+    connection: AsyncConnection, clinic_id: UUID, bookings: Sequence[Booking], places: _Places
+) -> list[Refused]:
+    """Find the slots that bookings need besides the one they begin in; return the bookings that do
+    not fit now, which are refused at once instead of waiting for locks, as those of one slot are.
+    """
+    reaching = {
+        place: booking.appointment
+        for place, booking in enumerate(bookings)
+        if booking.reaches_beyond and booking.takes is not None
+    }
+    if not reaching:
+        return []
+    found = await slots_beneath(connection, clinic_id, [*reaching.values()])
+    places.further = {slot.id for slot in found}
+    return [(place, SlotTaken) for place, one in reaching.items() if obstacles(one, found)]
 
 
 async def _insert_appointments(
@@ -195,15 +238,17 @@ async def _look_again(
     clinic_id: UUID,
     bookings: Sequence[Booking],
     written: _Written,
+    further: Collection[UUID],
 ) -> Seen:
-    """Return what the bookings conflict with now."""
+    """Return what the bookings conflict with now; `further` are slots that they need besides those
+    they begin in."""
     wanted = [booking.appointment for booking in bookings]
     patient_ids = [one.patient_id for one in wanted]
     slot_ids = [one.slot_id for one in wanted]
     doctor_ids = [one.doctor_id for one in wanted]
     keys = {each for each in map(key_of, bookings) if each is not None}
     find_slots = select(slots).where(
-        slots.c.clinic_id == clinic_id, slots.c.id == func.any(slot_ids)
+        slots.c.clinic_id == clinic_id, slots.c.id == func.any([*slot_ids, *further])
     )
     find_patients = select(patients_profiles.c.user_id, _IS_OPEN.label("is_open")).where(
         patients_profiles.c.clinic_id == clinic_id,
@@ -223,8 +268,8 @@ async def _look_again(
                             appointments.c.patient_id == func.any(patient_ids),
                             appointments.c.doctor_id == func.any(doctor_ids),
                         ),
-                        appointments.c.starts_at < max(one.ends_at for one in wanted),
-                        appointments.c.ends_at > min(one.starts_at for one in wanted),
+                        appointments.c.busy_from < max(one.busy.ends_at for one in wanted),
+                        appointments.c.busy_until > min(one.busy.starts_at for one in wanted),
                     ),
                 ),
             ),

@@ -18,6 +18,7 @@ _COLUMNS = {
     "id": "uuid",
     "patient_id": "uuid",
     "type": "text",
+    "type_id": "uuid",
     "status": "text",
     "version": "int",
     "schedule_version": "int",
@@ -52,19 +53,19 @@ _MESSAGE_COLUMNS = {
     "created_at": "timestamptz",
 }
 
-#: All or nothing for each booking: it is written if the slot is open, free and still has the same
-#: doctor and times, and the patient is open. A transaction that disables the patient waits for the
-#: lock on the profile, which is stronger than the foreign key's. Never use ON CONFLICT here: it
-#: would book a slot twice.
+#: All or nothing for each booking, whose time is within its slot: it is written if the slot is
+#: open, free and still has the same doctor and start, and the patient is open. A transaction that
+#: disables the patient waits for the lock on the profile, which is stronger than the foreign key's.
+#: Never use ON CONFLICT here: it would book a slot twice.
 _RESERVE = """
 {slots_taken},
 a AS (
     INSERT INTO appointments (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at,
-                              lane, busy_from, busy_until, type, status, version, schedule_version,
-                              status_by, created_at, updated_at)
-    SELECT w.clinic_id, {id}, w.slot_id, w.doctor_id, {patient_id}, w.starts_at, w.ends_at,
-           w.lane, w.starts_at, w.ends_at, {type}, {status}, {version}, {schedule_version},
-           {status_by}, {created_at}, {created_at}
+                              lane, busy_from, busy_until, type, type_id, status, version,
+                              schedule_version, status_by, created_at, updated_at)
+    SELECT w.clinic_id, {id}, w.slot_id, w.doctor_id, {patient_id}, w.starts_at, {ends_at},
+           w.lane, w.starts_at, {ends_at}, {type}, {type_id}, {status}, {version},
+           {schedule_version}, {status_by}, {created_at}, {created_at}
     FROM s w
     RETURNING clinic_id, id, slot_id, status, version
 ),
@@ -103,8 +104,8 @@ WITH s AS (
         FOR SHARE
     ) patient
     WHERE clinic_id = {clinic_id} AND id = {slot_id} AND state = 'OPEN' AND NOT taken
-      AND doctor_id = {doctor_id} AND starts_at = {starts_at} AND ends_at = {ends_at}
-    RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, ends_at, lane
+      AND doctor_id = {doctor_id} AND starts_at = {starts_at} AND ends_at >= {ends_at}
+    RETURNING clinic_id, id AS slot_id, doctor_id, starts_at, lane
 )"""
 
 # A booking that waited for a lock would hold up the whole batch, so locked rows are skipped.
@@ -118,7 +119,8 @@ WITH s AS (
              SELECT t.ctid AS place FROM slots t
              WHERE t.clinic_id = b.clinic_id AND t.id = b.slot_id
                AND t.state = 'OPEN' AND NOT t.taken
-               AND t.doctor_id = b.doctor_id AND t.starts_at = b.starts_at AND t.ends_at = b.ends_at
+               AND t.doctor_id = b.doctor_id AND t.starts_at = b.starts_at
+               AND t.ends_at >= b.ends_at
              FOR NO KEY UPDATE SKIP LOCKED
          ) held,
          LATERAL (
@@ -187,6 +189,7 @@ def _values(booking: Booking) -> tuple[object, ...]:
         appointment.id,
         appointment.patient_id,
         appointment.type,
+        appointment.type_id,
         appointment.status,
         appointment.version,
         appointment.schedule_version,

@@ -1,5 +1,6 @@
 """Appointments as rows, and rows as appointments."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from clinic.adapters.postgres.engine.mapping import AnyRow, Columns, SqlRow, Values
@@ -25,7 +26,14 @@ def appointment_of(row: SqlRow) -> Appointment:
         schedule_version=row.schedule_version,
         status_by=row.status_by,
         created_at=row.created_at,
+        type_id=row.type_id,
+        before_min=_minutes(row.starts_at - row.busy_from),
+        after_min=_minutes(row.busy_until - row.ends_at),
     )
+
+
+def _minutes(time: timedelta) -> int:
+    return time // timedelta(minutes=1)
 
 
 def appointment_values(appointment: Appointment) -> Values:
@@ -38,9 +46,10 @@ def appointment_values(appointment: Appointment) -> Values:
         "patient_id": appointment.patient_id,
         "starts_at": appointment.starts_at,
         "ends_at": appointment.ends_at,
-        "busy_from": appointment.starts_at,
-        "busy_until": appointment.ends_at,
+        "busy_from": appointment.busy.starts_at,
+        "busy_until": appointment.busy.ends_at,
         "type": appointment.type,
+        "type_id": appointment.type_id,
         "status": appointment.status.value,
         "version": appointment.version,
         "schedule_version": appointment.schedule_version,
@@ -64,6 +73,9 @@ VIEW = Columns(
     schedule_version="a.schedule_version",
     status_by="a.status_by",
     created_at="a.created_at",
+    type_id="a.type_id",
+    busy_from="a.busy_from",
+    busy_until="a.busy_until",
     doctor_name="d.name",
     patient_name="pu.name",
     zone="c.time_zone",
@@ -73,7 +85,9 @@ VIEW = Columns(
 def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
     """Return the view from the columns of VIEW."""
     appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status, *rest = row
-    version, schedule_version, status_by, created_at, doctor_name, patient_name, zone = rest
+    version, schedule_version, status_by, created_at, type_id, *rest = rest
+    busy_from, busy_until, *names = rest
+    doctor_name, patient_name, zone = names
     appointment = Appointment(
         id=appointment_id,
         clinic_id=clinic_id,
@@ -88,5 +102,9 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
         schedule_version=schedule_version,
         status_by=status_by,
         created_at=created_at,
+        type_id=type_id,
+        # Nearly all are busy while they are visible, and a page has hundreds.
+        before_min=0 if busy_from == starts_at else _minutes(starts_at - busy_from),
+        after_min=0 if busy_until == ends_at else _minutes(busy_until - ends_at),
     )
     return AppointmentView(appointment, doctor_name, patient_name, zone_named(zone))

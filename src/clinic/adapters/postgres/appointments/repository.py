@@ -20,7 +20,7 @@ from clinic.adapters.postgres.appointments.statements import (
 )
 from clinic.adapters.postgres.audit.mapping import entry_of, entry_values
 from clinic.adapters.postgres.calendar.mapping import slot_of
-from clinic.adapters.postgres.calendar.taken import leave, take
+from clinic.adapters.postgres.calendar.taken import leave, slots_beneath, take
 from clinic.adapters.postgres.engine.executors import Executor, TransactionExecutor
 from clinic.adapters.postgres.messaging.mapping import message_values
 from clinic.adapters.postgres.people.session_checks import IS_SIGNED_IN, SIGNED_IN
@@ -35,6 +35,7 @@ from clinic.domain.appointments.appointments import (
     Change,
     Status,
 )
+from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import SLOT_MAX_MIN
 from clinic.domain.calendar.slots import SlotState
@@ -203,16 +204,15 @@ class PostgresAppointments(PostgresAppointmentReader):
             return
         left = [change.before for change in changes if change.frees is not None]
         frees = {one.slot_id for one in left}
-        takes = {change.takes for change in changes if change.takes is not None}
+        comers = [change.after for change in changes if change.takes is not None]
         clinic_id = changes[0].after.clinic_id
         async with self._executor.connection() as connection:
-            if frees & takes or any(map(_is_in_its_own_way, changes)):
+            if frees & {one.slot_id for one in comers} or any(map(_is_in_its_own_way, changes)):
                 await _park(connection, [change.before for change in changes])
                 await leave(connection, left)
-            if await take(connection, clinic_id, takes) != len(takes):
-                raise SlotTaken()
+            await _take_places(connection, clinic_id, comers)
             await _write(connection, changes)
-            await leave(connection, [one for one in left if one.slot_id not in takes])
+            await leave(connection, left)
             entries = [entry_values(change.audit) for change in changes]
             await connection.execute(insert(audit_appointment), entries)
             messages = [message for change in changes for message in change.messages]
@@ -235,9 +235,24 @@ def _is_in_its_own_way(change: Change) -> bool:
     return (
         change.takes is not None
         and before.doctor_id == after.doctor_id
-        and before.starts_at < after.ends_at
-        and after.starts_at < before.ends_at
+        and before.busy.overlaps(after.busy)
     )
+
+
+async def _take_places(
+    connection: AsyncConnection, clinic_id: UUID, comers: Sequence[Appointment]
+) -> None:
+    """Take the slots of appointments that move there. Raises SlotTaken when one does not fit."""
+    if not comers:
+        return
+    found = await slots_beneath(connection, clinic_id, comers)
+    by_id = {slot.id: slot for slot in found}
+    for one in comers:
+        if not begins_in(one, by_id.get(one.slot_id)) or obstacles(one, found):
+            raise SlotTaken()
+    takes = {slot.id for one in comers for slot in beneath(one, found) if not slot.taken}
+    if await take(connection, clinic_id, takes) != len(takes):
+        raise SlotTaken()
 
 
 def _filters(query: AppointmentQuery) -> tuple[list[str], list[object]]:
@@ -294,9 +309,10 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None
                 doctor_id=after.doctor_id,
                 starts_at=after.starts_at,
                 ends_at=after.ends_at,
-                busy_from=after.starts_at,
-                busy_until=after.ends_at,
+                busy_from=after.busy.starts_at,
+                busy_until=after.busy.ends_at,
                 type=after.type,
+                type_id=after.type_id,
                 status=after.status.value,
                 version=after.version,
                 schedule_version=after.schedule_version,

@@ -14,6 +14,7 @@ import psycopg
 from sqlalchemy import ARRAY, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from clinic.adapters.postgres.calendar.mapping import slot_of_values
 from clinic.adapters.postgres.engine.executors import driver_of
 from clinic.adapters.postgres.schema.appointments import KEEPS_TIME
 from clinic.adapters.postgres.schema.base import BUSY_RANGE, LANE_KEY, TIME_RANGE
@@ -63,6 +64,14 @@ _LOCK_ON_CALENDAR = f"""
       AND starts_at < $4::timestamptz AND ends_at > $3::timestamptz
     ORDER BY id FOR NO KEY UPDATE
 """
+_BENEATH = f"""
+    SELECT DISTINCT s.id, s.clinic_id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state,
+           s.taken
+    FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS w (doctor_id, since, until)
+    JOIN slots s ON s.clinic_id = $1 AND s.doctor_id = w.doctor_id AND s.state <> 'RETIRED'
+      AND s.starts_at > w.since - interval '{SLOT_MAX_MIN} min'
+      AND s.starts_at < w.until AND s.ends_at > w.since
+"""
 _BUSY_TIMES = text(
     f"""
     SELECT doctor_id, lane, busy_from, busy_until FROM appointments
@@ -87,6 +96,22 @@ _SET_STATE = {
 }
 
 
+async def slots_beneath(
+    connection: AsyncConnection, clinic_id: UUID, wanted: Sequence[Appointment]
+) -> list[Slot]:
+    """Return the slots on the calendar that the busy times of these appointments overlap."""
+    busy = [one.busy for one in wanted]
+    values = [
+        clinic_id,
+        [one.doctor_id for one in wanted],
+        [each.starts_at for each in busy],
+        [each.ends_at for each in busy],
+    ]
+    async with psycopg.AsyncRawCursor(await driver_of(connection)) as cursor:
+        await cursor.execute(_BENEATH, values, binary=True)
+        return [slot_of_values(row) for row in await cursor.fetchall()]
+
+
 async def take(connection: AsyncConnection, clinic_id: UUID, slot_ids: Collection[UUID]) -> int:
     """Take those of the slots that are open and free; return how many."""
     if not slot_ids:
@@ -102,7 +127,8 @@ async def leave(connection: AsyncConnection, left: Sequence[Appointment]) -> Non
     clinic_id = left[0].clinic_id
     await connection.execute(_LEAVE, {"clinic_id": clinic_id, "ids": [one.slot_id for one in left]})
     for one in left:
-        await retake(connection, clinic_id, [one.doctor_id], one.starts_at, one.ends_at)
+        busy = one.busy
+        await retake(connection, clinic_id, [one.doctor_id], busy.starts_at, busy.ends_at)
 
 
 async def take_added(connection: AsyncConnection, slots: Iterable[Slot]) -> None:

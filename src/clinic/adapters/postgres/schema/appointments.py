@@ -49,6 +49,9 @@ appointments = Table(
     id_("status_by"),
     instant("created_at"),
     instant("updated_at"),
+    # Without a foreign key, for which every booking would lock the type's row: types are never
+    # deleted.
+    id_("type_id", nullable=True),
     key("appointments_pkey", "clinic_id", "id"),
     references(
         "appointments_place_fkey",

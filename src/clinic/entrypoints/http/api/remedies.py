@@ -52,6 +52,7 @@ REMEDIES: dict[str, str] = {
     "datetime_out_of_range": "Use years 2000 to 2199.",
     "default_type_taken": "First change the type that `typeId` names, so that it is no longer the"
     " default.",
+    "does_not_fit": "Choose an earlier start, another day, or a shorter type.",
     "doctor_not_found": _LOOK,
     "email_in_use": "Find the person who has this address, or use another one.",
     "end_before_start": "Give an end after the start.",
@@ -88,6 +89,7 @@ REMEDIES: dict[str, str] = {
     "not_found": "Check the address.",
     "notification_not_found": _LOOK,
     "not_signed_in": "Send `Authorization: Bearer` with a token that is valid and has not expired.",
+    "not_offered": "Choose a doctor who offers this type: see `offeredBy` of the type.",
     "not_swappable": "Swap two BOOKED or CONFIRMED appointments of the same length.",
     "outcome_unknown": _UNSURE,
     "password_refused": "Choose another password, as the detail says.",
@@ -120,12 +122,14 @@ REMEDIES: dict[str, str] = {
     "transaction_aborted": _AGAIN,
     "transition_not_allowed": "Choose a status that `allowed` names.",
     "type_name_in_use": "Choose another name, or change or deactivate the one that `typeId` names.",
+    "type_not_bookable": "Ask the clinic to book it.",
     "type_too_long": "Give at most `longestMin` minutes, the longest stretch of hours without a"
     " break among these doctors, or enter longer hours first.",
     "unknown_holiday_calendar": "Use the ISO 3166-1 code of a country, such as DE, and for"
     " `subdivision` a part of its ISO 3166-2 code, such as BE.",
     "unknown_parameter": "Correct the parameter's name; the detail lists the valid ones.",
     "unknown_time_zone": "Use a name of the IANA database, such as Europe/London.",
+    "unknown_type": "Name one of the clinic's types: see GET /appointment-types.",
     "unsupported_media_type": "Send `Content-Type: application/json`.",
     "upcoming_appointments": "Cancel the patient's appointments first.",
     "user_not_found": _LOOK,

@@ -12,8 +12,10 @@ from clinic.domain.clinic import checked_date, checked_instant
 from clinic.domain.errors import (
     AppointmentNotFound,
     DoctorNotFound,
+    DoesNotFit,
     EndBeforeStart,
     InvalidInput,
+    NotOffered,
     PatientBusy,
     PatientDisabled,
     PatientNotFound,
@@ -24,6 +26,8 @@ from clinic.domain.errors import (
     SlotTaken,
     TooEarly,
     TransitionNotAllowed,
+    TypeNotBookable,
+    UnknownType,
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
@@ -94,22 +98,31 @@ def _booked(view: AppointmentView) -> Answer:
         PatientNotFound,
         PatientDisabled,
         PolicyRefused,
+        UnknownType,
+        TypeNotBookable,
+        NotOffered,
         SlotTaken,
         SlotBlocked,
+        DoesNotFit,
         PatientBusy,
     ),
 )
 async def book_appointment(call: RequestContext, body: BookIn) -> Reply:
     """Patients book for themselves, staff for the patient they name. If several race for a slot,
-    one gets it; the others get 409 `slot_taken` with up to three `nearest` open slots."""
+    one gets it; the others get 409 `slot_taken` with up to three `nearest` open slots.
+
+    At a clinic with types, name one by `type` or `typeId`, or get the default. The appointment
+    lasts as long as the type and takes every slot that it needs."""
     key = key_of(call, required=True)
     assert key is not None
+    if body.type is not None and body.type_id is not None:
+        raise InvalidInput("Name the type by `type` or by `typeId`.", pointer="/typeId")
     outcome = await book_once(
         call.context(body.reason),
         keyed_by(key, call, body, _booked),
         body.slot_id,
         patient_id=body.patient_id,
-        type=body.type,
+        type=body.type if body.type_id is None else body.type_id,
         override=body.override,
     )
     return reply_to(outcome)
@@ -182,8 +195,10 @@ async def get_appointment(call: RequestContext, appointment_id: UUID) -> Reply:
         TooEarly,
         PolicyRefused,
         SameSlot,
+        NotOffered,
         SlotTaken,
         SlotBlocked,
+        DoesNotFit,
         PatientBusy,
     ),
 )

@@ -18,7 +18,10 @@ class BookIn(In):
     slot_id: UUID
     #: staff name the patient; patients book for themselves
     patient_id: UUID | None = None
+    #: the name of the type; any text at a clinic that has no types
     type: Text | None = None
+    #: the type by its id, in place of its name
+    type_id: UUID | None = None
     reason: Text | None = None
     #: staff only: book inside the notice or beyond the horizon
     override: bool = False
@@ -54,6 +57,7 @@ class AppointmentOut(Out):
     #: in minutes
     duration: int
     type: str | None
+    type_id: UUID | None
     status: Status
     version: int
 
@@ -71,6 +75,7 @@ class AppointmentOut(Out):
             view.patient_name,
             *when,
             it.type,
+            it.type_id,
             it.status,
             it.version,
         )

@@ -1,0 +1,290 @@
+"""The contract of appointments with lengths of their own, and with buffers."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from clinic.domain.appointments.appointments import Appointment, Booking, Status
+from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.errors import PatientBusy, SlotTaken, TransactionAborted
+from clinic.domain.people.people import Scope
+from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import (
+    World,
+    a_booking,
+    a_move,
+    a_slot,
+    a_status_change,
+    a_type,
+    seed_change,
+    seed_slots,
+    seed_state,
+    seed_world,
+)
+from clinic.testing.contracts.additions import add, conflicts_of, why
+from clinic.testing.contracts.contract import Contract
+
+#: of the slots of a World
+SLOT_MIN = 30
+_LONG_AFTER = timedelta(hours=12)
+
+
+def lasting(world: World, minutes: int, *, before: int = 0, after: int = 0) -> AppointmentType:
+    """Return a type of this length with these buffers, in minutes."""
+    return a_type(world.clinic, "Any", minutes, before_min=before, after_min=after)
+
+
+def booking(world: World, slot: int, patient: int, kind: AppointmentType) -> Booking:
+    """Return a booking of this type for the patient, which begins in the doctor's slot."""
+    return a_booking(world.clinic, world.slots[slot], world.patients[patient], kind=kind)
+
+
+async def taken(store: Store, world: World) -> list[bool]:
+    """Return whether each slot that the doctor had at first is taken."""
+    found = [await store.calendars.slot(world.clinic.id, slot.id) for slot in world.slots]
+    return [view is not None and view.slot.taken for view in found]
+
+
+class LengthsContract(Contract, contract=True):
+    """Needs a fixture `store`: an open, empty Store.
+
+    An appointment takes every slot of its doctor that its busy time overlaps. Its visible time
+    needs open and free slots without a gap; buffers may share a slot with another appointment as
+    long as the busy times do not meet, and may reach where there is no slot.
+    """
+
+    @pytest.mark.parametrize("by_desk", [True, False])
+    async def test_long_appointment_takes_every_slot_of_its_time(
+        self, store: Store, by_desk: bool
+    ) -> None:
+        world = await seed_world(store)
+        long = booking(world, 1, 0, lasting(world, 2 * SLOT_MIN))
+
+        await (store.desk.reserve(long) if by_desk else add(store, long))
+
+        assert await taken(store, world) == [False, True, True, False, False]
+        with pytest.raises(SlotTaken):
+            await store.desk.reserve(a_booking(world.clinic, world.slots[2], world.patients[1]))
+        await _cancel(store, world, long.appointment)
+        assert await taken(store, world) == [False] * 5
+
+    async def test_short_appointment_takes_its_whole_slot(self, store: Store) -> None:
+        world = await seed_world(store)
+        short = booking(world, 1, 0, lasting(world, SLOT_MIN // 2))
+
+        await store.desk.reserve(short)
+
+        assert await taken(store, world) == [False, True, False, False, False]
+        [stored] = await _occupying(store, world, [1])
+        assert stored == short.appointment
+        with pytest.raises(SlotTaken):
+            await store.desk.reserve(booking(world, 1, 1, lasting(world, SLOT_MIN // 2)))
+
+    @pytest.mark.parametrize("obstacle", ["taken", "blocked", "retired", "end of hours"])
+    @pytest.mark.parametrize("by_desk", [True, False])
+    async def test_long_appointment_that_does_not_fit_writes_nothing(
+        self, store: Store, obstacle: str, by_desk: bool
+    ) -> None:
+        world = await seed_world(store)
+        first = 4 if obstacle == "end of hours" else 1
+        if obstacle == "taken":
+            await store.desk.reserve(a_booking(world.clinic, world.slots[2], world.patients[1]))
+        elif obstacle in ("blocked", "retired"):
+            state = SlotState.BLOCKED if obstacle == "blocked" else SlotState.RETIRED
+            await seed_state(store, state, world.slots[2])
+        before = await taken(store, world)
+        long = booking(world, first, 0, lasting(world, 2 * SLOT_MIN))
+
+        with pytest.raises(SlotTaken):
+            await (store.desk.reserve(long) if by_desk else add(store, long))
+
+        assert await taken(store, world) == before
+        assert [one.id for one in await _occupying(store, world, [first])] == []
+
+    async def test_buffers_take_the_slots_beside_it(self, store: Store) -> None:
+        world = await seed_world(store)
+
+        await store.desk.reserve(booking(world, 2, 0, lasting(world, SLOT_MIN, before=5, after=5)))
+
+        assert await taken(store, world) == [False, True, True, True, False]
+        with pytest.raises(SlotTaken):
+            await store.desk.reserve(a_booking(world.clinic, world.slots[1], world.patients[1]))
+
+    async def test_slot_that_two_buffers_touch_is_free_when_both_are_gone(
+        self, store: Store
+    ) -> None:
+        world = await seed_world(store)
+        one = booking(world, 1, 0, lasting(world, SLOT_MIN, after=10))
+        two = booking(world, 3, 1, lasting(world, SLOT_MIN, before=10))
+
+        await store.desk.reserve(one)
+        await store.desk.reserve(two)
+
+        assert await taken(store, world) == [False, True, True, True, False]
+        await _cancel(store, world, one.appointment)
+        assert await taken(store, world) == [False, False, True, True, False]
+        await _cancel(store, world, two.appointment)
+        assert await taken(store, world) == [False] * 5
+
+    @pytest.mark.parametrize("by_desk", [True, False])
+    async def test_busy_times_that_meet_are_refused(self, store: Store, by_desk: bool) -> None:
+        world = await seed_world(store)
+        await store.desk.reserve(booking(world, 1, 0, lasting(world, SLOT_MIN, after=21)))
+        two = booking(world, 3, 1, lasting(world, SLOT_MIN, before=10))
+
+        with pytest.raises(SlotTaken):
+            await (store.desk.reserve(two) if by_desk else add(store, two))
+
+        assert await taken(store, world) == [False, True, True, False, False]
+
+    async def test_buffers_never_reach_into_a_blocked_slot(self, store: Store) -> None:
+        world = await seed_world(store)
+        await seed_state(store, SlotState.BLOCKED, world.slots[3])
+
+        with pytest.raises(SlotTaken):
+            await store.desk.reserve(booking(world, 2, 0, lasting(world, SLOT_MIN, after=5)))
+
+        await store.desk.reserve(booking(world, 2, 0, lasting(world, SLOT_MIN)))
+
+    async def test_buffers_may_reach_where_there_is_no_slot(self, store: Store) -> None:
+        """Slots that are added there later are taken from the beginning."""
+        world = await seed_world(store)
+        last = world.slots[-1]
+        await store.desk.reserve(booking(world, 4, 0, lasting(world, SLOT_MIN, after=30)))
+        later = [
+            a_slot(world.doctor, last.ends_at + n * timedelta(minutes=20), minutes=20)
+            for n in range(3)
+        ]
+
+        await seed_slots(store, *later)
+
+        found = [await store.calendars.slot(world.clinic.id, slot.id) for slot in later]
+        assert [view is not None and view.slot.taken for view in found] == [True, True, False]
+
+    async def test_patient_is_not_busy_in_buffers(self, store: Store) -> None:
+        world = await seed_world(store)
+        await store.desk.reserve(booking(world, 1, 0, lasting(world, SLOT_MIN, after=20)))
+        at_the_colleague = a_booking(world.clinic, world.colleague_slots[2], world.patients[0])
+        meanwhile = a_booking(world.clinic, world.colleague_slots[1], world.patients[0])
+
+        await store.desk.reserve(at_the_colleague)
+
+        with pytest.raises(PatientBusy):
+            await store.desk.reserve(meanwhile)
+
+    async def test_patient_is_busy_for_the_whole_of_a_long_appointment(self, store: Store) -> None:
+        world = await seed_world(store)
+        await store.desk.reserve(booking(world, 1, 0, lasting(world, 2 * SLOT_MIN)))
+
+        with pytest.raises(PatientBusy):
+            await store.desk.reserve(
+                a_booking(world.clinic, world.colleague_slots[2], world.patients[0])
+            )
+
+    async def test_add_names_what_is_in_the_way_of_a_long_one(self, store: Store) -> None:
+        world = await seed_world(store)
+        other = a_booking(world.clinic, world.slots[2], world.patients[1])
+        await store.desk.reserve(other)
+        long = booking(world, 1, 0, lasting(world, 2 * SLOT_MIN))
+
+        assert list(await conflicts_of(store, long)) == [why(0, long, SlotTaken, other)]
+
+    async def test_add_of_long_ones_beside_each_other(self, store: Store) -> None:
+        world = await seed_world(store)
+        kind = lasting(world, 2 * SLOT_MIN)
+
+        await add(store, booking(world, 2, 1, kind), booking(world, 0, 0, kind))
+
+        assert await taken(store, world) == [True] * 4 + [False]
+
+    async def test_move_takes_and_frees_every_slot(self, store: Store) -> None:
+        world = await seed_world(store)
+        long = booking(world, 0, 0, lasting(world, 2 * SLOT_MIN, after=5))
+        await store.desk.reserve(long)
+        assert await taken(store, world) == [True, True, True, False, False]
+
+        move = a_move(world.clinic, long.appointment, world.slots[2])
+        await _change(store, world, move.before, world.slots[2])
+
+        assert await taken(store, world) == [False, False, True, True, True]
+
+    async def test_move_within_its_own_time(self, store: Store) -> None:
+        world = await seed_world(store)
+        long = booking(world, 0, 0, lasting(world, 3 * SLOT_MIN))
+        await store.desk.reserve(long)
+
+        await _change(store, world, long.appointment, world.slots[1])
+
+        assert await taken(store, world) == [False, True, True, True, False]
+
+    async def test_move_to_where_it_does_not_fit(self, store: Store) -> None:
+        world = await seed_world(store)
+        long = booking(world, 0, 0, lasting(world, 2 * SLOT_MIN))
+        await store.desk.reserve(long)
+        await store.desk.reserve(a_booking(world.clinic, world.slots[3], world.patients[1]))
+
+        with pytest.raises(SlotTaken):
+            await _change(store, world, long.appointment, world.slots[2])
+
+        assert await taken(store, world) == [True, True, False, True, False]
+
+    @pytest.mark.parametrize("seed", range(4))
+    async def test_crowd_of_unlike_lengths_never_overlaps(self, store: Store, seed: int) -> None:
+        """Sixty bookings of three lengths compete for five slots, in another order each time."""
+        world = await seed_world(store, patients="ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        kinds = (
+            lasting(world, SLOT_MIN),
+            lasting(world, 2 * SLOT_MIN),
+            lasting(world, SLOT_MIN, before=5, after=5),
+        )
+        wanted = [
+            booking(world, number % 5, number % 26, kinds[(number * (seed + 1)) % 3])
+            for number in range(60)
+        ]
+        turn = seed * 13
+        wanted = wanted[turn:] + wanted[:turn]
+
+        await asyncio.gather(*(_attempt(store, each) for each in wanted))
+
+        booked = await _occupying(store, world, range(5))
+        times = sorted((one.busy.starts_at, one.busy.ends_at) for one in booked)
+        assert all(two[0] >= one[1] for one, two in pairwise(times))
+        assert await taken(store, world) == [
+            any(one.is_in_time_of(slot) for one in booked) for slot in world.slots
+        ]
+        assert booked
+
+
+async def _attempt(store: Store, wanted: Booking) -> None:
+    with suppress(SlotTaken, PatientBusy, TransactionAborted):
+        await store.desk.reserve(wanted)
+
+
+async def _occupying(store: Store, world: World, slots: Sequence[int]) -> list[Appointment]:
+    views = await store.appointments.occupying(
+        world.clinic.id, [world.slots[number].id for number in slots]
+    )
+    return [view.appointment for view in views]
+
+
+async def _cancel(store: Store, world: World, appointment: Appointment) -> None:
+    await seed_change(store, a_status_change(world.clinic, appointment, Status.CANCELLED))
+
+
+async def _change(store: Store, world: World, before: Appointment, slot: Slot) -> None:
+    """Move the appointment, behind the locks that a move takes."""
+    change = a_move(world.clinic, before, slot)
+    async with store.begin() as unit:
+        around = await unit.calendars.slots_between(
+            world.clinic.id, [slot.doctor_id], slot.starts_at, slot.starts_at + _LONG_AFTER
+        )
+        await unit.appointments.lock(
+            Scope(world.clinic.id), [before.id], [each.id for each in around]
+        )
+        await unit.appointments.apply([change])
+        await unit.commit()

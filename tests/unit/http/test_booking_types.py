@@ -1,0 +1,205 @@
+"""Booking appointments of a type: their length, buffers, and who may book them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
+from clinic.testing.builders import a_type, seed_type
+
+pytestmark = pytest.mark.anyio
+
+Seed = Callable[..., Awaitable[AppointmentType]]
+
+
+@pytest.fixture
+def seed(api) -> Seed:
+    async def add(name: str = "Check-up", minutes: int = 30, **more: Any) -> AppointmentType:
+        kind = a_type(api.world.clinic, name, minutes, **more)
+        await seed_type(api.services.store, kind)
+        return kind
+
+    return add
+
+
+async def book(api, slot: int, *, who: str = "patient", **body: Any) -> Any:
+    sent = {"slotId": str(api.world.slots[slot].id), **body}
+    return await api.send("POST", "/appointments", sent, who=who)
+
+
+async def free(api) -> list[int]:
+    """Return the numbers of the doctor's slots that are free."""
+    query = "status=all&limit=200"
+    found = (await api.send("GET", f"/slots?{query}", who="receptionist")).json()["items"]
+    taken = {each["id"] for each in found if each["taken"]}
+    return [n for n, slot in enumerate(api.world.slots) if str(slot.id) not in taken]
+
+
+async def test_appointment_lasts_as_long_as_its_type(api, seed) -> None:
+    kind = await seed("Long check-up", 60)
+
+    booked = await book(api, 1, type="long CHECK-UP")
+
+    assert booked.status_code == 201, booked.text
+    body = booked.json()
+    assert (body["type"], body["typeId"], body["duration"]) == ("Long check-up", str(kind.id), 60)
+    assert await free(api) == [0, 3, 4]
+    read = (await api.send("GET", f"/appointments/{body['id']}")).json()
+    assert read == body
+    await api.send(
+        "PATCH",
+        f"/appointments/{body['id']}",
+        {"status": "CANCELLED"},
+        headers={"if-match": "*"},
+    )
+    assert await free(api) == [0, 1, 2, 3, 4]
+
+
+async def test_default_type_is_booked_when_none_is_named(api, seed) -> None:
+    await seed("Other", 30)
+    await seed("Usual", 20, is_default=True, after_min=10)
+
+    booked = (await book(api, 1)).json()
+
+    assert (booked["type"], booked["duration"]) == ("Usual", 20)
+    assert await free(api) == [0, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "types"),
+    [
+        ({"type": "Chek-up"}, "/type", ["Check-up"]),
+        ({}, "/type", ["Check-up"]),
+        ({"typeId": str(UUID(int=7))}, "/typeId", ["Check-up"]),
+    ],
+)
+async def test_type_that_the_clinic_does_not_have(api, seed, body, pointer, types) -> None:
+    await seed()
+    await seed("Old", is_active=False)
+    await seed("Internal", bookable_by=BookableBy.STAFF)
+    before = await api.everything()
+
+    refused = await book(api, 1, **body)
+
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (400, "unknown_type")
+    assert ([each["pointer"] for each in problem["errors"]], problem["types"]) == (
+        [pointer],
+        types,
+    )
+    assert await api.everything() == before
+
+
+async def test_type_is_named_once(api, seed) -> None:
+    kind = await seed()
+
+    refused = await book(api, 1, type="Check-up", typeId=str(kind.id))
+
+    assert refused.status_code == 400
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["/typeId"]
+
+
+async def test_clinic_without_types_books_any_text(api) -> None:
+    booked = (await book(api, 1, type="Anything")).json()
+
+    assert (booked["type"], booked["typeId"], booked["duration"]) == ("Anything", None, 30)
+
+
+async def test_type_that_lasts_beyond_the_hours(api, seed) -> None:
+    await seed("Long", 60)
+    before = await api.everything()
+
+    refused = await book(api, 4, type="Long")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "does_not_fit")
+    assert await api.everything() == before
+
+
+async def test_type_that_meets_another_appointment(api, seed) -> None:
+    await seed("Long", 60)
+    await seed("Short", 30)
+    await book(api, 2, type="Short", who="other")
+
+    refused = await book(api, 1, type="Long")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot_taken")
+
+
+async def test_buffers_keep_the_doctor_and_not_the_patient(api, seed) -> None:
+    await seed("Buffered", 30, before_min=5, after_min=5)
+    await seed("Short", 30)
+
+    booked = await book(api, 2, type="Buffered")
+
+    assert booked.json()["duration"] == 30
+    assert await free(api) == [0, 4]
+    beside = {"slotId": str(api.world.colleague_slots[3].id), "type": "Short"}
+    assert (await api.send("POST", "/appointments", beside)).status_code == 201
+
+
+async def test_doctor_who_does_not_offer_it(api, seed) -> None:
+    await seed("Surgery", 30, offered_by=(Offer(api.world.colleague.id, 60),))
+    slots = api.world.colleague_slots
+
+    refused = await book(api, 1, type="Surgery")
+    booked = await api.send(
+        "POST", "/appointments", {"slotId": str(slots[1].id), "type": "Surgery"}
+    )
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_offered")
+    assert (booked.status_code, booked.json()["duration"]) == (201, 60)
+
+
+async def test_type_for_staff_and_for_known_patients(api, seed) -> None:
+    await seed("Internal", bookable_by=BookableBy.STAFF)
+    await seed("Follow-up", bookable_by=BookableBy.KNOWN_PATIENTS)
+    patient = str(api.world.patients[0].id)
+
+    own = [await book(api, 1, type=name) for name in ("Internal", "Follow-up")]
+    by_staff = [
+        await book(api, slot, type=name, who="receptionist", patientId=patient)
+        for slot, name in ((1, "Internal"), (2, "Follow-up"))
+    ]
+
+    assert [each.status_code for each in own] == [422, 422]
+    assert {each.json()["code"] for each in own} == {"type_not_bookable"}
+    assert [each.status_code for each in by_staff] == [201, 201]
+
+
+async def test_move_keeps_the_length(api, seed) -> None:
+    await seed("Long", 60)
+    booked = (await book(api, 0, type="Long")).json()
+    path, headers = f"/appointments/{booked['id']}", {"if-match": "*"}
+
+    moved = await api.send("PATCH", path, {"slotId": str(api.world.slots[1].id)}, headers=headers)
+    beyond = await api.send("PATCH", path, {"slotId": str(api.world.slots[4].id)}, headers=headers)
+
+    assert (moved.status_code, moved.json()["duration"]) == (200, 60)
+    assert (beyond.status_code, beyond.json()["code"]) == (409, "does_not_fit")
+    assert await free(api) == [0, 3, 4]
+
+
+async def test_move_to_a_doctor_who_does_not_offer_it(api, seed) -> None:
+    await seed("Surgery", 30, offered_by=(Offer(api.world.doctor.id),))
+    booked = (await book(api, 0, type="Surgery")).json()
+    target = {"slotId": str(api.world.colleague_slots[2].id)}
+
+    refused = await api.send(
+        "PATCH", f"/appointments/{booked['id']}", target, headers={"if-match": "*"}
+    )
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_offered")
+
+
+async def test_notice_of_the_type_comes_before_the_clinics(api, seed) -> None:
+    kind = a_type(api.world.clinic, "Planned", 30)
+    far = AppointmentType(
+        kind.id, kind.clinic_id, "Planned", 30, notice_min=60 * 24 * 30, horizon_days=90
+    )
+    await seed_type(api.services.store, far)
+
+    refused = await book(api, 1, type="Planned")
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "inside_notice")
