@@ -86,6 +86,13 @@ class AppointmentReader(Protocol):
         """Return the appointments that occupy any of these slots, earliest first."""
         ...
 
+    async def lasting(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Sequence[AppointmentView]:
+        """Return these doctors' appointments that occupy a time, start within `[start, end)`, and
+        last beyond the slot that they begin in; earliest first."""
+        ...
+
     async def stranded(
         self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
     ) -> Sequence[AppointmentView]:

@@ -203,3 +203,32 @@ async def test_notice_of_the_type_comes_before_the_clinics(api, seed) -> None:
     refused = await book(api, 1, type="Planned")
 
     assert (refused.status_code, refused.json()["code"]) == (422, "inside_notice")
+
+
+async def test_long_appointment_whose_second_slot_is_closed_is_stranded(api, seed) -> None:
+    """Given an appointment of two slots
+    When the time of the second one is blocked, and again when something else changes that day
+    Then both answers, and the preview, name it, and opening the time again lets it be."""
+    await seed("Long", 60)
+    booked = (await book(api, 1, type="Long")).json()
+    second = api.world.slots[2]
+    block = {
+        "doctorId": str(api.world.doctor.id),
+        "from": second.starts_at.isoformat(),
+        "to": second.ends_at.isoformat(),
+    }
+
+    preview = await api.send("POST", "/blocks?preview=true", block, who="receptionist")
+    blocked = await api.send("POST", "/blocks", block, who="receptionist")
+    later = block | {
+        "from": api.world.slots[4].starts_at.isoformat(),
+        "to": api.world.slots[4].ends_at.isoformat(),
+    }
+    again = await api.send("POST", "/blocks", later, who="receptionist")
+    opened = await api.send("DELETE", f"/blocks/{blocked.json()['id']}", who="receptionist")
+
+    for answer in (preview, blocked, again):
+        assert answer.is_success, answer.text
+        [stranded] = answer.json()["slotsOpened"]["stranded"]
+        assert stranded["id"] == booked["id"]
+    assert opened.json()["slotsOpened"]["stranded"] == []

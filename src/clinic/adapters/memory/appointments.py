@@ -70,6 +70,22 @@ class MemoryAppointmentReader:
         ]
         return [self._view(one) for one in sorted(found, key=_place)]
 
+    async def lasting(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Sequence[AppointmentView]:
+        found = [
+            one
+            for doctor_id in doctor_ids
+            for one in self._tables.appointments.where("doctor", (clinic_id, doctor_id))
+            if one.status.occupies and start <= one.starts_at < end and self._outlasts_slot(one)
+        ]
+        return [self._view(one) for one in sorted(found, key=_place)]
+
+    def _outlasts_slot(self, appointment: Appointment) -> bool:
+        slot = self._tables.slots.get((appointment.clinic_id, appointment.slot_id))
+        assert slot is not None
+        return appointment.ends_at > slot.ends_at
+
     async def stranded(
         self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
     ) -> Sequence[AppointmentView]:

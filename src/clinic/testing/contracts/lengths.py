@@ -233,6 +233,25 @@ class LengthsContract(Contract, contract=True):
 
         assert await taken(store, world) == [True, True, False, True, False]
 
+    async def test_lasting_are_those_that_outlast_their_slot(self, store: Store) -> None:
+        world = await seed_world(store)
+        long = booking(world, 1, 0, lasting(world, SLOT_MIN + 10))
+        await store.desk.reserve(long)
+        await store.desk.reserve(booking(world, 0, 1, lasting(world, SLOT_MIN)))
+        gone = booking(world, 3, 2, lasting(world, 2 * SLOT_MIN))
+        await store.desk.reserve(gone)
+        await _cancel(store, world, gone.appointment)
+        start, end = world.slots[0].starts_at, world.slots[-1].ends_at
+        doctors = [world.doctor.id, world.colleague.id]
+
+        found = await store.appointments.lasting(world.clinic.id, doctors, start, end)
+        before = await store.appointments.lasting(
+            world.clinic.id, doctors, start, long.appointment.starts_at
+        )
+
+        assert [view.appointment for view in found] == [long.appointment]
+        assert list(before) == []
+
     @pytest.mark.parametrize("seed", range(4))
     async def test_crowd_of_unlike_lengths_never_overlaps(self, store: Store, seed: int) -> None:
         """Sixty bookings of three lengths compete for five slots, in another order each time."""

@@ -298,14 +298,7 @@ async def _effect(
         blocked=sum(len(each.plan.block) for each in found),
         unblocked=sum(len(each.plan.unblock) for each in found),
     )
-    now = context.clock.now()
-    beyond = await _open_beyond(reads, clinic, span, found)
-    outside = [
-        slot_id
-        for each in found
-        for slot_id in _outside(each, span, now, beyond.get(each.doctor.id, ()))
-    ]
-    found_outside = await reads.appointments.occupying(clinic.id, outside) if outside else ()
+    found_outside = await _outside(context, reads, clinic, span, found)
     # A preview of another time zone shows it as well.
     stranded = tuple(replace(view, zone=clinic.zone) for view in found_outside)
     note = None
@@ -319,20 +312,56 @@ async def _effect(
     return CalendarEffect(counts, stranded, tuple(found), note)
 
 
+async def _outside(
+    context: Context, reads: Reads, clinic: Clinic, span: Span, found: Sequence[Alignment]
+) -> list[AppointmentView]:
+    """Return the appointments ahead that start in the span and are not wholly within open slots by
+    the plan, earliest first."""
+    now = context.clock.now()
+    ids = [each.doctor.id for each in found]
+    lasting = await reads.appointments.lasting(clinic.id, ids, span.starts_at, span.ends_at)
+    beyond = await _open_beyond(reads, clinic, span, found, lasting)
+    is_open: dict[UUID, list[Interval]] = {}
+    suspects: list[UUID] = []
+    for each in found:
+        times, closed = _times_of(each, span, now)
+        is_open[each.doctor.id] = sorted([*times, *beyond.get(each.doctor.id, ())])
+        suspects += closed
+    views = {view.appointment.id: view for view in lasting if view.appointment.starts_at > now}
+    if suspects:
+        in_closed = await reads.appointments.occupying(clinic.id, suspects)
+        views |= {view.appointment.id: view for view in in_closed}
+    outside = [
+        view
+        for view in views.values()
+        if not is_covered(view.appointment.visible, is_open[view.appointment.doctor_id])
+    ]
+    return sorted(outside, key=lambda view: (view.appointment.starts_at, view.appointment.id))
+
+
 async def _open_beyond(
-    reads: Reads, clinic: Clinic, span: Span, found: Sequence[Alignment]
+    reads: Reads,
+    clinic: Clinic,
+    span: Span,
+    found: Sequence[Alignment],
+    lasting: Sequence[AppointmentView],
 ) -> Mapping[UUID, Sequence[Interval]]:
     """Return the times after the span that appointments within it last into and that are open, by
     doctor."""
-    lasting = {
+    ends = {
         each.doctor.id: max(slot.ends_at for slot in each.before if slot.taken)
         for each in found
         if any(slot.taken and slot.ends_at > span.ends_at for slot in each.before)
     }
-    if not lasting:
+    for view in lasting:
+        doctor_id, ends_at = view.appointment.doctor_id, view.appointment.ends_at
+        if ends_at > span.ends_at:
+            ends[doctor_id] = max(ends_at, ends.get(doctor_id, ends_at))
+    if not ends:
         return {}
-    until = max(lasting.values())
-    slots = await reads.calendars.slots_between(clinic.id, [*lasting], span.ends_at, until)
+    slots = await reads.calendars.slots_between(
+        clinic.id, [*ends], span.ends_at, max(ends.values())
+    )
     beyond: defaultdict[UUID, list[Interval]] = defaultdict(list)
     for slot in slots:
         if slot.state is SlotState.OPEN and slot.starts_at >= span.ends_at:
@@ -340,23 +369,17 @@ async def _open_beyond(
     return beyond
 
 
-def _outside(
-    alignment: Alignment, span: Span, now: datetime, beyond: Sequence[Interval]
-) -> list[UUID]:
-    """Return the slots ahead whose appointments are not wholly within open slots by the plan, those
-    `beyond` the span included."""
+def _times_of(alignment: Alignment, span: Span, now: datetime) -> tuple[list[Interval], list[UUID]]:
+    """Return what is open by the plan, and the taken slots ahead that are not."""
     changes = alignment.plan
     gone = {slot.id for slot in (*changes.retire, *changes.block)}
     opened = {slot.id for slot in changes.unblock}
     opened |= {slot.id for slot, state in changes.back if state is SlotState.OPEN}
     is_open = [new.interval for new in changes.add if new.state is SlotState.OPEN]
-    is_open += beyond
-    suspects: list[Slot] = []
+    closed: list[UUID] = []
     for slot in alignment.before:
         if slot.id in opened or (slot.state is SlotState.OPEN and slot.id not in gone):
             is_open.append(slot.interval)
         elif slot.taken and slot.starts_at > now and slot.starts_at >= span.starts_at:
-            suspects.append(slot)
-    is_open.sort()
-    # An appointment has the times of its slot.
-    return [slot.id for slot in suspects if not is_covered(slot.interval, is_open)]
+            closed.append(slot.id)
+    return is_open, closed

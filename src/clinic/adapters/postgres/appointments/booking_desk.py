@@ -11,7 +11,6 @@ from clinic.adapters.postgres.engine.mapping import Part
 from clinic.adapters.postgres.idempotency.mapping import answer_of
 from clinic.adapters.postgres.people.mapping import clinic_of
 from clinic.adapters.postgres.people.session_checks import is_proven
-from clinic.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from clinic.domain.appointments.appointments import Booking, BookingFacts
 from clinic.domain.appointments.types import (
     NO_TYPE,
@@ -26,6 +25,7 @@ from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people.people import Actor, Patient
 from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
+from clinic.ports.unit_of_work import UnitOfWork
 
 
 class PostgresBookingDesk(DeprecatedDeskNames):
@@ -34,7 +34,7 @@ class PostgresBookingDesk(DeprecatedDeskNames):
     def __init__(
         self,
         executor: PooledExecutor,
-        begin: Callable[[], PostgresUnitOfWork],
+        begin: Callable[[], UnitOfWork],
         figures: StoreFigures,
     ) -> None:
         self._executor = executor

@@ -12,6 +12,7 @@ from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
     COUNT_AHEAD,
+    LASTING_APPOINTMENTS,
     OCCUPYING_APPOINTMENTS,
     STRANDED_APPOINTMENTS,
     WITHIN_HORIZON,
@@ -122,6 +123,15 @@ class PostgresAppointmentReader:
     ) -> Sequence[AppointmentView]:
         """Return the appointments that occupy any of these slots, earliest first."""
         rows = await self._executor.fetch(OCCUPYING_APPOINTMENTS, (clinic_id, list(slot_ids)))
+        return [view_of(clinic_id, row) for row in rows]
+
+    async def lasting(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Sequence[AppointmentView]:
+        """Return these doctors' appointments that occupy a time, start within `[start, end)`, and
+        last beyond the slot that they begin in; earliest first."""
+        given = (clinic_id, list(doctor_ids), start, end)
+        rows = await self._executor.fetch(LASTING_APPOINTMENTS, given)
         return [view_of(clinic_id, row) for row in rows]
 
     async def stranded(

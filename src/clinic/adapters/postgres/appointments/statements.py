@@ -72,7 +72,14 @@ WHERE a.clinic_id = $1 AND a.id = $2
 
 _OCCUPYING = listed(OCCUPYING)
 
-#: $1 clinic, $2 slots
+#: $1 clinic, $2 doctors, $3 since, $4 until: those that last beyond the slot they begin in
+LASTING_APPOINTMENTS = f"""{_VIEW}
+JOIN slots o ON o.clinic_id = a.clinic_id AND o.id = a.slot_id AND o.ends_at < a.ends_at
+WHERE a.clinic_id = $1 AND a.doctor_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
+  AND a.starts_at >= $3 AND a.starts_at < $4
+ORDER BY a.starts_at, a.id
+"""
+
 #: $1 clinic, $2 since, $3 until, $4 limit: those not wholly within open slots of doctor and lane
 STRANDED_APPOINTMENTS = f"""{_VIEW}
 WHERE a.clinic_id = $1 AND a.status IN ({_OCCUPYING}) AND a.starts_at >= $2 AND a.starts_at < $3
@@ -92,6 +99,7 @@ SELECT count(*) FROM appointments a
 WHERE a.clinic_id = $1 AND a.status IN ({_OCCUPYING}) AND a.starts_at > $2
 """
 
+#: $1 clinic, $2 slots
 OCCUPYING_APPOINTMENTS = f"""{_VIEW}
 WHERE a.clinic_id = $1 AND a.slot_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
 ORDER BY a.starts_at, a.id
