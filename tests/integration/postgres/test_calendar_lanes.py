@@ -227,6 +227,29 @@ async def test_slot_that_nothing_keeps_apart_is_found_and_repaired(
     assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
 
 
+async def test_slot_that_overlaps_and_that_nothing_keeps_apart_is_retired(
+    store, world, owner, postgres_urls
+) -> None:
+    """Given a slot inside another one, which somebody added while the triggers were off
+    When the check runs
+    Then its remedy says to retire the slot first; with that, and the statement, all is well."""
+    within = a_slot(world.doctor, world.slots[0].starts_at + timedelta(minutes=5), minutes=5)
+    owner.execute("ALTER TABLE slots DISABLE TRIGGER slots_calendar_lane")
+    _add(owner, within, SlotState.BLOCKED)
+    _add(owner, a_slot(world.doctor, world.slots[-1].ends_at), SlotState.BLOCKED)
+    owner.execute("ALTER TABLE slots ENABLE TRIGGER slots_calendar_lane")
+
+    [found] = check_consistency(postgres_urls.app_url, datetime.now(UTC))
+    first, _, statement = found.remedy.partition("as the owner: ")
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        owner.execute(statement)
+    _change(owner, within, SlotState.RETIRED)
+    owner.execute(statement)
+
+    assert "retire those that overlap another" in first
+    assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
+
+
 async def test_busy_times_are_never_missing(store, world, owner) -> None:
     await seed_booking(store, world.clinic, world.slots[0], world.patients[0])
 

@@ -108,7 +108,8 @@ def _wrong_lanes(connection: psycopg.Connection) -> Iterator[CheckFailure]:
         yield CheckFailure(
             f"slots.calendar_lane differs from the lane, so nothing keeps {_named(found)} apart"
             " from other slots",
-            "somebody wrote while the triggers of slots were off; as the owner:"
+            "somebody wrote while the triggers of slots were off; retire those that overlap another"
+            " slot, then as the owner:"
             " UPDATE slots SET lane = lane WHERE calendar_lane IS DISTINCT FROM"
             " CASE WHEN state <> 'RETIRED' THEN lane END",
         )
