@@ -15,7 +15,7 @@ from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import current_revision, head_revision, migrate
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.errors import Conflict
+from clinic.domain.errors import Conflict, TemporaryFailure
 from clinic.testing.builders import (
     World,
     a_slot,
@@ -41,6 +41,12 @@ WHERE calendar_lane IS DISTINCT FROM CASE WHEN state <> 'RETIRED' THEN lane END
 WITH_STATE = """
 SELECT indexrelid::regclass::text FROM pg_index
 WHERE indrelid = 'slots'::regclass AND pg_get_indexdef(indexrelid) ~ '\\mstate\\M'
+"""
+
+LEFT_OVER = """
+SELECT indexrelid::regclass::text FROM pg_index
+WHERE indrelid = 'slots'::regclass
+  AND (NOT indisvalid OR indexrelid::regclass::text IN ('slots_lane_excl', 'slots_lane_starts_key'))
 """
 
 
@@ -102,6 +108,45 @@ async def test_previous_release_changes_slots_while_lanes_are_filled_in(
 
     assert owner.execute(WRONG).fetchone() == (0,)
     assert current_revision(postgres_urls.owner_url) == head_revision()
+    assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "ADD CONSTRAINT slots_lane_excl",
+        "SET calendar_lane",
+        "RENAME CONSTRAINT slots_lane_excl",
+        "INDEX CONCURRENTLY slots_lane_starts_key",
+        "DROP INDEX CONCURRENTLY IF EXISTS slots_doctor_starts_key",
+        "RENAME TO slots_doctor_starts_key",
+        "VALIDATE CONSTRAINT appointments_busy_known",
+    ],
+)
+async def test_migration_that_stopped_goes_on(world, owner, postgres_urls, last) -> None:
+    """Given a migration that stopped after a step
+    When a slot is added inside another one, and the migration runs again
+    Then the slot is refused by a constraint that both releases know, and nothing is left over."""
+    owner.execute(BEFORE_CALENDAR_LANES)
+    within = a_slot(world.doctor, world.slots[0].starts_at + timedelta(minutes=5), minutes=5)
+
+    def stop(_connection, cursor, statement, *_: object) -> None:
+        if last in statement:
+            pid = cursor.connection.info.backend_pid
+            owner.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+    event.listen(Engine, "after_cursor_execute", stop)
+    try:
+        with pytest.raises(TemporaryFailure):
+            migrate(postgres_urls.owner_url)
+    finally:
+        event.remove(Engine, "after_cursor_execute", stop)
+    with pytest.raises(psycopg.errors.IntegrityError) as refused:
+        _add(owner, within)
+    migrate(postgres_urls.owner_url)
+
+    assert refused.value.diag.constraint_name in ("slots_doctor_excl", "slots_doctor_starts_key")
+    assert owner.execute(LEFT_OVER).fetchall() == []
     assert check_consistency(postgres_urls.app_url, datetime.now(UTC)) == []
 
 

@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.pool import NullPool
 
 from clinic.adapters.postgres.engine.connections import connect_blocking
@@ -124,6 +125,13 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
+    except InvalidRequestError as error:
+        # What cleans up after a lost connection fails as well, and hides why it was lost.
+        if not connection.invalidated:
+            raise
+        raise TemporaryFailure(
+            "The connection to the database was lost. Migrate again: it goes on from there."
+        ) from error
     finally:
         connection.rollback()
         connection.execution_options(isolation_level="AUTOCOMMIT")
