@@ -8,6 +8,7 @@ import graphql as g
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from clinic.domain.appointments.types import BookableBy, Offer
 from clinic.domain.calendar.changes import CalendarChange
 from clinic.domain.people.people import Actor, Role, system_actor
 from clinic.entrypoints.http.graphql.compiled import NotPlain
@@ -17,7 +18,8 @@ from clinic.entrypoints.http.graphql.handler import execute, execute_stock, told
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
 from clinic.entrypoints.http.graphql.schema import CORE
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.testing.builders import MORNING, NOW, a_block, a_closure, a_leave, a_place
+from clinic.testing.builders import MORNING, NOW, a_block, a_closure, a_leave, a_place, a_type
+from clinic.usecases.appointments.types import add_type
 from clinic.usecases.calendar.added_places import add_place
 from clinic.usecases.calendar.blocks import add_block
 from clinic.usecases.calendar.closures import add_closure
@@ -90,6 +92,9 @@ async def _world(gql: Gql) -> None:
         CHANGE, clinic.id, "add_closure", "closure", CHANGE, CHANGE, NOW, DAY, DAY, doctors=0
     )
     context = gql.services.context(system_actor(clinic.id))
+    offers = Offer(doctor.id, 20), Offer(gql.world.colleague.id)
+    await add_type(context, a_type(clinic, offered_by=offers))
+    await add_type(context, a_type(clinic, "X-ray", bookable_by=BookableBy.STAFF))
     await add_leave(context, a_leave(doctor, DAY))
     await add_block(context, a_block(gql.world.colleague, reason="Call"))
     evening = MORNING + timedelta(hours=9)

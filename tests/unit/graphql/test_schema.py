@@ -8,9 +8,10 @@ import pytest
 from graphql import GraphQLObjectType, print_type
 
 from clinic.domain.appointments.appointments import Status
+from clinic.domain.appointments.types import BookableBy
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.people.people import Role
-from clinic.entrypoints.http.graphql import compiled, types
+from clinic.entrypoints.http.graphql import appointment_types, compiled, types
 from clinic.entrypoints.http.graphql.schema import CORE
 
 APPOINTMENT = """\
@@ -65,6 +66,7 @@ def test_appointment_record_says_all_that_appointment_says() -> None:
     [
         (types.AppointmentStatus, list(Status)),
         (types.SlotStatus, [SlotState.OPEN, SlotState.BLOCKED]),
+        (appointment_types.BookableBy, list(BookableBy)),
         (types.UserRole, [role for role in Role if role is not Role.SYSTEM]),
     ],
 )

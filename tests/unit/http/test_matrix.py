@@ -522,6 +522,10 @@ DOCUMENTS = {
     "query($d:ID){blocks(doctorId:$d){id}}": {"d": "doctor_id"},
     "query($d:ID){addedPlaces(doctorId:$d){id}}": {"d": "doctor_id"},
     "query($i:ID!){calendarChange(id:$i){id}}": {"i": "change_id"},
+    'mutation($d:ID!){addAppointmentType(name:"New" visibleMin:20 offeredBy:[{doctorId:$d}]'
+    ' idempotencyKey:"KEY"){appointmentType{name} errors{code message}}}': {"d": "doctor_id"},
+    'mutation($i:ID!){changeAppointmentType(id:$i name:"Renamed")'
+    "{appointmentType{name} errors{code message}}}": {"i": "type_id"},
     'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" idempotencyKey:"KEY")'
     "{leave{from} errors{code message}}}": {"d": "doctor_id"},
     'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" preview:true)'

@@ -31,7 +31,8 @@ from clinic.entrypoints.http.graphql.types import (
     id_in,
     required_id,
 )
-from clinic.entrypoints.http.kernel.problems import problem_answer
+from clinic.entrypoints.http.kernel.decoding import read_json
+from clinic.entrypoints.http.kernel.problems import ManyFaults, problem_answer
 from clinic.usecases.appointments.book import book_once
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.context import Context
@@ -41,6 +42,7 @@ PATH = "/graphql"
 _encode = msgspec.json.Encoder(order="sorted").encode
 _read_appointments = msgspec.json.Decoder(list[AppointmentOut]).decode
 
+B = TypeVar("B", bound=Struct)
 T = TypeVar("T")
 Pair = tuple[AppointmentView, AppointmentView]
 
@@ -220,6 +222,19 @@ def refuse_nulls(**arguments: object) -> None:
     for name, value in arguments.items():
         if value is None:
             raise InvalidInput(f"{name} is null; leave it out, or give a value.", pointer=name)
+
+
+def read_arguments(body: type[B], /, **arguments: object) -> B:
+    """Return the arguments that were given as the body that REST gets, checked in the same way.
+
+    Raises InvalidInput with the first fault.
+    """
+    values = {name: value for name, value in arguments.items() if value is not strawberry.UNSET}
+    try:
+        return read_json(msgspec.json.encode(values), body)
+    except ManyFaults as error:
+        first = error.faults[0]
+        raise InvalidInput(first["detail"], pointer=first.get("pointer", "")) from None
 
 
 def _request(context: QueryContext, field: str, key: str, asked: Struct) -> IdempotentRequest:

@@ -11,6 +11,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 
+from clinic.entrypoints.http.graphql.appointment_types import TypeMutation, TypeQuery
 from clinic.entrypoints.http.graphql.calendar_mutations import CalendarMutation
 from clinic.entrypoints.http.graphql.calendar_queries import CalendarQuery
 from clinic.entrypoints.http.graphql.mutations import Mutation
@@ -36,8 +37,8 @@ class _Schema(strawberry.Schema):
 
 
 SCHEMA = _Schema(
-    query=merge_types("Query", (Query, CalendarQuery)),
-    mutation=merge_types("Mutation", (Mutation, CalendarMutation)),
+    query=merge_types("Query", (Query, TypeQuery, CalendarQuery)),
+    mutation=merge_types("Mutation", (Mutation, TypeMutation, CalendarMutation)),
     extensions=[_Checked],
     config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
 )

@@ -1,0 +1,201 @@
+"""Types of appointments over GraphQL, as REST says and does it."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from .conftest import Gql, a_key
+
+TYPE = (
+    "id name visibleMin beforeMin afterMin noticeMin horizonDays bookableBy"
+    " offeredBy{doctorId visibleMin} instructions color default active"
+)
+PAYLOAD = f"{{appointmentType{{{TYPE}}} note errors{{code message pointer}} replayed}}"
+DECLARED = (
+    "$title:String $min:Int $before:Int $after:Int $notice:Int $horizon:Int $by:BookableBy"
+    " $offers:[TypeOfferInput!] $instructions:String $color:String $default:Boolean"
+    " $active:Boolean $reason:String"
+)
+GIVEN = (
+    "beforeMin:$before afterMin:$after noticeMin:$notice horizonDays:$horizon bookableBy:$by"
+    " offeredBy:$offers instructions:$instructions color:$color default:$default active:$active"
+    " reason:$reason"
+)
+ADD = (
+    f"mutation({DECLARED.replace('String', 'String!', 1).replace('Int', 'Int!', 1)} $key:String!)"
+    f"{{addAppointmentType(name:$title visibleMin:$min idempotencyKey:$key {GIVEN}){PAYLOAD}}}"
+)
+CHANGE = (
+    f"mutation($id:ID! {DECLARED} $key:String)"
+    "{changeAppointmentType(id:$id name:$title visibleMin:$min idempotencyKey:$key"
+    f" {GIVEN}){PAYLOAD}}}"
+)
+FULL: dict[str, Any] = {
+    "title": "Check-up",
+    "min": 40,
+    "before": 5,
+    "after": 10,
+    "notice": 1440,
+    "horizon": 30,
+    "by": "KNOWN_PATIENTS",
+    "instructions": "Bring your card.",
+    "color": "#2f6fde",
+    "default": True,
+}
+
+
+async def add(gql: Gql, who: str = "admin", **given: Any) -> Any:
+    variables = {"title": "Check-up", "min": 30, "key": a_key(), **given}
+    return (await gql.data(ADD, who=who, **variables))["addAppointmentType"]
+
+
+async def change(gql: Gql, id: str, who: str = "admin", **given: Any) -> Any:
+    return (await gql.data(CHANGE, who=who, id=id, **given))["changeAppointmentType"]
+
+
+async def listed(gql: Gql, who: str = "admin") -> Any:
+    return (await gql.data(f"{{appointmentTypes{{{TYPE}}}}}", who=who))["appointmentTypes"]
+
+
+async def of_rest(gql: Gql, who: str = "admin") -> Any:
+    items = (await gql.rest("/appointment-types", who=who))["items"]
+    return [{**one, "bookableBy": one["bookableBy"].upper()} for one in items]
+
+
+async def test_type_is_added_and_listed_as_rest_says(gql: Gql) -> None:
+    offers = [{"doctorId": str(gql.world.doctor.id), "visibleMin": 20}]
+    full = await add(gql, **FULL, offers=offers)
+    bare = await add(gql, title="X-ray", by="STAFF", active=False)
+
+    added = full["appointmentType"]
+    assert (full["errors"], full["replayed"], full["note"]) == ([], False, None)
+    assert added == {
+        "id": added["id"],
+        "name": "Check-up",
+        "visibleMin": 40,
+        "beforeMin": 5,
+        "afterMin": 10,
+        "noticeMin": 1440,
+        "horizonDays": 30,
+        "bookableBy": "KNOWN_PATIENTS",
+        "offeredBy": offers,
+        "instructions": "Bring your card.",
+        "color": "#2f6fde",
+        "default": True,
+        "active": True,
+    }
+    assert await listed(gql) == await of_rest(gql) == [added, bare["appointmentType"]]
+    assert await listed(gql, "patient") == await of_rest(gql, "patient") == [added]
+
+
+async def test_offer_names_its_doctor(gql: Gql) -> None:
+    await add(gql, offers=[{"doctorId": str(gql.world.colleague.id)}])
+
+    data = await gql.data("{appointmentTypes{offeredBy{doctor{name}}}}", who="patient")
+
+    assert data == {"appointmentTypes": [{"offeredBy": [{"doctor": {"name": "Dr Noor Khan"}}]}]}
+
+
+async def test_key_repeated_adds_one_type(gql: Gql) -> None:
+    key = a_key()
+
+    first, again = [await add(gql, key=key) for _ in "12"]
+    other = await add(gql, key=key, title="X-ray")
+
+    assert again == {**first, "replayed": True}
+    assert [one["code"] for one in other["errors"]] == ["idempotency_key_reused"]
+    assert await listed(gql) == [first["appointmentType"]]
+
+
+async def test_change_writes_the_given_arguments_and_null_clears(gql: Gql) -> None:
+    added = (await add(gql, **FULL))["appointmentType"]
+    offers = [{"doctorId": str(gql.world.doctor.id), "visibleMin": None}]
+
+    for given, members in (
+        ({"title": "X-ray", "min": 20}, {"name": "X-ray", "visibleMin": 20}),
+        ({"offers": offers, "by": "STAFF"}, {"offeredBy": offers, "bookableBy": "STAFF"}),
+        ({"offers": None, "notice": None}, {"offeredBy": None, "noticeMin": None}),
+        ({"horizon": None, "color": None}, {"horizonDays": None, "color": None}),
+        ({"instructions": None, "after": 0}, {"instructions": None, "afterMin": 0}),
+        ({"default": False, "active": False}, {"default": False, "active": False}),
+    ):
+        changed = await change(gql, added["id"], **given)
+        added = added | members
+        assert (changed["appointmentType"], changed["errors"]) == (added, [])
+    assert await listed(gql) == await of_rest(gql) == [added]
+
+
+async def test_change_of_nothing_says_so(gql: Gql) -> None:
+    added = (await add(gql))["appointmentType"]
+
+    same = await change(gql, added["id"], title="Check-up")
+
+    assert same == {
+        "appointmentType": added,
+        "note": "The type is the same as before.",
+        "errors": [],
+        "replayed": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "argument", ["title", "min", "before", "by", "default", "active", "reason"]
+)
+async def test_null_that_clears_nothing_is_refused(gql: Gql, argument: str) -> None:
+    added = (await add(gql))["appointmentType"]
+
+    null: dict[str, Any] = {argument: None}
+    refused = await change(gql, added["id"], **null)
+
+    names = {"title": "name", "min": "visibleMin", "before": "beforeMin", "by": "bookableBy"}
+    assert [(one["code"], one["pointer"]) for one in refused["errors"]] == [
+        ("invalid_input", names.get(argument, argument))
+    ]
+    assert await listed(gql) == [added]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "pointer"),
+    [
+        ({"title": "CHECK-UP"}, "type_name_in_use", None),
+        ({"default": True}, "default_type_taken", None),
+        ({"min": 151}, "type_too_long", "visibleMin"),
+        ({"min": 4}, "invalid_input", "visibleMin"),
+        ({"min": 480, "before": 240, "after": 1}, "invalid_input", "beforeMin"),
+        ({"color": "blue"}, "invalid_input", "color"),
+        ({"offers": [{"doctorId": str(UUID(int=7))}]}, "doctor_not_found", None),
+        ({"offers": [{"doctorId": "x"}]}, "invalid_input", "offeredBy/0/doctorId"),
+    ],
+)
+async def test_refusals_have_the_codes_of_rest(
+    gql: Gql, given: dict[str, Any], code: str, pointer: str | None
+) -> None:
+    known = (await add(gql, default=True))["appointmentType"]
+    other = (await add(gql, title="X-ray"))["appointmentType"]
+
+    for payload in (
+        await add(gql, **{"title": "CT", **given}),
+        await change(gql, other["id"], **given),
+    ):
+        assert payload["appointmentType"] is None
+        assert [(one["code"], one["pointer"]) for one in payload["errors"]] == [(code, pointer)]
+    assert await listed(gql) == [known, other]
+
+
+async def test_unknown_type_is_not_found(gql: Gql) -> None:
+    for id_, code in ((str(UUID(int=7)), "appointment_type_not_found"), ("x", "invalid_input")):
+        refused = await change(gql, id_, title="X-ray")
+        assert [one["code"] for one in refused["errors"]] == [code]
+
+
+@pytest.mark.parametrize("who", ["patient", "doctor", "receptionist"])
+async def test_types_are_changed_by_admins_alone(gql: Gql, who: str) -> None:
+    known = (await add(gql))["appointmentType"]
+
+    for payload in (
+        await add(gql, who, title="X-ray"),
+        await change(gql, known["id"], who, title="X-ray"),
+    ):
+        assert [one["code"] for one in payload["errors"]] == ["permission_denied"]
+    assert await listed(gql) == [known]
