@@ -1,15 +1,23 @@
 """Hypothesis strategies for edge cases: odd hours, days on which clocks change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from hypothesis import strategies as st
 
+from clinic.domain.appointments.types import BUSY_MAX_MIN, AppointmentType, BookableBy, Offer
 from clinic.domain.calendar.added_places import AddedPlace
-from clinic.domain.calendar.availability import Availability, Interval, instant_of
+from clinic.domain.calendar.availability import (
+    SLOT_MAX_MIN,
+    SLOT_MIN_MIN,
+    Availability,
+    Interval,
+    instant_of,
+)
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
-from clinic.domain.clinic import Clinic, Policy, zone_named
+from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN, Clinic, Policy, zone_named
 from clinic.domain.contact import LANGUAGES, Contact
 
 #: zones with the days of 2026 on which their clocks change: Lord Howe by half an hour, Troll by two
@@ -132,6 +140,32 @@ def closures(draw: st.DrawFn, clinic_id: UUID, today: date) -> Closure:
         years = timedelta(days=365 * draw(st.integers(0, 2)))
         first, last = first - years, last - years
     return Closure(closure_id, clinic_id, "Closed", kind, first, last, start, end, open_on=open_on)
+
+
+@st.composite
+def appointment_types(
+    draw: st.DrawFn, clinic_id: UUID, doctor_ids: Sequence[UUID]
+) -> AppointmentType:
+    """Types of any length and with any members, offered by all doctors or by some of these."""
+    lengths = st.integers(SLOT_MIN_MIN, SLOT_MAX_MIN)
+    offers = st.builds(Offer, st.sampled_from(doctor_ids), st.none() | lengths)
+    buffers = st.integers(0, (BUSY_MAX_MIN - SLOT_MAX_MIN) // 2)
+    return AppointmentType(
+        UUID(int=draw(st.integers(1, 2**64))),
+        clinic_id,
+        draw(st.sampled_from(("Check-up", "Überweisung", "X-ray", "Straße", "STRASSE"))),
+        draw(lengths),
+        draw(buffers),
+        draw(buffers),
+        draw(st.none() | st.integers(0, NOTICE_MAX_MIN)),
+        draw(st.none() | st.integers(1, HORIZON_MAX_DAYS)),
+        draw(st.sampled_from(BookableBy)),
+        draw(st.none() | st.lists(offers, unique_by=lambda offer: offer.doctor_id).map(tuple)),
+        draw(st.sampled_from((None, "Bring your card."))),
+        draw(st.sampled_from((None, "#2f6fde"))),
+        is_default=draw(st.booleans()),
+        is_active=draw(st.booleans()),
+    )
 
 
 @st.composite

@@ -1,19 +1,24 @@
 """Types of appointments: their bounds, and the stretch of hours that one must fit into."""
 
 from dataclasses import replace
-from datetime import date, time
+from datetime import date, time, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clinic.domain.appointments.types import AppointmentType, Offer, check_fits
 from clinic.domain.calendar.availability import (
     Availability,
     AvailabilityException,
     ExceptionKind,
+    check_overlap,
     longest_stretch_min,
+    plan_range,
 )
-from clinic.domain.errors import InvalidInput, TypeTooLong
+from clinic.domain.errors import AvailabilityOverlap, InvalidInput, TypeTooLong
 
 CLINIC, DOCTOR = UUID(int=1), UUID(int=2)
 CHECK_UP = AppointmentType(UUID(int=3), CLINIC, "Check-up", 40, 10, 15)
@@ -164,3 +169,52 @@ def test_buffers_may_reach_outside_hours():
 
     with pytest.raises(TypeTooLong):
         check_fits(CHECK_UP, {DOCTOR: 35})
+
+
+#: without clock changes
+ZONE = ZoneInfo("Asia/Kathmandu")
+
+
+@st.composite
+def some_hours(draw):
+    """Hours from `TODAY` on that do not overlap: some adjoin, last over midnight, end, or are of
+    one date."""
+    kept: list[Availability] = []
+    for number in range(draw(st.integers(0, 5))):
+        start, length = draw(st.integers(0, 11)) * 2, draw(st.integers(1, 6)) * 2
+        first = TODAY + timedelta(days=draw(st.integers(0, 15)))
+        when = {
+            "weekdays": tuple(draw(st.sets(st.integers(1, 7), min_size=1))),
+            "valid_from": first,
+            "valid_until": draw(st.none() | st.dates(first, first + timedelta(days=15))),
+        }
+        each = Availability(
+            UUID(int=number + 10),
+            CLINIC,
+            DOCTOR,
+            time(start),
+            time((start + length) % 24),
+            draw(st.sampled_from((30, 60, 120))),
+            overnight=start + length >= 24,
+            **draw(st.sampled_from((when, {"on_date": first}))),
+        )
+        try:
+            check_overlap(each, kept)
+        except AvailabilityOverlap:
+            continue
+        kept.append(each)
+    return kept
+
+
+@settings(max_examples=300, deadline=None)
+@given(weekly=some_hours())
+def test_longest_stretch_is_that_of_the_planned_slots(weekly):
+    longest = run = timedelta()
+    ends_at = None
+    for slot in plan_range(TODAY, TODAY + timedelta(days=60), weekly, (), ZONE):
+        run = slot.ends_at - slot.starts_at + (run if slot.starts_at == ends_at else timedelta())
+        ends_at, longest = slot.ends_at, max(longest, run)
+
+    day = timedelta(days=1)
+    found = timedelta(minutes=longest_stretch_min(weekly, (), TODAY))
+    assert min(found, day) == min(longest, day)

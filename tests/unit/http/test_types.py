@@ -3,10 +3,18 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
+from hypothesis import given
 
+from clinic.entrypoints.http.api.appointments.type_schemas import (
+    AppointmentTypeIn,
+    AppointmentTypeOut,
+    type_of,
+)
 from clinic.testing import an_availability
 from clinic.testing.builders import new_id
+from clinic.testing.strategies import appointment_types
 
 TYPES = "/appointment-types"
 ANY = {"if-match": "*"}
@@ -381,3 +389,16 @@ async def test_type_that_does_not_exist_is_not_found(api):
 
     for answer in (read, changed):
         assert (answer.status_code, answer.json()["code"]) == (404, "appointment_type_not_found")
+
+
+DOCTORS = (UUID(int=11), UUID(int=12), UUID(int=13))
+
+
+@given(type=appointment_types(UUID(int=1), DOCTORS))
+def test_what_a_type_is_shown_as_enters_the_same_type(type):
+    shown = msgspec.to_builtins(AppointmentTypeOut.of(type))
+    shown.pop("id")
+
+    read = msgspec.convert(shown, AppointmentTypeIn, strict=False)
+
+    assert type_of(read, id=type.id, clinic_id=type.clinic_id) == type

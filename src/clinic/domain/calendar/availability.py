@@ -358,7 +358,7 @@ def longest_stretch_min(
             (
                 longest(minute + length_min, begins, ends, lasts_min + length_min)
                 for length_min, valid_from, valid_until in begun.get(minute % _WEEK_MIN, ())
-                if (begins := max(first, valid_from - days + start_day))
+                if (begins := _on_weekday(start_day, max(first, valid_from - days + start_day)))
                 <= (ends := min(last, valid_until - days + start_day))
             ),
             default=lasts_min,
@@ -369,6 +369,12 @@ def longest_stretch_min(
         start_day = start // MINUTES_A_DAY
         found_min = max(found_min, longest(start, since.toordinal(), _LATEST.toordinal(), 0))
     return found_min
+
+
+def _on_weekday(weekday: int, day: int) -> int:
+    """Return the first day from `day` on that is on the weekday, 0 for Monday; days are ordinals,
+    of which the first was a Monday."""
+    return day + (weekday + 1 - day) % 7
 
 
 def _applies(window: Availability | AvailabilityException) -> Iterator[tuple[int, int, int]]:
