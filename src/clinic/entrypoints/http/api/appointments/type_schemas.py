@@ -60,7 +60,7 @@ _SAME_NAMES = (
 )
 
 
-class OfferIn(In):
+class TypeOfferIn(In):
     """A doctor who offers a type."""
 
     doctor_id: UUID
@@ -70,12 +70,12 @@ class OfferIn(In):
     ] = None
 
 
-class OfferOut(Out):
+class TypeOfferOut(Out):
     doctor_id: UUID
     visible_min: int | None
 
 
-OffersIn = Annotated[tuple[OfferIn, ...], Meta(max_length=1000, description=OfferedBy)]
+TypeOffersIn = Annotated[tuple[TypeOfferIn, ...], Meta(max_length=1000, description=OfferedBy)]
 
 
 class AppointmentTypeIn(In):
@@ -86,7 +86,7 @@ class AppointmentTypeIn(In):
     notice_min: Notice = None
     horizon_days: Horizon = None
     bookable_by: Bookable = "patients"
-    offered_by: OffersIn | None = None
+    offered_by: TypeOffersIn | None = None
     instructions: Instructions = None
     color: Color = None
     default: Default = False
@@ -104,7 +104,7 @@ class ChangeAppointmentTypeIn(In):
     notice_min: Notice | UnsetType = UNSET
     horizon_days: Horizon | UnsetType = UNSET
     bookable_by: Bookable | UnsetType = UNSET
-    offered_by: OffersIn | UnsetType | None = UNSET
+    offered_by: TypeOffersIn | UnsetType | None = UNSET
     instructions: Instructions | UnsetType = UNSET
     color: Color | UnsetType = UNSET
     default: Default | UnsetType = UNSET
@@ -121,7 +121,7 @@ class AppointmentTypeOut(Out):
     notice_min: Notice
     horizon_days: Horizon
     bookable_by: Bookable
-    offered_by: Annotated[list[OfferOut] | None, Meta(description=OfferedBy)]
+    offered_by: Annotated[list[TypeOfferOut] | None, Meta(description=OfferedBy)]
     instructions: Instructions
     color: Color
     default: Default
@@ -176,7 +176,7 @@ def changes_of(body: ChangeAppointmentTypeIn) -> dict[str, Any]:
     return changes
 
 
-def offers_of(offers: Iterable[OfferIn] | None) -> tuple[Offer, ...] | None:
+def offers_of(offers: Iterable[TypeOfferIn] | None) -> tuple[Offer, ...] | None:
     """Return the offers that a body names."""
     if offers is None:
         return None
@@ -194,7 +194,9 @@ def _type(type: AppointmentType) -> tuple[Any, ...]:
         type.notice_min,
         type.horizon_days,
         type.bookable_by.value.lower(),
-        None if offers is None else [OfferOut(one.doctor_id, one.visible_min) for one in offers],
+        None
+        if offers is None
+        else [TypeOfferOut(one.doctor_id, one.visible_min) for one in offers],
         type.instructions,
         type.color,
         type.is_default,
