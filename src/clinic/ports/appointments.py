@@ -14,6 +14,7 @@ from clinic.domain.appointments.appointments import (
     Status,
 )
 from clinic.domain.audit.audit import AuditEntry
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
@@ -84,6 +85,13 @@ class AppointmentReader(Protocol):
         self, clinic_id: UUID, slot_ids: Sequence[UUID]
     ) -> Sequence[AppointmentView]:
         """Return the appointments that occupy any of these slots, earliest first."""
+        ...
+
+    async def busy_times(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Mapping[UUID, Sequence[Interval]]:
+        """Return the busy times of these doctors that overlap `[start, end)`, by doctor, earliest
+        first. Doctors without any are left out."""
         ...
 
     async def lasting(

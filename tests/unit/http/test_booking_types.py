@@ -232,3 +232,84 @@ async def test_long_appointment_whose_second_slot_is_closed_is_stranded(api, see
         [stranded] = answer.json()["slotsOpened"]["stranded"]
         assert stranded["id"] == booked["id"]
     assert opened.json()["slotsOpened"]["stranded"] == []
+
+
+async def listed(api, query: str, who: str = "patient") -> list[str]:
+    """Return the starts on all pages, in order."""
+    path, found = f"/slots?{query}", []
+    while path:
+        answer = await api.send("GET", path, who=who)
+        assert answer.status_code == 200, answer.text
+        found += [slot["id"] for slot in answer.json()["items"]]
+        path = answer.links.get("next", {}).get("url")
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 200])
+@pytest.mark.parametrize(
+    ("minutes", "before", "after"), [(30, 0, 0), (60, 0, 0), (20, 10, 0), (30, 5, 5), (90, 0, 30)]
+)
+async def test_starts_that_are_listed_are_those_that_can_be_booked(
+    api, seed, minutes, before, after, limit
+) -> None:
+    """Given a day with an appointment, one with a buffer, and a blocked slot
+    When the starts of a type are listed, whatever the size of the pages
+    Then each of them can be booked, and no other."""
+    kind = await seed("Wanted", minutes, before_min=before, after_min=after)
+    await seed("Short", 30)
+    await seed("Buffered", 30, after_min=10)
+    await book(api, 4, type="Short", who="other")
+    colleague = {"slotId": str(api.world.colleague_slots[1].id), "type": "Buffered"}
+    await api.send("POST", "/appointments", colleague, who="other")
+    blocked = {"status": "BLOCKED"}
+    await api.send(
+        "PATCH", f"/slots/{api.world.colleague_slots[4].id}", blocked, who="receptionist"
+    )
+
+    found = await listed(api, f"typeId={kind.id}&limit={limit}")
+    by_name = await listed(api, f"type=wanted&limit={limit}")
+
+    possible = []
+    for slot in (*api.world.slots, *api.world.colleague_slots):
+        body = {"slotId": str(slot.id), "typeId": str(kind.id)}
+        answer = await api.send("POST", "/appointments", body)
+        if answer.status_code == 201:
+            possible.append(str(slot.id))
+            path = f"/appointments/{answer.json()['id']}"
+            cancel = {"status": "CANCELLED"}
+            await api.send("PATCH", path, cancel, headers={"if-match": "*"})
+    assert found == by_name
+    assert sorted(found) == sorted(possible)
+    assert len(found) == len(set(found))
+
+
+async def test_starts_of_a_type_go_backwards_too(api, seed) -> None:
+    await seed("Long", 60)
+    forwards = await listed(api, "type=Long&limit=200")
+    doctor = f"doctor={api.world.doctor.id}"
+
+    second = await api.send("GET", f"/slots?type=Long&{doctor}&limit=2")
+    third = await api.send("GET", second.links["next"]["url"])
+    back = await api.send("GET", third.links["prev"]["url"])
+
+    ids = [[slot["id"] for slot in each.json()["items"]] for each in (second, third, back)]
+    own = [str(slot.id) for slot in api.world.slots]
+    assert ids[0] + ids[1] == [each for each in forwards if each in own]
+    assert ids[2] == ids[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("type=Nothing", "unknown_type"),
+        (f"typeId={UUID(int=3)}", "unknown_type"),
+        (f"type=Check-up&typeId={UUID(int=3)}", "invalid_input"),
+        ("type=", "invalid_input"),
+    ],
+)
+async def test_starts_of_a_type_that_cannot_be(api, seed, query, code) -> None:
+    await seed()
+
+    refused = await api.send("GET", f"/slots?{query}")
+
+    assert (refused.status_code, refused.json()["code"]) == (400, code)

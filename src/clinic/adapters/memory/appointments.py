@@ -1,6 +1,6 @@
 """Appointments and their trail in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -69,6 +69,20 @@ class MemoryAppointmentReader:
             if one.status.occupies
         ]
         return [self._view(one) for one in sorted(found, key=_place)]
+
+    async def busy_times(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Mapping[UUID, Sequence[Interval]]:
+        wanted = Interval(start, end)
+        found = {
+            doctor_id: sorted(
+                one.busy
+                for one in self._tables.appointments.where("doctor", (clinic_id, doctor_id))
+                if one.status.occupies and one.is_busy_in(wanted)
+            )
+            for doctor_id in doctor_ids
+        }
+        return {doctor_id: busy for doctor_id, busy in found.items() if busy}
 
     async def lasting(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime

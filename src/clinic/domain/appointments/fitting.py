@@ -1,8 +1,13 @@
 """Whether an appointment fits into the doctor's slots."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from datetime import timedelta
+from itertools import islice
 
 from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.plan import is_covered
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import Conflict, DoesNotFit, SlotBlocked, SlotTaken
@@ -28,6 +33,39 @@ def beneath(appointment: Appointment, slots: Iterable[Slot]) -> list[Slot]:
         and busy.overlaps(slot.interval)
     ]
     return sorted(found, key=lambda slot: slot.starts_at)
+
+
+class DoctorsTime:
+    """A doctor's slots and busy times in a stretch of time, to look for places in."""
+
+    def __init__(self, slots: Iterable[Slot], busy: Iterable[Interval] = ()) -> None:
+        on_calendar = (slot for slot in slots if slot.state is not SlotState.RETIRED)
+        self._slots = sorted(on_calendar, key=lambda slot: slot.starts_at)
+        self._busy = sorted(busy)
+
+    def fits(self, slot: Slot, kind: AppointmentType) -> bool:
+        """Return whether an appointment of this type can begin in the slot."""
+        minutes = kind.visible_min_with(slot.doctor_id)
+        if minutes is None:
+            return False
+        visible = Interval(slot.starts_at, slot.starts_at + timedelta(minutes=minutes))
+        busy = kind.busy(visible)
+        # None of them overlap each other, so they end in the order in which they begin.
+        at = bisect_right(self._slots, busy.starts_at, key=lambda each: each.ends_at)
+        under: list[Interval] = []
+        for each in islice(self._slots, at, None):
+            if each.starts_at >= busy.ends_at:
+                break
+            is_visible = visible.overlaps(each.interval)
+            if each.state is SlotState.BLOCKED or (is_visible and each.taken):
+                return False
+            if is_visible:
+                under.append(each.interval)
+        return is_covered(visible, under) and not self._is_busy(busy)
+
+    def _is_busy(self, time: Interval) -> bool:
+        at = bisect_right(self._busy, time.starts_at, key=lambda each: each.ends_at)
+        return at < len(self._busy) and self._busy[at].starts_at < time.ends_at
 
 
 def obstacles(appointment: Appointment, slots: Iterable[Slot]) -> list[type[Conflict]]:

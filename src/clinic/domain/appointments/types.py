@@ -10,6 +10,7 @@ from uuid import UUID
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, Interval
 from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN, Clinic, Policy
 from clinic.domain.errors import InvalidInput, TypeTooLong
+from clinic.domain.people.people import Role
 from clinic.domain.text import checked_line, plain_line
 
 TYPE_MAX_CHARS = 80
@@ -41,6 +42,11 @@ class TypeAsked:
 
 
 NO_TYPE = TypeAsked()
+
+
+def asked_for(type: "str | UUID | None") -> TypeAsked:
+    """Return the type that is asked for by its name or id. Raises InvalidInput."""
+    return TypeAsked(type) if isinstance(type, UUID) else TypeAsked(name=checked_type(type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,12 @@ class AppointmentType:
             if offer.doctor_id == doctor_id:
                 return offer.visible_min or self.visible_min
         return None
+
+    def is_shown_to(self, role: Role) -> bool:
+        """Return whether people in this role see it: patients, those that patients may book."""
+        if role is not Role.PATIENT:
+            return True
+        return self.is_active and self.bookable_by is not BookableBy.STAFF
 
     @property
     def has_buffers(self) -> bool:

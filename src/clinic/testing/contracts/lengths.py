@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -12,15 +13,19 @@ from clinic.domain.appointments.appointments import Appointment, Booking, Status
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import PatientBusy, SlotTaken, TransactionAborted
+from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Scope
+from clinic.ports.calendars import SlotQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     World,
     a_booking,
+    a_context,
     a_move,
     a_slot,
     a_status_change,
     a_type,
+    an_actor,
     seed_change,
     seed_slots,
     seed_state,
@@ -28,10 +33,12 @@ from clinic.testing.builders import (
 )
 from clinic.testing.contracts.additions import add, conflicts_of, why
 from clinic.testing.contracts.contract import Contract
+from clinic.usecases.calendar.find_places import find_places
 
 #: of the slots of a World
 SLOT_MIN = 30
 _LONG_AFTER = timedelta(hours=12)
+_MINUTE = timedelta(minutes=1)
 
 
 def lasting(world: World, minutes: int, *, before: int = 0, after: int = 0) -> AppointmentType:
@@ -252,6 +259,57 @@ class LengthsContract(Contract, contract=True):
         assert [view.appointment for view in found] == [long.appointment]
         assert list(before) == []
 
+    async def test_busy_times_are_those_that_overlap(self, store: Store) -> None:
+        world = await seed_world(store)
+        one = booking(world, 1, 0, lasting(world, SLOT_MIN, before=5, after=10))
+        gone = booking(world, 4, 1, lasting(world, SLOT_MIN))
+        for each in (one, gone):
+            await store.desk.reserve(each)
+        await _cancel(store, world, gone.appointment)
+        doctors = [world.doctor.id, world.colleague.id]
+        busy = one.appointment.busy
+
+        found = await store.appointments.busy_times(
+            world.clinic.id, doctors, busy.ends_at - _MINUTE, busy.ends_at + timedelta(days=1)
+        )
+        after = await store.appointments.busy_times(
+            world.clinic.id, doctors, busy.ends_at, busy.ends_at + timedelta(days=1)
+        )
+
+        assert {doctor: list(times) for doctor, times in found.items()} == {world.doctor.id: [busy]}
+        assert dict(after) == {}
+
+    @pytest.mark.parametrize("seed", range(6))
+    async def test_starts_that_are_listed_are_those_that_fit(self, store: Store, seed: int) -> None:
+        """Slots are blocked and booked at random; then each start is tried, without committing."""
+        world = await seed_world(store, slots=16, patients="ABCDEFGHIJ")
+        random = Random(seed)
+        kinds = [
+            lasting(world, minutes, before=before, after=after)
+            for minutes, before, after in ((30, 0, 0), (50, 0, 0), (20, 10, 15), (90, 0, 40))
+        ]
+        for patient in range(6):
+            wanted = booking(world, random.randrange(16), patient, random.choice(kinds))
+            await _attempt(store, wanted)
+        free = [
+            slot
+            for slot, is_taken in zip(world.slots, await taken(store, world), strict=True)
+            if not is_taken
+        ]
+        await seed_state(store, SlotState.BLOCKED, random.choice(free))
+        context = a_context(store, an_actor(world.clinic))
+        span = (world.slots[0].starts_at, world.slots[-1].ends_at)
+        query = SlotQuery(world.clinic.id, *span, doctor_id=world.doctor.id)
+
+        for kind in kinds:
+            page = await find_places(context, query, PageRequest(), kind)
+            possible = [
+                slot.id
+                for number, slot in enumerate(world.slots)
+                if await _would_fit(store, booking(world, number, 9, kind))
+            ]
+            assert [view.slot.id for view in page.items] == possible
+
     @pytest.mark.parametrize("seed", range(4))
     async def test_crowd_of_unlike_lengths_never_overlaps(self, store: Store, seed: int) -> None:
         """Sixty bookings of three lengths compete for five slots, in another order each time."""
@@ -282,6 +340,19 @@ class LengthsContract(Contract, contract=True):
 async def _attempt(store: Store, wanted: Booking) -> None:
     with suppress(SlotTaken, PatientBusy, TransactionAborted):
         await store.desk.reserve(wanted)
+
+
+async def _would_fit(store: Store, wanted: Booking) -> bool:
+    async with store.begin() as unit:
+        if wanted.appointment.before_min or wanted.appointment.after_min:
+            await unit.calendars.lock_doctor(
+                wanted.appointment.clinic_id, wanted.appointment.doctor_id
+            )
+        try:
+            await unit.appointments.add([wanted])
+        except SlotTaken:
+            return False
+    return True
 
 
 async def _occupying(store: Store, world: World, slots: Sequence[int]) -> list[Appointment]:

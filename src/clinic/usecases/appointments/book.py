@@ -6,7 +6,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView, Booking, BookingFacts
 from clinic.domain.appointments.booking import decide_booking, end_of, patient_to_book_for
-from clinic.domain.appointments.types import TypeAsked, checked_type
+from clinic.domain.appointments.types import TypeAsked, asked_for
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import (
@@ -18,10 +18,9 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
-from clinic.domain.text import words_told
-from clinic.usecases.appointments.types import list_types
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
+from clinic.usecases.types_asked import bookable_types, unknown_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ async def book(
     DoesNotFit, PatientBusy.
     """
     patient_id = patient_to_book_for(context.actor, patient_id)
-    order = _Order(slot_id, patient_id, _asked(type), override)
+    order = _Order(slot_id, patient_id, asked_for(type), override)
     result = await _take(context, order, None)
     assert isinstance(result, AppointmentView)
     return result
@@ -80,7 +79,7 @@ async def book_once(
     """
     try:
         patient_id = patient_to_book_for(context.actor, patient_id)
-        order = _Order(slot_id, patient_id, _asked(type), override)
+        order = _Order(slot_id, patient_id, asked_for(type), override)
         result = await _take(context, order, call)
     except ClinicError as error:
         return await keep_refusal(context, error, call)
@@ -121,7 +120,7 @@ async def _take(
         except SlotTaken as error:
             raise await _with_nearest(context, error, facts) from None
         except UnknownType as error:
-            raise await _with_types(context, error, order.type) from None
+            raise unknown_type(order.type, await bookable_types(context)) from error
         view = _view(booking, facts)
         if call is not None:
             stored = StoredAnswer(call.request, call.render(view), now)
@@ -136,11 +135,6 @@ async def _take(
     raise lost
 
 
-def _asked(type: str | UUID | None) -> TypeAsked:
-    """Return the type that is asked for by its name or id. Raises InvalidInput."""
-    return TypeAsked(type) if isinstance(type, UUID) else TypeAsked(name=checked_type(type))
-
-
 async def _around(context: Context, facts: BookingFacts) -> Sequence[Slot]:
     """Return the doctor's slots that the appointment would keep busy; empty when it needs no more
     than its own slot. Raises NotOffered."""
@@ -153,17 +147,6 @@ async def _around(context: Context, facts: BookingFacts) -> Sequence[Slot]:
     return await context.store.calendars.slots_between(
         slot.clinic_id, [slot.doctor_id], busy.starts_at, busy.ends_at
     )
-
-
-async def _with_types(context: Context, error: UnknownType, asked: TypeAsked) -> UnknownType:
-    """Return `error` with the names of the types that the clinic has."""
-    names = sorted(type.name for type in await list_types(context) if type.is_active)
-    if asked.id is not None:
-        return UnknownType("The clinic has no active type with this id.", "/typeId", types=names)
-    told = words_told(asked.name, names)
-    if asked.name is None:
-        return UnknownType(f"Name the type of the appointment: {told}", "/type", types=names)
-    return UnknownType(f"The clinic has no such type; {told}", "/type", types=names)
 
 
 def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from clinic.domain.appointments.types import AppointmentType, BookableBy, check_fits
+from clinic.domain.appointments.types import AppointmentType, check_fits
 from clinic.domain.calendar.availability import (
     SLOT_MAX_MIN,
     Availability,
@@ -21,7 +21,6 @@ from clinic.domain.errors import (
     DoctorNotFound,
     TypeNameInUse,
 )
-from clinic.domain.people.people import Role
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.context import Context
@@ -109,7 +108,7 @@ async def list_types(context: Context) -> Sequence[AppointmentType]:
     patients may book, to staff all. Raises PermissionDenied."""
     permit(context.actor, Operation.READ_CLINIC)
     types = await context.store.appointment_types.all(context.actor.clinic_id)
-    return [type for type in types if _is_shown(context, type)]
+    return [type for type in types if type.is_shown_to(context.actor.role)]
 
 
 async def read_type(context: Context, type_id: UUID) -> AppointmentType:
@@ -119,15 +118,9 @@ async def read_type(context: Context, type_id: UUID) -> AppointmentType:
     """
     permit(context.actor, Operation.READ_CLINIC)
     type = await context.store.appointment_types.one(context.actor.clinic_id, type_id)
-    if type is None or not _is_shown(context, type):
+    if type is None or not type.is_shown_to(context.actor.role):
         raise AppointmentTypeNotFound()
     return type
-
-
-def _is_shown(context: Context, type: AppointmentType) -> bool:
-    if context.actor.role is not Role.PATIENT:
-        return True
-    return type.is_active and type.bookable_by is not BookableBy.STAFF
 
 
 async def _locked(context: Context, unit: UnitOfWork) -> Clinic:

@@ -5,22 +5,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from clinic.domain.appointments.types import asked_for
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.clinic import Clinic, checked_instant
 from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
     EndBeforeStart,
+    InvalidInput,
     PermissionDenied,
     SlotNotFound,
 )
-from clinic.domain.paging import Keyset, Page, PageRequest
+from clinic.domain.paging import Page, PageRequest
 from clinic.domain.permissions import Operation, reach_of
 from clinic.domain.text import plain_line
 from clinic.ports.calendars import Glance, SlotQuery, SlotView
+from clinic.usecases.calendar.find_places import find_places, place_of
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 from clinic.usecases.read_clinic import read_clinic
+from clinic.usecases.types_asked import type_asked_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class SlotSearch:
     #: only those that may be booked now, within the clinic's notice and horizon; False is for staff
     free_only: bool = True
     state: SlotState | None = None
+    #: only those in which an appointment of this type can begin, by its name or id
+    type: str | UUID | None = None
 
 
 async def find_slots(
@@ -53,29 +59,37 @@ async def find_slots(
     """Return a page of slots by start; the first page of free ones holds the next open slots, for
     example of a specialty.
 
-    `clinic` is the actor's, if the caller has just read it. Raises EndBeforeStart,
-    DoctorNotFound, PermissionDenied.
+    With a type, a page may have fewer slots than asked for, although there are more; see
+    `find_places`. `clinic` is the actor's, if the caller has just read it. Raises InvalidInput,
+    UnknownType, EndBeforeStart, DoctorNotFound, PermissionDenied.
     """
     if not search.free_only and not reach_of(context.actor.role, Operation.READ_CALENDAR):
         raise PermissionDenied("Patients see open slots only.")
     clinic = clinic or await read_clinic(context)
+    kind = None
+    if search.type is not None:
+        if not search.free_only:
+            raise InvalidInput("Only open slots are found by type.", pointer="type")
+        kind = await type_asked_for(context, asked_for(search.type))
+        clinic = replace(clinic, policy=kind.policy_at(clinic))
     specialty = None if search.specialty is None else plain_line(search.specialty)
     start, end = _span(clinic, context.clock.now(), search)
-    found = await context.store.calendars.list_slots(
-        SlotQuery(
-            context.actor.clinic_id,
-            start,
-            end,
-            doctor_id=search.doctor_id,
-            specialty=specialty,
-            free_only=search.free_only,
-            state=search.state,
-        ),
-        page,
+    query = SlotQuery(
+        context.actor.clinic_id,
+        start,
+        end,
+        doctor_id=search.doctor_id,
+        specialty=specialty,
+        free_only=search.free_only,
+        state=search.state,
     )
-    if not found:
+    if kind is not None:
+        found_page = await find_places(context, query, page, kind)
+    else:
+        found_page = page_of(await context.store.calendars.list_slots(query, page), page, place_of)
+    if not found_page.items:
         await _check_filters(context, search.doctor_id, specialty)
-    return page_of(found, page, _place)
+    return found_page
 
 
 async def glance_at_slots(
@@ -111,7 +125,7 @@ def _found_in(glance: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
     free = glance.free
     if free is None:
         raise DoctorNotFound()
-    return FoundSlots(clinic, free.state, lambda: page_of(free.slots(), page, _place))
+    return FoundSlots(clinic, free.state, lambda: page_of(free.slots(), page, place_of))
 
 
 def _span(clinic: Clinic, now: datetime, search: SlotSearch) -> tuple[datetime, datetime]:
@@ -147,7 +161,3 @@ async def _check_filters(context: Context, doctor_id: UUID | None, specialty: st
         raise DoctorNotFound()
     if specialty is not None and not await context.store.people.doctors(clinic_id, specialty):
         raise DoctorNotFound("No doctor here has this specialty.")
-
-
-def _place(view: SlotView) -> Keyset:
-    return Keyset(view.slot.starts_at, view.slot.id)

@@ -1,6 +1,6 @@
 """Appointments and their trail."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from clinic.adapters.postgres.appointments.adding import add_bookings
 from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
+    BUSY_TIMES,
     COUNT_AHEAD,
     LASTING_APPOINTMENTS,
     OCCUPYING_APPOINTMENTS,
@@ -38,7 +39,7 @@ from clinic.domain.appointments.appointments import (
 )
 from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
 from clinic.domain.audit.audit import AuditEntry
-from clinic.domain.calendar.availability import SLOT_MAX_MIN
+from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
@@ -124,6 +125,17 @@ class PostgresAppointmentReader:
         """Return the appointments that occupy any of these slots, earliest first."""
         rows = await self._executor.fetch(OCCUPYING_APPOINTMENTS, (clinic_id, list(slot_ids)))
         return [view_of(clinic_id, row) for row in rows]
+
+    async def busy_times(
+        self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
+    ) -> Mapping[UUID, Sequence[Interval]]:
+        """Return the busy times of these doctors that overlap `[start, end)`, by doctor, earliest
+        first."""
+        rows = await self._executor.fetch(BUSY_TIMES, (clinic_id, list(doctor_ids), start, end))
+        busy: dict[UUID, list[Interval]] = {}
+        for doctor_id, busy_from, busy_until in rows:
+            busy.setdefault(doctor_id, []).append(Interval(busy_from, busy_until))
+        return busy
 
     async def lasting(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime

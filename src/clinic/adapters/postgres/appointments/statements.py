@@ -72,6 +72,17 @@ WHERE a.clinic_id = $1 AND a.id = $2
 
 _OCCUPYING = listed(OCCUPYING)
 
+# A busy time is shorter than a day, so the index on starts_at can bound both ends.
+#: $1 clinic, $2 doctors, $3 since, $4 until
+BUSY_TIMES = f"""
+SELECT a.doctor_id, a.busy_from, a.busy_until FROM appointments a
+WHERE a.clinic_id = $1 AND a.doctor_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
+  AND a.starts_at > $3::timestamptz - interval '1 day'
+  AND a.starts_at < $4::timestamptz + interval '1 day'
+  AND a.busy_from < $4::timestamptz AND a.busy_until > $3::timestamptz
+ORDER BY a.busy_from
+"""
+
 #: $1 clinic, $2 doctors, $3 since, $4 until: those that last beyond the slot they begin in
 LASTING_APPOINTMENTS = f"""{_VIEW}
 JOIN slots o ON o.clinic_id = a.clinic_id AND o.id = a.slot_id AND o.ends_at < a.ends_at

@@ -15,9 +15,11 @@ from clinic.domain.errors import (
     BlockedBy,
     DoctorNotFound,
     EndBeforeStart,
+    InvalidInput,
     RangeTooLong,
     SlotNotFound,
     TimeInPast,
+    UnknownType,
 )
 from clinic.domain.idempotency import Answer
 from clinic.domain.paging import Page
@@ -63,6 +65,10 @@ class DoctorSlotsQuery(PageQuery, kw_only=True, frozen=True):
         Literal["open", "blocked", "all"],
         Meta(description="open: may be booked now; the others are for staff"),
     ] = "open"
+    type: Annotated[
+        Text | None, Meta(description="only where an appointment of this type can begin")
+    ] = None
+    type_id: Annotated[UUID | None, Meta(description="the same by the type's id")] = None
 
 
 class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
@@ -73,7 +79,10 @@ class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
 async def _list(
     call: RequestContext, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
-    is_first = query.cursor is None and specialty is None
+    if query.type is not None and query.type_id is not None:
+        raise InvalidInput("Name the type by `type` or by `typeId`.", pointer="typeId")
+    type = query.type if query.type_id is None else query.type_id
+    is_first = query.cursor is None and specialty is None and type is None
     if doctor is not None and is_first and query.status == "open":
         return await _list_free(call, query, doctor)
     await call.guard.check_session(call)
@@ -85,6 +94,7 @@ async def _list(
         query.to,
         free_only=query.status == "open",
         state=SlotState.BLOCKED if query.status == "blocked" else None,
+        type=type,
     )
     context = call.context()
     page = await find_slots(context, search, page_request(call, query), clinic=clinic)
@@ -123,11 +133,14 @@ async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID
     checks_session=False,
     condition=Condition.IF_NONE_MATCH,
     headers=("Link", "ETag"),
-    refuses=(DoctorNotFound, EndBeforeStart),
+    refuses=(DoctorNotFound, EndBeforeStart, UnknownType),
 )
 async def get_slots(call: RequestContext, query: SlotsQuery) -> Reply:
     """By default those that may be booked now, so that the first page is the next open slots, of
-    a specialty for example. The first page of one doctor's has an ETag."""
+    a specialty for example. The first page of one doctor's has an ETag.
+
+    With `type` or `typeId`, only those in which an appointment of that type can begin; a page may
+    then have fewer items than `limit`, or none, and still link to a next one."""
     return await _list(call, query, query.doctor, query.specialty)
 
 
@@ -141,7 +154,7 @@ async def get_slots(call: RequestContext, query: SlotsQuery) -> Reply:
     checks_session=False,
     condition=Condition.IF_NONE_MATCH,
     headers=("Link", "ETag"),
-    refuses=(DoctorNotFound, EndBeforeStart),
+    refuses=(DoctorNotFound, EndBeforeStart, UnknownType),
 )
 async def get_doctor_slots(call: RequestContext, doctor_id: UUID, query: DoctorSlotsQuery) -> Reply:
     """By default those that may be booked now. Their first page has an ETag."""

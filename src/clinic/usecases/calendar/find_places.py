@@ -1,0 +1,80 @@
+"""Find the slots in which an appointment of a type can begin."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from clinic.domain.appointments.fitting import DoctorsTime
+from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.calendar.availability import SLOT_MAX_MIN
+from clinic.domain.calendar.slots import Slot
+from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
+from clinic.ports.calendars import SlotQuery, SlotView
+from clinic.usecases.context import Context
+from clinic.usecases.paging import page_of
+
+#: how many free slots one page looks at; the next page goes on after them
+LOOKED_AT_MAX = 400
+
+
+async def find_places(
+    context: Context, query: SlotQuery, page: PageRequest, kind: AppointmentType
+) -> Page[SlotView]:
+    """Return a page of the free slots of a query in which an appointment of the type can begin.
+
+    It looks at no more than LOOKED_AT_MAX slots: a page may have fewer items than asked for, or
+    none, and there may be more on the next one.
+    """
+    backwards = page.after is not None and page.after.backwards
+    found: list[SlotView] = []
+    request, looked_at = PageRequest(LIMIT_MAX, page.after), 0
+    while True:
+        rows = await context.store.calendars.list_slots(query, request)
+        seen = page_of(rows, request, place_of)
+        fitting = await _fitting(context, query.clinic_id, seen.items, kind)
+        found = [*fitting, *found] if backwards else [*found, *fitting]
+        looked_at += len(seen.items)
+        on = seen.previous if backwards else seen.next
+        if len(found) > page.limit or on is None:
+            return page_of(found[-page.one_more :] if backwards else found, page, place_of)
+        if looked_at >= LOOKED_AT_MAX:
+            return _cut(found, page, on)
+        request = PageRequest(LIMIT_MAX, on)
+
+
+def _cut(found: Sequence[SlotView], page: PageRequest, on: Keyset) -> Page[SlotView]:
+    """Return the page of what was found so far, whose neighbour goes on where the look ended."""
+    here = page_of(found, page, place_of)
+    if on.backwards:
+        after = here.next or (None if page.after is None else replace(page.after, backwards=False))
+        return Page(here.items, next=after, previous=on)
+    before = here.previous or (None if page.after is None else replace(page.after, backwards=True))
+    return Page(here.items, next=on, previous=before)
+
+
+async def _fitting(
+    context: Context, clinic_id: UUID, views: Sequence[SlotView], kind: AppointmentType
+) -> list[SlotView]:
+    """Return those of the slots, which are in order, in which the type fits."""
+    offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
+    if not offered:
+        return []
+    doctors = list({view.slot.doctor_id for view in offered})
+    since = offered[0].slot.starts_at - timedelta(minutes=kind.before_min)
+    until = offered[-1].slot.starts_at + timedelta(minutes=SLOT_MAX_MIN + kind.after_min)
+    slots: defaultdict[UUID, list[Slot]] = defaultdict(list)
+    for slot in await context.store.calendars.slots_between(clinic_id, doctors, since, until):
+        slots[slot.doctor_id].append(slot)
+    busy = (
+        await context.store.appointments.busy_times(clinic_id, doctors, since, until)
+        if kind.has_buffers
+        else {}
+    )
+    times = {each: DoctorsTime(slots[each], busy.get(each, ())) for each in doctors}
+    return [view for view in offered if times[view.slot.doctor_id].fits(view.slot, kind)]
+
+
+def place_of(view: SlotView) -> Keyset:
+    return Keyset(view.slot.starts_at, view.slot.id)
