@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 NOBODY = str(UUID(int=7))
+ALL = ("--limit", "200")
 
 
 @pytest.fixture
@@ -167,3 +168,18 @@ def test_patient_may_not_add_a_type(line, doctors):
 
     assert complaint.endswith("(permission_denied)\n")
     assert listed(line) == []
+
+
+def test_slots_are_listed_in_which_a_type_can_begin(line, ids):
+    line.json("types", "add", "Long", "60")
+
+    starts = [
+        slot["startsAt"][11:16] for slot in line.json("slots", "list", "--type", "long", *ALL)
+    ]
+    every = {slot["startsAt"][11:16] for slot in line.json("slots", "list", *ALL)}
+    status, refused = line.refused("slots", "list", "--type", "Lang")
+
+    assert starts
+    assert set(starts) < every
+    assert status == 1
+    assert "write one of: Long; did you mean Long? (unknown_type)" in refused

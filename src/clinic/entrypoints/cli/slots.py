@@ -50,6 +50,7 @@ async def list_slots(
     *,
     doctor: UUID | None = None,
     specialty: str | None = None,
+    type: str | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: Annotated[str | None, Parameter(name=("--to", "--until"))] = None,
     every: Annotated[bool, Parameter(name="--all", negative="")] = False,
@@ -65,6 +66,8 @@ async def list_slots(
         Only those of this doctor.
     specialty
         Only those of this specialty.
+    type
+        Only those in which an appointment of this type can begin.
     from_
         First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
     to
@@ -86,6 +89,7 @@ async def list_slots(
                 parse_instant(from_, zone, "--from"),
                 parse_instant(to, zone, "--to", end=True),
                 free_only=not every,
+                type=type,
             ),
             PageRequest(limit),
         )
