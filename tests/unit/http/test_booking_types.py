@@ -313,3 +313,24 @@ async def test_starts_of_a_type_that_cannot_be(api, seed, query, code) -> None:
     refused = await api.send("GET", f"/slots?{query}")
 
     assert (refused.status_code, refused.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("slot", [2, 4])
+async def test_nearest_slots_are_those_in_which_the_type_fits(api, seed, slot) -> None:
+    """Given a doctor whose third slot is taken, and a type of two slots
+    When it is asked for where it does not fit
+    Then each of the slots that are named can be booked."""
+    await seed("Long", 60)
+    await seed("Short", 30)
+    await book(api, 2, type="Short", who="other")
+
+    refused = await book(api, slot, type="Long")
+
+    problem = refused.json()
+    assert problem["code"] in ("slot_taken", "does_not_fit")
+    own = [str(each.id) for each in api.world.slots]
+    assert [own.index(each["id"]) for each in problem["nearest"]] == [0, 3]
+    for each in problem["nearest"]:
+        body = {"slotId": each["id"], "type": "Long"}
+        booked = await api.send("POST", "/appointments", body)
+        assert booked.status_code == 201, booked.text

@@ -11,6 +11,7 @@ from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import (
     ClinicError,
+    DoesNotFit,
     IdempotencyConflict,
     PatientBusy,
     SlotTaken,
@@ -18,6 +19,7 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
+from clinic.usecases.calendar.find_places import places_among
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
 from clinic.usecases.types_asked import bookable_types, unknown_type
@@ -37,6 +39,8 @@ class _Order:
 #: freed the slot
 ATTEMPTS = 3
 NEAREST = 3
+#: free slots near the one that was asked for, among which those are found that a type fits into
+NEAREST_LOOKED_AT = 40
 
 
 async def book(
@@ -52,8 +56,8 @@ async def book(
     At a clinic with types, it has the one of this name or id, or the default, and lasts as long.
     `override` lets staff book inside the notice or beyond the horizon. Raises InvalidInput,
     UnknownType, NotSignedIn, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled,
-    PolicyRefused, NotOffered, SlotBlocked, SlotTaken (with up to three `nearest` free slots),
-    DoesNotFit, PatientBusy.
+    PolicyRefused, NotOffered, SlotBlocked, SlotTaken and DoesNotFit (with up to three `nearest`
+    slots that could be booked instead), PatientBusy.
     """
     patient_id = patient_to_book_for(context.actor, patient_id)
     order = _Order(slot_id, patient_id, asked_for(type), override)
@@ -117,7 +121,7 @@ async def _take(
                 new_id=context.new_id,
                 around=await _around(context, facts),
             )
-        except SlotTaken as error:
+        except (SlotTaken, DoesNotFit) as error:
             raise await _with_nearest(context, error, facts) from None
         except UnknownType as error:
             raise unknown_type(order.type, await bookable_types(context)) from error
@@ -156,11 +160,22 @@ def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
     )
 
 
-async def _with_nearest(context: Context, error: SlotTaken, facts: BookingFacts) -> SlotTaken:
+async def _with_nearest(
+    context: Context, error: SlotTaken | DoesNotFit, facts: BookingFacts
+) -> SlotTaken | DoesNotFit:
     """Return `error` with up to three slots that could be booked instead."""
-    assert facts.slot is not None
-    earliest, latest = facts.clinic.policy.bookable_window(context.clock.now())
+    slot, kind = facts.slot, facts.type if facts.has_types else None
+    assert slot is not None
+    policy = facts.clinic.policy if kind is None else kind.policy_at(facts.clinic)
+    earliest, latest = policy.bookable_window(context.clock.now())
     nearest = await context.store.calendars.nearest_free(
-        facts.slot, starts_from=earliest, starts_before=latest, limit=NEAREST
+        slot,
+        starts_from=earliest,
+        starts_before=latest,
+        limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
     )
-    return SlotTaken(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)
+    if kind is not None:
+        fitting = await places_among(context, slot.clinic_id, nearest, kind)
+        closest = sorted(fitting, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
+        nearest = sorted(closest[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.id))
+    return type(error)(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

@@ -33,7 +33,7 @@ async def find_places(
     while True:
         rows = await context.store.calendars.list_slots(query, request)
         seen = page_of(rows, request, place_of)
-        fitting = await _fitting(context, query.clinic_id, seen.items, kind)
+        fitting = await places_among(context, query.clinic_id, seen.items, kind)
         found = [*fitting, *found] if backwards else [*found, *fitting]
         looked_at += len(seen.items)
         on = seen.previous if backwards else seen.next
@@ -54,10 +54,10 @@ def _cut(found: Sequence[SlotView], page: PageRequest, on: Keyset) -> Page[SlotV
     return Page(here.items, next=on, previous=before)
 
 
-async def _fitting(
+async def places_among(
     context: Context, clinic_id: UUID, views: Sequence[SlotView], kind: AppointmentType
 ) -> list[SlotView]:
-    """Return those of the slots, which are in order, in which the type fits."""
+    """Return those of the free slots, which are in order, in which the type fits."""
     offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
     if not offered:
         return []
