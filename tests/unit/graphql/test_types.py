@@ -199,3 +199,18 @@ async def test_types_are_changed_by_admins_alone(gql: Gql, who: str) -> None:
     ):
         assert [one["code"] for one in payload["errors"]] == ["permission_denied"]
     assert await listed(gql) == [known]
+
+
+async def test_appointment_names_the_type_that_it_was_booked_as(gql: Gql) -> None:
+    added = (await add(gql))["appointmentType"]
+    answer = await gql.send(
+        path="/appointments",
+        who="patient",
+        headers={"idempotency-key": a_key()},
+        json={"slotId": str(gql.world.slots[0].id), "type": "check-UP"},
+    )
+
+    assert answer.status_code == 201, answer.text
+    data = await gql.data("{appointments{edges{node{type typeId}}}}")
+    (edge,) = data["appointments"]["edges"]
+    assert edge["node"] == {"type": "Check-up", "typeId": added["id"]}

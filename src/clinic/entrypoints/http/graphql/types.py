@@ -233,6 +233,7 @@ class AppointmentRecord:
     time: str
     duration: int
     type: str | None
+    type_id: strawberry.ID | None
     status: str
     state: AppointmentStatus
     version: int
@@ -254,6 +255,7 @@ class AppointmentRecord:
             time=out.time,
             duration=out.duration,
             type=out.type,
+            type_id=None if out.type_id is None else id_of(out.type_id),
             status=STATUS_TEXTS[out.status],
             state=AppointmentStatus(out.status.value),
             version=out.version,
