@@ -1,6 +1,7 @@
 """Booking appointments of a type: their length, buffers, and who may book them."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -334,3 +335,32 @@ async def test_nearest_slots_are_those_in_which_the_type_fits(api, seed, slot) -
         body = {"slotId": each["id"], "type": "Long"}
         booked = await api.send("POST", "/appointments", body)
         assert booked.status_code == 201, booked.text
+
+
+async def test_buffers_never_reach_into_closed_time_without_slots(api, seed) -> None:
+    """Given a block right after the doctor's last slot, where no hours are
+    When a type that needs time after it is listed, booked there and moved there
+    Then it is refused, as long as the block is there."""
+    kind = await seed("Buffered", 30, after_min=10)
+    last = api.world.slots[4]
+    block = {
+        "doctorId": str(api.world.doctor.id),
+        "from": last.ends_at.isoformat(),
+        "to": (last.ends_at + timedelta(hours=1)).isoformat(),
+    }
+    made = (await api.send("POST", "/blocks", block, who="receptionist")).json()
+    query = f"doctor={api.world.doctor.id}&typeId={kind.id}"
+
+    found = await listed(api, query)
+    refused = await book(api, 4, type="Buffered")
+    booked = (await book(api, 0, type="Buffered")).json()
+    path, headers = f"/appointments/{booked['id']}", {"if-match": "*"}
+    moved = await api.send("PATCH", path, {"slotId": str(last.id)}, headers=headers)
+    await api.send("DELETE", f"/blocks/{made['id']}", who="receptionist")
+    after = await api.send("PATCH", path, {"slotId": str(last.id)}, headers=headers)
+
+    assert found == [str(slot.id) for slot in api.world.slots[:4]]
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot_blocked")
+    assert refused.json()["detail"].startswith("The time that the type needs before or after")
+    assert (moved.status_code, moved.json()["code"]) == (409, "slot_blocked")
+    assert after.status_code == 200, after.text

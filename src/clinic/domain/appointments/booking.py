@@ -9,6 +9,7 @@ from clinic.domain.appointments.consequences import audit_entry, messages_to_doc
 from clinic.domain.appointments.fitting import obstacles
 from clinic.domain.appointments.types import AppointmentType, BookableBy
 from clinic.domain.audit.audit import Action, checked_reason
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     InvalidInput,
@@ -16,6 +17,7 @@ from clinic.domain.errors import (
     PatientDisabled,
     PatientNotFound,
     PermissionDenied,
+    SlotBlocked,
     SlotNotFound,
     TypeNotBookable,
     UnknownType,
@@ -51,13 +53,15 @@ def decide_booking(
     now: datetime,
     new_id: Callable[[], UUID],
     around: Sequence[Slot] = (),
+    closed: Sequence[Interval] = (),
 ) -> Booking:
     """Return the booking to write (the use case adds its answer).
 
     At a clinic that has types, the appointment has the type of the facts, and its length; at any
     other, it is as long as the slot and `type` is any text. `around` are the doctor's slots that
-    its busy time overlaps; without them, only the slot itself is looked at. `override` lets staff
-    book inside the notice or beyond the horizon. Raises, in this order, InvalidInput, SlotNotFound,
+    its busy time overlaps; without them, only the slot itself is looked at. `closed` is time into
+    which its buffers may not reach, although there are no slots. `override` lets staff book inside
+    the notice or beyond the horizon. Raises, in this order, InvalidInput, SlotNotFound,
     PatientNotFound, PermissionDenied, PatientDisabled, UnknownType, NotOffered, TypeNotBookable,
     PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
     """
@@ -95,7 +99,7 @@ def decide_booking(
         before_min=0 if kind is None else kind.before_min,
         after_min=0 if kind is None else kind.after_min,
     )
-    check_fits(appointment, around or [slot])
+    check_fits(appointment, around or [slot], closed)
     entry = audit_entry(
         actor, Action.BOOK, None, appointment, reason=reason, now=now, entry_id=new_id()
     )
@@ -151,9 +155,16 @@ def end_of(slot: Slot, kind: AppointmentType | None) -> datetime:
     return slot.starts_at + timedelta(minutes=minutes)
 
 
-def check_fits(appointment: Appointment, around: Sequence[Slot]) -> None:
+def check_fits(
+    appointment: Appointment, around: Sequence[Slot], closed: Sequence[Interval]
+) -> None:
     """Raise SlotBlocked, SlotTaken or DoesNotFit unless it fits among these slots of its doctor."""
-    for error in obstacles(appointment, around):
+    for error in obstacles(appointment, around, closed):
+        if error is SlotBlocked and not any(
+            slot.state is SlotState.BLOCKED and appointment.visible.overlaps(slot.interval)
+            for slot in around
+        ):
+            raise SlotBlocked("The time that the type needs before or after it is closed.")
         raise error()
 
 

@@ -15,6 +15,7 @@ from clinic.domain.appointments.consequences import audit_entry, messages_to_doc
 from clinic.domain.appointments.transitions import MOVABLE, check_move, check_status
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.audit.audit import Action, checked_reason
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
@@ -89,14 +90,15 @@ def decide_move(
     new_id: Callable[[], UUID],
     kind: AppointmentType | None = None,
     around: Sequence[Slot] = (),
+    closed: Sequence[Interval] = (),
 ) -> Change:
     """Return the change that moves `before` into `slot`, keeping its id. One with a type keeps its
     length, any other gets the slot's.
 
     `around` are the doctor's slots that its busy time overlaps there; without them, only the slot
-    itself is looked at. `kind` is its type, which the doctor there has to offer. Raises
-    InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed, PolicyRefused, SameSlot,
-    NotOffered, SlotBlocked, SlotTaken, DoesNotFit.
+    itself is looked at. `closed` is time into which its buffers may not reach. `kind` is its type,
+    which the doctor there has to offer. Raises InvalidInput, SlotNotFound, PermissionDenied,
+    TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken, DoesNotFit.
     """
     reason = checked_reason(reason)
     if slot is None or slot.state is SlotState.RETIRED:
@@ -116,6 +118,7 @@ def decide_move(
             replace(each, taken=False) if before.is_in_time_of(each) else each
             for each in around or [slot]
         ],
+        closed,
     )
     return change
 

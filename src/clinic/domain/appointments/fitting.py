@@ -36,9 +36,15 @@ def beneath(appointment: Appointment, slots: Iterable[Slot]) -> list[Slot]:
 
 
 class DoctorsTime:
-    """A doctor's slots and busy times in a stretch of time, to look for places in."""
+    """A doctor's slots, busy times and closed times in a stretch of time, to look for places in."""
 
-    def __init__(self, slots: Iterable[Slot], busy: Iterable[Interval] = ()) -> None:
+    def __init__(
+        self,
+        slots: Iterable[Slot],
+        busy: Iterable[Interval] = (),
+        closed: Iterable[Interval] = (),
+    ) -> None:
+        self._closed = tuple(closed)
         on_calendar = (slot for slot in slots if slot.state is not SlotState.RETIRED)
         self._slots = sorted(on_calendar, key=lambda slot: slot.starts_at)
         self._busy = sorted(busy)
@@ -61,24 +67,28 @@ class DoctorsTime:
                 return False
             if is_visible:
                 under.append(each.interval)
-        return is_covered(visible, under) and not self._is_busy(busy)
+        is_closed = any(busy.overlaps(time) for time in self._closed)
+        return is_covered(visible, under) and not is_closed and not self._is_busy(busy)
 
     def _is_busy(self, time: Interval) -> bool:
         at = bisect_right(self._busy, time.starts_at, key=lambda each: each.ends_at)
         return at < len(self._busy) and self._busy[at].starts_at < time.ends_at
 
 
-def obstacles(appointment: Appointment, slots: Iterable[Slot]) -> list[type[Conflict]]:
+def obstacles(
+    appointment: Appointment, slots: Iterable[Slot], closed: Iterable[Interval] = ()
+) -> list[type[Conflict]]:
     """Return why an appointment does not fit among the doctor's slots; empty when it does.
 
     Its visible time needs open and free slots without a gap. Its buffers may reach where there is
     no slot, and into a slot that is taken: that two busy times do not meet, the store decides. They
-    may not reach into a blocked one.
+    may not reach into a blocked one, nor into closed time.
     """
     taken = beneath(appointment, slots)
     under = [slot for slot in taken if appointment.visible.overlaps(slot.interval)]
     found: list[type[Conflict]] = []
-    if any(slot.state is SlotState.BLOCKED for slot in taken):
+    busy = appointment.busy
+    if any(slot.state is SlotState.BLOCKED for slot in taken) or any(map(busy.overlaps, closed)):
         found.append(SlotBlocked)
     if any(slot.taken for slot in under):
         found.append(SlotTaken)

@@ -302,7 +302,7 @@ class LengthsContract(Contract, contract=True):
         query = SlotQuery(world.clinic.id, *span, doctor_id=world.doctor.id)
 
         for kind in kinds:
-            page = await find_places(context, query, PageRequest(), kind)
+            page = await find_places(context, world.clinic, query, PageRequest(), kind)
             possible = [
                 slot.id
                 for number, slot in enumerate(world.slots)

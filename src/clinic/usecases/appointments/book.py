@@ -20,6 +20,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
 from clinic.usecases.calendar.find_places import places_among
+from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
 from clinic.usecases.types_asked import bookable_types, unknown_type
@@ -110,6 +111,7 @@ async def _take(
         if isinstance(lost, PatientBusy):
             raise lost
         now = context.clock.now()
+        around, closed = await _around(context, facts)
         try:
             booking = decide_booking(
                 facts,
@@ -119,7 +121,8 @@ async def _take(
                 override=order.override,
                 now=now,
                 new_id=context.new_id,
-                around=await _around(context, facts),
+                around=around,
+                closed=closed,
             )
         except (SlotTaken, DoesNotFit) as error:
             raise await _with_nearest(context, error, facts) from None
@@ -139,18 +142,25 @@ async def _take(
     raise lost
 
 
-async def _around(context: Context, facts: BookingFacts) -> Sequence[Slot]:
-    """Return the doctor's slots that the appointment would keep busy; empty when it needs no more
-    than its own slot. Raises NotOffered."""
-    slot, kind = facts.slot, facts.type
+async def _around(
+    context: Context, facts: BookingFacts
+) -> tuple[Sequence[Slot], Sequence[Interval]]:
+    """Return the doctor's slots that the appointment would keep busy, and what is closed around it;
+    both empty when it needs no more than its own slot. Raises NotOffered."""
+    slot, kind, store = facts.slot, facts.type, context.store
     if slot is None or not facts.has_types or kind is None:
-        return ()
+        return (), ()
     busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
     if slot.interval.holds(busy):
-        return ()
-    return await context.store.calendars.slots_between(
-        slot.clinic_id, [slot.doctor_id], busy.starts_at, busy.ends_at
+        return (), ()
+    doctor = [slot.doctor_id]
+    slots = await store.calendars.slots_between(
+        slot.clinic_id, doctor, busy.starts_at, busy.ends_at
     )
+    if not kind.has_buffers:
+        return slots, ()
+    closed = await closed_times(context, store, facts.clinic, doctor, busy)
+    return slots, closed.get(slot.doctor_id, ())
 
 
 def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
@@ -175,7 +185,7 @@ async def _with_nearest(
         limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
     )
     if kind is not None:
-        fitting = await places_among(context, slot.clinic_id, nearest, kind)
+        fitting = await places_among(context, facts.clinic, nearest, kind)
         closest = sorted(fitting, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
         nearest = sorted(closest[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.id))
     return type(error)(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

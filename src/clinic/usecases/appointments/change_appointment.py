@@ -7,11 +7,14 @@ from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap, place_in
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AppointmentNotFound, ClinicNotFound, InvalidInput, SlotTaken
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 
 NEAREST = 3
@@ -75,6 +78,7 @@ async def reschedule(
         check_version(before, expected_version)
         clinic = await _clinic(context, unit)
         kind = await _type_of(unit, before)
+        closed = await _closed_there(context, unit, clinic, before, locked.slots.get(slot_id))
         try:
             change = decide_move(
                 before,
@@ -87,6 +91,7 @@ async def reschedule(
                 new_id=context.new_id,
                 kind=kind,
                 around=[locked.slots[each] for each in around if each in locked.slots],
+                closed=closed,
             )
         except SlotTaken:
             earliest, latest = clinic.policy.bookable_window(context.clock.now())
@@ -169,6 +174,17 @@ async def _slots_there(
         scope.clinic_id, [there.doctor_id], busy.starts_at, busy.ends_at
     )
     return [slot.id for slot in slots]
+
+
+async def _closed_there(
+    context: Context, unit: UnitOfWork, clinic: Clinic, before: Appointment, slot: Slot | None
+) -> Sequence[Interval]:
+    """Return what is closed around the appointment's place in this slot, if it has buffers."""
+    if slot is None or not (before.before_min or before.after_min):
+        return ()
+    busy = place_in(before, slot).busy
+    closed = await closed_times(context, unit, clinic, [slot.doctor_id], busy)
+    return closed.get(slot.doctor_id, ())
 
 
 async def _type_of(unit: UnitOfWork, appointment: Appointment) -> AppointmentType | None:

@@ -1,17 +1,19 @@
 """Find the slots in which an appointment of a type can begin."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.fitting import DoctorsTime
 from clinic.domain.appointments.types import AppointmentType
-from clinic.domain.calendar.availability import SLOT_MAX_MIN
+from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
 from clinic.domain.calendar.slots import Slot
+from clinic.domain.clinic import Clinic
 from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
 from clinic.ports.calendars import SlotQuery, SlotView
+from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 
@@ -20,7 +22,7 @@ LOOKED_AT_MAX = 400
 
 
 async def find_places(
-    context: Context, query: SlotQuery, page: PageRequest, kind: AppointmentType
+    context: Context, clinic: Clinic, query: SlotQuery, page: PageRequest, kind: AppointmentType
 ) -> Page[SlotView]:
     """Return a page of the free slots of a query in which an appointment of the type can begin.
 
@@ -33,7 +35,7 @@ async def find_places(
     while True:
         rows = await context.store.calendars.list_slots(query, request)
         seen = page_of(rows, request, place_of)
-        fitting = await places_among(context, query.clinic_id, seen.items, kind)
+        fitting = await places_among(context, clinic, seen.items, kind)
         found = [*fitting, *found] if backwards else [*found, *fitting]
         looked_at += len(seen.items)
         on = seen.previous if backwards else seen.next
@@ -55,7 +57,7 @@ def _cut(found: Sequence[SlotView], page: PageRequest, on: Keyset) -> Page[SlotV
 
 
 async def places_among(
-    context: Context, clinic_id: UUID, views: Sequence[SlotView], kind: AppointmentType
+    context: Context, clinic: Clinic, views: Sequence[SlotView], kind: AppointmentType
 ) -> list[SlotView]:
     """Return those of the free slots, which are in order, in which the type fits."""
     offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
@@ -65,14 +67,18 @@ async def places_among(
     since = offered[0].slot.starts_at - timedelta(minutes=kind.before_min)
     until = offered[-1].slot.starts_at + timedelta(minutes=SLOT_MAX_MIN + kind.after_min)
     slots: defaultdict[UUID, list[Slot]] = defaultdict(list)
-    for slot in await context.store.calendars.slots_between(clinic_id, doctors, since, until):
+    store = context.store
+    for slot in await store.calendars.slots_between(clinic.id, doctors, since, until):
         slots[slot.doctor_id].append(slot)
-    busy = (
-        await context.store.appointments.busy_times(clinic_id, doctors, since, until)
-        if kind.has_buffers
-        else {}
-    )
-    times = {each: DoctorsTime(slots[each], busy.get(each, ())) for each in doctors}
+    busy: Mapping[UUID, Sequence[Interval]] = {}
+    closed: Mapping[UUID, Sequence[Interval]] = {}
+    if kind.has_buffers:
+        # Without them, the slots say it all.
+        busy = await store.appointments.busy_times(clinic.id, doctors, since, until)
+        closed = await closed_times(context, store, clinic, doctors, Interval(since, until))
+    times = {
+        each: DoctorsTime(slots[each], busy.get(each, ()), closed.get(each, ())) for each in doctors
+    }
     return [view for view in offered if times[view.slot.doctor_id].fits(view.slot, kind)]
 
 

@@ -84,7 +84,7 @@ async def find_slots(
         state=search.state,
     )
     if kind is not None:
-        found_page = await find_places(context, query, page, kind)
+        found_page = await find_places(context, clinic, query, page, kind)
     else:
         found_page = page_of(await context.store.calendars.list_slots(query, page), page, place_of)
     if not found_page.items:

@@ -1,13 +1,13 @@
 """Reading everything that doctors' slots follow from, inside a unit of work or outside."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from clinic.domain.calendar.added_places import AddedPlace
-from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.availability import Availability, AvailabilityException, Interval
 from clinic.domain.calendar.closings import Block, Leave
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
@@ -69,6 +69,24 @@ async def read_inputs(
             places=tuple(places[doctor.id]),
         )
         for doctor in doctors
+    }
+
+
+async def closed_times(
+    context: Context,
+    reads: Reads,
+    clinic: Clinic,
+    doctor_ids: Collection[UUID],
+    span: Interval,
+) -> Mapping[UUID, Sequence[Interval]]:
+    """Return when these doctors cannot work because of closures, leave and blocks, around a span,
+    by doctor; also where no slots are planned."""
+    doctors = [each for each in await reads.people.doctors(clinic.id) if each.id in doctor_ids]
+    inputs = await read_inputs(context, reads, clinic, doctors, since=span.starts_at)
+    days = clinic.local_date(span.starts_at), clinic.local_date(span.ends_at)
+    return {
+        doctor_id: [time.interval for time in each.closed_times(*days)]
+        for doctor_id, each in inputs.items()
     }
 
 
