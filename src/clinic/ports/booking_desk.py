@@ -28,9 +28,8 @@ class BookingDesk(Protocol):
     ) -> BookingFacts:
         """Return the committed facts that the domain needs to book; None for what is absent.
 
-        The type is an active one of this id or name (whatever its case), or the default; of the
-        doctors who offer it, only the slot's is there, and instructions, color and defaults are
-        left out. `patient_known` is true only where the type asks for it.
+        The type is an active one of this id or name (whatever its case), or the default.
+        `patient_known` is true only where the type asks for it.
         A slot or patient of a clinic other than the asker's is absent. Raises ClinicNotFound, and
         NotSignedIn unless the session of `asker` is valid: it exists at this clinic, is not
         revoked, and belongs to this user in this role, and the user has not been disabled or given

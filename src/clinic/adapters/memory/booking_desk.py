@@ -1,6 +1,5 @@
 """Booking in memory: the facts it is decided on, and the write that decides a race."""
 
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,8 +11,7 @@ from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
 from clinic.domain.appointments.appointments import OPEN, Booking, BookingFacts, Status
-from clinic.domain.appointments.types import NO_TYPE, AppointmentType, BookableBy, TypeAsked
-from clinic.domain.calendar.slots import Slot
+from clinic.domain.appointments.types import NO_TYPE, BookableBy, TypeAsked, chosen_type
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, ClinicNotFound
 from clinic.domain.idempotency import IdempotentRequest
@@ -48,7 +46,7 @@ class MemoryBookingDesk(DeprecatedDeskNames):
         types = [
             each for each in tables.appointment_types.where("clinic", clinic_id) if each.is_active
         ]
-        found = next((each for each in types if _is_asked_for(each, type)), None)
+        found = chosen_type(types, type)
         asks_known = found is not None and found.bookable_by is BookableBy.KNOWN_PATIENTS
         return BookingFacts(
             clinic=clinic.without_contact(),
@@ -59,7 +57,7 @@ class MemoryBookingDesk(DeprecatedDeskNames):
             patient_open=is_patient_open(tables, clinic_id, patient_id),
             full_until=None if patient is None else _full_until(tables, clinic, patient),
             has_types=bool(types),
-            type=None if found is None else _as_needed(found, slot),
+            type=found,
             patient_known=asks_known and _is_known(tables, clinic_id, patient_id),
         )
 
@@ -90,27 +88,6 @@ def _full_until(tables: Tables, clinic: Clinic, patient: Patient) -> datetime | 
     )
     allowed = clinic.policy.max_open_appointments
     return starts[-allowed] if len(starts) >= allowed else None
-
-
-def _is_asked_for(type: AppointmentType, asked: TypeAsked) -> bool:
-    if asked.id is not None:
-        return type.id == asked.id
-    return type.is_default if asked.name is None else type.is_called(asked.name)
-
-
-def _as_needed(type: AppointmentType, slot: Slot | None) -> AppointmentType:
-    """Return the type as far as a booking of the slot needs it."""
-    doctor_id = None if slot is None else slot.doctor_id
-    offers = type.offered_by
-    return replace(
-        type,
-        offered_by=None
-        if offers is None
-        else tuple(offer for offer in offers if offer.doctor_id == doctor_id),
-        instructions=None,
-        color=None,
-        is_default=False,
-    )
 
 
 def _is_known(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:

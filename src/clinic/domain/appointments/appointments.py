@@ -101,7 +101,7 @@ class BookingFacts:
     full_until: datetime | None = None
     #: whether the clinic has types that can be booked
     has_types: bool = False
-    #: the one that the request names, or the default; of the doctors who offer it, only the slot's
+    #: the one that the request names, or the default
     type: AppointmentType | None = None
     #: whether an appointment of the patient at this clinic is completed
     patient_known: bool = False

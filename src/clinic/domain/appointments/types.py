@@ -49,6 +49,18 @@ def asked_for(type: "str | UUID | None") -> TypeAsked:
     return TypeAsked(type) if isinstance(type, UUID) else TypeAsked(name=checked_type(type))
 
 
+def chosen_type(types: "Iterable[AppointmentType]", asked: TypeAsked) -> "AppointmentType | None":
+    """Return the type that is asked for, of a clinic's active ones; None when it has none such."""
+    for type in types:
+        if asked.id is not None:
+            is_asked_for = type.id == asked.id
+        else:
+            is_asked_for = type.is_default if asked.name is None else type.is_called(asked.name)
+        if is_asked_for:
+            return type
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A doctor who offers a type."""

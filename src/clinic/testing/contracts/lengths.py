@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
-from clinic.domain.appointments.appointments import Appointment, Booking, Status
-from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.appointments.appointments import Appointment, Booking, BookingFacts, Status
+from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer, TypeAsked
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import PatientBusy, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
-from clinic.domain.people.people import Scope
+from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.calendars import SlotQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
@@ -29,6 +31,7 @@ from clinic.testing.builders import (
     seed_change,
     seed_slots,
     seed_state,
+    seed_type,
     seed_world,
 )
 from clinic.testing.contracts.additions import add, conflicts_of, why
@@ -259,6 +262,66 @@ class LengthsContract(Contract, contract=True):
         assert [view.appointment for view in found] == [long.appointment]
         assert list(before) == []
 
+    async def test_facts_have_the_type_as_it_is_now(self, store: Store) -> None:
+        """Each change is in the next facts, also one of the doctors who offer it alone."""
+        world = await seed_world(store)
+        kind = a_type(world.clinic, "Check-up", 30)
+        other = a_type(world.clinic, "Surgery", 60, is_default=True)
+        asked = (system_actor(world.clinic.id), world.slots[0].id, world.patients[0].id)
+
+        async def facts(**type: Any) -> BookingFacts:
+            return await store.desk.load_facts(*asked, type=TypeAsked(**type))
+
+        assert not (await facts()).has_types
+        await seed_type(store, kind, other)
+        assert (await facts(name="CHECK-UP")).type == (await facts(id=kind.id)).type == kind
+        assert (await facts()).type == other
+        for changed in (
+            replace(kind, visible_min=40),
+            replace(kind, offered_by=(Offer(world.doctor.id, 20),)),
+            replace(kind, offered_by=(Offer(world.doctor.id, 25), Offer(world.colleague.id))),
+            replace(kind, name="Visit"),
+        ):
+            await _replace_type(store, changed)
+            assert (await facts(id=kind.id)).type == changed
+        await _replace_type(store, replace(kind, is_active=False))
+
+        gone = await facts(id=kind.id)
+        assert (gone.has_types, gone.type) == (True, None)
+        assert (await facts(name="Nothing")).type is None
+
+    @pytest.mark.parametrize("is_done", [True, False])
+    async def test_patient_is_known_after_a_completed_appointment(
+        self, store: Store, is_done: bool
+    ) -> None:
+        world = await seed_world(store)
+        kind = a_type(world.clinic, "Follow-up", bookable_by=BookableBy.KNOWN_PATIENTS)
+        await seed_type(store, kind, a_type(world.clinic, "Any"))
+        first = a_booking(world.clinic, world.slots[0], world.patients[0])
+        await store.desk.reserve(first)
+        if is_done:
+            late = first.appointment.ends_at
+            await seed_change(
+                store,
+                a_status_change(world.clinic, first.appointment, Status.COMPLETED, now=late),
+            )
+        actor = system_actor(world.clinic.id)
+
+        known = [
+            (
+                await store.desk.load_facts(
+                    actor, world.slots[1].id, patient.id, type=TypeAsked(name=name)
+                )
+            ).patient_known
+            for patient, name in (
+                (world.patients[0], "Follow-up"),
+                (world.patients[1], "Follow-up"),
+                (world.patients[0], "Any"),
+            )
+        ]
+
+        assert known == [is_done, False, False]
+
     async def test_busy_times_are_those_that_overlap(self, store: Store) -> None:
         world = await seed_world(store)
         one = booking(world, 1, 0, lasting(world, SLOT_MIN, before=5, after=10))
@@ -340,6 +403,12 @@ class LengthsContract(Contract, contract=True):
 async def _attempt(store: Store, wanted: Booking) -> None:
     with suppress(SlotTaken, PatientBusy, TransactionAborted):
         await store.desk.reserve(wanted)
+
+
+async def _replace_type(store: Store, type: AppointmentType) -> None:
+    async with store.begin() as unit:
+        await unit.appointment_types.replace(type)
+        await unit.commit()
 
 
 async def _would_fit(store: Store, wanted: Booking) -> bool:

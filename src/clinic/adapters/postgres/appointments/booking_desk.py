@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from clinic.adapters.postgres.appointments.booking_facts import FACTS, LOAD_FACTS
+from clinic.adapters.postgres.appointments.booking_facts import FACTS, IS_KNOWN, LOAD_FACTS
 from clinic.adapters.postgres.appointments.booking_statement import reservation, reservations
+from clinic.adapters.postgres.appointments.types import PostgresAppointmentTypeReader
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.engine.group_commit import GroupCommit
-from clinic.adapters.postgres.engine.mapping import Part
 from clinic.adapters.postgres.idempotency.mapping import answer_of
 from clinic.adapters.postgres.people.mapping import clinic_of
 from clinic.adapters.postgres.people.session_checks import is_proven
@@ -16,8 +16,8 @@ from clinic.domain.appointments.types import (
     NO_TYPE,
     AppointmentType,
     BookableBy,
-    Offer,
     TypeAsked,
+    chosen_type,
 )
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotTaken
@@ -26,6 +26,9 @@ from clinic.domain.people.people import Actor, Patient
 from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 from clinic.ports.unit_of_work import UnitOfWork
+
+#: clinics whose types a process keeps
+KNOWN_CLINICS_MAX = 1_000
 
 
 class PostgresBookingDesk(DeprecatedDeskNames):
@@ -40,6 +43,9 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         self._executor = executor
         self._begin = begin
         self._figures = figures
+        self._all_types = PostgresAppointmentTypeReader(executor)
+        #: the version and the active types of clinics, as last read
+        self._known_types: dict[UUID, tuple[int, Sequence[AppointmentType]]] = {}
         self._commits = GroupCommit(self._reserve_one, self._reserve_many)
 
     async def load_facts(
@@ -57,18 +63,19 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         clinic_id, session_id = asker.clinic_id, asker.session_id
         principal_id, key = (request.principal_id, request.key) if request else (None, None)
         row = await self._executor.load(
-            LOAD_FACTS,
-            (clinic_id, slot_id, patient_id, principal_id, key, session_id, type.id, type.name),
+            LOAD_FACTS, (clinic_id, slot_id, patient_id, principal_id, key, session_id)
         )
         if row is None:
             raise ClinicNotFound()
-        clinic, slot, patient, answer, brakes, found_type, proven = FACTS.parts(row)
+        clinic, slot, patient, answer, brakes, versions, proven = FACTS.parts(row)
         if session_id is not None and not is_proven(asker, proven):
             raise NotSignedIn()
         doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = slot
         found_id, name, email, phone = patient
         full_until, patient_open = brakes
-        has_types, patient_known, *type_columns = found_type
+        types = await self._types(clinic_id, *versions)
+        chosen = chosen_type(types, type)
+        asks_known = chosen is not None and chosen.bookable_by is BookableBy.KNOWN_PATIENTS
         return BookingFacts(
             clinic=clinic_of(clinic_id, clinic),
             slot=None
@@ -89,10 +96,29 @@ class PostgresBookingDesk(DeprecatedDeskNames):
             stored=None if request is None or answer[0] is None else answer_of(request, answer),
             full_until=full_until,
             patient_open=patient_open,
-            has_types=has_types,
-            type=_type_of(clinic_id, type_columns),
-            patient_known=patient_known,
+            has_types=bool(types),
+            type=chosen,
+            patient_known=asks_known and await self._is_known(clinic_id, patient_id),
         )
+
+    async def _types(self, clinic_id: UUID, version: int) -> Sequence[AppointmentType]:
+        """Return the clinic's active types of this version or a later one; they are read only when
+        they have changed."""
+        if version == 0:
+            return ()
+        known = self._known_types.get(clinic_id)
+        if known is None or known[0] != version:
+            found = await self._all_types.all(clinic_id)
+            known = version, [type for type in found if type.is_active]
+            if len(self._known_types) >= KNOWN_CLINICS_MAX:
+                self._known_types.clear()
+            self._known_types[clinic_id] = known
+        return known[1]
+
+    async def _is_known(self, clinic_id: UUID, patient_id: UUID) -> bool:
+        rows = await self._executor.fetch(IS_KNOWN, (clinic_id, patient_id))
+        known: bool = rows[0][0]
+        return known
 
     async def reserve(self, booking: Booking) -> None:
         """Write the booking by one statement, in one round trip; bookings that arrive while others
@@ -130,23 +156,3 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         self._figures.count_batch(len(bookings))
         rows = await self._executor.execute(*reservations(bookings))
         return {number for (number,) in rows}
-
-
-def _type_of(clinic_id: UUID, columns: Part) -> AppointmentType | None:
-    """Return the type as far as a booking needs it, None when there is none."""
-    type_id, name, visible_min, before_min, after_min, notice_min, horizon_days, *rest = columns
-    if type_id is None:
-        return None
-    bookable_by, all_doctors, offered_by, own_min = rest
-    return AppointmentType(
-        type_id,
-        clinic_id,
-        name,
-        visible_min,
-        before_min,
-        after_min,
-        notice_min,
-        horizon_days,
-        BookableBy(bookable_by),
-        None if all_doctors else () if offered_by is None else (Offer(offered_by, own_min),),
-    )

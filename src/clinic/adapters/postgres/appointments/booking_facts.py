@@ -10,7 +10,6 @@ from clinic.adapters.postgres.idempotency.mapping import ANSWER
 from clinic.adapters.postgres.people.mapping import CLINIC
 from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
 from clinic.domain.appointments.appointments import OPEN, Status
-from clinic.domain.appointments.types import BookableBy
 
 #: when the patient's `max_open_appointments`-th latest open appointment begins, NULL with fewer. An
 #: appointment still ahead cannot begin earlier than the slot minus the horizon, so a long history
@@ -43,44 +42,20 @@ _PATIENT = Columns(user_id="p.user_id", name="pu.name", email="pu.email", phone=
 
 _BRAKES = Columns(full_until=_FULL_UNTIL, is_open=_IS_OPEN)
 
-_HAS_TYPES = """EXISTS (
-    SELECT FROM appointment_types any_type WHERE any_type.clinic_id = c.id AND any_type.is_active
-)"""
-
-#: whether an appointment of the patient is completed; looked up only for types that ask for it
-_IS_KNOWN = f"""CASE WHEN t.bookable_by = '{BookableBy.KNOWN_PATIENTS}' THEN EXISTS (
-    SELECT FROM appointments k WHERE k.clinic_id = c.id AND k.patient_id = asked.patient_id
-      AND k.status = '{Status.COMPLETED}'
-) ELSE false END"""
-
-_TYPE = Columns(
-    has_types=_HAS_TYPES,
-    is_known=_IS_KNOWN,
-    id="t.id",
-    name="t.name",
-    visible_min="t.visible_min",
-    before_min="t.before_min",
-    after_min="t.after_min",
-    notice_min="t.notice_min",
-    horizon_days="t.horizon_days",
-    bookable_by="t.bookable_by",
-    all_doctors="t.all_doctors",
-    offered_by="offer.doctor_id",
-    own_min="offer.visible_min",
-)
+#: rises with each change of the clinic's types; 0 as long as it has had none
+_TYPES = Columns(types_version="c.types_version")
 
 #: what LOAD_FACTS selects
-FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, _TYPE, PROVEN)
+FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, _TYPES, PROVEN)
 
 #: booking's read for many bookings at once, as Batcher sends them: clinics, slots, patients,
-#: principals and keys (NULL without a key), sessions, types by id and by name (NULL in both is the
-#: default). One row if the clinic exists; whatever else is absent is NULL.
+#: principals and keys (NULL without a key), sessions. One row if the clinic exists; whatever else
+#: is absent is NULL.
 LOAD_FACTS = f"""
 SELECT asked.number, found.*
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[],
-            $7::uuid[], $8::text[])
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
          WITH ORDINALITY AS asked (clinic_id, slot_id, patient_id, principal_id, key, session_id,
-                                   type_id, type_name, number),
+                                   number),
      LATERAL (
          SELECT {FACTS.sql}
          FROM clinics c
@@ -91,13 +66,15 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
          LEFT JOIN idempotency_keys k ON k.clinic_id = c.id
              AND k.principal_id = asked.principal_id AND k.key = asked.key
              AND k.recovery_point = 'finished'
-         LEFT JOIN appointment_types t ON t.clinic_id = c.id AND t.is_active
-             AND CASE WHEN asked.type_id IS NOT NULL THEN t.id = asked.type_id
-                      WHEN asked.type_name IS NOT NULL THEN lower(t.name) = lower(asked.type_name)
-                      ELSE t.is_default END
-         LEFT JOIN appointment_type_offers offer ON offer.clinic_id = t.clinic_id
-             AND offer.type_id = t.id AND offer.doctor_id = s.doctor_id
          {LIVE_SESSION}
          WHERE c.id = asked.clinic_id LIMIT 1
      ) found
+"""
+
+#: $1 clinic, $2 patient: whether an appointment of the patient is completed
+IS_KNOWN = f"""
+SELECT EXISTS (
+    SELECT FROM appointments
+    WHERE clinic_id = $1 AND patient_id = $2 AND status = '{Status.COMPLETED}'
+)
 """

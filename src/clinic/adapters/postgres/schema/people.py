@@ -51,6 +51,8 @@ clinics = Table(
     Column("reminder_leads_min", ARRAY(Integer()), nullable=False),
     created_at(),
     int_("max_open_appointments", default=text("10")),
+    # Rises with each change of its types, by triggers; 0 as long as it has had none.
+    int_("types_version", default=text("0")),
     text_("address", nullable=True),
     text_("phone", nullable=True),
     Column("language", Text(), nullable=False, server_default=text("'en'")),

@@ -12,6 +12,8 @@ ERASABLE = {"audit_appointment": "reason", "audit_event": "reason", "notificatio
 #: triggers by table, for what no constraint can express
 TRIGGERS = {
     "slots": ("slots_keep_free", "slots_add_free", "slots_empty_free", "slots_calendar_lane"),
+    "appointment_types": ("appointment_types_version",),
+    "appointment_type_offers": ("appointment_type_offers_version",),
     "appointments": ("appointments_busy_added", "appointments_busy_moved"),
     "doctors_profiles": ("doctors_profiles_name",),
     "patients_profiles": ("patients_profiles_disabled",),

@@ -65,11 +65,26 @@ _STATEMENTS = (
     " ON appointment_types (clinic_id) WHERE is_default AND is_active",
     "CREATE INDEX IF NOT EXISTS appointment_type_offers_doctor_idx"
     " ON appointment_type_offers (clinic_id, doctor_id)",
+    "ALTER TABLE clinics ADD COLUMN IF NOT EXISTS types_version INTEGER DEFAULT 0 NOT NULL",
+    """
+    CREATE OR REPLACE FUNCTION clinic_note_types() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE clinics SET types_version = types_version + 1
+        WHERE id = coalesce(NEW.clinic_id, OLD.clinic_id);
+        RETURN NULL;
+    END $$
+    """,
+    *(
+        f"CREATE OR REPLACE TRIGGER {table}_version AFTER INSERT OR UPDATE OR DELETE ON {table}"
+        " FOR EACH ROW EXECUTE FUNCTION clinic_note_types()"
+        for table in ("appointment_types", "appointment_type_offers")
+    ),
 )
 
 
 def upgrade() -> None:
-    """Add tables that the previous release does not read."""
+    """Add tables that the previous release does not read, and a number by which servers see that
+    the types they have read are still the clinic's."""
     with online():
         for statement in _STATEMENTS:
             briefly(statement)
