@@ -364,3 +364,25 @@ async def test_buffers_never_reach_into_closed_time_without_slots(api, seed) -> 
     assert refused.json()["detail"].startswith("The time that the type needs before or after")
     assert (moved.status_code, moved.json()["code"]) == (409, "slot_blocked")
     assert after.status_code == 200, after.text
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_swap_of_unlike_lengths(api, seed, fits) -> None:
+    """Given an appointment of two slots, and one of a single slot, with a free one after it or not
+    When they are swapped
+    Then each keeps its length at the other's place, or both stay."""
+    await seed("Long", 60)
+    await seed("Short", 30)
+    long = (await book(api, 0, type="Long")).json()
+    short = (await book(api, 3 if fits else 4, type="Short", who="other")).json()
+    before = await api.everything()
+
+    body = {"appointmentIds": [long["id"], short["id"]]}
+    swapped = await api.send("POST", "/swaps", body, who="receptionist")
+
+    if fits:
+        assert swapped.status_code == 200, swapped.text
+        assert await free(api) == [1, 2]
+    else:
+        assert (swapped.status_code, swapped.json()["code"]) == (409, "not_swappable")
+        assert await api.everything() == before

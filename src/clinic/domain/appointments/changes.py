@@ -188,7 +188,8 @@ def decide_swap(
     kinds: Mapping[UUID, AppointmentType] = NO_TYPES,
 ) -> tuple[Change, Change]:
     """Return the changes by which two appointments exchange their places; `kinds` are their types,
-    by the appointments' ids.
+    by the appointments' ids. Those with types may be of unlike lengths: the store decides whether
+    each fits at the other's place once both have left.
 
     Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked, NotOffered.
     """
@@ -205,7 +206,8 @@ def decide_swap(
                 appointmentId=str(appointment.id),
             )
         clinic.policy.check_bookable(appointment.starts_at, now, override=True)
-    if a.ends_at - a.starts_at != b.ends_at - b.starts_at:
+    are_typed = a.type_id is not None and b.type_id is not None
+    if not are_typed and a.ends_at - a.starts_at != b.ends_at - b.starts_at:
         raise NotSwappable("The two appointments do not last equally long.")
     if not slot_a.state is slot_b.state is SlotState.OPEN:
         raise SlotBlocked()

@@ -10,7 +10,13 @@ from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import AppointmentNotFound, ClinicNotFound, InvalidInput, SlotTaken
+from clinic.domain.errors import (
+    AppointmentNotFound,
+    ClinicNotFound,
+    InvalidInput,
+    NotSwappable,
+    SlotTaken,
+)
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
@@ -108,7 +114,7 @@ async def reschedule(
 async def swap(
     context: Context, appointment_ids: Sequence[UUID]
 ) -> tuple[AppointmentView, AppointmentView]:
-    """Return two appointments after exchanging their slots, in the order of `appointment_ids`.
+    """Return two appointments after exchanging their places, in the order of `appointment_ids`.
 
     Raises InvalidInput, AppointmentNotFound, PermissionDenied, NotSwappable, PolicyRefused,
     SlotBlocked, PatientBusy.
@@ -119,7 +125,8 @@ async def swap(
     scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork) -> tuple[AppointmentView, AppointmentView]:
-        locked = await unit.appointments.lock(scope, [one, two])
+        around = await _slots_of_places(unit, scope, one, two)
+        locked = await unit.appointments.lock(scope, [one, two], around)
         clinic = await _clinic(context, unit)
         kinds = {
             each.id: kind
@@ -127,7 +134,10 @@ async def swap(
             if (kind := await _type_of(unit, each)) is not None
         }
         changes = _swapped(context, locked, one, two, clinic, kinds)
-        await unit.appointments.apply(changes)
+        try:
+            await unit.appointments.apply(changes)
+        except SlotTaken:
+            raise NotSwappable("One of them does not fit at the other's place.") from None
         return await _read(unit, scope, one), await _read(unit, scope, two)
 
     return await context.transactions.run(work)
@@ -185,6 +195,19 @@ async def _closed_there(
     busy = place_in(before, slot).busy
     closed = await closed_times(context, unit, clinic, [slot.doctor_id], busy)
     return closed.get(slot.doctor_id, ())
+
+
+async def _slots_of_places(unit: UnitOfWork, scope: Scope, one: UUID, two: UUID) -> Sequence[UUID]:
+    """Return the slots that two appointments would take at each other's place, doctors locked by
+    id where one has buffers."""
+    seen = [await unit.appointments.get(scope, each) for each in (one, two)]
+    a, b = (None if view is None else view.appointment for view in seen)
+    if a is None or b is None or a.type_id is None or b.type_id is None:
+        return ()
+    found: list[UUID] = []
+    for each, other in sorted(((a, b), (b, a)), key=lambda pair: pair[1].doctor_id):
+        found += await _slots_there(unit, scope, each.id, other.slot_id)
+    return found
 
 
 async def _type_of(unit: UnitOfWork, appointment: Appointment) -> AppointmentType | None:

@@ -90,7 +90,8 @@ REMEDIES: dict[str, str] = {
     "notification_not_found": _LOOK,
     "not_signed_in": "Send `Authorization: Bearer` with a token that is valid and has not expired.",
     "not_offered": "Choose a doctor who offers this type: see `offeredBy` of the type.",
-    "not_swappable": "Swap two BOOKED or CONFIRMED appointments of the same length.",
+    "not_swappable": "Swap two BOOKED or CONFIRMED appointments that fit at each other's place;"
+    " without types, they last equally long.",
     "outcome_unknown": _UNSURE,
     "password_refused": "Choose another password, as the detail says.",
     "patient_busy": "Choose another time, or move the patient's other appointment first.",
