@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -20,6 +21,7 @@ from clinic.domain.people.people import Scope, system_actor
 from clinic.ports.calendars import SlotQuery
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
+    MORNING,
     World,
     a_booking,
     a_context,
@@ -372,6 +374,36 @@ class LengthsContract(Contract, contract=True):
                 if await _would_fit(store, booking(world, number, 9, kind))
             ]
             assert [view.slot.id for view in page.items] == possible
+
+    async def test_pages_go_on_where_nothing_fits(self, store: Store) -> None:
+        """Nine hundred slots stand alone; only the first two, the last two and one pair between
+        them have room for a long appointment. Pages of one lead to all three, forwards and back."""
+        world = await seed_world(store, slots=0)
+        step = timedelta(hours=2)
+        slots = [a_slot(world.doctor, MORNING + number * step) for number in range(900)]
+        pairs = [a_slot(world.doctor, slots[n].ends_at) for n in (0, 880, 899)]
+        await seed_slots(store, *slots, *pairs)
+        kind = lasting(world, 2 * SLOT_MIN)
+        context = a_context(store, an_actor(world.clinic))
+        query = SlotQuery(world.clinic.id, MORNING, MORNING + 1_000 * step)
+        wanted = [slots[n].id for n in (0, 880, 899)]
+
+        there: list[UUID] = []
+        page = await find_places(context, world.clinic, query, PageRequest(1), kind)
+        pages = [page]
+        while page.next is not None:
+            page = await find_places(context, world.clinic, query, PageRequest(1, page.next), kind)
+            pages.append(page)
+        there = [view.slot.id for each in pages for view in each.items]
+        back: list[UUID] = []
+        while page.previous is not None:
+            request = PageRequest(1, page.previous)
+            page = await find_places(context, world.clinic, query, request, kind)
+            back = [view.slot.id for view in page.items] + back
+
+        assert there == wanted
+        assert back == wanted[:2]
+        assert any(not each.items for each in pages)
 
     @pytest.mark.parametrize("seed", range(4))
     async def test_crowd_of_unlike_lengths_never_overlaps(self, store: Store, seed: int) -> None:
