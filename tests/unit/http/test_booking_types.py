@@ -108,6 +108,18 @@ async def test_clinic_without_types_books_any_text(api) -> None:
     assert (booked["type"], booked["typeId"], booked["duration"]) == ("Anything", None, 30)
 
 
+@pytest.mark.parametrize("is_inactive", [True, False])
+async def test_id_of_a_type_at_a_clinic_without_active_types(api, seed, is_inactive) -> None:
+    kind_id = (await seed(is_active=False)).id if is_inactive else UUID(int=7)
+    before = await api.everything()
+
+    refused = await book(api, 1, typeId=str(kind_id))
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_type")
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["/typeId"]
+    assert await api.everything() == before
+
+
 async def test_type_that_lasts_beyond_the_hours(api, seed) -> None:
     await seed("Long", 60)
     before = await api.everything()
@@ -180,6 +192,35 @@ async def test_move_keeps_the_length(api, seed) -> None:
     assert (moved.status_code, moved.json()["duration"]) == (200, 60)
     assert (beyond.status_code, beyond.json()["code"]) == (409, "does_not_fit")
     assert await free(api) == [0, 3, 4]
+
+
+async def test_refused_move_names_the_nearest_slots_in_which_the_type_fits(api, seed) -> None:
+    """Only the slots in which it fits as a new appointment: at 11:00 the hours end too early."""
+    await seed("Long", 60)
+    await seed("Short", 30)
+    at_the_colleague = {"slotId": str(api.world.colleague_slots[0].id), "type": "Long"}
+    booked = (await api.send("POST", "/appointments", at_the_colleague)).json()
+    await book(api, 2, type="Short", who="other")
+
+    refused = await api.send(
+        "PATCH",
+        f"/appointments/{booked['id']}",
+        {"slotId": str(api.world.slots[2].id)},
+        headers={"if-match": "*"},
+    )
+
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (409, "slot_taken")
+    nearest = {(each["doctorId"], each["startsAt"]) for each in problem["nearest"]}
+    fitting = {
+        (str(slot.doctor_id), slot.starts_at.isoformat().replace("+00:00", "Z"))
+        for slot in (
+            *(api.world.slots[number] for number in (0, 3)),
+            *(api.world.colleague_slots[number] for number in (2, 3)),
+        )
+    }
+    assert nearest
+    assert nearest <= fitting, problem["nearest"]
 
 
 async def test_move_to_a_doctor_who_does_not_offer_it(api, seed) -> None:

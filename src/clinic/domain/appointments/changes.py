@@ -5,7 +5,7 @@ Each decision returns the complete change to write, or raises.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from clinic.domain.appointments.appointments import Appointment, Change
 from clinic.domain.appointments.booking import check_fits, check_override
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
 from clinic.domain.appointments.transitions import MOVABLE, check_move, check_status
-from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.appointments.types import AppointmentType, Offer
 from clinic.domain.audit.audit import Action, checked_reason
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot, SlotState
@@ -128,6 +128,19 @@ def _check_offered(kind: AppointmentType | None, before: Appointment, slot: Slot
     is_new = slot.doctor_id != before.doctor_id
     if is_new and kind is not None and kind.visible_min_with(slot.doctor_id) is None:
         raise NotOffered()
+
+
+def as_moved(before: Appointment, kind: AppointmentType) -> AppointmentType:
+    """Return the type as a move of the appointment needs it: with the appointment's length and
+    buffers, with every doctor who offers it and the one who has the appointment."""
+    doctors = {before.doctor_id, *(offer.doctor_id for offer in kind.offered_by or ())}
+    return replace(
+        kind,
+        visible_min=(before.ends_at - before.starts_at) // timedelta(minutes=1),
+        before_min=before.before_min,
+        after_min=before.after_min,
+        offered_by=None if kind.offered_by is None else tuple(map(Offer, doctors)),
+    )
 
 
 def place_in(before: Appointment, slot: Slot) -> Appointment:

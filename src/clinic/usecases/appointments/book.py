@@ -19,7 +19,7 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
-from clinic.usecases.calendar.find_places import places_among
+from clinic.usecases.calendar.find_places import NEAREST_LOOKED_AT, closest, places_among
 from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
@@ -40,8 +40,6 @@ class _Order:
 #: freed the slot
 ATTEMPTS = 3
 NEAREST = 3
-#: free slots near the one that was asked for, among which those are found that a type fits into
-NEAREST_LOOKED_AT = 40
 
 
 async def book(
@@ -110,6 +108,8 @@ async def _take(
                 return KeyedAnswer(repeat, replayed=True)
         if isinstance(lost, PatientBusy):
             raise lost
+        if order.type.id is not None and not facts.has_types:
+            raise unknown_type(order.type, ())
         now = context.clock.now()
         around, closed = await _around(context, facts)
         try:
@@ -185,7 +185,6 @@ async def _with_nearest(
         limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
     )
     if kind is not None:
-        fitting = await places_among(context, facts.clinic, nearest, kind)
-        closest = sorted(fitting, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
-        nearest = sorted(closest[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.id))
+        fitting = await places_among(context, context.store, facts.clinic, nearest, kind)
+        nearest = closest(fitting, slot, NEAREST)
     return type(error)(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView, Change, Status
-from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap, place_in
+from clinic.domain.appointments.changes import (
+    as_moved,
+    decide_move,
+    decide_status,
+    decide_swap,
+    place_in,
+)
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import Interval
@@ -19,7 +25,9 @@ from clinic.domain.errors import (
 )
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
+from clinic.ports.calendars import SlotView
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.calendar.find_places import NEAREST_LOOKED_AT, closest, places_among
 from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 
@@ -100,15 +108,35 @@ async def reschedule(
                 closed=closed,
             )
         except SlotTaken:
-            earliest, latest = clinic.policy.bookable_window(context.clock.now())
-            nearest = await unit.calendars.nearest_free(
-                locked.slots[slot_id], starts_from=earliest, starts_before=latest, limit=NEAREST
-            )
+            slot = locked.slots[slot_id]
+            nearest = await _nearest(context, unit, clinic, before, slot, kind)
             raise SlotTaken(nearest=tuple(nearest), zone=clinic.zone) from None
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
 
     return await context.transactions.run(work)
+
+
+async def _nearest(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    before: Appointment,
+    slot: Slot,
+    kind: AppointmentType | None,
+) -> Sequence[SlotView]:
+    """Return up to three free slots near this one in which the appointment could begin instead."""
+    earliest, latest = clinic.policy.bookable_window(context.clock.now())
+    nearest = await unit.calendars.nearest_free(
+        slot,
+        starts_from=earliest,
+        starts_before=latest,
+        limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
+    )
+    if kind is None:
+        return nearest
+    fitting = await places_among(context, unit, clinic, nearest, as_moved(before, kind))
+    return closest(fitting, slot, NEAREST)
 
 
 async def swap(

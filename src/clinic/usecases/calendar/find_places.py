@@ -13,12 +13,15 @@ from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
 from clinic.ports.calendars import SlotQuery, SlotView
+from clinic.ports.unit_of_work import Store, UnitOfWork
 from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 
 #: how many free slots one page looks at; the next page goes on after them
 LOOKED_AT_MAX = 400
+#: how many free slots near one that a request asked for are looked at for others that fit
+NEAREST_LOOKED_AT = 40
 
 
 async def find_places(
@@ -35,7 +38,7 @@ async def find_places(
     while True:
         rows = await context.store.calendars.list_slots(query, request)
         seen = page_of(rows, request, place_of)
-        fitting = await places_among(context, clinic, seen.items, kind)
+        fitting = await places_among(context, context.store, clinic, seen.items, kind)
         found = [*fitting, *found] if backwards else [*found, *fitting]
         looked_at += len(seen.items)
         on = seen.previous if backwards else seen.next
@@ -57,7 +60,11 @@ def _cut(found: Sequence[SlotView], page: PageRequest, on: Keyset) -> Page[SlotV
 
 
 async def places_among(
-    context: Context, clinic: Clinic, views: Sequence[SlotView], kind: AppointmentType
+    context: Context,
+    store: Store | UnitOfWork,
+    clinic: Clinic,
+    views: Sequence[SlotView],
+    kind: AppointmentType,
 ) -> list[SlotView]:
     """Return those of the free slots, which are in order, in which the type fits."""
     offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
@@ -67,7 +74,6 @@ async def places_among(
     since = offered[0].slot.starts_at - timedelta(minutes=kind.before_min)
     until = offered[-1].slot.starts_at + timedelta(minutes=SLOT_MAX_MIN + kind.after_min)
     slots: defaultdict[UUID, list[Slot]] = defaultdict(list)
-    store = context.store
     for slot in await store.calendars.slots_between(clinic.id, doctors, since, until):
         slots[slot.doctor_id].append(slot)
     busy: Mapping[UUID, Sequence[Interval]] = {}
@@ -80,6 +86,12 @@ async def places_among(
         each: DoctorsTime(slots[each], busy.get(each, ()), closed.get(each, ())) for each in doctors
     }
     return [view for view in offered if times[view.slot.doctor_id].fits(view.slot, kind)]
+
+
+def closest(views: Sequence[SlotView], slot: Slot, limit: int) -> list[SlotView]:
+    """Return up to `limit` of these slots closest in time to `slot`, earliest first."""
+    by_distance = sorted(views, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
+    return sorted(by_distance[:limit], key=lambda view: (view.slot.starts_at, view.slot.id))
 
 
 def place_of(view: SlotView) -> Keyset:
