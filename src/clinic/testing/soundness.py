@@ -8,6 +8,7 @@ from itertools import combinations
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
+from clinic.domain.appointments.fitting import begins_in
 from clinic.domain.audit.audit import AuditEntry, Replayed, replay
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
@@ -96,10 +97,11 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
 async def check_sound(store: Store, clinic_id: UUID) -> None:
     """Raise AssertionError unless every promise about the clinic's slots and appointments holds.
 
-    No slot has two occupying appointments, no patient and no doctor has overlapping ones, a slot is
-    taken exactly while an appointment has its time (a retired one, while one is in it), no doctor
-    has overlapping slots, appointments have the times of their slots, and every appointment's trail
-    replays to its current state.
+    No slot has two occupying appointments, no patient has overlapping ones and no doctor's overlap,
+    buffers included, a slot is taken exactly while an appointment is busy in its time (a retired
+    one, while one is in it), no doctor has overlapping slots, appointments begin with their slots
+    and last as long unless they have a type, and every appointment's trail replays to its current
+    state.
     """
     check_promises(await everything(store, clinic_id))
 
@@ -122,9 +124,10 @@ def check_promises(held: Everything) -> None:
     for slot in slots:
         assert slot.taken is _is_taken(slot, occupying), "taken is not occupied"
     for one, two in combinations(occupying, 2):
-        together = one.starts_at < two.ends_at and two.starts_at < one.ends_at
+        together = one.visible.overlaps(two.visible)
         assert not (together and one.patient_id == two.patient_id), "a patient in two places"
-        assert not (together and one.doctor_id == two.doctor_id), "a doctor with two patients"
+        busy = one.is_busy_in(two.busy)
+        assert not (busy and one.doctor_id == two.doctor_id), "a doctor with two patients"
     for doctor_id in {slot.doctor_id for slot in slots}:
         kept = [
             slot.interval
@@ -132,9 +135,11 @@ def check_promises(held: Everything) -> None:
             if slot.doctor_id == doctor_id and slot.state is not SlotState.RETIRED
         ]
         assert never_overlap(kept), "a doctor with overlapping slots"
-    at = {slot.id: (slot.doctor_id, slot.starts_at, slot.ends_at) for slot in slots}
+    at = {slot.id: slot for slot in slots}
     for one in appointments:
-        assert at[one.slot_id] == (one.doctor_id, one.starts_at, one.ends_at), "not at its slot"
+        slot = at[one.slot_id]
+        assert begins_in(one, slot), "not at its slot"
+        assert one.type_id is not None or one.ends_at == slot.ends_at, "not as long as its slot"
         stored = Replayed(one.status, one.slot_id, one.version)
         assert replay(held.trails[one.id]) == stored, "a trail that leads elsewhere"
 
@@ -208,12 +213,7 @@ def _is_within(appointment: Appointment, slots: Sequence[Interval]) -> bool:
 def _is_taken(slot: Slot, occupying: Sequence[Appointment]) -> bool:
     if slot.state is SlotState.RETIRED:
         return any(one.slot_id == slot.id for one in occupying)
-    return any(
-        one.doctor_id == slot.doctor_id
-        and one.starts_at < slot.ends_at
-        and slot.starts_at < one.ends_at
-        for one in occupying
-    )
+    return any(one.is_in_time_of(slot) for one in occupying)
 
 
 async def every_slot(store: Store, clinic_id: UUID) -> Sequence[SlotView]:

@@ -249,7 +249,10 @@ class MemoryAppointments(MemoryAppointmentReader):
             slot = self._tables.slots.get((after.clinic_id, change.takes))
             others = (one for one in in_lane(self._tables, after) if one.id not in moving)
             # Whose time it is, the appointments say: `taken` may be by those that move.
-            beneath = [replace(each, taken=False) for each in on_calendar(self._tables, after)]
+            beneath = [
+                replace(each, taken=is_taken(self._tables, each, leaving=moving))
+                for each in on_calendar(self._tables, after)
+            ]
             if not begins_in(after, slot) or obstacles(after, beneath) or any(others):
                 self._transaction.fail(SlotTaken())
 

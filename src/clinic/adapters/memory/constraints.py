@@ -1,6 +1,6 @@
 """The constraints on the tables: foreign keys, uniqueness and exclusions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeVar
 from uuid import UUID
@@ -154,13 +154,14 @@ def occupants(tables: Tables, slot_key: RowKey) -> list[Appointment]:
     return [one for one in tables.appointments.where("slot", slot_key) if one.status.occupies]
 
 
-def is_taken(tables: Tables, slot: Slot) -> bool:
+def is_taken(tables: Tables, slot: Slot, *, leaving: Collection[UUID] = ()) -> bool:
     """Return what `taken` is of a slot: on the calendar, that an occupying appointment of the
-    doctor has its time; retired, that its own appointment occupies it."""
+    doctor has its time, without those that are `leaving`; retired, that its own appointment
+    occupies it."""
     if slot.state is SlotState.RETIRED:
         return bool(occupants(tables, (slot.clinic_id, slot.id)))
     return any(
-        one.is_in_time_of(slot)
+        one.is_in_time_of(slot) and one.id not in leaving
         for one in tables.appointments.where("doctor", (slot.clinic_id, slot.doctor_id))
     )
 

@@ -28,6 +28,7 @@ from clinic.testing.builders import (
     a_move,
     a_slot,
     a_status_change,
+    a_swap,
     a_type,
     an_actor,
     seed_change,
@@ -38,6 +39,7 @@ from clinic.testing.builders import (
 )
 from clinic.testing.contracts.additions import add, conflicts_of, why
 from clinic.testing.contracts.contract import Contract
+from clinic.testing.soundness import check_sound
 from clinic.usecases.calendar.find_places import find_places
 
 #: of the slots of a World
@@ -324,6 +326,45 @@ class LengthsContract(Contract, contract=True):
 
         assert known == [is_done, False, False]
 
+    async def test_store_with_lengths_and_buffers_is_sound(self, store: Store) -> None:
+        world = await seed_world(store)
+        kind = lasting(world, 2 * SLOT_MIN, after=5)
+        await store.desk.reserve(booking(world, 0, 0, kind))
+        await check_sound(store, world.clinic.id)
+        short = booking(world, 4, 1, lasting(world, SLOT_MIN // 2, before=20))
+
+        await store.desk.reserve(short)
+
+        await check_sound(store, world.clinic.id)
+        await _cancel(store, world, short.appointment)
+        await check_sound(store, world.clinic.id)
+
+    async def test_swap_takes_the_slots_beside_each_new_place(self, store: Store) -> None:
+        """Of equal length, the two need not have equal buffers."""
+        world = await seed_world(store)
+        plain = booking(world, 1, 0, lasting(world, SLOT_MIN))
+        buffered = booking(world, 3, 1, lasting(world, SLOT_MIN, after=5))
+        for each in (plain, buffered):
+            await store.desk.reserve(each)
+
+        await _swap(store, world, plain, buffered)
+
+        assert await taken(store, world) == [False, True, True, True, False]
+        await check_sound(store, world.clinic.id)
+
+    async def test_swap_into_a_slot_that_anothers_buffer_touches(self, store: Store) -> None:
+        world = await seed_world(store)
+        one = booking(world, 0, 0, lasting(world, 20))
+        two = booking(world, 3, 1, lasting(world, 20))
+        third = booking(world, 4, 2, lasting(world, SLOT_MIN, before=10))
+        for each in (one, two, third):
+            await store.desk.reserve(each)
+
+        with pytest.raises(SlotTaken):
+            await _swap(store, world, one, two)
+
+        await check_sound(store, world.clinic.id)
+
     async def test_busy_times_are_those_that_overlap(self, store: Store) -> None:
         world = await seed_world(store)
         one = booking(world, 1, 0, lasting(world, SLOT_MIN, before=5, after=10))
@@ -465,6 +506,17 @@ async def _occupying(store: Store, world: World, slots: Sequence[int]) -> list[A
 
 async def _cancel(store: Store, world: World, appointment: Appointment) -> None:
     await seed_change(store, a_status_change(world.clinic, appointment, Status.CANCELLED))
+
+
+async def _swap(store: Store, world: World, one: Booking, two: Booking) -> None:
+    """Swap two appointments, behind the locks that a swap takes."""
+    scope, ids = Scope(world.clinic.id), [one.appointment.id, two.appointment.id]
+    async with store.begin() as unit:
+        locked = await unit.appointments.lock(scope, ids)
+        a, b = (locked.appointments[each] for each in ids)
+        changes = a_swap(world.clinic, (a, locked.slots[a.slot_id]), (b, locked.slots[b.slot_id]))
+        await unit.appointments.apply(changes)
+        await unit.commit()
 
 
 async def _change(store: Store, world: World, before: Appointment, slot: Slot) -> None:
