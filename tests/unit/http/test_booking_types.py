@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
-from clinic.testing.builders import a_type, seed_type
+from clinic.testing.builders import a_block, a_type, seed_closings, seed_type
 
 pytestmark = pytest.mark.anyio
 
@@ -427,3 +427,21 @@ async def test_swap_of_unlike_lengths(api, seed, fits) -> None:
     else:
         assert (swapped.status_code, swapped.json()["code"]) == (409, "not_swappable")
         assert await api.everything() == before
+
+
+async def test_swap_keeps_buffers_out_of_closed_time(api, seed) -> None:
+    """As a booking there does: after the last slot a block begins, where there are no slots."""
+    await seed("Buffered", 30, after_min=15)
+    await seed("Short", 30)
+    last = api.world.slots[-1]
+    ids = [
+        (await book(api, 0, type="Buffered")).json()["id"],
+        (await book(api, 4, type="Short", who="other")).json()["id"],
+    ]
+    await seed_closings(api.services.store, a_block(api.world.doctor, last.ends_at))
+    before = await api.everything()
+
+    refused = await api.send("POST", "/swaps", {"appointmentIds": ids}, who="receptionist")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot_blocked")
+    assert await api.everything() == before

@@ -27,6 +27,8 @@ from clinic.domain.people.people import Actor, Role
 from clinic.domain.permissions import Operation, permit, reach_of
 from clinic.domain.status import Status
 
+CLOSED_BESIDE = "The time that the type needs before or after it is closed."
+
 
 def patient_to_book_for(actor: Actor, patient_id: UUID | None) -> UUID:
     """Return the patient to book for: patients book for themselves, staff for a patient they name.
@@ -164,7 +166,7 @@ def check_fits(
             slot.state is SlotState.BLOCKED and appointment.visible.overlaps(slot.interval)
             for slot in around
         ):
-            raise SlotBlocked("The time that the type needs before or after it is closed.")
+            raise SlotBlocked(CLOSED_BESIDE)
         raise error()
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Change
-from clinic.domain.appointments.booking import check_fits, check_override
+from clinic.domain.appointments.booking import CLOSED_BESIDE, check_fits, check_override
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
 from clinic.domain.appointments.transitions import MOVABLE, check_move, check_status
 from clinic.domain.appointments.types import AppointmentType, Offer
@@ -36,6 +36,7 @@ from clinic.domain.permissions import Operation, permit
 from clinic.domain.status import Status
 
 NO_TYPES: Mapping[UUID, AppointmentType] = MappingProxyType({})
+NOTHING_CLOSED: Mapping[UUID, Sequence[Interval]] = MappingProxyType({})
 
 
 def decide_status(
@@ -199,9 +200,11 @@ def decide_swap(
     now: datetime,
     new_id: Callable[[], UUID],
     kinds: Mapping[UUID, AppointmentType] = NO_TYPES,
+    closed: Mapping[UUID, Sequence[Interval]] = NOTHING_CLOSED,
 ) -> tuple[Change, Change]:
     """Return the changes by which two appointments exchange their places; `kinds` are their types,
-    by the appointments' ids. Those with types may be of unlike lengths: the store decides whether
+    and `closed` the time into which their buffers may not reach, both by the appointments' ids.
+    Those with types may be of unlike lengths: the store decides whether
     each fits at the other's place once both have left.
 
     Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked, NotOffered.
@@ -226,6 +229,10 @@ def decide_swap(
         raise SlotBlocked()
     _check_offered(kinds.get(a.id), a, slot_b)
     _check_offered(kinds.get(b.id), b, slot_a)
+    for appointment, slot in ((a, slot_b), (b, slot_a)):
+        busy = place_in(appointment, slot).busy
+        if any(map(busy.overlaps, closed.get(appointment.id, ()))):
+            raise SlotBlocked(CLOSED_BESIDE)
     return (
         _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),
         _moved(b, slot_a, Action.SWAP, actor, clinic, reason, now, new_id),

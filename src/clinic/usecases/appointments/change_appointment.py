@@ -161,7 +161,8 @@ async def swap(
             for each in locked.appointments.values()
             if (kind := await _type_of(unit, each)) is not None
         }
-        changes = _swapped(context, locked, one, two, clinic, kinds)
+        closed = await _closed_after_swap(context, unit, clinic, locked)
+        changes = _swapped(context, locked, one, two, clinic, kinds, closed)
         try:
             await unit.appointments.apply(changes)
         except SlotTaken:
@@ -178,6 +179,7 @@ def _swapped(
     two: UUID,
     clinic: Clinic,
     kinds: Mapping[UUID, AppointmentType],
+    closed: Mapping[UUID, Sequence[Interval]],
 ) -> tuple[Change, Change]:
     a, b = locked.appointments.get(one), locked.appointments.get(two)
     if a is None or b is None:
@@ -191,7 +193,19 @@ def _swapped(
         now=context.clock.now(),
         new_id=context.new_id,
         kinds=kinds,
+        closed=closed,
     )
+
+
+async def _closed_after_swap(
+    context: Context, unit: UnitOfWork, clinic: Clinic, locked: Locked
+) -> Mapping[UUID, Sequence[Interval]]:
+    """Return what is closed around each appointment at the other's place, by its id."""
+    found = [*locked.appointments.values()]
+    return {
+        each.id: await _closed_there(context, unit, clinic, each, locked.slots[other.slot_id])
+        for each, other in zip(found, reversed(found), strict=True)
+    }
 
 
 async def _slots_there(
@@ -230,7 +244,7 @@ async def _slots_of_places(unit: UnitOfWork, scope: Scope, one: UUID, two: UUID)
     id where one has buffers."""
     seen = [await unit.appointments.get(scope, each) for each in (one, two)]
     a, b = (None if view is None else view.appointment for view in seen)
-    if a is None or b is None or a.type_id is None or b.type_id is None:
+    if a is None or b is None:
         return ()
     found: list[UUID] = []
     for each, other in sorted(((a, b), (b, a)), key=lambda pair: pair[1].doctor_id):
