@@ -35,6 +35,7 @@ async def test_booking_answers_with_the_appointment_where_it_is_and_its_tag(api)
         "time": "09:00",
         "duration": 30,
         "type": "Consultation",
+        "typeId": None,
         "status": "BOOKED",
         "version": 1,
     }

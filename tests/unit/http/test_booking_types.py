@@ -1,6 +1,7 @@
 """Booking appointments of a type: their length, buffers, and who may book them."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -445,3 +446,27 @@ async def test_swap_keeps_buffers_out_of_closed_time(api, seed) -> None:
 
     assert (refused.status_code, refused.json()["code"]) == (409, "slot_blocked")
     assert await api.everything() == before
+
+
+async def test_patients_move_within_the_notice_of_the_type(api, seed) -> None:
+    kind = a_type(api.world.clinic, "Planned", 30)
+    await seed_type(api.services.store, replace(kind, notice_min=60 * 24 * 30))
+    booked = await book(
+        api,
+        0,
+        type="Planned",
+        who="receptionist",
+        patientId=str(api.world.patients[0].id),
+        override=True,
+    )
+    path, target = f"/appointments/{booked.json()['id']}", {"slotId": str(api.world.slots[2].id)}
+    before = await api.everything()
+
+    refused = await api.send("PATCH", path, target, headers={"if-match": "*"})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "inside_notice")
+    assert await api.everything() == before
+    by_staff = await api.send(
+        "PATCH", path, {**target, "override": True}, headers={"if-match": "*"}, who="receptionist"
+    )
+    assert by_staff.status_code == 200

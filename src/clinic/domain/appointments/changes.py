@@ -98,8 +98,9 @@ def decide_move(
 
     `around` are the doctor's slots that its busy time overlaps there; without them, only the slot
     itself is looked at. `closed` is time into which its buffers may not reach. `kind` is its type,
-    which the doctor there has to offer. Raises InvalidInput, SlotNotFound, PermissionDenied,
-    TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken, DoesNotFit.
+    whose notice and horizon count, and which the doctor there has to offer. Raises InvalidInput,
+    SlotNotFound, PermissionDenied, TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered,
+    SlotBlocked, SlotTaken, DoesNotFit.
     """
     reason = checked_reason(reason)
     if slot is None or slot.state is SlotState.RETIRED:
@@ -109,7 +110,8 @@ def decide_move(
     check_move(before, actor=actor, policy=clinic.policy, now=now)
     if slot.id == before.slot_id:
         raise SameSlot()
-    clinic.policy.check_bookable(slot.starts_at, now, override=override)
+    policy = clinic.policy if kind is None else kind.policy_at(clinic)
+    policy.check_bookable(slot.starts_at, now, override=override)
     _check_offered(kind, before, slot)
     change = _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
     # They may be taken by this very appointment; the store tells whether by another one.

@@ -126,7 +126,8 @@ async def _nearest(
     kind: AppointmentType | None,
 ) -> Sequence[SlotView]:
     """Return up to three free slots near this one in which the appointment could begin instead."""
-    earliest, latest = clinic.policy.bookable_window(context.clock.now())
+    policy = clinic.policy if kind is None else kind.policy_at(clinic)
+    earliest, latest = policy.bookable_window(context.clock.now())
     nearest = await unit.calendars.nearest_free(
         slot,
         starts_from=earliest,
