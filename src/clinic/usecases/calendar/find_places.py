@@ -13,8 +13,7 @@ from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
 from clinic.ports.calendars import SlotQuery, SlotView
-from clinic.ports.unit_of_work import Store, UnitOfWork
-from clinic.usecases.calendar.inputs import closed_times
+from clinic.usecases.calendar.inputs import Reads, closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 
@@ -61,7 +60,7 @@ def _cut(found: Sequence[SlotView], page: PageRequest, on: Keyset) -> Page[SlotV
 
 async def places_among(
     context: Context,
-    store: Store | UnitOfWork,
+    reads: Reads,
     clinic: Clinic,
     views: Sequence[SlotView],
     kind: AppointmentType,
@@ -74,14 +73,14 @@ async def places_among(
     since = offered[0].slot.starts_at - timedelta(minutes=kind.before_min)
     until = offered[-1].slot.starts_at + timedelta(minutes=SLOT_MAX_MIN + kind.after_min)
     slots: defaultdict[UUID, list[Slot]] = defaultdict(list)
-    for slot in await store.calendars.slots_between(clinic.id, doctors, since, until):
+    for slot in await reads.calendars.slots_between(clinic.id, doctors, since, until):
         slots[slot.doctor_id].append(slot)
     busy: Mapping[UUID, Sequence[Interval]] = {}
     closed: Mapping[UUID, Sequence[Interval]] = {}
     if kind.has_buffers:
         # Without them, the slots say it all.
-        busy = await store.appointments.busy_times(clinic.id, doctors, since, until)
-        closed = await closed_times(context, store, clinic, doctors, Interval(since, until))
+        busy = await reads.appointments.busy_times(clinic.id, doctors, since, until)
+        closed = await closed_times(context, reads, clinic, doctors, Interval(since, until))
     times = {
         each: DoctorsTime(slots[each], busy.get(each, ()), closed.get(each, ())) for each in doctors
     }
