@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from clinic.domain.appointments.types import AppointmentType, TypeAsked
+from clinic.domain.appointments.types import AppointmentType, TypeAsked, chosen_type
 from clinic.domain.errors import UnknownType
 from clinic.domain.text import words_told
 from clinic.usecases.context import Context
@@ -17,10 +17,10 @@ async def bookable_types(context: Context) -> Sequence[AppointmentType]:
 async def type_asked_for(context: Context, asked: TypeAsked) -> AppointmentType:
     """Return the active type of this id or name. Raises UnknownType with the names there are."""
     types = await bookable_types(context)
-    for type in types:
-        if type.id == asked.id or (asked.name is not None and type.is_called(asked.name)):
-            return type
-    raise unknown_type(asked, types)
+    found = chosen_type(types, asked)
+    if found is None:
+        raise unknown_type(asked, types)
+    return found
 
 
 def unknown_type(asked: TypeAsked, types: Sequence[AppointmentType]) -> UnknownType:

@@ -1,9 +1,8 @@
 """Whether an appointment fits into the doctor's slots."""
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from itertools import islice
 
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.appointments.types import AppointmentType
@@ -57,18 +56,10 @@ class DoctorsTime:
         visible = Interval(slot.starts_at, slot.starts_at + timedelta(minutes=minutes))
         busy = kind.busy(visible)
         # None of them overlap each other, so they end in the order in which they begin.
-        at = bisect_right(self._slots, busy.starts_at, key=lambda each: each.ends_at)
-        under: list[Interval] = []
-        for each in islice(self._slots, at, None):
-            if each.starts_at >= busy.ends_at:
-                break
-            is_visible = visible.overlaps(each.interval)
-            if each.state is SlotState.BLOCKED or (is_visible and each.taken):
-                return False
-            if is_visible:
-                under.append(each.interval)
-        is_closed = any(busy.overlaps(time) for time in self._closed)
-        return is_covered(visible, under) and not is_closed and not self._is_busy(busy)
+        first = bisect_right(self._slots, busy.starts_at, key=lambda each: each.ends_at)
+        last = bisect_left(self._slots, busy.ends_at, key=lambda each: each.starts_at)
+        found = _obstacles(visible, busy, self._slots[first:last], self._closed)
+        return not found and not self._is_busy(busy)
 
     def _is_busy(self, time: Interval) -> bool:
         at = bisect_right(self._busy, time.starts_at, key=lambda each: each.ends_at)
@@ -85,13 +76,19 @@ def obstacles(
     may not reach into a blocked one, nor into closed time.
     """
     taken = beneath(appointment, slots)
-    under = [slot for slot in taken if appointment.visible.overlaps(slot.interval)]
+    return _obstacles(appointment.visible, appointment.busy, taken, closed)
+
+
+def _obstacles(
+    visible: Interval, busy: Interval, taken: Sequence[Slot], closed: Iterable[Interval]
+) -> list[type[Conflict]]:
+    """Return the same for these times, of which `taken` are the slots, earliest first."""
+    under = [slot for slot in taken if visible.overlaps(slot.interval)]
     found: list[type[Conflict]] = []
-    busy = appointment.busy
     if any(slot.state is SlotState.BLOCKED for slot in taken) or any(map(busy.overlaps, closed)):
         found.append(SlotBlocked)
     if any(slot.taken for slot in under):
         found.append(SlotTaken)
-    if not is_covered(appointment.visible, [slot.interval for slot in under]):
+    if not is_covered(visible, [slot.interval for slot in under]):
         found.append(DoesNotFit)
     return found
