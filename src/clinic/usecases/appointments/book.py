@@ -19,7 +19,7 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
-from clinic.usecases.calendar.find_places import NEAREST_LOOKED_AT, closest, places_among
+from clinic.usecases.calendar.find_places import nearest_places
 from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
@@ -39,7 +39,6 @@ class _Order:
 #: facts are read again after a lost race: a duplicate request may have won it, or a cancel just
 #: freed the slot
 ATTEMPTS = 3
-NEAREST = 3
 
 
 async def book(
@@ -176,15 +175,5 @@ async def _with_nearest(
     """Return `error` with up to three slots that could be booked instead."""
     slot, kind = facts.slot, facts.type if facts.has_types else None
     assert slot is not None
-    policy = facts.clinic.policy if kind is None else kind.policy_at(facts.clinic)
-    earliest, latest = policy.bookable_window(context.clock.now())
-    nearest = await context.store.calendars.nearest_free(
-        slot,
-        starts_from=earliest,
-        starts_before=latest,
-        limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
-    )
-    if kind is not None:
-        fitting = await places_among(context, context.store, facts.clinic, nearest, kind)
-        nearest = closest(fitting, slot, NEAREST)
+    nearest = await nearest_places(context, context.store, facts.clinic, slot, kind)
     return type(error)(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)

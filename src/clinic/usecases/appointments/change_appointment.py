@@ -25,13 +25,10 @@ from clinic.domain.errors import (
 )
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
-from clinic.ports.calendars import SlotView
 from clinic.ports.unit_of_work import UnitOfWork
-from clinic.usecases.calendar.find_places import NEAREST_LOOKED_AT, closest, places_among
+from clinic.usecases.calendar.find_places import nearest_places
 from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
-
-NEAREST = 3
 
 
 async def change_status(
@@ -108,36 +105,14 @@ async def reschedule(
                 closed=closed,
             )
         except SlotTaken:
+            like_it = None if kind is None else as_moved(before, kind)
             slot = locked.slots[slot_id]
-            nearest = await _nearest(context, unit, clinic, before, slot, kind)
+            nearest = await nearest_places(context, unit, clinic, slot, like_it)
             raise SlotTaken(nearest=tuple(nearest), zone=clinic.zone) from None
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
 
     return await context.transactions.run(work)
-
-
-async def _nearest(
-    context: Context,
-    unit: UnitOfWork,
-    clinic: Clinic,
-    before: Appointment,
-    slot: Slot,
-    kind: AppointmentType | None,
-) -> Sequence[SlotView]:
-    """Return up to three free slots near this one in which the appointment could begin instead."""
-    policy = clinic.policy if kind is None else kind.policy_at(clinic)
-    earliest, latest = policy.bookable_window(context.clock.now())
-    nearest = await unit.calendars.nearest_free(
-        slot,
-        starts_from=earliest,
-        starts_before=latest,
-        limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
-    )
-    if kind is None:
-        return nearest
-    fitting = await places_among(context, unit, clinic, nearest, as_moved(before, kind))
-    return closest(fitting, slot, NEAREST)
 
 
 async def swap(

@@ -19,7 +19,9 @@ from clinic.usecases.paging import page_of
 
 #: how many free slots one page looks at; the next page goes on after them
 LOOKED_AT_MAX = 400
-#: how many free slots near one that a request asked for are looked at for others that fit
+#: how many slots a refusal names in place of the one that was asked for
+NEAREST = 3
+#: how many free slots near it are looked at for those in which a type fits
 NEAREST_LOOKED_AT = 40
 
 
@@ -87,10 +89,24 @@ async def places_among(
     return [view for view in offered if times[view.slot.doctor_id].fits(view.slot, kind)]
 
 
-def closest(views: Sequence[SlotView], slot: Slot, limit: int) -> list[SlotView]:
-    """Return up to `limit` of these slots closest in time to `slot`, earliest first."""
-    by_distance = sorted(views, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
-    return sorted(by_distance[:limit], key=lambda view: (view.slot.starts_at, view.slot.id))
+async def nearest_places(
+    context: Context, reads: Reads, clinic: Clinic, slot: Slot, kind: AppointmentType | None
+) -> Sequence[SlotView]:
+    """Return up to NEAREST free slots closest in time to `slot`, earliest first, in which an
+    appointment of the type can begin; without a type, any."""
+    policy = clinic.policy if kind is None else kind.policy_at(clinic)
+    earliest, latest = policy.bookable_window(context.clock.now())
+    nearest = await reads.calendars.nearest_free(
+        slot,
+        starts_from=earliest,
+        starts_before=latest,
+        limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
+    )
+    if kind is None:
+        return nearest
+    fitting = await places_among(context, reads, clinic, nearest, kind)
+    by_distance = sorted(fitting, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
+    return sorted(by_distance[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.id))
 
 
 def place_of(view: SlotView) -> Keyset:
