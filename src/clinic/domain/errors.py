@@ -262,6 +262,12 @@ class AppointmentTypeNotFound(NotFound):
     code = "appointment_type_not_found"
 
 
+class LocationNotFound(NotFound):
+    """There is no such location in this clinic."""
+
+    code = "location_not_found"
+
+
 class AvailabilityNotFound(NotFound):
     """There is no such availability."""
 
@@ -483,6 +489,30 @@ class DefaultTypeTaken(Conflict):
     """Another active type of appointment is the clinic's default."""
 
     code = "default_type_taken"
+
+
+class LocationNameInUse(Conflict):
+    """Another active location has this name."""
+
+    code = "location_name_in_use"
+
+
+class LocationInUse(Conflict):
+    """Doctors have hours ahead at this location; change or delete those first."""
+
+    code = "location_in_use"
+
+
+class LocationInactive(Conflict):
+    """This location is no longer in use."""
+
+    code = "location_inactive"
+
+
+class TooClose(Conflict):
+    """The doctor could not get from one location to the other in time."""
+
+    code = "too_close"
 
 
 class ConfirmationNeeded(Conflict):

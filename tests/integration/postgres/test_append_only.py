@@ -133,6 +133,7 @@ async def test_application_has_only_the_rights_it_needs(postgres_urls) -> None:
         for statement in (
             "DELETE FROM appointments",
             "DELETE FROM appointment_types",
+            "DELETE FROM locations",
             "DELETE FROM slots",
             "DELETE FROM users",
             "DELETE FROM notification",

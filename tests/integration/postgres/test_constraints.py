@@ -77,6 +77,18 @@ CALENDAR_CHANGE: Row = {
     "doctors": 2,
 }
 
+LOCATION: Row = {
+    "clinic_id": ONE,
+    "id": _id(61),
+    "name": "Harbour branch",
+    "address": "1 Quay Street\nBristol",
+    "directions": "Ring twice.",
+    "phone": "+441174960000",
+    "country": "GB",
+    "subdivision": "ENG",
+    "is_active": True,
+}
+
 TYPE: Row = {
     "clinic_id": ONE,
     "id": _id(58),
@@ -195,6 +207,7 @@ ROWS: dict[str, Row] = {
         "doctor_id": _id(11),
         "visible_min": 30,
     },
+    "locations": LOCATION | {"id": _id(62), "name": "Station branch"},
     "calendar_changes": CALENDAR_CHANGE | {"id": _id(56)},
     "calendar_work": {
         "clinic_id": ONE,
@@ -422,6 +435,13 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "appointment_type_offers_type_fkey": ("appointment_type_offers", {"type_id": NOBODY}),
     "appointment_type_offers_doctor_fkey": ("appointment_type_offers", {"doctor_id": _id(10)}),
     "appointment_type_offers_length_range": ("appointment_type_offers", {"visible_min": 481}),
+    "locations_clinic_fkey": ("locations", {"clinic_id": NOBODY}),
+    "locations_name_length": ("locations", {"name": ""}),
+    "locations_address_length": ("locations", {"address": "x" * 301}),
+    "locations_directions_length": ("locations", {"directions": "x" * 1001}),
+    "locations_country_code": ("locations", {"country": "gb"}),
+    "locations_subdivision_of_country": ("locations", {"country": None}),
+    "locations_name_key": ("locations", {"name": "HARBOUR branch"}),
     "calendar_changes_clinic_fkey": ("calendar_changes", {"clinic_id": NOBODY}),
     "calendar_changes_days_order": ("calendar_changes", {"last_day": date(2026, 12, 23)}),
     "calendar_work_change_fkey": ("calendar_work", {"change_id": NOBODY}),
@@ -569,6 +589,7 @@ def rows(owner: psycopg.Connection) -> psycopg.Connection:
     _insert(owner, "appointments", APPOINTMENT)
     _insert(owner, "calendar_changes", CALENDAR_CHANGE)
     _insert(owner, "appointment_types", TYPE)
+    _insert(owner, "locations", LOCATION)
     return owner
 
 

@@ -30,6 +30,8 @@ RIGHTS = {
     # Never deleted, since appointments have had them, without a foreign key.
     "appointment_types": "SELECT, INSERT, UPDATE",
     "appointment_type_offers": "SELECT, INSERT, UPDATE, DELETE",
+    # Never deleted, since appointments have been there.
+    "locations": "SELECT, INSERT, UPDATE",
     "calendar_changes": "SELECT, INSERT, UPDATE",
     "calendar_work": "SELECT, INSERT, UPDATE, DELETE",
     # Where and when a slot is, is never changed: appointments have a copy of it.

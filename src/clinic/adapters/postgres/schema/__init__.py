@@ -8,6 +8,7 @@ recognizes conflicts by them.
 # This is the order of `metadata`: a table comes after those that it refers to.
 # isort: off
 from clinic.adapters.postgres.schema import people as people
+from clinic.adapters.postgres.schema import locations as locations
 from clinic.adapters.postgres.schema import calendar as calendar
 from clinic.adapters.postgres.schema import closings as closings
 from clinic.adapters.postgres.schema import appointment_types as appointment_types
