@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clinic.testing.builders import a_closure as a_closure
     from clinic.testing.builders import a_context as a_context
     from clinic.testing.builders import a_leave as a_leave
+    from clinic.testing.builders import a_location as a_location
     from clinic.testing.builders import a_patient as a_patient
     from clinic.testing.builders import a_place as a_place
     from clinic.testing.builders import a_slot as a_slot
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from clinic.testing.builders import seed_closings as seed_closings
     from clinic.testing.builders import seed_doctor as seed_doctor
     from clinic.testing.builders import seed_hours as seed_hours
+    from clinic.testing.builders import seed_location as seed_location
     from clinic.testing.builders import seed_patient as seed_patient
     from clinic.testing.builders import seed_slots as seed_slots
     from clinic.testing.builders import seed_type as seed_type
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
         InterleavingsContract as InterleavingsContract,
     )
     from clinic.testing.contracts.job_queue import JobQueueContract as JobQueueContract
+    from clinic.testing.contracts.locations import LocationsContract as LocationsContract
     from clinic.testing.contracts.maintenance import MaintenanceContract as MaintenanceContract
     from clinic.testing.contracts.memberships import MembershipsContract as MembershipsContract
     from clinic.testing.contracts.notifier import NotifierContract as NotifierContract
@@ -79,10 +82,10 @@ if TYPE_CHECKING:
     from clinic.testing.stateful import StoreComparison as StoreComparison
 
 _BUILDERS = (
-    "World a_block a_clinic a_closure a_context a_leave a_patient a_place a_slot a_type a_user"
-    " an_actor an_anonymous_context an_appointment an_availability"
-    " seed_booking seed_clinic seed_closings seed_doctor seed_hours seed_patient seed_slots"
-    " seed_type seed_world some_holidays"
+    "World a_block a_clinic a_closure a_context a_leave a_location a_patient a_place a_slot a_type"
+    " a_user an_actor an_anonymous_context an_appointment an_availability"
+    " seed_booking seed_clinic seed_closings seed_doctor seed_hours seed_location seed_patient"
+    " seed_slots seed_type seed_world some_holidays"
 )
 _HOMES = {
     "in_memory": "clinic.bootstrap",
@@ -111,6 +114,7 @@ _HOMES = {
     "IdempotencyContract": "clinic.testing.contracts.idempotency",
     "InterleavingsContract": "clinic.testing.contracts.interleavings",
     "JobQueueContract": "clinic.testing.contracts.job_queue",
+    "LocationsContract": "clinic.testing.contracts.locations",
     "MaintenanceContract": "clinic.testing.contracts.maintenance",
     "MembershipsContract": "clinic.testing.contracts.memberships",
     "NotifierContract": "clinic.testing.contracts.notifier",

@@ -25,6 +25,7 @@ from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Holidays, Leave
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
@@ -213,6 +214,25 @@ def a_type(
         bookable_by=bookable_by,
         offered_by=offered_by,
         is_default=is_default,
+        is_active=is_active,
+    )
+
+
+def a_location(
+    clinic: Clinic,
+    name: str = "Harbour branch",
+    *,
+    country: str | None = None,
+    is_active: bool = True,
+) -> Location:
+    """Return a location with an address and directions."""
+    return Location(
+        new_id(),
+        clinic.id,
+        name,
+        address=f"1 Quay Street\n{name}",
+        directions="Ring twice.",
+        country=country,
         is_active=is_active,
     )
 
@@ -462,6 +482,14 @@ async def seed_type(store: Store, *types: AppointmentType) -> None:
     async with store.begin() as unit:
         for type in types:
             await unit.appointment_types.add(type)
+        await unit.commit()
+
+
+async def seed_location(store: Store, *locations: Location) -> None:
+    """Add locations."""
+    async with store.begin() as unit:
+        for location in locations:
+            await unit.locations.add(location)
         await unit.commit()
 
 

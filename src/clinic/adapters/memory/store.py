@@ -13,6 +13,7 @@ from clinic.adapters.memory.calendars import MemoryCalendarReader
 from clinic.adapters.memory.change_feed import MemoryChangeFeed
 from clinic.adapters.memory.closings import MemoryClosingReader
 from clinic.adapters.memory.erasures import MemoryErasureList
+from clinic.adapters.memory.locations import MemoryLocationReader
 from clinic.adapters.memory.maintenance import MemoryMaintenanceBook, MemoryPartitions
 from clinic.adapters.memory.outbox import MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeopleReader
@@ -34,6 +35,7 @@ class MemoryStore:
         self.desk = MemoryBookingDesk(self._database, self.figures)
         self.appointments = MemoryAppointmentReader(tables)
         self.appointment_types = MemoryAppointmentTypeReader(tables)
+        self.locations = MemoryLocationReader(tables)
         self.calendars = MemoryCalendarReader(tables)
         self.closings = MemoryClosingReader(tables)
         self.calendar_changes = MemoryCalendarChangeReader(tables)

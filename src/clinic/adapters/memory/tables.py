@@ -15,6 +15,7 @@ from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.calendar.changes import CalendarChange, CalendarWork
 from clinic.domain.calendar.closings import Block, Closure, Leave
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.idempotency import StoredAnswer
@@ -83,6 +84,7 @@ class Tables:
     blocks: Rows[RowKey, Block]
     added_places: Rows[RowKey, AddedPlace]
     appointment_types: Rows[RowKey, AppointmentType]
+    locations: Rows[RowKey, Location]
     calendar_changes: Rows[RowKey, CalendarChange]
     #: by clinic, change and doctor
     calendar_work: Rows[tuple[UUID, UUID, UUID], CalendarWork]
@@ -132,6 +134,7 @@ def empty_tables() -> Tables:
         blocks=Table(by_doctor),
         added_places=Table(by_doctor),
         appointment_types=Table(by_clinic),
+        locations=Table(by_clinic),
         calendar_changes=Table(by_clinic),
         calendar_work=Table({"change": lambda work: (work.clinic_id, work.change_id)}),
         slots=Table(by_doctor),

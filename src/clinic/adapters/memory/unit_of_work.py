@@ -14,6 +14,7 @@ from clinic.adapters.memory.closings import MemoryClosings
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.erasures import MemoryErasures
 from clinic.adapters.memory.events import MemoryEventLog
+from clinic.adapters.memory.locations import MemoryLocations
 from clinic.adapters.memory.memberships import MemoryMemberships
 from clinic.adapters.memory.messages import MemoryMessages
 from clinic.adapters.memory.outbox import MemoryOutbox
@@ -53,6 +54,10 @@ class MemoryUnitOfWork:
     @property
     def appointment_types(self) -> MemoryAppointmentTypes:
         return MemoryAppointmentTypes(self._running)
+
+    @property
+    def locations(self) -> MemoryLocations:
+        return MemoryLocations(self._running)
 
     @property
     def calendars(self) -> MemoryCalendars:

@@ -11,6 +11,7 @@ from clinic.adapters.postgres.audit.audit_log import PostgresAuditLog
 from clinic.adapters.postgres.audit.change_feed import PostgresChangeFeed
 from clinic.adapters.postgres.calendar.calendar_changes import PostgresCalendarChangeReader
 from clinic.adapters.postgres.calendar.closings import PostgresClosingReader
+from clinic.adapters.postgres.calendar.locations import PostgresLocationReader
 from clinic.adapters.postgres.calendar.repository import PostgresCalendarReader
 from clinic.adapters.postgres.engine.connections import (
     ConnectionLimits,
@@ -63,6 +64,7 @@ class PostgresStore:
         self.desk = PostgresBookingDesk(executor, self.begin, figures)
         self.appointments = PostgresAppointmentReader(executor)
         self.appointment_types = PostgresAppointmentTypeReader(executor)
+        self.locations = PostgresLocationReader(executor)
         self.calendars = PostgresCalendarReader(executor)
         self.closings = PostgresClosingReader(executor)
         self.calendar_changes = PostgresCalendarChangeReader(executor)

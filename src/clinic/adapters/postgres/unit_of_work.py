@@ -11,6 +11,7 @@ from clinic.adapters.postgres.audit.change_feed import PostgresFeedCursors
 from clinic.adapters.postgres.audit.event_log import PostgresEventLog
 from clinic.adapters.postgres.calendar.calendar_changes import PostgresCalendarChanges
 from clinic.adapters.postgres.calendar.closings import PostgresClosings
+from clinic.adapters.postgres.calendar.locations import PostgresLocations
 from clinic.adapters.postgres.calendar.repository import PostgresCalendars
 from clinic.adapters.postgres.engine.executors import TransactionExecutor
 from clinic.adapters.postgres.idempotency.answers import PostgresAnswers
@@ -29,6 +30,7 @@ class PostgresUnitOfWork:
         self._executor = TransactionExecutor(engine)
         self.appointments = PostgresAppointments(self._executor)
         self.appointment_types = PostgresAppointmentTypes(self._executor)
+        self.locations = PostgresLocations(self._executor)
         self.calendars = PostgresCalendars(self._executor)
         self.closings = PostgresClosings(self._executor)
         self.calendar_changes = PostgresCalendarChanges(self._executor)

@@ -18,6 +18,7 @@ from clinic.testing.contracts.figures import FiguresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
 from clinic.testing.contracts.lengths import LengthsContract
+from clinic.testing.contracts.locations import LocationsContract
 from clinic.testing.contracts.maintenance import MaintenanceContract
 from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.people import PeopleContract
@@ -31,6 +32,7 @@ class StoreContract(
     CalendarsContract,
     ClosingsContract,
     CalendarChangesContract,
+    LocationsContract,
     AppointmentTypesContract,
     AppointmentsContract,
     AddingContract,
