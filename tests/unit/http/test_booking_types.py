@@ -9,7 +9,14 @@ from uuid import UUID
 import pytest
 
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
-from clinic.testing.builders import a_block, a_type, seed_closings, seed_type
+from clinic.testing.builders import (
+    a_block,
+    a_slot,
+    a_type,
+    seed_closings,
+    seed_slots,
+    seed_type,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -470,3 +477,50 @@ async def test_patients_move_within_the_notice_of_the_type(api, seed) -> None:
         "PATCH", path, {**target, "override": True}, headers={"if-match": "*"}, who="receptionist"
     )
     assert by_staff.status_code == 200
+
+
+async def test_permission_is_checked_before_what_the_doctor_offers(api, seed) -> None:
+    colleague = Offer(api.world.colleague.id)
+    await seed("Theirs", 60, offered_by=(colleague,))
+    patient = str(api.world.patients[0].id)
+
+    refused = await book(api, 0, type="Theirs", who="colleague", patientId=patient)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+
+
+async def test_move_beyond_the_hours_names_the_nearest_slots_in_which_the_type_fits(
+    api, seed
+) -> None:
+    await seed("Long", 60)
+    booked = (await book(api, 0, type="Long")).json()
+    path, last = f"/appointments/{booked['id']}", {"slotId": str(api.world.slots[4].id)}
+
+    refused = await api.send("PATCH", path, last, headers={"if-match": "*"})
+
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (409, "does_not_fit")
+    assert problem["nearest"]
+    for each in problem["nearest"]:
+        moved = await api.send("PATCH", path, {"slotId": each["id"]}, headers={"if-match": "*"})
+        assert moved.status_code == 200, moved.text
+
+
+async def test_swap_keeps_the_length_of_an_appointment_without_a_type(api, seed) -> None:
+    """Given an appointment of 30 minutes from before there were types, and a typed one as long,
+    which begins in a slot of 40 minutes
+    When they are swapped
+    Then both last as long as before."""
+    untyped = await api.book(0)
+    longer = a_slot(
+        api.world.colleague, api.world.slots[0].starts_at + timedelta(days=1), minutes=40
+    )
+    await seed_slots(api.services.store, longer)
+    await seed("Short", 30)
+    body = {"slotId": str(longer.id), "type": "Short"}
+    typed = (await api.send("POST", "/appointments", body, who="other")).json()
+
+    ids = [untyped["id"], typed["id"]]
+    swapped = await api.send("POST", "/swaps", {"appointmentIds": ids}, who="receptionist")
+
+    assert [each["duration"] for each in swapped.json()["items"]] == [30, 30]

@@ -146,15 +146,17 @@ def as_moved(before: Appointment, kind: AppointmentType) -> AppointmentType:
     )
 
 
-def place_in(before: Appointment, slot: Slot) -> Appointment:
-    """Return the appointment at the place of this slot, where it may not fit."""
+def place_in(before: Appointment, slot: Slot, *, keeps_length: bool = False) -> Appointment:
+    """Return the appointment at the place of this slot, where it may not fit. One without a type
+    gets the slot's length unless it `keeps_length`."""
     length = before.ends_at - before.starts_at
+    has_own_length = keeps_length or before.type_id is not None
     return replace(
         before,
         slot_id=slot.id,
         doctor_id=slot.doctor_id,
         starts_at=slot.starts_at,
-        ends_at=slot.ends_at if before.type_id is None else slot.starts_at + length,
+        ends_at=slot.starts_at + length if has_own_length else slot.ends_at,
     )
 
 
@@ -171,7 +173,7 @@ def _moved(
     # When staff move it, the patient has not confirmed the new time yet.
     unconfirmed = actor.is_staff and before.status is Status.CONFIRMED
     after = replace(
-        place_in(before, slot),
+        place_in(before, slot, keeps_length=action is Action.SWAP),
         status=Status.BOOKED if unconfirmed else before.status,
         status_by=actor.user_id if unconfirmed else before.status_by,
         version=before.version + 1,

@@ -145,9 +145,11 @@ async def _around(
     context: Context, facts: BookingFacts
 ) -> tuple[Sequence[Slot], Sequence[Interval]]:
     """Return the doctor's slots that the appointment would keep busy, and what is closed around it;
-    both empty when it needs no more than its own slot. Raises NotOffered."""
+    both empty when it needs no more than its own slot, or the doctor does not offer its type."""
     slot, kind, store = facts.slot, facts.type, context.store
     if slot is None or not facts.has_types or kind is None:
+        return (), ()
+    if kind.visible_min_with(slot.doctor_id) is None:
         return (), ()
     busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
     if slot.interval.holds(busy):

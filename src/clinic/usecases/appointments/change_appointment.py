@@ -19,6 +19,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     AppointmentNotFound,
     ClinicNotFound,
+    DoesNotFit,
     InvalidInput,
     NotSwappable,
     SlotTaken,
@@ -75,8 +76,8 @@ async def reschedule(
     """Return the appointment moved so that it begins in `slot_id`, with the same id.
 
     Raises AppointmentNotFound, VersionMismatch, SlotNotFound, PermissionDenied,
-    TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken (with
-    `nearest`), DoesNotFit, PatientBusy.
+    TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken and
+    DoesNotFit (with `nearest`), PatientBusy.
     """
     scope = scope_of(context.actor)
 
@@ -104,15 +105,28 @@ async def reschedule(
                 around=[locked.slots[each] for each in around if each in locked.slots],
                 closed=closed,
             )
-        except SlotTaken:
-            like_it = None if kind is None else as_moved(before, kind)
+        except (SlotTaken, DoesNotFit) as error:
             slot = locked.slots[slot_id]
-            nearest = await nearest_places(context, unit, clinic, slot, like_it)
-            raise SlotTaken(nearest=tuple(nearest), zone=clinic.zone) from None
+            raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
 
     return await context.transactions.run(work)
+
+
+async def _with_nearest(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    slot: Slot,
+    before: Appointment,
+    kind: AppointmentType | None,
+    error: SlotTaken | DoesNotFit,
+) -> SlotTaken | DoesNotFit:
+    """Return `error` with the nearest slots in which the appointment would fit instead."""
+    like_it = None if kind is None else as_moved(before, kind)
+    nearest = await nearest_places(context, unit, clinic, slot, like_it)
+    return type(error)(error.message, nearest=tuple(nearest), zone=clinic.zone)
 
 
 async def swap(
