@@ -166,17 +166,27 @@ class Policy:
 
         `override` (staff only) waives notice and horizon, never the past.
         """
+        self.check_ahead(starts_at, now)
+        if not override:
+            self.check_notice(starts_at, now)
+            self.check_horizon(starts_at, now)
+
+    def check_ahead(self, starts_at: datetime, now: datetime) -> None:
+        """Refuse a slot that starts in the past."""
         if starts_at <= now:
             raise SlotInPast()
-        if override:
-            return
-        earliest, latest = self.bookable_window(now)
-        if starts_at < earliest:
+
+    def check_notice(self, starts_at: datetime, now: datetime) -> None:
+        """Refuse a slot that starts inside the notice."""
+        if starts_at < now + timedelta(minutes=self.notice_min):
             raise InsideNotice(
                 f"This clinic takes bookings until {self.notice_min} minutes before the start.",
                 noticeMin=self.notice_min,
             )
-        if starts_at > latest:
+
+    def check_horizon(self, starts_at: datetime, now: datetime) -> None:
+        """Refuse a slot that starts beyond the horizon."""
+        if starts_at > now + timedelta(days=self.horizon_days):
             raise BeyondHorizon(
                 f"This clinic takes bookings up to {self.horizon_days} days ahead.",
                 horizonDays=self.horizon_days,

@@ -67,6 +67,12 @@ class Appointment:
         """Return whether it keeps some of the slot's time from others."""
         return self.status.occupies and self.doctor_id == slot.doctor_id and self.is_busy_in(slot)
 
+    def is_within(self, slot: Slot) -> bool:
+        """Return whether the slot holds its whole busy time."""
+        if self.before_min or self.after_min:
+            return slot.interval.holds(self.busy)
+        return slot.starts_at <= self.starts_at and self.ends_at <= slot.ends_at
+
     def is_busy_in(self, time: "Interval | Slot | Appointment") -> bool:
         """Return whether its busy time overlaps this time."""
         if self.before_min or self.after_min:

@@ -6,28 +6,23 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Booking, BookingFacts, checked_type
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
-from clinic.domain.appointments.fitting import obstacles
-from clinic.domain.appointments.types import AppointmentType, BookableBy
+from clinic.domain.appointments.rules import Case, check, no_hours, patient_disabled
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.audit.audit import Action, checked_reason
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.calendar.closings import Blocker
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.errors import (
     InvalidInput,
-    NotOffered,
-    PatientDisabled,
     PatientNotFound,
     PermissionDenied,
-    SlotBlocked,
     SlotNotFound,
-    TypeNotBookable,
     UnknownType,
 )
 from clinic.domain.notifications import CONFIRMATION, messages_for_schedule
 from clinic.domain.people.people import Actor, Role
 from clinic.domain.permissions import Operation, permit, reach_of
 from clinic.domain.status import Status
-
-CLOSED_BESIDE = "The time that the type needs before or after it is closed."
 
 
 def patient_to_book_for(actor: Actor, patient_id: UUID | None) -> UUID:
@@ -56,52 +51,51 @@ def decide_booking(
     new_id: Callable[[], UUID],
     around: Sequence[Slot] = (),
     closed: Sequence[Interval] = (),
+    busy: Sequence[Interval] = (),
+    blockers: Sequence[Blocker] = (),
 ) -> Booking:
     """Return the booking to write (the use case adds its answer).
 
     At a clinic that has types, the appointment has the type of the facts, and its length; at any
     other, it is as long as the slot and `type` is any text. `around` are the doctor's slots that
     its busy time overlaps; without them, only the slot itself is looked at. `closed` is time into
-    which its buffers may not reach, although there are no slots. `override` lets staff book inside
-    the notice or beyond the horizon. Raises, in this order, InvalidInput, SlotNotFound,
-    PatientNotFound, PermissionDenied, PatientDisabled, UnknownType, NotOffered, TypeNotBookable,
-    PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
+    which its buffers may not reach, although there are no slots, and `busy` the doctor's other busy
+    times, as far as they have been read: the store finds the rest. `blockers` say why a blocked
+    slot is. `override` lets staff book inside the notice or beyond the horizon. Raises, in this
+    order, InvalidInput, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled,
+    UnknownType, NotOffered, TypeNotBookable, PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
     """
     type = checked_type(type)
     reason = checked_reason(reason)
-    slot, patient = facts.slot, facts.patient
-    if slot is None or slot.state is SlotState.RETIRED:
+    slot, patient, kind = facts.slot, facts.patient, facts.type if facts.has_types else None
+    if slot is None:
         raise SlotNotFound()
+    policy = facts.clinic.policy if kind is None else kind.policy_at(facts.clinic)
+    patient_id = actor.user_id if patient is None else patient.id
+    appointment = draft(slot, kind, type, new_id(), patient_id, actor, now)
+    case = Case(
+        appointment,
+        slot,
+        policy,
+        now,
+        kind,
+        facts,
+        actor.role is Role.PATIENT,
+        override,
+        around,
+        closed,
+        blockers,
+        busy,
+    )
+    no_hours(case)
     if patient is None:
         raise PatientNotFound()
     permit(actor, Operation.BOOK, doctor_id=slot.doctor_id)
-    if not facts.patient_open:
-        raise PatientDisabled()
+    patient_disabled(case)
     check_override(actor, override)
-    kind = type_to_book(facts, actor)
-    policy = facts.clinic.policy if kind is None else kind.policy_at(facts.clinic)
-    policy.check_bookable(slot.starts_at, now, override=override)
-    if not override:
-        policy.check_open_appointments(facts.full_until, now)
-    appointment = Appointment(
-        id=new_id(),
-        clinic_id=slot.clinic_id,
-        slot_id=slot.id,
-        doctor_id=slot.doctor_id,
-        patient_id=patient.id,
-        starts_at=slot.starts_at,
-        ends_at=end_of(slot, kind),
-        type=type if kind is None else kind.name,
-        status=Status.BOOKED,
-        version=1,
-        schedule_version=0,
-        status_by=actor.user_id,
-        created_at=now,
-        type_id=None if kind is None else kind.id,
-        before_min=0 if kind is None else kind.before_min,
-        after_min=0 if kind is None else kind.after_min,
-    )
-    check_fits(appointment, around or [slot], closed)
+    if kind is None and facts.has_types:
+        raise UnknownType(pointer="/type")
+    check(case)
     entry = audit_entry(
         actor, Action.BOOK, None, appointment, reason=reason, now=now, entry_id=new_id()
     )
@@ -120,59 +114,48 @@ def decide_booking(
         appointment,
         entry,
         messages + to_doctor,
-        reaches_beyond=not slot.interval.holds(appointment.busy),
+        reaches_beyond=not appointment.is_within(slot),
     )
 
 
-def type_to_book(facts: BookingFacts, actor: Actor) -> AppointmentType | None:
-    """Return the type of the appointment, None at a clinic without types.
-
-    Raises UnknownType, NotOffered, TypeNotBookable.
-    """
-    if not facts.has_types:
-        return None
-    kind, slot = facts.type, facts.slot
-    if kind is None:
-        raise UnknownType(pointer="/type")
-    if slot is not None and kind.visible_min_with(slot.doctor_id) is None:
-        raise NotOffered()
-    if actor.role is Role.PATIENT:
-        if kind.bookable_by is BookableBy.STAFF:
-            raise TypeNotBookable()
-        if kind.bookable_by is BookableBy.KNOWN_PATIENTS and not facts.patient_known:
-            raise TypeNotBookable(
-                "Patients book this type themselves only after an earlier visit to the clinic."
-            )
-    return kind
+def draft(
+    slot: Slot,
+    kind: AppointmentType | None,
+    type: str | None,
+    id: UUID,
+    patient_id: UUID,
+    actor: Actor,
+    now: datetime,
+) -> Appointment:
+    """Return the appointment of this type that begins in the slot, whether or not it may be booked.
+    Without a type, it is as long as the slot, and `type` is its name."""
+    return Appointment(
+        id=id,
+        clinic_id=slot.clinic_id,
+        slot_id=slot.id,
+        doctor_id=slot.doctor_id,
+        patient_id=patient_id,
+        starts_at=slot.starts_at,
+        ends_at=end_of(slot, kind),
+        type=type if kind is None else kind.name,
+        status=Status.BOOKED,
+        version=1,
+        schedule_version=0,
+        status_by=actor.user_id,
+        created_at=now,
+        type_id=None if kind is None else kind.id,
+        before_min=0 if kind is None else kind.before_min,
+        after_min=0 if kind is None else kind.after_min,
+    )
 
 
 def end_of(slot: Slot, kind: AppointmentType | None) -> datetime:
     """Return when an appointment of this type ends that begins in the slot; without a type, it is
-    as long as the slot. Raises NotOffered when the doctor does not offer the type."""
+    as long as the slot, and where the doctor does not offer it, as long as with others."""
     if kind is None:
         return slot.ends_at
-    minutes = kind.visible_min_with(slot.doctor_id)
-    if minutes is None:
-        raise NotOffered()
+    minutes = kind.visible_min_with(slot.doctor_id) or kind.visible_min
     return slot.starts_at + timedelta(minutes=minutes)
-
-
-def check_fits(
-    appointment: Appointment, around: Sequence[Slot], closed: Sequence[Interval]
-) -> None:
-    """Raise SlotBlocked, SlotTaken or DoesNotFit unless it fits among these slots of its doctor."""
-    if len(around) == 1 and not closed:
-        [own] = around
-        # Nearly every booking.
-        if own.is_free and own.interval.holds(appointment.busy):
-            return
-    for error in obstacles(appointment, around, closed):
-        if error is SlotBlocked and not any(
-            slot.state is SlotState.BLOCKED and appointment.visible.overlaps(slot.interval)
-            for slot in around
-        ):
-            raise SlotBlocked(CLOSED_BESIDE)
-        raise error()
 
 
 def check_override(actor: Actor, override: bool) -> None:

@@ -10,21 +10,31 @@ from types import MappingProxyType
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Change
-from clinic.domain.appointments.booking import CLOSED_BESIDE, check_fits, check_override
+from clinic.domain.appointments.booking import check_override
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.rules import (
+    NO_HOURS,
+    NOTHING_AROUND,
+    Case,
+    Surroundings,
+    check,
+    no_hours,
+)
 from clinic.domain.appointments.transitions import MOVABLE, check_move, check_status
 from clinic.domain.appointments.types import AppointmentType, Offer
 from clinic.domain.audit.audit import Action, checked_reason
 from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.closings import Blocker
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
+    DoesNotFit,
     InvalidInput,
-    NotOffered,
     NotSwappable,
     SameSlot,
     SlotBlocked,
     SlotNotFound,
+    SlotTaken,
 )
 from clinic.domain.notifications import (
     RESCHEDULE,
@@ -36,7 +46,7 @@ from clinic.domain.permissions import Operation, permit
 from clinic.domain.status import Status
 
 NO_TYPES: Mapping[UUID, AppointmentType] = MappingProxyType({})
-NOTHING_CLOSED: Mapping[UUID, Sequence[Interval]] = MappingProxyType({})
+NOTHING_KNOWN: Mapping[UUID, Surroundings] = MappingProxyType({})
 
 
 def decide_status(
@@ -92,45 +102,44 @@ def decide_move(
     kind: AppointmentType | None = None,
     around: Sequence[Slot] = (),
     closed: Sequence[Interval] = (),
+    blockers: Sequence[Blocker] = (),
 ) -> Change:
     """Return the change that moves `before` into `slot`, keeping its id. One with a type keeps its
     length, any other gets the slot's.
 
     `around` are the doctor's slots that its busy time overlaps there; without them, only the slot
-    itself is looked at. `closed` is time into which its buffers may not reach. `kind` is its type,
-    whose notice and horizon count, and which the doctor there has to offer. Raises InvalidInput,
-    SlotNotFound, PermissionDenied, TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered,
-    SlotBlocked, SlotTaken, DoesNotFit.
+    itself is looked at. `closed` is time into which its buffers may not reach; `blockers` say why a
+    blocked slot is. `kind` is its type, whose notice and horizon count, and which another doctor
+    has to offer. Raises InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed,
+    SameSlot, NotOffered, PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
     """
     reason = checked_reason(reason)
-    if slot is None or slot.state is SlotState.RETIRED:
+    if slot is None:
         raise SlotNotFound()
+    # They may be taken by this very appointment; the store says whether by another one.
+    slots = [
+        replace(each, taken=False) if before.is_in_time_of(each) else each
+        for each in around or [slot]
+    ]
+    case = Case(
+        place_in(before, slot),
+        slot,
+        clinic.policy if kind is None else kind.policy_at(clinic),
+        now,
+        kind if slot.doctor_id != before.doctor_id else None,
+        override=override,
+        around=slots,
+        closed=closed,
+        blockers=blockers,
+    )
+    no_hours(case)
     permit(actor, Operation.CHANGE_APPOINTMENT, doctor_id=slot.doctor_id)
     check_override(actor, override)
     check_move(before, actor=actor, policy=clinic.policy, now=now)
     if slot.id == before.slot_id:
         raise SameSlot()
-    policy = clinic.policy if kind is None else kind.policy_at(clinic)
-    policy.check_bookable(slot.starts_at, now, override=override)
-    _check_offered(kind, before, slot)
-    change = _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
-    # They may be taken by this very appointment; the store tells whether by another one.
-    check_fits(
-        change.after,
-        [
-            replace(each, taken=False) if before.is_in_time_of(each) else each
-            for each in around or [slot]
-        ],
-        closed,
-    )
-    return change
-
-
-def _check_offered(kind: AppointmentType | None, before: Appointment, slot: Slot) -> None:
-    """Raise NotOffered when the appointment would get a doctor who does not offer its type."""
-    is_new = slot.doctor_id != before.doctor_id
-    if is_new and kind is not None and kind.visible_min_with(slot.doctor_id) is None:
-        raise NotOffered()
+    check(case)
+    return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
 
 
 def as_moved(before: Appointment, kind: AppointmentType) -> AppointmentType:
@@ -204,12 +213,12 @@ def decide_swap(
     now: datetime,
     new_id: Callable[[], UUID],
     kinds: Mapping[UUID, AppointmentType] = NO_TYPES,
-    closed: Mapping[UUID, Sequence[Interval]] = NOTHING_CLOSED,
+    there: Mapping[UUID, Surroundings] = NOTHING_KNOWN,
 ) -> tuple[Change, Change]:
     """Return the changes by which two appointments exchange their places; `kinds` are their types,
-    and `closed` the time into which their buffers may not reach, both by the appointments' ids.
-    Those with types may be of unlike lengths: the store decides whether
-    each fits at the other's place once both have left.
+    and `there` is what is around the other's place, with the busy times of other appointments
+    only, both by the appointments' ids. Those with types may be of unlike lengths: each must fit
+    at the other's place once both have left, about which the store has the last word.
 
     Raises InvalidInput, PermissionDenied, NotSwappable, SlotInPast, SlotBlocked, NotOffered.
     """
@@ -229,15 +238,48 @@ def decide_swap(
     are_typed = a.type_id is not None and b.type_id is not None
     if not are_typed and a.ends_at - a.starts_at != b.ends_at - b.starts_at:
         raise NotSwappable("The two appointments do not last equally long.")
-    if not slot_a.state is slot_b.state is SlotState.OPEN:
-        raise SlotBlocked()
-    _check_offered(kinds.get(a.id), a, slot_b)
-    _check_offered(kinds.get(b.id), b, slot_a)
     for appointment, slot in ((a, slot_b), (b, slot_a)):
-        busy = place_in(appointment, slot).busy
-        if any(map(busy.overlaps, closed.get(appointment.id, ()))):
-            raise SlotBlocked(CLOSED_BESIDE)
+        around = there.get(appointment.id, NOTHING_AROUND)
+        _check_swapped(appointment, slot, clinic, kinds.get(appointment.id), around, now)
     return (
         _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),
         _moved(b, slot_a, Action.SWAP, actor, clinic, reason, now, new_id),
     )
+
+
+def _check_swapped(
+    before: Appointment,
+    slot: Slot,
+    clinic: Clinic,
+    kind: AppointmentType | None,
+    around: Surroundings,
+    now: datetime,
+) -> None:
+    """Raise SlotBlocked, NotOffered, or NotSwappable with the reason, unless the appointment may be
+    at the other's place."""
+    if slot.state is SlotState.RETIRED:
+        raise SlotBlocked(NO_HOURS)
+    after = place_in(before, slot)
+    # Without what is around it, the store alone says whether it fits.
+    slots = around.slots or [replace(slot, ends_at=max(slot.ends_at, after.ends_at))]
+    parked = [replace(each, taken=any(map(each.interval.overlaps, around.busy))) for each in slots]
+    try:
+        check(
+            Case(
+                after,
+                slot,
+                clinic.policy,
+                now,
+                kind if slot.doctor_id != before.doctor_id else None,
+                override=True,
+                around=parked,
+                closed=around.closed,
+                busy=around.busy,
+            )
+        )
+    except (SlotTaken, DoesNotFit) as error:
+        raise NotSwappable(
+            f"Appointment {before.id} does not fit at the other's place: {error.message}",
+            appointmentId=str(before.id),
+            reason=error.code,
+        ) from None

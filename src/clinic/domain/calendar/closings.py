@@ -62,6 +62,12 @@ def words_of(blockers: Iterable[Blocker], *, no_hours: str = "the doctor has no 
     return ", ".join(dict.fromkeys(each))
 
 
+def sentence_of(blockers: Iterable[Blocker]) -> str:
+    """Return what closes a time as a sentence, without the reasons that only staff may read."""
+    words = words_of(blockers)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 @dataclass(frozen=True, slots=True)
 class ClosedTime:
     """A time that is closed, and by what."""
