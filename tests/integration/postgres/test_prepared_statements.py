@@ -9,7 +9,12 @@ import pytest
 
 from clinic.adapters.postgres import PostgresStore
 from clinic.adapters.postgres.appointments.booking_facts import LOAD_FACTS
-from clinic.adapters.postgres.appointments.booking_statement import RESERVE, RESERVE_MANY
+from clinic.adapters.postgres.appointments.booking_statement import (
+    RESERVE,
+    RESERVE_LONG,
+    RESERVE_MANY,
+    RESERVE_MANY_LONG,
+)
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,
@@ -36,8 +41,7 @@ PREPARED = [
     FIND_ANSWER,
     APPOINTMENT,
     OCCUPYING_APPOINTMENTS,
-    RESERVE,
-    RESERVE_MANY,
+    *(RESERVATIONS := (RESERVE, RESERVE_MANY, RESERVE_LONG, RESERVE_MANY_LONG)),
 ]
 LISTINGS = [
     free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
@@ -102,7 +106,7 @@ async def test_open_appointments_of_one_patient_are_read_whatever_the_table_was_
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("statement", [RESERVE, RESERVE_MANY])
+@pytest.mark.parametrize("statement", RESERVATIONS)
 async def test_booking_finds_slots_by_key_even_if_planned_while_there_are_none(
     postgres_urls, statement: str
 ) -> None:

@@ -54,9 +54,13 @@ class Appointment:
         return Interval(self.starts_at, self.ends_at)
 
     @property
+    def has_buffers(self) -> bool:
+        return bool(self.before_min or self.after_min)
+
+    @property
     def busy(self) -> Interval:
         """The time that it keeps from others, while it occupies it."""
-        if not self.before_min and not self.after_min:
+        if not self.has_buffers:
             return self.visible
         return Interval(
             self.starts_at - timedelta(minutes=self.before_min),
@@ -75,7 +79,7 @@ class Appointment:
 
     def is_busy_in(self, time: "Interval | Slot | Appointment") -> bool:
         """Return whether its busy time overlaps this time."""
-        if self.before_min or self.after_min:
+        if self.has_buffers:
             busy = self.busy
             return busy.starts_at < time.ends_at and time.starts_at < busy.ends_at
         return self.starts_at < time.ends_at and time.starts_at < self.ends_at

@@ -47,6 +47,8 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         #: the version and the active types of clinics, as last read
         self._known_types: dict[UUID, tuple[int, Sequence[AppointmentType]]] = {}
         self._commits = GroupCommit(self._reserve_one, self._reserve_many)
+        #: of bookings that last beyond their slot
+        self._long_commits = GroupCommit(self._reserve_one, self._reserve_many)
 
     async def load_facts(
         self,
@@ -122,16 +124,18 @@ class PostgresBookingDesk(DeprecatedDeskNames):
 
     async def reserve(self, booking: Booking) -> None:
         """Write the booking by one statement, in one round trip; bookings that arrive while others
-        are being written share one. One that reaches beyond its slot has a transaction.
+        are being written share one. One whose buffers reach beyond its slot has a transaction.
 
         Doctor and start must still be those of the slot, or the slot counts as taken.
         Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
         """
         try:
-            if booking.reaches_beyond:
+            if not booking.reaches_beyond:
+                await self._commits.write(booking)
+            elif booking.appointment.has_buffers:
                 await self._reserve_places(booking)
             else:
-                await self._commits.write(booking)
+                await self._long_commits.write(booking)
         except ClinicError as error:
             self._figures.count_booking(error.code)
             raise
@@ -141,9 +145,8 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         self._figures.count_batch(1)
         appointment = booking.appointment
         async with self._begin() as unit:
-            if appointment.before_min or appointment.after_min:
-                # So that no slot is added meanwhile where a buffer reaches and there is none.
-                await unit.calendars.lock_doctor(appointment.clinic_id, appointment.doctor_id)
+            # So that no slot is added meanwhile where a buffer reaches and there is none.
+            await unit.calendars.lock_doctor(appointment.clinic_id, appointment.doctor_id)
             await unit.appointments.add([booking])
             await unit.commit()
 

@@ -65,8 +65,14 @@ MEANINGS: Mapping[str, type[ClinicError]] = {
     "idempotency_keys_pkey": IdempotencyConflict,
 }
 
-#: conflicts between concurrent transactions: a retry may succeed
-_GAVE_WAY = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
+#: conflicts between concurrent transactions: a retry may succeed. Booking's statement divides by
+#: zero when it cannot take slots that it holds.
+_GAVE_WAY = (
+    pg.DeadlockDetected,
+    pg.SerializationFailure,
+    pg.LockNotAvailable,
+    pg.DivisionByZero,
+)
 #: the server is shutting down, starting, out of resources or read-only, or timed out
 _OUTAGE_SQLSTATES = re.compile(r"08...|53...|57P0.|57014|25P03|25P04|25006|40003|58...")
 #: the connection broke, the server ended it, or the statement's outcome is unknown
