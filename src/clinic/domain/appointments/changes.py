@@ -102,16 +102,18 @@ def decide_move(
     kind: AppointmentType | None = None,
     around: Sequence[Slot] = (),
     closed: Sequence[Interval] = (),
+    busy: Sequence[Interval] = (),
     blockers: Sequence[Blocker] = (),
 ) -> Change:
     """Return the change that moves `before` into `slot`, keeping its id. One with a type keeps its
     length, any other gets the slot's.
 
     `around` are the doctor's slots that its busy time overlaps there; without them, only the slot
-    itself is looked at. `closed` is time into which its buffers may not reach; `blockers` say why a
-    blocked slot is. `kind` is its type, whose notice and horizon count, and which another doctor
-    has to offer. Raises InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed,
-    SameSlot, NotOffered, PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
+    itself is looked at. `closed` is time into which its buffers may not reach, `busy` the doctor's
+    other busy times, as far as they have been read; `blockers` say why a blocked slot is. `kind` is
+    its type, whose notice and horizon count, and which another doctor has to offer. Raises
+    InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed, SameSlot, NotOffered,
+    PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
     """
     reason = checked_reason(reason)
     if slot is None:
@@ -130,6 +132,7 @@ def decide_move(
         override=override,
         around=slots,
         closed=closed,
+        busy=busy,
         blockers=blockers,
     )
     no_hours(case)
@@ -259,7 +262,7 @@ def _check_swapped(
     at the other's place."""
     if slot.state is SlotState.RETIRED:
         raise SlotBlocked(NO_HOURS)
-    after = place_in(before, slot)
+    after = place_in(before, slot, keeps_length=True)
     # Without what is around it, the store alone says whether it fits.
     slots = around.slots or [replace(slot, ends_at=max(slot.ends_at, after.ends_at))]
     parked = [replace(each, taken=any(map(each.interval.overlaps, around.busy))) for each in slots]
@@ -274,6 +277,7 @@ def _check_swapped(
                 override=True,
                 around=parked,
                 closed=around.closed,
+                blockers=around.blockers,
                 busy=around.busy,
             )
         )

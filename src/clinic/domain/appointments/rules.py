@@ -40,6 +40,8 @@ class Surroundings:
     closed: Sequence[Interval] = ()
     #: the doctor's busy times
     busy: Sequence[Interval] = ()
+    #: what blocks the slots of the visible time; empty when it has not been looked up
+    blockers: Sequence[Blocker] = ()
 
 
 NOTHING_AROUND = Surroundings()

@@ -1,26 +1,29 @@
 """Book a slot for a patient: one read, one write, and the database decides the race."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView, Booking, BookingFacts
 from clinic.domain.appointments.booking import decide_booking, end_of, patient_to_book_for
+from clinic.domain.appointments.rules import NOTHING_AROUND, Surroundings
 from clinic.domain.appointments.types import TypeAsked, asked_for
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot
+from clinic.domain.calendar.closings import Blocker
 from clinic.domain.errors import (
     ClinicError,
     DoesNotFit,
     IdempotencyConflict,
     PatientBusy,
+    SlotBlocked,
     SlotTaken,
     TransactionAborted,
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
+from clinic.usecases.appointments.surroundings import surroundings
+from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
-from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
 from clinic.usecases.idempotency import IdempotentCall, KeyedAnswer, keep_refusal
 from clinic.usecases.types_asked import bookable_types, unknown_type
@@ -110,19 +113,26 @@ async def _take(
         if order.type.id is not None and not facts.has_types:
             raise unknown_type(order.type, ())
         now = context.clock.now()
-        around, closed = await _around(context, facts)
+        around = await _around(context, facts)
+        decide = partial(
+            decide_booking,
+            facts,
+            actor=context.actor,
+            type=order.type.name,
+            reason=context.reason,
+            override=order.override,
+            now=now,
+            new_id=context.new_id,
+            around=around.slots,
+            closed=around.closed,
+            busy=around.busy,
+        )
         try:
-            booking = decide_booking(
-                facts,
-                actor=context.actor,
-                type=order.type.name,
-                reason=context.reason,
-                override=order.override,
-                now=now,
-                new_id=context.new_id,
-                around=around,
-                closed=closed,
-            )
+            booking = decide()
+        except SlotBlocked:
+            # Asked again, to be refused with the reason.
+            decide(blockers=await _blockers(context, facts, around))
+            raise
         except (SlotTaken, DoesNotFit) as error:
             raise await _with_nearest(context, error, facts) from None
         except UnknownType as error:
@@ -141,27 +151,33 @@ async def _take(
     raise lost
 
 
-async def _around(
-    context: Context, facts: BookingFacts
-) -> tuple[Sequence[Slot], Sequence[Interval]]:
-    """Return the doctor's slots that the appointment would keep busy, and what is closed around it;
-    both empty when it needs no more than its own slot, or the doctor does not offer its type."""
-    slot, kind, store = facts.slot, facts.type, context.store
-    if slot is None or not facts.has_types or kind is None:
-        return (), ()
-    if kind.visible_min_with(slot.doctor_id) is None:
-        return (), ()
+async def _around(context: Context, facts: BookingFacts) -> Surroundings:
+    """Return what is around the place of the appointment; nothing when it needs no more than its
+    own slot, or the doctor does not offer its type."""
+    slot, kind = facts.slot, facts.type if facts.has_types else None
+    if slot is None or kind is None or kind.visible_min_with(slot.doctor_id) is None:
+        return NOTHING_AROUND
     busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
     if slot.interval.holds(busy):
-        return (), ()
-    doctor = [slot.doctor_id]
-    slots = await store.calendars.slots_between(
-        slot.clinic_id, doctor, busy.starts_at, busy.ends_at
+        return NOTHING_AROUND
+    return await surroundings(
+        context,
+        context.store,
+        facts.clinic,
+        slot.doctor_id,
+        busy,
+        has_buffers=kind.has_buffers,
     )
-    if not kind.has_buffers:
-        return slots, ()
-    closed = await closed_times(context, store, facts.clinic, doctor, busy)
-    return slots, closed.get(slot.doctor_id, ())
+
+
+async def _blockers(
+    context: Context, facts: BookingFacts, around: Surroundings
+) -> tuple[Blocker, ...]:
+    slot = facts.slot
+    assert slot is not None
+    visible = Interval(slot.starts_at, end_of(slot, facts.type if facts.has_types else None))
+    slots = around.slots or [slot]
+    return await blockers_at(context, context.store, facts.clinic, visible, slots)
 
 
 def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:

@@ -1,9 +1,11 @@
 """Change an appointment's status or slot, or swap the slots of two appointments."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import Appointment, AppointmentView, Change, Status
+from clinic.domain.appointments.appointments import Appointment, AppointmentView, Status
 from clinic.domain.appointments.changes import (
     as_moved,
     decide_move,
@@ -11,9 +13,9 @@ from clinic.domain.appointments.changes import (
     decide_swap,
     place_in,
 )
+from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
-from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
@@ -22,14 +24,19 @@ from clinic.domain.errors import (
     DoesNotFit,
     InvalidInput,
     NotSwappable,
+    SlotBlocked,
     SlotTaken,
 )
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.appointments.surroundings import surroundings
+from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
-from clinic.usecases.calendar.inputs import closed_times
 from clinic.usecases.context import Context
+
+#: an appointment, and the slot that it begins in
+Placed = tuple[Appointment, Slot]
 
 
 async def change_status(
@@ -90,23 +97,33 @@ async def reschedule(
         check_version(before, expected_version)
         clinic = await _clinic(context, unit)
         kind = await _type_of(unit, before)
-        closed = await _closed_there(context, unit, clinic, before, locked.slots.get(slot_id))
+        slot = locked.slots.get(slot_id)
+        decide = partial(
+            decide_move,
+            before,
+            slot,
+            actor=context.actor,
+            clinic=clinic,
+            reason=context.reason,
+            override=override,
+            now=context.clock.now(),
+            new_id=context.new_id,
+            kind=kind,
+            around=[locked.slots[each] for each in around if each in locked.slots],
+        )
+        if slot is not None and before.has_buffers:
+            there = await _around(context, unit, clinic, before, place_in(before, slot))
+            decide = partial(decide, closed=there.closed, busy=there.busy)
         try:
-            change = decide_move(
-                before,
-                locked.slots.get(slot_id),
-                actor=context.actor,
-                clinic=clinic,
-                reason=context.reason,
-                override=override,
-                now=context.clock.now(),
-                new_id=context.new_id,
-                kind=kind,
-                around=[locked.slots[each] for each in around if each in locked.slots],
-                closed=closed,
-            )
+            change = decide()
+        except SlotBlocked:
+            assert slot is not None
+            visible, slots = place_in(before, slot).visible, [*locked.slots.values()]
+            # Asked again, to be refused with the reason.
+            decide(blockers=await blockers_at(context, unit, clinic, visible, slots))
+            raise
         except (SlotTaken, DoesNotFit) as error:
-            slot = locked.slots[slot_id]
+            assert slot is not None
             raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
@@ -151,8 +168,25 @@ async def swap(
             for each in locked.appointments.values()
             if (kind := await _type_of(unit, each)) is not None
         }
-        closed = await _closed_after_swap(context, unit, clinic, locked)
-        changes = _swapped(context, locked, one, two, clinic, kinds, closed)
+        a, b = _both(locked, one, two)
+        decide = partial(
+            decide_swap,
+            a,
+            b,
+            actor=context.actor,
+            clinic=clinic,
+            reason=context.reason,
+            now=context.clock.now(),
+            new_id=context.new_id,
+            kinds=kinds,
+        )
+        there = await _around_both(context, unit, clinic, a, b)
+        try:
+            changes = decide(there=there)
+        except SlotBlocked:
+            # Asked again, to be refused with the reason.
+            decide(there=await _with_blockers(context, unit, clinic, a, b, there))
+            raise
         try:
             await unit.appointments.apply(changes)
         except SlotTaken:
@@ -162,40 +196,62 @@ async def swap(
     return await context.transactions.run(work)
 
 
-def _swapped(
-    context: Context,
-    locked: Locked,
-    one: UUID,
-    two: UUID,
-    clinic: Clinic,
-    kinds: Mapping[UUID, AppointmentType],
-    closed: Mapping[UUID, Sequence[Interval]],
-) -> tuple[Change, Change]:
+def _both(locked: Locked, one: UUID, two: UUID) -> tuple[Placed, Placed]:
+    """Return two locked appointments with their slots. Raises AppointmentNotFound."""
     a, b = locked.appointments.get(one), locked.appointments.get(two)
     if a is None or b is None:
         raise AppointmentNotFound(appointmentId=str(one if a is None else two))
-    return decide_swap(
-        (a, locked.slots[a.slot_id]),
-        (b, locked.slots[b.slot_id]),
-        actor=context.actor,
-        clinic=clinic,
-        reason=context.reason,
-        now=context.clock.now(),
-        new_id=context.new_id,
-        kinds=kinds,
-        closed=closed,
-    )
+    return (a, locked.slots[a.slot_id]), (b, locked.slots[b.slot_id])
 
 
-async def _closed_after_swap(
-    context: Context, unit: UnitOfWork, clinic: Clinic, locked: Locked
-) -> Mapping[UUID, Sequence[Interval]]:
-    """Return what is closed around each appointment at the other's place, by its id."""
-    found = [*locked.appointments.values()]
+async def _around_both(
+    context: Context, unit: UnitOfWork, clinic: Clinic, one: Placed, two: Placed
+) -> Mapping[UUID, Surroundings]:
+    """Return what is around each appointment at the other's place, by its id."""
     return {
-        each.id: await _closed_there(context, unit, clinic, each, locked.slots[other.slot_id])
-        for each, other in zip(found, reversed(found), strict=True)
+        before.id: await _around(
+            context, unit, clinic, before, place_in(before, slot, keeps_length=True), other
+        )
+        for (before, _), (other, slot) in ((one, two), (two, one))
     }
+
+
+async def _with_blockers(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    one: Placed,
+    two: Placed,
+    there: Mapping[UUID, Surroundings],
+) -> Mapping[UUID, Surroundings]:
+    """Return the same surroundings with what blocks their slots."""
+    found: dict[UUID, Surroundings] = {}
+    for (before, _), (_, slot) in ((one, two), (two, one)):
+        around = there[before.id]
+        visible = place_in(before, slot, keeps_length=True).visible
+        blockers = await blockers_at(context, unit, clinic, visible, around.slots)
+        found[before.id] = replace(around, blockers=blockers)
+    return found
+
+
+async def _around(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    before: Appointment,
+    after: Appointment,
+    *others: Appointment,
+) -> Surroundings:
+    """Return what is around the place at which `before` would become `after`, once it and the
+    others have left theirs."""
+    found = await surroundings(context, unit, clinic, after.doctor_id, after.busy, has_buffers=True)
+    leaving = [each.busy for each in (before, *others)]
+    return replace(
+        found,
+        # Only buffers may meet closed time: slots that it blocks say so themselves.
+        closed=found.closed if before.has_buffers else (),
+        busy=[each for each in found.busy if each not in leaving],
+    )
 
 
 async def _slots_there(
@@ -209,24 +265,13 @@ async def _slots_there(
     if seen is None or seen.appointment.type_id is None or target is None:
         return ()
     there = place_in(seen.appointment, target.slot)
-    if there.before_min or there.after_min:
+    if there.has_buffers:
         await unit.calendars.lock_doctor(scope.clinic_id, there.doctor_id)
     busy = there.busy
     slots = await unit.calendars.slots_between(
         scope.clinic_id, [there.doctor_id], busy.starts_at, busy.ends_at
     )
     return [slot.id for slot in slots]
-
-
-async def _closed_there(
-    context: Context, unit: UnitOfWork, clinic: Clinic, before: Appointment, slot: Slot | None
-) -> Sequence[Interval]:
-    """Return what is closed around the appointment's place in this slot, if it has buffers."""
-    if slot is None or not (before.before_min or before.after_min):
-        return ()
-    busy = place_in(before, slot).busy
-    closed = await closed_times(context, unit, clinic, [slot.doctor_id], busy)
-    return closed.get(slot.doctor_id, ())
 
 
 async def _slots_of_places(unit: UnitOfWork, scope: Scope, one: UUID, two: UUID) -> Sequence[UUID]:

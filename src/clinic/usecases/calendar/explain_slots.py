@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.closings import Blocker, BlockKind, Holidays
 from clinic.domain.calendar.plan import Blockers
 from clinic.domain.calendar.slots import Slot, SlotState
@@ -11,7 +12,7 @@ from clinic.domain.clinic import Clinic
 from clinic.domain.errors import UnknownHolidayCalendar
 from clinic.domain.people.people import Role
 from clinic.ports.calendars import SlotView
-from clinic.usecases.calendar.inputs import read_inputs
+from clinic.usecases.calendar.inputs import Reads, read_inputs
 from clinic.usecases.context import Context
 
 
@@ -27,22 +28,22 @@ async def explain_slots(
     context: Context, clinic: Clinic, views: Sequence[SlotView]
 ) -> list[ExplainedSlot]:
     """Return the slots with what blocks each; patients see no reasons of staff."""
-    reasons = await blockers_of(context, clinic, [view.slot for view in views])
+    reasons = await blockers_of(context, context.store, clinic, [view.slot for view in views])
     return [ExplainedSlot(view, by) for view, by in zip(views, reasons, strict=True)]
 
 
 async def blockers_of(
-    context: Context, clinic: Clinic, slots: Sequence[Slot]
+    context: Context, reads: Reads, clinic: Clinic, slots: Sequence[Slot]
 ) -> list[tuple[Blocker, ...]]:
     """Return what blocks each of these slots, but for holidays of a country that is not known any
     more; patients see no reasons of staff."""
     blocked = {slot.doctor_id for slot in slots if slot.state is not SlotState.OPEN}
     if not blocked:
         return [()] * len(slots)
-    everyone = await context.store.people.doctors(clinic.id)
+    everyone = await reads.people.doctors(clinic.id)
     doctors = [doctor for doctor in everyone if doctor.id in blocked]
     since = min(slot.starts_at for slot in slots)
-    inputs = await read_inputs(context, context.store, clinic, doctors, since=since)
+    inputs = await read_inputs(context, reads, clinic, doctors, since=since)
     holidays = _those_known(context.holidays)
     blockers = {
         doctor_id: Blockers(replace(each, holidays=holidays)) for doctor_id, each in inputs.items()
@@ -55,6 +56,15 @@ async def blockers_of(
             reasons = blockers[slot.doctor_id].of(slot.interval)
         found.append(reasons if is_staff else _for_patients(reasons))
     return found
+
+
+async def blockers_at(
+    context: Context, reads: Reads, clinic: Clinic, visible: Interval, slots: Sequence[Slot]
+) -> tuple[Blocker, ...]:
+    """Return what blocks those of a doctor's slots that an appointment's visible time overlaps."""
+    under = [slot for slot in slots if visible.overlaps(slot.interval)]
+    found = await blockers_of(context, reads, clinic, under)
+    return tuple(dict.fromkeys(each for by in found for each in by))
 
 
 def _those_known(holidays: Holidays) -> Holidays:

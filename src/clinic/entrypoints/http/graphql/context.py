@@ -55,7 +55,8 @@ class QueryContext:
             self.note_read(shown)
 
     async def _load_blockers(self, slots: list[Slot]) -> list[tuple[Blocker, ...]]:
-        return await blockers_of(self.call.context(), await self.call.clinic(), slots)
+        context = self.call.context()
+        return await blockers_of(context, context.store, await self.call.clinic(), slots)
 
     async def _load_doctors(self, ids: list[UUID]) -> Sequence[Doctor | Exception]:
         people = self.services.store.people
