@@ -34,12 +34,14 @@ from clinic.devtools.bench.report import (
 )
 from clinic.devtools.bench.scale import measure_listing, measure_scale
 from clinic.devtools.bench.startup import measure_startup
+from clinic.devtools.bench.types import measure_types
 from clinic.domain.errors import InvalidInput
 from clinic.entrypoints.cli.output import print_table
 
 PARTS: Mapping[str, Callable[[Bench], None]] = {
     "booking": measure_booking,
     "yardstick": measure_yardstick,
+    "types": measure_types,
     "reads": measure_reads,
     "graphql": measure_graphql,
     "scale": measure_scale,
@@ -71,8 +73,8 @@ def bench(
     quick
         Rough figures in under a minute, at a hundredth of the size.
     only
-        Only these parts: booking, yardstick, reads, graphql, scale, listing, flash, opening,
-        calendars, startup.
+        Only these parts: booking, yardstick, types, reads, graphql, scale, listing, flash,
+        opening, calendars, startup.
     rounds
         How often each measurement is taken, in turn with what it is compared with.
     workers

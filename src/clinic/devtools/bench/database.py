@@ -67,9 +67,9 @@ FROM u
 """
 
 _SLOTS = f"""
-INSERT INTO slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state)
+INSERT INTO slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, calendar_lane)
 SELECT '{CLINIC_ID}', {sql_id(SLOT_IDS, "d * %(times)s + t")}, {sql_id(DOCTOR_IDS, "d")},
-       'Specialty ' || d %% {SPECIALTIES}, at, at + interval '{SLOT_MIN} minutes', 'OPEN'
+       'Specialty ' || d %% {SPECIALTIES}, at, at + interval '{SLOT_MIN} minutes', 'OPEN', 1
 FROM generate_series(0, %(doctors)s - 1) d, generate_series(0, %(times)s - 1) t,
      LATERAL (SELECT %(first)s::timestamptz + t / {SLOTS_A_DAY} * interval '1 day'
                      + t %% {SLOTS_A_DAY} * interval '{SLOT_MIN} minutes') AS x (at)

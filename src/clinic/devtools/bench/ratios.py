@@ -36,6 +36,26 @@ FIXED: Mapping[str, Mapping[str, RatioOf]] = {
             "bookings with everything on, of an ordinary application's",
         ),
     },
+    "types": {
+        "booking_two_slots_of_floor": RatioOf(
+            "booking_two_slots",
+            "booking_beside_types_floor",
+            Goal(AT_LEAST, 0.23),
+            "bookings of two slots over HTTP, of the statement for one slot alone",
+        ),
+        "booking_two_slots_of_one": RatioOf(
+            "booking_two_slots",
+            "booking_one_slot",
+            Goal(AT_LEAST, 0.88),
+            "bookings of two slots, of those of one",
+        ),
+        "listing_of_type_of_listing": RatioOf(
+            "listing_of_type_time",
+            "listing_time",
+            Goal(AT_MOST, 1.5),
+            "time to list where a type of two slots fits, of listing all free slots",
+        ),
+    },
     "reads": {
         "slots_full_of_bare": RatioOf(
             "read_slots_full",

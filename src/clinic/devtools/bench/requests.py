@@ -66,11 +66,11 @@ def bookings(
         yield booking_of(slot, patient, tokens.of_patient(patient) if tokens else None)
 
 
-def booking_of(slot: int, patient: int, token: str | None) -> bytes:
-    """Return the request of one patient for one slot."""
+def booking_of(slot: int, patient: int, token: str | None, *, type: str = "Consultation") -> bytes:
+    """Return the request of one patient for an appointment that begins in this slot."""
     slot_id = numbered(SLOT_IDS, slot)
     whose = "" if token else f'"patientId":"{numbered(PATIENT_IDS, patient)}",'
-    body = f'{{"slotId":"{slot_id}",{whose}"type":"Consultation","reason":"Bench"}}'
+    body = f'{{"slotId":"{slot_id}",{whose}"type":"{type}","reason":"Bench"}}'
     return request("POST", "/appointments", token, body, key=f"bench-{uuid4()}")
 
 

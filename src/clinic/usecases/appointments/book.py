@@ -113,7 +113,7 @@ async def _take(
         if order.type.id is not None and not facts.has_types:
             raise unknown_type(order.type, ())
         now = context.clock.now()
-        around = await _around(context, facts)
+        around = await _around(context, facts, is_first=lost is None)
         decide = partial(
             decide_booking,
             facts,
@@ -151,15 +151,22 @@ async def _take(
     raise lost
 
 
-async def _around(context: Context, facts: BookingFacts) -> Surroundings:
+async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> Surroundings:
     """Return what is around the place of the appointment; nothing when it needs no more than its
-    own slot, or the doctor does not offer its type."""
+    own slot, or the doctor does not offer its type.
+
+    At the first attempt the slot of a type without buffers goes on as long as the appointment: the
+    store looks at the slots after it anyway, and most bookings succeed. They are read to say why
+    one was refused.
+    """
     slot, kind = facts.slot, facts.type if facts.has_types else None
     if slot is None or kind is None or kind.visible_min_with(slot.doctor_id) is None:
         return NOTHING_AROUND
     busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
     if slot.interval.holds(busy):
         return NOTHING_AROUND
+    if is_first and not kind.has_buffers:
+        return Surroundings([replace(slot, ends_at=busy.ends_at)])
     return await surroundings(
         context,
         context.store,
