@@ -30,7 +30,7 @@ class Operation(Enum):
     # Use object's C hash: Enum.__hash__ is Python, and this is looked up per request.
     __hash__ = object.__hash__
 
-    READ_CLINIC = "read the clinic, its doctors and their open slots"
+    READ_CLINIC = "read the clinic, its locations, its doctors and their open slots"
     READ_CALENDAR = "read slots that are taken or blocked, and doctors' hours"
     CHANGE_CALENDAR = "change hours and leave, open and block slots"
     OPEN_ALL_CALENDARS = "open the slots of all doctors"
@@ -50,7 +50,7 @@ class Operation(Enum):
     MANAGE_USERS = (
         "add, invite, disable, enable and erase people; offer and end memberships; end sessions"
     )
-    CHANGE_CLINIC = "change the clinic's settings and types of appointments; add doctors"
+    CHANGE_CLINIC = "change the clinic's settings, locations and types of appointments; add doctors"
     CREATE_CLINIC = "create clinics: the operator's alone"
     READ_AUDIT = "read the clinic's audit log"
 

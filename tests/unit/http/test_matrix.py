@@ -29,6 +29,7 @@ from clinic.testing.builders import (
     a_block,
     a_closure,
     a_leave,
+    a_location,
     a_place,
     a_session,
     a_type,
@@ -138,6 +139,10 @@ MATRIX: dict[str, Row] = {
     "POST /appointment-types": _made(_ADMIN),
     "GET /appointment-types/{type_id}": _HERE,
     "PATCH /appointment-types/{type_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
+    "GET /locations": _EVERYONE,
+    "POST /locations": _made(_ADMIN),
+    "GET /locations/{location_id}": _HERE,
+    "PATCH /locations/{location_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "GET /slots": _EVERYONE,
     "GET /slots/{slot_id}": _HERE,
     "PATCH /slots/{slot_id}": _calendar(200),
@@ -349,10 +354,12 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
         place = a_place(doctor, FAR + timedelta(days=1))
         closure = a_closure(world.clinic, date(2027, 4, 1 + len(made)))
         type = a_type(world.clinic, f"Type {len(made)}", is_default=not made)
+        location = a_location(world.clinic, f"Branch {len(made)}")
         async with services.store.begin() as unit:
             await unit.calendars.add_availability(hours)
             await unit.calendars.add_exception(day_off)
             await unit.appointment_types.add(type)
+            await unit.locations.add(location)
             await unit.closings.add(closure)
             await unit.closings.add(leave)
             await unit.closings.add(block)
@@ -375,6 +382,7 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
                 "place_id": place.id,
                 "closure_id": closure.id,
                 "type_id": type.id,
+                "location_id": location.id,
                 "change_id": change.id,
             }
         )
@@ -414,6 +422,8 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
             "offeredBy": [{"doctorId": given["doctor_id"]}],
         },
         "PATCH /appointment-types/{type_id}": {"name": f"Renamed {number}"},
+        "POST /locations": {"name": f"New branch {number}"},
+        "PATCH /locations/{location_id}": {"name": f"Renamed branch {number}"},
         "POST /closures": {"name": "Outing", "from": f"2027-05-{number + 4:02}"},
         "PATCH /closures/{closure_id}": {"name": "Staff outing"},
         "POST /leaves": {"doctorId": given["doctor_id"], "from": late["date"]},

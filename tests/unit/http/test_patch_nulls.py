@@ -21,6 +21,11 @@ CLEARED = {
     ("/closures/{closure_id}", "/startTime"),
     ("/closures/{closure_id}", "/endTime"),
     ("/doctors/{doctor_id}", "/lastDay"),
+    ("/locations/{location_id}", "/address"),
+    ("/locations/{location_id}", "/directions"),
+    ("/locations/{location_id}", "/phone"),
+    ("/locations/{location_id}", "/country"),
+    ("/locations/{location_id}", "/subdivision"),
     ("/appointment-types/{type_id}", "/noticeMin"),
     ("/appointment-types/{type_id}", "/horizonDays"),
     ("/appointment-types/{type_id}", "/offeredBy"),
@@ -91,12 +96,22 @@ async def _world(api):
         "default": True,
     }
     kind = (await api.send("POST", "/appointment-types", kind, who="admin")).json()
+    branch = {
+        "name": "Harbour branch",
+        "address": "1 Quay Street",
+        "directions": "Ring twice.",
+        "phone": "+44 117 496 0000",
+        "country": "DE",
+        "subdivision": "BE",
+    }
+    branch = (await api.send("POST", "/locations", branch, who="admin")).json()
     last = {"lastDay": "2027-12-31"}
     await api.send("PATCH", f"/doctors/{api.world.doctor.id}", last, who="admin")
     return {
         "leave_id": leave["id"],
         "closure_id": closure["id"],
         "type_id": kind["id"],
+        "location_id": branch["id"],
         "appointment_id": (await api.book(4))["id"],
         "slot_id": str(api.world.slots[0].id),
         "doctor_id": str(api.world.doctor.id),

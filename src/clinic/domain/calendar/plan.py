@@ -25,6 +25,7 @@ from clinic.domain.calendar.closings import (
     Holidays,
     Leave,
 )
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import PlannedSlot, SlotState
 
 #: which of two places that overlap is planned may depend on others before and after them
@@ -45,6 +46,7 @@ class CalendarInputs:
     exceptions: tuple[AvailabilityException, ...] = ()
     #: of the clinic
     closures: tuple[Closure, ...] = ()
+    locations: tuple[Location, ...] = ()
     leaves: tuple[Leave, ...] = ()
     blocks: tuple[Block, ...] = ()
     places: tuple[AddedPlace, ...] = ()

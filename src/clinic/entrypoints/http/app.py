@@ -22,6 +22,7 @@ from clinic.entrypoints.http.api.calendar import (
     calendar_changes,
     closures,
     leaves,
+    locations,
     slots,
 )
 from clinic.entrypoints.http.api.messaging import notifications
@@ -68,6 +69,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *slots.ENDPOINTS,
     *availabilities.ENDPOINTS,
     *closures.ENDPOINTS,
+    *locations.ENDPOINTS,
     *leaves.ENDPOINTS,
     *blocks.ENDPOINTS,
     *added_places.ENDPOINTS,

@@ -289,4 +289,7 @@ async def preview_all_doctors(
 async def shared_inputs(context: Context, reads: Reads, clinic: Clinic) -> CalendarInputs:
     """Return the inputs that all doctors of the clinic share."""
     closures = await reads.closings.closures(clinic.id)
-    return CalendarInputs(clinic.zone, context.holidays, closures=tuple(closures))
+    locations = await reads.locations.all(clinic.id)
+    return CalendarInputs(
+        clinic.zone, context.holidays, closures=tuple(closures), locations=tuple(locations)
+    )

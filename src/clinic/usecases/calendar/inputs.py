@@ -15,6 +15,7 @@ from clinic.domain.people.people import Doctor
 from clinic.ports.appointments import AppointmentReader
 from clinic.ports.calendars import CalendarReader
 from clinic.ports.closings import ClosingReader
+from clinic.ports.locations import LocationReader
 from clinic.ports.people import PeopleReader
 from clinic.usecases.context import Context
 
@@ -30,6 +31,8 @@ class Reads(Protocol):
     def calendars(self) -> CalendarReader: ...
     @property
     def closings(self) -> ClosingReader: ...
+    @property
+    def locations(self) -> LocationReader: ...
     @property
     def people(self) -> PeopleReader: ...
 
@@ -51,6 +54,7 @@ async def read_inputs(
     hours = _by_doctor(await reads.calendars.availabilities(clinic.id, only))
     exceptions = _by_doctor(await reads.calendars.exceptions(clinic.id, only))
     closures = tuple(await reads.closings.closures(clinic.id))
+    locations = tuple(await reads.locations.all(clinic.id))
     leaves = _by_doctor(await reads.closings.leaves(clinic.id, only))
     since = since or context.clock.now()
     blocks = _by_doctor(await reads.closings.blocks(clinic.id, only, since=since))
@@ -64,6 +68,7 @@ async def read_inputs(
             hours=tuple(hours[doctor.id]),
             exceptions=tuple(exceptions[doctor.id]),
             closures=closures,
+            locations=locations,
             leaves=tuple(leaves[doctor.id]),
             blocks=tuple(blocks[doctor.id]),
             places=tuple(places[doctor.id]),

@@ -6,6 +6,7 @@ rules may stay.
 
 from dataclasses import dataclass, replace
 
+from clinic.domain.calendar.locations import Location
 from clinic.domain.clinic import Clinic, check_for_headers, checked_name, checked_zone
 from clinic.domain.contact import Contact, checked_address, checked_language
 from clinic.domain.people.people import User
@@ -46,6 +47,13 @@ class ContactRules:
             zone = checked_zone(zone)
         contact = _checked_contact(clinic.contact, before.contact if before else None, self.phones)
         return replace(clinic, name=name, time_zone=zone, contact=contact)
+
+    def checked_location(self, location: Location, before: Location | None = None) -> Location:
+        """Return the stored form of an input location. Raises InvalidInput, PhoneNumberRefused."""
+        checked, phone = location.checked(before), location.phone
+        if phone is not None and (before is None or phone != before.phone):
+            phone = self.phones.checked(phone)
+        return replace(checked, phone=phone)
 
 
 def _checked_contact(contact: Contact, before: Contact | None, phones: PhoneNumbers) -> Contact:

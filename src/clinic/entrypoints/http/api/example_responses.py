@@ -14,6 +14,7 @@ from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.changes import CalendarChange, SlotCounts
 from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import Contact
@@ -40,6 +41,7 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     PlaceChangedOut,
     PlaceOut,
 )
+from clinic.entrypoints.http.api.calendar.location_schemas import LocationChangedOut, LocationOut
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityChangedOut,
     AvailabilityOut,
@@ -86,6 +88,7 @@ from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import SlotsChanged
 from clinic.usecases.calendar.calendar_changes import ChangeProgress
 from clinic.usecases.calendar.change_calendar import CalendarChanged
+from clinic.usecases.calendar.locations import LocationChanged
 from clinic.usecases.people.change_clinic import ClinicChanged
 from clinic.usecases.people.invite_people import Invited
 from clinic.usecases.people.manage_users import AccountChanged
@@ -156,6 +159,16 @@ _TYPE = AppointmentType(
     instructions="Bring your card.",
     color="#2f6fde",
     is_default=True,
+)
+_LOCATION = Location(
+    _HOURS_ID,
+    CLINIC_ID,
+    "Harbour branch",
+    "1 Quay Street\nBristol BS1 4QA",
+    "Ring twice.",
+    "+441174960000",
+    "GB",
+    "ENG",
 )
 _HOURS = Availability(
     _HOURS_ID, CLINIC_ID, DOCTOR_ID, time(9), time(11), slot_min=30, weekdays=(1, 3)
@@ -262,6 +275,8 @@ SLOT = SlotOut.named(_SLOT, _DOCTOR.name, _ZONE)
 RESPONSES: tuple[Struct, ...] = (
     AppointmentOut.of(_APPOINTMENT),
     AppointmentTypeOut.of(_TYPE),
+    LocationOut.of(_LOCATION),
+    LocationChangedOut.changed(LocationChanged(_LOCATION)),
     AppointmentTypeChangedOut.changed(TypeChanged(_TYPE)),
     SLOT,
     SlotsChangedOut.of(

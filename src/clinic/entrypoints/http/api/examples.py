@@ -17,6 +17,7 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     LeaveIn,
     PlaceIn,
 )
+from clinic.entrypoints.http.api.calendar.location_schemas import ChangeLocationIn, LocationIn
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityIn,
     ChangeAvailabilityIn,
@@ -71,6 +72,15 @@ _REQUESTS: dict[type, Any] = {
         "color": "#2f6fde",
     },
     ChangeAppointmentTypeIn: {"visibleMin": 45, "reason": "Too tight in spring"},
+    LocationIn: {
+        "name": "Harbour branch",
+        "address": "1 Quay Street\nBristol BS1 4QA",
+        "directions": "Ring twice.",
+        "phone": "+44 117 496 0000",
+        "country": "GB",
+        "subdivision": "ENG",
+    },
+    ChangeLocationIn: {"directions": "Second floor."},
     DoctorIn: {
         "name": "Dr Amina Okafor",
         "email": "amina@example.org",

@@ -82,6 +82,12 @@ REMEDIES: dict[str, str] = {
     "leave_not_found": _LOOK,
     "link_invalid": "Use the link in the latest message, or call the clinic.",
     "link_outdated": "Use the link in the latest message, or call the clinic.",
+    "location_in_use": "Change or delete the hours and added places there first;"
+    " `availabilityIds`, `exceptionIds` and `placeIds` name some of them.",
+    "location_inactive": "Choose another location, or set this one `active` again.",
+    "location_name_in_use": "Choose another name, or change or deactivate the one that `locationId`"
+    " names.",
+    "location_not_found": _LOOK,
     "malformed_json": "Send one JSON object in UTF-8, each name once.",
     "method_not_allowed": "Use one of the methods in `Allow`.",
     "naive_datetime": "Write the offset: 2026-11-23T09:00:00Z or 2026-11-23T10:00:00+01:00.",
@@ -116,6 +122,8 @@ REMEDIES: dict[str, str] = {
     "temporary_failure": _AGAIN,
     "time_in_past": "Give a time that is still ahead.",
     "timeout": _UNSURE,
+    "too_close": "Leave `travelMin` minutes between hours at two locations; `missingMin` says how"
+    " many are missing to `availabilityId`, `exceptionId` or `placeId`.",
     "too_early": "Send it again later; `when` says from what time it is accepted.",
     "too_many_connections": "Nothing was changed. Reuse connections, open fewer"
     " at a time, and try again after `Retry-After`.",
