@@ -1,14 +1,18 @@
 """Doctors' hours and slots: reading them, and changing them inside a unit of work."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from clinic.domain.calendar.availability import Availability, AvailabilityException
+from clinic.domain.calendar.availability import (
+    CAPACITY_MAX,
+    Availability,
+    AvailabilityException,
+)
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import SQUEEZE_MAX, Clinic
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Doctor
 
@@ -29,12 +33,35 @@ class SlotQuery:
     state: SlotState | None = None
 
 
+#: no doctor has more places at one start
+PLACES_MAX = CAPACITY_MAX + SQUEEZE_MAX
+
+
 @dataclass(frozen=True, slots=True)
 class SlotView:
     """A slot with the names that are shown for it."""
 
     slot: Slot
     doctor_name: str
+    #: in a list of free slots, how many as long as this one its doctor has at this start
+    places: int = 1
+
+    def is_beside(self, other: "SlotView") -> bool:
+        """Return whether both are of one doctor and start."""
+        one, two = self.slot, other.slot
+        return one.starts_at == two.starts_at and one.doctor_id == two.doctor_id
+
+
+def one_for_each_start(lanes: Sequence[SlotView]) -> list[SlotView]:
+    """Return the first slot of each doctor and start, with the number of places there; `lanes` are
+    free slots by (starts_at, doctor_id)."""
+    found: list[SlotView] = []
+    for view in lanes:
+        if not found or not view.is_beside(found[-1]):
+            found.append(view)
+        elif view.slot.ends_at == found[-1].slot.ends_at:
+            found[-1] = replace(found[-1], places=found[-1].places + 1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +85,10 @@ class Glance:
 
 class CalendarReader(Protocol):
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
-        """Return at most `page.one_more` slots by (starts_at, id), after `page.after`.
+        """Return at most `page.one_more` slots after `page.after`, by (starts_at, id).
 
-        Always earliest first. Never creates slots.
+        Free ones by (starts_at, doctor_id): of each doctor one for each start, in the lowest lane,
+        with the number of places. Always earliest first. Never creates slots.
         """
         ...
 
@@ -75,8 +103,9 @@ class CalendarReader(Protocol):
     async def nearest_free(
         self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int
     ) -> Sequence[SlotView]:
-        """Return up to `limit` other open and free slots closest in time to `slot`: the same
-        doctor's if there are any, else those of the same specialty. Earliest first."""
+        """Return up to `limit` other open and free slots closest in time to `slot`, one for each
+        start: the same doctor's if there are any, else those of the same specialty. Earliest first,
+        then by doctor. How many places there are is not counted."""
         ...
 
     async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:

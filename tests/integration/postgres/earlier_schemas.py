@@ -1,7 +1,29 @@
 """SQL that brings the database back to the schema that an earlier migration left."""
 
+from clinic.adapters.postgres.migrations.versions import v0007_free_slots
+
+#: at 0030: free slots are listed without their lanes
+BEFORE_LANES = f"""
+ALTER TABLE free_slots DROP packed, DROP lane, DROP location_id;
+ALTER TABLE free_slots ADD packed BYTEA NOT NULL GENERATED ALWAYS AS
+    (uuid_send(id) || timestamptz_send(starts_at) || timestamptz_send(ends_at)) STORED;
+ALTER TABLE free_slots ADD CONSTRAINT free_slots_pkey
+    PRIMARY KEY (clinic_id, doctor_id, starts_at) INCLUDE (packed);
+CREATE INDEX free_slots_specialty_idx
+    ON free_slots (clinic_id, lower(specialty), starts_at, id) INCLUDE (doctor_id, ends_at);
+CREATE INDEX free_slots_starts_idx
+    ON free_slots (clinic_id, starts_at, id) INCLUDE (doctor_id, ends_at);
+{v0007_free_slots._FUNCTIONS.format(schema="public")};
+ALTER TABLE slots DROP location_id;
+ALTER TABLE availabilities DROP capacity;
+ALTER TABLE availability_exceptions DROP capacity;
+ALTER TABLE added_places DROP lane;
+ALTER TABLE clinics DROP squeeze_max;
+UPDATE alembic_version SET version_num = '0030';
+"""
 #: at 0026: slots are kept apart by doctor, whatever their lane
-BEFORE_CALENDAR_LANES = """
+BEFORE_CALENDAR_LANES = f"""
+{BEFORE_LANES}
 DROP FUNCTION clinic_set_calendar_lane CASCADE;
 ALTER TABLE slots DROP calendar_lane CASCADE;
 ALTER TABLE slots

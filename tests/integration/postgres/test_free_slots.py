@@ -13,6 +13,7 @@ from clinic.adapters.postgres import PostgresStore, migrations
 from clinic.adapters.postgres.checks.consistency import check_consistency
 from clinic.adapters.postgres.migrations import migrate
 from clinic.adapters.postgres.migrations.filling import filling
+from clinic.adapters.postgres.migrations.versions import v0007_free_slots
 from clinic.domain.appointments.appointments import Status
 from clinic.domain.calendar.slots import SlotState
 from clinic.testing.builders import (
@@ -39,11 +40,12 @@ CREATE INDEX slots_free_idx ON slots (clinic_id, starts_at, id) WHERE state = 'O
 UPDATE alembic_version SET version_num = '0006';
 """
 
-#: the table as its first migration created it
-BEFORE_PACKED = """
+#: the table as its first migration created it, with what keeps it
+BEFORE_PACKED = f"""
 ALTER TABLE free_slots DROP CONSTRAINT free_slots_pkey;
-ALTER TABLE free_slots DROP packed, ADD CONSTRAINT free_slots_pkey
+ALTER TABLE free_slots DROP packed, DROP lane, DROP location_id, ADD CONSTRAINT free_slots_pkey
     PRIMARY KEY (clinic_id, doctor_id, starts_at, id) INCLUDE (ends_at);
+{v0007_free_slots._FUNCTIONS.format(schema="public")};
 UPDATE alembic_version SET version_num = '0007';
 """
 
@@ -164,7 +166,7 @@ async def test_functions_of_the_triggers_are_nobody_elses(postgres_urls) -> None
     ]
 
 
-@pytest.mark.parametrize("lie", ["missing", "too many", "elsewhere"])
+@pytest.mark.parametrize("lie", ["missing", "too many", "elsewhere", "other lane"])
 async def test_list_that_lies_is_found_and_mended(
     store: PostgresStore, postgres_urls, lie: str
 ) -> None:
@@ -173,6 +175,7 @@ async def test_list_that_lies_is_found_and_mended(
         "missing": "DELETE FROM free_slots WHERE id = %s",
         "too many": "UPDATE slots SET state = 'BLOCKED' WHERE id = %s",
         "elsewhere": "UPDATE free_slots SET ends_at = ends_at + interval '1 min' WHERE id = %s",
+        "other lane": "UPDATE free_slots SET lane = 2 WHERE id = %s",
     }
     with psycopg.connect(postgres_urls.owner_url) as owner:
         owner.execute("ALTER TABLE slots DISABLE TRIGGER USER")
@@ -253,7 +256,7 @@ async def test_list_is_written_anew_while_slots_are_taken_and_given_back(
     store: PostgresStore, postgres_urls
 ) -> None:
     """Given the table without its packed column, and users who book, cancel and list
-    When the migration replaces the table
+    When migrations replace the table
     Then no request is refused, and the list is correct."""
     world = await seed_world(store, slots=60)
     with psycopg.connect(postgres_urls.owner_url) as owner:

@@ -23,7 +23,7 @@ from clinic.domain.errors import (
 )
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Doctor
-from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
+from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView, one_for_each_start
 
 
 class MemoryCalendarReader:
@@ -41,8 +41,19 @@ class MemoryCalendarReader:
             rows = self._tables.slots.where("clinic", query.clinic_id)
         else:
             rows = self._tables.slots.where("doctor", (query.clinic_id, query.doctor_id))
-        found = (slot for slot in rows if _is_asked_for(slot, query))
-        return [self._view(slot) for slot in page_of(found, page, _place)]
+        found = [slot for slot in rows if _is_asked_for(slot, query)]
+        if not query.free_only:
+            return [self._view(slot) for slot in page_of(found, page, _place)]
+        lanes = [self._view(slot) for slot in sorted(found, key=_lane_of)]
+        return page_of(one_for_each_start(lanes), self._by_doctor(query, page), _start_of)
+
+    def _by_doctor(self, query: SlotQuery, page: PageRequest) -> PageRequest:
+        """Return the page, whose place has the id of a slot's doctor in place of the slot's."""
+        if page.after is None:
+            return page
+        known = self._tables.slots.get((query.clinic_id, page.after.id))
+        doctor_id = query.doctor_id or (page.after.id if known is None else known.doctor_id)
+        return replace(page, after=replace(page.after, id=doctor_id))
 
     async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
         assert query.doctor_id is not None
@@ -67,11 +78,12 @@ class MemoryCalendarReader:
             and (other.doctor_id == slot.doctor_id or _same_specialty(other, slot.specialty))
         ]
         own = [other for other in free if other.doctor_id == slot.doctor_id]
+        lanes = [self._view(other) for other in sorted(own or free, key=_lane_of)]
         nearest = sorted(
-            own or free,
-            key=lambda other: (abs(other.starts_at - slot.starts_at), other.starts_at, other.id),
+            (replace(view, places=1) for view in one_for_each_start(lanes)),
+            key=lambda view: (abs(view.slot.starts_at - slot.starts_at), *_start_of(view)),
         )
-        return [self._view(other) for other in sorted(nearest[:limit], key=_place)]
+        return sorted(nearest[:limit], key=_start_of)
 
     async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
         found = self._tables.slots.get((clinic_id, slot_id))
@@ -257,6 +269,14 @@ class MemoryCalendars(MemoryCalendarReader):
 
 def _place(slot: Slot) -> tuple[datetime, UUID]:
     return (slot.starts_at, slot.id)
+
+
+def _lane_of(slot: Slot) -> tuple[datetime, UUID, int]:
+    return (slot.starts_at, slot.doctor_id, slot.lane)
+
+
+def _start_of(view: SlotView) -> tuple[datetime, UUID]:
+    return (view.slot.starts_at, view.slot.doctor_id)
 
 
 def _is_asked_for(slot: Slot, query: SlotQuery) -> bool:

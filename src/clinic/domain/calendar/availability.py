@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,11 @@ from clinic.domain.errors import (
 )
 
 SLOT_MIN_MIN, SLOT_MAX_MIN = 5, 480
+#: the most places that hours may have at a time
+CAPACITY_MAX = 20
+#: the last lane of a doctor's calendar. Hours have lanes up to CAPACITY_MAX, places beside them
+#: those after it.
+LANE_MAX = 64
 MINUTES_A_DAY = 24 * 60
 _WEEK_MIN = 7 * MINUTES_A_DAY
 MIDNIGHT = time(0)
@@ -77,6 +83,14 @@ def _length_min(start: time, end: time, *, overnight: bool) -> int:
 
 def _most_slots(start: time, end: time, slot_min: int, *, overnight: bool) -> int:
     return _length_min(start, end, overnight=overnight) // slot_min
+
+
+def _check_capacity(capacity: int) -> None:
+    """Raise InvalidInput unless hours may have this many places at a time."""
+    if not 1 <= capacity <= CAPACITY_MAX:
+        raise InvalidInput(
+            f"Give a number of places from 1 to {CAPACITY_MAX}.", pointer="/capacity"
+        )
 
 
 def _check_window(start: time, end: time, slot_min: int | None, *, overnight: bool) -> None:
@@ -131,9 +145,12 @@ class Availability:
     valid_until: date | None = None
     #: `end` is on the day after `start`; with 00:00, the hours last until midnight
     overnight: bool = False
+    #: how many places there are at each start, beside each other
+    capacity: int = 1
 
     def __post_init__(self) -> None:
         _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
+        _check_capacity(self.capacity)
         if bool(self.weekdays) == (self.on_date is not None):
             raise InvalidInput("Give either weekdays or a date.", pointer="/weekdays")
         if any(day not in EVERY_WEEKDAY for day in self.weekdays):
@@ -164,7 +181,8 @@ class Availability:
     @property
     def most_slots(self) -> int:
         """How many slots it makes on a day on which the clocks do not change."""
-        return _most_slots(self.start, self.end, self.slot_min, overnight=self.overnight)
+        starts = _most_slots(self.start, self.end, self.slot_min, overnight=self.overnight)
+        return starts * self.capacity
 
     def window_on(self, day: date, zone: ZoneInfo) -> Interval:
         """Return the time of the hours that begin on `day`."""
@@ -192,9 +210,12 @@ class AvailabilityException:
     slot_min: int | None = None
     #: `end` is on the day after `on_date`
     overnight: bool = False
+    #: how many places added hours have at each start; 1 for REMOVE
+    capacity: int = 1
 
     def __post_init__(self) -> None:
         checked_date(self.on_date, "/date")
+        _check_capacity(self.capacity)
         if (self.start is None) != (self.end is None):
             raise InvalidInput("Give both startTime and endTime, or neither.", pointer="/startTime")
         if self.kind is ExceptionKind.ADD and (self.start is None or self.slot_min is None):
@@ -203,6 +224,8 @@ class AvailabilityException:
             )
         if self.kind is ExceptionKind.REMOVE and self.slot_min is not None:
             raise InvalidInput("Removed hours have no slot length.", pointer="/slotMinutes")
+        if self.kind is ExceptionKind.REMOVE and self.capacity != 1:
+            raise InvalidInput("Removed hours have no places.", pointer="/capacity")
         if self.start is not None and self.end is not None:
             _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
         elif self.overnight:
@@ -213,7 +236,8 @@ class AvailabilityException:
         """How many slots it adds where the clocks do not change."""
         if self.start is None or self.end is None or self.slot_min is None:
             return 0
-        return _most_slots(self.start, self.end, self.slot_min, overnight=self.overnight)
+        starts = _most_slots(self.start, self.end, self.slot_min, overnight=self.overnight)
+        return starts * self.capacity
 
     def window(self, zone: ZoneInfo) -> Interval:
         """Return the time that it removes or adds."""
@@ -251,13 +275,20 @@ def _window_on(day: date, start: time, end: time, zone: ZoneInfo, *, overnight: 
     return Interval(instant_of(day, start, zone), instant_of(last, end, zone))
 
 
+class Places(NamedTuple):
+    """A stretch of time that hours make slots of, and how many, beside each other."""
+
+    interval: Interval
+    capacity: int
+
+
 def plan_day(
     day: date,
     availabilities: Sequence[Availability],
     exceptions: Sequence[AvailabilityException],
     zone: ZoneInfo,
 ) -> list[Interval]:
-    """Return the slots that these hours make on `day`, as `plan_range` does."""
+    """Return the times of the slots that these hours make on `day`, as `plan_range` does."""
     return plan_range(day, day, availabilities, exceptions, zone)
 
 
@@ -270,8 +301,22 @@ def plan_range(
     *,
     last_day: date | None = None,
 ) -> list[Interval]:
+    """Return the times of `plan_places`, each once."""
+    planned = plan_places(first, last, availabilities, exceptions, zone, last_day=last_day)
+    return [each.interval for each in planned]
+
+
+def plan_places(
+    first: date,
+    last: date,
+    availabilities: Sequence[Availability],
+    exceptions: Sequence[AvailabilityException],
+    zone: ZoneInfo,
+    *,
+    last_day: date | None = None,
+) -> list[Places]:
     """Return the slots that start on the days from `first` to `last`, both included; earliest first
-    and never overlapping.
+    and never overlapping, each with the number of places.
 
     Hours apply on the day on which they begin. Exceptions apply in the order in which they were
     entered, which their ids have: hours that are added after a day off are open, and a day off that
@@ -285,11 +330,11 @@ def plan_range(
     begun = first - timedelta(days=2)
     until = last if last_day is None else min(last, last_day)
     planned = _without_overlaps(
-        slot
+        places
         for day in _days(begun, until)
         for hours in availabilities
         if hours.holds_on(day)
-        for slot in divide(hours.window_on(day, zone), hours.slot_min)
+        for places in _divided(hours.window_on(day, zone), hours)
     )
     for exception in sorted(exceptions, key=lambda each: each.id):
         is_over = exception.slot_min and last_day is not None and exception.on_date > last_day
@@ -297,9 +342,20 @@ def plan_range(
         if begun <= exception.on_date <= last + timedelta(days=1) and not is_over:
             window = exception.window(zone)
             at, end = _overlapping(planned, window)
-            planned[at:end] = divide(window, exception.slot_min) if exception.slot_min else ()
+            planned[at:end] = _divided(window, exception)
     since, before = day_interval(first, zone).starts_at, day_interval(last, zone).ends_at
-    return [slot for slot in _without_overlaps(planned) if since <= slot.starts_at < before]
+    return [
+        places
+        for places in _without_overlaps(planned)
+        if since <= places.interval.starts_at < before
+    ]
+
+
+def _divided(window: Interval, by: Availability | AvailabilityException) -> list[Places]:
+    """Return the slots that these hours make of `window`; none where they take time away."""
+    if not by.slot_min:
+        return []
+    return [Places(slot, by.capacity) for slot in divide(window, by.slot_min)]
 
 
 def _days(first: date, last: date) -> Iterator[date]:
@@ -307,24 +363,24 @@ def _days(first: date, last: date) -> Iterator[date]:
         yield first + timedelta(days=offset)
 
 
-def _without_overlaps(slots: Iterable[Interval]) -> list[Interval]:
+def _without_overlaps(planned: Iterable[Places]) -> list[Places]:
     """Return the slots, earliest first, without those that overlap an earlier one: windows that are
     adjacent on the wall clock can overlap in real time when the clocks jump."""
-    kept: list[Interval] = []
-    for slot in sorted(slots):
-        if not (kept and slot.overlaps(kept[-1])):
-            kept.append(slot)
+    kept: list[Places] = []
+    for places in sorted(planned):
+        if not (kept and places.interval.overlaps(kept[-1].interval)):
+            kept.append(places)
     return kept
 
 
-def _overlapping(slots: Sequence[Interval], window: Interval) -> tuple[int, int]:
-    """Return the place of those of `slots` that overlap `window`; they are sorted and apart."""
+def _overlapping(planned: Sequence[Places], window: Interval) -> tuple[int, int]:
+    """Return the place of those of `planned` that overlap `window`; they are sorted and apart."""
     if window.ends_at <= window.starts_at:
-        at = bisect_left(slots, window.starts_at, key=lambda slot: slot.starts_at)
+        at = bisect_left(planned, window.starts_at, key=lambda each: each.interval.starts_at)
         return at, at
     return (
-        bisect_right(slots, window.starts_at, key=lambda slot: slot.ends_at),
-        bisect_left(slots, window.ends_at, key=lambda slot: slot.starts_at),
+        bisect_right(planned, window.starts_at, key=lambda each: each.interval.ends_at),
+        bisect_left(planned, window.ends_at, key=lambda each: each.interval.starts_at),
     )
 
 

@@ -29,6 +29,8 @@ class Slot:
     ends_at: datetime
     state: SlotState = SlotState.OPEN
     taken: bool = False
+    #: which of the doctor's places beside each other it is, from 1
+    lane: int = 1
 
     @property
     def interval(self) -> Interval:

@@ -28,7 +28,7 @@ from clinic.testing.contracts.contract import Contract
 
 
 def _by_place(*slots: Slot) -> list[Slot]:
-    return sorted(slots, key=lambda slot: (slot.starts_at, slot.id))
+    return sorted(slots, key=lambda slot: (slot.starts_at, slot.doctor_id))
 
 
 async def _nearest(store: Store, slot: Slot, limit: int = 3) -> list[Slot]:
@@ -50,7 +50,7 @@ class SlotReaderContract(Contract, contract=True):
 
         assert list(views) == [SlotView(slot, world.doctor.name) for slot in world.slots]
 
-    async def test_list_slots_of_all_doctors_goes_by_start_then_id(self, store: Store) -> None:
+    async def test_list_slots_of_all_doctors_goes_by_start_then_doctor(self, store: Store) -> None:
         world = await seed_world(store)
 
         found = await listed_slots(store, query_of(world, doctor_id=None))

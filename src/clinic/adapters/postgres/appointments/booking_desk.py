@@ -72,7 +72,7 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         clinic, slot, patient, answer, brakes, versions, proven = FACTS.parts(row)
         if session_id is not None and not is_proven(asker, proven):
             raise NotSignedIn()
-        doctor_id, specialty, starts_at, ends_at, state, taken, doctor_name = slot
+        doctor_id, specialty, starts_at, ends_at, state, taken, lane, doctor_name = slot
         found_id, name, email, phone = patient
         full_until, patient_open = brakes
         types = await self._types(clinic_id, *versions)
@@ -91,6 +91,7 @@ class PostgresBookingDesk(DeprecatedDeskNames):
                 ends_at,
                 SlotState(state),
                 taken,
+                lane,
             ),
             doctor_name=doctor_name or "",
             patient=None if found_id is None else Patient(clinic_id, found_id, name, email, phone),

@@ -35,6 +35,7 @@ _SLOT_FACTS = Columns(
     ends_at="s.ends_at",
     state="s.state",
     taken="s.taken",
+    lane="s.lane",
     doctor_name="d.name",
 )
 

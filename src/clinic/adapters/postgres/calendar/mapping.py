@@ -22,19 +22,20 @@ def slot_of(row: SqlRow) -> Slot:
         ends_at=row.ends_at,
         state=_STATES[row.state],
         taken=row.taken,
+        lane=row.lane,
     )
 
 
 def slot_of_values(row: AnyRow) -> Slot:
     """Return the slot from its fields in order; for rows by the thousand."""
-    slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, taken = row
-    return Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, _STATES[state], taken)
+    slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, *rest = row
+    return Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, _STATES[state], *rest)
 
 
 def free_slot_view(clinic_id: UUID, row: AnyRow) -> SlotView:
-    """Return the view from id, doctor, specialty, start, end and the doctor's name."""
-    slot_id, doctor_id, specialty, starts_at, ends_at, doctor_name = row
-    slot = Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at)
+    """Return the view from id, doctor, specialty, start, end, lane and the doctor's name."""
+    slot_id, doctor_id, specialty, starts_at, ends_at, lane, doctor_name = row
+    slot = Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, lane=lane)
     return SlotView(slot, doctor_name)
 
 
@@ -52,6 +53,7 @@ def availability_of(row: SqlRow) -> Availability:
         valid_from=row.valid_from,
         valid_until=row.valid_until,
         overnight=row.overnight,
+        capacity=row.capacity,
     )
 
 
@@ -69,6 +71,7 @@ def availability_values(hours: Availability) -> Values:
         "valid_from": hours.valid_from,
         "valid_until": hours.valid_until,
         "overnight": hours.overnight,
+        "capacity": hours.capacity,
     }
 
 
@@ -84,6 +87,7 @@ def exception_of(row: SqlRow) -> AvailabilityException:
         end=row.end_time,
         slot_min=row.slot_min,
         overnight=row.overnight,
+        capacity=row.capacity,
     )
 
 
@@ -99,4 +103,5 @@ def exception_values(exception: AvailabilityException) -> Values:
         "end_time": exception.end,
         "slot_min": exception.slot_min,
         "overnight": exception.overnight,
+        "capacity": exception.capacity,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import pairwise
 from operator import attrgetter
 from struct import Struct
 from typing import Any
@@ -59,17 +60,25 @@ from clinic.domain.errors import (
 )
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Doctor
-from clinic.ports.calendars import FreeSlots, Glance, SlotQuery, SlotView
+from clinic.ports.calendars import (
+    PLACES_MAX,
+    FreeSlots,
+    Glance,
+    SlotQuery,
+    SlotView,
+    one_for_each_start,
+)
 
-#: a packed slot: its id, start and end, as PostgreSQL sends them
+#: a packed slot: its id, start and end, as PostgreSQL sends them; the lane, from 0, is in the
+#: microseconds of the end
 _PACKED = Struct("16s8s8s")
 _UUID, _TIMESTAMPTZ = 2950, 1184
 _RETIRED = SlotState.RETIRED.value
 _COPY_SLOTS = (
-    "COPY slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken)"
+    "COPY slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken, lane)"
     " FROM STDIN (FORMAT BINARY)"
 )
-_COPY_TYPES = ("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "text", "bool")
+_COPY_TYPES = ("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "text", "bool", "int2")
 
 
 class PostgresCalendarReader:
@@ -79,36 +88,49 @@ class PostgresCalendarReader:
         self._executor = executor
 
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
-        """Return at most `page.one_more` slots by (starts_at, id), beyond `page.after`."""
-        if query.free_only:
-            rows = await self._free(query, page)
-            if query.doctor_id is not None:
-                return _unpacked(query.clinic_id, query.doctor_id, *rows[0]) if rows else []
-            views = [free_slot_view(query.clinic_id, row) for row in rows]
-        else:
+        """Return at most `page.one_more` slots, beyond `page.after`: by (starts_at, id), or free
+        ones by (starts_at, doctor_id), one for each start."""
+        backwards = page.after is not None and page.after.backwards
+        if not query.free_only:
             views = await self._any(query, page)
-        if page.after is not None and page.after.backwards:
-            views.reverse()
-        return views
+            return views[::-1] if backwards else views
+        views = await self._free(query, page, page.one_more)
+        if _may_be_cut(views, page):
+            views = await self._free(query, page, page.one_more * PLACES_MAX)
+        found = one_for_each_start(views)
+        return found[-page.one_more :] if backwards else found[: page.one_more]
 
     async def glance(self, asker: Actor, query: SlotQuery, page: PageRequest) -> Glance | None:
         """Return what `list_slots` would, by a statement that concurrent callers share."""
         clinic_id, doctor_id = query.clinic_id, query.doctor_id
         assert doctor_id is not None
         span = (query.starts_from, query.starts_before)
-        asked = (clinic_id, doctor_id, *span, page.one_more, asker.session_id)
-        row = await self._executor.load(GLANCE, asked)
+
+        async def read(limit: int) -> Row | None:
+            asked = (clinic_id, doctor_id, *span, limit, asker.session_id)
+            return await self._executor.load(GLANCE, asked)
+
+        row = await read(page.one_more)
         if row is None:
             return None
+        if _is_full(GLANCED.parts(row)[2][2], page) and _may_be_cut(
+            _unpacked(clinic_id, doctor_id, *GLANCED.parts(row)[2]), page
+        ):
+            row = await read(page.one_more * PLACES_MAX) or row
         clinic_part, proven, state = GLANCED.parts(row)
         if asker.session_id is not None and not is_proven(asker, proven):
             raise NotSignedIn()
         clinic = clinic_of(clinic_id, clinic_part)
-        free = FreeSlots(tuple(state), lambda: _unpacked(clinic_id, doctor_id, *state))
-        doctor_name, _, _ = state
-        return Glance(clinic, None if doctor_name is None else free)
 
-    async def _free(self, query: SlotQuery, page: PageRequest) -> Sequence[Row]:
+        def slots() -> Sequence[SlotView]:
+            views = one_for_each_start(_unpacked(clinic_id, doctor_id, *state))
+            return views[: page.one_more]
+
+        doctor_name, _, _ = state
+        return Glance(clinic, None if doctor_name is None else FreeSlots(tuple(state), slots))
+
+    async def _free(self, query: SlotQuery, page: PageRequest, limit: int) -> list[SlotView]:
+        """Return at most `limit` free slots, every lane, by (starts_at, doctor_id, lane)."""
         statement = free_slots(
             doctor=query.doctor_id is not None,
             specialty=query.specialty is not None,
@@ -119,12 +141,18 @@ class PostgresCalendarReader:
             query.clinic_id,
             query.starts_from,
             query.starts_before,
-            page.one_more,
+            limit,
         ]
         parameters += [each for each in (query.doctor_id, query.specialty) if each is not None]
         if page.after is not None:
-            parameters += [page.after.at, page.after.id]
-        return await self._executor.fetch(statement, parameters)
+            parameters.append(page.after.at)
+            if query.doctor_id is None:
+                parameters.append(page.after.id)
+        rows = await self._executor.fetch(statement, parameters)
+        if query.doctor_id is not None:
+            return _unpacked(query.clinic_id, query.doctor_id, *rows[0]) if rows else []
+        views = [free_slot_view(query.clinic_id, row) for row in rows]
+        return views[::-1] if page.after is not None and page.after.backwards else views
 
     async def _any(self, query: SlotQuery, page: PageRequest) -> list[SlotView]:
         """Return slots in any state, nearest to the page's place first, by each doctor's index."""
@@ -168,7 +196,7 @@ class PostgresCalendarReader:
             NEAREST_OF_SPECIALTY, (slot.clinic_id, slot.specialty, *place)
         )
         views = [free_slot_view(slot.clinic_id, row) for row in rows]
-        return sorted(views, key=lambda view: (view.slot.starts_at, view.slot.id))
+        return sorted(views, key=lambda view: (view.slot.starts_at, view.slot.doctor_id))
 
     async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
         """Return the slot, retired or not, or None when it does not exist in this clinic."""
@@ -232,21 +260,46 @@ class PostgresCalendarReader:
             return (await connection.execute(query)).all()
 
 
+def _is_full(packed: bytes | None, page: PageRequest) -> bool:
+    """Return whether there are as many packed slots as were asked for, or more."""
+    return packed is not None and len(packed) >= page.one_more * _PACKED.size
+
+
+def _may_be_cut(lanes: Sequence[SlotView], page: PageRequest) -> bool:
+    """Return whether more of these free slots must be read for a page of starts, of which some have
+    several."""
+    is_full = len(lanes) == page.one_more
+    return is_full and any(one.is_beside(two) for one, two in pairwise(lanes))
+
+
 def _unpacked(
     clinic_id: UUID, doctor_id: UUID, name: str, specialty: str, packed: bytes | None
 ) -> list[SlotView]:
-    """Return a doctor's slots, earliest first."""
+    """Return a doctor's slots by start and lane."""
     load = Transformer().get_loader
     id_of, time_of = (load(oid, Format.BINARY).load for oid in (_UUID, _TIMESTAMPTZ))
     found = [
-        (time_of(start), id_of(slot_id), time_of(end))
-        for slot_id, start, end in _PACKED.iter_unpack(packed or b"")
+        (time_of(start), (end := time_of(ends)).microsecond, end, id_of(slot_id))
+        for slot_id, start, ends in _PACKED.iter_unpack(packed or b"")
     ]
     # Cheap, since they arrive in order; but SQL does not promise the order of an aggregate.
     found.sort()
     return [
         SlotView(Slot(slot_id, clinic_id, doctor_id, specialty, start, end), name)
-        for start, slot_id, end in found
+        if not beyond_first
+        else SlotView(
+            Slot(
+                slot_id,
+                clinic_id,
+                doctor_id,
+                specialty,
+                start,
+                end.replace(microsecond=0),
+                lane=beyond_first + 1,
+            ),
+            name,
+        )
+        for start, beyond_first, end, slot_id in found
     ]
 
 
@@ -361,6 +414,7 @@ class PostgresCalendars(PostgresCalendarReader):
                             slot.ends_at,
                             slot.state.value,
                             slot.taken,
+                            slot.lane,
                         )
                     )
             await take_added(connection, slots)

@@ -10,7 +10,7 @@ from clinic.domain.calendar.availability import SLOT_MAX_MIN
 
 # No slot is longer, so the index on starts_at can bound both ends.
 _OVERLAPPING = f"""
-SELECT id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, taken FROM slots
+SELECT id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, taken, lane FROM slots
 WHERE clinic_id = $1 AND doctor_id = ANY ($2::uuid[]) AND ends_at > $3::timestamptz
   AND starts_at > $3::timestamptz - interval '{SLOT_MAX_MIN} min' AND starts_at < $4::timestamptz
 """
@@ -25,7 +25,7 @@ _FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
 #: what GLANCE selects
 GLANCED = Layout(CLINIC, PROVEN, _FREE)
 
-_SLOT = "id, doctor_id, specialty, starts_at, ends_at"
+_SLOT = "id, doctor_id, specialty, starts_at, ends_at, lane"
 
 #: conditions on free slots; $2 in both
 _OF_DOCTOR = " AND doctor_id = $2"
@@ -33,20 +33,21 @@ _OF_DOCTOR = " AND doctor_id = $2"
 _OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
 
 _NEAREST = """
-SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, d.name
+SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, n.lane, d.name
 FROM (
-    (SELECT {slot} FROM free_slots
+    (SELECT DISTINCT ON (starts_at, doctor_id) {slot} FROM free_slots
      WHERE clinic_id = $1{whose} AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
        AND starts_at < $6::timestamptz AND id <> $3
-     ORDER BY starts_at, id LIMIT $7)
+     ORDER BY starts_at, doctor_id, lane LIMIT $7)
     UNION ALL
-    (SELECT {slot} FROM free_slots
+    (SELECT DISTINCT ON (starts_at, doctor_id) {slot} FROM free_slots
      WHERE clinic_id = $1{whose} AND starts_at >= $5::timestamptz
        AND starts_at < least($4::timestamptz, $6::timestamptz) AND id <> $3
-     ORDER BY starts_at DESC, id LIMIT $7)
+     ORDER BY starts_at DESC, doctor_id, lane LIMIT $7)
 ) n
 JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = n.doctor_id
-ORDER BY greatest(n.starts_at - $4::timestamptz, $4::timestamptz - n.starts_at), n.starts_at, n.id
+ORDER BY greatest(n.starts_at - $4::timestamptz, $4::timestamptz - n.starts_at), n.starts_at,
+         n.doctor_id
 LIMIT $7
 """
 
@@ -57,11 +58,13 @@ NEAREST_OF_SPECIALTY = _NEAREST.format(slot=_SLOT, whose=_OF_SPECIALTY)
 
 
 def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -> str:
-    """Return the query for free slots; its parameters are, in this order and as far as requested:
-    clinic, from, before, limit, doctor, specialty, and the place (time, id) to continue from.
+    """Return the query for free slots, by start, doctor and lane; its parameters are, in this order
+    and as far as requested: clinic, from, before, limit, doctor, specialty, and the place to
+    continue from: its time and, unless of one doctor, the id of a slot there.
 
-    It selects id, doctor, specialty, start, end and the doctor's name; for one doctor, a single
-    row: name, specialty and all of the slots, packed, NULL when there are none.
+    It selects id, doctor, specialty, start, end, lane and the doctor's name; for one doctor, a
+    single row: name, specialty and all of the slots, packed, NULL when there are none. After a
+    place, no other lane of its start follows.
     """
     number = 4
     conditions = []
@@ -72,13 +75,16 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
         number += 1
         conditions.append(f" AND lower(s.specialty) = lower(${number}::text)")
     if after:
-        sign = "<" if backwards else ">"
-        # For one doctor, the id comes from the same index as the rest.
-        id_, given = ("substr(s.packed, 1, 16)", "uuid_send({})") if doctor else ("s.id", "{}")
-        beyond = f"${number + 1}::timestamptz, {given.format(f'${number + 2}::uuid')}"
-        conditions.append(f" AND (s.starts_at, {id_}) {sign} ({beyond})")
+        sign, time, id_ = "<" if backwards else ">", f"${number + 1}", f"${number + 2}::uuid"
+        if doctor:
+            conditions.append(f" AND s.starts_at {sign} {time}::timestamptz")
+        else:
+            known = f"(SELECT p.doctor_id FROM slots p WHERE p.clinic_id = $1 AND p.id = {id_})"
+            beyond = f"{time}::timestamptz, coalesce({known}, {id_})"
+            conditions.append(f" AND (s.starts_at, s.doctor_id) {sign} ({beyond})")
     direction = " DESC" if backwards else ""
-    order = f"ORDER BY s.starts_at{direction}" + ("" if doctor else f", s.id{direction}")
+    keys = ("starts_at", "lane") if doctor else ("starts_at", "doctor_id", "lane")
+    order = "ORDER BY " + ", ".join(f"s.{key}{direction}" for key in keys)
     # Cut to the page before the names are looked up, whatever table sizes the planner assumes.
     cut = f"""
     WHERE s.clinic_id = $1 AND s.starts_at >= $2 AND s.starts_at < $3{"".join(conditions)}
@@ -92,8 +98,9 @@ SELECT d.name, d.specialty,
 FROM doctors_profiles d WHERE d.clinic_id = $1 AND d.user_id = $5
 """
     return f"""
-SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, d.name
-FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at FROM free_slots s {cut}) s
+SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.lane, d.name
+FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.lane FROM free_slots s {cut})
+     s
 JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 {order}
 """
@@ -116,7 +123,7 @@ LEFT JOIN doctors_profiles d ON d.clinic_id = c.id AND d.user_id = asked.doctor_
              SELECT s.packed FROM free_slots s
              WHERE s.clinic_id = asked.clinic_id AND s.doctor_id = asked.doctor_id
                AND s.starts_at >= asked.starts_from AND s.starts_at < asked.starts_before
-             ORDER BY s.starts_at LIMIT asked.many
+             ORDER BY s.starts_at, s.lane LIMIT asked.many
          ) s
      ) free
 """

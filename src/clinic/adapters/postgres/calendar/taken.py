@@ -66,7 +66,7 @@ _LOCK_ON_CALENDAR = f"""
 """
 _BENEATH = f"""
     SELECT DISTINCT s.id, s.clinic_id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state,
-           s.taken
+           s.taken, s.lane
     FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS w (doctor_id, since, until)
     JOIN slots s ON s.clinic_id = $1 AND s.doctor_id = w.doctor_id AND s.state <> 'RETIRED'
       AND s.starts_at > w.since - interval '{SLOT_MAX_MIN} min'

@@ -118,12 +118,13 @@ def _wrong_lanes(connection: psycopg.Connection) -> Iterator[CheckFailure]:
 def _stale_listings(connection: psycopg.Connection) -> Iterator[CheckFailure]:
     query = """
         SELECT id FROM (
-            SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at, true AS open
+            SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at, lane, location_id,
+                   true AS open
             FROM slots WHERE state = 'OPEN' AND NOT taken
         ) s
-        FULL JOIN (SELECT *, true AS listed FROM free_slots) f
-            USING (clinic_id, id, doctor_id, specialty, starts_at, ends_at)
-        WHERE open IS NULL OR listed IS NULL
+        FULL JOIN (SELECT *, location_id AS listed_at, true AS listed FROM free_slots) f
+            USING (clinic_id, id, doctor_id, specialty, starts_at, ends_at, lane)
+        WHERE open IS NULL OR listed IS NULL OR s.location_id IS DISTINCT FROM listed_at
         GROUP BY clinic_id, id ORDER BY clinic_id, id LIMIT %s
     """
     found = connection.execute(query, [NAMED_MAX]).fetchall()
@@ -132,9 +133,10 @@ def _stale_listings(connection: psycopg.Connection) -> Iterator[CheckFailure]:
             f"free_slots differs from the open and free slots: {_named(found)}",
             "somebody wrote while the triggers of slots were off; as the owner, in one transaction:"
             " LOCK TABLE slots IN SHARE ROW EXCLUSIVE MODE; DELETE FROM free_slots;"
-            " INSERT INTO free_slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at)"
-            " SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at FROM slots"
-            " WHERE state = 'OPEN' AND NOT taken",
+            " INSERT INTO free_slots"
+            " (clinic_id, id, doctor_id, specialty, starts_at, ends_at, lane, location_id)"
+            " SELECT clinic_id, id, doctor_id, specialty, starts_at, ends_at, lane, location_id"
+            " FROM slots WHERE state = 'OPEN' AND NOT taken",
         )
 
 

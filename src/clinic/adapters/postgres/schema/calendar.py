@@ -35,8 +35,19 @@ from clinic.adapters.postgres.schema.base import (
     references,
     text_,
 )
-from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, ExceptionKind
+from clinic.domain.calendar.availability import (
+    CAPACITY_MAX,
+    SLOT_MAX_MIN,
+    SLOT_MIN_MIN,
+    ExceptionKind,
+)
 from clinic.domain.calendar.slots import SlotState
+
+
+def _capacity() -> Column[Any]:
+    """Return a new column for how many places there are at a time."""
+    return Column("capacity", SmallInteger(), nullable=False, server_default=text("1"))
+
 
 availabilities = Table(
     "availabilities",
@@ -53,6 +64,7 @@ availabilities = Table(
     Column("valid_until", Date()),
     # They end on the day after they began.
     Column("overnight", Boolean(), nullable=False, server_default=false()),
+    _capacity(),
     key("availabilities_pkey", "clinic_id", "id"),
     references(
         "availabilities_doctor_fkey",
@@ -65,6 +77,7 @@ availabilities = Table(
         "CASE WHEN overnight THEN end_time <= start_time ELSE end_time > start_time END",
     ),
     check("availabilities_slot_range", f"slot_min BETWEEN {SLOT_MIN_MIN} AND {SLOT_MAX_MIN}"),
+    check("availabilities_capacity_range", f"capacity BETWEEN 1 AND {CAPACITY_MAX}"),
     check("availabilities_weekdays_known", "weekdays <@ '{1,2,3,4,5,6,7}'::smallint[]"),
     check("availabilities_weekly_or_dated", "(cardinality(weekdays) = 0) = (on_date IS NOT NULL)"),
     check(
@@ -87,6 +100,7 @@ availability_exceptions = Table(
     Column("end_time", Time()),
     int_("slot_min", nullable=True),
     Column("overnight", Boolean(), nullable=False, server_default=false()),
+    _capacity(),
     key("availability_exceptions_pkey", "clinic_id", "id"),
     references(
         "availability_exceptions_doctor_fkey",
@@ -108,6 +122,10 @@ availability_exceptions = Table(
         "availability_exceptions_slot_when_added",
         "(kind = 'ADD') = (slot_min IS NOT NULL) AND (kind = 'REMOVE' OR start_time IS NOT NULL)",
     ),
+    check(
+        "availability_exceptions_capacity_range",
+        f"capacity BETWEEN 1 AND {CAPACITY_MAX} AND (kind = 'ADD' OR capacity = 1)",
+    ),
     Index("availability_exceptions_doctor_idx", "clinic_id", "doctor_id", "on_date", "id"),
 )
 
@@ -123,6 +141,8 @@ slots = Table(
     metadata,
     *_slot_columns(),
     lane(),
+    # Where it is.
+    id_("location_id", nullable=True),
     text_("state"),
     # Always "has an occupying appointment", so that free slots are cheap to list and a booking
     # cannot slip past a transaction that blocks the slot. In no index: see free_slots.
@@ -172,30 +192,37 @@ free_slots = Table(
     "free_slots",
     metadata,
     *_slot_columns(),
+    lane(),
+    id_("location_id", nullable=True),
     # What differs among a doctor's slots (id, start, end), so that many can be sent as one value.
+    # The lane, from 0, is in the microseconds of the end, so that the value stays short: a whole
+    # second has six bits left.
     Column(
         "packed",
         LargeBinary(),
         Computed(
-            "uuid_send(id) || timestamptz_send(starts_at) || timestamptz_send(ends_at)",
+            "uuid_send(id) || timestamptz_send(starts_at) || set_byte(timestamptz_send(ends_at), 7,"
+            " get_byte(timestamptz_send(ends_at), 7) | (lane - 1))",
             persisted=True,
         ),
         nullable=False,
     ),
-    # Needs no id: open and free slots are on the calendar, where a doctor's starts are unique.
+    # Needs no id: open and free slots are on the calendar, where starts are unique in a lane.
     PrimaryKeyConstraint(
         "clinic_id",
         "doctor_id",
         "starts_at",
+        "lane",
         name="free_slots_pkey",
-        postgresql_include=["packed"],
+        postgresql_include=["packed", "location_id"],
     ),
     Index(
         "free_slots_starts_idx",
         "clinic_id",
         "starts_at",
-        "id",
-        postgresql_include=["doctor_id", "ends_at", "specialty"],
+        "doctor_id",
+        "lane",
+        postgresql_include=["id", "ends_at", "specialty", "location_id"],
     ),
 )
 
@@ -204,6 +231,7 @@ Index(
     free_slots.c.clinic_id,
     func.lower(free_slots.c.specialty),
     free_slots.c.starts_at,
-    free_slots.c.id,
-    postgresql_include=["doctor_id", "ends_at", "specialty"],
+    free_slots.c.doctor_id,
+    free_slots.c.lane,
+    postgresql_include=["id", "ends_at", "specialty", "location_id"],
 )

@@ -9,12 +9,13 @@ from clinic.adapters.postgres.schema.base import (
     instant,
     int_,
     key,
+    lane,
     metadata,
     one_of,
     references,
     text_,
 )
-from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN
+from clinic.domain.calendar.availability import LANE_MAX, SLOT_MAX_MIN, SLOT_MIN_MIN
 from clinic.domain.calendar.closings import (
     BLOCK_MAX_DAYS,
     CLOSING_NAME_MAX_CHARS,
@@ -144,6 +145,8 @@ added_places = Table(
     id_("doctor_id"),
     instant("starts_at"),
     instant("ends_at"),
+    # 1 outside the doctor's hours, else one that hours never have.
+    lane(),
     text_("reason", nullable=True),
     created_at(),
     key("added_places_pkey", "clinic_id", "id"),
@@ -158,6 +161,7 @@ added_places = Table(
         "added_places_whole_minutes",
         "extract(epoch FROM starts_at) % 60 = 0 AND extract(epoch FROM ends_at) % 60 = 0",
     ),
+    check("added_places_lane_range", f"lane BETWEEN 1 AND {LANE_MAX}"),
     check("added_places_reason_length", _REASON_LENGTH),
     Index("added_places_doctor_idx", "clinic_id", "doctor_id", "ends_at"),
 )

@@ -33,6 +33,7 @@ from clinic.domain.clinic import (
     NAME_MAX_CHARS,
     NOTICE_MAX_MIN,
     OPEN_APPOINTMENTS_MAX,
+    SQUEEZE_MAX,
 )
 from clinic.domain.contact import ADDRESS_MAX_CHARS
 from clinic.domain.people.people import EMAIL_MAX_CHARS, SPECIALTY_MAX_CHARS, Role
@@ -51,6 +52,7 @@ clinics = Table(
     Column("reminder_leads_min", ARRAY(Integer()), nullable=False),
     created_at(),
     int_("max_open_appointments", default=text("10")),
+    int_("squeeze_max", default=text("0")),
     # Rises with each change of its types, by triggers; 0 as long as it has had none.
     int_("types_version", default=text("0")),
     text_("address", nullable=True),
@@ -67,6 +69,7 @@ clinics = Table(
         "clinics_max_open_range",
         f"max_open_appointments BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
     ),
+    check("clinics_squeeze_range", f"squeeze_max BETWEEN 0 AND {SQUEEZE_MAX}"),
     check("clinics_address_length", f"char_length(address) BETWEEN 1 AND {ADDRESS_MAX_CHARS}"),
     check(
         "clinics_reminder_leads_range",
