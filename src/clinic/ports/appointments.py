@@ -89,9 +89,9 @@ class AppointmentReader(Protocol):
 
     async def busy_times(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
-    ) -> Mapping[UUID, Sequence[Interval]]:
-        """Return the busy times of these doctors that overlap `[start, end)`, by doctor, earliest
-        first. Doctors without any are left out."""
+    ) -> Mapping[tuple[UUID, int], Sequence[Interval]]:
+        """Return the busy times of these doctors that overlap `[start, end)`, by doctor and lane,
+        earliest first. Lanes without any are left out."""
         ...
 
     async def lasting(

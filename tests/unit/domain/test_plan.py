@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clinic.domain.calendar import plan as plan_module
 from clinic.domain.calendar.added_places import AddedPlace
-from clinic.domain.calendar.availability import Availability, Interval, plan_range
+from clinic.domain.calendar.availability import Availability, Interval, Places, plan_places
 from clinic.domain.calendar.closings import Block, BlockKind, no_holidays
 from clinic.domain.calendar.plan import Blockers, CalendarInputs, plan
 
@@ -91,11 +91,11 @@ def times_planned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[date, date]]:
     """The days of each time that hours are divided into slots, which takes most of the time."""
     seen: list[tuple[date, date]] = []
 
-    def counted(first: date, last: date, *rest: Any, **more: Any) -> list[Interval]:
+    def counted(first: date, last: date, *rest: Any, **more: Any) -> list[Places]:
         seen.append((first, last))
-        return plan_range(first, last, *rest, **more)
+        return plan_places(first, last, *rest, **more)
 
-    monkeypatch.setattr(plan_module, "plan_range", counted)
+    monkeypatch.setattr(plan_module, "plan_places", counted)
     return seen
 
 

@@ -1,5 +1,6 @@
 """Appointments and their trail in memory."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -72,17 +73,14 @@ class MemoryAppointmentReader:
 
     async def busy_times(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
-    ) -> Mapping[UUID, Sequence[Interval]]:
+    ) -> Mapping[tuple[UUID, int], Sequence[Interval]]:
         wanted = Interval(start, end)
-        found = {
-            doctor_id: sorted(
-                one.busy
-                for one in self._tables.appointments.where("doctor", (clinic_id, doctor_id))
-                if one.status.occupies and one.is_busy_in(wanted)
-            )
-            for doctor_id in doctor_ids
-        }
-        return {doctor_id: busy for doctor_id, busy in found.items() if busy}
+        busy: defaultdict[tuple[UUID, int], list[Interval]] = defaultdict(list)
+        for doctor_id in set(doctor_ids):
+            for one in self._tables.appointments.where("doctor", (clinic_id, doctor_id)):
+                if one.status.occupies and one.is_busy_in(wanted):
+                    busy[doctor_id, one.lane].append(one.busy)
+        return {lane: sorted(times) for lane, times in busy.items()}
 
     async def lasting(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime

@@ -58,8 +58,8 @@ def in_lane(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:
     doctor = (appointment.clinic_id, appointment.doctor_id)
     busy_time = appointment.busy
     for other in tables.appointments.where("doctor", doctor):
-        is_another = other.id != appointment.id and other.status.occupies
-        if is_another and other.is_busy_in(busy_time):
+        is_another = other.id != appointment.id and other.lane == appointment.lane
+        if is_another and other.status.occupies and other.is_busy_in(busy_time):
             yield other
 
 
@@ -98,7 +98,7 @@ def rivals_for_bookings(tables: Tables, patient_id: UUID) -> bool:
 
 
 def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
-    """Return whether the changes of a running transaction affect the doctor's time wanted here."""
+    """Return whether the changes of a running transaction affect the lane's time wanted here."""
     versions = [
         version
         for _, old, new in _written(tables.slots)
@@ -107,7 +107,8 @@ def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
     ]
     return any(
         version.id != slot.id
-        and (version.clinic_id, version.doctor_id) == (slot.clinic_id, slot.doctor_id)
+        and (version.clinic_id, version.doctor_id, version.lane)
+        == (slot.clinic_id, slot.doctor_id, slot.lane)
         and _meet(version, slot)
         for version in versions
         for slot in wanted
@@ -122,11 +123,11 @@ def check_slots(tables: Tables, touched: Iterable[Slot]) -> None:
     for clinic_id, doctor_id in {(slot.clinic_id, slot.doctor_id) for slot in touched}:
         check_doctor(tables, clinic_id, doctor_id)
         times = sorted(
-            (slot.starts_at, slot.ends_at)
+            (slot.lane, slot.starts_at, slot.ends_at)
             for slot in tables.slots.where("doctor", (clinic_id, doctor_id))
             if slot.state is not SlotState.RETIRED
         )
-        if any(two[0] < one[1] for one, two in pairwise(times)):
+        if any(two[0] == one[0] and two[1] < one[2] for one, two in pairwise(times)):
             raise SlotOverlap()
 
 
@@ -156,7 +157,7 @@ def occupants(tables: Tables, slot_key: RowKey) -> list[Appointment]:
 
 def is_taken(tables: Tables, slot: Slot, *, leaving: Collection[UUID] = ()) -> bool:
     """Return what `taken` is of a slot: on the calendar, that an occupying appointment of the
-    doctor has its time, without those that are `leaving`; retired, that its own appointment
+    lane has its time, without those that are `leaving`; retired, that its own appointment
     occupies it."""
     if slot.state is SlotState.RETIRED:
         return bool(occupants(tables, (slot.clinic_id, slot.id)))
@@ -170,7 +171,7 @@ def on_calendar(tables: Tables, appointment: Appointment) -> list[Slot]:
     """Return the doctor's slots on the calendar whose time the appointment has, or would have."""
     own = tables.slots.get((appointment.clinic_id, appointment.slot_id))
     if own is not None and beneath(appointment, [own]) and own.interval.holds(appointment.busy):
-        # No other slot overlaps its own; a doctor may have many.
+        # No other slot of the lane overlaps its own; a doctor may have many.
         return [own]
     doctor = (appointment.clinic_id, appointment.doctor_id)
     return beneath(appointment, tables.slots.where("doctor", doctor))

@@ -47,6 +47,8 @@ class Appointment:
     #: minutes for which it keeps the doctor before and after the patient's time
     before_min: int = 0
     after_min: int = 0
+    #: that of its slot
+    lane: int = 1
 
     @property
     def visible(self) -> Interval:
@@ -69,7 +71,8 @@ class Appointment:
 
     def is_in_time_of(self, slot: Slot) -> bool:
         """Return whether it keeps some of the slot's time from others."""
-        return self.status.occupies and self.doctor_id == slot.doctor_id and self.is_busy_in(slot)
+        is_theirs = self.doctor_id == slot.doctor_id and self.lane == slot.lane
+        return is_theirs and self.status.occupies and self.is_busy_in(slot)
 
     def is_within(self, slot: Slot) -> bool:
         """Return whether the slot holds its whole busy time."""

@@ -146,6 +146,7 @@ def draft(
         type_id=None if kind is None else kind.id,
         before_min=0 if kind is None else kind.before_min,
         after_min=0 if kind is None else kind.after_min,
+        lane=slot.lane,
     )
 
 

@@ -167,6 +167,7 @@ def place_in(before: Appointment, slot: Slot, *, keeps_length: bool = False) -> 
         before,
         slot_id=slot.id,
         doctor_id=slot.doctor_id,
+        lane=slot.lane,
         starts_at=slot.starts_at,
         ends_at=slot.starts_at + length if has_own_length else slot.ends_at,
     )

@@ -164,7 +164,7 @@ def _with_others(bookings: Sequence[Booking], seen: Seen) -> Iterator[BookingCon
     keyed = [entry for entry in every if entry.key]
     for error, entries, value_of, pairs in (
         (SlotTaken, occupying, _slot_of, _all_pairs),
-        (SlotTaken, occupying, _doctor_of, _pairs_that_meet(_busy_of)),
+        (SlotTaken, occupying, _lane_of, _pairs_that_meet(_busy_of)),
         (PatientBusy, occupying, _patient_of, _pairs_that_meet(_visible_of)),
         (AlreadyExists, every, _id_of, _all_pairs),
         (IdempotencyConflict, keyed, _key_of, _all_pairs),
@@ -182,8 +182,8 @@ def _slot_of(entry: _Entry) -> Hashable:
     return entry.appointment.slot_id
 
 
-def _doctor_of(entry: _Entry) -> Hashable:
-    return entry.appointment.doctor_id
+def _lane_of(entry: _Entry) -> Hashable:
+    return entry.appointment.doctor_id, entry.appointment.lane
 
 
 def _patient_of(entry: _Entry) -> Hashable:

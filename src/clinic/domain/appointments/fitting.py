@@ -13,29 +13,46 @@ from clinic.domain.errors import Conflict, DoesNotFit, SlotBlocked, SlotTaken
 
 
 def begins_in(appointment: Appointment, slot: Slot | None) -> bool:
-    """Return whether the appointment's doctor and start are those of the slot."""
+    """Return whether the appointment's doctor, lane and start are those of the slot."""
+    one = appointment
     return slot is not None and (
-        (appointment.clinic_id, appointment.slot_id, appointment.doctor_id, appointment.starts_at)
-        == (slot.clinic_id, slot.id, slot.doctor_id, slot.starts_at)
+        (one.clinic_id, one.slot_id, one.doctor_id, one.lane, one.starts_at)
+        == (slot.clinic_id, slot.id, slot.doctor_id, slot.lane, slot.starts_at)
     )
 
 
 def beneath(appointment: Appointment, slots: Iterable[Slot]) -> list[Slot]:
     """Return the slots on the doctor's calendar that the appointment takes, earliest first: those
-    that its busy time overlaps."""
+    of its lane that its busy time overlaps."""
     busy = appointment.busy
     found = [
         slot
         for slot in slots
         if slot.doctor_id == appointment.doctor_id
+        and slot.lane == appointment.lane
         and slot.state is not SlotState.RETIRED
         and busy.overlaps(slot.interval)
     ]
     return sorted(found, key=lambda slot: slot.starts_at)
 
 
+def others_at(slot: Slot, slots: Iterable[Slot]) -> list[Slot]:
+    """Return the other slots on the calendar of this slot's doctor, start and length, which may be
+    taken in its place, by lane."""
+    found = [
+        other
+        for other in slots
+        if other.id != slot.id
+        and other.doctor_id == slot.doctor_id
+        and other.interval == slot.interval
+        and other.state is not SlotState.RETIRED
+    ]
+    return sorted(found, key=lambda other: other.lane)
+
+
 class DoctorsTime:
-    """A doctor's slots, busy times and closed times in a stretch of time, to look for places in."""
+    """The slots, busy times and closed times of one lane of a doctor in a stretch of time, to look
+    for places in."""
 
     def __init__(
         self,
@@ -71,7 +88,7 @@ def obstacles(
 ) -> list[type[Conflict]]:
     """Return why an appointment does not fit among the doctor's slots; empty when it does.
 
-    Its visible time needs open and free slots without a gap. Its buffers may reach where there is
+    Its visible time needs open and free slots of its lane without a gap. Its buffers may reach where there is
     no slot, and into a slot that is taken: that two busy times do not meet, the store decides. They
     may not reach into a blocked one, nor into closed time.
     """

@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from clinic.domain.calendar.availability import (
+    LANE_MAX,
     Interval,
     check_wall_time,
     day_interval,
@@ -74,6 +75,11 @@ class ClosedTime:
 
     interval: Interval
     by: Blocker
+    #: the only lane that it closes; None closes all
+    lane: int | None = None
+
+    def closes(self, lane: int) -> bool:
+        return self.lane in (None, lane)
 
 
 def _wall_interval(
@@ -294,6 +300,8 @@ class Block:
                 pointer="/to",
                 maxDays=BLOCK_MAX_DAYS,
             )
+        if self.lane is not None:
+            check_lane(self.lane)
 
     def checked(self) -> "Block":
         """Return a copy with its reason normalized for storage. Raises InvalidInput."""
@@ -305,7 +313,8 @@ class Block:
 
     def closed(self) -> ClosedTime:
         """Return the time that it closes."""
-        return ClosedTime(self.interval, Blocker(BlockKind.BLOCK, self.id, self.reason))
+        blocker = Blocker(BlockKind.BLOCK, self.id, self.reason)
+        return ClosedTime(self.interval, blocker, self.lane)
 
     def covers(self, other: "Block") -> bool:
         """Return whether `other` closes nothing that this one does not close already."""
@@ -329,6 +338,12 @@ class Block:
             )
             for place, part in enumerate(left)
         )
+
+
+def check_lane(lane: int) -> None:
+    """Raise InvalidInput for a lane that no doctor can have."""
+    if not 1 <= lane <= LANE_MAX:
+        raise InvalidInput(f"Lanes are from 1 to {LANE_MAX}.", pointer="/lane")
 
 
 def checked_closing_reason(reason: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The plan of a doctor's calendar: which slots there are, and which are open, by all inputs."""
 
 from bisect import bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -8,13 +9,15 @@ from zoneinfo import ZoneInfo
 
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
+    CAPACITY_MAX,
     MIDNIGHT,
     RANGE_MAX_DAYS,
     Availability,
     AvailabilityException,
     Interval,
+    Places,
     day_interval,
-    plan_range,
+    plan_places,
 )
 from clinic.domain.calendar.closings import (
     Block,
@@ -30,6 +33,7 @@ from clinic.domain.calendar.slots import PlannedSlot, SlotState
 
 #: which of two places that overlap is planned may depend on others before and after them
 _PLACES_REACH = timedelta(days=2)
+NO_LANES: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +107,45 @@ class CalendarInputs:
 
 def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
     """Return the slots that start on the days from `first` to `last`, both included, earliest first
-    and never overlapping, each OPEN or BLOCKED.
+    and never overlapping in a lane, each OPEN or BLOCKED.
 
     Raises InvalidInput when the range is longer than RANGE_MAX_DAYS, UnknownHolidayCalendar.
     """
     if not inputs.works_here:
         return []
-    planned = sorted([*_by_hours(inputs, first, last), *_added(inputs, first, last)])
-    closed = _merged(time.interval for time in inputs.closed_times(first, last)) if planned else []
-    return [
-        PlannedSlot(slot, SlotState.BLOCKED if _meets(slot, closed) else SlotState.OPEN)
-        for slot in planned
-    ]
+    planned = [(each.interval, each.capacity, 1) for each in _by_hours(inputs, first, last)]
+    planned += [(interval, 1, lane) for interval, lane in _added(inputs, first, last)]
+    if not planned:
+        return []
+    planned.sort()
+    closings = inputs.closed_times(first, last)
+    closed = _merged(time.interval for time in closings if time.lane is None)
+    by_lane = {
+        lane: _merged(time.interval for time in closings if time.lane == lane)
+        for lane in {time.lane for time in closings if time.lane is not None}
+    }
+    found: list[PlannedSlot] = []
+    for interval, capacity, first_lane in planned:
+        is_closed = _meets(interval, closed)
+        blocked = NO_LANES
+        if by_lane and not is_closed:
+            blocked = frozenset(lane for lane, time in by_lane.items() if _meets(interval, time))
+        for lane in range(first_lane, first_lane + capacity):
+            state = SlotState.BLOCKED if is_closed or lane in blocked else SlotState.OPEN
+            found.append(PlannedSlot(interval, state, lane, blocked))
+    return found
 
 
-def _by_hours(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
-    return plan_range(
+def _by_hours(inputs: CalendarInputs, first: date, last: date) -> list[Places]:
+    return plan_places(
         first, last, inputs.hours, inputs.exceptions, inputs.zone, last_day=inputs.last_day
     )
 
 
-def _added(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
-    """Return the added places that start on these days, but for those that overlap slots of the
-    hours, or a place that was entered before."""
+def _added(inputs: CalendarInputs, first: date, last: date) -> list[tuple[Interval, int]]:
+    """Return the added places that start on these days, with their lanes, but for those of lane 1
+    that overlap slots of the hours, and those that overlap a place of the lane that was entered
+    before."""
     near: list[tuple[AddedPlace, date, date]] = []
     for place in inputs.places:
         begin = inputs.day_of(place.starts_at)
@@ -133,15 +153,22 @@ def _added(inputs: CalendarInputs, first: date, last: date) -> list[Interval]:
         is_near = end >= first - _PLACES_REACH and begin <= last + _PLACES_REACH
         if is_near and begin <= (inputs.last_day or begin):
             near.append((place, begin - timedelta(days=1), end))
-    taken = _by_hours_on(inputs, [(begin, end) for _, begin, end in near])
-    kept: list[Interval] = []
+    outside = [(begin, end) for place, begin, end in near if not place.is_beside_hours]
+    taken = _by_hours_on(inputs, outside)
+    kept: defaultdict[int, list[Interval]] = defaultdict(list)
     for place, _, _ in sorted(near, key=lambda each: each[0].id):
-        interval = place.interval
-        if not _meets(interval, taken) and not _meets(interval, kept):
-            insort(kept, interval)
+        interval, in_lane = place.interval, kept[place.lane]
+        is_free = place.is_beside_hours or not _meets(interval, taken)
+        if is_free and not _meets(interval, in_lane):
+            insort(in_lane, interval)
     since = day_interval(first, inputs.zone).starts_at
     before = day_interval(last, inputs.zone).ends_at
-    return [each for each in kept if since <= each.starts_at < before]
+    return [
+        (each, lane)
+        for lane, in_lane in kept.items()
+        for each in in_lane
+        if since <= each.starts_at < before
+    ]
 
 
 def _by_hours_on(inputs: CalendarInputs, spans: Iterable[tuple[date, date]]) -> list[Interval]:
@@ -157,16 +184,18 @@ def _by_hours_on(inputs: CalendarInputs, spans: Iterable[tuple[date, date]]) -> 
     for first, last in runs:
         for offset in range(0, (last - first).days + 1, RANGE_MAX_DAYS):
             begin = first + timedelta(days=offset)
-            slots += _by_hours(inputs, begin, min(last, begin + timedelta(days=RANGE_MAX_DAYS - 1)))
+            until = min(last, begin + timedelta(days=RANGE_MAX_DAYS - 1))
+            slots += [each.interval for each in _by_hours(inputs, begin, until)]
     return slots
 
 
-def blocked_by(inputs: CalendarInputs, stretch: Interval) -> tuple[Blocker, ...]:
-    """Return every reason for which `stretch` is not wholly within open slots; empty when it is.
+def blocked_by(inputs: CalendarInputs, stretch: Interval, lane: int = 1) -> tuple[Blocker, ...]:
+    """Return every reason for which `stretch` is not wholly within open slots of the lane; empty
+    when it is.
 
     Raises UnknownHolidayCalendar.
     """
-    return Blockers(inputs).of(stretch)
+    return Blockers(inputs).of(stretch, lane)
 
 
 class Blockers:
@@ -174,30 +203,37 @@ class Blockers:
 
     def __init__(self, inputs: CalendarInputs) -> None:
         self._inputs = inputs
-        self._by_days: dict[tuple[date, date], tuple[list[Interval], list[ClosedTime]]] = {}
+        self._by_days: dict[tuple[date, date], tuple[list[PlannedSlot], list[ClosedTime]]] = {}
 
-    def of(self, stretch: Interval) -> tuple[Blocker, ...]:
-        """Return every reason for which `stretch` is not wholly within open slots; empty when it
-        is. Raises UnknownHolidayCalendar."""
+    def of(self, stretch: Interval, lane: int = 1) -> tuple[Blocker, ...]:
+        """Return every reason for which `stretch` is not wholly within open slots of the lane;
+        empty when it is. Lanes of the hours can stand in for each other, but for their blocks.
+        Raises UnknownHolidayCalendar."""
         first = self._inputs.day_of(stretch.starts_at)
         last = self._inputs.day_of(stretch.ends_at)
-        planned, closed = self._around(first, last)
+        every, closed = self._around(first, last)
+        planned = [each.interval for each in every if each.lane == _first_lane(lane)]
         found = [] if is_covered(stretch, planned) else [Blocker(BlockKind.NO_HOURS)]
         touching = [slot for slot in planned if slot.overlaps(stretch)] or [stretch]
         for time in closed:
-            if time.by not in found and any(time.interval.overlaps(slot) for slot in touching):
+            is_new = time.closes(lane) and time.by not in found
+            if is_new and any(time.interval.overlaps(slot) for slot in touching):
                 found.append(time.by)
         return tuple(found)
 
-    def _around(self, first: date, last: date) -> tuple[list[Interval], list[ClosedTime]]:
+    def _around(self, first: date, last: date) -> tuple[list[PlannedSlot], list[ClosedTime]]:
         known = self._by_days.get((first, last))
         if known is None:
             # A slot that begins on the eve may last into the stretch.
             planned = plan(self._inputs, first - timedelta(days=1), last)
-            slots = [slot.interval for slot in planned]
-            known = slots, self._inputs.closed_times(first, last)
+            known = planned, self._inputs.closed_times(first, last)
             self._by_days[first, last] = known
         return known
+
+
+def _first_lane(lane: int) -> int:
+    """Return the lane in which a slot is planned for every place of hours, or of one beside."""
+    return 1 if lane <= CAPACITY_MAX else lane
 
 
 def is_covered(stretch: Interval, by: Sequence[Interval]) -> bool:

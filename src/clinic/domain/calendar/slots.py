@@ -1,13 +1,13 @@
 """Slots, the bookable stretches of a doctor's time, and how they change with the hours."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.availability import CAPACITY_MAX, Interval
 
 
 class SlotState(StrEnum):
@@ -46,11 +46,21 @@ class PlannedSlot:
     """A slot that should be there, OPEN or BLOCKED."""
 
     interval: Interval
+    #: in its lane
     state: SlotState = SlotState.OPEN
+    lane: int = 1
+    #: lanes that are blocked at this time while others are not
+    blocked_lanes: frozenset[int] = frozenset()
 
     @property
     def starts_at(self) -> datetime:
         return self.interval.starts_at
+
+    def state_in(self, lane: int) -> SlotState:
+        """Return the state of a slot of this time in another lane of the hours."""
+        if lane in self.blocked_lanes:
+            return SlotState.BLOCKED
+        return SlotState.OPEN if self.lane in self.blocked_lanes else self.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,44 +81,115 @@ class SlotPlan:
         return not (self.add or self.retire or self.back or self.block or self.unblock)
 
 
+#: slots of one time that can stand in for each other: those in lanes of the hours, with lane 0, or
+#: a place beside them
+_Start = tuple[Interval, int]
+
+
+def _start_of(slot: Slot | PlannedSlot) -> _Start:
+    return slot.interval, 0 if slot.lane <= CAPACITY_MAX else slot.lane
+
+
 def plan_slots(planned: Sequence[PlannedSlot], existing: Sequence[Slot], now: datetime) -> SlotPlan:
     """Return the changes from `existing`, retired ones included, to `planned`.
 
-    Slots that have started are left alone, and nothing is planned that would overlap one. A retired
-    slot of the same times comes back before a new one is made, first of all one with an
-    appointment. Once a plan has been carried out, the next one is empty.
+    Slots that have started are left alone, and nothing is planned that would overlap one. Of the
+    lanes that hours have at one time, it only matters how many there are: those with an appointment
+    stay or come back first, then those on the calendar, then retired ones, each by lane, before new
+    ones are made. Once a plan has been carried out, the next one is empty.
     """
-    wanted = {slot.interval: slot for slot in planned if slot.starts_at > now}
-    stays: list[Interval] = []
-    retire: list[Slot] = []
-    changed: dict[SlotState, list[Slot]] = {SlotState.BLOCKED: [], SlotState.OPEN: []}
-    retired: dict[Interval, Slot] = {}
+    wanted: defaultdict[_Start, list[PlannedSlot]] = defaultdict(list)
+    for new in planned:
+        if new.starts_at > now:
+            wanted[_start_of(new)].append(new)
+    stays: list[Slot] = []
+    present: defaultdict[_Start, list[Slot]] = defaultdict(list)
+    retired: defaultdict[_Start, list[Slot]] = defaultdict(list)
     for slot in existing:
         if slot.state is SlotState.RETIRED:
-            known = retired.get(slot.interval)
-            if known is None or (slot.taken and not known.taken):
-                retired[slot.interval] = slot
+            retired[_start_of(slot)].append(slot)
         elif slot.starts_at <= now:
-            stays.append(slot.interval)
-        elif (found := wanted.pop(slot.interval, None)) is not None:
-            if found.state is not slot.state:
-                changed[found.state].append(slot)
+            stays.append(slot)
         else:
-            retire.append(slot)
-    stays.sort()
-    missing = [wanted[slot] for slot in sorted(wanted) if not _meets(slot, stays)]
-    return SlotPlan(
-        tuple(slot for slot in missing if slot.interval not in retired),
-        tuple(retire),
-        tuple((retired[slot.interval], slot.state) for slot in missing if slot.interval in retired),
-        tuple(changed[SlotState.BLOCKED]),
-        tuple(changed[SlotState.OPEN]),
-    )
+            present[_start_of(slot)].append(slot)
+    changes = _Changes(_Stays(stays))
+    for start, slots in present.items():
+        if start not in wanted:
+            changes.retire += slots
+    for start in sorted(wanted):
+        changes.follow(wanted[start], present.get(start, ()), retired.get(start, ()))
+    return changes.as_plan()
 
 
-def _meets(slot: Interval, stays: Sequence[Interval]) -> bool:
-    """Return whether `slot` overlaps one of `stays`, which are sorted and do not overlap."""
-    after = bisect_left(stays, slot)
-    return (after < len(stays) and slot.overlaps(stays[after])) or (
-        after > 0 and slot.overlaps(stays[after - 1])
-    )
+class _Stays:
+    """The slots that have started, which may last into others."""
+
+    def __init__(self, slots: Iterable[Slot]) -> None:
+        self._slots = sorted(slots, key=lambda slot: slot.starts_at)
+        self._until = max((slot.ends_at for slot in self._slots), default=None)
+
+    def lanes(self, interval: Interval) -> list[int]:
+        """Return the lanes of those that overlap this time."""
+        if self._until is None or self._until <= interval.starts_at:
+            return []
+        return [slot.lane for slot in self._slots if slot.interval.overlaps(interval)]
+
+
+@dataclass(slots=True)
+class _Changes:
+    stays: _Stays
+    add: list[PlannedSlot] = field(default_factory=list)
+    retire: list[Slot] = field(default_factory=list)
+    back: list[tuple[Slot, SlotState]] = field(default_factory=list)
+    changed: list[tuple[Slot, SlotState]] = field(default_factory=list)
+
+    def follow(
+        self, wanted: Sequence[PlannedSlot], present: Sequence[Slot], retired: Sequence[Slot]
+    ) -> None:
+        """Add the changes of one start."""
+        first = wanted[0]
+        is_alone = len(wanted) == len(present) == 1
+        if is_alone and (present[0].taken or not any(slot.taken for slot in retired)):
+            # Nearly all.
+            self._keep(first, present[0])
+            return
+        overlapped = self.stays.lanes(first.interval)
+        beside = first.lane > CAPACITY_MAX
+        lasting = [lane for lane in overlapped if (lane > CAPACITY_MAX) == beside]
+        room = len(wanted) - (len(lasting) if not beside else lasting.count(first.lane))
+        used = {*overlapped}
+        kept: list[Slot] = []
+        order = sorted(
+            [*((False, slot) for slot in present), *((True, slot) for slot in retired)],
+            key=lambda each: (not each[1].taken, each[0], each[1].lane),
+        )
+        for is_retired, slot in order:
+            # Whatever lasts into this time, what is on the calendar beside it may stay.
+            limit = room if is_retired else len(wanted)
+            if len(kept) < limit and slot.lane not in used:
+                kept.append(slot)
+                used.add(slot.lane)
+                if is_retired:
+                    self.back.append((slot, first.state_in(slot.lane)))
+                else:
+                    self._keep(first, slot)
+            elif not is_retired:
+                self.retire.append(slot)
+        lanes = [first.lane] if beside else range(1, CAPACITY_MAX + 1)
+        free = (lane for lane in lanes if lane not in used)
+        for _, lane in zip(range(room - len(kept)), free, strict=False):
+            self.add.append(replace(first, state=first.state_in(lane), lane=lane))
+
+    def _keep(self, wanted: PlannedSlot, slot: Slot) -> None:
+        state = wanted.state_in(slot.lane)
+        if state is not slot.state:
+            self.changed.append((slot, state))
+
+    def as_plan(self) -> SlotPlan:
+        return SlotPlan(
+            tuple(self.add),
+            tuple(self.retire),
+            tuple(self.back),
+            tuple(slot for slot, state in self.changed if state is SlotState.BLOCKED),
+            tuple(slot for slot, state in self.changed if state is SlotState.OPEN),
+        )

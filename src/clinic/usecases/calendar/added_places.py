@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.added_places import AddedPlace, lane_beside
+from clinic.domain.calendar.availability import CAPACITY_MAX
 from clinic.domain.calendar.closings import words_of
 from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
 from clinic.domain.clinic import Clinic
@@ -30,17 +31,20 @@ from clinic.usecases.context import Context
 async def add_place(
     context: Context, place: AddedPlace, *, preview: bool = False
 ) -> CalendarChanged[AddedPlace]:
-    """Add a slot beside the doctor's hours; it can be booked at once, or when its day is opened.
+    """Add a slot outside the doctor's hours; it can be booked at once, or when its day is opened.
+    In a time in which there are slots, it gets a lane beside them, as far as the clinic allows.
 
     Raises DoctorNotFound, PermissionDenied, InvalidInput, TimeInPast, AlreadyEntered, SlotOverlap
-    for a time that the doctor's hours have slots in, and BlockedBy for one that is closed or in
-    which the doctor does not work here.
+    for a time in which there are slots and no place beside them is allowed, and BlockedBy for one
+    that is closed or in which the doctor does not work here.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
-        new = place.checked()
+        new = _in_lane(context, clinic, inputs, place.checked())
         after = replace(inputs, places=(*inputs.places, new))
-        _check(context, clinic, inputs, after, new)
+        if closed := blocked_by(after, new.interval, new.lane):
+            why = words_of(closed, no_hours="the doctor does not work here then")
+            raise BlockedBy(f"No slot can be added in this time: {why}.", blockedBy=closed)
         return Decision(
             new,
             after,
@@ -98,22 +102,29 @@ async def read_place(context: Context, place_id: UUID) -> AddedPlace:
     return found
 
 
-def _check(
-    context: Context,
-    clinic: Clinic,
-    inputs: CalendarInputs,
-    after: CalendarInputs,
-    place: AddedPlace,
-) -> None:
+def _in_lane(
+    context: Context, clinic: Clinic, inputs: CalendarInputs, place: AddedPlace
+) -> AddedPlace:
+    """Return the place in the lane in which it can be added. Raises TimeInPast, AlreadyEntered,
+    SlotOverlap."""
     if place.starts_at <= context.clock.now():
         raise TimeInPast("This time has already begun.", pointer="/from")
+    most = clinic.policy.squeeze_max
     for other in inputs.places:
-        if other.interval.overlaps(place.interval):
+        if not most and other.interval.overlaps(place.interval):
             known = "There is already an added place in this time."
             raise AlreadyEntered(known, placeId=str(other.id))
     planned = plan(inputs, *days_of(clinic, place.interval))
-    if any(slot.interval.overlaps(place.interval) for slot in planned):
+    if not any(
+        slot.interval.overlaps(place.interval) for slot in planned if slot.lane <= CAPACITY_MAX
+    ):
+        return place
+    if not most:
         raise SlotOverlap()
-    if closed := blocked_by(after, place.interval):
-        why = words_of(closed, no_hours="the doctor does not work here then")
-        raise BlockedBy(f"No slot can be added in this time: {why}.", blockedBy=closed)
+    lane = lane_beside(inputs.places, place.interval, at_one_time_max=most)
+    if lane is None:
+        raise SlotOverlap(
+            f"There are {most} places beside the doctor's hours in this time already, as many as"
+            " the clinic allows."
+        )
+    return replace(place, lane=lane)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.calendar.availability import RANGE_MAX_DAYS, Interval, day_interval
 from clinic.domain.calendar.changes import CalendarChange, SlotCounts
 from clinic.domain.calendar.plan import CalendarInputs, is_covered, plan
@@ -22,6 +22,8 @@ from clinic.usecases.context import Context
 
 #: the first and the last day of a range, both included
 Days = tuple[date, date]
+#: a doctor and a lane
+_Lane = tuple[UUID, int]
 _MOMENT = timedelta(microseconds=1)
 #: how many days ahead slots may be opened: in a new time zone, the last one may be two days later
 OPEN_MAX_DAYS = RANGE_MAX_DAYS - 3
@@ -246,6 +248,7 @@ async def _write(
                 new.interval.starts_at,
                 new.interval.ends_at,
                 new.state,
+                lane=new.lane,
             )
             for new in changes.add
         ]
@@ -321,12 +324,15 @@ async def _outside(
     ids = [each.doctor.id for each in found]
     lasting = await reads.appointments.lasting(clinic.id, ids, span.starts_at, span.ends_at)
     beyond = await _open_beyond(reads, clinic, span, found, lasting)
-    is_open: dict[UUID, list[Interval]] = {}
+    is_open: defaultdict[_Lane, list[Interval]] = defaultdict(list, beyond)
     suspects: list[UUID] = []
     for each in found:
         times, closed = _times_of(each, span, now)
-        is_open[each.doctor.id] = sorted([*times, *beyond.get(each.doctor.id, ())])
+        for lane, interval in times:
+            is_open[each.doctor.id, lane].append(interval)
         suspects += closed
+    for intervals in is_open.values():
+        intervals.sort()
     views = {view.appointment.id: view for view in lasting if view.appointment.starts_at > now}
     if suspects:
         in_closed = await reads.appointments.occupying(clinic.id, suspects)
@@ -334,7 +340,7 @@ async def _outside(
     outside = [
         view
         for view in views.values()
-        if not is_covered(view.appointment.visible, is_open[view.appointment.doctor_id])
+        if not is_covered(view.appointment.visible, is_open[_lane_of(view.appointment)])
     ]
     return sorted(outside, key=lambda view: (view.appointment.starts_at, view.appointment.id))
 
@@ -345,9 +351,9 @@ async def _open_beyond(
     span: Span,
     found: Sequence[Alignment],
     lasting: Sequence[AppointmentView],
-) -> Mapping[UUID, Sequence[Interval]]:
+) -> Mapping[_Lane, list[Interval]]:
     """Return the times after the span that appointments within it last into and that are open, by
-    doctor."""
+    doctor and lane."""
     ends = {
         each.doctor.id: max(slot.ends_at for slot in each.before if slot.taken)
         for each in found
@@ -362,24 +368,30 @@ async def _open_beyond(
     slots = await reads.calendars.slots_between(
         clinic.id, [*ends], span.ends_at, max(ends.values())
     )
-    beyond: defaultdict[UUID, list[Interval]] = defaultdict(list)
+    beyond: defaultdict[_Lane, list[Interval]] = defaultdict(list)
     for slot in slots:
         if slot.state is SlotState.OPEN and slot.starts_at >= span.ends_at:
-            beyond[slot.doctor_id].append(slot.interval)
+            beyond[slot.doctor_id, slot.lane].append(slot.interval)
     return beyond
 
 
-def _times_of(alignment: Alignment, span: Span, now: datetime) -> tuple[list[Interval], list[UUID]]:
-    """Return what is open by the plan, and the taken slots ahead that are not."""
+def _lane_of(appointment: Appointment) -> _Lane:
+    return appointment.doctor_id, appointment.lane
+
+
+def _times_of(
+    alignment: Alignment, span: Span, now: datetime
+) -> tuple[list[tuple[int, Interval]], list[UUID]]:
+    """Return what is open by the plan, with its lane, and the taken slots ahead that are not."""
     changes = alignment.plan
     gone = {slot.id for slot in (*changes.retire, *changes.block)}
     opened = {slot.id for slot in changes.unblock}
     opened |= {slot.id for slot, state in changes.back if state is SlotState.OPEN}
-    is_open = [new.interval for new in changes.add if new.state is SlotState.OPEN]
+    is_open = [(new.lane, new.interval) for new in changes.add if new.state is SlotState.OPEN]
     closed: list[UUID] = []
     for slot in alignment.before:
         if slot.id in opened or (slot.state is SlotState.OPEN and slot.id not in gone):
-            is_open.append(slot.interval)
+            is_open.append((slot.lane, slot.interval))
         elif slot.taken and slot.starts_at > now and slot.starts_at >= span.starts_at:
             closed.append(slot.id)
     return is_open, closed

@@ -1,14 +1,14 @@
 """Block and open slots as such: that stores blocks and cuts them. Appointments in blocked slots are
 returned, not cancelled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.audit.audit import NO_REASON, checked_reason
-from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.availability import CAPACITY_MAX, Interval
 from clinic.domain.calendar.closings import (
     CLOSING_NAME_MAX_CHARS,
     Block,
@@ -17,7 +17,7 @@ from clinic.domain.calendar.closings import (
     words_of,
 )
 from clinic.domain.calendar.plan import CalendarInputs, plan
-from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotState
 from clinic.domain.clinic import Clinic, checked_instant
 from clinic.domain.errors import BlockedBy, EndBeforeStart, InvalidInput, SlotNotFound
 from clinic.ports.unit_of_work import UnitOfWork
@@ -29,9 +29,6 @@ from clinic.usecases.calendar.change_calendar import (
     change_doctor,
 )
 from clinic.usecases.context import Context
-
-#: what is opened or blocked: a slot's own time in its lane, or any time in all lanes
-_FIRST_LANE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ async def set_slot_state(
     if known is None or not is_shown:
         raise SlotNotFound()
     slot = known.slot
-    return await _set(context, state, slot.doctor_id, slot.interval, _FIRST_LANE, preview=preview)
+    return await _set(context, state, slot.doctor_id, slot.interval, slot.lane, preview=preview)
 
 
 def _check_state(state: SlotState) -> None:
@@ -117,7 +114,7 @@ async def _set(
         decide = _blocking(context, block)
         return await change_doctor(context, doctor_id, deed, decide, preview=preview)
     deed = Deed("cut_blocks", "doctor", doctor_id)
-    decide = _opening(context, stretch, is_slot=lane is not None)
+    decide = _opening(context, stretch, lane)
     return await change_doctor(context, doctor_id, deed, decide, preview=preview)
 
 
@@ -151,7 +148,8 @@ def _blocking(
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Interval]:
         check_ahead(context, block)
         days = days_of(clinic, block.interval)
-        window = _widened(block.interval, _planned(inputs, clinic, block.interval))
+        planned = _planned(inputs, clinic, block.interval, block.lane)
+        window = _widened(block.interval, _times_of(planned))
         if any(other.covers(block) for other in inputs.blocks):
             return Decision(window, inputs, days=days)
         return Decision(
@@ -165,29 +163,58 @@ def _blocking(
 
 
 def _opening(
-    context: Context, stretch: Interval, *, is_slot: bool
+    context: Context, stretch: Interval, lane: int | None
 ) -> Callable[[Clinic, CalendarInputs], Decision[Interval]]:
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Interval]:
-        planned = _planned(inputs, clinic, stretch)
-        _check_others(inputs, clinic, stretch, planned, is_slot=is_slot)
-        window = _widened(stretch, planned)
-        cut = [block for block in inputs.blocks if block.interval.overlaps(window)]
-        left = {block.id: block.without(window, context.new_id) for block in cut}
+        planned = _planned(inputs, clinic, stretch, lane)
+        _check_others(inputs, clinic, stretch, _times_of(planned), is_slot=lane is not None)
+        window = _widened(stretch, _times_of(planned))
+        beside = {slot.lane for slot in planned} - {lane}
+        cut = [
+            block
+            for block in inputs.blocks
+            if block.interval.overlaps(window) and (lane is None or block.lane in (None, lane))
+        ]
+        left = {block.id: _left_of(context, block, window, lane, beside) for block in cut}
         after = tuple(part for block in inputs.blocks for part in left.get(block.id, (block,)))
 
         async def write(unit: UnitOfWork) -> None:
             for block in cut:
                 parts = left[block.id]
-                if not parts:
+                if all(part.id != block.id for part in parts):
                     await unit.closings.delete(block)
-                for place, part in enumerate(parts):
-                    await (unit.closings.add if place else unit.closings.replace)(part)
+                for part in parts:
+                    await (unit.closings.replace if part.id == block.id else unit.closings.add)(
+                        part
+                    )
 
         if not cut:
             return Decision(window, inputs, note="Nothing blocks this time.")
         return Decision(window, replace(inputs, blocks=after), write, days_of(clinic, window))
 
     return decide
+
+
+def _left_of(
+    context: Context, block: Block, window: Interval, lane: int | None, beside: Collection[int]
+) -> tuple[Block, ...]:
+    """Return what is left of a block when a lane is opened in `window`, or all lanes; a block of
+    all lanes goes on in those `beside` it."""
+    parts = block.without(window, context.new_id)
+    if lane is None or block.lane is not None:
+        return parts
+    inside = Interval(max(block.starts_at, window.starts_at), min(block.ends_at, window.ends_at))
+    others = (
+        replace(
+            block,
+            id=context.new_id(),
+            starts_at=inside.starts_at,
+            ends_at=inside.ends_at,
+            lane=other,
+        )
+        for other in sorted(beside)
+    )
+    return (*parts, *others)
 
 
 def _check_others(
@@ -212,10 +239,22 @@ def _check_others(
         raise BlockedBy(f"This time cannot be opened: {words_of(others)}.", blockedBy=others)
 
 
-def _planned(inputs: CalendarInputs, clinic: Clinic, stretch: Interval) -> list[Interval]:
-    """Return the planned slots that overlap `stretch`."""
+def _planned(
+    inputs: CalendarInputs, clinic: Clinic, stretch: Interval, lane: int | None
+) -> list[PlannedSlot]:
+    """Return the planned slots that overlap `stretch`: all of them, or those that can stand in for
+    the one in the lane."""
     first, last = days_of(clinic, stretch)
-    return [slot.interval for slot in plan(inputs, first, last) if slot.interval.overlaps(stretch)]
+    return [
+        slot
+        for slot in plan(inputs, first, last)
+        if slot.interval.overlaps(stretch)
+        and (lane is None or slot.lane == lane or max(slot.lane, lane) <= CAPACITY_MAX)
+    ]
+
+
+def _times_of(slots: Iterable[PlannedSlot]) -> list[Interval]:
+    return [slot.interval for slot in slots]
 
 
 def _widened(stretch: Interval, slots: Sequence[Interval]) -> Interval:

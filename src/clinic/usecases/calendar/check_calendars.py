@@ -212,10 +212,16 @@ async def _differences(
 
 
 def _named(changes: SlotPlan) -> Iterator[tuple[datetime, Difference]]:
-    """Yield the start of each slot that differs, and how."""
+    """Yield the start of each slot that differs, and how. Of lanes that can stand in for each
+    other, only the number counts: one that would give way to a retired one with an appointment is
+    no difference."""
+    back = Counter((slot.interval, state) for slot, state in changes.back)
+    gone = Counter((slot.interval, slot.state) for slot in changes.retire)
+    replaced = back & gone
     yield from ((slot.starts_at, Difference.MISSING) for slot in changes.add)
-    yield from ((slot.starts_at, Difference.MISSING) for slot, _ in changes.back)
-    yield from ((slot.starts_at, Difference.UNPLANNED) for slot in changes.retire)
+    for differs, what in ((back, Difference.MISSING), (gone, Difference.UNPLANNED)):
+        for interval, _ in (differs - replaced).elements():
+            yield interval.starts_at, what
     yield from ((slot.starts_at, Difference.NOT_BLOCKED) for slot in changes.block)
     yield from ((slot.starts_at, Difference.NOT_OPEN) for slot in changes.unblock)
 

@@ -3,17 +3,18 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.fitting import DoctorsTime
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
+from clinic.domain.calendar.closings import ClosedTime
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
 from clinic.domain.paging import LIMIT_MAX, Keyset, Page, PageRequest
 from clinic.ports.calendars import SlotQuery, SlotView
-from clinic.usecases.calendar.inputs import Reads, closed_times
+from clinic.usecases.calendar.inputs import Reads, closed_times, in_lane
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 
@@ -67,26 +68,38 @@ async def places_among(
     views: Sequence[SlotView],
     kind: AppointmentType,
 ) -> list[SlotView]:
-    """Return those of the free slots, which are in order, in which the type fits."""
+    """Return those of the free slots, which are in order and one for each start, at which the type
+    fits: each in the lowest lane in which it does, with the number of such lanes."""
     offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
     if not offered:
         return []
     doctors = list({view.slot.doctor_id for view in offered})
     since = offered[0].slot.starts_at - timedelta(minutes=kind.before_min)
     until = offered[-1].slot.starts_at + timedelta(minutes=SLOT_MAX_MIN + kind.after_min)
-    slots: defaultdict[UUID, list[Slot]] = defaultdict(list)
+    lanes: defaultdict[tuple[UUID, int], list[Slot]] = defaultdict(list)
+    free: defaultdict[tuple[UUID, datetime], list[Slot]] = defaultdict(list)
     for slot in await reads.calendars.slots_between(clinic.id, doctors, since, until):
-        slots[slot.doctor_id].append(slot)
-    busy: Mapping[UUID, Sequence[Interval]] = {}
-    closed: Mapping[UUID, Sequence[Interval]] = {}
+        lanes[slot.doctor_id, slot.lane].append(slot)
+        if slot.is_free:
+            free[slot.doctor_id, slot.starts_at].append(slot)
+    busy: Mapping[tuple[UUID, int], Sequence[Interval]] = {}
+    closed: Mapping[UUID, Sequence[ClosedTime]] = {}
     if kind.has_buffers:
         # Without them, the slots say it all.
         busy = await reads.appointments.busy_times(clinic.id, doctors, since, until)
         closed = await closed_times(context, reads, clinic, doctors, Interval(since, until))
     times = {
-        each: DoctorsTime(slots[each], busy.get(each, ()), closed.get(each, ())) for each in doctors
+        lane: DoctorsTime(slots, busy.get(lane, ()), in_lane(closed.get(lane[0], ()), lane[1]))
+        for lane, slots in lanes.items()
     }
-    return [view for view in offered if times[view.slot.doctor_id].fits(view.slot, kind)]
+    found = []
+    for view in offered:
+        beside = free[view.slot.doctor_id, view.slot.starts_at]
+        fitting = [slot for slot in beside if times[slot.doctor_id, slot.lane].fits(slot, kind)]
+        if fitting:
+            first = min(fitting, key=lambda slot: slot.lane)
+            found.append(replace(view, slot=first, places=len(fitting)))
+    return found
 
 
 async def nearest_places(
@@ -106,7 +119,9 @@ async def nearest_places(
         return nearest
     fitting = await places_among(context, reads, clinic, nearest, kind)
     by_distance = sorted(fitting, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
-    return sorted(by_distance[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.id))
+    return sorted(
+        by_distance[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.doctor_id)
+    )
 
 
 def place_of(view: SlotView) -> Keyset:

@@ -1,14 +1,14 @@
 """Reading everything that doctors' slots follow from, inside a unit of work or outside."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, Interval
-from clinic.domain.calendar.closings import Block, Leave
+from clinic.domain.calendar.closings import Block, ClosedTime, Leave
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
 from clinic.domain.people.people import Doctor
@@ -83,16 +83,18 @@ async def closed_times(
     clinic: Clinic,
     doctor_ids: Collection[UUID],
     span: Interval,
-) -> Mapping[UUID, Sequence[Interval]]:
+) -> Mapping[UUID, Sequence[ClosedTime]]:
     """Return when these doctors cannot work because of closures, leave and blocks, around a span,
     by doctor; also where no slots are planned."""
     doctors = [each for each in await reads.people.doctors(clinic.id) if each.id in doctor_ids]
     inputs = await read_inputs(context, reads, clinic, doctors, since=span.starts_at)
     days = clinic.local_date(span.starts_at), clinic.local_date(span.ends_at)
-    return {
-        doctor_id: [time.interval for time in each.closed_times(*days)]
-        for doctor_id, each in inputs.items()
-    }
+    return {doctor_id: each.closed_times(*days) for doctor_id, each in inputs.items()}
+
+
+def in_lane(closed: Iterable[ClosedTime], lane: int) -> list[Interval]:
+    """Return the time of those that close this lane."""
+    return [time.interval for time in closed if time.closes(lane)]
 
 
 def _by_doctor(rows: Sequence[R]) -> Mapping[UUID, list[R]]:

@@ -29,6 +29,7 @@ def appointment_of(row: SqlRow) -> Appointment:
         type_id=row.type_id,
         before_min=_minutes(row.starts_at - row.busy_from),
         after_min=_minutes(row.busy_until - row.ends_at),
+        lane=row.lane,
     )
 
 
@@ -46,6 +47,7 @@ def appointment_values(appointment: Appointment) -> Values:
         "patient_id": appointment.patient_id,
         "starts_at": appointment.starts_at,
         "ends_at": appointment.ends_at,
+        "lane": appointment.lane,
         "busy_from": appointment.busy.starts_at,
         "busy_until": appointment.busy.ends_at,
         "type": appointment.type,
@@ -76,6 +78,7 @@ VIEW = Columns(
     type_id="a.type_id",
     busy_from="a.busy_from",
     busy_until="a.busy_until",
+    lane="a.lane",
     doctor_name="d.name",
     patient_name="pu.name",
     zone="c.time_zone",
@@ -86,7 +89,7 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
     """Return the view from the columns of VIEW."""
     appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status, *rest = row
     version, schedule_version, status_by, created_at, type_id, *rest = rest
-    busy_from, busy_until, *names = rest
+    busy_from, busy_until, lane, *names = rest
     doctor_name, patient_name, zone = names
     appointment = Appointment(
         id=appointment_id,
@@ -106,5 +109,6 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
         # Nearly all are busy while they are visible, and a page has hundreds.
         before_min=0 if busy_from == starts_at else _minutes(starts_at - busy_from),
         after_min=0 if busy_until == ends_at else _minutes(busy_until - ends_at),
+        lane=lane,
     )
     return AppointmentView(appointment, doctor_name, patient_name, zone_named(zone))

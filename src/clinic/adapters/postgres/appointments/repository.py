@@ -128,13 +128,13 @@ class PostgresAppointmentReader:
 
     async def busy_times(
         self, clinic_id: UUID, doctor_ids: Sequence[UUID], start: datetime, end: datetime
-    ) -> Mapping[UUID, Sequence[Interval]]:
-        """Return the busy times of these doctors that overlap `[start, end)`, by doctor, earliest
-        first."""
+    ) -> Mapping[tuple[UUID, int], Sequence[Interval]]:
+        """Return the busy times of these doctors that overlap `[start, end)`, by doctor and lane,
+        earliest first."""
         rows = await self._executor.fetch(BUSY_TIMES, (clinic_id, list(doctor_ids), start, end))
-        busy: dict[UUID, list[Interval]] = {}
-        for doctor_id, busy_from, busy_until in rows:
-            busy.setdefault(doctor_id, []).append(Interval(busy_from, busy_until))
+        busy: dict[tuple[UUID, int], list[Interval]] = {}
+        for doctor_id, lane, busy_from, busy_until in rows:
+            busy.setdefault((doctor_id, lane), []).append(Interval(busy_from, busy_until))
         return busy
 
     async def lasting(
@@ -188,6 +188,7 @@ class PostgresAppointments(PostgresAppointmentReader):
             .where(
                 *mine,
                 slots.c.clinic_id == scope.clinic_id,
+                slots.c.lane == appointments.c.lane,
                 slots.c.state != SlotState.RETIRED.value,
                 slots.c.starts_at > appointments.c.busy_from - _LONGEST_SLOT,
                 slots.c.starts_at < appointments.c.busy_until,
@@ -256,7 +257,7 @@ def _is_in_its_own_way(change: Change) -> bool:
     before, after = change.before, change.after
     return (
         change.takes is not None
-        and before.doctor_id == after.doctor_id
+        and (before.doctor_id, before.lane) == (after.doctor_id, after.lane)
         and before.busy.overlaps(after.busy)
     )
 
@@ -329,6 +330,7 @@ async def _write(connection: AsyncConnection, changes: Sequence[Change]) -> None
             .values(
                 slot_id=after.slot_id,
                 doctor_id=after.doctor_id,
+                lane=after.lane,
                 starts_at=after.starts_at,
                 ends_at=after.ends_at,
                 busy_from=after.busy.starts_at,

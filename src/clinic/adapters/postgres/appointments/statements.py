@@ -75,7 +75,7 @@ _OCCUPYING = listed(OCCUPYING)
 # A busy time is shorter than a day, so the index on starts_at can bound both ends.
 #: $1 clinic, $2 doctors, $3 since, $4 until
 BUSY_TIMES = f"""
-SELECT a.doctor_id, a.busy_from, a.busy_until FROM appointments a
+SELECT a.doctor_id, a.lane, a.busy_from, a.busy_until FROM appointments a
 WHERE a.clinic_id = $1 AND a.doctor_id = ANY ($2::uuid[]) AND a.status IN ({_OCCUPYING})
   AND a.starts_at > $3::timestamptz - interval '1 day'
   AND a.starts_at < $4::timestamptz + interval '1 day'

@@ -124,13 +124,13 @@ def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
 def _values_of(closing: Closing) -> Values:
     values: Values = {"clinic_id": closing.clinic_id, "id": closing.id}
     if isinstance(closing, Block | AddedPlace):
-        values |= {
+        return values | {
             "doctor_id": closing.doctor_id,
             "starts_at": closing.starts_at,
             "ends_at": closing.ends_at,
             "reason": closing.reason,
+            "lane": closing.lane,
         }
-        return values | {"lane": closing.lane} if isinstance(closing, Block) else values
     values |= {
         "first_day": closing.first,
         "last_day": closing.last,
@@ -197,4 +197,5 @@ def _place_of(row: SqlRow) -> AddedPlace:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         reason=row.reason,
+        lane=row.lane,
     )

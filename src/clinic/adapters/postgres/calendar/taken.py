@@ -62,13 +62,16 @@ _LOCK_ON_CALENDAR = f"""
     WHERE clinic_id = $1 AND doctor_id = ANY ($2::uuid[]) AND state <> 'RETIRED'
       AND starts_at > $3::timestamptz - interval '{SLOT_MAX_MIN} min'
       AND starts_at < $4::timestamptz AND ends_at > $3::timestamptz
+      AND ($5::smallint IS NULL OR lane = $5)
     ORDER BY id FOR NO KEY UPDATE
 """
 _BENEATH = f"""
     SELECT DISTINCT s.id, s.clinic_id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state,
            s.taken, s.lane
-    FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS w (doctor_id, since, until)
+    FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::smallint[])
+         AS w (doctor_id, since, until, lane)
     JOIN slots s ON s.clinic_id = $1 AND s.doctor_id = w.doctor_id AND s.state <> 'RETIRED'
+      AND s.lane = w.lane
       AND s.starts_at > w.since - interval '{SLOT_MAX_MIN} min'
       AND s.starts_at < w.until AND s.ends_at > w.since
 """
@@ -99,13 +102,15 @@ _SET_STATE = {
 async def slots_beneath(
     connection: AsyncConnection, clinic_id: UUID, wanted: Sequence[Appointment]
 ) -> list[Slot]:
-    """Return the slots on the calendar that the busy times of these appointments overlap."""
+    """Return the slots on the calendar that the busy times of these appointments overlap, each in
+    its lane."""
     busy = [one.busy for one in wanted]
     values = [
         clinic_id,
         [one.doctor_id for one in wanted],
         [each.starts_at for each in busy],
         [each.ends_at for each in busy],
+        [one.lane for one in wanted],
     ]
     async with psycopg.AsyncRawCursor(await driver_of(connection)) as cursor:
         await cursor.execute(_BENEATH, values, binary=True)
@@ -128,7 +133,8 @@ async def leave(connection: AsyncConnection, left: Sequence[Appointment]) -> Non
     await connection.execute(_LEAVE, {"clinic_id": clinic_id, "ids": [one.slot_id for one in left]})
     for one in left:
         busy = one.busy
-        await retake(connection, clinic_id, [one.doctor_id], busy.starts_at, busy.ends_at)
+        since, until = busy.starts_at, busy.ends_at
+        await retake(connection, clinic_id, [one.doctor_id], since, until, lane=one.lane)
 
 
 async def take_added(connection: AsyncConnection, slots: Iterable[Slot]) -> None:
@@ -157,8 +163,11 @@ async def retake(
     doctor_ids: Collection[UUID],
     since: datetime,
     until: datetime,
+    *,
+    lane: int | None = None,
 ) -> None:
-    """Make `taken` true of these doctors' slots on the calendar that overlap `[since, until)`.
+    """Make `taken` true of these doctors' slots on the calendar that overlap `[since, until)`, in
+    one lane or in all.
 
     They are compared here: as a join on overlapping times it would be quadratic under some plans,
     and a year of slots is planned at once. Locked first, so that of two who free one slot the
@@ -171,16 +180,16 @@ async def retake(
         "until": until,
     }
     async with psycopg.AsyncRawCursor(await driver_of(connection)) as cursor:
-        await cursor.execute(_LOCK_ON_CALENDAR, [*values.values()], binary=True)
+        await cursor.execute(_LOCK_ON_CALENDAR, [*values.values(), lane], binary=True)
         slots = await cursor.fetchall()
     lanes: dict[tuple[UUID, int], tuple[list[datetime], list[datetime]]] = {}
-    for doctor_id, lane, busy_from, busy_until in await connection.execute(_BUSY_TIMES, values):
-        starts, ends = lanes.setdefault((doctor_id, lane), ([], []))
+    for doctor_id, own_lane, busy_from, busy_until in await connection.execute(_BUSY_TIMES, values):
+        starts, ends = lanes.setdefault((doctor_id, own_lane), ([], []))
         starts.append(busy_from)
         ends.append(busy_until)
     wrong: dict[bool, list[UUID]] = {True: [], False: []}
-    for slot_id, doctor_id, lane, starts_at, ends_at, taken in slots:
-        starts, ends = lanes.get((doctor_id, lane), ([], []))
+    for slot_id, doctor_id, own_lane, starts_at, ends_at, taken in slots:
+        starts, ends = lanes.get((doctor_id, own_lane), ([], []))
         # No two overlap in a lane, so the last that begins before the slot ends also ends last.
         before = bisect_left(starts, ends_at)
         is_taken = before > 0 and ends[before - 1] > starts_at
