@@ -88,9 +88,9 @@ def obstacles(
 ) -> list[type[Conflict]]:
     """Return why an appointment does not fit among the doctor's slots; empty when it does.
 
-    Its visible time needs open and free slots of its lane without a gap. Its buffers may reach where there is
-    no slot, and into a slot that is taken: that two busy times do not meet, the store decides. They
-    may not reach into a blocked one, nor into closed time.
+    Its visible time needs open and free slots of its lane without a gap. Its buffers may reach
+    where there is no slot, and into a slot that is taken: that two busy times do not meet, the
+    store decides. They may not reach into a blocked one, nor into closed time.
     """
     taken = beneath(appointment, slots)
     return _obstacles(appointment.visible, appointment.busy, taken, closed)

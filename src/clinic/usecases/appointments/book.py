@@ -1,7 +1,8 @@
 """Book a slot for a patient: one read, one write, and the database decides the race."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from datetime import datetime
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView, Booking, BookingFacts
@@ -10,6 +11,7 @@ from clinic.domain.appointments.rules import NOTHING_AROUND, Surroundings
 from clinic.domain.appointments.types import TypeAsked, asked_for
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.closings import Blocker
+from clinic.domain.calendar.slots import SlotState
 from clinic.domain.errors import (
     ClinicError,
     DoesNotFit,
@@ -21,7 +23,7 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
-from clinic.usecases.appointments.surroundings import surroundings
+from clinic.usecases.appointments.surroundings import free_beside, surroundings
 from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
 from clinic.usecases.context import Context
@@ -100,7 +102,10 @@ async def _take(
     """Return the view of the new appointment; with a key, its stored answer or a replay."""
     request = call.request if call else None
     lost: ClinicError | None = None
-    for _ in range(ATTEMPTS):
+    #: one for each race that was lost
+    lost_in: list[UUID] = []
+    # A race that is lost in one lane may be won in another.
+    while len(lost_in) - len({*lost_in}) < ATTEMPTS - 1 or lost is None:
         facts = await context.store.desk.load_facts(
             context.actor, order.slot_id, order.patient_id, request, order.type
         )
@@ -113,30 +118,7 @@ async def _take(
         if order.type.id is not None and not facts.has_types:
             raise unknown_type(order.type, ())
         now = context.clock.now()
-        around = await _around(context, facts, is_first=lost is None)
-        decide = partial(
-            decide_booking,
-            facts,
-            actor=context.actor,
-            type=order.type.name,
-            reason=context.reason,
-            override=order.override,
-            now=now,
-            new_id=context.new_id,
-            around=around.slots,
-            closed=around.closed,
-            busy=around.busy,
-        )
-        try:
-            booking = decide()
-        except SlotBlocked:
-            # Asked again, to be refused with the reason.
-            decide(blockers=await _blockers(context, facts, around))
-            raise
-        except (SlotTaken, DoesNotFit) as error:
-            raise await _with_nearest(context, error, facts) from None
-        except UnknownType as error:
-            raise unknown_type(order.type, await bookable_types(context)) from error
+        booking = await _decide(context, order, facts, now, lost_in)
         view = _view(booking, facts)
         if call is not None:
             stored = StoredAnswer(call.request, call.render(view), now)
@@ -145,10 +127,99 @@ async def _take(
             await context.store.desk.reserve(booking)
         except (SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted) as error:
             lost = error
+            lost_in.append(booking.appointment.slot_id)
             continue
         return booking.stored or view
-    assert lost is not None
     raise lost
+
+
+async def _decide(
+    context: Context,
+    order: _Order,
+    facts: BookingFacts,
+    now: datetime,
+    lost_in: Collection[UUID],
+) -> Booking:
+    """Return the booking of the slot that was asked for, or, where it is taken, of another one of
+    its start. Raises as `book` does."""
+    try:
+        is_lost = facts.slot is not None and facts.slot.id in lost_in
+        if not is_lost:
+            return await _decide_in(context, order, facts, now, is_first=not lost_in)
+        # Somebody who has not committed yet may have it.
+        return await _decide_beside(context, order, facts, now, lost_in) or await _decide_in(
+            context, order, facts, now
+        )
+    except SlotBlocked as error:
+        found = await _decide_beside(context, order, facts, now, lost_in)
+        if found is None:
+            raise await _with_blockers(context, order, facts, now, error) from None
+        return found
+    except (SlotTaken, DoesNotFit) as error:
+        found = await _decide_beside(context, order, facts, now, lost_in)
+        if found is None:
+            raise await _with_nearest(context, error, facts) from None
+        return found
+    except UnknownType as error:
+        raise unknown_type(order.type, await bookable_types(context)) from error
+
+
+async def _decide_in(
+    context: Context,
+    order: _Order,
+    facts: BookingFacts,
+    now: datetime,
+    blockers: Sequence[Blocker] = (),
+    *,
+    is_first: bool = False,
+) -> Booking:
+    around = await _around(context, facts, is_first=is_first)
+    return decide_booking(
+        facts,
+        actor=context.actor,
+        type=order.type.name,
+        reason=context.reason,
+        override=order.override,
+        now=now,
+        new_id=context.new_id,
+        around=around.slots,
+        closed=around.closed,
+        busy=around.busy,
+        blockers=blockers,
+    )
+
+
+async def _decide_beside(
+    context: Context,
+    order: _Order,
+    facts: BookingFacts,
+    now: datetime,
+    lost_in: Collection[UUID],
+) -> Booking | None:
+    """Return the booking of another slot of the same doctor, start and length; None when none is
+    free, or fits. One that is blocked is not replaced by another."""
+    slot = facts.slot
+    if slot is None or slot.state is not SlotState.OPEN:
+        return None
+    for other in await free_beside(context.store, slot, order.patient_id, last=lost_in):
+        try:
+            return await _decide_in(context, order, replace(facts, slot=other), now)
+        except (SlotBlocked, SlotTaken, DoesNotFit):
+            continue
+    return None
+
+
+async def _with_blockers(
+    context: Context, order: _Order, facts: BookingFacts, now: datetime, error: SlotBlocked
+) -> ClinicError:
+    """Return the refusal with what blocks the slot."""
+    blockers = await _blockers(context, facts, await _around(context, facts, is_first=False))
+    try:
+        # Asked again, to be refused with the reason.
+        await _decide_in(context, order, facts, now, blockers)
+    except ClinicError as refused:
+        return refused
+    return error
 
 
 async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> Surroundings:
@@ -172,6 +243,7 @@ async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> S
         context.store,
         facts.clinic,
         slot.doctor_id,
+        slot.lane,
         busy,
         has_buffers=kind.has_buffers,
     )

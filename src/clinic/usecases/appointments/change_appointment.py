@@ -13,10 +13,11 @@ from clinic.domain.appointments.changes import (
     decide_swap,
     place_in,
 )
+from clinic.domain.appointments.fitting import obstacles, others_at
 from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
-from clinic.domain.calendar.slots import Slot
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     AppointmentNotFound,
@@ -26,6 +27,7 @@ from clinic.domain.errors import (
     NotSwappable,
     SlotBlocked,
     SlotTaken,
+    TransactionAborted,
 )
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
@@ -80,7 +82,8 @@ async def reschedule(
     override: bool = False,
     expected_version: int | None = None,
 ) -> AppointmentView:
-    """Return the appointment moved so that it begins in `slot_id`, with the same id.
+    """Return the appointment moved so that it begins in `slot_id`, with the same id; where that is
+    taken, in another slot of the same doctor, start and length.
 
     Raises AppointmentNotFound, VersionMismatch, SlotNotFound, PermissionDenied,
     TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken and
@@ -89,15 +92,16 @@ async def reschedule(
     scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork) -> AppointmentView:
-        around = await _slots_there(unit, scope, appointment_id, slot_id)
-        locked = await unit.appointments.lock(scope, [appointment_id], [slot_id, *around])
+        to_id = await _lane_there(unit, scope, appointment_id, slot_id)
+        around = await _slots_there(unit, scope, appointment_id, to_id)
+        locked = await unit.appointments.lock(scope, [appointment_id], [to_id, *around])
         before = locked.appointments.get(appointment_id)
         if before is None:
             raise AppointmentNotFound()
         check_version(before, expected_version)
         clinic = await _clinic(context, unit)
         kind = await _type_of(unit, before)
-        slot = locked.slots.get(slot_id)
+        slot = locked.slots.get(to_id)
         decide = partial(
             decide_move,
             before,
@@ -124,6 +128,9 @@ async def reschedule(
             raise
         except (SlotTaken, DoesNotFit) as error:
             assert slot is not None
+            if await _lane_there(unit, scope, appointment_id, slot_id) not in (to_id, slot_id):
+                # Somebody was faster, and another lane is free.
+                raise TransactionAborted() from error
             raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
         await unit.appointments.apply([change])
         return await _read(unit, scope, appointment_id)
@@ -244,8 +251,10 @@ async def _around(
 ) -> Surroundings:
     """Return what is around the place at which `before` would become `after`, once it and the
     others have left theirs."""
-    found = await surroundings(context, unit, clinic, after.doctor_id, after.busy, has_buffers=True)
-    leaving = [each.busy for each in (before, *others)]
+    found = await surroundings(
+        context, unit, clinic, after.doctor_id, after.lane, after.busy, has_buffers=True
+    )
+    leaving = [each.busy for each in (before, *others) if each.lane == after.lane]
     return replace(
         found,
         # Only buffers may meet closed time: slots that it blocks say so themselves.
@@ -271,7 +280,28 @@ async def _slots_there(
     slots = await unit.calendars.slots_between(
         scope.clinic_id, [there.doctor_id], busy.starts_at, busy.ends_at
     )
-    return [slot.id for slot in slots]
+    return [slot.id for slot in slots if slot.lane == there.lane]
+
+
+async def _lane_there(unit: UnitOfWork, scope: Scope, appointment_id: UUID, slot_id: UUID) -> UUID:
+    """Return the slot that the appointment should begin in that is to move to this one: the same,
+    or where it does not fit there, another one of the same doctor, start and length in which it
+    does."""
+    seen = await unit.appointments.get(scope, appointment_id)
+    target = await unit.calendars.slot(scope.clinic_id, slot_id)
+    if seen is None or target is None or target.slot.state is not SlotState.OPEN:
+        return slot_id
+    before = seen.appointment
+    busy = place_in(before, target.slot).busy
+    near = await unit.calendars.slots_between(
+        scope.clinic_id, [target.slot.doctor_id], busy.starts_at, busy.ends_at
+    )
+    left = [replace(each, taken=False) if before.is_in_time_of(each) else each for each in near]
+    for slot in (target.slot, *others_at(target.slot, near)):
+        is_own = slot.id == before.slot_id and slot.id != slot_id
+        if not is_own and not obstacles(place_in(before, slot), left):
+            return slot.id
+    return slot_id
 
 
 async def _slots_of_places(unit: UnitOfWork, scope: Scope, one: UUID, two: UUID) -> Sequence[UUID]:

@@ -1,11 +1,14 @@
 """Reading what is around the place of an appointment, inside a unit of work or outside."""
 
+from collections.abc import Collection
 from uuid import UUID
 
+from clinic.domain.appointments.fitting import others_at
 from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.slots import Slot
 from clinic.domain.clinic import Clinic
-from clinic.usecases.calendar.inputs import Reads, closed_times
+from clinic.usecases.calendar.inputs import Reads, closed_times, in_lane
 from clinic.usecases.context import Context
 
 
@@ -14,16 +17,33 @@ async def surroundings(
     reads: Reads,
     clinic: Clinic,
     doctor_id: UUID,
+    lane: int,
     span: Interval,
     *,
     has_buffers: bool,
 ) -> Surroundings:
-    """Return the doctor's slots that overlap the span; with buffers, which may reach beyond slots
-    and into those that are taken, closed time and the doctor's busy times too."""
+    """Return the slots of the doctor's lane that overlap the span; with buffers, which may reach
+    beyond slots and into those that are taken, closed time and busy times of the lane too."""
     start, end = span.starts_at, span.ends_at
-    slots = await reads.calendars.slots_between(clinic.id, [doctor_id], start, end)
+    lanes = await reads.calendars.slots_between(clinic.id, [doctor_id], start, end)
+    slots = [slot for slot in lanes if slot.lane == lane]
     if not has_buffers:
         return Surroundings(slots)
     closed = await closed_times(context, reads, clinic, [doctor_id], span)
     busy = await reads.appointments.busy_times(clinic.id, [doctor_id], start, end)
-    return Surroundings(slots, closed.get(doctor_id, ()), busy.get(doctor_id, ()))
+    return Surroundings(
+        slots, in_lane(closed.get(doctor_id, ()), lane), busy.get((doctor_id, lane), ())
+    )
+
+
+async def free_beside(
+    reads: Reads, slot: Slot, patient_id: UUID, *, last: Collection[UUID] = ()
+) -> list[Slot]:
+    """Return the free slots that can be had in place of this one, in other lanes of its start; in
+    an order that differs from patient to patient, so that not all try the same one, and those of
+    `last` at the end."""
+    near = await reads.calendars.slots_between(
+        slot.clinic_id, [slot.doctor_id], slot.starts_at, slot.ends_at
+    )
+    free = [other for other in others_at(slot, near) if other.is_free]
+    return sorted(free, key=lambda other: (other.id in last, other.id.int ^ patient_id.int))
