@@ -35,6 +35,7 @@ class Operation(Enum):
     CHANGE_CALENDAR = "change hours and leave, open and block slots"
     OPEN_ALL_CALENDARS = "open the slots of all doctors"
     CLOSE_CLINIC = "close the clinic on days, and open it again"
+    EXPLAIN_TIMES = "ask why a time can be booked or not"
     BOOK = "book an appointment"
     OVERRIDE_POLICY = "book inside the notice or beyond the horizon"
     READ_APPOINTMENTS = "read appointments"
@@ -79,6 +80,7 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.CHANGE_CALENDAR: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.OPEN_ALL_CALENDARS: _row(_NOTHING, _NOTHING, _CLINIC),
     Operation.CLOSE_CLINIC: _row(_NOTHING, _NOTHING, _CLINIC),
+    Operation.EXPLAIN_TIMES: _row(_OWN, _CALENDAR, _CLINIC),
     Operation.BOOK: _row(_OWN, _CALENDAR, _CLINIC),
     Operation.OVERRIDE_POLICY: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.READ_APPOINTMENTS: _row(_OWN, _CALENDAR, _CLINIC),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clinic.domain.calendar import plan as plan_module
 from clinic.domain.calendar.added_places import AddedPlace
-from clinic.domain.calendar.availability import Availability, Interval, Places, plan_places
+from clinic.domain.calendar.availability import Availability, Places, plan_places
 from clinic.domain.calendar.closings import Block, BlockKind, no_holidays
 from clinic.domain.calendar.plan import Blockers, CalendarInputs, plan
 

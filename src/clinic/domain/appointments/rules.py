@@ -229,6 +229,8 @@ class Rule:
     needs_slot: bool = False
     #: whether it can be asked only for a patient
     needs_patient: bool = False
+    #: whether it refuses every time of the doctor, if it refuses one
+    is_of_any_time: bool = False
     #: whether patients must not learn of it
     for_staff: bool = False
 
@@ -241,13 +243,15 @@ RULES = (
         "The patient can be booked for.",
         patient_disabled,
         needs_patient=True,
+        is_of_any_time=True,
     ),
-    Rule("not_offered", "The doctor offers the type.", not_offered),
+    Rule("not_offered", "The doctor offers the type.", not_offered, is_of_any_time=True),
     Rule(
         "type_not_bookable",
         "The patient may book the type.",
         type_not_bookable,
         needs_patient=True,
+        is_of_any_time=True,
     ),
     Rule("slot_in_past", "The time is ahead.", slot_in_past),
     Rule("inside_notice", "It is long enough before the start.", inside_notice),
@@ -257,6 +261,7 @@ RULES = (
         "The patient may have more appointments ahead.",
         too_many_open_appointments,
         needs_patient=True,
+        is_of_any_time=True,
     ),
     Rule("closure", "The clinic is open.", closure, is_of_slots=True),
     Rule("leave", "The doctor is not on leave.", leave, is_of_slots=True, for_staff=True),
@@ -302,6 +307,8 @@ class Finding:
 
     kind: str
     sentence: str
+    #: whether it refuses every time of the doctor, if it refuses this one
+    is_of_any_time: bool
     #: what a booking would be refused with; None when the rule is kept
     error: ClinicError | None = None
 
@@ -332,5 +339,5 @@ def _ask(rule: Rule, case: Case) -> Finding:
     try:
         rule.check(case)
     except ClinicError as error:
-        return Finding(rule.kind, error.message, error)
-    return Finding(rule.kind, rule.kept)
+        return Finding(rule.kind, error.message, rule.is_of_any_time, error)
+    return Finding(rule.kind, rule.kept, rule.is_of_any_time)

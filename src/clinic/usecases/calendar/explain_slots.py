@@ -44,7 +44,7 @@ async def blockers_of(
     doctors = [doctor for doctor in everyone if doctor.id in blocked]
     since = min(slot.starts_at for slot in slots)
     inputs = await read_inputs(context, reads, clinic, doctors, since=since)
-    holidays = _those_known(context.holidays)
+    holidays = known_holidays(context.holidays)
     blockers = {
         doctor_id: Blockers(replace(each, holidays=holidays)) for doctor_id, each in inputs.items()
     }
@@ -69,7 +69,7 @@ async def blockers_at(
     return tuple(dict.fromkeys(each for by in found for each in by))
 
 
-def _those_known(holidays: Holidays) -> Holidays:
+def known_holidays(holidays: Holidays) -> Holidays:
     """Return the same calendars, and empty ones of countries that are not known: what is stored can
     be read, whichever countries the installed package knows."""
 

@@ -1,11 +1,12 @@
 """Find the slots in which an appointment of a type can begin."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from clinic.domain.appointments.booking import end_of
 from clinic.domain.appointments.fitting import DoctorsTime
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
@@ -18,6 +19,8 @@ from clinic.usecases.calendar.inputs import Reads, closed_times, in_lane
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 
+#: returns when a patient has other appointments that overlap a span
+PatientTimes = Callable[[Interval], Awaitable[Sequence[Interval]]]
 #: how many free slots one page looks at; the next page goes on after them
 LOOKED_AT_MAX = 400
 #: how many slots a refusal names in place of the one that was asked for
@@ -103,22 +106,35 @@ async def places_among(
 
 
 async def nearest_places(
-    context: Context, reads: Reads, clinic: Clinic, slot: Slot, kind: AppointmentType | None
+    context: Context,
+    reads: Reads,
+    clinic: Clinic,
+    slot: Slot,
+    kind: AppointmentType | None,
+    patient_busy: PatientTimes | None = None,
 ) -> Sequence[SlotView]:
     """Return up to NEAREST free slots closest in time to `slot`, earliest first, in which an
-    appointment of the type can begin; without a type, any."""
+    appointment of the type can begin; without a type, any. `patient_busy` returns the times of a
+    patient's appointments in a span, which it may not meet."""
     policy = clinic.policy if kind is None else kind.policy_at(clinic)
     earliest, latest = policy.bookable_window(context.clock.now())
     nearest = await reads.calendars.nearest_free(
         slot,
         starts_from=earliest,
         starts_before=latest,
-        limit=NEAREST if kind is None else NEAREST_LOOKED_AT,
+        limit=NEAREST if kind is None and patient_busy is None else NEAREST_LOOKED_AT,
     )
-    if kind is None:
-        return nearest
-    fitting = await places_among(context, reads, clinic, nearest, kind)
-    by_distance = sorted(fitting, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
+    if kind is not None:
+        nearest = await places_among(context, reads, clinic, nearest, kind)
+    if patient_busy is not None and nearest:
+        visible = [Interval(each.slot.starts_at, end_of(each.slot, kind)) for each in nearest]
+        busy = await patient_busy(Interval(visible[0].starts_at, max(visible).ends_at))
+        nearest = [
+            view
+            for view, time in zip(nearest, visible, strict=True)
+            if not any(map(time.overlaps, busy))
+        ]
+    by_distance = sorted(nearest, key=lambda view: abs(view.slot.starts_at - slot.starts_at))
     return sorted(
         by_distance[:NEAREST], key=lambda view: (view.slot.starts_at, view.slot.doctor_id)
     )
