@@ -167,7 +167,7 @@ class Calendars(CalendarReader, Protocol):
     async def add_availability(self, availability: Availability) -> None: ...
 
     async def replace_availability(self, availability: Availability) -> None:
-        """Replace the hours with this id. Raises AvailabilityNotFound."""
+        """Replace the hours with this id. Raises AvailabilityNotFound, LocationNotFound."""
         ...
 
     async def delete_availability(self, clinic_id: UUID, availability_id: UUID) -> None:

@@ -56,13 +56,14 @@ class Closings(ClosingReader, Protocol):
 
     async def add(self, closing: Closing) -> None:
         """Add it. Raises AlreadyExists for its id, DoctorNotFound for the doctor of leave,
-        blocks and places."""
+        blocks and places, LocationNotFound for that of closures and places."""
         ...
 
     async def replace(self, closing: Closing) -> None:
         """Replace the one with this id.
 
-        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, AddedPlaceNotFound."""
+        Raises ClosureNotFound, LeaveNotFound, BlockNotFound, AddedPlaceNotFound,
+        LocationNotFound."""
         ...
 
     async def delete(self, closing: Closing) -> None:

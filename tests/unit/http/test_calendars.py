@@ -146,6 +146,7 @@ async def test_new_hours_open_their_slots(api):
         "validFrom": None,
         "validUntil": None,
         "overnight": False,
+        "locationId": None,
     }
     assert report["added"] > 90
     assert (report["retired"], report["stranded"]) == (0, [])
@@ -223,6 +224,7 @@ async def test_a_day_off_removes_its_slots_until_it_is_taken_back(api):
         "endTime": None,
         "slotMinutes": None,
         "overnight": False,
+        "locationId": None,
     }
     assert read.json() == exception
     assert listed.json()["items"] == [exception]

@@ -16,6 +16,7 @@ CLEARED = {
     ("/clinics/current", "/phone"),
     ("/availabilities/{availability_id}", "/validFrom"),
     ("/availabilities/{availability_id}", "/validUntil"),
+    ("/availabilities/{availability_id}", "/locationId"),
     ("/leaves/{leave_id}", "/startTime"),
     ("/leaves/{leave_id}", "/endTime"),
     ("/closures/{closure_id}", "/startTime"),
@@ -66,7 +67,17 @@ CASES = [(one.path, pointer) for one in PATCHES for pointer in members(one.body)
 
 async def _world(api):
     """Set every member that null could clear; return the ids in paths."""
+    branch = {
+        "name": "Harbour branch",
+        "address": "1 Quay Street",
+        "directions": "Ring twice.",
+        "phone": "+44 117 496 0000",
+        "country": "DE",
+        "subdivision": "BE",
+    }
+    branch = (await api.send("POST", "/locations", branch, who="admin")).json()
     hours = {
+        "locationId": branch["id"],
         "doctorId": str(api.world.colleague.id),
         "weekdays": ["sat"],
         "startTime": "14:00",
@@ -96,15 +107,6 @@ async def _world(api):
         "default": True,
     }
     kind = (await api.send("POST", "/appointment-types", kind, who="admin")).json()
-    branch = {
-        "name": "Harbour branch",
-        "address": "1 Quay Street",
-        "directions": "Ring twice.",
-        "phone": "+44 117 496 0000",
-        "country": "DE",
-        "subdivision": "BE",
-    }
-    branch = (await api.send("POST", "/locations", branch, who="admin")).json()
     last = {"lastDay": "2027-12-31"}
     await api.send("PATCH", f"/doctors/{api.world.doctor.id}", last, who="admin")
     return {

@@ -5,7 +5,13 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
-from clinic.adapters.memory.constraints import check_doctor, check_slots, is_taken, rivals_for_slots
+from clinic.adapters.memory.constraints import (
+    check_doctor,
+    check_location,
+    check_slots,
+    is_taken,
+    rivals_for_slots,
+)
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of
 from clinic.adapters.memory.sessions import check_signed_in
@@ -184,6 +190,7 @@ class MemoryCalendars(MemoryCalendarReader):
         await self._transaction.lock(("availability", *key))
         if self._tables.availabilities.get(key) is None:
             self._transaction.fail(AvailabilityNotFound())
+        self._check_new(None, availability)
         self._tables.availabilities.put(key, availability)
 
     async def delete_availability(self, clinic_id: UUID, availability_id: UUID) -> None:
@@ -257,6 +264,8 @@ class MemoryCalendars(MemoryCalendarReader):
             self._transaction.fail(AlreadyExists())
         try:
             check_doctor(self._tables, row.clinic_id, row.doctor_id)
+            if not isinstance(row, Slot):
+                check_location(self._tables, row.clinic_id, row.location_id)
         except ClinicError as error:
             self._transaction.fail(error)
 

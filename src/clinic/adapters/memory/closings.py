@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from clinic.adapters.memory.constraints import check_clinic, check_doctor
+from clinic.adapters.memory.constraints import check_clinic, check_doctor, check_location
 from clinic.adapters.memory.table import Rows
 from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.adapters.memory.transaction import Transaction
@@ -92,18 +92,13 @@ class MemoryClosings(MemoryClosingReader):
         rows, key = await self._locked(closing)
         if rows.get(key) is not None:
             self._transaction.fail(AlreadyExists())
-        try:
-            if isinstance(closing, Closure):
-                check_clinic(self._tables, closing.clinic_id)
-            else:
-                check_doctor(self._tables, closing.clinic_id, closing.doctor_id)
-        except ClinicError as error:
-            self._transaction.fail(error)
+        self._check(closing)
         rows.put(key, closing)
 
     async def replace(self, closing: Closing) -> None:
         rows, key = await self._locked(closing)
         self._check_known(rows, key, closing)
+        self._check(closing)
         rows.put(key, closing)
 
     async def delete(self, closing: Closing) -> None:
@@ -123,6 +118,18 @@ class MemoryClosings(MemoryClosingReader):
             AddedPlace: tables.added_places,
         }
         return of_kind[type(closing)], key
+
+    def _check(self, closing: Closing) -> None:
+        clinic_id = closing.clinic_id
+        try:
+            if isinstance(closing, Closure):
+                check_clinic(self._tables, clinic_id)
+            else:
+                check_doctor(self._tables, clinic_id, closing.doctor_id)
+            if isinstance(closing, Closure | AddedPlace):
+                check_location(self._tables, clinic_id, closing.location_id)
+        except ClinicError as error:
+            self._transaction.fail(error)
 
     def _check_known(self, rows: Rows[RowKey, Any], key: RowKey, closing: Closing) -> None:
         if rows.get(key) is None:

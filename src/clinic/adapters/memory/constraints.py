@@ -15,6 +15,7 @@ from clinic.domain.errors import (
     ClinicNotFound,
     DoctorNotFound,
     InvalidInput,
+    LocationNotFound,
     PatientBusy,
     PatientNotFound,
     SlotNotFound,
@@ -42,6 +43,12 @@ def check_doctor(tables: Tables, clinic_id: UUID, doctor_id: UUID) -> None:
     """Raise DoctorNotFound unless the clinic has this doctor."""
     if tables.doctors.get((clinic_id, doctor_id)) is None:
         raise DoctorNotFound()
+
+
+def check_location(tables: Tables, clinic_id: UUID, location_id: UUID | None) -> None:
+    """Raise LocationNotFound unless it is None or a location of the clinic."""
+    if location_id is not None and tables.locations.get((clinic_id, location_id)) is None:
+        raise LocationNotFound()
 
 
 def busy(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:

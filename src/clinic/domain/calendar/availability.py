@@ -147,6 +147,8 @@ class Availability:
     overnight: bool = False
     #: how many places there are at each start, beside each other
     capacity: int = 1
+    #: where they are; None is the clinic's own address
+    location_id: UUID | None = None
 
     def __post_init__(self) -> None:
         _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
@@ -212,6 +214,8 @@ class AvailabilityException:
     overnight: bool = False
     #: how many places added hours have at each start; 1 for REMOVE
     capacity: int = 1
+    #: where added hours are; None is the clinic's own address
+    location_id: UUID | None = None
 
     def __post_init__(self) -> None:
         checked_date(self.on_date, "/date")
@@ -226,6 +230,8 @@ class AvailabilityException:
             raise InvalidInput("Removed hours have no slot length.", pointer="/slotMinutes")
         if self.kind is ExceptionKind.REMOVE and self.capacity != 1:
             raise InvalidInput("Removed hours have no places.", pointer="/capacity")
+        if self.kind is ExceptionKind.REMOVE and self.location_id is not None:
+            raise InvalidInput("Removed hours have no location.", pointer="/locationId")
         if self.start is not None and self.end is not None:
             _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
         elif self.overnight:

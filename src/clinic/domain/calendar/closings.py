@@ -142,6 +142,8 @@ class Closure:
     subdivision: str | None = None
     #: days on which the clinic is open nonetheless
     open_on: tuple[date, ...] = ()
+    #: the only location that it closes; None closes all
+    location_id: UUID | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "open_on", tuple(sorted(set(self.open_on))))

@@ -1,10 +1,11 @@
 """Locations: the places where a clinic's doctors work."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from clinic.domain.contact import checked_address
-from clinic.domain.errors import InvalidInput
+from clinic.domain.errors import InvalidInput, LocationInactive, LocationNotFound
 from clinic.domain.text import checked_line, plain_line
 
 LOCATION_NAME_MAX_CHARS = 200
@@ -54,3 +55,14 @@ class Location:
     def is_called(self, name: str) -> bool:
         """Return whether this is its name, whatever the case and encoding."""
         return self.name.casefold() == plain_line(name).casefold()
+
+
+def check_location(location_id: UUID | None, locations: Iterable[Location]) -> None:
+    """Raise unless hours can be entered at the location: LocationNotFound, LocationInactive."""
+    if location_id is None:
+        return
+    found = next((one for one in locations if one.id == location_id), None)
+    if found is None:
+        raise LocationNotFound(locationId=str(location_id))
+    if not found.is_active:
+        raise LocationInactive(locationId=str(location_id))

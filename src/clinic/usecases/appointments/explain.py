@@ -221,7 +221,7 @@ async def _look(
         span[0] - timedelta(minutes=BUFFER_MAX_MIN + SLOT_MAX_MIN),
         span[1] + timedelta(minutes=BUSY_MAX_MIN),
     )
-    around = await surroundings(context, store, clinic, doctor.id, reach, has_buffers=False)
+    around = await surroundings(context, store, clinic, doctor.id, 1, reach, has_buffers=False)
     facts = await _facts(context, clinic, doctor, asked, patient_id, span[0], around.slots)
     if patient_id is not None and facts.patient is None:
         raise PatientNotFound()
@@ -231,7 +231,7 @@ async def _look(
     if asked.id is not None and not facts.has_types:
         raise unknown_type(asked, ())
     if kind is not None and kind.has_buffers:
-        around = await surroundings(context, store, clinic, doctor.id, reach, has_buffers=True)
+        around = await surroundings(context, store, clinic, doctor.id, 1, reach, has_buffers=True)
     planned = await _planned(context, facts.clinic, doctor, reach)
     slots = sorted([*around.slots, *planned], key=lambda slot: (slot.starts_at, slot.id))
     blocked = [slot for slot in slots if slot.state is SlotState.BLOCKED]

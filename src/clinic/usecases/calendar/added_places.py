@@ -7,6 +7,7 @@ from uuid import UUID
 from clinic.domain.calendar.added_places import AddedPlace, lane_beside
 from clinic.domain.calendar.availability import CAPACITY_MAX
 from clinic.domain.calendar.closings import words_of
+from clinic.domain.calendar.locations import check_location
 from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
@@ -34,13 +35,15 @@ async def add_place(
     """Add a slot outside the doctor's hours; it can be booked at once, or when its day is opened.
     In a time in which there are slots, it gets a lane beside them, as far as the clinic allows.
 
-    Raises DoctorNotFound, PermissionDenied, InvalidInput, TimeInPast, AlreadyEntered, SlotOverlap
-    for a time in which there are slots and no place beside them is allowed, and BlockedBy for one
-    that is closed or in which the doctor does not work here.
+    Raises DoctorNotFound, PermissionDenied, InvalidInput, LocationNotFound, LocationInactive,
+    TimeInPast, AlreadyEntered, SlotOverlap for a time in which there are slots and no place beside
+    them is allowed, TooClose, and BlockedBy for one that is closed or in which the doctor does not
+    work here.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
         new = _in_lane(context, clinic, inputs, place.checked())
+        check_location(new.location_id, inputs.locations)
         after = replace(inputs, places=(*inputs.places, new))
         if closed := blocked_by(after, new.interval, new.lane):
             why = words_of(closed, no_hours="the doctor does not work here then")

@@ -12,6 +12,7 @@ from clinic.domain.calendar.availability import (
     check_not_empty,
     check_overlap,
 )
+from clinic.domain.calendar.locations import check_location
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
@@ -37,10 +38,12 @@ async def add_availability(
 ) -> CalendarChanged[Availability]:
     """Add hours and open their slots up to the clinic's horizon.
 
-    Raises DoctorNotFound, PermissionDenied, AvailabilityOverlap, HoursEmpty.
+    Raises DoctorNotFound, PermissionDenied, LocationNotFound, LocationInactive,
+    AvailabilityOverlap, TooClose, HoursEmpty.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Availability]:
+        check_location(availability.location_id, inputs.locations)
         check_not_empty(availability, clinic.zone)
         check_overlap(availability, inputs.hours)
         return Decision(
@@ -64,7 +67,8 @@ async def change_availability(
     """Replace hours with what `change` returns; it may raise to refuse. Slots that no longer
     fit are retired, and appointments that are not within the hours reported.
 
-    Raises AvailabilityNotFound, PermissionDenied, AvailabilityOverlap, InvalidInput.
+    Raises AvailabilityNotFound, PermissionDenied, LocationNotFound, LocationInactive,
+    AvailabilityOverlap, TooClose, InvalidInput.
     """
     known = await _availability(context, availability_id)
 
@@ -73,6 +77,8 @@ async def change_availability(
         new = change(before)
         if new == before:
             return Decision(new, inputs, note="The hours are the same as before.")
+        if new.location_id != before.location_id:
+            check_location(new.location_id, inputs.locations)
         check_not_empty(new, clinic.zone)
         check_overlap(new, inputs.hours)
         return Decision(
@@ -113,10 +119,12 @@ async def add_exception(
 ) -> CalendarChanged[AvailabilityException]:
     """Remove or add hours on one day; the slots follow.
 
-    Raises DoctorNotFound, PermissionDenied, AvailabilityOverlap, HoursEmpty.
+    Raises DoctorNotFound, PermissionDenied, LocationNotFound, LocationInactive,
+    AvailabilityOverlap, TooClose, HoursEmpty.
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AvailabilityException]:
+        check_location(exception.location_id, inputs.locations)
         check_not_empty(exception, clinic.zone)
         check_exception(exception, inputs.hours, inputs.exceptions, clinic.zone)
         return Decision(

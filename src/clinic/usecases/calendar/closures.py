@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from clinic.domain.calendar.closings import Closure, ClosureKind
+from clinic.domain.calendar.locations import check_location
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import AlreadyEntered, ClosureNotFound, TimeInPast
@@ -25,14 +26,17 @@ _ONLY_NAMED = "Only the name has changed, which no slot depends on."
 async def add_closure(
     context: Context, closure: Closure, *, preview: bool = False
 ) -> CalendarChanged[Closure]:
-    """Close the clinic, whatever its doctors' hours; slots in that time are blocked.
+    """Close the clinic or one location, whatever the doctors' hours; slots in that time are
+    blocked.
 
-    Raises PermissionDenied, InvalidInput, UnknownHolidayCalendar, TimeInPast, AlreadyEntered.
+    Raises PermissionDenied, InvalidInput, LocationNotFound, LocationInactive,
+    UnknownHolidayCalendar, TimeInPast, AlreadyEntered.
     """
     permit(context.actor, Operation.CLOSE_CLINIC)
 
     def decide(clinic: Clinic, shared: CalendarInputs) -> ClinicDecision[Closure]:
         new = closure.checked()
+        check_location(new.location_id, shared.locations)
         _check(context, clinic, shared, new)
         after = (*shared.closures, new)
         return ClinicDecision(

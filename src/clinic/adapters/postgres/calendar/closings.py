@@ -93,13 +93,13 @@ class PostgresClosings(PostgresClosingReader):
     """Changes closures, leave, blocks and added places inside a unit of work."""
 
     async def add(self, closing: Closing) -> None:
-        """Add it. Raises AlreadyExists, DoctorNotFound."""
+        """Add it. Raises AlreadyExists, DoctorNotFound, LocationNotFound."""
         table, _ = _TABLES[type(closing)]
         async with self._executor.connection() as connection:
             await connection.execute(insert(table), _values_of(closing))
 
     async def replace(self, closing: Closing) -> None:
-        """Replace the one with this id. Raises NotFound of its kind."""
+        """Replace the one with this id. Raises NotFound of its kind, LocationNotFound."""
         table, _ = _TABLES[type(closing)]
         await self._write(closing, update(table).values(_values_of(closing)))
 
@@ -124,13 +124,16 @@ def _of_doctor(table: Table, clinic_id: UUID, doctor_id: UUID | None) -> Query:
 def _values_of(closing: Closing) -> Values:
     values: Values = {"clinic_id": closing.clinic_id, "id": closing.id}
     if isinstance(closing, Block | AddedPlace):
-        return values | {
+        values |= {
             "doctor_id": closing.doctor_id,
             "starts_at": closing.starts_at,
             "ends_at": closing.ends_at,
             "reason": closing.reason,
             "lane": closing.lane,
         }
+        if isinstance(closing, Block):
+            return values
+        return values | {"location_id": closing.location_id}
     values |= {
         "first_day": closing.first,
         "last_day": closing.last,
@@ -145,6 +148,7 @@ def _values_of(closing: Closing) -> Values:
         "country": closing.country,
         "subdivision": closing.subdivision,
         "open_on": list(closing.open_on),
+        "location_id": closing.location_id,
     }
 
 
@@ -161,6 +165,7 @@ def _closure_of(row: SqlRow) -> Closure:
         country=row.country,
         subdivision=row.subdivision,
         open_on=tuple(row.open_on),
+        location_id=row.location_id,
     )
 
 
@@ -198,4 +203,5 @@ def _place_of(row: SqlRow) -> AddedPlace:
         ends_at=row.ends_at,
         reason=row.reason,
         lane=row.lane,
+        location_id=row.location_id,
     )

@@ -54,6 +54,7 @@ def availability_of(row: SqlRow) -> Availability:
         valid_until=row.valid_until,
         overnight=row.overnight,
         capacity=row.capacity,
+        location_id=row.location_id,
     )
 
 
@@ -72,6 +73,7 @@ def availability_values(hours: Availability) -> Values:
         "valid_until": hours.valid_until,
         "overnight": hours.overnight,
         "capacity": hours.capacity,
+        "location_id": hours.location_id,
     }
 
 
@@ -88,6 +90,7 @@ def exception_of(row: SqlRow) -> AvailabilityException:
         slot_min=row.slot_min,
         overnight=row.overnight,
         capacity=row.capacity,
+        location_id=row.location_id,
     )
 
 
@@ -104,4 +107,5 @@ def exception_values(exception: AvailabilityException) -> Values:
         "slot_min": exception.slot_min,
         "overnight": exception.overnight,
         "capacity": exception.capacity,
+        "location_id": exception.location_id,
     }

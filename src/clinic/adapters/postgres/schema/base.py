@@ -67,6 +67,13 @@ def references(
     return ForeignKeyConstraint(columns, targets, name=name, onupdate=onupdate)
 
 
+def at_location(constraint: str) -> tuple[Column[Any], ForeignKeyConstraint]:
+    """Return a column for a location of the clinic, which may be NULL, and its foreign key."""
+    columns = ["clinic_id", "location_id"]
+    key = references(constraint, columns, "locations", ["clinic_id", "id"])
+    return id_("location_id", nullable=True), key
+
+
 def lane() -> Column[Any]:
     """Return a column for the lane of a doctor's calendar: places beside each other, from 1."""
     return Column("lane", SmallInteger(), nullable=False, server_default=text("1"))

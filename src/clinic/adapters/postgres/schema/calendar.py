@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from clinic.adapters.postgres.schema.base import (
     LANE_KEY,
     TIME_RANGE,
+    at_location,
     check,
     id_,
     instant,
@@ -65,6 +66,7 @@ availabilities = Table(
     # They end on the day after they began.
     Column("overnight", Boolean(), nullable=False, server_default=false()),
     _capacity(),
+    *at_location("availabilities_location_fkey"),
     key("availabilities_pkey", "clinic_id", "id"),
     references(
         "availabilities_doctor_fkey",
@@ -101,6 +103,7 @@ availability_exceptions = Table(
     int_("slot_min", nullable=True),
     Column("overnight", Boolean(), nullable=False, server_default=false()),
     _capacity(),
+    *at_location("availability_exceptions_location_fkey"),
     key("availability_exceptions_pkey", "clinic_id", "id"),
     references(
         "availability_exceptions_doctor_fkey",
@@ -126,6 +129,7 @@ availability_exceptions = Table(
         "availability_exceptions_capacity_range",
         f"capacity BETWEEN 1 AND {CAPACITY_MAX} AND (kind = 'ADD' OR capacity = 1)",
     ),
+    check("availability_exceptions_location_when_added", "location_id IS NULL OR kind = 'ADD'"),
     Index("availability_exceptions_doctor_idx", "clinic_id", "doctor_id", "on_date", "id"),
 )
 

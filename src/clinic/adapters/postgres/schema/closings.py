@@ -3,6 +3,7 @@
 from sqlalchemy import ARRAY, Column, Date, Index, SmallInteger, Table, Time, text
 
 from clinic.adapters.postgres.schema.base import (
+    at_location,
     check,
     created_at,
     id_,
@@ -56,6 +57,8 @@ closures = Table(
     text_("subdivision", nullable=True),
     Column("open_on", ARRAY(Date()), nullable=False),
     created_at(),
+    # The only one that it closes; NULL closes all.
+    *at_location("closures_location_fkey"),
     key("closures_pkey", "clinic_id", "id"),
     references("closures_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     check("closures_name_length", f"char_length(name) BETWEEN 1 AND {CLOSING_NAME_MAX_CHARS}"),
@@ -149,6 +152,7 @@ added_places = Table(
     lane(),
     text_("reason", nullable=True),
     created_at(),
+    *at_location("added_places_location_fkey"),
     key("added_places_pkey", "clinic_id", "id"),
     references("added_places_doctor_fkey", *_DOCTOR),
     check(
@@ -183,6 +187,7 @@ calendar_changes = Table(
     int_("retired", default=text("0")),
     int_("blocked", default=text("0")),
     int_("unblocked", default=text("0")),
+    int_("relocated", default=text("0")),
     key("calendar_changes_pkey", "clinic_id", "id"),
     references("calendar_changes_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
     check("calendar_changes_days_order", "last_day >= first_day"),

@@ -34,6 +34,7 @@ from clinic.domain.clinic import (
     NOTICE_MAX_MIN,
     OPEN_APPOINTMENTS_MAX,
     SQUEEZE_MAX,
+    TRAVEL_MAX_MIN,
 )
 from clinic.domain.contact import ADDRESS_MAX_CHARS
 from clinic.domain.people.people import EMAIL_MAX_CHARS, SPECIALTY_MAX_CHARS, Role
@@ -58,6 +59,8 @@ clinics = Table(
     text_("address", nullable=True),
     text_("phone", nullable=True),
     Column("language", Text(), nullable=False, server_default=text("'en'")),
+    # Minutes that doctors need from one of its locations to another.
+    int_("travel_min", default=text("0")),
     key("clinics_pkey", "id"),
     check("clinics_name_length", f"char_length(name) BETWEEN 1 AND {NAME_MAX_CHARS}"),
     check("clinics_time_zone_length", "char_length(time_zone) BETWEEN 1 AND 64"),
@@ -70,6 +73,7 @@ clinics = Table(
         f"max_open_appointments BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
     ),
     check("clinics_squeeze_range", f"squeeze_max BETWEEN 0 AND {SQUEEZE_MAX}"),
+    check("clinics_travel_range", f"travel_min BETWEEN 0 AND {TRAVEL_MAX_MIN}"),
     check("clinics_address_length", f"char_length(address) BETWEEN 1 AND {ADDRESS_MAX_CHARS}"),
     check(
         "clinics_reminder_leads_range",

@@ -13,8 +13,11 @@ from clinic.domain.errors import (
     BlockedBy,
     DoctorNotFound,
     EndBeforeStart,
+    LocationInactive,
+    LocationNotFound,
     SlotOverlap,
     TimeInPast,
+    TooClose,
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
@@ -98,6 +101,9 @@ async def get_place(call: RequestContext, place_id: UUID) -> Reply:
         AlreadyEntered,
         SlotOverlap,
         BlockedBy,
+        LocationNotFound,
+        LocationInactive,
+        TooClose,
     ),
 )
 async def post_place(call: RequestContext, query: PreviewQuery, body: PlaceIn) -> Reply:
@@ -111,6 +117,7 @@ async def post_place(call: RequestContext, query: PreviewQuery, body: PlaceIn) -
         body.from_,
         body.to,
         body.reason,
+        location_id=body.location_id,
     )
 
     async def act(context: Context) -> CalendarChanged[AddedPlace]:

@@ -18,7 +18,10 @@ from clinic.domain.errors import (
     EndBeforeStart,
     ExceptionNotFound,
     HoursEmpty,
+    LocationInactive,
+    LocationNotFound,
     SlotOverlap,
+    TooClose,
 )
 from clinic.domain.permissions import Operation
 from clinic.entrypoints.http.api.calendar.changing import (
@@ -58,6 +61,10 @@ _TAG = "Availabilities"
 _encode = msgspec.json.Encoder().encode
 
 DayChanged = CalendarChanged[AvailabilityException]
+
+
+#: refusals of what is at a location
+AT_LOCATIONS = (LocationNotFound, LocationInactive, TooClose)
 
 
 class HoursQuery(Struct, forbid_unknown_fields=True, frozen=True):
@@ -125,6 +132,7 @@ async def get_availability(call: RequestContext, availability_id: UUID) -> Reply
         EndBeforeStart,
         HoursEmpty,
         SlotOverlap,
+        *AT_LOCATIONS,
     ),
 )
 async def post_availability(
@@ -146,6 +154,7 @@ async def post_availability(
         valid_from=body.valid_from,
         valid_until=body.valid_until,
         overnight=overnight,
+        location_id=body.location_id,
     )
 
     async def act(context: Context) -> CalendarChanged[Availability]:
@@ -177,6 +186,7 @@ async def post_availability(
         EndBeforeStart,
         HoursEmpty,
         SlotOverlap,
+        *AT_LOCATIONS,
     ),
 )
 async def patch_availability(
@@ -184,7 +194,7 @@ async def patch_availability(
 ) -> Reply:
     """Slots that no longer fit are retired; appointments that are not in open hours then are
     `stranded`: they stay, and somebody should call the patient."""
-    changes = changes_in(body, ("valid_from", "valid_until"))
+    changes = changes_in(body, ("valid_from", "valid_until", "location_id"))
     if body.start_time is not UNSET:
         changes["start"] = _time(body.start_time)
     if body.end_time is not UNSET:
@@ -296,6 +306,7 @@ async def get_exception(call: RequestContext, exception_id: UUID) -> Reply:
         EndBeforeStart,
         HoursEmpty,
         SlotOverlap,
+        *AT_LOCATIONS,
     ),
 )
 async def post_exception(call: RequestContext, query: PreviewQuery, body: ExceptionIn) -> Reply:
@@ -315,6 +326,7 @@ async def post_exception(call: RequestContext, query: PreviewQuery, body: Except
         end=end,
         slot_min=body.slot_minutes,
         overnight=overnight,
+        location_id=body.location_id,
     )
 
     async def act(context: Context) -> DayChanged:

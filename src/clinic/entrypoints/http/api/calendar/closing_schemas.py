@@ -9,7 +9,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.closings import Block, Closure, Leave
-from clinic.entrypoints.http.api.calendar.schemas import SlotsOpenedOut, WallEnd, WallTime
+from clinic.entrypoints.http.api.calendar.schemas import (
+    AtLocation,
+    SlotsOpenedOut,
+    WallEnd,
+    WallTime,
+)
 from clinic.entrypoints.http.api.schemas import Reason
 from clinic.entrypoints.http.kernel.schemas import HOW, In, Out, Text
 from clinic.usecases.calendar.change_calendar import CalendarChanged
@@ -60,6 +65,10 @@ OpenOn = Annotated[
     Meta(max_length=100, description="days on which the clinic is open nonetheless"),
 ]
 
+OnlyLocation = Annotated[
+    UUID | None, Meta(description="the only location that it closes; null closes all")
+]
+
 
 def wall_time(text: str | None) -> dt.time | None:
     """Return the time on the wall clock; 24:00 is None, the end of the day."""
@@ -79,6 +88,7 @@ class ClosureIn(In):
     country: Country | None = None
     subdivision: Subdivision | None = None
     open_on: OpenOn = ()
+    location_id: OnlyLocation = None
     reason: TrailReason | None = None
 
 
@@ -131,6 +141,7 @@ class PlaceIn(In):
     doctor_id: UUID
     from_: Instant
     to: Instant
+    location_id: AtLocation = None
     reason: StaffReason | None = None
 
 
@@ -145,6 +156,7 @@ class ClosureOut(Out):
     country: str | None
     subdivision: str | None
     open_on: list[dt.date]
+    location_id: OnlyLocation
 
     @classmethod
     def of(cls, closure: Closure) -> Self:
@@ -210,6 +222,7 @@ class PlaceOut(Out):
     doctor_id: UUID
     from_: Instant
     to: Instant
+    location_id: AtLocation
     reason: str | None
 
     @classmethod
@@ -238,6 +251,7 @@ def _closure(closure: Closure) -> tuple[Any, ...]:
         closure.country,
         closure.subdivision,
         list(closure.open_on),
+        closure.location_id,
     )
 
 
@@ -262,6 +276,7 @@ def _place(place: AddedPlace, zone: ZoneInfo) -> tuple[Any, ...]:
         place.doctor_id,
         place.starts_at.astimezone(zone),
         place.ends_at.astimezone(zone),
+        place.location_id,
         place.reason,
     )
 

@@ -12,6 +12,8 @@ from clinic.domain.errors import (
     AlreadyEntered,
     ClosureNotFound,
     EndBeforeStart,
+    LocationInactive,
+    LocationNotFound,
     RangeTooLong,
     TimeInPast,
     UnknownHolidayCalendar,
@@ -94,13 +96,13 @@ async def get_closure(call: RequestContext, closure_id: UUID) -> Reply:
     needs=Operation.CLOSE_CLINIC,
     key=KeyPolicy.REQUIRED,
     headers=("Location",),
-    refuses=_REFUSES,
+    refuses=(*_REFUSES, LocationNotFound, LocationInactive),
 )
 async def post_closure(call: RequestContext, query: PreviewQuery, body: ClosureIn) -> Reply:
     """On days, on the same days every year, or on the public holidays of a country. Slots that
     overlap it are blocked, whatever the doctors' hours; appointments in them stay, and are
-    `stranded`. When many slots are concerned, a worker blocks them: the answer is 202 with the
-    address of the change."""
+    `stranded`. With a `locationId`, only slots there. When many slots are concerned, a worker
+    blocks them: the answer is 202 with the address of the change."""
     closure = Closure(
         call.services.new_id(),
         call.actor.clinic_id,
@@ -113,6 +115,7 @@ async def post_closure(call: RequestContext, query: PreviewQuery, body: ClosureI
         country=body.country,
         subdivision=body.subdivision,
         open_on=body.open_on,
+        location_id=body.location_id,
     )
 
     async def act(context: Context) -> CalendarChanged[Closure]:

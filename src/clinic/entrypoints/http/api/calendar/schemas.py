@@ -43,6 +43,9 @@ WallEnd = Annotated[
         extra={HOW: "Write a time as HH:MM, from 00:00 to 24:00."},
     ),
 ]
+AtLocation = Annotated[
+    UUID | None, Meta(description="where it is; null is the clinic's own address")
+]
 Overnight = Annotated[bool, Meta(description="the end is on the next day")]
 SlotState = Literal["OPEN", "BLOCKED"]
 MIDNIGHT = dt.time(0)
@@ -88,11 +91,12 @@ class AvailabilityIn(In):
     valid_from: dt.date | None = None
     valid_until: dt.date | None = None
     overnight: Overnight = False
+    location_id: AtLocation = None
     reason: Text | None = None
 
 
 class ChangeAvailabilityIn(In):
-    """null removes `validFrom` or `validUntil`."""
+    """null removes `validFrom`, `validUntil` or `locationId`."""
 
     start_time: WallTime | UnsetType = UNSET
     end_time: WallEnd | UnsetType = UNSET
@@ -101,6 +105,7 @@ class ChangeAvailabilityIn(In):
     weekdays: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)] | UnsetType = UNSET
     valid_from: dt.date | UnsetType | None = UNSET
     valid_until: dt.date | UnsetType | None = UNSET
+    location_id: AtLocation | UnsetType = UNSET
     reason: Reason = UNSET
 
 
@@ -114,6 +119,7 @@ class ExceptionIn(In):
     end_time: WallEnd | None = None
     slot_minutes: int | None = None
     overnight: Overnight = False
+    location_id: AtLocation = None
     reason: Text | None = None
 
 
@@ -282,6 +288,7 @@ class AvailabilityOut(Out):
     valid_from: dt.date | None
     valid_until: dt.date | None
     overnight: bool
+    location_id: AtLocation
 
     @classmethod
     def of(cls, hours: Availability) -> Self:
@@ -306,6 +313,7 @@ class ExceptionOut(Out):
     end_time: WallEnd | None
     slot_minutes: int | None
     overnight: bool
+    location_id: AtLocation
 
     @classmethod
     def of(cls, exception: AvailabilityException) -> Self:
@@ -333,6 +341,7 @@ def _hours(hours: Availability) -> tuple[Any, ...]:
         hours.valid_from,
         hours.valid_until,
         hours.overnight and hours.end != MIDNIGHT,
+        hours.location_id,
     )
 
 
@@ -348,6 +357,7 @@ def _exception(exception: AvailabilityException) -> tuple[Any, ...]:
         None if end is None else end_text(end, overnight=exception.overnight),
         exception.slot_min,
         exception.overnight and end != MIDNIGHT,
+        exception.location_id,
     )
 
 

@@ -37,6 +37,7 @@ class PolicyIn(In):
     max_open_appointments: int | UnsetType = UNSET
     #: places that staff may add beside a doctor's hours at one time
     squeeze_max: int | UnsetType = UNSET
+    travel_min: int | UnsetType = UNSET
 
 
 class ChangeClinicIn(In):
@@ -120,6 +121,7 @@ class PolicyOut(Out):
     reminder_leads_min: tuple[int, ...]
     max_open_appointments: int
     squeeze_max: int
+    travel_min: int
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
