@@ -100,6 +100,12 @@ class TypeTooLong(InvalidInput):
     code = "type_too_long"
 
 
+class NoSuchResource(InvalidInput):
+    """The clinic has no active room or equipment of this kind."""
+
+    code = "no_such_resource"
+
+
 class UnknownType(InvalidInput):
     """The clinic has no such type of appointment, or needs to know which type it is."""
 
@@ -268,6 +274,18 @@ class LocationNotFound(NotFound):
     code = "location_not_found"
 
 
+class ResourceNotFound(NotFound):
+    """There is no such room or equipment in this clinic."""
+
+    code = "resource_not_found"
+
+
+class ResourceClosureNotFound(NotFound):
+    """There is no such closure of this room or equipment."""
+
+    code = "resource_closure_not_found"
+
+
 class AvailabilityNotFound(NotFound):
     """There is no such availability."""
 
@@ -417,6 +435,12 @@ class DoesNotFit(Conflict):
     """The appointment lasts longer than the doctor's open hours from that time on."""
 
     code = "does_not_fit"
+
+
+class NoResourceFree(Conflict):
+    """No room or equipment that the appointment needs is free at this time."""
+
+    code = "no_resource_free"
 
 
 class NotOffered(Conflict):

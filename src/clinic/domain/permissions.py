@@ -32,6 +32,7 @@ class Operation(Enum):
 
     READ_CLINIC = "read the clinic, its locations, its doctors and their open slots"
     READ_CALENDAR = "read slots that are taken or blocked, and doctors' hours"
+    READ_RESOURCES = "read rooms and equipment"
     CHANGE_CALENDAR = "change hours and leave, open and block slots"
     OPEN_ALL_CALENDARS = "open the slots of all doctors"
     CLOSE_CLINIC = "close the clinic on days, and open it again"
@@ -51,7 +52,10 @@ class Operation(Enum):
     MANAGE_USERS = (
         "add, invite, disable, enable and erase people; offer and end memberships; end sessions"
     )
-    CHANGE_CLINIC = "change the clinic's settings, locations and types of appointments; add doctors"
+    CHANGE_CLINIC = (
+        "change the clinic's settings, locations, types of appointments, rooms and equipment;"
+        " add doctors"
+    )
     CREATE_CLINIC = "create clinics: the operator's alone"
     READ_AUDIT = "read the clinic's audit log"
 
@@ -77,6 +81,7 @@ _NOTHING, _OWN, _CALENDAR, _CLINIC = Reach
 POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.READ_CLINIC: _row(_CLINIC, _CLINIC, _CLINIC),
     Operation.READ_CALENDAR: _row(_NOTHING, _CLINIC, _CLINIC),
+    Operation.READ_RESOURCES: _row(_NOTHING, _CLINIC, _CLINIC),
     Operation.CHANGE_CALENDAR: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.OPEN_ALL_CALENDARS: _row(_NOTHING, _NOTHING, _CLINIC),
     Operation.CLOSE_CLINIC: _row(_NOTHING, _NOTHING, _CLINIC),

@@ -101,6 +101,13 @@ class AppointmentReader(Protocol):
         last beyond the slot that they begin in; earliest first."""
         ...
 
+    async def holding(
+        self, clinic_id: UUID, resource_id: UUID, start: datetime, end: datetime | None
+    ) -> Sequence[AppointmentView]:
+        """Return the appointments that occupy a time and have this resource within `[start, end)`,
+        earliest first; without an end, from `start` on."""
+        ...
+
     async def stranded(
         self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
     ) -> Sequence[AppointmentView]:
@@ -131,8 +138,10 @@ class Appointments(AppointmentReader, Protocol):
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of locked appointments with their audit entries and messages.
 
-        Slots are freed and taken as the changes say. Raises SlotTaken when a slot to take is not
-        open and free, PatientBusy when a patient's appointments would overlap, TransactionAborted
+        Slots are freed and taken as the changes say. An appointment that takes one gets one free
+        resource of each kind that it needs there, the one that it had if that is free. Raises
+        SlotTaken when a slot to take is not open and free, NoResourceFree with its `kind` when no
+        resource is, PatientBusy when a patient's appointments would overlap, TransactionAborted
         when an appointment no longer equals `before`. After an error nothing may be committed.
         """
         ...
@@ -144,14 +153,15 @@ class Appointments(AppointmentReader, Protocol):
         Checks and waits as BookingDesk.reserve does: a booking whose slot is not open and free is
         refused at once, unless `lock` has already waited for the slot. Locks the patients by id,
         shared, then the slots by id, then writes by patient and time, so that concurrent batches do
-        not deadlock; a unit that adds twice, or also takes other slots, must first lock all the
-        slots with `lock`.
+        not deadlock; resources are picked after that, one kind after the other. A unit that adds
+        twice, or also takes other slots, must first lock all the slots with `lock`.
 
-        Raises for one booking what BookingDesk.reserve raises, SlotTaken, PatientBusy or
-        IdempotencyConflict, or AlreadyExists when there is an appointment with its id; for several,
-        BookingsRefused. The error's `conflicts` lists for each booking every conflict that a second
-        read found, including with other bookings added with it, and always the reason why it was
-        refused, even if that was gone by then. After such a refusal the unit is as it was before
+        Raises for one booking what BookingDesk.reserve raises, SlotTaken, PatientBusy,
+        NoResourceFree or IdempotencyConflict, or AlreadyExists when there is an appointment with
+        its id; for several, BookingsRefused. The error's `conflicts` lists for each booking every
+        conflict that a second read found, including with other bookings added with it, and always
+        the reason why it was refused, even if that was gone by then. After such a refusal the unit
+        is as it was before
         the call: nothing of the bookings is written, what the call locked is unlocked, and the unit
         may continue and commit. Raises TransactionAborted when it is rolled back because of another
         transaction, after which nothing may be committed. Raises ValueError for bookings of several

@@ -44,6 +44,7 @@ class BookingDesk(Protocol):
         is refused at once, even while it is being freed. Raises SlotTaken when the slot is no
         longer open and free, whatever the reason, or the patient can no longer be booked for;
         PatientBusy when the patient has another occupying appointment that overlaps;
+        NoResourceFree with its `kind` when no resource of a kind that it needs is free;
         IdempotencyConflict when the key already has an answer; TransactionAborted when the write
         was rolled back because of another; OutcomeUnknown when the connection to the database is
         lost before it has confirmed the write.

@@ -20,6 +20,7 @@ from clinic.domain.appointments.appointments import (
 )
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
+from clinic.domain.appointments.resources import Resource, ResourceClosure
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
 from clinic.domain.audit.audit import AuditEvent
 from clinic.domain.calendar.added_places import AddedPlace
@@ -200,6 +201,7 @@ def a_type(
     after_min: int = 0,
     bookable_by: BookableBy = BookableBy.PATIENTS,
     offered_by: tuple[Offer, ...] | None = None,
+    needs: tuple[str, ...] = (),
     is_default: bool = False,
     is_active: bool = True,
 ) -> AppointmentType:
@@ -213,6 +215,7 @@ def a_type(
         after_min,
         bookable_by=bookable_by,
         offered_by=offered_by,
+        needs=needs,
         is_default=is_default,
         is_active=is_active,
     )
@@ -235,6 +238,26 @@ def a_location(
         country=country,
         is_active=is_active,
     )
+
+
+def a_resource(
+    clinic: Clinic,
+    kind: str = "room",
+    name: str = "Room 1",
+    *,
+    capacity: int = 1,
+    is_active: bool = True,
+) -> Resource:
+    """Return a room or a piece of equipment of this kind."""
+    return Resource(new_id(), clinic.id, kind, name, capacity, is_active=is_active)
+
+
+def a_resource_closure(
+    resource: Resource, starts_at: datetime = MORNING, ends_at: datetime | None = None
+) -> ResourceClosure:
+    """Return a closure of the resource, by default of the first slot of a World."""
+    until = ends_at or starts_at + timedelta(minutes=30)
+    return ResourceClosure(new_id(), resource.clinic_id, resource.id, starts_at, until)
 
 
 def a_leave(doctor: Doctor, first: date | None = None, last: date | None = None) -> Leave:
@@ -326,9 +349,16 @@ def a_status_change(
     )
 
 
-def a_move(clinic: Clinic, before: Appointment, slot: Slot, *, now: datetime = NOW) -> Change:
+def a_move(
+    clinic: Clinic,
+    before: Appointment,
+    slot: Slot,
+    *,
+    now: datetime = NOW,
+    kind: AppointmentType | None = None,
+) -> Change:
     """Return the change that moves the appointment into this slot, taken to be free with the time
-    after it."""
+    after it; `kind` is its type."""
     free = replace(slot, state=SlotState.OPEN, taken=False)
     return decide_move(
         before,
@@ -339,6 +369,7 @@ def a_move(clinic: Clinic, before: Appointment, slot: Slot, *, now: datetime = N
         override=True,
         now=now,
         new_id=new_id,
+        kind=kind,
         around=[free if before.type_id is None else _lasting(free)],
     )
 
@@ -490,6 +521,17 @@ async def seed_location(store: Store, *locations: Location) -> None:
     async with store.begin() as unit:
         for location in locations:
             await unit.locations.add(location)
+        await unit.commit()
+
+
+async def seed_resource(store: Store, *resources: Resource | ResourceClosure) -> None:
+    """Add rooms and equipment, and closures of them."""
+    async with store.begin() as unit:
+        for each in resources:
+            if isinstance(each, Resource):
+                await unit.resources.add(each)
+            else:
+                await unit.resources.add_closure(each)
         await unit.commit()
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.appointments.fitting import begins_in
+from clinic.domain.appointments.resources import Resource
 from clinic.domain.audit.audit import AuditEntry, Replayed, replay
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
@@ -52,6 +53,7 @@ class Everything:
     leaves: tuple[Leave, ...]
     blocks: tuple[Block, ...]
     places: tuple[AddedPlace, ...]
+    resources: tuple[Resource, ...] = ()
 
     def inputs_of(self, doctor: Doctor, holidays: Holidays) -> CalendarInputs:
         """Return everything that the doctor's slots follow from."""
@@ -91,6 +93,7 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
         leaves=tuple(await store.closings.leaves(clinic_id)),
         blocks=tuple(await store.closings.blocks(clinic_id)),
         places=tuple(await store.closings.places(clinic_id)),
+        resources=tuple(await store.resources.all(clinic_id)),
     )
 
 
@@ -98,7 +101,8 @@ async def check_sound(store: Store, clinic_id: UUID) -> None:
     """Raise AssertionError unless every promise about the clinic's slots and appointments holds.
 
     No slot has two occupying appointments, no patient has overlapping ones and no doctor's overlap,
-    buffers included, a slot is taken exactly while an appointment is busy in its time (a retired
+    buffers included, no room or equipment has two occasions at a time or more of one than it
+    holds, a slot is taken exactly while an appointment is busy in its time (a retired
     one, while one is in it), no doctor has overlapping slots, appointments begin with their slots
     and last as long unless they have a type, and every appointment's trail replays to its current
     state.
@@ -128,6 +132,7 @@ def check_promises(held: Everything) -> None:
         assert not (together and one.patient_id == two.patient_id), "a patient in two places"
         busy = one.is_busy_in(two.busy)
         assert not (busy and one.doctor_id == two.doctor_id), "a doctor with two patients"
+    _check_resources(held)
     for doctor_id in {slot.doctor_id for slot in slots}:
         kept = [
             slot.interval
@@ -142,6 +147,21 @@ def check_promises(held: Everything) -> None:
         assert one.type_id is not None or one.ends_at == slot.ends_at, "not as long as its slot"
         stored = Replayed(one.status, one.slot_id, one.version)
         assert replay(held.trails[one.id]) == stored, "a trail that leads elsewhere"
+
+
+def _check_resources(held: Everything) -> None:
+    capacities = {each.id: each.capacity for each in held.resources}
+    having: defaultdict[UUID, list[Appointment]] = defaultdict(list)
+    for view in held.appointments:
+        for each in view.resources:
+            assert view.appointment.status.occupies, "a room of an appointment that is off"
+            having[each.id].append(view.appointment)
+    for resource_id, those in having.items():
+        for one, two in combinations(those, 2):
+            apart = not one.is_busy_in(two.busy)
+            assert apart or one.occasion == two.occasion, "a room with two occasions"
+        largest = Counter(one.occasion for one in those).most_common(1)[0][1]
+        assert largest <= capacities[resource_id], "a room with more than it holds"
 
 
 def check_planned(

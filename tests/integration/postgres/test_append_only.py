@@ -133,6 +133,10 @@ async def test_application_has_only_the_rights_it_needs(postgres_urls) -> None:
         for statement in (
             "DELETE FROM appointments",
             "DELETE FROM appointment_types",
+            "DELETE FROM resources",
+            "UPDATE appointment_resources SET occupying = false",
+            "UPDATE appointment_resources SET busy_from = busy_until",
+            "INSERT INTO appointment_resources (occasion_id) VALUES (gen_random_uuid())",
             "DELETE FROM locations",
             "DELETE FROM slots",
             "DELETE FROM users",

@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from clinic.adapters.postgres.schema import metadata
+from clinic.domain.appointments.resources import occasion_of
 
 Row = dict[str, Any]
 
@@ -86,6 +87,16 @@ LOCATION: Row = {
     "phone": "+441174960000",
     "country": "GB",
     "subdivision": "ENG",
+    "is_active": True,
+}
+
+RESOURCE: Row = {
+    "clinic_id": ONE,
+    "id": _id(90),
+    "kind": "room",
+    "name": "Room 1",
+    "capacity": 2,
+    "location_id": _id(61),
     "is_active": True,
 }
 
@@ -208,6 +219,22 @@ ROWS: dict[str, Row] = {
         "visible_min": 30,
     },
     "locations": LOCATION | {"id": _id(62), "name": "Station branch"},
+    "resources": RESOURCE | {"id": _id(93)},
+    "resource_closures": {
+        "clinic_id": ONE,
+        "id": _id(94),
+        "resource_id": _id(90),
+        "starts_at": NINE,
+        "ends_at": NINE + HALF_HOUR,
+        "reason": "Repair",
+    },
+    "appointment_type_needs": {"clinic_id": ONE, "type_id": _id(58), "kind": "room"},
+    "appointment_resources": {
+        "clinic_id": ONE,
+        "appointment_id": _id(30),
+        "resource_id": _id(90),
+        "place": 1,
+    },
     "calendar_changes": CALENDAR_CHANGE | {"id": _id(56)},
     "calendar_work": {
         "clinic_id": ONE,
@@ -464,6 +491,26 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "locations_country_code": ("locations", {"country": "gb"}),
     "locations_subdivision_of_country": ("locations", {"country": None}),
     "locations_name_key": ("locations", {"name": "HARBOUR branch"}),
+    "resources_clinic_fkey": ("resources", {"clinic_id": NOBODY, "location_id": None}),
+    "resources_location_fkey": ("resources", {"location_id": NOBODY}),
+    "resources_kind_length": ("resources", {"kind": ""}),
+    "resources_name_length": ("resources", {"name": "x" * 81}),
+    "resources_capacity_range": ("resources", {"capacity": 0}),
+    "resource_closures_resource_fkey": ("resource_closures", {"resource_id": NOBODY}),
+    "resource_closures_end_after_start": ("resource_closures", {"ends_at": NINE}),
+    "resource_closures_reason_length": ("resource_closures", {"reason": ""}),
+    "appointment_type_needs_type_fkey": ("appointment_type_needs", {"type_id": NOBODY}),
+    "appointment_type_needs_kind_length": ("appointment_type_needs", {"kind": "x" * 81}),
+    "appointment_resources_appointment_fkey": (
+        "appointment_resources",
+        {"appointment_id": NOBODY},
+    ),
+    "appointment_resources_resource_fkey": ("appointment_resources", {"resource_id": NOBODY}),
+    "appointment_resources_place_range": ("appointment_resources", {"place": 3}),
+    # Another doctor's appointment has it at this time.
+    "appointment_resources_excl": ("appointment_resources", {"resource_id": _id(91)}),
+    # Another one of the same doctor, start and type has this place in it.
+    "appointment_resources_place_key": ("appointment_resources", {"resource_id": _id(92)}),
     "calendar_changes_clinic_fkey": ("calendar_changes", {"clinic_id": NOBODY}),
     "calendar_changes_days_order": ("calendar_changes", {"last_day": date(2026, 12, 23)}),
     "calendar_work_change_fkey": ("calendar_work", {"change_id": NOBODY}),
@@ -612,7 +659,31 @@ def rows(owner: psycopg.Connection) -> psycopg.Connection:
     _insert(owner, "calendar_changes", CALENDAR_CHANGE)
     _insert(owner, "appointment_types", TYPE)
     _insert(owner, "locations", LOCATION)
+    _seed_resources(owner)
     return owner
+
+
+def _seed_resources(owner: psycopg.Connection) -> None:
+    """Add resources, and two appointments that hold one each at the time of the first one: of
+    another doctor, and of the same doctor in another lane."""
+    owner.execute("UPDATE appointments SET type_id = %s", [_id(58)])
+    _insert(owner, "slots", SLOT | {"id": _id(23), "lane": 2})
+    for number in (90, 91, 92):
+        _insert(owner, "resources", RESOURCE | {"id": _id(number)})
+    for patient, slot, doctor, lane, resource in ((14, 22, 12, 1, 91), (15, 23, 11, 2, 92)):
+        _insert(owner, "users", USER | {"id": _id(patient), "email": f"{patient}@example.org"})
+        _insert(owner, "patients_profiles", {"clinic_id": ONE, "user_id": _id(patient)})
+        appointment = APPOINTMENT | {
+            "id": _id(patient),
+            "slot_id": _id(slot),
+            "doctor_id": _id(doctor),
+            "lane": lane,
+            "patient_id": _id(patient),
+            "type_id": _id(58),
+        }
+        _insert(owner, "appointments", appointment)
+        held = {"appointment_id": _id(patient), "resource_id": _id(resource)}
+        _insert(owner, "appointment_resources", ROWS["appointment_resources"] | held)
 
 
 @pytest.mark.parametrize("table", ROWS)
@@ -709,6 +780,69 @@ def test_inactive_type_gives_up_its_name_and_its_place_as_default(
 
     _insert(rows, "appointment_types", TYPE | {"id": _id(59), "name": "CHECK-up"})
     _insert(rows, "appointment_types", TYPE | {"id": _id(60), "is_active": False})
+
+
+def test_copies_of_an_appointments_time_follow_it(rows: psycopg.Connection) -> None:
+    held = "SELECT busy_from, busy_until, occupying FROM appointment_resources"
+    rows.execute("DELETE FROM appointment_resources")
+    _insert(rows, "appointment_resources", ROWS["appointment_resources"])
+    assert rows.execute(held).fetchall() == [(NINE, NINE + HALF_HOUR, True)]
+
+    rows.execute(
+        "UPDATE appointments SET busy_until = busy_until + interval '5 min' WHERE lane = 1"
+    )
+    assert rows.execute(held).fetchall() == [(NINE, NINE + timedelta(minutes=35), True)]
+    rows.execute("UPDATE appointments SET status = 'CANCELLED' WHERE id = %s", [_id(30)])
+    assert rows.execute(held).fetchall() == [(NINE, NINE + timedelta(minutes=35), False)]
+
+
+def test_cancelled_appointment_cannot_come_back_without_its_room(rows: psycopg.Connection) -> None:
+    _insert(rows, "appointment_resources", ROWS["appointment_resources"])
+    rows.execute("UPDATE appointments SET status = 'CANCELLED' WHERE id = %s", [_id(30)])
+    other = {"appointment_id": _id(14)}
+    _insert(rows, "appointment_resources", ROWS["appointment_resources"] | other)
+
+    with pytest.raises(psycopg.errors.ExclusionViolation) as refused:
+        rows.execute("UPDATE appointments SET status = 'BOOKED' WHERE id = %s", [_id(30)])
+
+    assert refused.value.diag.constraint_name == "appointment_resources_excl"
+
+
+@pytest.mark.parametrize("how", ["closed", "inactive"])
+def test_no_appointment_gets_a_resource_that_is(rows: psycopg.Connection, how: str) -> None:
+    if how == "closed":
+        _insert(rows, "resource_closures", ROWS["resource_closures"])
+    else:
+        rows.execute("UPDATE resources SET is_active = false WHERE id = %s", [_id(90)])
+
+    _insert(rows, "appointment_resources", ROWS["appointment_resources"])
+
+    held = rows.execute(
+        "SELECT count(*) FROM appointment_resources WHERE resource_id = %s", [_id(90)]
+    ).fetchone()
+    assert held == (0,)
+
+
+def test_without_the_exclusion_a_room_is_given_twice(rows: psycopg.Connection) -> None:
+    """So nothing else in the database keeps two occasions out of one room."""
+    rows.execute("ALTER TABLE appointment_resources DROP CONSTRAINT appointment_resources_excl")
+
+    _insert(rows, "appointment_resources", ROWS["appointment_resources"] | {"resource_id": _id(91)})
+
+    doubled = rows.execute(
+        "SELECT count(*) FROM appointment_resources WHERE resource_id = %s AND occupying",
+        [_id(91)],
+    ).fetchone()
+    assert doubled == (2,)
+
+
+def test_occasion_is_what_the_domain_computes(rows: psycopg.Connection) -> None:
+    for starts_at in (NINE, NINE + timedelta(microseconds=1), datetime(1969, 7, 20, tzinfo=UTC)):
+        for type_id in (_id(58), None):
+            found = rows.execute(
+                "SELECT clinic_occasion(%s, %s, %s)", [_id(11), starts_at, type_id]
+            ).fetchone()
+            assert found == (occasion_of(_id(11), starts_at, type_id),)
 
 
 def test_specialty_changed_changes_with_its_slots(rows: psycopg.Connection) -> None:

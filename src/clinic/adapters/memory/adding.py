@@ -14,6 +14,7 @@ from clinic.adapters.memory.constraints import (
     rivals_for_standing,
 )
 from clinic.adapters.memory.people import is_patient_open
+from clinic.adapters.memory.resources import hold_resources
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment, Booking
@@ -26,7 +27,13 @@ from clinic.domain.appointments.conflicts import (
     refusal,
 )
 from clinic.domain.appointments.fitting import begins_in, obstacles
-from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
+from clinic.domain.errors import (
+    IdempotencyConflict,
+    NoResourceFree,
+    PatientBusy,
+    PatientDisabled,
+    SlotTaken,
+)
 
 
 async def add_bookings(transaction: Transaction, bookings: Sequence[Booking]) -> None:
@@ -37,10 +44,12 @@ async def add_bookings(transaction: Transaction, bookings: Sequence[Booking]) ->
     savepoint = transaction.savepoint()
     refused = await _lock(transaction, clinic_id, bookings)
     refused = refused or await _put_appointments(transaction, bookings)
+    refused, lacking = await _hold_resources(transaction, bookings, refused)
     refused = refused or await _put_answers(transaction, bookings)
     if refused:
         transaction.roll_back_to(savepoint)
-        raise refusal(bookings, refused, _seen(transaction.tables, clinic_id, bookings))
+        seen = _seen(transaction.tables, clinic_id, bookings)
+        raise refusal(bookings, refused, seen, lacking)
     tables = transaction.tables
     for booking in bookings:
         tables.audit.put(booking.audit.id, booking.audit)
@@ -114,6 +123,22 @@ async def _put_appointments(transaction: Transaction, bookings: Sequence[Booking
             for slot in on_calendar(tables, appointment):
                 tables.slots.put((slot.clinic_id, slot.id), replace(slot, taken=True))
     return refused
+
+
+async def _hold_resources(
+    transaction: Transaction, bookings: Sequence[Booking], refused: list[Refused]
+) -> tuple[list[Refused], str | None]:
+    """Give the appointments what they need, unless some are `refused` already; return those that
+    are refused now, and the kind of which there was none."""
+    if refused:
+        return refused, None
+    wanted = [(each.appointment, each.needs) for each in bookings if each.takes is not None]
+    lacking = await hold_resources(transaction, wanted, {})
+    if lacking is None:
+        return [], None
+    one, kind = lacking
+    places = [place for place, each in enumerate(bookings) if each.appointment.id == one.id]
+    return [(places[0], NoResourceFree)], kind
 
 
 async def _put_answers(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:

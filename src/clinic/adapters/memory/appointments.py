@@ -1,7 +1,7 @@
 """Appointments and their trail in memory."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +16,13 @@ from clinic.adapters.memory.constraints import (
 )
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.people import doctor_of, patient_of
+from clinic.adapters.memory.resources import (
+    check_holds,
+    held_by,
+    hold_resources,
+    holds_of,
+    release_resources,
+)
 from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
@@ -25,7 +32,7 @@ from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.plan import is_covered
 from clinic.domain.calendar.slots import SlotState
-from clinic.domain.errors import ClinicError, SlotTaken, TransactionAborted
+from clinic.domain.errors import ClinicError, NoResourceFree, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
@@ -98,6 +105,17 @@ class MemoryAppointmentReader:
         assert slot is not None
         return appointment.ends_at > slot.ends_at
 
+    async def holding(
+        self, clinic_id: UUID, resource_id: UUID, start: datetime, end: datetime | None
+    ) -> Sequence[AppointmentView]:
+        found = [
+            one
+            for hold in holds_of(self._tables, (clinic_id, resource_id))
+            if hold.time.ends_at > start and (end is None or hold.time.starts_at < end)
+            if (one := self._tables.appointments.get((clinic_id, hold.appointment_id)))
+        ]
+        return [self._view(one) for one in sorted(found, key=_place)]
+
     async def stranded(
         self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
     ) -> Sequence[AppointmentView]:
@@ -161,7 +179,8 @@ class MemoryAppointmentReader:
         assert clinic is not None
         assert doctor is not None
         assert patient is not None
-        return AppointmentView(appointment, doctor.name, patient.name, clinic.zone)
+        held = held_by(self._tables, appointment)
+        return AppointmentView(appointment, doctor.name, patient.name, clinic.zone, held)
 
 
 class MemoryAppointments(MemoryAppointmentReader):
@@ -202,10 +221,15 @@ class MemoryAppointments(MemoryAppointmentReader):
         await self._transaction.wait_until_no_rival(
             lambda tables: rivals_for_patient(tables, comers)
         )
+        moving, had = self._release(changes)
         for one in afters:
             self._tables.appointments.put((one.clinic_id, one.id), one)
+        lacking = await hold_resources(self._transaction, moving, had)
+        if lacking is not None:
+            self._transaction.fail(NoResourceFree(kind=lacking[1]))
         try:
             check_appointments(self._tables, afters)
+            check_holds(self._tables, afters)
         except ClinicError as error:
             self._transaction.fail(error)
         for change in changes:
@@ -253,6 +277,22 @@ class MemoryAppointments(MemoryAppointmentReader):
             ]
             if not begins_in(after, slot) or obstacles(after, beneath) or any(others):
                 self._transaction.fail(SlotTaken())
+
+    def _release(
+        self, changes: Sequence[Change]
+    ) -> tuple[Sequence[tuple[Appointment, Sequence[str]]], Mapping[UUID, Collection[UUID]]]:
+        """Take the resources from appointments that take another place; return what each needs
+        there, and what it had."""
+        wanted: list[tuple[Appointment, Sequence[str]]] = []
+        had: dict[UUID, Collection[UUID]] = {}
+        for change in changes:
+            one = change.after
+            if change.takes is not None and one.type_id is not None:
+                before = release_resources(self._tables, one.clinic_id, one.id)
+                kinds = sorted(before.values()) if change.needs is None else change.needs
+                wanted.append((one, kinds))
+                had[one.id] = before.keys()
+        return wanted, had
 
     def _retake(self, appointment: Appointment) -> None:
         """Make `taken` true of the appointment's own slot and of those planned in its time."""

@@ -1,6 +1,6 @@
 """The constraints on the tables: foreign keys, uniqueness and exclusions."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeVar
 from uuid import UUID
@@ -23,6 +23,7 @@ from clinic.domain.errors import (
     SlotTaken,
 )
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
@@ -75,7 +76,7 @@ def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
     adds an appointment in that time, or changes one."""
     for appointment in wanted:
         owner = (appointment.clinic_id, appointment.patient_id)
-        for _, old, new in _written(tables.appointments):
+        for _, old, new in written(tables.appointments):
             for version in (old, new):
                 if (
                     version is not None
@@ -90,7 +91,7 @@ def rivals_for_patient(tables: Tables, wanted: Sequence[Appointment]) -> bool:
 
 def rivals_for_standing(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:
     """Return whether the changes of a running transaction affect whether the patient is open."""
-    profiles = {key for key, _, _ in _written(tables.patients)}
+    profiles = {key for key, _, _ in written(tables.patients)}
     users = tables.credentials
     assert isinstance(users, Layer)
     return (clinic_id, patient_id) in profiles or patient_id in users.changed
@@ -100,7 +101,7 @@ def rivals_for_bookings(tables: Tables, patient_id: UUID) -> bool:
     """Return whether a running transaction books for this patient."""
     return any(
         old is None and new is not None and new.patient_id == patient_id
-        for _, old, new in _written(tables.appointments)
+        for _, old, new in written(tables.appointments)
     )
 
 
@@ -108,7 +109,7 @@ def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
     """Return whether the changes of a running transaction affect the lane's time wanted here."""
     versions = [
         version
-        for _, old, new in _written(tables.slots)
+        for _, old, new in written(tables.slots)
         for version in (old, new)
         if version is not None and version.state is not SlotState.RETIRED
     ]
@@ -190,12 +191,12 @@ def check_all(tables: Tables) -> None:
     Raises as the checks above; AssertionError where `taken` is wrong, which only a bug in this
     adapter can cause.
     """
-    written: list[tuple[RowKey, Slot | None, Slot | None]] = [*_written(tables.slots)]
-    slots = [new for _, _, new in written if new is not None]
-    appointments = [new for _, _, new in _written(tables.appointments) if new is not None]
+    changed: list[tuple[RowKey, Slot | None, Slot | None]] = [*written(tables.slots)]
+    slots = [new for _, _, new in changed if new is not None]
+    appointments = [new for _, _, new in written(tables.appointments) if new is not None]
     # Taking or blocking a slot does not move it; only new, moved and reopened ones can overlap.
     check_slots(
-        tables, [new for _, old, new in written if new is not None and _is_placed(old, new)]
+        tables, [new for _, old, new in changed if new is not None and _is_placed(old, new)]
     )
     check_appointments(tables, appointments)
     for key in {(one.clinic_id, one.slot_id) for one in appointments} | {
@@ -210,7 +211,7 @@ def _is_placed(old: Slot | None, new: Slot) -> bool:
     return old is None or old.state is SlotState.RETIRED or old.interval != new.interval
 
 
-def _written(rows: Rows[RowKey, V]) -> Iterator[tuple[RowKey, V | None, V | None]]:
+def written(rows: Rows[K, V]) -> Iterator[tuple[K, V | None, V | None]]:
     """Yield each changed key with the committed row and the row that replaces it."""
     assert isinstance(rows, Layer)
     for key, new in rows.changed.items():

@@ -17,6 +17,7 @@ from clinic.adapters.memory.locations import MemoryLocationReader
 from clinic.adapters.memory.maintenance import MemoryMaintenanceBook, MemoryPartitions
 from clinic.adapters.memory.outbox import MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeopleReader
+from clinic.adapters.memory.resources import MemoryResourceReader
 from clinic.adapters.memory.sessions import MemorySessionReader
 from clinic.adapters.memory.transaction import Database
 from clinic.adapters.memory.unit_of_work import MemoryUnitOfWork
@@ -36,6 +37,7 @@ class MemoryStore:
         self.appointments = MemoryAppointmentReader(tables)
         self.appointment_types = MemoryAppointmentTypeReader(tables)
         self.locations = MemoryLocationReader(tables)
+        self.resources = MemoryResourceReader(tables)
         self.calendars = MemoryCalendarReader(tables)
         self.closings = MemoryClosingReader(tables)
         self.calendar_changes = MemoryCalendarChangeReader(tables)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from clinic.adapters.memory.table import Indexes, Layer, Rows, Table
 from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.appointments.resources import Resource, ResourceClosure
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.audit.audit import AuditEntry, AuditEvent
 from clinic.domain.audit.change_feed import Snapshot
@@ -58,6 +59,16 @@ class StaffProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A resource that an appointment has; when, the appointment says."""
+
+    clinic_id: UUID
+    appointment_id: UUID
+    resource_id: UUID
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCredentials:
     """What a user signs in with, and whether the user may still sign in."""
 
@@ -85,6 +96,10 @@ class Tables:
     added_places: Rows[RowKey, AddedPlace]
     appointment_types: Rows[RowKey, AppointmentType]
     locations: Rows[RowKey, Location]
+    resources: Rows[RowKey, Resource]
+    resource_closures: Rows[RowKey, ResourceClosure]
+    #: by clinic, appointment and resource
+    held: Rows[tuple[UUID, UUID, UUID], HeldRow]
     calendar_changes: Rows[RowKey, CalendarChange]
     #: by clinic, change and doctor
     calendar_work: Rows[tuple[UUID, UUID, UUID], CalendarWork]
@@ -122,6 +137,7 @@ def empty_tables() -> Tables:
     by_clinic: Indexes[Any] = {"clinic": lambda row: row.clinic_id}
     by_member: Indexes[Any] = {**by_clinic, "user": lambda row: row.user_id}
     by_doctor: Indexes[Any] = {**by_clinic, "doctor": lambda row: (row.clinic_id, row.doctor_id)}
+    by_resource: Indexes[Any] = {"resource": lambda row: (row.clinic_id, row.resource_id)}
     return Tables(
         clinics=Table(),
         users=Table({"email": lambda user: user.email.lower()}),
@@ -135,6 +151,14 @@ def empty_tables() -> Tables:
         added_places=Table(by_doctor),
         appointment_types=Table(by_clinic),
         locations=Table(by_clinic),
+        resources=Table(by_clinic),
+        resource_closures=Table(by_resource),
+        held=Table(
+            {
+                **by_resource,
+                "appointment": lambda row: (row.clinic_id, row.appointment_id),
+            }
+        ),
         calendar_changes=Table(by_clinic),
         calendar_work=Table({"change": lambda work: (work.clinic_id, work.change_id)}),
         slots=Table(by_doctor),

@@ -19,6 +19,7 @@ from clinic.adapters.memory.memberships import MemoryMemberships
 from clinic.adapters.memory.messages import MemoryMessages
 from clinic.adapters.memory.outbox import MemoryOutbox
 from clinic.adapters.memory.people import MemoryPeople
+from clinic.adapters.memory.resources import MemoryResources
 from clinic.adapters.memory.sessions import MemorySessions
 from clinic.adapters.memory.transaction import Database, Transaction
 
@@ -58,6 +59,10 @@ class MemoryUnitOfWork:
     @property
     def locations(self) -> MemoryLocations:
         return MemoryLocations(self._running)
+
+    @property
+    def resources(self) -> MemoryResources:
+        return MemoryResources(self._running)
 
     @property
     def calendars(self) -> MemoryCalendars:

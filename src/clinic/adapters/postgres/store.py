@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from clinic.adapters.postgres.appointments.booking_desk import PostgresBookingDesk
 from clinic.adapters.postgres.appointments.repository import PostgresAppointmentReader
+from clinic.adapters.postgres.appointments.resources import PostgresResourceReader
 from clinic.adapters.postgres.appointments.types import PostgresAppointmentTypeReader
 from clinic.adapters.postgres.audit.audit_log import PostgresAuditLog
 from clinic.adapters.postgres.audit.change_feed import PostgresChangeFeed
@@ -65,6 +66,7 @@ class PostgresStore:
         self.appointments = PostgresAppointmentReader(executor)
         self.appointment_types = PostgresAppointmentTypeReader(executor)
         self.locations = PostgresLocationReader(executor)
+        self.resources = PostgresResourceReader(executor)
         self.calendars = PostgresCalendarReader(executor)
         self.closings = PostgresClosingReader(executor)
         self.calendar_changes = PostgresCalendarChangeReader(executor)

@@ -6,6 +6,7 @@ from typing import Self
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from clinic.adapters.postgres.appointments.repository import PostgresAppointments
+from clinic.adapters.postgres.appointments.resources import PostgresResources
 from clinic.adapters.postgres.appointments.types import PostgresAppointmentTypes
 from clinic.adapters.postgres.audit.change_feed import PostgresFeedCursors
 from clinic.adapters.postgres.audit.event_log import PostgresEventLog
@@ -31,6 +32,7 @@ class PostgresUnitOfWork:
         self.appointments = PostgresAppointments(self._executor)
         self.appointment_types = PostgresAppointmentTypes(self._executor)
         self.locations = PostgresLocations(self._executor)
+        self.resources = PostgresResources(self._executor)
         self.calendars = PostgresCalendars(self._executor)
         self.closings = PostgresClosings(self._executor)
         self.calendar_changes = PostgresCalendarChanges(self._executor)

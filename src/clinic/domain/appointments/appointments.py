@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from clinic.domain.appointments.resources import HeldResource, occasion_of
 from clinic.domain.appointments.types import TYPE_MAX_CHARS as TYPE_MAX_CHARS
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.appointments.types import checked_type as checked_type
@@ -69,6 +70,11 @@ class Appointment:
             self.ends_at + timedelta(minutes=self.after_min),
         )
 
+    @property
+    def occasion(self) -> UUID:
+        """What it has in common with others of its group."""
+        return occasion_of(self.doctor_id, self.starts_at, self.type_id)
+
     def is_in_time_of(self, slot: Slot) -> bool:
         """Return whether it keeps some of the slot's time from others."""
         is_theirs = self.doctor_id == slot.doctor_id and self.lane == slot.lane
@@ -96,6 +102,8 @@ class AppointmentView:
     doctor_name: str
     patient_name: str
     zone: ZoneInfo
+    #: rooms and equipment that it has, by kind; none once it is cancelled
+    resources: tuple[HeldResource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,9 @@ class Booking:
     stored: StoredAnswer | None = None
     #: whether it needs more than its own slot: the slots after it, or time around it
     reaches_beyond: bool = False
+    #: kinds of resources of which the store picks one each; BookingDesk.reserve and
+    #: Appointments.add refuse it where none is free
+    needs: tuple[str, ...] = ()
 
     @property
     def takes(self) -> UUID | None:
@@ -146,6 +157,8 @@ class Change:
     after: Appointment
     audit: AuditEntry
     messages: tuple[Message, ...] = ()
+    #: kinds of resources that it needs at a place that it takes; None is what it had before
+    needs: tuple[str, ...] | None = None
 
     @property
     def frees(self) -> UUID | None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Booking, BookingFacts, checked_type
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import Case, check, no_hours, patient_disabled
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.audit.audit import Action, checked_reason
@@ -53,6 +54,7 @@ def decide_booking(
     closed: Sequence[Interval] = (),
     busy: Sequence[Interval] = (),
     blockers: Sequence[Blocker] = (),
+    resources: ResourcesTime | None = None,
 ) -> Booking:
     """Return the booking to write (the use case adds its answer).
 
@@ -61,9 +63,11 @@ def decide_booking(
     its busy time overlaps; without them, only the slot itself is looked at. `closed` is time into
     which its buffers may not reach, although there are no slots, and `busy` the doctor's other busy
     times, as far as they have been read: the store finds the rest. `blockers` say why a blocked
-    slot is. `override` lets staff book inside the notice or beyond the horizon. Raises, in this
+    slot is. `resources` are those that the type needs; without them, the store alone says whether
+    one is free. `override` lets staff book inside the notice or beyond the horizon. Raises, in this
     order, InvalidInput, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled,
-    UnknownType, NotOffered, TypeNotBookable, PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
+    UnknownType, NotOffered, TypeNotBookable, PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit,
+    NoResourceFree.
     """
     type = checked_type(type)
     reason = checked_reason(reason)
@@ -72,6 +76,7 @@ def decide_booking(
         raise SlotNotFound()
     policy = facts.clinic.policy if kind is None else kind.policy_at(facts.clinic)
     patient_id = actor.user_id if patient is None else patient.id
+    needs = () if kind is None else kind.needs
     appointment = draft(slot, kind, type, new_id(), patient_id, actor, now)
     case = Case(
         appointment,
@@ -86,6 +91,8 @@ def decide_booking(
         closed,
         blockers,
         busy,
+        needs=needs,
+        resources=resources,
     )
     no_hours(case)
     if patient is None:
@@ -115,6 +122,7 @@ def decide_booking(
         entry,
         messages + to_doctor,
         reaches_beyond=not appointment.is_within(slot),
+        needs=needs,
     )
 
 

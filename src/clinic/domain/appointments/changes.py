@@ -12,6 +12,7 @@ from uuid import UUID
 from clinic.domain.appointments.appointments import Appointment, Change
 from clinic.domain.appointments.booking import check_override
 from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import (
     NO_HOURS,
     NOTHING_AROUND,
@@ -104,6 +105,7 @@ def decide_move(
     closed: Sequence[Interval] = (),
     busy: Sequence[Interval] = (),
     blockers: Sequence[Blocker] = (),
+    resources: ResourcesTime | None = None,
 ) -> Change:
     """Return the change that moves `before` into `slot`, keeping its id. One with a type keeps its
     length, any other gets the slot's.
@@ -111,9 +113,10 @@ def decide_move(
     `around` are the doctor's slots that its busy time overlaps there; without them, only the slot
     itself is looked at. `closed` is time into which its buffers may not reach, `busy` the doctor's
     other busy times, as far as they have been read; `blockers` say why a blocked slot is. `kind` is
-    its type, whose notice and horizon count, and which another doctor has to offer. Raises
+    its type, whose notice and horizon count, and which another doctor has to offer. `resources` are
+    those that it needs; without them, the store alone says whether one is free. Raises
     InvalidInput, SlotNotFound, PermissionDenied, TransitionNotAllowed, SameSlot, NotOffered,
-    PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit.
+    PolicyRefused, SlotBlocked, SlotTaken, DoesNotFit, NoResourceFree.
     """
     reason = checked_reason(reason)
     if slot is None:
@@ -134,6 +137,9 @@ def decide_move(
         closed=closed,
         busy=busy,
         blockers=blockers,
+        needs=() if kind is None else kind.needs,
+        resources=resources,
+        leaving=[before.id],
     )
     no_hours(case)
     permit(actor, Operation.CHANGE_APPOINTMENT, doctor_id=slot.doctor_id)
@@ -142,7 +148,7 @@ def decide_move(
     if slot.id == before.slot_id:
         raise SameSlot()
     check(case)
-    return _moved(before, slot, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
+    return _moved(before, slot, kind, Action.RESCHEDULE, actor, clinic, reason, now, new_id)
 
 
 def as_moved(before: Appointment, kind: AppointmentType) -> AppointmentType:
@@ -176,6 +182,7 @@ def place_in(before: Appointment, slot: Slot, *, keeps_length: bool = False) -> 
 def _moved(
     before: Appointment,
     slot: Slot,
+    kind: AppointmentType | None,
     action: Action,
     actor: Actor,
     clinic: Clinic,
@@ -204,7 +211,8 @@ def _moved(
         new_id=new_id,
     )
     to_doctors = messages_to_doctors(before, after, clinic, now, new_id)
-    return Change(before, after, entry, messages + to_doctors)
+    needs = None if kind is None else kind.needs
+    return Change(before, after, entry, messages + to_doctors, needs)
 
 
 def decide_swap(
@@ -246,8 +254,8 @@ def decide_swap(
         around = there.get(appointment.id, NOTHING_AROUND)
         _check_swapped(appointment, slot, clinic, kinds.get(appointment.id), around, now)
     return (
-        _moved(a, slot_b, Action.SWAP, actor, clinic, reason, now, new_id),
-        _moved(b, slot_a, Action.SWAP, actor, clinic, reason, now, new_id),
+        _moved(a, slot_b, kinds.get(a.id), Action.SWAP, actor, clinic, reason, now, new_id),
+        _moved(b, slot_a, kinds.get(b.id), Action.SWAP, actor, clinic, reason, now, new_id),
     )
 
 

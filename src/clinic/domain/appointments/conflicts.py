@@ -19,6 +19,7 @@ from clinic.domain.errors import (
     Conflict,
     DoesNotFit,
     IdempotencyConflict,
+    NoResourceFree,
     PatientBusy,
     PatientDisabled,
     PatientNotFound,
@@ -30,7 +31,8 @@ from clinic.domain.errors import (
 #: a principal's id and idempotency key, at the bookings' clinic
 ConflictKey = tuple[UUID, str]
 #: the index of a booking that a store refused, and the error: SlotTaken for its slot,
-#: PatientDisabled for its patient, PatientBusy for its appointment, IdempotencyConflict for its key
+#: PatientDisabled for its patient, PatientBusy for its appointment, NoResourceFree for a kind that
+#: it needs, IdempotencyConflict for its key
 Refused = tuple[int, type[ClinicError]]
 
 #: a store's refusal → the causes that a second read may find, in the order they are checked
@@ -38,6 +40,7 @@ _CAUSES: Mapping[type[ClinicError], tuple[type[ClinicError], ...]] = {
     SlotTaken: (SlotNotFound, SlotBlocked, DoesNotFit, SlotTaken),
     PatientDisabled: (PatientNotFound, PatientDisabled),
     PatientBusy: (AlreadyExists, SlotTaken, PatientBusy),
+    NoResourceFree: (NoResourceFree,),
     IdempotencyConflict: (IdempotencyConflict,),
 }
 _ORDER = tuple(dict.fromkeys(error for causes in _CAUSES.values() for error in causes))
@@ -92,8 +95,11 @@ def in_lock_order(bookings: Sequence[Booking]) -> list[int]:
     return sorted(range(len(bookings)), key=order)
 
 
-def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen) -> Conflict:
-    """Return the error for bookings that a store refused, given what it read afterwards.
+def refusal(
+    bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen, lacking: str | None = None
+) -> Conflict:
+    """Return the error for bookings that a store refused, given what it read afterwards; `lacking`
+    is the kind of resource of which none was free.
 
     For one booking it is the error that BookingDesk.reserve raises, for several BookingsRefused.
     Its `conflicts` are all those in `seen`, plus each refusal whose cause `seen` no longer shows.
@@ -106,7 +112,7 @@ def refusal(bookings: Sequence[Booking], refused: Sequence[Refused], seen: Seen)
         if errors[place].isdisjoint(_CAUSES[error]):
             found.add(BookingConflict(place, bookings[place].appointment.id, error))
     kind = _kind_for_one(refused[0][1], errors[0]) if len(bookings) == 1 else BookingsRefused
-    conflict = kind()
+    conflict = kind() if lacking is None or kind is BookingsRefused else kind(kind=lacking)
     conflict.conflicts = tuple(sorted(found, key=_rank))
     return conflict
 
@@ -117,6 +123,8 @@ def _kind_for_one(refused: type[ClinicError], seen: set[type[ClinicError]]) -> t
         cause = next((each for each in _CAUSES[refused] if each in seen), PatientBusy)
         assert issubclass(cause, Conflict)
         return cause
+    if refused is NoResourceFree:
+        return NoResourceFree
     return IdempotencyConflict if refused is IdempotencyConflict else SlotTaken
 
 

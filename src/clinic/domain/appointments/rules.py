@@ -1,12 +1,14 @@
 """The rules that a booking has to keep: a decision raises the first one that it breaks, an
 explanation lists them all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, BookingFacts
 from clinic.domain.appointments.fitting import obstacles
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.types import AppointmentType, BookableBy
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.closings import Blocker, BlockKind, sentence_of
@@ -16,6 +18,7 @@ from clinic.domain.errors import (
     ClinicError,
     Conflict,
     DoesNotFit,
+    NoResourceFree,
     NotOffered,
     PatientBusy,
     PatientDisabled,
@@ -78,6 +81,12 @@ class Case:
     busy: Sequence[Interval] = ()
     #: times of the patient's other appointments; those that are left out, the store finds
     patient_busy: Sequence[Interval] = ()
+    #: the kinds of resources that it needs
+    needs: Sequence[str] = ()
+    #: the resources of these kinds; without them, the store finds one that is free
+    resources: ResourcesTime | None = None
+    #: appointments that leave their places
+    leaving: Collection[UUID] = ()
     #: why no slot begins then
     no_slot: str | None = None
     #: why it does not fit among the slots
@@ -202,6 +211,15 @@ def does_not_fit(case: Case) -> None:
         raise DoesNotFit()
 
 
+def no_resource_free(case: Case) -> None:
+    if case.resources is None:
+        return
+    it = case.appointment
+    kind = case.resources.lacking(case.needs, it.busy, it.occasion, leaving=case.leaving)
+    if kind is not None:
+        raise NoResourceFree(kind=kind)
+
+
 def patient_busy(case: Case) -> None:
     if case.patient_busy and any(map(case.appointment.visible.overlaps, case.patient_busy)):
         raise PatientBusy()
@@ -281,6 +299,12 @@ RULES = (
         needs_slot=True,
     ),
     Rule("does_not_fit", "The doctor's open hours last that long.", does_not_fit, is_of_slots=True),
+    Rule(
+        "no_resource_free",
+        "The rooms and equipment that the type needs are free.",
+        no_resource_free,
+        needs_slot=True,
+    ),
     Rule(
         "patient_busy",
         "The patient has no other appointment at the time.",

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from clinic.domain.appointments.resources import checked_needs, occasion_of
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, SLOT_MIN_MIN, Interval
 from clinic.domain.clinic import HORIZON_MAX_DAYS, NOTICE_MAX_MIN, Clinic, Policy
 from clinic.domain.errors import InvalidInput, TypeTooLong
@@ -96,6 +97,8 @@ class AppointmentType:
     instructions: str | None = None
     #: in the calendar, such as #2f6fde
     color: str | None = None
+    #: kinds of resources, sorted: an appointment has one of each for as long as it is busy
+    needs: tuple[str, ...] = ()
     #: booked when a request names no type; at most one active type of a clinic
     is_default: bool = False
     #: whether it can be booked; appointments keep an inactive one
@@ -129,6 +132,7 @@ class AppointmentType:
                 pointer="/instructions",
             )
             object.__setattr__(self, "instructions", text)
+        object.__setattr__(self, "needs", checked_needs(self.needs))
         if self.color is not None and not _COLOR.match(self.color):
             raise InvalidInput("Write the color such as #2f6fde.", pointer="/color")
 
@@ -171,6 +175,10 @@ class AppointmentType:
     def is_called(self, name: str) -> bool:
         """Return whether this is its name, whatever the case and the way in which it is encoded."""
         return self.name.casefold() == plain_line(name).casefold()
+
+    def occasion(self, doctor_id: UUID, starts_at: datetime) -> UUID:
+        """Return the occasion of appointments with this doctor that begin then."""
+        return occasion_of(doctor_id, starts_at, self.id)
 
     def busy(self, visible: Interval) -> Interval:
         """Return the time for which an appointment with this visible time keeps the doctor."""

@@ -23,6 +23,7 @@ from clinic.testing.contracts.maintenance import MaintenanceContract
 from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.people import PeopleContract
 from clinic.testing.contracts.planned_slots import PlannedSlotsContract
+from clinic.testing.contracts.resources import ResourcesContract
 from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
 
 
@@ -38,6 +39,7 @@ class StoreContract(
     AddingContract,
     BusyTimesContract,
     LengthsContract,
+    ResourcesContract,
     CrowdsContract,
     PlannedSlotsContract,
     CalendarCheckContract,

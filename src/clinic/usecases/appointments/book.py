@@ -7,6 +7,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView, Booking, BookingFacts
 from clinic.domain.appointments.booking import decide_booking, end_of, patient_to_book_for
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import NOTHING_AROUND, Surroundings
 from clinic.domain.appointments.types import TypeAsked, asked_for
 from clinic.domain.calendar.availability import Interval
@@ -16,6 +17,7 @@ from clinic.domain.errors import (
     ClinicError,
     DoesNotFit,
     IdempotencyConflict,
+    NoResourceFree,
     PatientBusy,
     SlotBlocked,
     SlotTaken,
@@ -23,6 +25,8 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
+from clinic.domain.people.people import Scope
+from clinic.ports.figures import BOOKED
 from clinic.usecases.appointments.surroundings import free_beside, surroundings
 from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
@@ -44,6 +48,7 @@ class _Order:
 #: facts are read again after a lost race: a duplicate request may have won it, or a cancel just
 #: freed the slot
 ATTEMPTS = 3
+_LOST = (SlotTaken, PatientBusy, NoResourceFree, IdempotencyConflict, TransactionAborted)
 
 
 async def book(
@@ -59,8 +64,8 @@ async def book(
     At a clinic with types, it has the one of this name or id, or the default, and lasts as long.
     `override` lets staff book inside the notice or beyond the horizon. Raises InvalidInput,
     UnknownType, NotSignedIn, SlotNotFound, PatientNotFound, PermissionDenied, PatientDisabled,
-    PolicyRefused, NotOffered, SlotBlocked, SlotTaken and DoesNotFit (with up to three `nearest`
-    slots that could be booked instead), PatientBusy.
+    PolicyRefused, NotOffered, SlotBlocked, SlotTaken, DoesNotFit and NoResourceFree (with up to
+    three `nearest` slots that could be booked instead), PatientBusy.
     """
     patient_id = patient_to_book_for(context.actor, patient_id)
     order = _Order(slot_id, patient_id, asked_for(type), override)
@@ -115,17 +120,21 @@ async def _take(
                 return KeyedAnswer(repeat, replayed=True)
         if isinstance(lost, PatientBusy):
             raise lost
+        if isinstance(lost, NoResourceFree):
+            raise await _with_nearest(context, lost, facts)
         if order.type.id is not None and not facts.has_types:
             raise unknown_type(order.type, ())
         now = context.clock.now()
         booking = await _decide(context, order, facts, now, lost_in)
         view = _view(booking, facts)
-        if call is not None:
+        if call is not None and not booking.needs:
             stored = StoredAnswer(call.request, call.render(view), now)
             booking = replace(booking, stored=stored)
         try:
+            if booking.needs:
+                return await _reserve_with_resources(context, booking, call)
             await context.store.desk.reserve(booking)
-        except (SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted) as error:
+        except _LOST as error:
             lost = error
             lost_in.append(booking.appointment.slot_id)
             continue
@@ -155,6 +164,8 @@ async def _decide(
         if found is None:
             raise await _with_blockers(context, order, facts, now, error) from None
         return found
+    except NoResourceFree as error:
+        raise await _with_nearest(context, error, facts) from None
     except (SlotTaken, DoesNotFit) as error:
         found = await _decide_beside(context, order, facts, now, lost_in)
         if found is None:
@@ -186,6 +197,7 @@ async def _decide_in(
         closed=around.closed,
         busy=around.busy,
         blockers=blockers,
+        resources=await _resources(context, facts),
     )
 
 
@@ -220,6 +232,46 @@ async def _with_blockers(
     except ClinicError as refused:
         return refused
     return error
+
+
+async def _reserve_with_resources(
+    context: Context, booking: Booking, call: IdempotentCall[AppointmentView] | None
+) -> AppointmentView | StoredAnswer:
+    """Write the booking in a unit of work, and its answer after it: the answer names the resources
+    that the store has picked."""
+    appointment, figures = booking.appointment, context.store.figures
+    stored: StoredAnswer | None = None
+    try:
+        async with context.store.begin() as unit:
+            if appointment.before_min or appointment.after_min:
+                # So that no slot is added meanwhile where a buffer reaches and there is none.
+                await unit.calendars.lock_doctor(appointment.clinic_id, appointment.doctor_id)
+            await unit.appointments.add([booking])
+            view = await unit.appointments.get(Scope(appointment.clinic_id), appointment.id)
+            assert view is not None
+            if call is not None:
+                stored = StoredAnswer(call.request, call.render(view), appointment.created_at)
+                await unit.answers.add(stored)
+            await unit.commit()
+    except ClinicError as error:
+        figures.count_booking(error.code)
+        raise
+    figures.count_booking(BOOKED)
+    return stored or view
+
+
+async def _resources(context: Context, facts: BookingFacts) -> ResourcesTime | None:
+    """Return the resources that the appointment would need; None when it needs none, or the doctor
+    does not offer its type."""
+    slot, kind = facts.slot, facts.type if facts.has_types else None
+    if slot is None or kind is None or not kind.needs:
+        return None
+    if kind.visible_min_with(slot.doctor_id) is None:
+        return None
+    busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
+    return await context.store.resources.timetable(
+        slot.clinic_id, kind.needs, busy.starts_at, busy.ends_at
+    )
 
 
 async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> Surroundings:
@@ -267,10 +319,11 @@ def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
 
 
 async def _with_nearest(
-    context: Context, error: SlotTaken | DoesNotFit, facts: BookingFacts
-) -> SlotTaken | DoesNotFit:
+    context: Context, error: SlotTaken | DoesNotFit | NoResourceFree, facts: BookingFacts
+) -> SlotTaken | DoesNotFit | NoResourceFree:
     """Return `error` with up to three slots that could be booked instead."""
     slot, kind = facts.slot, facts.type if facts.has_types else None
     assert slot is not None
     nearest = await nearest_places(context, context.store, facts.clinic, slot, kind)
-    return type(error)(error.message, nearest=tuple(nearest), zone=facts.clinic.zone)
+    facts_told = {**error.facts, "nearest": tuple(nearest), "zone": facts.clinic.zone}
+    return type(error)(error.message, **facts_told)

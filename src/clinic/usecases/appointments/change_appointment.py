@@ -14,6 +14,7 @@ from clinic.domain.appointments.changes import (
     place_in,
 )
 from clinic.domain.appointments.fitting import obstacles, others_at
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
@@ -24,6 +25,7 @@ from clinic.domain.errors import (
     ClinicNotFound,
     DoesNotFit,
     InvalidInput,
+    NoResourceFree,
     NotSwappable,
     SlotBlocked,
     SlotTaken,
@@ -87,7 +89,7 @@ async def reschedule(
 
     Raises AppointmentNotFound, VersionMismatch, SlotNotFound, PermissionDenied,
     TransitionNotAllowed, PolicyRefused, SameSlot, NotOffered, SlotBlocked, SlotTaken and
-    DoesNotFit (with `nearest`), PatientBusy.
+    DoesNotFit and NoResourceFree (with `nearest`), PatientBusy.
     """
     scope = scope_of(context.actor)
 
@@ -115,6 +117,8 @@ async def reschedule(
             kind=kind,
             around=[locked.slots[each] for each in around if each in locked.slots],
         )
+        if slot is not None and kind is not None and kind.needs:
+            decide = partial(decide, resources=await _resources_there(unit, before, kind, slot))
         if slot is not None and before.has_buffers:
             there = await _around(context, unit, clinic, before, place_in(before, slot))
             decide = partial(decide, closed=there.closed, busy=there.busy)
@@ -126,6 +130,9 @@ async def reschedule(
             # Asked again, to be refused with the reason.
             decide(blockers=await blockers_at(context, unit, clinic, visible, slots))
             raise
+        except NoResourceFree as error:
+            assert slot is not None
+            raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
         except (SlotTaken, DoesNotFit) as error:
             assert slot is not None
             if await _lane_there(unit, scope, appointment_id, slot_id) not in (to_id, slot_id):
@@ -145,12 +152,13 @@ async def _with_nearest(
     slot: Slot,
     before: Appointment,
     kind: AppointmentType | None,
-    error: SlotTaken | DoesNotFit,
-) -> SlotTaken | DoesNotFit:
+    error: SlotTaken | DoesNotFit | NoResourceFree,
+) -> SlotTaken | DoesNotFit | NoResourceFree:
     """Return `error` with the nearest slots in which the appointment would fit instead."""
     like_it = None if kind is None else as_moved(before, kind)
     nearest = await nearest_places(context, unit, clinic, slot, like_it)
-    return type(error)(error.message, nearest=tuple(nearest), zone=clinic.zone)
+    facts = {**error.facts, "nearest": tuple(nearest), "zone": clinic.zone}
+    return type(error)(error.message, **facts)
 
 
 async def swap(
@@ -198,6 +206,11 @@ async def swap(
             await unit.appointments.apply(changes)
         except SlotTaken:
             raise NotSwappable("One of them does not fit at the other's place.") from None
+        except NoResourceFree as error:
+            kind = error.facts.get("kind")
+            raise NotSwappable(
+                f"No {kind} is free for one of them at the other's place.", kind=kind
+            ) from None
         return await _read(unit, scope, one), await _read(unit, scope, two)
 
     return await context.transactions.run(work)
@@ -302,6 +315,16 @@ async def _lane_there(unit: UnitOfWork, scope: Scope, appointment_id: UUID, slot
         if not is_own and not obstacles(place_in(before, slot), left):
             return slot.id
     return slot_id
+
+
+async def _resources_there(
+    unit: UnitOfWork, before: Appointment, kind: AppointmentType, slot: Slot
+) -> ResourcesTime:
+    """Return the resources that the appointment would need at the place of this slot."""
+    busy = place_in(before, slot).busy
+    return await unit.resources.timetable(
+        before.clinic_id, kind.needs, busy.starts_at, busy.ends_at
+    )
 
 
 async def _slots_of_places(unit: UnitOfWork, scope: Scope, one: UUID, two: UUID) -> Sequence[UUID]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.booking import end_of
 from clinic.domain.appointments.fitting import DoctorsTime
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
 from clinic.domain.calendar.closings import ClosedTime
@@ -72,7 +73,8 @@ async def places_among(
     kind: AppointmentType,
 ) -> list[SlotView]:
     """Return those of the free slots, which are in order and one for each start, at which the type
-    fits: each in the lowest lane in which it does, with the number of such lanes."""
+    fits and what it needs is free: each in the lowest lane in which it fits, with the number of
+    such lanes."""
     offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
     if not offered:
         return []
@@ -102,7 +104,19 @@ async def places_among(
         if fitting:
             first = min(fitting, key=lambda slot: slot.lane)
             found.append(replace(view, slot=first, places=len(fitting)))
-    return found
+    if not kind.needs or not found:
+        return found
+    resources = await reads.resources.timetable(clinic.id, kind.needs, since, until)
+    return [view for view in found if _has_resources(resources, view.slot, kind)]
+
+
+def _has_resources(resources: ResourcesTime, slot: Slot, kind: AppointmentType) -> bool:
+    """Return whether one of each kind that the type needs is free for it in the slot."""
+    minutes = kind.visible_min_with(slot.doctor_id)
+    assert minutes is not None
+    busy = kind.busy(Interval(slot.starts_at, slot.starts_at + timedelta(minutes=minutes)))
+    occasion = kind.occasion(slot.doctor_id, slot.starts_at)
+    return resources.lacking(kind.needs, busy, occasion) is None
 
 
 async def nearest_places(

@@ -17,6 +17,7 @@ from clinic.ports.calendars import CalendarReader
 from clinic.ports.closings import ClosingReader
 from clinic.ports.locations import LocationReader
 from clinic.ports.people import PeopleReader
+from clinic.ports.resources import ResourceReader
 from clinic.usecases.context import Context
 
 R = TypeVar("R", Availability, AvailabilityException, Leave, Block, AddedPlace)
@@ -35,6 +36,8 @@ class Reads(Protocol):
     def locations(self) -> LocationReader: ...
     @property
     def people(self) -> PeopleReader: ...
+    @property
+    def resources(self) -> ResourceReader: ...
 
 
 async def read_inputs(

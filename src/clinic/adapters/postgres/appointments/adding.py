@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.appointments.mapping import appointment_of, appointment_values
+from clinic.adapters.postgres.appointments.resources import Wanted, hold_resources
 from clinic.adapters.postgres.audit.mapping import entry_values
 from clinic.adapters.postgres.calendar.mapping import slot_of
 from clinic.adapters.postgres.calendar.taken import slots_beneath, take
@@ -40,7 +41,13 @@ from clinic.domain.appointments.conflicts import (
 )
 from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.errors import IdempotencyConflict, PatientBusy, PatientDisabled, SlotTaken
+from clinic.domain.errors import (
+    IdempotencyConflict,
+    NoResourceFree,
+    PatientBusy,
+    PatientDisabled,
+    SlotTaken,
+)
 
 #: most rows that one INSERT writes; far below the protocol's limit of 65535 parameters
 CHUNK_ROWS = 500
@@ -82,11 +89,12 @@ async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking
         written, places = _Written(), _Places()
         refused = await _lock(connection, clinic_id, bookings, places)
         refused = refused or await _insert_appointments(connection, bookings, written)
+        refused, lacking = await _hold_resources(connection, bookings, refused)
         refused = refused or await _insert_answers(connection, bookings, written)
         if refused:
             # The locks are still held: a slot that was free still is.
             seen = await _look_again(connection, clinic_id, bookings, written, places.further)
-            raise refusal(bookings, refused, seen)
+            raise refusal(bookings, refused, seen, lacking)
         takes = {
             slot.id
             for booking in bookings
@@ -185,6 +193,26 @@ async def _insert_appointments(
         else:
             refused.append((place, PatientBusy))
     return refused
+
+
+async def _hold_resources(
+    connection: AsyncConnection, bookings: Sequence[Booking], refused: list[Refused]
+) -> tuple[list[Refused], str | None]:
+    """Give the appointments what they need, unless some are `refused` already; return those that
+    are refused now, and the kind of which there was none."""
+    wanted = [
+        Wanted(each.appointment, each.needs)
+        for each in bookings
+        if each.needs and each.takes is not None
+    ]
+    if refused or not wanted:
+        return refused, None
+    lacking = await hold_resources(connection, wanted)
+    if lacking is None:
+        return [], None
+    one, kind = lacking
+    places = [place for place, each in enumerate(bookings) if each.appointment.id == one.id]
+    return [(places[0], NoResourceFree)], kind
 
 
 async def _insert_answers(

@@ -125,16 +125,17 @@ class PostgresBookingDesk(DeprecatedDeskNames):
 
     async def reserve(self, booking: Booking) -> None:
         """Write the booking by one statement, in one round trip; bookings that arrive while others
-        are being written share one. One whose buffers reach beyond its slot has a transaction.
+        are being written share one. One whose buffers reach beyond its slot, or that needs
+        resources, has a transaction.
 
         Doctor and start must still be those of the slot, or the slot counts as taken.
-        Raises SlotTaken, PatientBusy, IdempotencyConflict, TransactionAborted.
+        Raises SlotTaken, PatientBusy, NoResourceFree, IdempotencyConflict, TransactionAborted.
         """
         try:
-            if not booking.reaches_beyond:
-                await self._commits.write(booking)
-            elif booking.appointment.has_buffers:
+            if booking.needs or (booking.reaches_beyond and booking.appointment.has_buffers):
                 await self._reserve_places(booking)
+            elif not booking.reaches_beyond:
+                await self._commits.write(booking)
             else:
                 await self._long_commits.write(booking)
         except ClinicError as error:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from clinic.adapters.postgres.engine.mapping import AnyRow, Columns, SqlRow, Values
 from clinic.domain.appointments.appointments import Appointment, AppointmentView, Status
+from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.clinic import zone_named
 
 STATUSES = {status.value: status for status in Status}
@@ -82,6 +83,13 @@ VIEW = Columns(
     doctor_name="d.name",
     patient_name="pu.name",
     zone="c.time_zone",
+    # Only of those that can have any: a page has hundreds.
+    resources="""CASE WHEN a.type_id IS NOT NULL THEN (
+        SELECT json_agg(json_build_array(r.id, r.name, r.kind) ORDER BY r.kind, r.id)
+        FROM appointment_resources h
+        JOIN resources r ON r.clinic_id = h.clinic_id AND r.id = h.resource_id
+        WHERE h.clinic_id = a.clinic_id AND h.appointment_id = a.id AND h.occupying
+    ) END""",
 )
 
 
@@ -90,7 +98,7 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
     appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status, *rest = row
     version, schedule_version, status_by, created_at, type_id, *rest = rest
     busy_from, busy_until, lane, *names = rest
-    doctor_name, patient_name, zone = names
+    doctor_name, patient_name, zone, held = names
     appointment = Appointment(
         id=appointment_id,
         clinic_id=clinic_id,
@@ -111,4 +119,5 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
         after_min=0 if busy_until == ends_at else _minutes(busy_until - ends_at),
         lane=lane,
     )
-    return AppointmentView(appointment, doctor_name, patient_name, zone_named(zone))
+    resources = tuple(HeldResource(UUID(id), name, kind) for id, name, kind in held or ())
+    return AppointmentView(appointment, doctor_name, patient_name, zone_named(zone), resources)

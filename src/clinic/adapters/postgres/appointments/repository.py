@@ -9,10 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.appointments.adding import add_bookings
 from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
+from clinic.adapters.postgres.appointments.resources import (
+    Wanted,
+    hold_resources,
+    release_resources,
+)
 from clinic.adapters.postgres.appointments.statements import (
     APPOINTMENT,
     BUSY_TIMES,
     COUNT_AHEAD,
+    HOLDING_APPOINTMENTS,
     LASTING_APPOINTMENTS,
     OCCUPYING_APPOINTMENTS,
     STRANDED_APPOINTMENTS,
@@ -41,7 +47,7 @@ from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
 from clinic.domain.calendar.slots import SlotState
-from clinic.domain.errors import NotSignedIn, SlotTaken, TransactionAborted
+from clinic.domain.errors import NoResourceFree, NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
@@ -146,6 +152,15 @@ class PostgresAppointmentReader:
         rows = await self._executor.fetch(LASTING_APPOINTMENTS, given)
         return [view_of(clinic_id, row) for row in rows]
 
+    async def holding(
+        self, clinic_id: UUID, resource_id: UUID, start: datetime, end: datetime | None
+    ) -> Sequence[AppointmentView]:
+        """Return the appointments that have this resource within `[start, end)`, earliest
+        first."""
+        given = (clinic_id, resource_id, start, end)
+        rows = await self._executor.fetch(HOLDING_APPOINTMENTS, given)
+        return [view_of(clinic_id, row) for row in rows]
+
     async def stranded(
         self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
     ) -> Sequence[AppointmentView]:
@@ -221,7 +236,7 @@ class PostgresAppointments(PostgresAppointmentReader):
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write changes of locked appointments with their audit entries and messages.
 
-        Raises SlotTaken, PatientBusy, TransactionAborted.
+        Raises SlotTaken, NoResourceFree, PatientBusy, TransactionAborted.
         """
         if not changes:
             return
@@ -234,7 +249,10 @@ class PostgresAppointments(PostgresAppointmentReader):
                 await _park(connection, [change.before for change in changes])
                 await leave(connection, left)
             await _take_places(connection, clinic_id, comers)
+            resources = await _released(connection, clinic_id, changes)
             await _write(connection, changes)
+            if (lacking := await hold_resources(connection, resources)) is not None:
+                raise NoResourceFree(kind=lacking[1])
             await leave(connection, left)
             entries = [entry_values(change.audit) for change in changes]
             await connection.execute(insert(audit_appointment), entries)
@@ -276,6 +294,23 @@ async def _take_places(
     takes = {slot.id for one in comers for slot in beneath(one, found) if not slot.taken}
     if await take(connection, clinic_id, takes) != len(takes):
         raise SlotTaken()
+
+
+async def _released(
+    connection: AsyncConnection, clinic_id: UUID, changes: Sequence[Change]
+) -> list[Wanted]:
+    """Take the resources from appointments that take another place; return what each needs there,
+    which it gets once it is written."""
+    moving = [each for each in changes if each.takes is not None and each.after.type_id]
+    if not moving:
+        return []
+    had = await release_resources(connection, clinic_id, [each.after.id for each in moving])
+    wanted: list[Wanted] = []
+    for change in moving:
+        before = had.get(change.after.id, {})
+        kinds = sorted(before.values()) if change.needs is None else change.needs
+        wanted.append(Wanted(change.after, kinds, before))
+    return wanted
 
 
 def _filters(query: AppointmentQuery) -> tuple[list[str], list[object]]:

@@ -91,6 +91,15 @@ WHERE a.clinic_id = $1 AND a.doctor_id = ANY ($2::uuid[]) AND a.status IN ({_OCC
 ORDER BY a.starts_at, a.id
 """
 
+#: $1 clinic, $2 resource, $3 since, $4 until (NULL: without end): those that have it then
+HOLDING_APPOINTMENTS = f"""{_VIEW}
+JOIN appointment_resources held ON held.clinic_id = a.clinic_id AND held.appointment_id = a.id
+WHERE held.clinic_id = $1 AND held.resource_id = $2 AND held.occupying
+  AND held.busy_from > $3::timestamptz - interval '24 hours' AND held.busy_until > $3::timestamptz
+  AND ($4::timestamptz IS NULL OR held.busy_from < $4::timestamptz)
+ORDER BY a.starts_at, a.id
+"""
+
 #: $1 clinic, $2 since, $3 until, $4 limit: those not wholly within open slots of doctor and lane
 STRANDED_APPOINTMENTS = f"""{_VIEW}
 WHERE a.clinic_id = $1 AND a.status IN ({_OCCUPYING}) AND a.starts_at >= $2 AND a.starts_at < $3

@@ -11,6 +11,7 @@ from clinic.adapters.postgres.schema.appointment_types import (
     appointment_type_offers as offers,
 )
 from clinic.adapters.postgres.schema.appointment_types import appointment_types as types
+from clinic.adapters.postgres.schema.resources import appointment_type_needs as needs
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
 from clinic.domain.errors import AppointmentTypeNotFound
 
@@ -19,11 +20,15 @@ _OFFERS = (
     .where(offers.c.clinic_id == types.c.clinic_id, offers.c.type_id == types.c.id)
     .order_by(offers.c.doctor_id)
 )
+_NEEDS = select(needs.c.kind).where(
+    needs.c.clinic_id == types.c.clinic_id, needs.c.type_id == types.c.id
+)
 # One statement, so that a type and its offers are of the same moment.
 _TYPES = select(
     types,
     func.array(_OFFERS.with_only_columns(offers.c.doctor_id).scalar_subquery()).label("doctors"),
     func.array(_OFFERS.with_only_columns(offers.c.visible_min).scalar_subquery()).label("lengths"),
+    func.array(_NEEDS.scalar_subquery()).label("kinds"),
 )
 
 
@@ -58,6 +63,8 @@ class PostgresAppointmentTypes(PostgresAppointmentTypeReader):
             await connection.execute(insert(types), _values_of(type))
             if type.offered_by:
                 await connection.execute(insert(offers), _offers_of(type))
+            if type.needs:
+                await connection.execute(insert(needs), _needs_of(type))
 
     async def replace(self, type: AppointmentType) -> None:
         """Replace the one with this id.
@@ -73,6 +80,10 @@ class PostgresAppointmentTypes(PostgresAppointmentTypeReader):
             await connection.execute(delete(offers).where(*here))
             if type.offered_by:
                 await connection.execute(insert(offers), _offers_of(type))
+            here = (needs.c.clinic_id == type.clinic_id, needs.c.type_id == type.id)
+            await connection.execute(delete(needs).where(*here))
+            if type.needs:
+                await connection.execute(insert(needs), _needs_of(type))
 
 
 def _values_of(type: AppointmentType) -> Values:
@@ -106,6 +117,10 @@ def _offers_of(type: AppointmentType) -> list[Values]:
     ]
 
 
+def _needs_of(type: AppointmentType) -> list[Values]:
+    return [{"clinic_id": type.clinic_id, "type_id": type.id, "kind": kind} for kind in type.needs]
+
+
 def _type_of(row: SqlRow) -> AppointmentType:
     named = tuple(map(Offer, row.doctors, row.lengths))
     return AppointmentType(
@@ -121,6 +136,7 @@ def _type_of(row: SqlRow) -> AppointmentType:
         offered_by=None if row.all_doctors else named,
         instructions=row.instructions,
         color=row.color,
+        needs=tuple(row.kinds),
         is_default=row.is_default,
         is_active=row.is_active,
     )

@@ -32,6 +32,13 @@ RIGHTS = {
     "appointment_type_offers": "SELECT, INSERT, UPDATE, DELETE",
     # Never deleted, since appointments have been there.
     "locations": "SELECT, INSERT, UPDATE",
+    # Never deleted, since appointments have had them.
+    "resources": "SELECT, INSERT, UPDATE",
+    "resource_closures": "SELECT, INSERT, DELETE",
+    "appointment_type_needs": "SELECT, INSERT, DELETE",
+    # The rest are copies, which triggers write with the owner's rights.
+    "appointment_resources": "SELECT, DELETE,"
+    " INSERT (clinic_id, appointment_id, resource_id, place)",
     "calendar_changes": "SELECT, INSERT, UPDATE",
     "calendar_work": "SELECT, INSERT, UPDATE, DELETE",
     # Where and when a slot is, is never changed: appointments have a copy of it.

@@ -13,6 +13,7 @@ from clinic.adapters.postgres.schema import calendar as calendar
 from clinic.adapters.postgres.schema import closings as closings
 from clinic.adapters.postgres.schema import appointment_types as appointment_types
 from clinic.adapters.postgres.schema import appointments as appointments
+from clinic.adapters.postgres.schema import resources as resources
 from clinic.adapters.postgres.schema import audit as audit
 from clinic.adapters.postgres.schema import maintenance as maintenance
 from clinic.adapters.postgres.schema import messaging as messaging

@@ -12,7 +12,7 @@ from clinic.adapters.postgres.migrations.online import briefly, online
 from clinic.adapters.postgres.migrations.schema import quoted_schema
 
 revision = "0033"
-down_revision = "0031"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
