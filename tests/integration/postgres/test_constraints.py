@@ -667,20 +667,22 @@ def _seed_resources(owner: psycopg.Connection) -> None:
     """Add resources, and two appointments that hold one each at the time of the first one: of
     another doctor, and of the same doctor in another lane."""
     owner.execute("UPDATE appointments SET type_id = %s", [_id(58)])
-    _insert(owner, "slots", SLOT | {"id": _id(23), "lane": 2})
     for number in (90, 91, 92):
         _insert(owner, "resources", RESOURCE | {"id": _id(number)})
-    for patient, slot, doctor, lane, resource in ((14, 22, 12, 1, 91), (15, 23, 11, 2, 92)):
+    for patient, doctor, resource in ((14, 12, 91), (15, 11, 92)):
         _insert(owner, "users", USER | {"id": _id(patient), "email": f"{patient}@example.org"})
         _insert(owner, "patients_profiles", {"clinic_id": ONE, "user_id": _id(patient)})
-        appointment = APPOINTMENT | {
-            "id": _id(patient),
-            "slot_id": _id(slot),
-            "doctor_id": _id(doctor),
-            "lane": lane,
-            "patient_id": _id(patient),
-            "type_id": _id(58),
-        }
+        place = {"id": _id(patient), "doctor_id": _id(doctor), "lane": 2}
+        _insert(owner, "slots", SLOT | place)
+        appointment = (
+            APPOINTMENT
+            | place
+            | {
+                "slot_id": _id(patient),
+                "patient_id": _id(patient),
+                "type_id": _id(58),
+            }
+        )
         _insert(owner, "appointments", appointment)
         held = {"appointment_id": _id(patient), "resource_id": _id(resource)}
         _insert(owner, "appointment_resources", ROWS["appointment_resources"] | held)
