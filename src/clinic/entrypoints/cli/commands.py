@@ -68,6 +68,18 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         ),
     ),
     (
+        "resources",
+        "Rooms and equipment that types of appointments need.",
+        (
+            ("add", "resources:add", "Add a room or equipment."),
+            ("list", "resources:list_all", "List rooms and equipment, inactive ones included."),
+            ("change", "resources:change", "Change one, or set it inactive; none is deleted."),
+            ("close", "resources:close", "Close one for a time; appointments get another."),
+            ("reopen", "resources:reopen", "Delete a closure."),
+            ("closures", "resources:closures", "List the closures of one."),
+        ),
+    ),
+    (
         "hours",
         "Doctors' hours; slots are opened from them at once.",
         (

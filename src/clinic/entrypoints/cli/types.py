@@ -21,7 +21,10 @@ _CLEARED = {
     "horizon": "horizon_days",
     "instructions": "instructions",
     "color": "color",
+    "needs": "needs",
 }
+#: what clears those that are no longer there but are empty
+_NONE: dict[str, Any] = {"needs": ()}
 Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -46,6 +49,8 @@ class Members:
     """What patients should know or bring."""
     color: str | None = None
     """Its color in the calendar, such as #2f6fde."""
+    needs: list[str] | None = None
+    """Kind of room or equipment that it needs; may be given several times."""
     default: bool | None = None
     """Whether it is booked when a request names no type."""
 
@@ -102,7 +107,7 @@ async def change(
     minutes: int | None = None,
     members: Members = NOTHING,
     all_doctors: Flag = False,
-    clear: list[Literal["notice", "horizon", "instructions", "color"]] | None = None,
+    clear: list[Literal["notice", "horizon", "instructions", "color", "needs"]] | None = None,
     active: Annotated[bool | None, Parameter(negative="--inactive")] = None,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
@@ -135,7 +140,7 @@ async def change(
         changes["offered_by"] = None
     for cleared in clear or ():
         _refuse_both(changes, _CLEARED[cleared], f"--clear {cleared}", f"--{cleared}")
-    changes |= {_CLEARED[cleared]: None for cleared in clear or ()}
+    changes |= {_CLEARED[cleared]: _NONE.get(cleared) for cleared in clear or ()}
     for field, value in (("name", name), ("visible_min", minutes), ("is_active", active)):
         if value is not None:
             changes[field] = value
@@ -161,6 +166,7 @@ def _changes(members: Members) -> dict[str, Any]:
         "offered_by": members.offered_by and _offers(members.offered_by),
         "instructions": members.instructions,
         "color": members.color,
+        "needs": members.needs and tuple(members.needs),
         "is_default": members.default,
     }
     return {field: value for field, value in given.items() if value is not None}
@@ -203,6 +209,7 @@ def _row(type: AppointmentType) -> Row:
         else [{"doctorId": one.doctor_id, "visibleMin": one.visible_min} for one in offers],
         "instructions": type.instructions,
         "color": type.color,
+        "needs": list(type.needs),
         "default": type.is_default,
         "active": type.is_active,
     }

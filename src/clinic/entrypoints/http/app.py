@@ -14,7 +14,7 @@ from litestar.template.config import TemplateConfig
 from clinic.bootstrap import Services
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.entrypoints.http.api import audit, documentation, health
-from clinic.entrypoints.http.api.appointments import appointments, swaps, types
+from clinic.entrypoints.http.api.appointments import appointments, resources, swaps, types
 from clinic.entrypoints.http.api.calendar import (
     added_places,
     availabilities,
@@ -67,6 +67,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *appointments.ENDPOINTS,
     *swaps.ENDPOINTS,
     *types.ENDPOINTS,
+    *resources.ENDPOINTS,
     *slots.ENDPOINTS,
     *explanation.ENDPOINTS,
     *availabilities.ENDPOINTS,

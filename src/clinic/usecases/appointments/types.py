@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
+from clinic.domain.appointments.resources import known_kind
 from clinic.domain.appointments.types import AppointmentType, check_fits
 from clinic.domain.calendar.availability import (
     SLOT_MAX_MIN,
@@ -19,6 +20,7 @@ from clinic.domain.errors import (
     ClinicNotFound,
     DefaultTypeTaken,
     DoctorNotFound,
+    NoSuchResource,
     TypeNameInUse,
 )
 from clinic.domain.permissions import Operation, permit
@@ -38,11 +40,14 @@ _FIELDS = {
     "offered_by": "offeredBy",
     "instructions": "instructions",
     "color": "color",
+    "needs": "needs",
     "is_default": "default",
     "is_active": "active",
 }
 #: the fields that whether a type fits into doctors' hours depends on
 _FITTING = frozenset({"visible_min", "offered_by", "is_active"})
+#: those that whether it can get what it needs depends on
+_NEEDING = frozenset({"needs", "is_active"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +62,20 @@ class TypeChanged:
 async def add_type(context: Context, type: AppointmentType) -> AppointmentType:
     """Add a type of appointment to the actor's clinic.
 
-    Raises PermissionDenied, DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong.
+    Raises PermissionDenied, DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong,
+    NoSuchResource.
     """
     permit(context.actor, Operation.CHANGE_CLINIC)
 
     async def work(unit: UnitOfWork) -> AppointmentType:
         clinic = await _locked(context, unit)
         await _check(context, unit, clinic, type, _FITTING)
-        await unit.appointment_types.add(type)
-        fields = [shown for name, shown in _FIELDS.items() if getattr(type, name) is not None]
-        event = context.event("add_type", "appointment_type", type.id, detail={"fields": fields})
+        new = await _with_known_kinds(unit, type, _NEEDING)
+        await unit.appointment_types.add(new)
+        fields = [shown for name, shown in _FIELDS.items() if getattr(new, name) not in (None, ())]
+        event = context.event("add_type", "appointment_type", new.id, detail={"fields": fields})
         await unit.events.add(event)
-        return type
+        return new
 
     return await context.transactions.run(work)
 
@@ -80,7 +87,7 @@ async def change_type(
     booked keep the name and the length that they have.
 
     Raises PermissionDenied, AppointmentTypeNotFound, InvalidInput, DoctorNotFound, TypeNameInUse,
-    DefaultTypeTaken, TypeTooLong.
+    DefaultTypeTaken, TypeTooLong, NoSuchResource.
     """
     permit(context.actor, Operation.CHANGE_CLINIC)
 
@@ -94,6 +101,7 @@ async def change_type(
         if not changed:
             return TypeChanged(before, _SAME)
         await _check(context, unit, clinic, new, changed)
+        new = await _with_known_kinds(unit, new, changed)
         await unit.appointment_types.replace(new)
         detail = {"fields": [_FIELDS[name] for name in changed]}
         event = context.event("change_type", "appointment_type", type_id, detail=detail)
@@ -156,6 +164,24 @@ async def _check(
         today = clinic.local_date(context.clock.now())
         present = [doctor.id for doctor in doctors if not doctor.has_left(today)]
         check_fits(new, await _stretches_min(unit, clinic.id, present, today))
+
+
+async def _with_known_kinds(
+    unit: UnitOfWork, new: AppointmentType, changed: Iterable[str]
+) -> AppointmentType:
+    """Return the type with the kinds that it needs as resources of the clinic spell them.
+
+    Raises NoSuchResource for a kind of which an active type has no active resource.
+    """
+    if not new.needs or _NEEDING.isdisjoint(changed):
+        return new
+    resources = await unit.resources.all(new.clinic_id)
+    active = [each for each in resources if each.is_active]
+    if new.is_active:
+        for place, kind in enumerate(new.needs):
+            if known_kind(kind, active) is None:
+                raise NoSuchResource(pointer=f"/needs/{place}", kind=kind)
+    return replace(new, needs=tuple(known_kind(kind, resources) or kind for kind in new.needs))
 
 
 async def _stretches_min(

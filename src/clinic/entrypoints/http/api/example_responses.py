@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
+from clinic.domain.appointments.resources import HeldResource, Resource, ResourceClosure
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
 from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
 from clinic.domain.calendar.added_places import AddedPlace
@@ -25,6 +26,12 @@ from clinic.domain.people.memberships import MembershipOffer
 from clinic.domain.people.people import Doctor, Patient, Role, User
 from clinic.domain.people.sessions import Session, SessionKind
 from clinic.domain.status import Status
+from clinic.entrypoints.http.api.appointments.resource_schemas import (
+    ResourceChangedOut,
+    ResourceClosedOut,
+    ResourceClosureOut,
+    ResourceOut,
+)
 from clinic.entrypoints.http.api.appointments.schemas import AppointmentOut, AuditOut
 from clinic.entrypoints.http.api.appointments.type_schemas import (
     AppointmentTypeChangedOut,
@@ -83,6 +90,7 @@ from clinic.entrypoints.http.api.remedies import problem_page
 from clinic.entrypoints.http.api.schemas import HealthOut
 from clinic.ports.accounts import Account
 from clinic.ports.outbox import NotificationView
+from clinic.usecases.appointments.resources import ResourceChanged, ResourceClosed
 from clinic.usecases.appointments.types import TypeChanged
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.block_slots import SlotsChanged
@@ -127,6 +135,10 @@ _SLOT = Slot(
     datetime(2026, 11, 23, 9, 0, tzinfo=_ZONE),
     datetime(2026, 11, 23, 9, 30, tzinfo=_ZONE),
 )
+_RESOURCE = Resource(_HOURS_ID, CLINIC_ID, "ultrasound room", "Room 2")
+_RESOURCE_CLOSURE = ResourceClosure(
+    _HOURS_ID, CLINIC_ID, _HOURS_ID, _SLOT.starts_at, _SLOT.ends_at, "Repair"
+)
 _APPOINTMENT = AppointmentView(
     Appointment(
         APPOINTMENT_ID,
@@ -146,6 +158,7 @@ _APPOINTMENT = AppointmentView(
     _DOCTOR.name,
     _PATIENT.name,
     _ZONE,
+    (HeldResource(_RESOURCE.id, _RESOURCE.name, _RESOURCE.kind),),
 )
 _TYPE = AppointmentType(
     _HOURS_ID,
@@ -158,6 +171,7 @@ _TYPE = AppointmentType(
     offered_by=(Offer(DOCTOR_ID, 30),),
     instructions="Bring your card.",
     color="#2f6fde",
+    needs=("ultrasound room",),
     is_default=True,
 )
 _LOCATION = Location(
@@ -278,6 +292,10 @@ RESPONSES: tuple[Struct, ...] = (
     LocationOut.of(_LOCATION),
     LocationChangedOut.changed(LocationChanged(_LOCATION)),
     AppointmentTypeChangedOut.changed(TypeChanged(_TYPE)),
+    ResourceOut.of(_RESOURCE),
+    ResourceChangedOut.changed(ResourceChanged(_RESOURCE)),
+    ResourceClosureOut.of(_RESOURCE_CLOSURE),
+    ResourceClosedOut.closed(ResourceClosed(_RESOURCE_CLOSURE, (_APPOINTMENT,))),
     SLOT,
     SlotsChangedOut.of(
         SlotsChanged((replace(_SLOT, state=SlotState.BLOCKED, taken=True),), (_APPOINTMENT,)),

@@ -4,6 +4,11 @@ from typing import Any
 
 import msgspec
 
+from clinic.entrypoints.http.api.appointments.resource_schemas import (
+    ChangeResourceIn,
+    ResourceClosureIn,
+    ResourceIn,
+)
 from clinic.entrypoints.http.api.appointments.schemas import BookIn, ChangeAppointmentIn, SwapIn
 from clinic.entrypoints.http.api.appointments.type_schemas import (
     AppointmentTypeIn,
@@ -70,6 +75,7 @@ _REQUESTS: dict[type, Any] = {
         "offeredBy": [{"doctorId": str(DOCTOR_ID), "visibleMin": 30}],
         "instructions": "Bring your card.",
         "color": "#2f6fde",
+        "needs": ["ultrasound room"],
     },
     ChangeAppointmentTypeIn: {"visibleMin": 45, "reason": "Too tight in spring"},
     LocationIn: {
@@ -81,6 +87,13 @@ _REQUESTS: dict[type, Any] = {
         "subdivision": "ENG",
     },
     ChangeLocationIn: {"directions": "Second floor."},
+    ResourceIn: {"kind": "ultrasound room", "name": "Room 2"},
+    ChangeResourceIn: {"active": False, "reason": "Rebuilt"},
+    ResourceClosureIn: {
+        "from": "2026-11-23T09:00:00+01:00",
+        "to": "2026-11-23T12:00:00+01:00",
+        "reason": "Repair",
+    },
     DoctorIn: {
         "name": "Dr Amina Okafor",
         "email": "amina@example.org",

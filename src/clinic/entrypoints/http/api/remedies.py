@@ -95,6 +95,9 @@ REMEDIES: dict[str, str] = {
     "not_found": "Check the address.",
     "notification_not_found": _LOOK,
     "not_signed_in": "Send `Authorization: Bearer` with a token that is valid and has not expired.",
+    "no_resource_free": "Choose another time; `kind` says what is missing, and `nearest` names up"
+    " to three slots at which it was free just now.",
+    "no_such_resource": "First add an active one with POST /resources, or leave the kind out.",
     "not_offered": "Choose a doctor who offers this type: see `offeredBy` of the type.",
     "not_swappable": "Swap two BOOKED or CONFIRMED appointments that fit at each other's place;"
     " without types, they last equally long.",
@@ -109,6 +112,8 @@ REMEDIES: dict[str, str] = {
     " extension as `ext. 12`. It is stored as +442079460018;ext=12.",
     "quota_exceeded": "Wait as long as `Retry-After` says.",
     "range_too_long": "Give at most `maxDays` days, or enter several ranges.",
+    "resource_closure_not_found": _LOOK,
+    "resource_not_found": _LOOK,
     "same_slot": "Choose another slot, or leave the appointment where it is.",
     "offer_not_found": "Make another offer, or end the membership.",
     "session_not_found": _LOOK,

@@ -15,6 +15,7 @@ from clinic.domain.errors import (
     DoesNotFit,
     EndBeforeStart,
     InvalidInput,
+    NoResourceFree,
     NotOffered,
     PatientBusy,
     PatientDisabled,
@@ -104,6 +105,7 @@ def _booked(view: AppointmentView) -> Answer:
         SlotTaken,
         SlotBlocked,
         DoesNotFit,
+        NoResourceFree,
         PatientBusy,
     ),
 )
@@ -112,7 +114,8 @@ async def book_appointment(call: RequestContext, body: BookIn) -> Reply:
     one gets it; the others get 409 `slot_taken` with up to three `nearest` open slots.
 
     At a clinic with types, name one by `type` or `typeId`, or get the default. The appointment
-    lasts as long as the type and takes every slot that it needs."""
+    lasts as long as the type and takes every slot that it needs, and one room or piece of equipment
+    of each kind that the type needs; where none is free, 409 `no_resource_free`."""
     key = key_of(call, required=True)
     assert key is not None
     if body.type is not None and body.type_id is not None:
@@ -199,6 +202,7 @@ async def get_appointment(call: RequestContext, appointment_id: UUID) -> Reply:
         SlotTaken,
         SlotBlocked,
         DoesNotFit,
+        NoResourceFree,
         PatientBusy,
     ),
 )

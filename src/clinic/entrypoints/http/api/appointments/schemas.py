@@ -41,6 +41,14 @@ class SwapIn(In):
     reason: Text | None = None
 
 
+class HeldResourceOut(Out):
+    """A room or equipment that an appointment has."""
+
+    id: UUID
+    name: str
+    kind: str
+
+
 class AppointmentOut(Out):
     id: UUID
     clinic_id: UUID
@@ -60,6 +68,8 @@ class AppointmentOut(Out):
     type_id: UUID | None
     status: Status
     version: int
+    #: rooms and equipment that it has, by kind
+    resources: list[HeldResourceOut]
 
     @classmethod
     def of(cls, view: AppointmentView) -> Self:
@@ -78,6 +88,7 @@ class AppointmentOut(Out):
             it.type_id,
             it.status,
             it.version,
+            [HeldResourceOut(each.id, each.name, each.kind) for each in view.resources],
         )
 
 

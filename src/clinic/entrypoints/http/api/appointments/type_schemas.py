@@ -43,6 +43,15 @@ Instructions = Annotated[
     Meta(description="what patients should know or bring", examples=["Bring your card."]),
 ]
 Color = Annotated[Text | None, Meta(description="its color in the calendar", examples=["#2f6fde"])]
+Needs = Annotated[
+    tuple[Text, ...],
+    Meta(
+        max_length=10,
+        description="kinds of rooms and equipment, of which each appointment has one, also in its"
+        " buffers",
+        examples=[["ultrasound room"]],
+    ),
+]
 Default = Annotated[bool, Meta(description="booked when a request names no type")]
 Active = Annotated[bool, Meta(description="whether it can be booked")]
 OfferedBy = "doctors who offer it; null is every doctor of the clinic"
@@ -57,6 +66,7 @@ _SAME_NAMES = (
     "horizon_days",
     "instructions",
     "color",
+    "needs",
 )
 
 
@@ -89,13 +99,14 @@ class AppointmentTypeIn(In):
     offered_by: TypeOffersIn | None = None
     instructions: Instructions = None
     color: Color = None
+    needs: Needs = ()
     default: Default = False
     active: Active = True
     reason: Reason = UNSET
 
 
 class ChangeAppointmentTypeIn(In):
-    """Omitted members stay unchanged. `offeredBy` replaces the whole list."""
+    """Omitted members stay unchanged. `offeredBy` and `needs` replace the whole list."""
 
     name: Name | UnsetType = UNSET
     visible_min: Length | UnsetType = UNSET
@@ -107,6 +118,7 @@ class ChangeAppointmentTypeIn(In):
     offered_by: TypeOffersIn | UnsetType | None = UNSET
     instructions: Instructions | UnsetType = UNSET
     color: Color | UnsetType = UNSET
+    needs: Needs | UnsetType = UNSET
     default: Default | UnsetType = UNSET
     active: Active | UnsetType = UNSET
     reason: Reason = UNSET
@@ -124,6 +136,7 @@ class AppointmentTypeOut(Out):
     offered_by: Annotated[list[TypeOfferOut] | None, Meta(description=OfferedBy)]
     instructions: Instructions
     color: Color
+    needs: Needs
     default: Default
     active: Active
 
@@ -157,6 +170,7 @@ def type_of(body: AppointmentTypeIn, *, id: UUID, clinic_id: UUID) -> Appointmen
         offers_of(body.offered_by),
         body.instructions,
         body.color,
+        body.needs,
         is_default=body.default,
         is_active=body.active,
     )
@@ -199,6 +213,7 @@ def _type(type: AppointmentType) -> tuple[Any, ...]:
         else [TypeOfferOut(one.doctor_id, one.visible_min) for one in offers],
         type.instructions,
         type.color,
+        type.needs,
         type.is_default,
         type.is_active,
     )

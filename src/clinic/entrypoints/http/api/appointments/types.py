@@ -10,6 +10,7 @@ from clinic.domain.errors import (
     AppointmentTypeNotFound,
     DefaultTypeTaken,
     DoctorNotFound,
+    NoSuchResource,
     TypeNameInUse,
     TypeTooLong,
     VersionMismatch,
@@ -40,7 +41,7 @@ from clinic.usecases.appointments.types import (
 from clinic.usecases.context import Context
 
 _TAG = "Appointment types"
-_REFUSES = (DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong)
+_REFUSES = (DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong, NoSuchResource)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -89,7 +90,8 @@ async def get_type(call: RequestContext, type_id: UUID) -> Reply:
 )
 async def post_type(call: RequestContext, body: AppointmentTypeIn) -> Reply:
     """Length and the time before and after it take at most 720 minutes together. It must fit into
-    the hours of one of the doctors who offer it, unless none of them has hours yet. For admins."""
+    the hours of one of the doctors who offer it, unless none of them has hours yet, and of
+    each kind that it `needs` there must be an active resource. For admins."""
     type = type_of(body, id=call.services.new_id(), clinic_id=call.actor.clinic_id)
 
     async def act(context: Context) -> AppointmentType:
@@ -111,9 +113,9 @@ async def post_type(call: RequestContext, body: AppointmentTypeIn) -> Reply:
     refuses=(AppointmentTypeNotFound, *_REFUSES),
 )
 async def patch_type(call: RequestContext, type_id: UUID, body: ChangeAppointmentTypeIn) -> Reply:
-    """Omitted members stay unchanged; `offeredBy` replaces the whole list. Appointments that were
-    booked keep the name and the length that they have. A type is never deleted: set `active` to
-    false. Needs the ETag that was last read, or `*`. For admins."""
+    """Omitted members stay unchanged; `offeredBy` and `needs` replace the whole list. Appointments
+    that were booked keep the name, the length and the rooms that they have. A type is never
+    deleted: set `active` to false. Needs the ETag that was last read, or `*`. For admins."""
     changes = changes_of(body)
 
     def change(before: AppointmentType) -> AppointmentType:
