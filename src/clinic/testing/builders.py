@@ -132,6 +132,7 @@ def a_slot(
     minutes: int = 30,
     id: UUID | None = None,
     state: SlotState = SlotState.OPEN,
+    lane: int = 1,
 ) -> Slot:
     """Return an untaken slot of the doctor."""
     return Slot(
@@ -142,6 +143,7 @@ def a_slot(
         starts_at,
         starts_at + timedelta(minutes=minutes),
         state,
+        lane=lane,
     )
 
 
@@ -159,6 +161,7 @@ def an_availability(
     slot_min: int = 30,
     weekdays: tuple[int, ...] = (1, 2, 3, 4, 5),
     on_date: date | None = None,
+    capacity: int = 1,
 ) -> Availability:
     """Return hours on weekdays, or on one date."""
     return Availability(
@@ -170,6 +173,7 @@ def an_availability(
         slot_min,
         () if on_date else weekdays,
         on_date,
+        capacity=capacity,
     )
 
 
@@ -267,11 +271,16 @@ def a_leave(doctor: Doctor, first: date | None = None, last: date | None = None)
 
 
 def a_block(
-    doctor: Doctor, starts_at: datetime = MORNING, *, minutes: int = 30, reason: str | None = None
+    doctor: Doctor,
+    starts_at: datetime = MORNING,
+    *,
+    minutes: int = 30,
+    reason: str | None = None,
+    lane: int | None = None,
 ) -> Block:
-    """Return a block of the doctor's time."""
+    """Return a block of the doctor's time, in one lane or in all."""
     ends_at = starts_at + timedelta(minutes=minutes)
-    return Block(new_id(), doctor.clinic_id, doctor.id, starts_at, ends_at, reason)
+    return Block(new_id(), doctor.clinic_id, doctor.id, starts_at, ends_at, reason, lane)
 
 
 def a_place(
@@ -300,6 +309,7 @@ def an_appointment(
         schedule_version=0,
         status_by=patient_id,
         created_at=NOW,
+        lane=slot.lane,
     )
 
 

@@ -13,6 +13,7 @@ from clinic.domain.appointments.resources import Resource
 from clinic.domain.audit.audit import AuditEntry, Replayed, replay
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import (
+    CAPACITY_MAX,
     Availability,
     AvailabilityException,
     Interval,
@@ -100,12 +101,12 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
 async def check_sound(store: Store, clinic_id: UUID) -> None:
     """Raise AssertionError unless every promise about the clinic's slots and appointments holds.
 
-    No slot has two occupying appointments, no patient has overlapping ones and no doctor's overlap,
-    buffers included, no room or equipment has two occasions at a time or more of one than it
-    holds, a slot is taken exactly while an appointment is busy in its time (a retired
-    one, while one is in it), no doctor has overlapping slots, appointments begin with their slots
-    and last as long unless they have a type, and every appointment's trail replays to its current
-    state.
+    No slot has two occupying appointments, no patient has overlapping ones and in no lane of a
+    doctor do they overlap, buffers included, no room or equipment has two occasions at a time or
+    more of one than it holds, a slot is taken exactly while an appointment of its lane is busy in
+    its time (a retired one, while one is in it), no lane has overlapping slots, appointments begin
+    with their slots and last as long unless they have a type, and every appointment's trail replays
+    to its current state.
     """
     check_promises(await everything(store, clinic_id))
 
@@ -131,15 +132,15 @@ def check_promises(held: Everything) -> None:
         together = one.visible.overlaps(two.visible)
         assert not (together and one.patient_id == two.patient_id), "a patient in two places"
         busy = one.is_busy_in(two.busy)
-        assert not (busy and one.doctor_id == two.doctor_id), "a doctor with two patients"
+        in_one_lane = (one.doctor_id, one.lane) == (two.doctor_id, two.lane)
+        assert not (busy and in_one_lane), "a lane with two patients"
     _check_resources(held)
-    for doctor_id in {slot.doctor_id for slot in slots}:
-        kept = [
-            slot.interval
-            for slot in slots
-            if slot.doctor_id == doctor_id and slot.state is not SlotState.RETIRED
-        ]
-        assert never_overlap(kept), "a doctor with overlapping slots"
+    kept: defaultdict[tuple[UUID, int], list[Interval]] = defaultdict(list)
+    for slot in slots:
+        if slot.state is not SlotState.RETIRED:
+            kept[slot.doctor_id, slot.lane].append(slot.interval)
+    for intervals in kept.values():
+        assert never_overlap(sorted(intervals)), "a lane with overlapping slots"
     at = {slot.id: slot for slot in slots}
     for one in appointments:
         slot = at[one.slot_id]
@@ -168,6 +169,7 @@ def check_planned(
     held: Everything, now: datetime, holidays: Holidays, *, is_opened: bool = True
 ) -> None:
     """Raise AssertionError unless each doctor's slots ahead are those of the plan, in their states.
+    Of lanes that can stand in for each other, only the number counts.
 
     With `is_opened`, none is missing up to the clinic's horizon or the doctor's last slot. Nothing
     is planned where a slot that has begun has the time.
@@ -176,16 +178,27 @@ def check_planned(
         found = held.slots_of(doctor)
         on_calendar = [slot for slot in found if slot.state is not SlotState.RETIRED]
         begun = [slot.interval for slot in on_calendar if slot.starts_at <= now]
-        ahead = [(slot.interval, slot.state) for slot in on_calendar if slot.starts_at > now]
-        planned = [
-            (each.interval, each.state)
-            for each in _planned(held, doctor, now, holidays)
-            if each.starts_at > now and not any(each.interval.overlaps(one) for one in begun)
-        ]
-        if is_opened:
-            assert ahead == planned, "slots that are not those of the plan"
-        else:
-            assert set(ahead) <= set(planned), "slots that nobody plans"
+        planned: defaultdict[tuple[Interval, int], list[PlannedSlot]] = defaultdict(list)
+        for each in _planned(held, doctor, now, holidays):
+            planned[each.interval, _first_lane(each.lane)].append(each)
+        ahead: defaultdict[tuple[Interval, int], list[Slot]] = defaultdict(list)
+        for slot in on_calendar:
+            if slot.starts_at > now:
+                ahead[slot.interval, _first_lane(slot.lane)].append(slot)
+        for start, slots in ahead.items():
+            assert len(slots) <= len(planned[start]), "slots that nobody plans"
+            states = [(slot.state, planned[start][0].state_in(slot.lane)) for slot in slots]
+            assert all(one is two for one, two in states), "slots in other states than planned"
+        for start, wanted in planned.items():
+            interval, _ = start
+            is_free = interval.starts_at > now and not any(map(interval.overlaps, begun))
+            if is_opened and is_free:
+                assert len(ahead[start]) == len(wanted), "slots that are not those of the plan"
+
+
+def _first_lane(lane: int) -> int:
+    """Return the same lane for all that hours can have, and each other one for itself."""
+    return 1 if lane <= CAPACITY_MAX else lane
 
 
 def _planned(
@@ -204,13 +217,13 @@ def stranded(held: Everything, now: datetime) -> Sequence[UUID]:
     open_slots = defaultdict(list)
     for view in held.slots:
         if view.slot.state is SlotState.OPEN:
-            open_slots[view.slot.doctor_id].append(view.slot.interval)
+            open_slots[view.slot.doctor_id, view.slot.lane].append(view.slot.interval)
     return [
         one.id
         for one in (view.appointment for view in held.appointments)
         if one.status.occupies
         and one.starts_at > now
-        and not _is_within(one, open_slots[one.doctor_id])
+        and not _is_within(one, open_slots[one.doctor_id, one.lane])
     ]
 
 

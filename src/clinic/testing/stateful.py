@@ -8,6 +8,7 @@ TestMyComparison = MyComparison.TestCase
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
@@ -61,6 +62,7 @@ from clinic.testing.soundness import (
 from clinic.testing.strategies import (
     Window,
     blocks,
+    capacities,
     closures,
     instants_near_a_clock_change,
     leaves,
@@ -247,7 +249,7 @@ class StoreComparison(RuleBasedStateMachine):
         """Seed one clinic, near the day its clocks change."""
         now = data.draw(instants_near_a_clock_change(zone_name), label="now")
         self.clock = FixedClock(now)
-        policy = Policy(notice_min=notice_min, horizon_days=3, cancel_notice_min=120)
+        policy = Policy(notice_min=notice_min, horizon_days=3, cancel_notice_min=120, squeeze_max=2)
         ids = CountingIds()
         self.clinic = Clinic(ids(), "Riverside", zone_name, policy)
         self.doctors = [
@@ -265,8 +267,8 @@ class StoreComparison(RuleBasedStateMachine):
         for side in (self.model, self.proven):
             self.run(self._seed(side.store))
         # Hours to begin with, so that most steps find something to book.
-        self.add_weekly_hours(0, data.draw(windows(slots_max=6)), set(range(1, 8)))
-        self.add_weekly_hours(1, Window(time(9), time(11), 30), {1, 2, 3, 4, 5})
+        self.add_weekly_hours(0, data.draw(windows(slots_max=6)), set(range(1, 8)), 1)
+        self.add_weekly_hours(1, Window(time(9), time(11), 30), {1, 2, 3, 4, 5}, 2)
 
     async def _seed(self, store: Store) -> None:
         async with store.begin() as unit:
@@ -376,7 +378,9 @@ class StoreComparison(RuleBasedStateMachine):
     def _doctor(self, pick: int) -> UUID:
         return self.doctors[pick % DOCTORS].id
 
-    def _weekly_hours(self, doctor: int, window: Window, weekdays: set[int]) -> Availability:
+    def _weekly_hours(
+        self, doctor: int, window: Window, weekdays: set[int], capacity: int = 1
+    ) -> Availability:
         return Availability(
             self._input_id(),
             self.clinic.id,
@@ -386,16 +390,20 @@ class StoreComparison(RuleBasedStateMachine):
             window.slot_min,
             tuple(weekdays),
             overnight=window.overnight,
+            capacity=capacity,
         )
 
     @rule(
         doctor=PICK,
         window=windows(slots_max=6) | nights(slots_max=8),
         weekdays=st.sets(st.integers(1, 7), min_size=1),
+        capacity=capacities(),
     )
-    def add_weekly_hours(self, doctor: int, window: Window, weekdays: set[int]) -> None:
+    def add_weekly_hours(
+        self, doctor: int, window: Window, weekdays: set[int], capacity: int
+    ) -> None:
         """Add hours; their slots open at once."""
-        hours, actor = self._weekly_hours(doctor, window, weekdays), self.receptionist
+        hours, actor = self._weekly_hours(doctor, window, weekdays, capacity), self.receptionist
         self.change(
             lambda side, preview: add_availability(side.context(actor), hours, preview=preview)
         )
@@ -416,6 +424,21 @@ class StoreComparison(RuleBasedStateMachine):
             self.change(
                 lambda side, preview: change_availability(
                     side.context(actor), hours.id, lambda known: new, preview=preview
+                )
+            )
+
+    @rule(pick=PICK, capacity=st.integers(1, 3))
+    def change_a_capacity(self, pick: int, capacity: int) -> None:
+        """Change how many places hours have at a time."""
+        known = self._inputs()[0]
+        if known:
+            hours, actor = known[pick % len(known)], self.receptionist
+            self.change(
+                lambda side, preview: change_availability(
+                    side.context(actor),
+                    hours.id,
+                    lambda known: replace(known, capacity=capacity),
+                    preview=preview,
                 )
             )
 
@@ -446,6 +469,7 @@ class StoreComparison(RuleBasedStateMachine):
             window.end,
             None if removes else window.slot_min,
             window.overnight,
+            capacity=1 if removes else 1 + doctor % 2,
         )
 
     @rule(data=st.data(), pick=PICK)
@@ -500,7 +524,7 @@ class StoreComparison(RuleBasedStateMachine):
         before = self._on_calendar()
         if self._enter(one):
             assert self._take_back(one)
-            _check_same(self._on_calendar(), before)
+            self._check_same(before)
 
     @precondition(lambda self: self.is_opened)
     @rule(kind=st.integers(0, 5), pick=PICK)
@@ -512,10 +536,13 @@ class StoreComparison(RuleBasedStateMachine):
         if known:
             one = known[pick % len(known)]
             assert self._take_back(one)
-            # What is over cannot be entered again, and an exception comes after others now.
+            # What is over cannot be entered again, an exception comes after others now, and a place
+            # is not beside hours any more once they are gone.
+            if isinstance(one, AddedPlace) and one.is_beside_hours:
+                return
             again = self._enter(replace(one, id=self._input_id()))
             if again and not isinstance(one, AvailabilityException):
-                _check_same(self._on_calendar(), before)
+                self._check_same(before)
 
     def _open_all(self) -> None:
         actor = self.receptionist
@@ -523,6 +550,22 @@ class StoreComparison(RuleBasedStateMachine):
 
     def _on_calendar(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.state is not SlotState.RETIRED]
+
+    def _check_same(self, before: Sequence[Slot]) -> None:
+        """Raise AssertionError unless the slots on the calendar are the same ones; where a start
+        has had several lanes, as many in the same states."""
+        beside = {(slot.doctor_id, slot.interval) for slot in self.slots if slot.lane > 1}
+
+        def shown(slots: Sequence[Slot]) -> Counter[object]:
+            known = ((slot, (slot.doctor_id, slot.interval)) for slot in slots)
+            return Counter(
+                (start, slot.state, slot.taken) if start in beside else slot
+                for slot, start in known
+            )
+
+        after, earlier = shown(self._on_calendar()), shown(before)
+        assert not earlier - after, f"slots that are gone: {earlier - after}"
+        assert not after - earlier, f"other slots than before: {after - earlier}"
 
     def _inputs(self) -> tuple[list[Any], ...]:
         """Return the hours, exceptions, closures, leave, blocks and added places of the clinic."""
@@ -897,13 +940,6 @@ class StoreComparison(RuleBasedStateMachine):
         assert held[0] == held[1]
         check_promises(held[0])
         check_planned(held[0], self.clock.now(), many_holidays, is_opened=self.is_opened)
-
-
-def _check_same(after: Sequence[Slot], before: Sequence[Slot]) -> None:
-    """Raise AssertionError unless the slots are the same ones."""
-    gone, new = set(before) - set(after), set(after) - set(before)
-    assert not gone, f"slots that are gone: {gone}; others: {new}"
-    assert not new, f"other slots than before: {new}"
 
 
 def _shown(effect: CalendarEffect) -> tuple[object, ...]:

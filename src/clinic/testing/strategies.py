@@ -92,6 +92,11 @@ def nights(draw: st.DrawFn, *, slots_max: int = 24) -> Window:
     return Window(_wall(start_min), _wall(end_min), slot_min, overnight=True)
 
 
+def capacities() -> st.SearchStrategy[int]:
+    """How many places hours have at a time: mostly one."""
+    return st.sampled_from((1, 1, 2, 3))
+
+
 @st.composite
 def weekly_hours(
     draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, *, slots_max: int = 24
@@ -107,6 +112,7 @@ def weekly_hours(
         window.end,
         window.slot_min,
         tuple(weekdays),
+        capacity=draw(capacities()),
     )
 
 
@@ -184,7 +190,8 @@ def blocks(draw: st.DrawFn, clinic_id: UUID, doctor_id: UUID, now: datetime) -> 
     length = timedelta(minutes=draw(st.integers(1, 600) | st.integers(1, 2 * MINUTES_A_DAY)))
     block_id = UUID(int=draw(st.integers(1, 2**64)))
     reason = draw(st.sampled_from((None, "Training")))
-    return Block(block_id, clinic_id, doctor_id, ends_at - length, ends_at, reason)
+    lane = draw(st.sampled_from((None, None, 1, 2)))
+    return Block(block_id, clinic_id, doctor_id, ends_at - length, ends_at, reason, lane)
 
 
 @st.composite

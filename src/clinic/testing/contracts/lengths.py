@@ -382,7 +382,7 @@ class LengthsContract(Contract, contract=True):
             world.clinic.id, doctors, busy.ends_at, busy.ends_at + timedelta(days=1)
         )
 
-        assert {doctor: list(times) for doctor, times in found.items()} == {world.doctor.id: [busy]}
+        assert {lane: [*times] for lane, times in found.items()} == {(world.doctor.id, 1): [busy]}
         assert dict(after) == {}
 
     @pytest.mark.parametrize("seed", range(6))

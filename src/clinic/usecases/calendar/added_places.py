@@ -42,7 +42,7 @@ async def add_place(
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
-        new = _in_lane(context, clinic, inputs, place.checked())
+        new = _in_lane(context, clinic, inputs, replace(place.checked(), lane=1))
         check_location(new.location_id, inputs.locations)
         after = replace(inputs, places=(*inputs.places, new))
         if closed := blocked_by(after, new.interval, new.lane):
