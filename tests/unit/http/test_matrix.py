@@ -144,6 +144,7 @@ MATRIX: dict[str, Row] = {
     "GET /locations/{location_id}": _HERE,
     "PATCH /locations/{location_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
     "GET /slots": _EVERYONE,
+    "GET /slots/explanation": {**_HERE, "doctor": (200, 403, 403)},
     "GET /slots/{slot_id}": _HERE,
     "PATCH /slots/{slot_id}": _calendar(200),
     "GET /doctors/{doctor_id}/slots": _HERE,
@@ -244,7 +245,7 @@ class Town:
         if who is not None:
             headers["authorization"] = f"Bearer {self.tokens[who]}"
         where = path.format_map({**ids, "name": "x.js", "code": "slot_taken", "token": "x"})
-        query = "?query={me{id}}" if (method, path) == ("GET", "/graphql") else ""
+        query = QUERIES.get(path, "").format_map(ids) if method == "GET" else ""
         return await self.client.request(method, where + query, json=body, headers=headers)
 
 
@@ -456,6 +457,13 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
     return bodies.get(operation)
 
 
+#: paths that need a query
+QUERIES = {
+    "/graphql": "?query={{me{{id}}}}",
+    "/slots/explanation": "?doctor={doctor_id}&at=2026-11-24T09:00:00Z",
+}
+
+
 def operations() -> list[str]:
     app = create_app(in_memory())
     return [f"{method} {path}" for method, path, _ in app.state.accesses if method != "HEAD"]
@@ -511,6 +519,8 @@ async def _cancel_all(town: Town) -> None:
 
 #: lists that filter by an id
 FILTERED = (
+    "GET /slots/explanation?doctor={doctor_id}&at=2026-11-24T09:00:00Z",
+    "GET /slots/explanation?doctor={doctor_id}&patient={patient_id}&at=2026-11-24T09:00:00Z",
     "GET /appointments?doctor={doctor_id}",
     "GET /appointments?patient={patient_id}",
     "GET /slots?doctor={doctor_id}",

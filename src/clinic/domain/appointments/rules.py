@@ -313,6 +313,8 @@ RULES = (
         needs_patient=True,
     ),
 )
+#: each kind once
+EVERY_KIND = tuple(dict.fromkeys(rule.kind for rule in RULES))
 #: the rules that come after the questions whether a request can be understood and is allowed
 _CHECKS = tuple(rule.check for rule in RULES[2:])
 _CHECKS_IN_A_FREE_SLOT = tuple(rule.check for rule in RULES[2:] if not rule.is_of_slots)

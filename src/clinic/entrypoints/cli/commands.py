@@ -138,6 +138,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         (
             ("open", "slots:open_hours", "Open slots from the hours; safe to repeat."),
             ("list", "slots:list_slots", "List slots that are free, or all of them."),
+            ("explain", "slots:explain_times", "Say why times can be booked or not."),
             ("block", "slots:block", "Block a doctor's slots over a period."),
             ("unblock", "slots:unblock", "Open blocked slots again."),
         ),

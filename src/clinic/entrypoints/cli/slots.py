@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from cyclopts import Parameter
 
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.paging import PageRequest
 from clinic.entrypoints.cli.changing import Preview
-from clinic.entrypoints.cli.output import AsJson, Row, local, print_rows, progress
+from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_rows, progress
 from clinic.entrypoints.cli.rendering import counted, print_affected, print_effect
 from clinic.entrypoints.cli.session import Acting, CommandSession, Explaining, Where, session
 from clinic.entrypoints.cli.time_parsing import parse_instant, parse_required_instant
 from clinic.ports.calendars import SlotView
+from clinic.usecases.appointments.explain import ExplainedStart, Question, explain
 from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 from clinic.usecases.calendar.open_slots import open_slots
@@ -95,6 +97,74 @@ async def list_slots(
         )
     rows = [_row(view, at) for view in page.items]
     print_rows(rows, COLUMNS, as_json=as_json, more=page.next is not None)
+
+
+async def explain_times(
+    doctor: UUID,
+    /,
+    *,
+    at: str | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: Annotated[str | None, Parameter(name=("--to", "--until"))] = None,
+    type: str | None = None,
+    patient: UUID | None = None,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a doctor's times can be booked or not: each rule that refuses.
+
+    Parameters
+    ----------
+    doctor
+        Id of the doctor.
+    at
+        One time, such as 2026-11-23T09:00 on the clinic's clock.
+    from_
+        In place of --at: first day or time, such as 2026-11-23 or 2026-11-23T09:00.
+    to
+        Last day, or the time before which they start; at most 7 days later.
+    type
+        The type of appointment; by default the clinic's default.
+    patient
+        Id of the patient; without one, the rules about patients are left out.
+    as_json
+        Print JSON, with the rules that are kept.
+    """
+    async with session(acting) as at_clinic:
+        zone = at_clinic.clinic.zone
+        question = Question(
+            doctor,
+            parse_instant(at, zone, "--at"),
+            parse_instant(from_, zone, "--from"),
+            parse_instant(to, zone, "--to", end=True),
+            type,
+            patient,
+        )
+        found = await explain(at_clinic.context, question, clinic=at_clinic.clinic)
+    rows = [_explained(start, zone) for start in found.starts]
+    nearest = [_row(view, at_clinic) for view in found.nearest]
+    if as_json:
+        print_row({"starts": rows, "nearest": nearest}, as_json=True)
+        return
+    print_rows(rows, ("startsAt", "possible", "why"))
+    if nearest:
+        print("The nearest that can be booked:")
+        print_rows(nearest, COLUMNS)
+
+
+def _explained(start: ExplainedStart, zone: ZoneInfo) -> Row:
+    rules = [
+        {"kind": each.kind, "refuses": each.refuses, "detail": each.sentence}
+        for each in start.findings
+    ]
+    return {
+        "slotId": start.slot_id,
+        "startsAt": local(start.starts_at, zone),
+        "endsAt": None if start.ends_at is None else local(start.ends_at, zone),
+        "possible": start.is_possible,
+        "why": " ".join(each.sentence for each in start.findings if each.refuses) or None,
+        "rules": rules,
+    }
 
 
 async def block(

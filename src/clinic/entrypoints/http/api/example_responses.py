@@ -9,12 +9,13 @@ from msgspec import Struct
 
 from clinic.domain.appointments.appointments import Appointment, AppointmentView
 from clinic.domain.appointments.resources import HeldResource, Resource, ResourceClosure
+from clinic.domain.appointments.rules import Case, findings
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
 from clinic.domain.audit.audit import Action, AuditEntry, AuditEvent
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.changes import CalendarChange, SlotCounts
-from clinic.domain.calendar.closings import Block, Closure, ClosureKind, Leave
+from clinic.domain.calendar.closings import Block, Blocker, BlockKind, Closure, ClosureKind, Leave
 from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
@@ -48,6 +49,7 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     PlaceChangedOut,
     PlaceOut,
 )
+from clinic.entrypoints.http.api.calendar.explanation import ExplanationOut
 from clinic.entrypoints.http.api.calendar.location_schemas import LocationChangedOut, LocationOut
 from clinic.entrypoints.http.api.calendar.schemas import (
     AvailabilityChangedOut,
@@ -89,7 +91,9 @@ from clinic.entrypoints.http.api.people.schemas import (
 from clinic.entrypoints.http.api.remedies import problem_page
 from clinic.entrypoints.http.api.schemas import HealthOut
 from clinic.ports.accounts import Account
+from clinic.ports.calendars import SlotView
 from clinic.ports.outbox import NotificationView
+from clinic.usecases.appointments.explain import ExplainedStart, Explanation
 from clinic.usecases.appointments.resources import ResourceChanged, ResourceClosed
 from clinic.usecases.appointments.types import TypeChanged
 from clinic.usecases.calendar.align import CalendarEffect
@@ -264,6 +268,34 @@ _READ = AuditEvent(
     ip=_ADDRESS,
     session_id=_SESSION_ID,
 )
+_LATER = replace(
+    _SLOT,
+    id=_id(10),
+    starts_at=_SLOT.starts_at + timedelta(days=1),
+    ends_at=_SLOT.ends_at + timedelta(days=1),
+)
+_EXPLAINED = Explanation(
+    _DOCTOR,
+    None,
+    None,
+    (
+        ExplainedStart(
+            _SLOT.starts_at,
+            _SLOT.ends_at,
+            SLOT_ID,
+            findings(
+                Case(
+                    _APPOINTMENT.appointment,
+                    replace(_SLOT, state=SlotState.BLOCKED),
+                    _CLINIC.policy,
+                    _NOW,
+                    blockers=[Blocker(BlockKind.CLOSURE, name="Staff outing")],
+                )
+            ),
+        ),
+    ),
+    (SlotView(_LATER, _DOCTOR.name),),
+)
 _REMINDED_AT = _SLOT.starts_at - timedelta(days=1)
 _REMINDER = NotificationView(
     Message(
@@ -302,6 +334,7 @@ RESPONSES: tuple[Struct, ...] = (
         _DOCTOR.name,
         _ZONE,
     ),
+    ExplanationOut.of(_EXPLAINED, _ZONE),
     SlotsOpenedOut.of(_OPENED),
     AvailabilityOut.of(_HOURS),
     AvailabilityChangedOut.changed(CalendarChanged(_HOURS, _OPENED)),

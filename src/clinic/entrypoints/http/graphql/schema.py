@@ -14,6 +14,7 @@ from strawberry.types import ExecutionContext
 from clinic.entrypoints.http.graphql.appointment_types import TypeMutation, TypeQuery
 from clinic.entrypoints.http.graphql.calendar_mutations import CalendarMutation
 from clinic.entrypoints.http.graphql.calendar_queries import CalendarQuery
+from clinic.entrypoints.http.graphql.explanation import ExplanationQuery
 from clinic.entrypoints.http.graphql.mutations import Mutation
 from clinic.entrypoints.http.graphql.queries import Query
 from clinic.entrypoints.http.graphql.types import SCALARS
@@ -37,7 +38,7 @@ class _Schema(strawberry.Schema):
 
 
 SCHEMA = _Schema(
-    query=merge_types("Query", (Query, TypeQuery, CalendarQuery)),
+    query=merge_types("Query", (Query, TypeQuery, CalendarQuery, ExplanationQuery)),
     mutation=merge_types("Mutation", (Mutation, TypeMutation, CalendarMutation)),
     extensions=[_Checked],
     config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),

@@ -186,10 +186,12 @@ def _parameters(one: Endpoint) -> Iterable[dict[str, Any]]:
         schema = {"type": "string"}
         yield {"name": _camel(name), "in": "path", "required": True, "schema": schema}
     if one.query is not None:
+        needed = {each.encode_name for each in msgspec.structs.fields(one.query) if each.required}
         for name, schema in _properties(one.query).items():
             text = schema.pop("description", None)
             described = {"description": text} if text else {}
-            yield {"name": name, "in": "query", **described, "schema": schema}
+            required = {"required": True} if name in needed else {}
+            yield {"name": name, "in": "query", **described, **required, "schema": schema}
     if one.key is not KeyPolicy.NONE:
         yield _parameter(_key_parameter(one))
     if one.condition is not Condition.NONE:

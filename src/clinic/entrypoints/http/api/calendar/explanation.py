@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from clinic.domain.appointments.rules import RULES, Finding
+from clinic.domain.appointments.rules import EVERY_KIND, Finding
 from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
@@ -28,10 +28,9 @@ from clinic.entrypoints.http.kernel.schemas import Out, Text
 from clinic.usecases.appointments.explain import ExplainedStart, Explanation, Question, explain
 
 _encode = msgspec.json.Encoder().encode
-KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))
 
 RuleKind = Annotated[
-    str, Meta(description="which rule; stable", extra_json_schema={"enum": list(KINDS)})
+    str, Meta(description="which rule; stable", extra_json_schema={"enum": list(EVERY_KIND)})
 ]
 
 
