@@ -94,7 +94,7 @@ class Case:
 
     def __post_init__(self) -> None:
         slot = self.slot
-        if slot is None:
+        if slot is None or slot.state is SlotState.RETIRED:
             return
         if not self.around:
             if not self.closed and slot.is_free and self.appointment.is_within(slot):

@@ -14,6 +14,7 @@ from clinic.testing.contracts.change_feed import ChangeFeedContract
 from clinic.testing.contracts.closings import ClosingsContract
 from clinic.testing.contracts.crowds import CrowdsContract
 from clinic.testing.contracts.erasures import ErasuresContract
+from clinic.testing.contracts.explanation import ExplanationContract
 from clinic.testing.contracts.figures import FiguresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
@@ -40,6 +41,7 @@ class StoreContract(
     BusyTimesContract,
     LengthsContract,
     ResourcesContract,
+    ExplanationContract,
     CrowdsContract,
     PlannedSlotsContract,
     CalendarCheckContract,
