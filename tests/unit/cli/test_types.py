@@ -36,6 +36,7 @@ def test_type_with_a_name_and_a_length_is_offered_by_all(line, doctors):
         "offeredBy": None,
         "instructions": None,
         "color": None,
+        "needs": [],
         "default": False,
         "active": True,
     }
@@ -64,6 +65,7 @@ def test_type_is_entered_changed_and_cleared(line, doctors):
         "offeredBy": sorted(offers, key=lambda offer: offer["doctorId"]),
         "instructions": "Bring your card.",
         "color": "#2f6fde",
+        "needs": [],
         "default": True,
         "active": True,
     }

@@ -9,18 +9,18 @@ from .conftest import Gql, a_key
 
 TYPE = (
     "id name visibleMin beforeMin afterMin noticeMin horizonDays bookableBy"
-    " offeredBy{doctorId visibleMin} instructions color default active"
+    " offeredBy{doctorId visibleMin} instructions color needs default active"
 )
 PAYLOAD = f"{{appointmentType{{{TYPE}}} note errors{{code message pointer}} replayed}}"
 DECLARED = (
     "$title:String $min:Int $before:Int $after:Int $notice:Int $horizon:Int $by:BookableBy"
-    " $offers:[TypeOfferInput!] $instructions:String $color:String $default:Boolean"
-    " $active:Boolean $reason:String"
+    " $offers:[TypeOfferInput!] $instructions:String $color:String $needs:[String!]"
+    " $default:Boolean $active:Boolean $reason:String"
 )
 GIVEN = (
     "beforeMin:$before afterMin:$after noticeMin:$notice horizonDays:$horizon bookableBy:$by"
-    " offeredBy:$offers instructions:$instructions color:$color default:$default active:$active"
-    " reason:$reason"
+    " offeredBy:$offers instructions:$instructions color:$color needs:$needs"
+    " default:$default active:$active reason:$reason"
 )
 ADD = (
     f"mutation({DECLARED.replace('String', 'String!', 1).replace('Int', 'Int!', 1)} $key:String!)"
@@ -82,6 +82,7 @@ async def test_type_is_added_and_listed_as_rest_says(gql: Gql) -> None:
         "offeredBy": offers,
         "instructions": "Bring your card.",
         "color": "#2f6fde",
+        "needs": [],
         "default": True,
         "active": True,
     }

@@ -31,6 +31,8 @@ from clinic.testing.builders import (
     a_leave,
     a_location,
     a_place,
+    a_resource,
+    a_resource_closure,
     a_session,
     a_type,
     an_exception,
@@ -143,6 +145,16 @@ MATRIX: dict[str, Row] = {
     "POST /locations": _made(_ADMIN),
     "GET /locations/{location_id}": _HERE,
     "PATCH /locations/{location_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
+    "GET /resources": _STAFF,
+    "POST /resources": _made(_ADMIN),
+    "GET /resources/{resource_id}": {**_HERE, "patient": (403,) * 3},
+    "PATCH /resources/{resource_id}": {**_ADMIN_ALL, "admin": (200, 200, 404)},
+    "GET /resources/{resource_id}/closures": {**_HERE, "patient": (403,) * 3},
+    "POST /resources/{resource_id}/closures": {**_ADMIN_ALL, "admin": (201, 201, 404)},
+    "DELETE /resources/{resource_id}/closures/{resource_closure_id}": {
+        **_ADMIN_ALL,
+        "admin": (200, 200, 404),
+    },
     "GET /slots": _EVERYONE,
     "GET /slots/explanation": {**_HERE, "doctor": (200, 403, 403)},
     "GET /slots/{slot_id}": _HERE,
@@ -356,7 +368,11 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
         closure = a_closure(world.clinic, date(2027, 4, 1 + len(made)))
         type = a_type(world.clinic, f"Type {len(made)}", is_default=not made)
         location = a_location(world.clinic, f"Branch {len(made)}")
+        room = a_resource(world.clinic)
+        room_closed = a_resource_closure(room, FAR)
         async with services.store.begin() as unit:
+            await unit.resources.add(room)
+            await unit.resources.add_closure(room_closed)
             await unit.calendars.add_availability(hours)
             await unit.calendars.add_exception(day_off)
             await unit.appointment_types.add(type)
@@ -384,6 +400,8 @@ async def _things(services: Services, world: World) -> tuple[dict[str, UUID], di
                 "closure_id": closure.id,
                 "type_id": type.id,
                 "location_id": location.id,
+                "resource_id": room.id,
+                "resource_closure_id": room_closed.id,
                 "change_id": change.id,
             }
         )
@@ -425,6 +443,12 @@ def body_of(operation: str, ids: dict[str, UUID], who: str, number: int) -> Any:
         "PATCH /appointment-types/{type_id}": {"name": f"Renamed {number}"},
         "POST /locations": {"name": f"New branch {number}"},
         "PATCH /locations/{location_id}": {"name": f"Renamed branch {number}"},
+        "POST /resources": {"kind": "room", "name": f"Room {number}"},
+        "PATCH /resources/{resource_id}": {"name": f"Renamed {number}"},
+        "POST /resources/{resource_id}/closures": {
+            "from": f"{late['date']}T09:00:00Z",
+            "to": f"{late['date']}T10:00:00Z",
+        },
         "POST /closures": {"name": "Outing", "from": f"2027-05-{number + 4:02}"},
         "PATCH /closures/{closure_id}": {"name": "Staff outing"},
         "POST /leaves": {"doctorId": given["doctor_id"], "from": late["date"]},

@@ -31,6 +31,7 @@ CHECK_UP = {
     "offeredBy": None,
     "instructions": "Bring your card.",
     "color": "#2f6fde",
+    "needs": [],
     "default": True,
     "active": True,
 }
@@ -43,6 +44,7 @@ BARE = {
     "offeredBy": None,
     "instructions": None,
     "color": None,
+    "needs": [],
     "default": False,
     "active": True,
 }

@@ -75,6 +75,9 @@ class AppointmentType:
     offered_by: list[TypeOffer] | None = strawberry.field(description="Null is every doctor.")
     instructions: str | None
     color: str | None
+    needs: list[str] = strawberry.field(
+        description="Kinds of rooms and equipment, of which each appointment has one."
+    )
     default: bool = strawberry.field(description="Booked when a request names no type.")
     active: bool = strawberry.field(description="Whether it can be booked.")
 
@@ -98,6 +101,7 @@ class AppointmentType:
             ],
             instructions=out.instructions,
             color=out.color,
+            needs=list(out.needs),
             default=out.default,
             active=out.active,
         )
@@ -127,6 +131,10 @@ Offers = Annotated[
     list[TypeOfferInput] | None,
     strawberry.argument(description="Replaces the doctors who offer it; null is every doctor."),
 ]
+Needs = Annotated[
+    list[str] | None,
+    strawberry.argument(description="Replaces the kinds of rooms and equipment that it needs."),
+]
 MaybeInt = Annotated[int | None, strawberry.argument(description="Null is the clinic's.")]
 
 
@@ -147,6 +155,7 @@ class TypeMutation:
         offered_by: Offers = strawberry.UNSET,
         instructions: str | None = strawberry.UNSET,
         color: str | None = strawberry.UNSET,
+        needs: Needs = strawberry.UNSET,
         default: bool | None = strawberry.UNSET,
         active: bool | None = strawberry.UNSET,
         reason: str | None = strawberry.UNSET,
@@ -165,6 +174,7 @@ class TypeMutation:
                 offeredBy=_offers(offered_by),
                 instructions=instructions,
                 color=color,
+                needs=needs,
                 default=default,
                 active=active,
                 reason=reason,
@@ -197,6 +207,7 @@ class TypeMutation:
         offered_by: Offers = strawberry.UNSET,
         instructions: str | None = strawberry.UNSET,
         color: str | None = strawberry.UNSET,
+        needs: Needs = strawberry.UNSET,
         default: bool | None = strawberry.UNSET,
         active: bool | None = strawberry.UNSET,
         reason: str | None = strawberry.UNSET,
@@ -218,6 +229,7 @@ class TypeMutation:
                 offeredBy=_offers(offered_by),
                 instructions=instructions,
                 color=color,
+                needs=needs,
                 default=default,
                 active=active,
                 reason=reason,

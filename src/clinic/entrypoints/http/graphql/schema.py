@@ -17,6 +17,7 @@ from clinic.entrypoints.http.graphql.calendar_queries import CalendarQuery
 from clinic.entrypoints.http.graphql.explanation import ExplanationQuery
 from clinic.entrypoints.http.graphql.mutations import Mutation
 from clinic.entrypoints.http.graphql.queries import Query
+from clinic.entrypoints.http.graphql.resources import ResourceQuery
 from clinic.entrypoints.http.graphql.types import SCALARS
 
 
@@ -38,7 +39,7 @@ class _Schema(strawberry.Schema):
 
 
 SCHEMA = _Schema(
-    query=merge_types("Query", (Query, TypeQuery, CalendarQuery, ExplanationQuery)),
+    query=merge_types("Query", (Query, TypeQuery, ResourceQuery, CalendarQuery, ExplanationQuery)),
     mutation=merge_types("Mutation", (Mutation, TypeMutation, CalendarMutation)),
     extensions=[_Checked],
     config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),

@@ -216,6 +216,13 @@ class Slot:
         )
 
 
+@strawberry.type(description="A room or a piece of equipment that an appointment has.")
+class HeldResource:
+    id: strawberry.ID
+    name: str
+    kind: str
+
+
 @strawberry.type(
     description="Everything of an appointment; what Appointment says too means the same."
 )
@@ -237,6 +244,9 @@ class AppointmentRecord:
     status: str
     state: AppointmentStatus
     version: int
+    resources: list[HeldResource] = strawberry.field(
+        description="Rooms and equipment that it has, by kind."
+    )
     doctor: Doctor = strawberry.field(resolver=doctor_of)
 
     @classmethod
@@ -259,6 +269,10 @@ class AppointmentRecord:
             status=STATUS_TEXTS[out.status],
             state=AppointmentStatus(out.status.value),
             version=out.version,
+            resources=[
+                HeldResource(id=id_of(each.id), name=each.name, kind=each.kind)
+                for each in out.resources
+            ],
         )
 
     @classmethod

@@ -207,7 +207,7 @@ async def post_resource_closure(
 
 @endpoint(
     "DELETE",
-    "/resources/{resource_id}/closures/{closure_id}",
+    "/resources/{resource_id}/closures/{resource_closure_id}",
     tag=_TAG,
     summary="Take a closure of a room or equipment back",
     answers=ResourceClosureOut,
@@ -216,12 +216,12 @@ async def post_resource_closure(
     refuses=(ResourceNotFound, ResourceClosureNotFound),
 )
 async def delete_resource_closure(
-    call: RequestContext, resource_id: UUID, closure_id: UUID, query: ReasonQuery
+    call: RequestContext, resource_id: UUID, resource_closure_id: UUID, query: ReasonQuery
 ) -> Reply:
     """Appointments get it again. For admins."""
 
     async def act(context: Context) -> ResourceClosure:
-        return await reopen_resource(context, resource_id, closure_id)
+        return await reopen_resource(context, resource_id, resource_closure_id)
 
     reason = checked_reason(query.reason, "reason")
     return await answer_keyed(call, query, act, _reopened, required=False, reason=reason)

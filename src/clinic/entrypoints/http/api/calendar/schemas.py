@@ -362,9 +362,10 @@ def _exception(exception: AvailabilityException) -> tuple[Any, ...]:
 
 
 def _nearest(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the slots that could be booked instead as they are shown, in their clinic's zone."""
-    zone = facts["zone"]
-    return {"nearest": [SlotOut.of(view, zone) for view in facts["nearest"]]}
+    """Return the slots that could be booked instead as they are shown, in their clinic's zone, and
+    the other facts."""
+    others = {name: fact for name, fact in facts.items() if name != "zone"}
+    return others | {"nearest": [SlotOut.of(view, facts["zone"]) for view in facts["nearest"]]}
 
 
 def _blocked_by(facts: Mapping[str, Any]) -> Mapping[str, Any]:
