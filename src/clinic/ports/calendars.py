@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import (
     CAPACITY_MAX,
     Availability,
@@ -45,6 +46,8 @@ class SlotView:
     doctor_name: str
     #: in a list of free slots, how many as long as this one its doctor has at this start
     places: int = 1
+    #: in a list of free slots, whether its doctor has others at this start, of whatever length
+    has_others: bool = False
 
     def is_beside(self, other: "SlotView") -> bool:
         """Return whether both are of one doctor and start."""
@@ -59,8 +62,10 @@ def one_for_each_start(lanes: Sequence[SlotView]) -> list[SlotView]:
     for view in lanes:
         if not found or not view.is_beside(found[-1]):
             found.append(view)
-        elif view.slot.ends_at == found[-1].slot.ends_at:
-            found[-1] = replace(found[-1], places=found[-1].places + 1)
+        else:
+            is_like_it = view.slot.ends_at == found[-1].slot.ends_at
+            places = found[-1].places + is_like_it
+            found[-1] = replace(found[-1], places=places, has_others=True)
     return found
 
 
@@ -81,6 +86,8 @@ class Glance:
     clinic: Clinic
     #: None when the doctor does not exist
     free: FreeSlots | None
+    #: the clinic's active types, by id
+    types: Sequence[AppointmentType] = ()
 
 
 class CalendarReader(Protocol):

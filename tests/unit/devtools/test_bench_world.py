@@ -17,6 +17,15 @@ def test_bookings_take_every_slot_once(name: str) -> None:
     assert len({there.slot_of(booking) for booking in range(there.slots)}) == there.slots
 
 
+def test_bookings_of_two_slots_take_every_pair_once() -> None:
+    there = world("10k", NOW)
+
+    pairs = {there.pair_of(booking) for booking in range(there.slots // 2)}
+
+    assert pairs == set(range(0, there.slots, 2))
+    assert all(there.start_of(slot).date() == there.start_of(slot + 1).date() for slot in pairs)
+
+
 @pytest.mark.parametrize("name", ["10k", "100k", "1m", "10m"])
 def test_slots_of_one_time_are_different_patients(name: str) -> None:
     there = world(name, NOW)

@@ -318,6 +318,10 @@ async def test_starts_that_are_listed_are_those_that_can_be_booked(
 
     found = await listed(api, f"typeId={kind.id}&limit={limit}")
     by_name = await listed(api, f"type=wanted&limit={limit}")
+    doctors = (api.world.doctor, api.world.colleague)
+    by_doctor: list[str] = []
+    for doctor in doctors:
+        by_doctor += await listed(api, f"type=wanted&limit={limit}&doctor={doctor.id}")
 
     possible = []
     for slot in (*api.world.slots, *api.world.colleague_slots):
@@ -329,6 +333,7 @@ async def test_starts_that_are_listed_are_those_that_can_be_booked(
             cancel = {"status": "CANCELLED"}
             await api.send("PATCH", path, cancel, headers={"if-match": "*"})
     assert found == by_name
+    assert sorted(by_doctor) == sorted(found)
     assert sorted(found) == sorted(possible)
     assert len(found) == len(set(found))
 

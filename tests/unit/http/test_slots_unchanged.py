@@ -1,11 +1,13 @@
 """A list of a doctor's free slots has an entity tag that identifies its content."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from clinic.testing.builders import MORNING
+from clinic.domain.appointments.types import Offer
+from clinic.testing.builders import MORNING, a_type, seed_type
 
 pytestmark = pytest.mark.anyio
 
@@ -191,3 +193,51 @@ async def test_what_only_staff_see_has_no_tag(api):
 
     assert "etag" not in answer.headers
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def _replace(api, kind) -> None:
+    async with api.services.store.begin() as unit:
+        await unit.appointment_types.replace(kind)
+        await unit.commit()
+
+
+async def test_starts_of_a_type_have_a_tag_that_identifies_them(api):
+    """Given the starts of a type, which lasts two slots
+    When another slot is booked, or the type or who offers it changes, which leaves the slots as
+    they are
+    Then the tag is no longer valid, and the starts are the new ones."""
+    kind = a_type(api.world.clinic, "Long", 60)
+    await seed_type(api.services.store, kind, a_type(api.world.clinic, "Other", is_default=True))
+    path = _path(api, type="long")
+    slots = [str(slot.id) for slot in api.world.slots]
+    first = await _read(api, path)
+    assert (await _read(api, path, first.headers["etag"])).status_code == 304
+    await api.book(3)
+    seen = [await _read(api, path, first.headers["etag"])]
+    for changed in (
+        replace(kind, visible_min=90),
+        replace(kind, visible_min=20),
+        replace(kind, offered_by=(Offer(api.world.doctor.id, 40),)),
+        replace(kind, after_min=10),
+        replace(kind, offered_by=(Offer(api.world.colleague.id),)),
+    ):
+        await _replace(api, changed)
+        seen.append(await _read(api, path, seen[-1].headers.get("etag")))
+
+    found = [[slots.index(each["id"]) for each in one.json()["items"]] for one in (first, *seen)]
+    assert found == [[0, 1, 2, 3], [0, 1], [0], [0, 1, 2, 4], [0, 1], [0], []]
+
+
+async def test_time_alone_adds_starts_of_a_type(api):
+    """Given a type whose horizon ends with the start of the second slot
+    When a minute has passed
+    Then it may begin there, although the free slots are the same."""
+    kind = replace(a_type(api.world.clinic, "Long", 60), horizon_days=1, notice_min=0)
+    await seed_type(api.services.store, kind)
+    api.clock.set(api.world.slots[1].starts_at - timedelta(days=1))
+    first = await _read(api, _path(api, type="Long"))
+    api.clock.set(api.world.slots[1].starts_at - timedelta(days=1) + timedelta(minutes=1))
+
+    again = await _read(api, _path(api, type="Long"), first.headers["etag"])
+
+    assert [len(each.json()["items"]) for each in (first, again)] == [1, 2]

@@ -16,6 +16,12 @@ from clinic.domain.errors import (
 )
 
 
+def active_types(tables: Tables, clinic_id: UUID) -> Sequence[AppointmentType]:
+    """Return the clinic's active types, by id."""
+    found = tables.appointment_types.where("clinic", clinic_id)
+    return sorted((type for type in found if type.is_active), key=lambda type: type.id)
+
+
 class MemoryAppointmentTypeReader:
     """Reads types of appointments."""
 

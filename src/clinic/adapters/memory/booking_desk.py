@@ -5,6 +5,7 @@ from uuid import UUID
 
 from clinic.adapters.memory.adding import add_bookings
 from clinic.adapters.memory.answers import find_answer
+from clinic.adapters.memory.appointment_types import active_types
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.people import doctor_of, is_patient_open, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
@@ -43,9 +44,7 @@ class MemoryBookingDesk(DeprecatedDeskNames):
         slot = tables.slots.get((clinic_id, slot_id))
         patient = patient_of(tables, clinic_id, patient_id)
         doctor = None if slot is None else doctor_of(tables, clinic_id, slot.doctor_id)
-        types = [
-            each for each in tables.appointment_types.where("clinic", clinic_id) if each.is_active
-        ]
+        types = active_types(tables, clinic_id)
         found = chosen_type(types, type)
         asks_known = found is not None and found.bookable_by is BookableBy.KNOWN_PATIENTS
         return BookingFacts(

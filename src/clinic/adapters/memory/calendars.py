@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
+from clinic.adapters.memory.appointment_types import active_types
 from clinic.adapters.memory.constraints import (
     check_doctor,
     check_location,
@@ -67,10 +68,12 @@ class MemoryCalendarReader:
         if clinic is None:
             return None
         check_signed_in(self._tables, query.clinic_id, asker)
+        clinic = clinic.without_contact()
+        types = active_types(self._tables, query.clinic_id)
         if doctor_of(self._tables, query.clinic_id, query.doctor_id) is None:
-            return Glance(clinic.without_contact(), None)
+            return Glance(clinic, None, types)
         views = tuple(await self.list_slots(query, page))
-        return Glance(clinic.without_contact(), FreeSlots(views, lambda: views))
+        return Glance(clinic, FreeSlots(views, lambda: views), types)
 
     async def nearest_free(
         self, slot: Slot, *, starts_from: datetime, starts_before: datetime, limit: int

@@ -5,6 +5,7 @@ import re
 from sqlalchemy import text
 
 from clinic.adapters.postgres.appointments.booking_desk import PostgresBookingDesk
+from clinic.adapters.postgres.appointments.known_types import KnownTypes
 from clinic.adapters.postgres.appointments.repository import PostgresAppointmentReader
 from clinic.adapters.postgres.appointments.resources import PostgresResourceReader
 from clinic.adapters.postgres.appointments.types import PostgresAppointmentTypeReader
@@ -62,12 +63,13 @@ class PostgresStore:
             self._engine, lambda: prepared_pool(url, pool_size, limits, figures)
         )
         self._executor = executor
-        self.desk = PostgresBookingDesk(executor, self.begin, figures)
-        self.appointments = PostgresAppointmentReader(executor)
         self.appointment_types = PostgresAppointmentTypeReader(executor)
+        types = KnownTypes(self.appointment_types)
+        self.desk = PostgresBookingDesk(executor, self.begin, figures, types)
+        self.appointments = PostgresAppointmentReader(executor)
         self.locations = PostgresLocationReader(executor)
         self.resources = PostgresResourceReader(executor)
-        self.calendars = PostgresCalendarReader(executor)
+        self.calendars = PostgresCalendarReader(executor, types.active)
         self.closings = PostgresClosingReader(executor)
         self.calendar_changes = PostgresCalendarChangeReader(executor)
         self.people = PostgresPeopleReader(executor)

@@ -58,8 +58,7 @@ def _typed_database(bench: Bench) -> Filled:
 def _bookings(world: World, first: int, number: int, tokens: Tokens, slots: int) -> Iterator[bytes]:
     """Yield booking requests; each has a pair of slots to itself, and books the first or both."""
     for booking in range(first, first + number):
-        # No pair is on two days, since a day has an even number of slots.
-        slot = booking * world.stride % (world.slots // 2) * 2
+        slot = world.pair_of(booking)
         patient = world.patient_of(slot)
         token = tokens.of_patient(patient)
         yield booking_of(slot, patient, token, type=NAMES[slots])

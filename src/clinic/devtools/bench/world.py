@@ -60,6 +60,11 @@ class World:
         """Return the number of the slot that this booking takes."""
         return booking * self.stride % self.slots
 
+    def pair_of(self, booking: int) -> int:
+        """Return the first of the two slots that this booking has to itself. They are on one day,
+        which has an even number of slots."""
+        return booking * self.stride % (self.slots // 2) * 2
+
     def patient_of(self, slot: int) -> int:
         """Return the patient who takes it; slots at the same time have different patients."""
         doctor, at = divmod(slot, self.times)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from clinic.domain.appointments.appointments import Appointment
@@ -81,6 +82,40 @@ class DoctorsTime:
     def _is_busy(self, time: Interval) -> bool:
         at = bisect_right(self._busy, time.starts_at, key=lambda each: each.ends_at)
         return at < len(self._busy) and self._busy[at].starts_at < time.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class FreeStarts:
+    """What a list of free slots says about where an appointment can begin."""
+
+    #: the places in the list of the slots in which it can
+    places: Sequence[int]
+    #: how many slots of the list, from its beginning, are certain
+    certain: int
+
+
+def free_starts(free: Sequence[Slot], length: timedelta, *, is_all: bool) -> FreeStarts:
+    """Return where appointments without buffers can begin, among a doctor's free slots in order.
+
+    One can where free slots without a gap cover its whole time. Unless these are all free slots
+    (`is_all`), whether one fits that ends after the last start depends on those that follow.
+    """
+    places: list[int] = []
+    certain, last_start = len(free), free[-1].starts_at if free else None
+    next_start, reached = None, None
+    for place in range(len(free) - 1, -1, -1):
+        slot = free[place]
+        starts_at, ends_at = slot.starts_at, slot.ends_at
+        if ends_at != next_start:
+            reached = ends_at
+        next_start = starts_at
+        assert reached is not None
+        if starts_at + length <= reached:
+            places.append(place)
+        elif not is_all and last_start is not None and starts_at + length > last_start:
+            certain = place
+    places.reverse()
+    return FreeStarts(places, certain)
 
 
 def obstacles(

@@ -161,6 +161,11 @@ class AppointmentType:
     def has_buffers(self) -> bool:
         return bool(self.before_min or self.after_min)
 
+    @property
+    def is_of_slots_alone(self) -> bool:
+        """Whether free slots alone say where it fits."""
+        return not self.has_buffers and not self.needs
+
     def policy_at(self, clinic: Clinic) -> Policy:
         """Return the clinic's policy with the notice and horizon of this type."""
         policy = clinic.policy

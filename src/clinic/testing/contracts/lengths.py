@@ -405,29 +405,42 @@ class LengthsContract(Contract, contract=True):
         await seed_state(store, SlotState.BLOCKED, random.choice(free))
         context = a_context(store, an_actor(world.clinic))
         span = (world.slots[0].starts_at, world.slots[-1].ends_at)
-        query = SlotQuery(world.clinic.id, *span, doctor_id=world.doctor.id)
+        of_doctor = SlotQuery(world.clinic.id, *span, doctor_id=world.doctor.id)
+        offered = (Offer(world.doctor.id),)
 
         for kind in kinds:
-            page = await find_places(context, world.clinic, query, PageRequest(), kind)
+            page = await find_places(context, world.clinic, of_doctor, PageRequest(), kind)
+            of_all = await find_places(
+                context,
+                world.clinic,
+                replace(of_doctor, doctor_id=None),
+                PageRequest(),
+                replace(kind, offered_by=offered),
+            )
             possible = [
                 slot.id
                 for number, slot in enumerate(world.slots)
                 if await _would_fit(store, booking(world, number, 9, kind))
             ]
             assert [view.slot.id for view in page.items] == possible
+            assert [view.slot.id for view in of_all.items] == possible
 
-    async def test_pages_go_on_where_nothing_fits(self, store: Store) -> None:
-        """Nine hundred slots stand alone; only the first two, the last two and one pair between
-        them have room for a long appointment. Pages of one lead to all three, forwards and back."""
+    @pytest.mark.parametrize("of_doctor", [True, False])
+    async def test_pages_go_on_where_nothing_fits(self, store: Store, of_doctor: bool) -> None:
+        """Of twelve hundred slots two hours apart, three have one beside them, and so room for a
+        long appointment. Pages of one lead to all three, forwards and back."""
         world = await seed_world(store, slots=0)
         step = timedelta(hours=2)
-        slots = [a_slot(world.doctor, MORNING + number * step) for number in range(900)]
-        pairs = [a_slot(world.doctor, slots[n].ends_at) for n in (0, 880, 899)]
+        slots = [a_slot(world.doctor, MORNING + number * step) for number in range(1_200)]
+        pairs = [a_slot(world.doctor, slots[n].ends_at) for n in (0, 1_180, 1_199)]
         await seed_slots(store, *slots, *pairs)
         kind = lasting(world, 2 * SLOT_MIN)
         context = a_context(store, an_actor(world.clinic))
-        query = SlotQuery(world.clinic.id, MORNING, MORNING + 1_000 * step)
-        wanted = [slots[n].id for n in (0, 880, 899)]
+        doctor_id = world.doctor.id if of_doctor else None
+        # The last start lasts beyond the range.
+        end = pairs[-1].starts_at
+        query = SlotQuery(world.clinic.id, MORNING, end, doctor_id=doctor_id)
+        wanted = [slots[n].id for n in (0, 1_180, 1_199)]
 
         there: list[UUID] = []
         page = await find_places(context, world.clinic, query, PageRequest(1), kind)

@@ -1,5 +1,6 @@
 """Find the slots in which an appointment of a type can begin."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.booking import end_of
-from clinic.domain.appointments.fitting import DoctorsTime
+from clinic.domain.appointments.fitting import DoctorsTime, free_starts
 from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
@@ -24,6 +25,10 @@ from clinic.usecases.paging import page_of
 PatientTimes = Callable[[Interval], Awaitable[Sequence[Interval]]]
 #: how many free slots one page looks at; the next page goes on after them
 LOOKED_AT_MAX = 400
+#: how many free slots a page looks at beyond those that it may show
+SPARE = 16
+#: how many free slots the first page of one doctor looks at
+GLANCED = PageRequest(LIMIT_MAX)
 #: how many slots a refusal names in place of the one that was asked for
 NEAREST = 3
 #: how many free slots near it are looked at for those in which a type fits
@@ -38,9 +43,17 @@ async def find_places(
     It looks at no more than LOOKED_AT_MAX slots: a page may have fewer items than asked for, or
     none, and there may be more on the next one.
     """
+    if query.doctor_id is not None:
+        minutes = kind.visible_min_with(query.doctor_id)
+        if minutes is None:
+            return Page(())
+        if kind.is_of_slots_alone:
+            found_page = await _find_of_doctor(context, query, page, timedelta(minutes=minutes))
+            if found_page is not None:
+                return found_page
     backwards = page.after is not None and page.after.backwards
     found: list[SlotView] = []
-    request, looked_at = PageRequest(LIMIT_MAX, page.after), 0
+    request, looked_at = _first(page), 0
     while True:
         rows = await context.store.calendars.list_slots(query, request)
         seen = page_of(rows, request, place_of)
@@ -52,7 +65,72 @@ async def find_places(
             return page_of(found[-page.one_more :] if backwards else found, page, place_of)
         if looked_at >= LOOKED_AT_MAX:
             return _cut(found, page, on)
-        request = PageRequest(LIMIT_MAX, on)
+        request = _next(request, on)
+
+
+async def _find_of_doctor(
+    context: Context, query: SlotQuery, page: PageRequest, length: timedelta
+) -> Page[SlotView] | None:
+    """Return the page for one doctor and appointments of this length without buffers, for which the
+    list of free slots is enough; None where the doctor has several places at one time."""
+    wide = replace(query, starts_before=query.starts_before + length)
+    after, backwards = page.after, page.after is not None and page.after.backwards
+    request = _first(page)
+    if after is not None and backwards:
+        # Those before the place may last into slots after it.
+        request = PageRequest(request.limit, replace(after, at=after.at + length))
+    rows: list[SlotView] = []
+    while True:
+        seen = page_of(await context.store.calendars.list_slots(wide, request), request, place_of)
+        if not all(map(_is_only_lane, seen.items)):
+            return None
+        rows = [*seen.items, *rows] if backwards else [*rows, *seen.items]
+        on = seen.previous if backwards else seen.next
+        starts = free_starts([view.slot for view in rows], length, is_all=backwards or on is None)
+        certain = _before(rows[: starts.certain], query, after)
+        found = [rows[each] for each in starts.places if each < certain]
+        if len(found) > page.limit or on is None:
+            return page_of(found[-page.one_more :] if backwards else found, page, place_of)
+        if certain >= LOOKED_AT_MAX:
+            return _cut(found, page, on if backwards else place_of(rows[certain - 1]))
+        request = _next(request, on)
+
+
+def first_places(
+    free: Sequence[SlotView], query: SlotQuery, page: PageRequest, length: timedelta
+) -> tuple[Page[SlotView], int] | None:
+    """Return the first page of the starts of appointments of this length without buffers, among a
+    doctor's first free slots as GLANCED asks for them, and how many slots were in the range of the
+    query. None when the page is not full and there are more slots, or several lanes."""
+    if not all(map(_is_only_lane, free)):
+        return None
+    is_all = len(free) <= GLANCED.limit
+    starts = free_starts([view.slot for view in free], length, is_all=is_all)
+    certain = _before(free[: starts.certain], query, None)
+    found = [free[each] for each in starts.places if each < certain]
+    return (page_of(found, page, place_of), certain) if is_all or len(found) > page.limit else None
+
+
+def _is_only_lane(view: SlotView) -> bool:
+    return view.slot.lane == 1 and not view.has_others
+
+
+def _before(rows: Sequence[SlotView], query: SlotQuery, after: Keyset | None) -> int:
+    """Return how many of the slots, which are in order, are in the query's range, and when looking
+    backwards before the place."""
+    if after is not None and after.backwards:
+        return bisect_left(rows, after.at, key=lambda view: view.slot.starts_at)
+    return bisect_left(rows, query.starts_before, key=lambda view: view.slot.starts_at)
+
+
+def _first(page: PageRequest) -> PageRequest:
+    """Return the request for the free slots that a page looks at first."""
+    return PageRequest(min(LIMIT_MAX, page.limit + SPARE), page.after)
+
+
+def _next(request: PageRequest, on: Keyset) -> PageRequest:
+    """Return the request for those that it looks at next: twice as many."""
+    return PageRequest(min(LIMIT_MAX, 2 * request.limit), on)
 
 
 def _cut(found: Sequence[SlotView], page: PageRequest, on: Keyset) -> Page[SlotView]:
@@ -76,8 +154,8 @@ async def places_among(
     fits and what it needs is free: each in the lowest lane in which it fits, with the number of
     such lanes."""
     offered = [view for view in views if kind.visible_min_with(view.slot.doctor_id) is not None]
-    if not offered:
-        return []
+    if not offered or (kind.is_of_slots_alone and all(_holds(view.slot, kind) for view in offered)):
+        return offered
     doctors = list({view.slot.doctor_id for view in offered})
     since = offered[0].slot.starts_at - timedelta(minutes=kind.before_min)
     until = offered[-1].slot.starts_at + timedelta(minutes=SLOT_MAX_MIN + kind.after_min)
@@ -117,6 +195,12 @@ def _has_resources(resources: ResourcesTime, slot: Slot, kind: AppointmentType) 
     busy = kind.busy(Interval(slot.starts_at, slot.starts_at + timedelta(minutes=minutes)))
     occasion = kind.occasion(slot.doctor_id, slot.starts_at)
     return resources.lacking(kind.needs, busy, occasion) is None
+
+
+def _holds(slot: Slot, kind: AppointmentType) -> bool:
+    """Return whether the slot is as long as an appointment of this type."""
+    minutes = kind.visible_min_with(slot.doctor_id)
+    return minutes is not None and slot.starts_at + timedelta(minutes=minutes) <= slot.ends_at
 
 
 async def nearest_places(

@@ -1,11 +1,11 @@
 """Find slots: the free ones that may be booked, or for staff the whole calendar."""
 
-from collections.abc import Callable, Hashable, MutableMapping
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from clinic.domain.appointments.types import asked_for
+from clinic.domain.appointments.types import AppointmentType, asked_for, chosen_type
 from clinic.domain.calendar.slots import SlotState
 from clinic.domain.clinic import Clinic, checked_instant
 from clinic.domain.errors import (
@@ -17,10 +17,11 @@ from clinic.domain.errors import (
     SlotNotFound,
 )
 from clinic.domain.paging import Page, PageRequest
+from clinic.domain.people.people import Actor
 from clinic.domain.permissions import Operation, reach_of
 from clinic.domain.text import plain_line
 from clinic.ports.calendars import Glance, SlotQuery, SlotView
-from clinic.usecases.calendar.find_places import find_places, place_of
+from clinic.usecases.calendar.find_places import GLANCED, find_places, first_places, place_of
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
 from clinic.usecases.read_clinic import read_clinic
@@ -98,26 +99,70 @@ async def glance_at_slots(
     page: PageRequest,
     *,
     clinics: MutableMapping[UUID, Clinic],
-) -> FoundSlots:
+    types: MutableMapping[UUID, Sequence[AppointmentType]],
+) -> FoundSlots | None:
     """Return the first page of a doctor's slots that may be booked now, as find_slots would, with a
-    state that shows whether it has changed.
+    state that shows whether it has changed; None when a type needs find_slots.
 
-    `clinics` caches clinics between calls: the cached clinic gives the query before anything is
-    read, and the result brings the current one. Raises NotSignedIn, EndBeforeStart,
+    `clinics` and `types` cache clinics and their types between calls: they give the query before
+    anything is read, and the result brings the current ones. Raises NotSignedIn, EndBeforeStart,
     DoctorNotFound.
     """
-    clinic_id = context.actor.clinic_id
-    clinic = clinics.get(clinic_id) or await context.store.people.clinic(clinic_id)
+    clinic_id, store = context.actor.clinic_id, context.store
+    clinic = clinics.get(clinic_id) or await store.people.clinic(clinic_id)
+    known = types.get(clinic_id, ())
+    if not known and search.type is not None:
+        known = await store.appointment_types.all(clinic_id)
     while clinic is not None:
-        start, end = _span(clinic, context.clock.now(), search)
-        query = SlotQuery(clinic.id, start, end, doctor_id=search.doctor_id)
-        found = await context.store.calendars.glance(context.actor, query, page)
+        kind = _type_in(known, search, context.actor)
+        length = _length_of(kind, search)
+        if length is None and search.type is not None:
+            return None
+        query = _query_in(clinic, kind, search, context.clock.now())
+        if length is None:
+            found = await store.calendars.glance(context.actor, query, page)
+        else:
+            wide = replace(query, starts_before=query.starts_before + length)
+            found = await store.calendars.glance(context.actor, wide, GLANCED)
+        if found is not None:
+            types[clinic_id] = found.types
         if found is not None and found.clinic == clinic:
             clinics[clinic.id] = clinic
-            return _found_in(found, clinic, page)
-        # The clinic has changed meanwhile, and with it perhaps what may be booked.
-        clinic = found.clinic if found else None
+            if length is None:
+                return _found_in(found, clinic, page)
+            if _type_in(found.types, search, context.actor) == kind:
+                return _places_in(found, query, page, length)
+        # The clinic or the type has changed meanwhile, and with it perhaps what may be booked.
+        clinic, known = (found.clinic, found.types) if found else (None, ())
     raise ClinicNotFound()
+
+
+def _type_in(
+    types: Sequence[AppointmentType], search: SlotSearch, actor: Actor
+) -> AppointmentType | None:
+    """Return the active type that the search names, if it does and the actor may see it."""
+    if search.type is None:
+        return None
+    shown = (type for type in types if type.is_active and type.is_shown_to(actor.role))
+    return chosen_type(shown, asked_for(search.type))
+
+
+def _length_of(kind: AppointmentType | None, search: SlotSearch) -> timedelta | None:
+    """Return how long the type lasts with the doctor, if the free slots alone say where it fits."""
+    if kind is None or not kind.is_of_slots_alone or search.doctor_id is None:
+        return None
+    minutes = kind.visible_min_with(search.doctor_id)
+    return None if minutes is None else timedelta(minutes=minutes)
+
+
+def _query_in(
+    clinic: Clinic, kind: AppointmentType | None, search: SlotSearch, now: datetime
+) -> SlotQuery:
+    """Return the query for a doctor's free slots. Raises EndBeforeStart."""
+    if kind is not None:
+        clinic = replace(clinic, policy=kind.policy_at(clinic))
+    start, end = _span(clinic, now, search)
+    return SlotQuery(clinic.id, start, end, doctor_id=search.doctor_id)
 
 
 def _found_in(glance: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
@@ -126,6 +171,22 @@ def _found_in(glance: Glance, clinic: Clinic, page: PageRequest) -> FoundSlots:
     if free is None:
         raise DoctorNotFound()
     return FoundSlots(clinic, free.state, lambda: page_of(free.slots(), page, place_of))
+
+
+def _places_in(
+    glance: Glance, query: SlotQuery, page: PageRequest, length: timedelta
+) -> FoundSlots | None:
+    """Return the page of the starts of a type of this length; None when more has to be read.
+
+    Raises DoctorNotFound.
+    """
+    if glance.free is None:
+        raise DoctorNotFound()
+    places = first_places(glance.free.slots(), query, page, length)
+    if places is None:
+        return None
+    found, in_range = places
+    return FoundSlots(glance.clinic, (*glance.free.state, length, in_range), lambda: found)
 
 
 def _span(clinic: Clinic, now: datetime, search: SlotSearch) -> tuple[datetime, datetime]:

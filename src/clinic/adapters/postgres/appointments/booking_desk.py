@@ -5,7 +5,7 @@ from uuid import UUID
 
 from clinic.adapters.postgres.appointments.booking_facts import FACTS, IS_KNOWN, LOAD_FACTS
 from clinic.adapters.postgres.appointments.booking_statement import reservation, reservations
-from clinic.adapters.postgres.appointments.types import PostgresAppointmentTypeReader
+from clinic.adapters.postgres.appointments.known_types import KnownTypes
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.engine.group_commit import GroupCommit
 from clinic.adapters.postgres.idempotency.mapping import answer_of
@@ -14,7 +14,6 @@ from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.domain.appointments.appointments import Booking, BookingFacts
 from clinic.domain.appointments.types import (
     NO_TYPE,
-    AppointmentType,
     BookableBy,
     TypeAsked,
     chosen_type,
@@ -27,9 +26,6 @@ from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 from clinic.ports.unit_of_work import UnitOfWork
 
-#: clinics whose types a process keeps
-KNOWN_CLINICS_MAX = 1_000
-
 
 class PostgresBookingDesk(DeprecatedDeskNames):
     """Reads everything a booking needs, and books by one statement, which decides races."""
@@ -39,13 +35,12 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         executor: PooledExecutor,
         begin: Callable[[], UnitOfWork],
         figures: StoreFigures,
+        types: KnownTypes,
     ) -> None:
         self._executor = executor
         self._begin = begin
         self._figures = figures
-        self._all_types = PostgresAppointmentTypeReader(executor)
-        #: the version and the active types of clinics, as last read
-        self._known_types: dict[UUID, tuple[int, Sequence[AppointmentType]]] = {}
+        self._types = types
         self._commits = GroupCommit(self._reserve_one, self._reserve_many)
         #: of bookings that last beyond their slot
         self._long_commits = GroupCommit(self._reserve_one, self._reserve_many)
@@ -75,7 +70,7 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         doctor_id, specialty, starts_at, ends_at, state, taken, lane, doctor_name = slot
         found_id, name, email, phone = patient
         full_until, patient_open = brakes
-        types = await self._types(clinic_id, *versions)
+        types = await self._types.active(clinic_id, *versions)
         chosen = chosen_type(types, type)
         asks_known = chosen is not None and chosen.bookable_by is BookableBy.KNOWN_PATIENTS
         return BookingFacts(
@@ -103,20 +98,6 @@ class PostgresBookingDesk(DeprecatedDeskNames):
             type=chosen,
             patient_known=asks_known and await self._is_known(clinic_id, patient_id),
         )
-
-    async def _types(self, clinic_id: UUID, version: int) -> Sequence[AppointmentType]:
-        """Return the clinic's active types of this version or a later one; they are read only when
-        they have changed."""
-        if version == 0:
-            return ()
-        known = self._known_types.get(clinic_id)
-        if known is None or known[0] != version:
-            found = await self._all_types.all(clinic_id)
-            known = version, [type for type in found if type.is_active]
-            if len(self._known_types) >= KNOWN_CLINICS_MAX:
-                self._known_types.clear()
-            self._known_types[clinic_id] = known
-        return known[1]
 
     async def _is_known(self, clinic_id: UUID, patient_id: UUID) -> bool:
         rows = await self._executor.fetch(IS_KNOWN, (clinic_id, patient_id))

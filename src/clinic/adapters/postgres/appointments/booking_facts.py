@@ -7,7 +7,7 @@ every column named here against the schema.
 from clinic.adapters.postgres.appointments.statements import listed
 from clinic.adapters.postgres.engine.mapping import Columns, Layout
 from clinic.adapters.postgres.idempotency.mapping import ANSWER
-from clinic.adapters.postgres.people.mapping import CLINIC
+from clinic.adapters.postgres.people.mapping import CLINIC, TYPES_VERSION
 from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
 from clinic.domain.appointments.appointments import OPEN, Status
 
@@ -43,11 +43,8 @@ _PATIENT = Columns(user_id="p.user_id", name="pu.name", email="pu.email", phone=
 
 _BRAKES = Columns(full_until=_FULL_UNTIL, is_open=_IS_OPEN)
 
-#: rises with each change of the clinic's types; 0 as long as it has had none
-_TYPES = Columns(types_version="c.types_version")
-
 #: what LOAD_FACTS selects
-FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, _TYPES, PROVEN)
+FACTS = Layout(CLINIC, _SLOT_FACTS, _PATIENT, ANSWER, _BRAKES, TYPES_VERSION, PROVEN)
 
 #: booking's read for many bookings at once, as Batcher sends them: clinics, slots, patients,
 #: principals and keys (NULL without a key), sessions. One row if the clinic exists; whatever else

@@ -1,6 +1,6 @@
 """Doctors' hours and slots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import pairwise
 from operator import attrgetter
@@ -49,6 +49,7 @@ from clinic.adapters.postgres.people.repository import DOCTORS
 from clinic.adapters.postgres.people.session_checks import is_proven
 from clinic.adapters.postgres.schema.calendar import availabilities, availability_exceptions, slots
 from clinic.adapters.postgres.schema.people import doctors_profiles, users
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
@@ -81,11 +82,16 @@ _COPY_SLOTS = (
 _COPY_TYPES = ("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "text", "bool", "int2")
 
 
-class PostgresCalendarReader:
-    """Reads hours and slots."""
+#: returns a clinic's active types of this version
+TypesOf = Callable[[UUID, int], Awaitable[Sequence[AppointmentType]]]
 
-    def __init__(self, executor: Executor) -> None:
+
+class PostgresCalendarReader:
+    """Reads hours and slots. Glances, which are outside of units of work, need `types`."""
+
+    def __init__(self, executor: Executor, types: TypesOf | None = None) -> None:
         self._executor = executor
+        self._types = types
 
     async def list_slots(self, query: SlotQuery, page: PageRequest) -> Sequence[SlotView]:
         """Return at most `page.one_more` slots, beyond `page.after`: by (starts_at, id), or free
@@ -113,21 +119,24 @@ class PostgresCalendarReader:
         row = await read(page.one_more)
         if row is None:
             return None
-        if _is_full(GLANCED.parts(row)[2][2], page) and _may_be_cut(
-            _unpacked(clinic_id, doctor_id, *GLANCED.parts(row)[2]), page
+        if _is_full(GLANCED.parts(row)[3][2], page) and _may_be_cut(
+            _unpacked(clinic_id, doctor_id, *GLANCED.parts(row)[3]), page
         ):
             row = await read(page.one_more * PLACES_MAX) or row
-        clinic_part, proven, state = GLANCED.parts(row)
+        clinic_part, types_version, proven, state = GLANCED.parts(row)
         if asker.session_id is not None and not is_proven(asker, proven):
             raise NotSignedIn()
         clinic = clinic_of(clinic_id, clinic_part)
+        assert self._types is not None
+        types = await self._types(clinic_id, *types_version)
 
         def slots() -> Sequence[SlotView]:
             views = one_for_each_start(_unpacked(clinic_id, doctor_id, *state))
             return views[: page.one_more]
 
         doctor_name, _, _ = state
-        return Glance(clinic, None if doctor_name is None else FreeSlots(tuple(state), slots))
+        free = None if doctor_name is None else FreeSlots(tuple(state), slots)
+        return Glance(clinic, free, types)
 
     async def _free(self, query: SlotQuery, page: PageRequest, limit: int) -> list[SlotView]:
         """Return at most `limit` free slots, every lane, by (starts_at, doctor_id, lane)."""

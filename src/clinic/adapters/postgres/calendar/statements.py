@@ -4,7 +4,7 @@ A test checks every column named here against the schema.
 """
 
 from clinic.adapters.postgres.engine.mapping import Columns, Layout
-from clinic.adapters.postgres.people.mapping import CLINIC
+from clinic.adapters.postgres.people.mapping import CLINIC, TYPES_VERSION
 from clinic.adapters.postgres.people.session_checks import LIVE_SESSION, PROVEN
 from clinic.domain.calendar.availability import SLOT_MAX_MIN
 
@@ -23,7 +23,7 @@ LOCK_SLOTS = f"{_OVERLAPPING} ORDER BY id FOR NO KEY UPDATE"
 _FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
 
 #: what GLANCE selects
-GLANCED = Layout(CLINIC, PROVEN, _FREE)
+GLANCED = Layout(CLINIC, TYPES_VERSION, PROVEN, _FREE)
 
 _SLOT = "id, doctor_id, specialty, starts_at, ends_at, lane"
 

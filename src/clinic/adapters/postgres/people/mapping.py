@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from clinic.adapters.postgres.engine.mapping import AnyRow, Layout, Values, of_table
+from clinic.adapters.postgres.engine.mapping import AnyRow, Columns, Layout, Values, of_table
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
 
@@ -13,6 +13,9 @@ _POLICY = tuple(field.name for field in fields(Policy))
 
 #: columns of clinics `c` for clinic_of. Each field of Policy is a column with its name.
 CLINIC = of_table("c", "name", "time_zone", *_POLICY)
+
+#: rises with each change of the clinic's types; 0 as long as it has had none
+TYPES_VERSION = Columns(types_version="c.types_version")
 
 #: further columns, which only messages, pages and settings need
 CONTACT = of_table("c", *(field.name for field in fields(Contact)))

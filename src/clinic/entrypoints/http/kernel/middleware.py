@@ -2,11 +2,12 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from uuid import UUID
 
 from clinic.bootstrap import Services
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.clinic import Clinic
 from clinic.entrypoints.http.kernel.access_control import AccessControl
 from clinic.entrypoints.http.kernel.access_log import AccessLog
@@ -64,6 +65,7 @@ class RequestMiddleware:
         self._log = log
         self._responses = ResponseCache()
         self._clinics: dict[UUID, Clinic] = {}
+        self._types: dict[UUID, Sequence[AppointmentType]] = {}
         # Ids are this process's with a counter: a new id for each request costs ten times as much.
         self._process = services.new_id().hex[-16:].encode()
         self._numbers = count(1)
@@ -92,6 +94,7 @@ class RequestMiddleware:
             headers,
             responses=self._responses,
             clinics=self._clinics,
+            types=self._types,
         )
         scope[CALL] = call
         status = 499  # the client is gone unless a response starts

@@ -1,12 +1,13 @@
 """The context of one request, as handlers see it."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
 from clinic.bootstrap import Services
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, NotFound
 from clinic.domain.people.people import Actor
@@ -82,6 +83,8 @@ class RequestContext(msgspec.Struct, eq=False):
     responses: ResponseCache = msgspec.field(default_factory=ResponseCache)
     #: clinics as last read in this process
     clinics: dict[UUID, Clinic] = {}
+    #: their types of appointments
+    types: dict[UUID, Sequence[AppointmentType]] = {}
     #: access rules of an ordinary handler, once it is reached
     access: Access | None = None
     #: the query as the Struct that the guard of an ordinary handler names

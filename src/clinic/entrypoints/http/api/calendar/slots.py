@@ -82,9 +82,11 @@ async def _list(
     if query.type is not None and query.type_id is not None:
         raise InvalidInput("Name the type by `type` or by `typeId`.", pointer="typeId")
     type = query.type if query.type_id is None else query.type_id
-    is_first = query.cursor is None and specialty is None and type is None
+    is_first = query.cursor is None and specialty is None
     if doctor is not None and is_first and query.status == "open":
-        return await _list_free(call, query, doctor)
+        reply = await _list_free(call, query, doctor, type)
+        if reply is not None:
+            return reply
     await call.guard.check_session(call)
     clinic = await call.clinic()
     search = SlotSearch(
@@ -103,15 +105,20 @@ async def _list(
     return page_reply(call, query, explained, lambda slot: SlotOut.explained(slot, clinic.zone))
 
 
-async def _list_free(call: RequestContext, query: DoctorSlotsQuery, doctor: UUID) -> Reply:
-    """Answer the most frequent request, with the same reply as long as the facts are the same."""
+async def _list_free(
+    call: RequestContext, query: DoctorSlotsQuery, doctor: UUID, type: str | UUID | None
+) -> Reply | None:
+    """Answer the most frequent request, with the same reply as long as the facts are the same; None
+    for a type that has to be looked for otherwise."""
     found = await glance_at_slots(
         call.context(),
-        SlotSearch(doctor, starts_from=query.from_, starts_before=query.to),
+        SlotSearch(doctor, starts_from=query.from_, starts_before=query.to, type=type),
         page_request(call, query),
         clinics=call.clinics,
+        types=call.types,
     )
-
+    if found is None:
+        return None
     clinic = found.clinic
 
     def render() -> Reply:
