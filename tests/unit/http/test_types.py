@@ -35,7 +35,7 @@ CHECK_UP = {
     "default": True,
     "active": True,
 }
-BARE = {
+BARE: dict[str, object] = {
     "beforeMin": 0,
     "afterMin": 0,
     "noticeMin": None,
