@@ -44,8 +44,8 @@ class SlotView:
 
     slot: Slot
     doctor_name: str
-    #: in a list of free slots, how many as long as this one its doctor has at this start
-    places: int = 1
+    #: in a list of free slots, how many as long as this one its doctor has at this start; else None
+    places: int | None = None
     #: in a list of free slots, whether its doctor has others at this start, of whatever length
     has_others: bool = False
 
@@ -57,14 +57,14 @@ class SlotView:
 
 def one_for_each_start(lanes: Sequence[SlotView]) -> list[SlotView]:
     """Return the first slot of each doctor and start, with the number of places there; `lanes` are
-    free slots by (starts_at, doctor_id)."""
+    free slots by (starts_at, doctor_id, lane), each with one place."""
     found: list[SlotView] = []
     for view in lanes:
         if not found or not view.is_beside(found[-1]):
             found.append(view)
         else:
             is_like_it = view.slot.ends_at == found[-1].slot.ends_at
-            places = found[-1].places + is_like_it
+            places = (found[-1].places or 0) + is_like_it
             found[-1] = replace(found[-1], places=places, has_others=True)
     return found
 

@@ -51,7 +51,7 @@ class MemoryCalendarReader:
         found = [slot for slot in rows if _is_asked_for(slot, query)]
         if not query.free_only:
             return [self._view(slot) for slot in page_of(found, page, _place)]
-        lanes = [self._view(slot) for slot in sorted(found, key=_lane_of)]
+        lanes = [self._view(slot, 1) for slot in sorted(found, key=_lane_of)]
         return page_of(one_for_each_start(lanes), self._by_doctor(query, page), _start_of)
 
     def _by_doctor(self, query: SlotQuery, page: PageRequest) -> PageRequest:
@@ -87,7 +87,7 @@ class MemoryCalendarReader:
             and (other.doctor_id == slot.doctor_id or _same_specialty(other, slot.specialty))
         ]
         own = [other for other in free if other.doctor_id == slot.doctor_id]
-        lanes = [self._view(other) for other in sorted(own or free, key=_lane_of)]
+        lanes = [self._view(other, 1) for other in sorted(own or free, key=_lane_of)]
         nearest = sorted(
             (replace(view, places=1, has_others=False) for view in one_for_each_start(lanes)),
             key=lambda view: (abs(view.slot.starts_at - slot.starts_at), *_start_of(view)),
@@ -146,10 +146,10 @@ class MemoryCalendarReader:
             rows = table.where("doctor", (clinic_id, doctor_id))
         return sorted(rows, key=lambda one: (one.on_date, one.id))
 
-    def _view(self, slot: Slot) -> SlotView:
+    def _view(self, slot: Slot, places: int | None = None) -> SlotView:
         doctor = doctor_of(self._tables, slot.clinic_id, slot.doctor_id)
         assert doctor is not None
-        return SlotView(slot, doctor.name)
+        return SlotView(slot, doctor.name, places)
 
 
 class MemoryCalendars(MemoryCalendarReader):

@@ -24,6 +24,7 @@ async def add(
     *,
     from_: Annotated[str, Parameter(name="--from")],
     to: Annotated[str, Parameter(name=("--to", "--until"))],
+    lane: int | None = None,
     preview: Preview = False,
     acting: Explaining = FOR_STAFF,
     as_json: AsJson = False,
@@ -41,6 +42,8 @@ async def add(
         First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
     to
         Last day, or the time at which it ends.
+    lane
+        Block only this lane of the doctor's calendar.
     as_json
         Print JSON.
     """
@@ -53,6 +56,7 @@ async def add(
             parse_required_instant(from_, zone, "--from"),
             parse_required_instant(to, zone, "--to", end=True),
             acting.reason,
+            lane,
         )
         changed = await add_block(at.context, block, preview=preview)
     print_change(

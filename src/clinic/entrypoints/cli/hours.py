@@ -29,6 +29,7 @@ COLUMNS = (
     "endTime",
     "overnight",
     "slotMinutes",
+    "capacity",
     "valid",
 )
 NOBODY, HERE = Acting(), Where()
@@ -43,6 +44,7 @@ async def add(
     weekdays: str | None = None,
     on: date | None = None,
     slot_minutes: int = 30,
+    capacity: int = 1,
     valid_from: date | None = None,
     valid_until: date | None = None,
     overnight: Annotated[bool, Parameter(negative="")] = False,
@@ -66,6 +68,8 @@ async def add(
         One date, such as 2026-11-23, instead of weekdays.
     slot_minutes
         Length of a slot; the hours must be a whole number of slots.
+    capacity
+        Places at each start, such as 6 for a group.
     valid_from
         First day on which they apply.
     valid_until
@@ -91,6 +95,7 @@ async def add(
             valid_from=valid_from,
             valid_until=valid_until,
             overnight=overnight or ends_next_day,
+            capacity=capacity,
         )
         changed = await change_hours.add_availability(at.context, hours, preview=preview)
     print_change(
@@ -161,6 +166,7 @@ def _hours(hours: Availability) -> Row:
         end_text(hours.end, overnight=hours.overnight),
         _is_next_day(hours),
         hours.slot_min,
+        hours.capacity,
         valid,
     )
     return dict(zip(COLUMNS, values, strict=True))
@@ -177,6 +183,7 @@ def _exception(exception: AvailabilityException) -> Row:
         None if end is None else end_text(end, overnight=exception.overnight),
         _is_next_day(exception),
         exception.slot_min,
+        exception.capacity,
         "always",
     )
     return dict(zip(COLUMNS, values, strict=True))

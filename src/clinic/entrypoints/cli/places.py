@@ -115,5 +115,6 @@ def _row(place: AddedPlace, zone: ZoneInfo) -> Row:
         "doctorId": place.doctor_id,
         "from": local(place.starts_at, zone),
         "to": local(place.ends_at, zone),
+        "lane": place.lane,
         "reason": place.reason,
     }

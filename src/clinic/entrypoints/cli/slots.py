@@ -21,7 +21,7 @@ from clinic.usecases.calendar.block_slots import set_slots_state, slots_changed
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 from clinic.usecases.calendar.open_slots import open_slots
 
-COLUMNS = ("id", "startsAt", "endsAt", "doctor", "specialty", "state", "taken")
+COLUMNS = ("id", "startsAt", "endsAt", "doctor", "specialty", "state", "taken", "lane", "places")
 NOBODY, FOR_STAFF, HERE = Acting(), Explaining(), Where()
 
 From = Annotated[str, Parameter(name="--from")]
@@ -249,4 +249,6 @@ def _row(view: SlotView, at: CommandSession) -> Row:
         "specialty": slot.specialty,
         "state": slot.state,
         "taken": slot.taken,
+        "lane": slot.lane if view.places is None else None,
+        "places": view.places,
     }

@@ -48,7 +48,7 @@ class SlotReaderContract(Contract, contract=True):
 
         views = await store.calendars.list_slots(query_of(world), PageRequest())
 
-        assert list(views) == [SlotView(slot, world.doctor.name) for slot in world.slots]
+        assert list(views) == [SlotView(slot, world.doctor.name, 1) for slot in world.slots]
 
     async def test_list_slots_of_all_doctors_goes_by_start_then_doctor(self, store: Store) -> None:
         world = await seed_world(store)

@@ -36,7 +36,7 @@ def free_slot_view(clinic_id: UUID, row: AnyRow) -> SlotView:
     """Return the view from id, doctor, specialty, start, end, lane and the doctor's name."""
     slot_id, doctor_id, specialty, starts_at, ends_at, lane, doctor_name = row
     slot = Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, lane=lane)
-    return SlotView(slot, doctor_name)
+    return SlotView(slot, doctor_name, 1)
 
 
 def availability_of(row: SqlRow) -> Availability:

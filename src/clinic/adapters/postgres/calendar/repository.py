@@ -294,7 +294,7 @@ def _unpacked(
     # Cheap, since they arrive in order; but SQL does not promise the order of an aggregate.
     found.sort()
     return [
-        SlotView(Slot(slot_id, clinic_id, doctor_id, specialty, start, end), name)
+        SlotView(Slot(slot_id, clinic_id, doctor_id, specialty, start, end), name, 1)
         if not beyond_first
         else SlotView(
             Slot(
@@ -307,6 +307,7 @@ def _unpacked(
                 lane=beyond_first + 1,
             ),
             name,
+            1,
         )
         for start, beyond_first, end, slot_id in found
     ]

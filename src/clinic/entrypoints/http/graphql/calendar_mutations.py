@@ -232,6 +232,9 @@ class CalendarMutation:
         doctor_id: strawberry.ID,
         starts_at: Annotated[DateTime, strawberry.argument(name="from")],
         to: DateTime,
+        lane: Annotated[
+            int | None, strawberry.argument(description="Block only this lane.")
+        ] = strawberry.UNSET,
         reason: str | None = strawberry.UNSET,
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
@@ -243,6 +246,7 @@ class CalendarMutation:
                 BlockIn,
                 doctorId=str(required_id(doctor_id, "doctorId")),
                 to=to,
+                lane=lane,
                 reason=reason,
                 **{"from": starts_at},
             )
@@ -340,7 +344,7 @@ def _leave(context: QueryContext, asked: LeaveIn) -> ClinicLeave:
 
 
 def _block(context: QueryContext, asked: BlockIn) -> ClinicBlock:
-    return ClinicBlock(*_times(context, asked))
+    return ClinicBlock(*_times(context, asked), asked.lane)
 
 
 def _place(context: QueryContext, asked: PlaceIn) -> ClinicPlace:

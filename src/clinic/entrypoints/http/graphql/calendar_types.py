@@ -117,12 +117,13 @@ class Block:
         )
 
 
-@strawberry.type(description="A single slot beside a doctor's hours.")
+@strawberry.type(description="A single slot outside a doctor's hours, or beside slots of them.")
 class AddedPlace:
     id: strawberry.ID
     doctor_id: strawberry.ID
     starts_at: DateTime = strawberry.field(name="from")
     to: DateTime
+    lane: int = strawberry.field(description="1 outside the hours, another one beside them.")
     reason: str | None
     doctor: Doctor = strawberry.field(resolver=doctor_of)
 
@@ -133,6 +134,7 @@ class AddedPlace:
             doctor_id=id_of(place.doctor_id),
             starts_at=written(place.from_),
             to=written(place.to),
+            lane=place.lane,
             reason=place.reason,
         )
 

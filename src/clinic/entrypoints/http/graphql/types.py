@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, NewType, Protocol, TypeVar, cast
 from uuid import UUID
 
 import strawberry
+from msgspec import UNSET
 from strawberry.types.scalar import ScalarDefinition
 
 from clinic.domain.appointments.appointments import AppointmentView, Status
@@ -191,6 +192,13 @@ class Slot:
     duration: int
     status: SlotStatus
     taken: bool
+    lane: int | None = strawberry.field(
+        description="Which of the places beside each other; null with places."
+    )
+    places: int | None = strawberry.field(
+        description="Of slots that may be booked: how many the doctor has free at this start."
+        " Booking this one takes any of them."
+    )
     #: the slot as it was read; None for one that can be booked
     row: strawberry.Private[ClinicSlot | None]
     doctor: Doctor = strawberry.field(resolver=doctor_of)
@@ -212,6 +220,8 @@ class Slot:
             duration=slot.duration,
             status=SlotStatus(slot.status),
             taken=slot.taken,
+            lane=None if slot.lane is UNSET else slot.lane,
+            places=None if slot.places is UNSET else slot.places,
             row=row,
         )
 

@@ -139,7 +139,8 @@ async def post_availability(
     call: RequestContext, query: PreviewQuery, body: AvailabilityIn
 ) -> Reply:
     """Give `weekdays` or a `date`. The range is divided into slots of `slotMinutes` up to the
-    clinic's horizon; it must be a whole number of them. Hours over midnight are `overnight`, such
+    clinic's horizon; it must be a whole number of them. With a `capacity`, so many patients can be
+    booked at each start, such as for a group. Hours over midnight are `overnight`, such
     as 22:00 to 06:00; `endTime` 24:00 ends with the day."""
     end, overnight = wall_end(body.end_time, body.overnight)
     availability = Availability(
@@ -155,6 +156,7 @@ async def post_availability(
         valid_until=body.valid_until,
         overnight=overnight,
         location_id=body.location_id,
+        capacity=body.capacity,
     )
 
     async def act(context: Context) -> CalendarChanged[Availability]:
@@ -192,8 +194,9 @@ async def post_availability(
 async def patch_availability(
     call: RequestContext, availability_id: UUID, query: PreviewQuery, body: ChangeAvailabilityIn
 ) -> Reply:
-    """Slots that no longer fit are retired; appointments that are not in open hours then are
-    `stranded`: they stay, and somebody should call the patient."""
+    """Slots that no longer fit are retired; appointments that are not in open hours then, or for
+    which there is no place any more, are `stranded`: they stay, and somebody should call the
+    patient. Of a lower `capacity`, the places with an appointment stay first."""
     changes = changes_in(body, ("valid_from", "valid_until", "location_id"))
     if body.start_time is not UNSET:
         changes["start"] = _time(body.start_time)
@@ -203,6 +206,8 @@ async def patch_availability(
         changes["overnight"] = body.overnight
     if body.slot_minutes is not UNSET:
         changes["slot_min"] = body.slot_minutes
+    if body.capacity is not UNSET:
+        changes["capacity"] = body.capacity
     if body.weekdays is not UNSET:
         changes["weekdays"] = _days(body.weekdays)
 
@@ -327,6 +332,7 @@ async def post_exception(call: RequestContext, query: PreviewQuery, body: Except
         slot_min=body.slot_minutes,
         overnight=overnight,
         location_id=body.location_id,
+        capacity=body.capacity,
     )
 
     async def act(context: Context) -> DayChanged:

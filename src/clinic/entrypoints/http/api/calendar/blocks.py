@@ -95,8 +95,8 @@ async def get_block(call: RequestContext, block_id: UUID) -> Reply:
     refuses=(DoctorNotFound, EndBeforeStart, RangeTooLong, TimeInPast, AlreadyEntered),
 )
 async def post_block(call: RequestContext, query: PreviewQuery, body: BlockIn) -> Reply:
-    """Slots that overlap `[from, to)` are blocked, also those that are opened later; appointments
-    in them stay, and are `stranded`."""
+    """Slots that overlap `[from, to)` are blocked, also those that are opened later, in all lanes
+    or in one; appointments in them stay, and are `stranded`."""
     zone = (await call.clinic()).zone
     block = Block(
         call.services.new_id(),
@@ -105,6 +105,7 @@ async def post_block(call: RequestContext, query: PreviewQuery, body: BlockIn) -
         body.from_,
         body.to,
         body.reason,
+        body.lane,
     )
 
     async def act(context: Context) -> CalendarChanged[Block]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, Meta, UnsetType
 
 from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.availability import CAPACITY_MAX, LANE_MAX
 from clinic.domain.calendar.closings import Block, Closure, Leave
 from clinic.entrypoints.http.api.calendar.schemas import (
     AtLocation,
@@ -132,11 +133,15 @@ class BlockIn(In):
     doctor_id: UUID
     from_: Instant
     to: Instant
+    lane: Annotated[
+        int | None, Meta(description=f"block only this lane, 1 to {LANE_MAX}; all when absent")
+    ] = None
     reason: StaffReason | None = None
 
 
 class PlaceIn(In):
-    """A slot `[from, to)` beside the doctor's hours, of 5 to 480 minutes."""
+    """A slot `[from, to)` outside the doctor's hours, or beside slots of the hours as far as the
+    clinic's `squeezeMax` allows; of 5 to 480 minutes."""
 
     doctor_id: UUID
     from_: Instant
@@ -223,6 +228,9 @@ class PlaceOut(Out):
     from_: Instant
     to: Instant
     location_id: AtLocation
+    lane: Annotated[
+        int, Meta(description=f"1 outside the hours; beside them, one after {CAPACITY_MAX}")
+    ]
     reason: str | None
 
     @classmethod
@@ -277,6 +285,7 @@ def _place(place: AddedPlace, zone: ZoneInfo) -> tuple[Any, ...]:
         place.starts_at.astimezone(zone),
         place.ends_at.astimezone(zone),
         place.location_id,
+        place.lane,
         place.reason,
     )
 

@@ -8,7 +8,12 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Meta, UnsetType
 
-from clinic.domain.calendar.availability import Availability, AvailabilityException, end_text
+from clinic.domain.calendar.availability import (
+    CAPACITY_MAX,
+    Availability,
+    AvailabilityException,
+    end_text,
+)
 from clinic.domain.calendar.changes import CalendarChange
 from clinic.domain.calendar.closings import Blocker
 from clinic.domain.calendar.slots import Slot
@@ -47,6 +52,10 @@ AtLocation = Annotated[
     UUID | None, Meta(description="where it is; null is the clinic's own address")
 ]
 Overnight = Annotated[bool, Meta(description="the end is on the next day")]
+Capacity = Annotated[
+    int,
+    Meta(description=f"places at each start, beside each other; 1 to {CAPACITY_MAX}", examples=[1]),
+]
 SlotState = Literal["OPEN", "BLOCKED"]
 MIDNIGHT = dt.time(0)
 
@@ -92,6 +101,7 @@ class AvailabilityIn(In):
     valid_until: dt.date | None = None
     overnight: Overnight = False
     location_id: AtLocation = None
+    capacity: Capacity = 1
     reason: Text | None = None
 
 
@@ -106,6 +116,7 @@ class ChangeAvailabilityIn(In):
     valid_from: dt.date | UnsetType | None = UNSET
     valid_until: dt.date | UnsetType | None = UNSET
     location_id: AtLocation | UnsetType = UNSET
+    capacity: Capacity | UnsetType = UNSET
     reason: Reason = UNSET
 
 
@@ -120,6 +131,7 @@ class ExceptionIn(In):
     slot_minutes: int | None = None
     overnight: Overnight = False
     location_id: AtLocation = None
+    capacity: Capacity = 1
     reason: Text | None = None
 
 
@@ -157,10 +169,26 @@ class SlotOut(Out):
         Annotated[list[BlockedByOut], Meta(description="why it is blocked; absent when it is open")]
         | UnsetType
     ) = UNSET
+    lane: (
+        Annotated[
+            int, Meta(description="which of the places beside each other; absent with `places`")
+        ]
+        | UnsetType
+    ) = UNSET
+    places: (
+        Annotated[
+            int,
+            Meta(
+                description="in a list of slots that may be booked: how many the doctor has free at"
+                " this start; booking this one takes any of them"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
     @classmethod
     def of(cls, view: SlotView, zone: ZoneInfo) -> Self:
-        return cls.named(view.slot, view.doctor_name, zone)
+        return cls.named(view.slot, view.doctor_name, zone, view.places)
 
     @classmethod
     def explained(cls, view: ExplainedSlot, zone: ZoneInfo) -> Self:
@@ -171,10 +199,20 @@ class SlotOut(Out):
         return slot
 
     @classmethod
-    def named(cls, slot: Slot, doctor_name: str, zone: ZoneInfo) -> Self:
+    def named(cls, slot: Slot, doctor_name: str, zone: ZoneInfo, places: int | None = None) -> Self:
         when = local_times(slot.starts_at, slot.ends_at, zone)
         status: Any = slot.state.value
-        return cls(slot.id, slot.doctor_id, doctor_name, slot.specialty, *when, status, slot.taken)
+        return cls(
+            slot.id,
+            slot.doctor_id,
+            doctor_name,
+            slot.specialty,
+            *when,
+            status,
+            slot.taken,
+            lane=slot.lane if places is None else UNSET,
+            places=UNSET if places is None else places,
+        )
 
 
 class SlotsChangedOut(Out, omit_defaults=True):
@@ -289,6 +327,7 @@ class AvailabilityOut(Out):
     valid_until: dt.date | None
     overnight: bool
     location_id: AtLocation
+    capacity: int
 
     @classmethod
     def of(cls, hours: Availability) -> Self:
@@ -314,6 +353,7 @@ class ExceptionOut(Out):
     slot_minutes: int | None
     overnight: bool
     location_id: AtLocation
+    capacity: int
 
     @classmethod
     def of(cls, exception: AvailabilityException) -> Self:
@@ -342,6 +382,7 @@ def _hours(hours: Availability) -> tuple[Any, ...]:
         hours.valid_until,
         hours.overnight and hours.end != MIDNIGHT,
         hours.location_id,
+        hours.capacity,
     )
 
 
@@ -358,6 +399,7 @@ def _exception(exception: AvailabilityException) -> tuple[Any, ...]:
         exception.slot_min,
         exception.overnight and end != MIDNIGHT,
         exception.location_id,
+        exception.capacity,
     )
 
 
