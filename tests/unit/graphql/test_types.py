@@ -1,9 +1,12 @@
 """Types of appointments over GraphQL, as REST says and does it."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+
+from clinic.testing.builders import MORNING, a_slot, a_type, seed_slots, seed_type
 
 from .conftest import Gql, a_key
 
@@ -215,3 +218,64 @@ async def test_appointment_names_the_type_that_it_was_booked_as(gql: Gql) -> Non
     data = await gql.data("{appointments{edges{node{type typeId}}}}")
     (edge,) = data["appointments"]["edges"]
     assert edge["node"] == {"type": "Check-up", "typeId": added["id"]}
+
+
+STARTS = (
+    "query($d:ID $t:String $i:ID $n:Int $a:String){slots(doctorId:$d type:$t typeId:$i first:$n"
+    " after:$a){edges{node{id}} pageInfo{hasNextPage endCursor}}}"
+)
+BOOK = (
+    "mutation($s:ID! $k:String! $t:String $i:ID){bookAppointment(slotId:$s idempotencyKey:$k"
+    " type:$t typeId:$i){appointment{type typeId duration} errors{code pointer types}}}"
+)
+
+
+async def test_pages_of_slots_of_a_type_lead_to_all(gql: Gql) -> None:
+    """Given a type that fits in two places, between which a page looks at nothing that fits
+    When the pages are read one after the other
+    Then they lead to both, by the name of the type as by its id."""
+    store, doctor = gql.services.store, gql.world.doctor
+    # Each two hours apart, but for the last, to which one is added.
+    later = [
+        a_slot(doctor, MORNING + timedelta(days=1, hours=2 * number), minutes=20)
+        for number in range(1_000)
+    ]
+    await seed_slots(store, *later, a_slot(doctor, later[-1].ends_at, minutes=20))
+    kind = a_type(gql.world.clinic, "Long", 40, horizon_days=365)
+    await seed_type(store, kind, a_type(gql.world.clinic, "Short", 20))
+
+    found: dict[str, list[str]] = {}
+    for variables in ({"t": "LONG"}, {"i": str(kind.id)}):
+        ids, page, after = [], {"hasNextPage": True}, None
+        while page["hasNextPage"]:
+            asked = {"d": str(doctor.id), "n": 4, "a": after, **variables}
+            data = (await gql.data(STARTS, who="patient", **asked))["slots"]
+            page = data["pageInfo"]
+            after = page["endCursor"]
+            ids += [each["node"]["id"] for each in data["edges"]]
+        found[str(variables)] = ids
+
+    path = f"/slots?doctor={doctor.id}&type=Long&limit=4"
+    rest = [each["id"] for each in (await gql.rest(path))["items"]]
+    both = [str(slot.id) for slot in (*gql.world.slots[:4], later[-1])]
+    assert rest == both[:4]
+    assert [*found.values()] == [both, both]
+
+
+async def test_type_is_booked_by_name_or_id(gql: Gql) -> None:
+    kind = a_type(gql.world.clinic, "Long", 60)
+    await seed_type(gql.services.store, kind)
+    slots = [str(slot.id) for slot in gql.world.slots]
+
+    async def book(slot: int, **variables: Any) -> Any:
+        asked = {"s": slots[slot], "k": a_key(), **variables}
+        return (await gql.data(BOOK, who="patient", **asked))["bookAppointment"]
+
+    by_name, by_id = await book(0, t="long"), await book(2, i=str(kind.id))
+    unknown = await book(4, t="Anything")
+    both = await book(4, t="Long", i=str(kind.id))
+
+    booked = {"type": "Long", "typeId": str(kind.id), "duration": 60}
+    assert by_name == by_id == {"appointment": booked, "errors": []}
+    assert unknown["errors"] == [{"code": "unknown_type", "pointer": "type", "types": ["Long"]}]
+    assert both["errors"] == [{"code": "invalid_input", "pointer": "typeId", "types": None}]

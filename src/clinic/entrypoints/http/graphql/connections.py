@@ -72,7 +72,9 @@ def connection_of(
     edges = [
         Edge(cursor=cursors.write(place_bytes(place(item))), node=node(item)) for item in page.items
     ]
-    return _connection(edges, more=page.next is not None, before=page.previous is not None)
+    # The next page need not begin after the last item: a page may show only some of what it read.
+    end = None if page.next is None else cursors.write(place_bytes(page.next))
+    return _connection(edges, more=page.next is not None, before=page.previous is not None, end=end)
 
 
 def doctors_page(
@@ -123,11 +125,13 @@ def _doctor_place(payload: bytes) -> tuple[str, UUID]:
     return payload[16:].decode(), UUID(bytes=payload[:16])
 
 
-def _connection(edges: list[Edge[Node]], *, more: bool, before: bool) -> Connection[Node]:
+def _connection(
+    edges: list[Edge[Node]], *, more: bool, before: bool, end: str | None = None
+) -> Connection[Node]:
     info = PageInfo(
         has_next_page=more,
         has_previous_page=before,
         start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+        end_cursor=end or (edges[-1].cursor if edges else None),
     )
     return Connection(edges=edges, page_info=info)

@@ -21,6 +21,7 @@ from clinic.entrypoints.http.api.appointments.schemas import (
     ChangeAppointmentIn,
     SwapIn,
 )
+from clinic.entrypoints.http.api.appointments.type_schemas import type_named
 from clinic.entrypoints.http.api.calendar.schemas import SlotOut
 from clinic.entrypoints.http.graphql.connections import given
 from clinic.entrypoints.http.graphql.context import Info, QueryContext, allowed
@@ -58,6 +59,9 @@ class MutationError:
     allowed: list[AppointmentStatus] | None = strawberry.field(
         description="When the status cannot follow: those that can."
     )
+    types: list[str] | None = strawberry.field(
+        description="When the clinic has no such type of appointment: those it has."
+    )
 
 
 @strawberry.type
@@ -88,6 +92,7 @@ class Mutation:
         type: str | None = strawberry.UNSET,
         reason: str | None = strawberry.UNSET,
         override: bool | None = strawberry.UNSET,
+        type_id: strawberry.ID | None = strawberry.UNSET,
     ) -> AppointmentPayload:
         async def work() -> KeyedAnswer:
             context = allowed(info, Operation.BOOK)
@@ -95,16 +100,18 @@ class Mutation:
                 slot_id=required_id(slot_id, "slotId"),
                 patient_id=id_in(given(patient_id), "patientId"),
                 type=given(type),
+                type_id=id_in(given(type_id), "typeId"),
                 reason=given(reason),
                 override=bool(given(override)),
             )
+            wanted = type_named(asked.type, asked.type_id)
             request = _request(context, "bookAppointment", idempotency_key, asked)
             return await book_once(
                 context.call.context(asked.reason),
                 IdempotentCall(request, _answer, _refusal_in(context)),
                 asked.slot_id,
                 patient_id=asked.patient_id,
-                type=asked.type,
+                type=wanted,
                 override=asked.override,
             )
 
@@ -314,4 +321,5 @@ def _error_of(problem: dict[str, Any]) -> MutationError:
         pointer=pointer.lstrip("/") if pointer else None,
         nearest=nearest and [Slot.of(each) for each in msgspec.convert(nearest, list[SlotOut])],
         allowed=None if allowed is None else [AppointmentStatus(each) for each in allowed],
+        types=problem.get("types"),
     )

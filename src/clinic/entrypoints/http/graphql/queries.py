@@ -13,6 +13,7 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.paging import Keyset
 from clinic.domain.permissions import Operation
 from clinic.domain.text import plain_line
+from clinic.entrypoints.http.api.appointments.type_schemas import type_named
 from clinic.entrypoints.http.api.calendar.schemas import SlotOut
 from clinic.entrypoints.http.api.people.clinic_schemas import UserOut
 from clinic.entrypoints.http.graphql.connections import (
@@ -76,7 +77,10 @@ class Query:
         cursors = Cursors(context, "doctors", specialty=wanted)
         return doctors_page(found, cursors, given(first), given(after), Doctor.of)
 
-    @strawberry.field(description="Slots by start; unless told otherwise those to be booked now.")
+    @strawberry.field(
+        description="Slots by start; by default those to be booked now. With a type, those in which"
+        " it can begin: a page may then have fewer items than `first`, or none, and a next one."
+    )
     async def slots(
         self,
         info: Info,
@@ -89,6 +93,8 @@ class Query:
         status: SlotFilter | None = strawberry.UNSET,
         first: int | None = strawberry.UNSET,
         after: str | None = strawberry.UNSET,
+        type: str | None = strawberry.UNSET,
+        type_id: strawberry.ID | None = strawberry.UNSET,
     ) -> Connection[Slot]:
         context = allowed(info, Operation.READ_CLINIC)
         doctor, wanted = (
@@ -97,7 +103,11 @@ class Query:
         )
         which = given(status) or SlotFilter.OPEN
         start, end = given(starts_from), given(to)
-        cursors = Cursors(context, "slots", d=doctor, s=wanted, f=start, t=end, w=which.value)
+        kind = type_named(_text_in(given(type), "type"), id_in(given(type_id), "typeId"))
+        by_type = {} if kind is None else {"k": kind}
+        cursors = Cursors(
+            context, "slots", d=doctor, s=wanted, f=start, t=end, w=which.value, **by_type
+        )
         clinic = await context.call.clinic()
         page = await find_slots(
             context.call.context(),
@@ -108,6 +118,7 @@ class Query:
                 end,
                 free_only=which is SlotFilter.OPEN,
                 state=SlotState.BLOCKED if which is SlotFilter.BLOCKED else None,
+                type=kind,
             ),
             page_request(cursors, given(first), given(after)),
             clinic=clinic,

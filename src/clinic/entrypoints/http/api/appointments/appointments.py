@@ -38,6 +38,7 @@ from clinic.entrypoints.http.api.appointments.schemas import (
     BookIn,
     ChangeAppointmentIn,
 )
+from clinic.entrypoints.http.api.appointments.type_schemas import type_named
 from clinic.entrypoints.http.kernel.conditional import etag, expected_versions, is_unchanged
 from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed, key_of, keyed_by, reply_to
@@ -118,14 +119,13 @@ async def book_appointment(call: RequestContext, body: BookIn) -> Reply:
     of each kind that the type needs; where none is free, 409 `no_resource_free`."""
     key = key_of(call, required=True)
     assert key is not None
-    if body.type is not None and body.type_id is not None:
-        raise InvalidInput("Name the type by `type` or by `typeId`.", pointer="/typeId")
+    type = type_named(body.type, body.type_id, pointer="/typeId")
     outcome = await book_once(
         call.context(body.reason),
         keyed_by(key, call, body, _booked),
         body.slot_id,
         patient_id=body.patient_id,
-        type=body.type if body.type_id is None else body.type_id,
+        type=type,
         override=body.override,
     )
     return reply_to(outcome)

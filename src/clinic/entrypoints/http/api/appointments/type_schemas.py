@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
+from clinic.domain.errors import InvalidInput
 from clinic.entrypoints.http.api.schemas import Reason
 from clinic.entrypoints.http.kernel.schemas import In, Out, Text, changes_in
 from clinic.usecases.appointments.types import TypeChanged
@@ -217,3 +218,10 @@ def _type(type: AppointmentType) -> tuple[Any, ...]:
         type.is_default,
         type.is_active,
     )
+
+
+def type_named(name: str | None, id: UUID | None, *, pointer: str = "typeId") -> str | UUID | None:
+    """Return the type that a request names, by its name or its id. Raises InvalidInput."""
+    if name is not None and id is not None:
+        raise InvalidInput("Name the type by `type` or by `typeId`.", pointer=pointer)
+    return name if id is None else id

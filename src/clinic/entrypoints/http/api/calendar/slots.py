@@ -15,7 +15,6 @@ from clinic.domain.errors import (
     BlockedBy,
     DoctorNotFound,
     EndBeforeStart,
-    InvalidInput,
     RangeTooLong,
     SlotNotFound,
     TimeInPast,
@@ -24,6 +23,7 @@ from clinic.domain.errors import (
 from clinic.domain.idempotency import Answer
 from clinic.domain.paging import Page
 from clinic.domain.permissions import Operation
+from clinic.entrypoints.http.api.appointments.type_schemas import type_named
 from clinic.entrypoints.http.api.calendar.changing import PreviewQuery, note_patients
 from clinic.entrypoints.http.api.calendar.schemas import (
     OpenSlotsIn,
@@ -79,9 +79,7 @@ class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
 async def _list(
     call: RequestContext, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
-    if query.type is not None and query.type_id is not None:
-        raise InvalidInput("Name the type by `type` or by `typeId`.", pointer="typeId")
-    type = query.type if query.type_id is None else query.type_id
+    type = type_named(query.type, query.type_id)
     is_first = query.cursor is None and specialty is None
     if doctor is not None and is_first and query.status == "open":
         reply = await _list_free(call, query, doctor, type)
