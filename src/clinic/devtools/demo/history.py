@@ -11,12 +11,13 @@ from itertools import cycle
 from uuid import UUID
 
 from clinic.bootstrap import Services
+from clinic.devtools.demo.offer import CHECK_UP, CONSULTATION, FOLLOW_UP
 from clinic.devtools.demo.sample import REASON, Sample, acting
 from clinic.domain.appointments.appointments import Status
 from clinic.domain.appointments.booking import decide_booking
 from clinic.domain.calendar.availability import day_interval
 from clinic.domain.calendar.slots import Slot
-from clinic.domain.errors import PatientBusy
+from clinic.domain.errors import DoesNotFit, PatientBusy, SlotBlocked, SlotTaken
 from clinic.domain.paging import LIMIT_MAX, Keyset, PageRequest
 from clinic.domain.people.people import Actor, Patient, Role
 from clinic.ports.calendars import SlotQuery
@@ -26,10 +27,12 @@ from clinic.usecases.appointments.change_appointment import change_status
 PAST = timedelta(days=14)
 AHEAD = timedelta(days=28)
 #: one slot in so many is taken
-PAST_EVERY, FUTURE_EVERY = 5, 8
+PAST_EVERY, FUTURE_EVERY = 8, 11
 FUTURE_MAX = 80
 PAGES_MAX = 50
-TYPES = ("Consultation", "Follow-up", "Consultation", "Vaccination")
+TYPES = (CONSULTATION, FOLLOW_UP, CONSULTATION, CHECK_UP)
+#: what may refuse a longer appointment
+IN_THE_WAY = (PatientBusy, SlotTaken, SlotBlocked, DoesNotFit)
 #: patients with appointments; the rest are free to race
 REGULARS = 40
 #: patients with a slot held, or held for them until it expired
@@ -60,17 +63,19 @@ async def make_history(services: Services, sample: Sample) -> None:
     regulars = cycle(sample.patients[-REGULARS:])
     past = await free_slots(services, sample, now - PAST, now - timedelta(hours=1))
     for number, slot in enumerate(past[::PAST_EVERY]):
-        with suppress(PatientBusy):
+        with suppress(*IN_THE_WAY):
             await _past_appointment(services, sample, slot, next(regulars), number)
     with suppress(PatientBusy):
         await _arrived_today(services, sample, now, next(regulars))
     ahead = await free_slots(services, sample, now + timedelta(hours=2), now + AHEAD)
     chosen = ahead[::FUTURE_EVERY][:FUTURE_MAX]
     for number, slot in enumerate(chosen):
-        with suppress(PatientBusy):
+        with suppress(*IN_THE_WAY):
             await _coming_appointment(services, sample, slot, next(regulars), number)
     holding = sample.patients[-REGULARS - HOLDING : -REGULARS]
-    for number, (slot, patient) in enumerate(zip(ahead[1::FUTURE_EVERY], holding, strict=False)):
+    # Read again: a check-up takes several slots.
+    left = await free_slots(services, sample, now + timedelta(hours=2), now + AHEAD)
+    for number, (slot, patient) in enumerate(zip(left[1::FUTURE_EVERY], holding, strict=False)):
         with suppress(PatientBusy):
             await _held(services, sample, slot, patient, expired=number % 2 == 1)
 

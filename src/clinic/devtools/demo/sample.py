@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 
 from clinic.bootstrap import Services
 from clinic.devtools.demo.names import patient_names
+from clinic.devtools.demo.sites import HARBOUR, MAIN_SITE, make_sites
 from clinic.domain.calendar.availability import Availability
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.contact import Contact
@@ -29,23 +30,49 @@ DOCTORS = (
     ("Dr Tomás Arredondo", "arredondo@example.org", "General practice"),
     ("Dr Leila Farahani", "farahani@example.org", "Dermatology"),
     ("Dr Kofi Mensah", "mensah@example.org", "Out of hours"),
+    ("Yuki Tanaka", "tanaka@example.org", "Physiotherapy"),
 )
 STAFF = (
     ("Marek Dvorsky", "reception@example.org", Role.RECEPTIONIST),
     ("Adaeze Nwosu", "admin@example.org", Role.ADMIN),
 )
-#: start, end, minutes of a slot, ISO weekdays
-Hours = tuple[time, time, int, tuple[int, ...]]
-WEEKDAYS = (1, 2, 3, 4, 5)
-HOURS: Sequence[Hours] = (
-    (time(9), time(12, 30), 30, WEEKDAYS),
-    (time(13, 30), time(17), 30, WEEKDAYS),
+#: how many a class has room for
+GROUP_SIZE = 4
+WEEKDAYS, EARLY_DAYS, LATE_DAYS = (1, 2, 3, 4, 5), (1, 2, 3), (4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Weekly hours of a sample doctor."""
+
+    start: time
+    end: time
+    slot_min: int
+    weekdays: Sequence[int] = WEEKDAYS
+    #: the name of the site
+    site: str = MAIN_SITE
+    capacity: int = 1
+
+
+HOURS = (Hours(time(9), time(12, 20), 20), Hours(time(13, 40), time(17), 20))
+#: of the doctor who is at the other site at the end of the week
+TWO_SITES = (
+    Hours(time(9), time(12, 20), 20, EARLY_DAYS),
+    Hours(time(13, 40), time(17), 20, EARLY_DAYS),
+    Hours(time(9), time(12), 20, LATE_DAYS, HARBOUR),
 )
 #: more than the sample needs, since users of the demo may have added people
 PAGES_MAX = 50
-SATURDAY = (time(10), time(12), 20, (6,))
+SATURDAY = Hours(time(10), time(12), 20, (6,))
 #: until the next morning, from Friday and Saturday evening on
-ON_CALL = (time(22), time(6), 30, (5, 6))
+ON_CALL = Hours(time(22), time(6), 30, (5, 6))
+#: a class, and single appointments before it
+GROUPS = (
+    Hours(time(14), time(17), 20, (2, 4)),
+    Hours(time(17, 20), time(18, 40), 40, (2, 4), capacity=GROUP_SIZE),
+)
+#: by doctor, in their order
+HOURS_OF: Sequence[Sequence[Hours]] = ((*HOURS, SATURDAY), HOURS, TWO_SITES, (ON_CALL,), GROUPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +131,28 @@ async def read_sample(services: Services, clinic: Clinic) -> Sample:
 
 async def make_hours(services: Services, sample: Sample) -> None:
     """Give every doctor the hours that are missing, which opens their slots up to the horizon."""
-    for number, doctor in enumerate(sample.doctors):
+    context = acting(services, sample.system)
+    sites = await make_sites(context, services.contacts)
+    for doctor, wanted in zip(sample.doctors, HOURS_OF, strict=False):
         there = await services.store.calendars.availabilities(sample.clinic.id, doctor.id)
-        known = {(hours.start, hours.end) for hours in there}
-        for start, end, slot_min, days in _hours_of(number):
-            if (start, end) in known:
+        known = {(hours.start, hours.end, hours.weekdays) for hours in there}
+        for each in wanted:
+            days = tuple(each.weekdays)
+            if (each.start, each.end, days) in known:
                 continue
             hours = Availability(
                 services.new_id(),
                 sample.clinic.id,
                 doctor.id,
-                start,
-                end,
-                slot_min,
+                each.start,
+                each.end,
+                each.slot_min,
                 weekdays=days,
-                overnight=end < start,
+                overnight=each.end < each.start,
+                capacity=each.capacity,
+                location_id=sites[each.site],
             )
-            await add_availability(acting(services, sample.system), hours)
-
-
-def _hours_of(number: int) -> Sequence[Hours]:
-    """Return the hours of the doctor with this number; the last one is on call at night."""
-    if number == len(DOCTORS) - 1:
-        return (ON_CALL,)
-    return (*HOURS, SATURDAY) if number == 0 else HOURS
+            await add_availability(context, hours)
 
 
 async def open_coming_weeks(services: Services, sample: Sample) -> int:

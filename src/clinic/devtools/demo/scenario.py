@@ -1,32 +1,48 @@
-"""What the show needs: a free slot, 200 patients who are free at that time, and their tokens."""
+"""What the show needs: a free slot, 200 patients who are free at that time, and their tokens; and a
+time at which two rooms are free, and three doctors."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from uuid import UUID
 
 from clinic.bootstrap import CannotStart, Services
 from clinic.devtools.demo.closings import read_closings
 from clinic.devtools.demo.history import AHEAD, free_slots
+from clinic.devtools.demo.offer import ROOMS, ULTRASOUND
 from clinic.devtools.demo.sample import Sample, acting
 from clinic.devtools.demo.sign_ins import make_sign_ins, people_of
 from clinic.domain.appointments.appointments import OCCUPYING
 from clinic.domain.calendar.availability import Availability
 from clinic.domain.calendar.closings import Closure
 from clinic.domain.calendar.slots import Slot
-from clinic.domain.errors import AvailabilityOverlap
+from clinic.domain.errors import AvailabilityOverlap, UnknownType
 from clinic.domain.paging import LIMIT_MAX, PageRequest
 from clinic.domain.people.people import Doctor, Patient, Scope
 from clinic.entrypoints.http.kernel.tokens import token_of
 from clinic.ports.appointments import AppointmentQuery
 from clinic.settings import Settings
 from clinic.usecases.calendar.change_hours import add_availability
+from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
 from clinic.usecases.people.sign_in import sign_in_as
 
-RACERS = 200
+RACERS, ROOM_RACERS = 200, 40
 TOKEN_LIFETIME = timedelta(days=30)
 EVENING_START, EVENING_END, EVENING_SLOT_MIN = time(18), time(21), 30
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRace:
+    """A time at which every room is free: one slot for each room but one, to be booked before, and
+    those to race in for the last room."""
+
+    before: Sequence[Slot]
+    slots: Sequence[Slot]
+    #: for those of `before`
+    patients: Sequence[Patient]
+    racers: Sequence[Patient]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,8 @@ class Scenario:
     slot: Slot
     other_slot: Slot
     racers: Sequence[Patient]
+    #: None when the rooms are never free at one time, or somebody has removed them
+    room_race: RoomRace | None
     tokens: Mapping[str, str]
     #: the racers' tokens, by patient
     patient_tokens: Mapping[UUID, str]
@@ -86,6 +104,7 @@ async def prepare_scenario(services: Services, sample: Sample) -> Scenario:
         slot,
         other_slot,
         racers,
+        await _choose_room_race(services, sample, racers),
         signed_in.roles,
         signed_in.users,
         sign_ins,
@@ -109,6 +128,50 @@ async def _choose(
         if len(racers) >= RACERS:
             return slot, other, racers[:RACERS]
     return None
+
+
+async def _choose_room_race(
+    services: Services, sample: Sample, patients: Sequence[Patient]
+) -> RoomRace | None:
+    """Return the first time at which more doctors are free for an ultrasound than there are rooms,
+    which then must all be free, and the patients who are."""
+    now = services.clock.now()
+    search = SlotSearch(
+        starts_from=now + timedelta(days=1), starts_before=now + AHEAD, type=ULTRASOUND
+    )
+    context = acting(services, sample.office)
+    by_start: defaultdict[datetime, list[Slot]] = defaultdict(list)
+    try:
+        found = await find_slots(context, search, PageRequest(LIMIT_MAX))
+    except UnknownType:
+        return None
+    for view in found.items:
+        by_start[view.slot.starts_at].append(view.slot)
+    last = max(by_start, default=None)
+    for starts_at, slots in sorted(by_start.items()):
+        # There may be more of the last one on the next page.
+        if len(slots) <= len(ROOMS) or starts_at == last:
+            continue
+        if await _rooms_taken(services, sample, slots[0]):
+            continue
+        busy = await _busy(services, sample, slots[0])
+        free = [patient for patient in patients if patient.id not in busy]
+        taken = len(ROOMS) - 1
+        if len(free) >= taken + ROOM_RACERS:
+            return RoomRace(slots[:taken], slots[taken:], free[:taken], free[taken:][:ROOM_RACERS])
+    return None
+
+
+async def _rooms_taken(services: Services, sample: Sample, slot: Slot) -> bool:
+    """Return whether any of the rooms is in use in the time of the slot."""
+    query = AppointmentQuery(
+        Scope(sample.clinic.id),
+        starts_from=slot.starts_at - timedelta(hours=8),
+        starts_before=slot.ends_at,
+        statuses=OCCUPYING,
+    )
+    views = await services.store.appointments.list(sample.system, query, PageRequest(LIMIT_MAX))
+    return any(view.resources and view.appointment.busy.overlaps(slot.interval) for view in views)
 
 
 async def _busy(services: Services, sample: Sample, slot: Slot) -> set[object]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from clinic.bootstrap import Services
 from clinic.devtools.demo.closings import make_closings
 from clinic.devtools.demo.history import PAST, at, make_history
+from clinic.devtools.demo.offer import make_types
 from clinic.devtools.demo.sample import (
     Sample,
     find_clinic,
@@ -32,6 +33,7 @@ async def seed(services: Services, data_dir: Path) -> tuple[Sample, bool]:
     long_ago = at(services, services.clock.now() - PAST)
     sample = await make_people(long_ago)
     await make_hours(long_ago, sample)
+    await make_types(long_ago, sample)
     await make_closings(long_ago, sample, sample.clinic.local_date(services.clock.now()))
     await open_coming_weeks(services, sample)
     await make_history(services, sample)

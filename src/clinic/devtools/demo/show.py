@@ -1,4 +1,5 @@
-"""Shows the system at its main job: a race for one slot, then changes of what the winner booked."""
+"""Shows the system at its main job: races for one slot and for the last room, and changes of what
+the winner booked."""
 
 import asyncio
 import secrets
@@ -9,6 +10,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from clinic.devtools.demo.offer import CONSULTATION, ULTRASOUND
 from clinic.devtools.demo.scenario import Scenario
 from clinic.devtools.http_client import Request, Response, send, send_together
 from clinic.domain.calendar.availability import day_interval
@@ -16,6 +18,8 @@ from clinic.domain.paging import LIMIT_MAX
 from clinic.entrypoints.cli.output import print_table
 
 RACERS = 200
+#: how a booking is refused that was too late for the room
+NO_ROOM = ("slot_taken", "no_resource_free")
 AUDIT_COLUMNS = ("version", "at", "by", "action", "from", "to", "reason")
 
 
@@ -47,6 +51,7 @@ class Show:
         moved = await self._move(winners[0], appointment)
         await self._cancel(winners[0], moved)
         await self._trail(str(appointment["id"]))
+        await self._race_for_room()
 
     async def _closed_day(self) -> None:
         """Show that a closure blocks the slots of all doctors."""
@@ -102,6 +107,37 @@ class Show:
             print(f"  the errors: {dict(Counter(map(_named, racers)))}")
         return racers
 
+    async def _race_for_room(self) -> None:
+        """Show that a room is not booked twice, whichever doctors it is booked with."""
+        scenario, race = self._scenario, self._scenario.room_race
+        if race is None:
+            return
+        office = scenario.tokens["receptionist"]
+        for slot, patient in zip(race.before, race.patients, strict=True):
+            request = self._booking(office, str(slot.id), ULTRASOUND, patient_id=str(patient.id))
+            answer = await send(self._host, self._port, request)
+            self._expect("rooms booked before", answer.status, 201)
+        requests = [
+            self._booking(
+                scenario.patient_token(patient),
+                str(race.slots[number % len(race.slots)].id),
+                ULTRASOUND,
+            )
+            for number, patient in enumerate(race.racers)
+        ]
+        answers = await send_together(self._host, self._port, requests)
+        booked = sum(isinstance(each, Response) and each.status == 201 for each in answers)
+        refused = sum(
+            isinstance(each, Response) and each.status == 409 and each.code in NO_ROOM
+            for each in answers
+        )
+        start = _clock(race.slots[0].starts_at, scenario.sample.clinic.zone)
+        print(f"\n{len(requests)} patients race for the last ultrasound room: {start}")
+        errors = len(requests) - booked - refused
+        print(f"  {booked} got it, {refused} were refused, {errors} errors")
+        self._expect("rooms booked in the race", booked, 1)
+        self._expect("refused a room", refused, len(requests) - 1)
+
     async def _repeat(self, winner: Racer) -> dict[str, object]:
         again = await send(self._host, self._port, winner.request)
         assert isinstance(winner.answer, Response)
@@ -153,8 +189,12 @@ class Show:
         print_table(AUDIT_COLUMNS, [_entry(entry, zone) for entry in entries])
         self._expect("entries in the audit trail", len(entries), 3)
 
-    def _booking(self, token: str, slot_id: str) -> Request:
-        body = {"slotId": slot_id, "type": "Consultation", "reason": "Booked by the patient"}
+    def _booking(
+        self, token: str, slot_id: str, type: str = CONSULTATION, *, patient_id: str | None = None
+    ) -> Request:
+        body = {"slotId": slot_id, "type": type, "reason": "Booked in the show"}
+        if patient_id is not None:
+            body["patientId"] = patient_id
         return Request("POST", "/appointments", token, body, key=secrets.token_urlsafe(24))
 
     def _expect(self, what: str, found: int, wanted: int) -> None:
