@@ -34,6 +34,7 @@ from clinic.domain.errors import (
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.appointments.freed_places import Leaving
 from clinic.usecases.appointments.surroundings import surroundings
 from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
@@ -54,7 +55,7 @@ async def change_status(
     """
     scope = scope_of(context.actor)
 
-    async def work(unit: UnitOfWork) -> AppointmentView:
+    async def work(unit: UnitOfWork, leaving: Leaving) -> AppointmentView:
         locked = await unit.appointments.lock(scope, [appointment_id])
         before = locked.appointments.get(appointment_id)
         if before is None:
@@ -71,9 +72,11 @@ async def change_status(
                 new_id=context.new_id,
             )
             await unit.appointments.apply([change])
+            if change.frees is not None:
+                await leaving.follow(unit, before)
         return await _read(unit, scope, appointment_id)
 
-    return await context.transactions.run(work)
+    return await Leaving(context).run(work)
 
 
 async def reschedule(
@@ -93,7 +96,7 @@ async def reschedule(
     """
     scope = scope_of(context.actor)
 
-    async def work(unit: UnitOfWork) -> AppointmentView:
+    async def work(unit: UnitOfWork, leaving: Leaving) -> AppointmentView:
         to_id = await _lane_there(unit, scope, appointment_id, slot_id)
         around = await _slots_there(unit, scope, appointment_id, to_id)
         locked = await unit.appointments.lock(scope, [appointment_id], [to_id, *around])
@@ -140,9 +143,10 @@ async def reschedule(
                 raise TransactionAborted() from error
             raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
         await unit.appointments.apply([change])
+        await leaving.follow(unit, before)
         return await _read(unit, scope, appointment_id)
 
-    return await context.transactions.run(work)
+    return await Leaving(context).run(work)
 
 
 async def _with_nearest(
