@@ -18,6 +18,7 @@ from clinic.testing.contracts.explanation import ExplanationContract
 from clinic.testing.contracts.figures import FiguresContract
 from clinic.testing.contracts.idempotency import IdempotencyContract
 from clinic.testing.contracts.interleavings import InterleavingsContract
+from clinic.testing.contracts.lanes import LanesContract
 from clinic.testing.contracts.lengths import LengthsContract
 from clinic.testing.contracts.locations import LocationsContract
 from clinic.testing.contracts.maintenance import MaintenanceContract
@@ -42,6 +43,7 @@ class StoreContract(
     LengthsContract,
     ResourcesContract,
     ExplanationContract,
+    LanesContract,
     CrowdsContract,
     PlannedSlotsContract,
     CalendarCheckContract,
