@@ -241,6 +241,7 @@ def test_added_place_is_one_more_slot_until_it_is_deleted(line, ids):
         "doctorId": ids["doctor"],
         "from": "2026-11-24 18:00:00+00:00",
         "to": "2026-11-24 18:20:00+00:00",
+        "lane": 1,
         "reason": "Dressing",
         "slotsOpened": {
             "added": 1,

@@ -17,7 +17,7 @@ NOBODY = "01a20000-0000-7000-8000-000000000000"
 CLOSURE = "id name kind from until startTime endTime country subdivision openOn"
 LEAVE = "id doctorId from until startTime endTime reason doctor{id}"
 BLOCK = "id doctorId from to lane reason doctor{id}"
-PLACE = "id doctorId from to reason doctor{id}"
+PLACE = "id doctorId from to lane reason doctor{id}"
 COUNTS = "added retired blocked unblocked note asOf"
 EFFECT = (
     f"effect{{{COUNTS} calendarChange{{id status}}"

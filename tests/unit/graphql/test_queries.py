@@ -34,7 +34,7 @@ RECORD = (
     " doctor{id name specialty clinicId lastDay}"
 )
 SLOT = (
-    "id doctorId doctorName specialty startsAt endsAt date time duration status taken"
+    "id doctorId doctorName specialty startsAt endsAt date time duration status taken lane places"
     " doctor{id name}"
 )
 WHO = ("admin", "receptionist", "doctor", "colleague", "patient", "other")
@@ -108,7 +108,13 @@ async def test_slots_are_those_of_rest(gql: Gql) -> None:
 
         rest = (await gql.rest(path))["items"]
         assert [edge["node"] for edge in data["slots"]["edges"]] == [
-            {**one, "doctor": {"id": one["doctorId"], "name": one["doctorName"]}} for one in rest
+            {
+                "lane": None,
+                "places": None,
+                **one,
+                "doctor": {"id": one["doctorId"], "name": one["doctorName"]},
+            }
+            for one in rest
         ]
 
 

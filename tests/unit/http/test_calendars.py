@@ -30,6 +30,7 @@ async def test_the_open_slots_are_those_that_may_be_booked_now(api):
         "duration": 30,
         "status": "OPEN",
         "taken": False,
+        "places": 1,
     }
 
 
@@ -147,6 +148,7 @@ async def test_new_hours_open_their_slots(api):
         "validUntil": None,
         "overnight": False,
         "locationId": None,
+        "capacity": 1,
     }
     assert report["added"] > 90
     assert (report["retired"], report["stranded"]) == (0, [])
@@ -225,6 +227,7 @@ async def test_a_day_off_removes_its_slots_until_it_is_taken_back(api):
         "slotMinutes": None,
         "overnight": False,
         "locationId": None,
+        "capacity": 1,
     }
     assert read.json() == exception
     assert listed.json()["items"] == [exception]
