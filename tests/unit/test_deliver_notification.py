@@ -20,13 +20,22 @@ from clinic.domain.messaging.deliveries import (
     Outcome,
     Preferences,
 )
+from clinic.domain.notifications import CONFIRMATION, DOCTOR_CHANGE, RESCHEDULE, reminder_kind
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Scope
 from clinic.domain.status import Status
 from clinic.ports.notifier import TransportError
 from clinic.ports.outbox import NotificationQuery, NotificationView
 from clinic.testing import FixedClock
-from clinic.testing.builders import a_move, a_status_change, new_id, seed_change, seed_world
+from clinic.testing.builders import (
+    a_move,
+    a_status_change,
+    a_type,
+    new_id,
+    seed_change,
+    seed_type,
+    seed_world,
+)
 from clinic.testing.contracts.outbox import Sent, seed_message
 from clinic.usecases.messaging.deliver_notification import HELD_FOR, Delivered, deliver_notification
 from clinic.usecases.messaging.delivery_services import DeliveryServices
@@ -93,6 +102,27 @@ async def test_message_is_sent_and_logged(office) -> None:
     assert outgoing.links.confirm.startswith("https://clinic.example/m/")
     view = await office.view(sent)
     assert (view.status, view.attempts, view.maybe_twice) == (Outcome.SENT, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_shown"),
+    [
+        (CONFIRMATION, True),
+        (reminder_kind(1440), True),
+        (RESCHEDULE, False),
+        (DOCTOR_CHANGE, False),
+    ],
+)
+async def test_instructions_go_out_with_confirmations_and_reminders(office, kind, is_shown) -> None:
+    world = await seed_world(office.store)
+    type = replace(a_type(world.clinic), instructions="Bring your card.")
+    await seed_type(office.store, type)
+    await seed_message(office.store, world=world, kind=kind, type=type)
+
+    await office.work()
+
+    (outgoing,) = office.mail.sent
+    assert outgoing.instructions == ("Bring your card." if is_shown else None)
 
 
 async def test_message_of_a_cancelled_appointment_is_discarded(office) -> None:

@@ -315,6 +315,40 @@ def test_calendar_part_says_what_rfc_5546_asks_for(kind, method, status) -> None
     )
 
 
+INSTRUCTIONS = (
+    'Please bring <b>all</b> X-ray images of the last two years & "the" form at'
+    " https://clinic.example/forms/a-form-with-a-very-long-name-that-nobody-should-ever-break-apart"
+    " and come fifteen minutes early."
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "language", "label"),
+    [
+        (CONFIRMATION, "en", "Please note for this appointment:"),
+        (reminder_kind(120), "de", "Bitte beachten Sie für diesen Termin:"),
+    ],
+)
+def test_instructions_are_shown_wrapped_and_escaped(kind, language, label) -> None:
+    outgoing = replace(an_outgoing_message_of(kind, language), instructions=INSTRUCTIONS)
+
+    _, parts = parts_of(outgoing)
+
+    text = parts["text/plain"].get_content().replace("\r\n", "\n")
+    shown = text.partition(f"\n{label}\n")[2].partition("\n\n")[0]
+    assert " ".join(shown.split()) == INSTRUCTIONS
+    lines = shown.splitlines()
+    assert len(lines) > 2
+    assert all(len(line) <= 72 or " " not in line for line in lines)
+    html = parts["text/html"].get_content()
+    assert f"<strong>{label}</strong>" in html
+    assert "Please bring &lt;b&gt;all&lt;/b&gt; X-ray" in html
+    assert "years &amp; &#34;the&#34; form" in html
+    assert "X-ray" not in parts["text/calendar"].get_content()
+    without = written(replace(outgoing, instructions=None))
+    assert label not in message_from_bytes(without, policy=default).as_string()
+
+
 def test_only_optional_mail_can_be_unsubscribed_from() -> None:
     reminder, _ = parts_of(an_outgoing_message(reminder_kind(120)))
     confirmation, _ = parts_of(an_outgoing_message(CONFIRMATION))

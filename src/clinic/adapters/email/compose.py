@@ -184,6 +184,8 @@ def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
         # whether patients can no longer move or cancel the appointment themselves
         "closed": False,
         "hours_ahead": None,
+        # what patients should know or bring to an appointment of this type
+        "instructions": outgoing.instructions,
         # when the change happened that account mail is about
         "happened": {
             "date": language.date(outgoing.message.created_at, zone),

@@ -357,7 +357,10 @@ class MemoryOutbox:
         day = day_of(self._tables, message) if message.kind == DAY_SHEET else ()
         addressee = addressee_of(self._tables, message.clinic_id, user_id)
         lately = self._sent_lately(message, user_id)
-        return DeliverySnapshot(clinic, addressee, appointment, day, lately)
+        type_id = None if appointment is None else appointment.type_id
+        kind = type_id and self._tables.appointment_types.get((clinic.id, type_id))
+        instructions = kind.instructions if kind else None
+        return DeliverySnapshot(clinic, addressee, appointment, day, lately, instructions)
 
     def _sent_lately(self, message: Message, user_id: UUID | None) -> int:
         """Return how many messages of this sort the person got within the last hour, up to

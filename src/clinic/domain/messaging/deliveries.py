@@ -167,6 +167,8 @@ class DeliverySnapshot:
     #: for a kind that is sent at once: how many of those the mailbox got within the last hour,
     #: counted up to `SENT_PER_HOUR_MAX`
     sent_lately: int = 0
+    #: what patients should know or bring, of the appointment's type as it is now
+    instructions: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,8 @@ class OutgoingMessage:
     day: tuple[tuple[datetime, datetime], ...] = ()
     #: when it is handed over, from which "today" is computed; None: when it is due
     sent_at: datetime | None = None
+    #: what patients should know or bring; for confirmations and reminders
+    instructions: str | None = None
 
     @property
     def zone(self) -> ZoneInfo:

@@ -22,8 +22,10 @@ from clinic.ports.job_queue import Job
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     a_status_change,
+    a_type,
     new_id,
     seed_change,
+    seed_type,
     seed_world,
 )
 from clinic.testing.contracts.contract import Contract
@@ -171,6 +173,24 @@ class OutboxClaimsContract(Contract, contract=True):
         assert claim.snapshot.addressee.email == sent.world.patients[0].email
         assert (claim.attempts, claim.ambiguous, claim.interrupted) == (1, False, False)
         assert claim.message.kind == CONFIRMATION
+
+    async def test_claim_has_the_instructions_as_they_are_now(self, store: Store) -> None:
+        """Given a message written while its type said something else, and one of no type
+        When they are claimed
+        Then the first has what the type says now, whether or not it can still be booked."""
+        world = await seed_world(store)
+        kind = replace(a_type(world.clinic), instructions="Come early.")
+        await seed_type(store, kind)
+        sent = await seed_message(store, world=world, type=kind)
+        other = await seed_message(store, world=world, place=1)
+        async with store.begin() as unit:
+            changed = replace(kind, instructions="Bring your card.", is_active=False)
+            await unit.appointment_types.replace(changed)
+            await unit.commit()
+
+        claims = [await claimed(store, each) for each in (sent, other)]
+
+        assert [claim.snapshot.instructions for claim in claims] == ["Bring your card.", None]
 
     async def test_claim_of_a_claimed_message_gets_nothing(self, store: Store) -> None:
         sent = await seed_message(store)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.messaging.deliveries import (
     Claim,
     Outcome,
@@ -57,12 +58,16 @@ async def seed_message(
     slot: int | None = None,
     world: World | None = None,
     kind: str = CONFIRMATION,
+    type: AppointmentType | None = None,
 ) -> Sent:
     """Book a slot for the patient at `place`, with a message due `due` from now and created by a
     clock that is `written` fast."""
     world = world or await seed_world(store)
     booking = a_booking(
-        world.clinic, world.slots[place if slot is None else slot], world.patients[place]
+        world.clinic,
+        world.slots[place if slot is None else slot],
+        world.patients[place],
+        kind=type,
     )
     now = datetime.now(UTC)
     message = replace(

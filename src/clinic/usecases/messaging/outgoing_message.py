@@ -10,6 +10,7 @@ from clinic.domain.messaging.deliveries import Claim, Links, OutgoingMessage, me
 from clinic.domain.messaging.link_offers import offer_of
 from clinic.domain.notifications import (
     CANCELLATION,
+    CONFIRMATION,
     DAY_SHEET,
     DOCTOR_CHANGE,
     DOCTOR_LEFT,
@@ -17,6 +18,7 @@ from clinic.domain.notifications import (
     INVITATION,
     OPTIONAL,
     PASSWORD_RESET,
+    REMINDER,
 )
 from clinic.usecases.messaging.delivery_services import DeliveryServices
 
@@ -51,6 +53,9 @@ def outgoing_message_for(services: DeliveryServices, claim: Claim) -> OutgoingMe
         appointment=snapshot.appointment,
         day=snapshot.day,
         sent_at=claim.claimed_at,
+        instructions=snapshot.instructions
+        if claim.message.family in (CONFIRMATION, REMINDER)
+        else None,
     )
 
 

@@ -247,12 +247,13 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         issued_by,
         to_email,
     )
-    sent_lately, claimed_at = now
+    sent_lately, claimed_at, instructions = now
     snapshot = DeliverySnapshot(
         whole_clinic_of(clinic_id, clinic, contact),
         _addressee(addressee),
         _appointment(clinic_id, message, appointment),
         sent_lately=sent_lately,
+        instructions=instructions,
     )
     return Claim(message, token, attempts, ambiguous, interrupted, snapshot, claimed_at)
 

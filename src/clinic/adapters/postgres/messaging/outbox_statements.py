@@ -117,7 +117,7 @@ _ADDRESSEE = Columns(
     channel="p.channel",
     opted_out="p.opted_out",
 )
-_NOW = Columns(sent_lately=_SENT_LATELY, claimed_at="now()")
+_NOW = Columns(sent_lately=_SENT_LATELY, claimed_at="now()", instructions="t.instructions")
 #: what CLAIM selects
 LOOKED = Layout(_CLAIMED, CLINIC, CONTACT, APPOINTMENT, _ADDRESSEE, _NOW)
 
@@ -142,6 +142,7 @@ SELECT {LOOKED.sql}
 FROM o
 JOIN clinics c ON c.id = $1
 LEFT JOIN appointments a ON a.clinic_id = $1 AND a.id = o.appointment_id
+LEFT JOIN appointment_types t ON t.clinic_id = $1 AND t.id = a.type_id
 LEFT JOIN users u ON u.id = CASE
     WHEN o.user_id IS NOT NULL THEN o.user_id
     WHEN o.kind = 'doctor_change' THEN a.doctor_id
