@@ -539,6 +539,12 @@ class TooClose(Conflict):
     code = "too_close"
 
 
+class TooManyTypes(Conflict):
+    """The clinic has as many active types of appointments as it can have."""
+
+    code = "too_many_types"
+
+
 class ConfirmationNeeded(Conflict):
     """There are appointments ahead; look at the preview, and confirm their number."""
 

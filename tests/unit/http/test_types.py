@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from hypothesis import given
 
+from clinic.domain.appointments.types import TYPES_MAX
 from clinic.entrypoints.http.api.appointments.type_schemas import (
     AppointmentTypeIn,
     AppointmentTypeOut,
     type_of,
 )
 from clinic.testing import an_availability
-from clinic.testing.builders import new_id
+from clinic.testing.builders import a_type, new_id, seed_type
 from clinic.testing.strategies import appointment_types
 
 TYPES = "/appointment-types"
@@ -267,6 +268,26 @@ async def test_second_default_is_refused(api):
         assert answer.json()["typeId"] == default["id"]
     assert (await change(api, default, default=False)).status_code == 200
     assert (await change(api, other, default=True)).json()["default"] is True
+
+
+async def test_clinic_has_so_many_active_types_at_most(api):
+    types = [a_type(api.world.clinic, f"Type {number}") for number in range(TYPES_MAX)]
+    await seed_type(api.services.store, *types)
+    inactive = await add(api, "Later", active=False)
+
+    answers = [
+        await api.send("POST", TYPES, {"name": "One more", "visibleMin": 20}, who="admin"),
+        await change(api, inactive, active=True),
+    ]
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (409, "too_many_types")
+        assert answer.json()["most"] == TYPES_MAX
+    first = {"id": str(types[0].id)}
+    assert (await change(api, first, visibleMin=25)).status_code == 200
+    await change(api, first, active=False)
+    assert (await change(api, inactive, active=True)).status_code == 200
+    assert (await change(api, first, active=True)).status_code == 409
 
 
 async def test_doctor_of_nobody_is_refused(api):

@@ -22,6 +22,8 @@ BUSY_MAX_MIN = 720
 INSTRUCTIONS_MAX_CHARS = 1_000
 #: doctors that one type may name
 OFFERS_MAX = 1_000
+#: active types of a clinic
+TYPES_MAX = 200
 _COLOR = re.compile(r"#[0-9a-f]{6}\Z")
 
 

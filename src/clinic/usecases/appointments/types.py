@@ -7,7 +7,7 @@ from datetime import date
 from uuid import UUID
 
 from clinic.domain.appointments.resources import known_kind
-from clinic.domain.appointments.types import AppointmentType, check_fits
+from clinic.domain.appointments.types import TYPES_MAX, AppointmentType, check_fits
 from clinic.domain.calendar.availability import (
     SLOT_MAX_MIN,
     Availability,
@@ -21,6 +21,7 @@ from clinic.domain.errors import (
     DefaultTypeTaken,
     DoctorNotFound,
     NoSuchResource,
+    TooManyTypes,
     TypeNameInUse,
 )
 from clinic.domain.permissions import Operation, permit
@@ -62,8 +63,8 @@ class TypeChanged:
 async def add_type(context: Context, type: AppointmentType) -> AppointmentType:
     """Add a type of appointment to the actor's clinic.
 
-    Raises PermissionDenied, DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong,
-    NoSuchResource.
+    Raises PermissionDenied, DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TooManyTypes,
+    TypeTooLong, NoSuchResource.
     """
     permit(context.actor, Operation.CHANGE_CLINIC)
 
@@ -87,7 +88,7 @@ async def change_type(
     booked keep the name and the length that they have.
 
     Raises PermissionDenied, AppointmentTypeNotFound, InvalidInput, DoctorNotFound, TypeNameInUse,
-    DefaultTypeTaken, TypeTooLong, NoSuchResource.
+    DefaultTypeTaken, TooManyTypes, TypeTooLong, NoSuchResource.
     """
     permit(context.actor, Operation.CHANGE_CLINIC)
 
@@ -153,9 +154,14 @@ async def _check(
             raise DoctorNotFound(doctorId=str(offer.doctor_id))
     if not new.is_active:
         return
-    for other in await unit.appointment_types.all(clinic.id):
-        if other.id == new.id or not other.is_active:
-            continue
+    others = [
+        other
+        for other in await unit.appointment_types.all(clinic.id)
+        if other.is_active and other.id != new.id
+    ]
+    if len(others) >= TYPES_MAX:
+        raise TooManyTypes(most=TYPES_MAX)
+    for other in others:
         if other.is_called(new.name):
             raise TypeNameInUse(typeId=str(other.id))
         if new.is_default and other.is_default:

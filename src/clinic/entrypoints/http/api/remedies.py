@@ -50,6 +50,7 @@ REMEDIES: dict[str, str] = {
     " that `appointmentsAhead` says, for a new time zone, or `appointments: keep` for a doctor who"
     " leaves.",
     "datetime_out_of_range": "Use years 2000 to 2199.",
+    "too_many_types": "Set a type that nobody books any more inactive; at most 200 are active.",
     "default_type_taken": "First change the type that `typeId` names, so that it is no longer the"
     " default.",
     "does_not_fit": "Choose an earlier start, another day, or a shorter type.",

@@ -11,6 +11,7 @@ from clinic.domain.errors import (
     DefaultTypeTaken,
     DoctorNotFound,
     NoSuchResource,
+    TooManyTypes,
     TypeNameInUse,
     TypeTooLong,
     VersionMismatch,
@@ -41,7 +42,14 @@ from clinic.usecases.appointments.types import (
 from clinic.usecases.context import Context
 
 _TAG = "Appointment types"
-_REFUSES = (DoctorNotFound, TypeNameInUse, DefaultTypeTaken, TypeTooLong, NoSuchResource)
+_REFUSES = (
+    DoctorNotFound,
+    TypeNameInUse,
+    DefaultTypeTaken,
+    TooManyTypes,
+    TypeTooLong,
+    NoSuchResource,
+)
 _encode = msgspec.json.Encoder().encode
 
 
