@@ -49,8 +49,8 @@ async def a_random_clinic(store: Store, random: Random) -> tuple[World, Sequence
     return it with its types."""
     policy = Policy(
         notice_min=random.choice((0, 60, 26 * 60)),
-        horizon_days=random.choice((1, 2, 30)),
-        max_open_appointments=random.choice((1, 2, 10)),
+        horizon_days=random.choice((1, 30, 30)),
+        max_open_appointments=random.choice((2, 10, 10)),
     )
     world = await seed_world(store, slots=0, patients="ABCD", policy=policy)
     staff = a_context(store, an_actor(world.clinic))
@@ -58,19 +58,19 @@ async def a_random_clinic(store: Store, random: Random) -> tuple[World, Sequence
         for doctor in (world.doctor, world.colleague):
             hours = an_availability(doctor, start=start, end=end, slot_min=random.choice((20, 30)))
             await add_availability(staff, hours)
-    for close in random.sample((_close, _leave, _block), random.randint(1, 3)):
+    for close in random.sample((_close, _leave, _block, _block_after), random.randint(1, 4)):
         with suppress(ClinicError):
             await close(staff, world, random)
     kinds = _types(world) if random.random() < 0.8 else []
     await seed_type(store, *kinds)
-    for _ in range(random.randint(0, 8)):
-        doctor = random.choice((world.doctor, world.colleague))
+    for _ in range(random.randint(0, 14)):
+        doctor = random.choice((world.doctor, world.colleague, world.colleague))
         slot = random.choice(await _slots(store, world, doctor.id))
         with suppress(ClinicError):
             await book(
                 staff,
                 slot.id,
-                patient_id=random.choice(world.patients).id,
+                patient_id=random.choice(world.patients[:3]).id,
                 type=random.choice(kinds).id if kinds else None,
                 override=True,
             )
@@ -98,14 +98,21 @@ async def _block(staff: Context, world: World, random: Random) -> None:
     await add_block(staff, Block(new_id(), world.clinic.id, world.doctor.id, start, end, "Audit"))
 
 
+async def _block_after(staff: Context, world: World, random: Random) -> None:
+    """Block time in which there are no hours."""
+    start = NOW + timedelta(days=random.randrange(_DAYS), hours=random.choice((4, 6)))
+    end = start + timedelta(minutes=30)
+    await add_block(staff, Block(new_id(), world.clinic.id, world.doctor.id, start, end))
+
+
 def _types(world: World) -> list[AppointmentType]:
     def kind(name: str, minutes: int, **more: Any) -> AppointmentType:
         return replace(a_type(world.clinic, name, minutes), **more)
 
     return [
+        kind("Buffered", 20, before_min=10, after_min=25),
         kind("Short", 20),
         kind("Long", 70),
-        kind("Buffered", 30, before_min=10, after_min=25),
         kind("Planned", 20, notice_min=24 * 60, horizon_days=2),
         kind("Internal", 30, bookable_by=BookableBy.STAFF),
         kind("Follow-up", 30, bookable_by=BookableBy.KNOWN_PATIENTS),
@@ -156,7 +163,7 @@ async def check_explained(store: Store, random: Random) -> Mapping[str, int]:
         (a_context(store, an_actor(world.clinic)), other.id),
     )
     for context, patient_id in askers:
-        for kind in random.sample(kinds, 3) if kinds else [None]:
+        for kind in [kinds[0], *random.sample(kinds[1:], 2)] if kinds else [None]:
             question = Question(
                 world.doctor.id,
                 starts_from=_SPAN.starts_at,
