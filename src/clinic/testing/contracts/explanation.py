@@ -56,7 +56,13 @@ async def a_random_clinic(store: Store, random: Random) -> tuple[World, Sequence
     staff = a_context(store, an_actor(world.clinic))
     for start, end in ((time(9), time(12)), (time(13), time(14))):
         for doctor in (world.doctor, world.colleague):
-            hours = an_availability(doctor, start=start, end=end, slot_min=random.choice((20, 30)))
+            hours = an_availability(
+                doctor,
+                start=start,
+                end=end,
+                slot_min=random.choice((20, 30)),
+                capacity=random.choice((1, 1, 2)),
+            )
             await add_availability(staff, hours)
     for close in random.sample((_close, _leave, _block, _block_after), random.randint(1, 4)):
         with suppress(ClinicError):
@@ -95,7 +101,9 @@ async def _leave(staff: Context, world: World, random: Random) -> None:
 async def _block(staff: Context, world: World, random: Random) -> None:
     start = NOW + timedelta(days=random.randrange(_DAYS), hours=random.randint(1, 5))
     end = start + timedelta(minutes=random.choice((15, 50)))
-    await add_block(staff, Block(new_id(), world.clinic.id, world.doctor.id, start, end, "Audit"))
+    lane = random.choice((None, None, 1))
+    block = Block(new_id(), world.clinic.id, world.doctor.id, start, end, "Audit", lane=lane)
+    await add_block(staff, block)
 
 
 async def _block_after(staff: Context, world: World, random: Random) -> None:
@@ -185,12 +193,14 @@ async def _check_starts(
     booking: Mapping[str, Any],
     refused: dict[str, int],
 ) -> None:
-    left = {slot.id for slot in await _slots(context.store, world, world.doctor.id)}
+    slots = await _slots(context.store, world, world.doctor.id)
+    left = {slot.id for slot in slots} - {
+        slot.id for slot in slots for start in found.starts if start.starts_at == slot.starts_at
+    }
     for start in found.starts:
         if start.slot_id is None:
             assert not start.is_possible
             continue
-        left.discard(start.slot_id)
         error = await refusal(context, start.slot_id, **booking)
         first = next((each for each in start.findings if each.refuses), None)
         if first is None:

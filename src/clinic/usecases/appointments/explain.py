@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import OCCUPYING, BookingFacts
@@ -43,10 +44,9 @@ from clinic.domain.people.people import Doctor, Role, Scope
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.appointments import AppointmentQuery
 from clinic.ports.calendars import SlotView
-from clinic.usecases.appointments.surroundings import surroundings
 from clinic.usecases.calendar.explain_slots import blockers_of, known_holidays
 from clinic.usecases.calendar.find_places import nearest_places
-from clinic.usecases.calendar.inputs import read_inputs
+from clinic.usecases.calendar.inputs import closed_times, in_lane, read_inputs
 from clinic.usecases.context import Context
 from clinic.usecases.types_asked import bookable_types, unknown_type
 
@@ -111,6 +111,12 @@ class ExplainedStart:
     def is_possible(self) -> bool:
         return not any(finding.refuses for finding in self.findings)
 
+    @property
+    def rules_kept(self) -> int:
+        """How many rules are kept before the first that refuses."""
+        refusing = (at for at, finding in enumerate(self.findings) if finding.refuses)
+        return next(refusing, len(self.findings))
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -170,8 +176,10 @@ class _Look:
     doctor: Doctor
     facts: BookingFacts
     kind: AppointmentType | None
-    #: its slots earliest first, those that are planned and not stored among them
-    around: Surroundings
+    #: earliest first, those that are planned and not stored among them
+    slots: Sequence[Slot]
+    #: what is around the slots of each lane
+    lanes: Mapping[int, Surroundings]
     #: the visible times of the patient's other appointments
     patient_busy: Sequence[Interval]
     #: ids of slots that are planned, and not stored
@@ -182,29 +190,41 @@ class _Look:
     hidden: Collection[UUID]
     now: datetime
 
-    def slots_near(self, time: Interval) -> Sequence[Slot]:
-        """Return the slots that may overlap this time."""
-        slots = self.around.slots
-        longest = timedelta(minutes=SLOT_MAX_MIN)
-        first = bisect_left(slots, time.starts_at - longest, key=lambda each: each.starts_at)
-        last = bisect_left(slots, time.ends_at, key=lambda each: each.starts_at)
-        return slots[first:last]
+    def shown_near(self, time: Interval) -> list[Slot]:
+        """Return the slots on the calendar that may overlap this time, but for hidden ones."""
+        return [
+            slot
+            for slot in _near(self.slots, time, SLOT_MAX_MIN)
+            if slot.state is not SlotState.RETIRED and slot.id not in self.hidden
+        ]
 
-    def busy_near(self, time: Interval) -> Sequence[Interval]:
-        """Return the doctor's busy times that may overlap this time."""
-        busy = self.around.busy
-        longest = timedelta(minutes=BUSY_MAX_MIN)
-        first = bisect_left(busy, time.starts_at - longest, key=lambda each: each.starts_at)
-        last = bisect_left(busy, time.ends_at, key=lambda each: each.starts_at)
-        return busy[first:last]
-
-    def blockers_within(self, visible: Interval) -> tuple[Blocker, ...]:
-        found = (
-            self.blockers[slot.id]
-            for slot in self.slots_near(visible)
+    def around(self, lane: int, visible: Interval, busy: Interval) -> Surroundings:
+        """Return what is around these times of an appointment."""
+        found = self.lanes[lane]
+        slots = _near(found.slots, busy, SLOT_MAX_MIN)
+        blockers = (
+            by
+            for slot in slots
             if slot.id in self.blockers and visible.overlaps(slot.interval)
+            for by in self.blockers[slot.id]
         )
-        return tuple(dict.fromkeys(each for by in found for each in by))
+        return replace(
+            found,
+            slots=slots,
+            busy=_near(found.busy, busy, BUSY_MAX_MIN),
+            blockers=tuple(dict.fromkeys(blockers)),
+        )
+
+
+T = TypeVar("T", Slot, Interval)
+
+
+def _near(times: Sequence[T], span: Interval, longest_min: int) -> Sequence[T]:
+    """Return those that may overlap the span, of times by start that last at most this long."""
+    earliest = span.starts_at - timedelta(minutes=longest_min)
+    first = bisect_left(times, earliest, key=lambda each: each.starts_at)
+    last = bisect_left(times, span.ends_at, key=lambda each: each.starts_at)
+    return times[first:last]
 
 
 async def _look(
@@ -221,8 +241,10 @@ async def _look(
         span[0] - timedelta(minutes=BUFFER_MAX_MIN + SLOT_MAX_MIN),
         span[1] + timedelta(minutes=BUSY_MAX_MIN),
     )
-    around = await surroundings(context, store, clinic, doctor.id, 1, reach, has_buffers=False)
-    facts = await _facts(context, clinic, doctor, asked, patient_id, span[0], around.slots)
+    stored = await store.calendars.slots_between(
+        clinic.id, [doctor.id], reach.starts_at, reach.ends_at
+    )
+    facts = await _facts(context, clinic, doctor, asked, patient_id, span[0], stored)
     if patient_id is not None and facts.patient is None:
         raise PatientNotFound()
     kind = facts.type if facts.has_types else None
@@ -230,10 +252,8 @@ async def _look(
         raise unknown_type(asked, await bookable_types(context))
     if asked.id is not None and not facts.has_types:
         raise unknown_type(asked, ())
-    if kind is not None and kind.has_buffers:
-        around = await surroundings(context, store, clinic, doctor.id, 1, reach, has_buffers=True)
     planned = await _planned(context, facts.clinic, doctor, reach)
-    slots = sorted([*around.slots, *planned], key=lambda slot: (slot.starts_at, slot.id))
+    slots = sorted([*stored, *planned], key=lambda slot: (slot.starts_at, slot.lane, slot.id))
     blocked = [slot for slot in slots if slot.state is SlotState.BLOCKED]
     reasons = await blockers_of(context, store, facts.clinic, blocked)
     blockers = {slot.id: by for slot, by in zip(blocked, reasons, strict=True)}
@@ -244,13 +264,37 @@ async def _look(
         doctor,
         facts,
         kind,
-        replace(around, slots=slots),
+        slots,
+        await _lanes(context, facts.clinic, doctor, kind, slots, reach),
         () if patient_id is None else await _times_of(context, patient_id, reach),
         {slot.id for slot in planned},
         blockers,
         {each for each, by in blockers.items() if by_patient and looks_missing in by},
         context.clock.now(),
     )
+
+
+async def _lanes(
+    context: Context,
+    clinic: Clinic,
+    doctor: Doctor,
+    kind: AppointmentType | None,
+    slots: Sequence[Slot],
+    reach: Interval,
+) -> Mapping[int, Surroundings]:
+    """Return the slots of each lane; for a type with buffers, closed time and busy times too."""
+    by_lane: defaultdict[int, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        by_lane[slot.lane].append(slot)
+    if kind is None or not kind.has_buffers:
+        return {lane: Surroundings(found) for lane, found in by_lane.items()}
+    store, doctors = context.store, [doctor.id]
+    closed = (await closed_times(context, store, clinic, doctors, reach)).get(doctor.id, ())
+    busy = await store.appointments.busy_times(clinic.id, doctors, reach.starts_at, reach.ends_at)
+    return {
+        lane: Surroundings(found, in_lane(closed, lane), busy.get((doctor.id, lane), ()))
+        for lane, found in by_lane.items()
+    }
 
 
 async def _facts(
@@ -307,6 +351,7 @@ async def _planned(context: Context, clinic: Clinic, doctor: Doctor, reach: Inte
             each.interval.starts_at,
             each.interval.ends_at,
             each.state,
+            lane=each.lane,
         )
         for each in plan(inputs, first, last)
         if each.starts_at > opened and each.interval.overlaps(reach)
@@ -329,31 +374,30 @@ async def _times_of(context: Context, patient_id: UUID, span: Interval) -> Seque
 def _places(look: _Look, start: datetime, end: datetime) -> list[list[Slot]]:
     """Return the slots that begin in the range, by start."""
     by_start: defaultdict[datetime, list[Slot]] = defaultdict(list)
-    for slot in look.slots_near(Interval(start, end)):
-        is_there = slot.state is not SlotState.RETIRED and slot.id not in look.hidden
-        if is_there and start <= slot.starts_at < end:
+    for slot in look.shown_near(Interval(start, end)):
+        if start <= slot.starts_at < end:
             by_start[slot.starts_at].append(slot)
     return [by_start[each] for each in sorted(by_start)]
 
 
 def _explained(context: Context, look: _Look, slots: Sequence[Slot]) -> ExplainedStart:
-    """Return what the rules say of a start: of the first of its slots that can be booked, or of the
-    first."""
+    """Return what the rules say of a start: of the first of its slots that can be booked, else of
+    the one that is refused by the last rule, as a booking takes another one where it can."""
     found = [_explained_in(context, look, slot) for slot in slots]
-    return next((each for each in found if each.is_possible), found[0])
+    return max(found, key=lambda each: each.rules_kept)
 
 
 def _explained_in(context: Context, look: _Look, slot: Slot) -> ExplainedStart:
     case = _case(context, look, slot)
     visible, busy = case.appointment.visible, case.appointment.busy
-    is_planned = slot.id in look.planned
+    around, is_planned = look.around(slot.lane, visible, busy), slot.id in look.planned
     case = replace(
         case,
         slot=slot,
-        around=look.slots_near(busy),
-        closed=look.around.closed,
-        busy=look.busy_near(busy),
-        blockers=look.blockers_within(visible),
+        around=around.slots,
+        closed=around.closed,
+        busy=around.busy,
+        blockers=around.blockers,
         no_slot=NOT_OPENED if is_planned else None,
     )
     slot_id = None if is_planned else slot.id
@@ -386,9 +430,8 @@ def _case(context: Context, look: _Look, slot: Slot) -> Case:
 
 
 def _why_no_slot(look: _Look, at: datetime) -> str:
-    for slot in look.slots_near(Interval(at, at + _MOMENT)):
-        is_there = slot.state is not SlotState.RETIRED and slot.id not in look.hidden
-        if is_there and slot.starts_at < at < slot.ends_at:
+    for slot in look.shown_near(Interval(at, at + _MOMENT)):
+        if slot.starts_at < at < slot.ends_at:
             start, end = (
                 each.astimezone(look.clinic.zone) for each in (slot.starts_at, slot.ends_at)
             )
