@@ -28,9 +28,9 @@ NOTICE_MAX_MIN = 366 * 24 * 60
 HORIZON_MAX_DAYS = 730
 LEADS_MAX = 5
 OPEN_APPOINTMENTS_MAX = 1000
+TRAVEL_MAX_MIN = 480
 #: the most places that a clinic may allow beside a doctor's hours at a time
 SQUEEZE_MAX = 10
-TRAVEL_MAX_MIN = 480
 ZONE_MAX_CHARS = 64
 #: the IANA database's name for clocks that have not been set; no place uses it
 NO_ZONE = "Factory"
@@ -135,10 +135,10 @@ class Policy:
     reminder_leads_min: tuple[int, ...] = (24 * 60, 2 * 60)
     #: upcoming appointments that one patient may have at a time
     max_open_appointments: int = 10
-    #: places that staff may add beside a doctor's hours at one time
-    squeeze_max: int = 0
     #: minutes that doctors need from one of the clinic's locations to another
     travel_min: int = 0
+    #: places that staff may add beside a doctor's hours at one time
+    squeeze_max: int = 0
 
     def __post_init__(self) -> None:
         bounds = (
@@ -147,8 +147,8 @@ class Policy:
             ("cancelNoticeMin", self.cancel_notice_min, 0, NOTICE_MAX_MIN),
             ("holdMin", self.hold_min, 1, 24 * 60),
             ("maxOpenAppointments", self.max_open_appointments, 1, OPEN_APPOINTMENTS_MAX),
-            ("squeezeMax", self.squeeze_max, 0, SQUEEZE_MAX),
             ("travelMin", self.travel_min, 0, TRAVEL_MAX_MIN),
+            ("squeezeMax", self.squeeze_max, 0, SQUEEZE_MAX),
         )
         for name, value, low, high in bounds:
             if not low <= value <= high:

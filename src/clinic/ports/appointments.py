@@ -112,7 +112,8 @@ class AppointmentReader(Protocol):
         self, clinic_id: UUID, *, since: datetime, until: datetime, limit: int
     ) -> Sequence[AppointmentView]:
         """Return up to `limit` appointments that occupy a time, start within `[since, until)`, and
-        are not wholly within open slots of their doctor and lane; earliest first."""
+        are not wholly within open slots of their doctor and lane, at one location; earliest
+        first."""
         ...
 
     async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:

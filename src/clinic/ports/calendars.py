@@ -32,6 +32,7 @@ class SlotQuery:
     specialty: str | None = None
     free_only: bool = True
     state: SlotState | None = None
+    location_id: UUID | None = None
 
 
 #: no doctor has more places at one start
@@ -204,6 +205,15 @@ class Calendars(CalendarReader, Protocol):
         """Make `taken` true of these doctors' slots on the calendar that overlap `[start, end)`.
 
         The slots are locked. It is true already, unless something else has written the rows.
+        """
+        ...
+
+    async def set_slot_locations(
+        self, clinic_id: UUID, locations: Mapping[UUID, UUID | None]
+    ) -> None:
+        """Put locked slots, by id, at these locations.
+
+        Raises LocationNotFound, and TooClose when a doctor would be at two at a time.
         """
         ...
 

@@ -484,6 +484,17 @@ BREAKS: dict[str, tuple[str, Row]] = {
     "added_places_location_fkey": ("added_places", {"location_id": NOBODY}),
     "closures_location_fkey": ("closures", {"location_id": NOBODY}),
     "clinics_travel_range": ("clinics", {"travel_min": 481}),
+    "slots_location_fkey": ("slots", {"location_id": NOBODY}),
+    "slots_location_excl": (
+        "slots",
+        {
+            "doctor_id": _id(12),
+            "lane": 2,
+            "starts_at": NINE,
+            "ends_at": NINE + HALF_HOUR,
+            "location_id": _id(63),
+        },
+    ),
     "locations_clinic_fkey": ("locations", {"clinic_id": NOBODY}),
     "locations_name_length": ("locations", {"name": ""}),
     "locations_address_length": ("locations", {"address": "x" * 301}),
@@ -653,12 +664,14 @@ def rows(owner: psycopg.Connection) -> psycopg.Connection:
     for patient in (10, 12):
         _insert(owner, "patients_profiles", {"clinic_id": ONE, "user_id": _id(patient)})
     _insert(owner, "slots", SLOT)
-    _insert(owner, "slots", SLOT | {"id": _id(22), "doctor_id": _id(12), "taken": False})
+    _insert(owner, "locations", LOCATION)
+    _insert(owner, "locations", LOCATION | {"id": _id(63), "name": "Mill branch"})
+    mill = {"id": _id(22), "doctor_id": _id(12), "taken": False, "location_id": _id(61)}
+    _insert(owner, "slots", SLOT | mill)
     _insert(owner, "slots", SLOT | LATER | {"id": _id(29), "state": "RETIRED", "taken": False})
     _insert(owner, "appointments", APPOINTMENT)
     _insert(owner, "calendar_changes", CALENDAR_CHANGE)
     _insert(owner, "appointment_types", TYPE)
-    _insert(owner, "locations", LOCATION)
     _seed_resources(owner)
     return owner
 

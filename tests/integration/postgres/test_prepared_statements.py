@@ -44,14 +44,18 @@ PREPARED = [
     *(RESERVATIONS := (RESERVE, RESERVE_MANY, RESERVE_LONG, RESERVE_MANY_LONG)),
 ]
 LISTINGS = [
-    free_slots(doctor=doctor, specialty=specialty, after=after, backwards=backwards)
-    for doctor, specialty, after, backwards in product((False, True), repeat=4)
+    free_slots(
+        doctor=doctor, specialty=specialty, location=location, after=after, backwards=backwards
+    )
+    for doctor, specialty, location, after, backwards in product((False, True), repeat=5)
 ]
 LISTINGS.append(schedule(["a.doctor_id = $3", WITHIN_HORIZON.format(4)]))
 
 
 def _free_slots(*, doctor: bool = False, specialty: bool = False, after: bool = False) -> str:
-    return free_slots(doctor=doctor, specialty=specialty, after=after, backwards=after)
+    return free_slots(
+        doctor=doctor, specialty=specialty, location=False, after=after, backwards=after
+    )
 
 
 @pytest.mark.parametrize("statement", [*PREPARED, KEEP_ANSWER, *LISTINGS])

@@ -14,10 +14,10 @@ from clinic.usecases.maintenance.align_calendars import align_calendars
 from .conftest import Gql, a_key
 
 NOBODY = "01a20000-0000-7000-8000-000000000000"
-CLOSURE = "id name kind from until startTime endTime country subdivision openOn"
+CLOSURE = "id name kind from until startTime endTime country subdivision openOn locationId"
 LEAVE = "id doctorId from until startTime endTime reason doctor{id}"
 BLOCK = "id doctorId from to lane reason doctor{id}"
-PLACE = "id doctorId from to lane reason doctor{id}"
+PLACE = "id doctorId from to locationId lane reason doctor{id}"
 COUNTS = "added retired blocked unblocked note asOf"
 EFFECT = (
     f"effect{{{COUNTS} calendarChange{{id status}}"
@@ -508,7 +508,7 @@ async def test_a_change_of_many_calendars_is_left_to_a_worker(
     change_id = payload["effect"]["calendarChange"]["id"]
     query = (
         "query($i:ID!){calendarChange(id:$i){id action entityId createdAt status from until doctors"
-        " doctorsDone added retired blocked unblocked stranded{edges{node{id}}}}}"
+        " doctorsDone added retired blocked unblocked relocated stranded{edges{node{id}}}}}"
     )
 
     pending = (await gql.data(query, i=change_id))["calendarChange"]

@@ -35,7 +35,7 @@ RECORD = (
 )
 SLOT = (
     "id doctorId doctorName specialty startsAt endsAt date time duration status taken lane places"
-    " doctor{id name}"
+    " locationId doctor{id name}"
 )
 WHO = ("admin", "receptionist", "doctor", "colleague", "patient", "other")
 

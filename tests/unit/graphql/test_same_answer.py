@@ -18,12 +18,22 @@ from clinic.entrypoints.http.graphql.handler import execute, execute_stock, told
 from clinic.entrypoints.http.graphql.requests import GraphqlRequest
 from clinic.entrypoints.http.graphql.schema import CORE
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.testing.builders import MORNING, NOW, a_block, a_closure, a_leave, a_place, a_type
+from clinic.testing.builders import (
+    MORNING,
+    NOW,
+    a_block,
+    a_closure,
+    a_leave,
+    a_location,
+    a_place,
+    a_type,
+)
 from clinic.usecases.appointments.types import add_type
 from clinic.usecases.calendar.added_places import add_place
 from clinic.usecases.calendar.blocks import add_block
 from clinic.usecases.calendar.closures import add_closure
 from clinic.usecases.calendar.leaves import add_leave
+from clinic.usecases.calendar.locations import add_location
 
 from .conftest import Gql, canonical, selections
 
@@ -95,6 +105,8 @@ async def _world(gql: Gql) -> None:
     offers = Offer(doctor.id, 20), Offer(gql.world.colleague.id)
     await add_type(context, a_type(clinic, offered_by=offers))
     await add_type(context, a_type(clinic, "X-ray", bookable_by=BookableBy.STAFF))
+    branch = a_location(clinic, country="DE")
+    await add_location(context, branch, contacts=gql.services.contacts)
     await add_leave(context, a_leave(doctor, DAY))
     await add_block(context, a_block(gql.world.colleague, reason="Call"))
     evening = MORNING + timedelta(hours=9)

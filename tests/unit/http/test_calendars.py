@@ -30,6 +30,7 @@ async def test_the_open_slots_are_those_that_may_be_booked_now(api):
         "duration": 30,
         "status": "OPEN",
         "taken": False,
+        "locationId": None,
         "places": 1,
     }
 

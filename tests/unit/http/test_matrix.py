@@ -570,6 +570,12 @@ DOCUMENTS = {
     ' idempotencyKey:"KEY"){appointmentType{name} errors{code message}}}': {"d": "doctor_id"},
     'mutation($i:ID!){changeAppointmentType(id:$i name:"Renamed")'
     "{appointmentType{name} errors{code message}}}": {"i": "type_id"},
+    'mutation{addLocation(name:"New" idempotencyKey:"KEY"){location{name}'
+    " errors{code message}}}": {},
+    'mutation($i:ID!){changeLocation(id:$i name:"Renamed"){location{name} errors{code message}}}': {
+        "i": "location_id"
+    },
+    "query($l:ID){slots(locationId:$l){edges{node{id}}}}": {"l": "location_id"},
     'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" idempotencyKey:"KEY")'
     "{leave{from} errors{code message}}}": {"d": "doctor_id"},
     'mutation($d:ID!){addLeave(doctorId:$d from:"2026-11-24" preview:true)'

@@ -123,14 +123,18 @@ class MemoryAppointmentReader:
             one
             for one in self._tables.appointments.where("clinic", clinic_id)
             if one.status.occupies and since <= one.starts_at < until
-            if not is_covered(Interval(one.starts_at, one.ends_at), self._open_times(one))
+            if not any(is_covered(one.visible, times) for times in self._open_times(one))
         ]
         return [self._view(one) for one in sorted(found, key=_place)[:limit]]
 
-    def _open_times(self, appointment: Appointment) -> Sequence[Interval]:
-        """Return the times of the doctor's open slots that the appointment overlaps, in order."""
-        beneath = on_calendar(self._tables, appointment)
-        return sorted(slot.interval for slot in beneath if slot.state is SlotState.OPEN)
+    def _open_times(self, appointment: Appointment) -> Sequence[Sequence[Interval]]:
+        """Return the times of the doctor's open slots that the appointment overlaps, in order, of
+        each location."""
+        found: defaultdict[UUID | None, list[Interval]] = defaultdict(list)
+        for slot in on_calendar(self._tables, appointment):
+            if slot.state is SlotState.OPEN:
+                found[slot.location_id].append(slot.interval)
+        return [sorted(times) for times in found.values()]
 
     async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:
         return sum(

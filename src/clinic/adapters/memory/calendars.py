@@ -241,6 +241,18 @@ class MemoryCalendars(MemoryCalendarReader):
             if slot.state is not SlotState.RETIRED:
                 self._tables.slots.put((clinic_id, slot.id), self._made_true(slot))
 
+    async def set_slot_locations(
+        self, clinic_id: UUID, locations: Mapping[UUID, UUID | None]
+    ) -> None:
+        moved = []
+        for slot_id, location_id in locations.items():
+            slot = self._tables.slots.get((clinic_id, slot_id))
+            if slot is None:
+                raise SlotNotFound()
+            moved.append(replace(slot, location_id=location_id))
+            self._tables.slots.put((clinic_id, slot_id), moved[-1])
+        self._check_placed(moved)
+
     async def set_slot_state(
         self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState
     ) -> None:
@@ -267,8 +279,7 @@ class MemoryCalendars(MemoryCalendarReader):
             self._transaction.fail(AlreadyExists())
         try:
             check_doctor(self._tables, row.clinic_id, row.doctor_id)
-            if not isinstance(row, Slot):
-                check_location(self._tables, row.clinic_id, row.location_id)
+            check_location(self._tables, row.clinic_id, row.location_id)
         except ClinicError as error:
             self._transaction.fail(error)
 
@@ -295,6 +306,8 @@ def _is_asked_for(slot: Slot, query: SlotQuery) -> bool:
     if not query.starts_from <= slot.starts_at < query.starts_before:
         return False
     if query.specialty is not None and not _same_specialty(slot, query.specialty):
+        return False
+    if query.location_id not in (None, slot.location_id):
         return False
     if query.free_only:
         return slot.is_free

@@ -1,6 +1,7 @@
 """The constraints on the tables: foreign keys, uniqueness and exclusions."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ from clinic.domain.errors import (
     SlotNotFound,
     SlotOverlap,
     SlotTaken,
+    TooClose,
 )
 
 K = TypeVar("K", bound=Hashable)
@@ -123,11 +125,13 @@ def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
     )
 
 
-def check_slots(tables: Tables, touched: Iterable[Slot]) -> None:
+def check_slots(tables: Tables, touched: Collection[Slot]) -> None:
     """Check the slots of every doctor with a touched slot.
 
-    Raises DoctorNotFound, SlotOverlap.
+    Raises DoctorNotFound, LocationNotFound, SlotOverlap, TooClose.
     """
+    for slot in touched:
+        check_location(tables, slot.clinic_id, slot.location_id)
     for clinic_id, doctor_id in {(slot.clinic_id, slot.doctor_id) for slot in touched}:
         check_doctor(tables, clinic_id, doctor_id)
         times = sorted(
@@ -137,6 +141,22 @@ def check_slots(tables: Tables, touched: Iterable[Slot]) -> None:
         )
         if any(two[0] == one[0] and two[1] < one[2] for one, two in pairwise(times)):
             raise SlotOverlap()
+        check_sites(tables.slots.where("doctor", (clinic_id, doctor_id)))
+
+
+def check_sites(slots: Iterable[Slot]) -> None:
+    """Raise TooClose when the doctor whose slots these are is at two locations at a time."""
+    located = sorted(
+        (slot.starts_at, slot.ends_at, slot.location_id)
+        for slot in slots
+        if slot.location_id is not None and slot.state is not SlotState.RETIRED
+    )
+    #: the latest end at each location of those that began before
+    ends: dict[UUID, datetime] = {}
+    for starts_at, ends_at, location_id in located:
+        if any(end > starts_at for other, end in ends.items() if other != location_id):
+            raise TooClose()
+        ends[location_id] = max(ends_at, ends.get(location_id, ends_at))
 
 
 def check_appointments(tables: Tables, touched: Iterable[Appointment]) -> None:
@@ -208,7 +228,11 @@ def check_all(tables: Tables) -> None:
 
 
 def _is_placed(old: Slot | None, new: Slot) -> bool:
-    return old is None or old.state is SlotState.RETIRED or old.interval != new.interval
+    return (
+        old is None
+        or old.state is SlotState.RETIRED
+        or (old.interval, old.location_id) != (new.interval, new.location_id)
+    )
 
 
 def written(rows: Rows[K, V]) -> Iterator[tuple[K, V | None, V | None]]:

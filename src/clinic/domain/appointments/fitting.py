@@ -97,18 +97,18 @@ class FreeStarts:
 def free_starts(free: Sequence[Slot], length: timedelta, *, is_all: bool) -> FreeStarts:
     """Return where appointments without buffers can begin, among a doctor's free slots in order.
 
-    One can where free slots without a gap cover its whole time. Unless these are all free slots
+    One can where free slots of one location, without a gap, cover its whole time. Unless these are all free slots
     (`is_all`), whether one fits that ends after the last start depends on those that follow.
     """
     places: list[int] = []
     certain, last_start = len(free), free[-1].starts_at if free else None
-    next_start, reached = None, None
+    following, reached = None, None
     for place in range(len(free) - 1, -1, -1):
         slot = free[place]
-        starts_at, ends_at = slot.starts_at, slot.ends_at
-        if ends_at != next_start:
+        starts_at, ends_at, here = slot.starts_at, slot.ends_at, slot.location_id
+        if (ends_at, here) != following:
             reached = ends_at
-        next_start = starts_at
+        following = starts_at, here
         assert reached is not None
         if starts_at + length <= reached:
             places.append(place)
@@ -123,9 +123,9 @@ def obstacles(
 ) -> list[type[Conflict]]:
     """Return why an appointment does not fit among the doctor's slots; empty when it does.
 
-    Its visible time needs open and free slots of its lane without a gap. Its buffers may reach
-    where there is no slot, and into a slot that is taken: that two busy times do not meet, the
-    store decides. They may not reach into a blocked one, nor into closed time.
+    Its visible time needs open and free slots of its lane without a gap, at one location. Its
+    buffers may reach where there is no slot, and into a slot that is taken: that two busy times do
+    not meet, the store decides. They may not reach into a blocked one, nor into closed time.
     """
     taken = beneath(appointment, slots)
     return _obstacles(appointment.visible, appointment.busy, taken, closed)
@@ -141,6 +141,7 @@ def _obstacles(
         found.append(SlotBlocked)
     if any(slot.taken for slot in under):
         found.append(SlotTaken)
-    if not is_covered(visible, [slot.interval for slot in under]):
+    is_split = len({slot.location_id for slot in under}) > 1
+    if is_split or not is_covered(visible, [slot.interval for slot in under]):
         found.append(DoesNotFit)
     return found

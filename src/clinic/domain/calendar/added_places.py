@@ -35,10 +35,10 @@ class AddedPlace:
     ends_at: datetime
     #: for staff only
     reason: str | None = None
-    #: 1, or one beyond those of the hours
-    lane: int = 1
     #: where it is; None is the clinic's own address
     location_id: UUID | None = None
+    #: 1, or one beyond those of the hours
+    lane: int = 1
 
     def __post_init__(self) -> None:
         checked_instant(self.starts_at, "/from")

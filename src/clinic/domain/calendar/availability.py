@@ -145,10 +145,10 @@ class Availability:
     valid_until: date | None = None
     #: `end` is on the day after `start`; with 00:00, the hours last until midnight
     overnight: bool = False
-    #: how many places there are at each start, beside each other
-    capacity: int = 1
     #: where they are; None is the clinic's own address
     location_id: UUID | None = None
+    #: how many places there are at each start, beside each other
+    capacity: int = 1
 
     def __post_init__(self) -> None:
         _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
@@ -212,10 +212,10 @@ class AvailabilityException:
     slot_min: int | None = None
     #: `end` is on the day after `on_date`
     overnight: bool = False
-    #: how many places added hours have at each start; 1 for REMOVE
-    capacity: int = 1
     #: where added hours are; None is the clinic's own address
     location_id: UUID | None = None
+    #: how many places added hours have at each start; 1 for REMOVE
+    capacity: int = 1
 
     def __post_init__(self) -> None:
         checked_date(self.on_date, "/date")
@@ -228,10 +228,10 @@ class AvailabilityException:
             )
         if self.kind is ExceptionKind.REMOVE and self.slot_min is not None:
             raise InvalidInput("Removed hours have no slot length.", pointer="/slotMinutes")
-        if self.kind is ExceptionKind.REMOVE and self.capacity != 1:
-            raise InvalidInput("Removed hours have no places.", pointer="/capacity")
         if self.kind is ExceptionKind.REMOVE and self.location_id is not None:
             raise InvalidInput("Removed hours have no location.", pointer="/locationId")
+        if self.kind is ExceptionKind.REMOVE and self.capacity != 1:
+            raise InvalidInput("Removed hours have no places.", pointer="/capacity")
         if self.start is not None and self.end is not None:
             _check_window(self.start, self.end, self.slot_min, overnight=self.overnight)
         elif self.overnight:
@@ -282,10 +282,12 @@ def _window_on(day: date, start: time, end: time, zone: ZoneInfo, *, overnight: 
 
 
 class Places(NamedTuple):
-    """A stretch of time that hours make slots of, and how many, beside each other."""
+    """A stretch of time that hours make slots of, how many beside each other, and where."""
 
     interval: Interval
     capacity: int
+    #: None is the clinic's own address
+    location_id: UUID | None = None
 
 
 def plan_day(
@@ -361,7 +363,7 @@ def _divided(window: Interval, by: Availability | AvailabilityException) -> list
     """Return the slots that these hours make of `window`; none where they take time away."""
     if not by.slot_min:
         return []
-    return [Places(slot, by.capacity) for slot in divide(window, by.slot_min)]
+    return [Places(slot, by.capacity, by.location_id) for slot in divide(window, by.slot_min)]
 
 
 def _days(first: date, last: date) -> Iterator[date]:
@@ -373,7 +375,7 @@ def _without_overlaps(planned: Iterable[Places]) -> list[Places]:
     """Return the slots, earliest first, without those that overlap an earlier one: windows that are
     adjacent on the wall clock can overlap in real time when the clocks jump."""
     kept: list[Places] = []
-    for places in sorted(planned):
+    for places in sorted(planned, key=lambda each: each[:2]):
         if not (kept and places.interval.overlaps(kept[-1].interval)):
             kept.append(places)
     return kept
@@ -469,18 +471,19 @@ def check_overlap(new: Availability, existing: Iterable[Availability]) -> None:
 
 def _meet(a: Availability, b: Availability, later_days: int) -> bool:
     """Return whether `a` on some day overlaps `b` of `later_days` days later."""
-    (a_start, a_end), (b_start, b_end) = _span_min(a), _span_min(b)
+    (a_start, a_end), (b_start, b_end) = span_min(a), span_min(b)
     offset = later_days * MINUTES_A_DAY
     meets = a_start < b_end + offset and b_start + offset < a_end
-    return meets and _share_a_day(a, b, timedelta(days=later_days))
+    return meets and share_a_day(a, b, timedelta(days=later_days))
 
 
-def _span_min(hours: Availability) -> tuple[int, int]:
+def span_min(hours: Availability) -> tuple[int, int]:
+    """Return when hours begin and end, in minutes from midnight of the day on which they begin."""
     end = _minutes(hours.end) + (MINUTES_A_DAY if hours.overnight else 0)
     return _minutes(hours.start), end
 
 
-def _share_a_day(a: Availability, b: Availability, later: timedelta) -> bool:
+def share_a_day(a: Availability, b: Availability, later: timedelta) -> bool:
     """Return whether `a` holds on some day, and `b` on the one `later` than that."""
     if a.on_date is not None:
         return b.holds_on(a.on_date + later)

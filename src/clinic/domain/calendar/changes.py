@@ -7,13 +7,14 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class SlotCounts:
-    """How many slots a change added, retired, blocked and unblocked; slots that come back count as
-    added."""
+    """How many slots a change added, retired, blocked and unblocked, and how many it put at another
+    location; slots that come back count as added."""
 
     added: int = 0
     retired: int = 0
     blocked: int = 0
     unblocked: int = 0
+    relocated: int = 0
 
     def __add__(self, other: "SlotCounts") -> "SlotCounts":
         return SlotCounts(
@@ -21,11 +22,12 @@ class SlotCounts:
             self.retired + other.retired,
             self.blocked + other.blocked,
             self.unblocked + other.unblocked,
+            self.relocated + other.relocated,
         )
 
     @property
     def total(self) -> int:
-        return self.added + self.retired + self.blocked + self.unblocked
+        return self.added + self.retired + self.blocked + self.unblocked + self.relocated
 
     @property
     def is_zero(self) -> bool:

@@ -77,9 +77,17 @@ class ClosedTime:
     by: Blocker
     #: the only lane that it closes; None closes all
     lane: int | None = None
+    #: the only location that it closes; None closes all
+    location_id: UUID | None = None
+    #: locations that it does not close
+    not_at: frozenset[UUID] = frozenset()
 
-    def closes(self, lane: int) -> bool:
-        return self.lane in (None, lane)
+    def closes(self, lane: int, location_id: UUID | None = None) -> bool:
+        return self.lane in (None, lane) and self.is_at(location_id)
+
+    def is_at(self, location_id: UUID | None) -> bool:
+        """Return whether it closes this location; None is the clinic's own address."""
+        return self.location_id in (None, location_id) and location_id not in self.not_at
 
 
 def _wall_interval(
@@ -193,7 +201,7 @@ class Closure:
             interval = _wall_interval(begin, end, self.start, self.end, zone)
             by = Blocker(BlockKind.CLOSURE, self.id, name)
             for part in _without(interval, self.open_on, zone):
-                yield ClosedTime(part, by)
+                yield ClosedTime(part, by, location_id=self.location_id)
 
     def _occasions(
         self, first: date, last: date, holidays: Holidays

@@ -2,9 +2,10 @@
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from clinic.domain.calendar.added_places import AddedPlace
@@ -25,6 +26,7 @@ from clinic.domain.calendar.closings import (
     BlockKind,
     ClosedTime,
     Closure,
+    ClosureKind,
     Holidays,
     Leave,
 )
@@ -93,16 +95,26 @@ class CalendarInputs:
             day_interval(begin, self.zone).starts_at, day_interval(end, self.zone).ends_at
         )
         closed = [
-            *(
-                time
-                for closure in self.closures
-                for time in closure.times(begin, end, self.zone, self.holidays)
-            ),
+            *(time for closure in self.closures for time in self._times_of(closure, begin, end)),
             *(leave.closed(self.zone) for leave in self.leaves),
             *(block.closed() for block in self.blocks),
         ]
         # Where the clocks skip both ends, nothing is closed between them.
         return [time for time in closed if time.interval.lasts and time.interval.overlaps(span)]
+
+    def _times_of(self, closure: Closure, first: date, last: date) -> Iterator[ClosedTime]:
+        """Yield the times that a closure closes; locations with public holidays of their own keep
+        those in place of the clinic's."""
+        own: list[Location] = []
+        if closure.kind is ClosureKind.HOLIDAYS and closure.location_id is None:
+            own = [one for one in self.locations if one.country is not None]
+        not_at = frozenset(one.id for one in own)
+        for time in closure.times(first, last, self.zone, self.holidays):
+            yield replace(time, not_at=not_at) if own else time
+        for one in own:
+            there = replace(closure, country=one.country, subdivision=one.subdivision)
+            for time in there.times(first, last, self.zone, self.holidays):
+                yield replace(time, location_id=one.id)
 
 
 def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
@@ -113,27 +125,40 @@ def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
     """
     if not inputs.works_here:
         return []
-    planned = [(each.interval, each.capacity, 1) for each in _by_hours(inputs, first, last)]
-    planned += [(interval, 1, lane) for interval, lane in _added(inputs, first, last)]
-    if not planned:
-        return []
-    planned.sort()
-    closings = inputs.closed_times(first, last)
-    closed = _merged(time.interval for time in closings if time.lane is None)
-    by_lane = {
-        lane: _merged(time.interval for time in closings if time.lane == lane)
-        for lane in {time.lane for time in closings if time.lane is not None}
+    planned = [(each, 1) for each in _by_hours(inputs, first, last)]
+    planned += _added(inputs, first, last)
+    planned.sort(key=lambda each: (each[0].interval, each[1]))
+    closings = inputs.closed_times(first, last) if planned else []
+    closed_at = {
+        here: _Closed([time for time in closings if time.is_at(here)])
+        for here in {places.location_id for places, _ in planned}
     }
     found: list[PlannedSlot] = []
-    for interval, capacity, first_lane in planned:
-        is_closed = _meets(interval, closed)
-        blocked = NO_LANES
-        if by_lane and not is_closed:
-            blocked = frozenset(lane for lane, time in by_lane.items() if _meets(interval, time))
+    for (interval, capacity, location_id), first_lane in planned:
+        closed = closed_at[location_id]
+        is_closed = _meets(interval, closed.every_lane)
+        blocked = NO_LANES if is_closed else closed.lanes_in(interval)
         for lane in range(first_lane, first_lane + capacity):
             state = SlotState.BLOCKED if is_closed or lane in blocked else SlotState.OPEN
-            found.append(PlannedSlot(interval, state, lane, blocked))
+            found.append(PlannedSlot(interval, state, lane, blocked, location_id))
     return found
+
+
+class _Closed:
+    """What is closed at one location."""
+
+    def __init__(self, times: Sequence[ClosedTime]) -> None:
+        self.every_lane = _merged(time.interval for time in times if time.lane is None)
+        self._by_lane = {
+            lane: _merged(time.interval for time in times if time.lane == lane)
+            for lane in {time.lane for time in times if time.lane is not None}
+        }
+
+    def lanes_in(self, interval: Interval) -> frozenset[int]:
+        """Return the lanes that are closed in some of this time, while others are not."""
+        if not self._by_lane:
+            return NO_LANES
+        return frozenset(lane for lane, time in self._by_lane.items() if _meets(interval, time))
 
 
 def _by_hours(inputs: CalendarInputs, first: date, last: date) -> list[Places]:
@@ -142,10 +167,10 @@ def _by_hours(inputs: CalendarInputs, first: date, last: date) -> list[Places]:
     )
 
 
-def _added(inputs: CalendarInputs, first: date, last: date) -> list[tuple[Interval, int]]:
+def _added(inputs: CalendarInputs, first: date, last: date) -> list[tuple[Places, int]]:
     """Return the added places that start on these days, with their lanes, but for those of lane 1
-    that overlap slots of the hours, and those that overlap a place of the lane that was entered
-    before."""
+    that overlap slots of the hours, those that overlap a place of the lane that was entered before,
+    and those at whose time the doctor is at another location."""
     near: list[tuple[AddedPlace, date, date]] = []
     for place in inputs.places:
         begin = inputs.day_of(place.starts_at)
@@ -153,28 +178,36 @@ def _added(inputs: CalendarInputs, first: date, last: date) -> list[tuple[Interv
         is_near = end >= first - _PLACES_REACH and begin <= last + _PLACES_REACH
         if is_near and begin <= (inputs.last_day or begin):
             near.append((place, begin - timedelta(days=1), end))
-    outside = [(begin, end) for place, begin, end in near if not place.is_beside_hours]
-    taken = _by_hours_on(inputs, outside)
+    looked_at = [
+        (begin, end)
+        for place, begin, end in near
+        if place.location_id is not None or not place.is_beside_hours
+    ]
+    hours = _by_hours_on(inputs, looked_at)
+    taken = [each.interval for each in hours]
+    located = [each for each in hours if each.location_id is not None]
     kept: defaultdict[int, list[Interval]] = defaultdict(list)
+    added: list[tuple[Places, int]] = []
     for place, _, _ in sorted(near, key=lambda each: each[0].id):
-        interval, in_lane = place.interval, kept[place.lane]
+        interval, in_lane, here = place.interval, kept[place.lane], place.location_id
         is_free = place.is_beside_hours or not _meets(interval, taken)
-        if is_free and not _meets(interval, in_lane):
+        is_elsewhere = here is not None and any(
+            each.location_id != here and each.interval.overlaps(interval) for each in located
+        )
+        if is_free and not is_elsewhere and not _meets(interval, in_lane):
             insort(in_lane, interval)
+            added.append((Places(interval, 1, here), place.lane))
+            if here is not None:
+                located.append(added[-1][0])
     since = day_interval(first, inputs.zone).starts_at
     before = day_interval(last, inputs.zone).ends_at
-    return [
-        (each, lane)
-        for lane, in_lane in kept.items()
-        for each in in_lane
-        if since <= each.starts_at < before
-    ]
+    return [each for each in added if since <= each[0].interval.starts_at < before]
 
 
-def _by_hours_on(inputs: CalendarInputs, spans: Iterable[tuple[date, date]]) -> list[Interval]:
+def _by_hours_on(inputs: CalendarInputs, spans: Iterable[tuple[date, date]]) -> list[Places]:
     """Return the slots of the hours on these days, earliest first. Days that follow each other are
     planned together, so that the time does not grow with the number of spans."""
-    slots: list[Interval] = []
+    slots: list[Places] = []
     runs: list[tuple[date, date]] = []
     for first, last in sorted(spans):
         if runs and first <= runs[-1][1] + timedelta(days=1):
@@ -185,17 +218,19 @@ def _by_hours_on(inputs: CalendarInputs, spans: Iterable[tuple[date, date]]) -> 
         for offset in range(0, (last - first).days + 1, RANGE_MAX_DAYS):
             begin = first + timedelta(days=offset)
             until = min(last, begin + timedelta(days=RANGE_MAX_DAYS - 1))
-            slots += [each.interval for each in _by_hours(inputs, begin, until)]
+            slots += _by_hours(inputs, begin, until)
     return slots
 
 
-def blocked_by(inputs: CalendarInputs, stretch: Interval, lane: int = 1) -> tuple[Blocker, ...]:
-    """Return every reason for which `stretch` is not wholly within open slots of the lane; empty
-    when it is.
+def blocked_by(
+    inputs: CalendarInputs, stretch: Interval, lane: int = 1, location_id: UUID | None = None
+) -> tuple[Blocker, ...]:
+    """Return every reason for which `stretch` is not wholly within open slots of the lane at a
+    location; empty when it is.
 
     Raises UnknownHolidayCalendar.
     """
-    return Blockers(inputs).of(stretch, lane)
+    return Blockers(inputs).of(stretch, lane, location_id)
 
 
 class Blockers:
@@ -205,18 +240,24 @@ class Blockers:
         self._inputs = inputs
         self._by_days: dict[tuple[date, date], tuple[list[PlannedSlot], list[ClosedTime]]] = {}
 
-    def of(self, stretch: Interval, lane: int = 1) -> tuple[Blocker, ...]:
-        """Return every reason for which `stretch` is not wholly within open slots of the lane;
-        empty when it is. Lanes of the hours can stand in for each other, but for their blocks.
-        Raises UnknownHolidayCalendar."""
+    def of(
+        self, stretch: Interval, lane: int = 1, location_id: UUID | None = None
+    ) -> tuple[Blocker, ...]:
+        """Return every reason for which `stretch` is not wholly within open slots of the lane at a
+        location; empty when it is. Lanes of the hours can stand in for each other, but for their
+        blocks. Raises UnknownHolidayCalendar."""
         first = self._inputs.day_of(stretch.starts_at)
         last = self._inputs.day_of(stretch.ends_at)
         every, closed = self._around(first, last)
-        planned = [each.interval for each in every if each.lane == _first_lane(lane)]
+        planned = [
+            each.interval
+            for each in every
+            if each.lane == _first_lane(lane) and each.location_id == location_id
+        ]
         found = [] if is_covered(stretch, planned) else [Blocker(BlockKind.NO_HOURS)]
         touching = [slot for slot in planned if slot.overlaps(stretch)] or [stretch]
         for time in closed:
-            is_new = time.closes(lane) and time.by not in found
+            is_new = time.closes(lane, location_id) and time.by not in found
             if is_new and any(time.interval.overlaps(slot) for slot in touching):
                 found.append(time.by)
         return tuple(found)

@@ -31,6 +31,8 @@ class Slot:
     taken: bool = False
     #: which of the doctor's places beside each other it is, from 1
     lane: int = 1
+    #: where it is; None is the clinic's own address
+    location_id: UUID | None = None
 
     @property
     def interval(self) -> Interval:
@@ -51,6 +53,8 @@ class PlannedSlot:
     lane: int = 1
     #: lanes that are blocked at this time while others are not
     blocked_lanes: frozenset[int] = frozenset()
+    #: None is the clinic's own address
+    location_id: UUID | None = None
 
     @property
     def starts_at(self) -> datetime:
@@ -75,10 +79,13 @@ class SlotPlan:
     #: slots that stay, in the other state
     block: tuple[Slot, ...] = ()
     unblock: tuple[Slot, ...] = ()
+    #: slots that stay or come back, at another location, and which
+    relocate: tuple[tuple[Slot, UUID | None], ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.add or self.retire or self.back or self.block or self.unblock)
+        changes = (self.add, self.retire, self.back, self.block, self.unblock, self.relocate)
+        return not any(changes)
 
 
 #: slots of one time that can stand in for each other: those in lanes of the hours, with lane 0, or
@@ -96,7 +103,8 @@ def plan_slots(planned: Sequence[PlannedSlot], existing: Sequence[Slot], now: da
     Slots that have started are left alone, and nothing is planned that would overlap one. Of the
     lanes that hours have at one time, it only matters how many there are: those with an appointment
     stay or come back first, then those on the calendar, then retired ones, each by lane, before new
-    ones are made. Once a plan has been carried out, the next one is empty.
+    ones are made. Slots whose hours are at another location now keep their ids. Once a plan has
+    been carried out, the next one is empty.
     """
     wanted: defaultdict[_Start, list[PlannedSlot]] = defaultdict(list)
     for new in planned:
@@ -142,6 +150,7 @@ class _Changes:
     retire: list[Slot] = field(default_factory=list)
     back: list[tuple[Slot, SlotState]] = field(default_factory=list)
     changed: list[tuple[Slot, SlotState]] = field(default_factory=list)
+    relocate: list[tuple[Slot, UUID | None]] = field(default_factory=list)
 
     def follow(
         self, wanted: Sequence[PlannedSlot], present: Sequence[Slot], retired: Sequence[Slot]
@@ -171,6 +180,7 @@ class _Changes:
                 used.add(slot.lane)
                 if is_retired:
                     self.back.append((slot, first.state_in(slot.lane)))
+                    self._locate(first, slot)
                 else:
                     self._keep(first, slot)
             elif not is_retired:
@@ -184,6 +194,11 @@ class _Changes:
         state = wanted.state_in(slot.lane)
         if state is not slot.state:
             self.changed.append((slot, state))
+        self._locate(wanted, slot)
+
+    def _locate(self, wanted: PlannedSlot, slot: Slot) -> None:
+        if slot.location_id != wanted.location_id:
+            self.relocate.append((slot, wanted.location_id))
 
     def as_plan(self) -> SlotPlan:
         return SlotPlan(
@@ -192,4 +207,5 @@ class _Changes:
             tuple(self.back),
             tuple(slot for slot, state in self.changed if state is SlotState.BLOCKED),
             tuple(slot for slot, state in self.changed if state is SlotState.OPEN),
+            tuple(self.relocate),
         )

@@ -39,6 +39,15 @@ def calendars(report: CalendarReport, now: datetime) -> Iterator[CheckFault]:
         )
     for shifted in report.shifted:
         yield _shifted(shifted)
+    for hurried in report.hurried:
+        at = hurried.at.astimezone(hurried.clinic.zone)
+        yield CheckFault(
+            f"{hurried.doctor.name} ({hurried.doctor.id}) at {hurried.clinic.name} cannot be at"
+            f" another location by {at:%Y-%m-%d %H:%M}: the way takes"
+            f" {hurried.clinic.policy.travel_min} minutes",
+            "change those hours, or travelMin of the clinic's policy",
+            hint=True,
+        )
 
 
 def _off_plan(found: OffPlan) -> CheckFault:

@@ -294,8 +294,7 @@ async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> S
         context,
         context.store,
         facts.clinic,
-        slot.doctor_id,
-        slot.lane,
+        slot,
         busy,
         has_buffers=kind.has_buffers,
     )

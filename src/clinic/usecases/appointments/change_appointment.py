@@ -268,9 +268,7 @@ async def _around(
 ) -> Surroundings:
     """Return what is around the place at which `before` would become `after`, once it and the
     others have left theirs."""
-    found = await surroundings(
-        context, unit, clinic, after.doctor_id, after.lane, after.busy, has_buffers=True
-    )
+    found = await surroundings(context, unit, clinic, after, after.busy, has_buffers=True)
     leaving = [each.busy for each in (before, *others) if each.lane == after.lane]
     return replace(
         found,

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import OCCUPYING, BookingFacts
 from clinic.domain.appointments.booking import draft
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import (
     NO_HOURS,
     NOT_OPENED,
@@ -27,7 +28,7 @@ from clinic.domain.appointments.types import (
     asked_for,
 )
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
-from clinic.domain.calendar.closings import Blocker, BlockKind
+from clinic.domain.calendar.closings import Blocker, BlockKind, ClosedTime
 from clinic.domain.calendar.plan import plan
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, checked_instant
@@ -180,6 +181,10 @@ class _Look:
     slots: Sequence[Slot]
     #: what is around the slots of each lane
     lanes: Mapping[int, Surroundings]
+    #: what is closed, for a type with buffers
+    closed: Sequence[ClosedTime]
+    #: the rooms and equipment that the type needs
+    resources: ResourcesTime | None
     #: the visible times of the patient's other appointments
     patient_busy: Sequence[Interval]
     #: ids of slots that are planned, and not stored
@@ -198,9 +203,9 @@ class _Look:
             if slot.state is not SlotState.RETIRED and slot.id not in self.hidden
         ]
 
-    def around(self, lane: int, visible: Interval, busy: Interval) -> Surroundings:
-        """Return what is around these times of an appointment."""
-        found = self.lanes[lane]
+    def around(self, slot: Slot, visible: Interval, busy: Interval) -> Surroundings:
+        """Return what is around these times of an appointment that begins in the slot."""
+        found = self.lanes[slot.lane]
         slots = _near(found.slots, busy, SLOT_MAX_MIN)
         blockers = (
             by
@@ -211,6 +216,7 @@ class _Look:
         return replace(
             found,
             slots=slots,
+            closed=in_lane(self.closed, slot.lane, slot.location_id),
             busy=_near(found.busy, busy, BUSY_MAX_MIN),
             blockers=tuple(dict.fromkeys(blockers)),
         )
@@ -265,7 +271,9 @@ async def _look(
         facts,
         kind,
         slots,
-        await _lanes(context, facts.clinic, doctor, kind, slots, reach),
+        await _lanes(context, doctor, kind, slots, reach),
+        await _closed(context, facts.clinic, doctor, kind, reach),
+        await _resources(context, kind, reach),
         () if patient_id is None else await _times_of(context, patient_id, reach),
         {slot.id for slot in planned},
         blockers,
@@ -276,25 +284,48 @@ async def _look(
 
 async def _lanes(
     context: Context,
-    clinic: Clinic,
     doctor: Doctor,
     kind: AppointmentType | None,
     slots: Sequence[Slot],
     reach: Interval,
 ) -> Mapping[int, Surroundings]:
-    """Return the slots of each lane; for a type with buffers, closed time and busy times too."""
+    """Return the slots of each lane; for a type with buffers, busy times too."""
     by_lane: defaultdict[int, list[Slot]] = defaultdict(list)
     for slot in slots:
         by_lane[slot.lane].append(slot)
     if kind is None or not kind.has_buffers:
         return {lane: Surroundings(found) for lane, found in by_lane.items()}
-    store, doctors = context.store, [doctor.id]
-    closed = (await closed_times(context, store, clinic, doctors, reach)).get(doctor.id, ())
-    busy = await store.appointments.busy_times(clinic.id, doctors, reach.starts_at, reach.ends_at)
+    busy = await context.store.appointments.busy_times(
+        doctor.clinic_id, [doctor.id], reach.starts_at, reach.ends_at
+    )
     return {
-        lane: Surroundings(found, in_lane(closed, lane), busy.get((doctor.id, lane), ()))
+        lane: Surroundings(found, busy=busy.get((doctor.id, lane), ()))
         for lane, found in by_lane.items()
     }
+
+
+async def _closed(
+    context: Context,
+    clinic: Clinic,
+    doctor: Doctor,
+    kind: AppointmentType | None,
+    reach: Interval,
+) -> Sequence[ClosedTime]:
+    if kind is None or not kind.has_buffers:
+        return ()
+    return (await closed_times(context, context.store, clinic, [doctor.id], reach)).get(
+        doctor.id, ()
+    )
+
+
+async def _resources(
+    context: Context, kind: AppointmentType | None, reach: Interval
+) -> ResourcesTime | None:
+    if kind is None or not kind.needs:
+        return None
+    return await context.store.resources.timetable(
+        kind.clinic_id, kind.needs, reach.starts_at, reach.ends_at
+    )
 
 
 async def _facts(
@@ -352,6 +383,7 @@ async def _planned(context: Context, clinic: Clinic, doctor: Doctor, reach: Inte
             each.interval.ends_at,
             each.state,
             lane=each.lane,
+            location_id=each.location_id,
         )
         for each in plan(inputs, first, last)
         if each.starts_at > opened and each.interval.overlaps(reach)
@@ -390,7 +422,7 @@ def _explained(context: Context, look: _Look, slots: Sequence[Slot]) -> Explaine
 def _explained_in(context: Context, look: _Look, slot: Slot) -> ExplainedStart:
     case = _case(context, look, slot)
     visible, busy = case.appointment.visible, case.appointment.busy
-    around, is_planned = look.around(slot.lane, visible, busy), slot.id in look.planned
+    around, is_planned = look.around(slot, visible, busy), slot.id in look.planned
     case = replace(
         case,
         slot=slot,
@@ -426,6 +458,8 @@ def _case(context: Context, look: _Look, slot: Slot) -> Case:
         look.facts,
         by_patient=actor.role is Role.PATIENT,
         patient_busy=look.patient_busy,
+        needs=() if kind is None else kind.needs,
+        resources=look.resources,
     )
 
 

@@ -1,12 +1,14 @@
 """Reading what is around the place of an appointment, inside a unit of work or outside."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
+from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.appointments.fitting import others_at
 from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.calendar.availability import Interval
-from clinic.domain.calendar.slots import Slot
+from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic
 from clinic.usecases.calendar.inputs import Reads, closed_times, in_lane
 from clinic.usecases.context import Context
@@ -16,14 +18,15 @@ async def surroundings(
     context: Context,
     reads: Reads,
     clinic: Clinic,
-    doctor_id: UUID,
-    lane: int,
+    of: Slot | Appointment,
     span: Interval,
     *,
     has_buffers: bool,
 ) -> Surroundings:
-    """Return the slots of the doctor's lane that overlap the span; with buffers, which may reach
-    beyond slots and into those that are taken, closed time and busy times of the lane too."""
+    """Return the slots of the doctor and lane that overlap the span; with buffers, which may reach
+    beyond slots and into those that are taken, busy times of the lane, too, and what is closed
+    where it begins."""
+    doctor_id, lane = of.doctor_id, of.lane
     start, end = span.starts_at, span.ends_at
     lanes = await reads.calendars.slots_between(clinic.id, [doctor_id], start, end)
     slots = [slot for slot in lanes if slot.lane == lane]
@@ -31,9 +34,13 @@ async def surroundings(
         return Surroundings(slots)
     closed = await closed_times(context, reads, clinic, [doctor_id], span)
     busy = await reads.appointments.busy_times(clinic.id, [doctor_id], start, end)
-    return Surroundings(
-        slots, in_lane(closed.get(doctor_id, ()), lane), busy.get((doctor_id, lane), ())
-    )
+    location_id = next((each.location_id for each in slots if _begins(each, of.starts_at)), None)
+    closed_here = in_lane(closed.get(doctor_id, ()), lane, location_id)
+    return Surroundings(slots, closed_here, busy.get((doctor_id, lane), ()))
+
+
+def _begins(slot: Slot, starts_at: datetime) -> bool:
+    return slot.starts_at == starts_at and slot.state is not SlotState.RETIRED
 
 
 async def free_beside(

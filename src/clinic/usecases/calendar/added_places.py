@@ -9,6 +9,7 @@ from clinic.domain.calendar.availability import CAPACITY_MAX
 from clinic.domain.calendar.closings import words_of
 from clinic.domain.calendar.locations import check_location
 from clinic.domain.calendar.plan import CalendarInputs, blocked_by, plan
+from clinic.domain.calendar.travel import check_travel
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     AddedPlaceNotFound,
@@ -42,10 +43,12 @@ async def add_place(
     """
 
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[AddedPlace]:
+        check_location(place.location_id, inputs.locations)
         new = _in_lane(context, clinic, inputs, replace(place.checked(), lane=1))
-        check_location(new.location_id, inputs.locations)
         after = replace(inputs, places=(*inputs.places, new))
-        if closed := blocked_by(after, new.interval, new.lane):
+        today = clinic.local_date(context.clock.now())
+        check_travel(new, after, clinic.policy.travel_min, today)
+        if closed := blocked_by(after, new.interval, new.lane, new.location_id):
             why = words_of(closed, no_hours="the doctor does not work here then")
             raise BlockedBy(f"No slot can be added in this time: {why}.", blockedBy=closed)
         return Decision(

@@ -24,6 +24,8 @@ from clinic.usecases.context import Context
 Days = tuple[date, date]
 #: a doctor and a lane
 _Lane = tuple[UUID, int]
+#: open times at each location
+_ByLocation = defaultdict[UUID | None, list[Interval]]
 _MOMENT = timedelta(microseconds=1)
 #: how many days ahead slots may be opened: in a new time zone, the last one may be two days later
 OPEN_MAX_DAYS = RANGE_MAX_DAYS - 3
@@ -75,6 +77,7 @@ class CalendarEffect:
             "retired": self.counts.retired,
             "blocked": self.counts.blocked,
             "unblocked": self.counts.unblocked,
+            **({"relocated": self.counts.relocated} if self.counts.relocated else {}),
             "stranded": [str(view.appointment.id) for view in self.stranded],
         }
 
@@ -231,6 +234,7 @@ async def _write(
 ) -> None:
     calendars = unit.calendars
     into: dict[SlotState, list[UUID]] = {state: [] for state in SlotState}
+    moved: dict[UUID, UUID | None] = {}
     added: list[Slot] = []
     for each in found:
         changes, doctor = each.plan, each.doctor
@@ -239,6 +243,7 @@ async def _write(
         into[SlotState.OPEN] += [slot.id for slot in changes.unblock]
         for slot, state in changes.back:
             into[state].append(slot.id)
+        moved |= {slot.id: location_id for slot, location_id in changes.relocate}
         added += [
             Slot(
                 context.new_id(),
@@ -249,11 +254,17 @@ async def _write(
                 new.interval.ends_at,
                 new.state,
                 lane=new.lane,
+                location_id=new.location_id,
             )
             for new in changes.add
         ]
-    # Retired first, to make room for those that come back and those that are added.
-    for state in (SlotState.RETIRED, SlotState.BLOCKED, SlotState.OPEN):
+    # Retired first, to make room for those that come back and those that are added. None comes back
+    # before all are at their locations.
+    if into[SlotState.RETIRED]:
+        await calendars.set_slot_state(clinic.id, into[SlotState.RETIRED], SlotState.RETIRED)
+    if moved:
+        await calendars.set_slot_locations(clinic.id, moved)
+    for state in (SlotState.BLOCKED, SlotState.OPEN):
         if into[state]:
             await calendars.set_slot_state(clinic.id, into[state], state)
     await calendars.add_slots(added)
@@ -300,6 +311,7 @@ async def _effect(
         retired=sum(len(each.plan.retire) for each in found),
         blocked=sum(len(each.plan.block) for each in found),
         unblocked=sum(len(each.plan.unblock) for each in found),
+        relocated=sum(_relocated(each.plan) for each in found),
     )
     found_outside = await _outside(context, reads, clinic, span, found)
     # A preview of another time zone shows it as well.
@@ -315,6 +327,12 @@ async def _effect(
     return CalendarEffect(counts, stranded, tuple(found), note)
 
 
+def _relocated(changes: SlotPlan) -> int:
+    """Return how many slots stay, at another location."""
+    back = {slot.id for slot, _ in changes.back}
+    return sum(slot.id not in back for slot, _ in changes.relocate)
+
+
 async def _outside(
     context: Context, reads: Reads, clinic: Clinic, span: Span, found: Sequence[Alignment]
 ) -> list[AppointmentView]:
@@ -324,15 +342,16 @@ async def _outside(
     ids = [each.doctor.id for each in found]
     lasting = await reads.appointments.lasting(clinic.id, ids, span.starts_at, span.ends_at)
     beyond = await _open_beyond(reads, clinic, span, found, lasting)
-    is_open: defaultdict[_Lane, list[Interval]] = defaultdict(list, beyond)
+    is_open = defaultdict[_Lane, _ByLocation](_by_location, beyond)
     suspects: list[UUID] = []
     for each in found:
         times, closed = _times_of(each, span, now)
-        for lane, interval in times:
-            is_open[each.doctor.id, lane].append(interval)
+        for lane, location_id, interval in times:
+            is_open[each.doctor.id, lane][location_id].append(interval)
         suspects += closed
-    for intervals in is_open.values():
-        intervals.sort()
+    for located in is_open.values():
+        for intervals in located.values():
+            intervals.sort()
     views = {view.appointment.id: view for view in lasting if view.appointment.starts_at > now}
     if suspects:
         in_closed = await reads.appointments.occupying(clinic.id, suspects)
@@ -340,7 +359,10 @@ async def _outside(
     outside = [
         view
         for view in views.values()
-        if not is_covered(view.appointment.visible, is_open[_lane_of(view.appointment)])
+        if not any(
+            is_covered(view.appointment.visible, intervals)
+            for intervals in is_open[_lane_of(view.appointment)].values()
+        )
     ]
     return sorted(outside, key=lambda view: (view.appointment.starts_at, view.appointment.id))
 
@@ -351,9 +373,9 @@ async def _open_beyond(
     span: Span,
     found: Sequence[Alignment],
     lasting: Sequence[AppointmentView],
-) -> Mapping[_Lane, list[Interval]]:
+) -> Mapping[_Lane, _ByLocation]:
     """Return the times after the span that appointments within it last into and that are open, by
-    doctor and lane."""
+    doctor and lane, and location."""
     ends = {
         each.doctor.id: max(slot.ends_at for slot in each.before if slot.taken)
         for each in found
@@ -368,11 +390,15 @@ async def _open_beyond(
     slots = await reads.calendars.slots_between(
         clinic.id, [*ends], span.ends_at, max(ends.values())
     )
-    beyond: defaultdict[_Lane, list[Interval]] = defaultdict(list)
+    beyond = defaultdict[_Lane, _ByLocation](_by_location)
     for slot in slots:
         if slot.state is SlotState.OPEN and slot.starts_at >= span.ends_at:
-            beyond[slot.doctor_id, slot.lane].append(slot.interval)
+            beyond[slot.doctor_id, slot.lane][slot.location_id].append(slot.interval)
     return beyond
+
+
+def _by_location() -> _ByLocation:
+    return defaultdict(list)
 
 
 def _lane_of(appointment: Appointment) -> _Lane:
@@ -381,17 +407,23 @@ def _lane_of(appointment: Appointment) -> _Lane:
 
 def _times_of(
     alignment: Alignment, span: Span, now: datetime
-) -> tuple[list[tuple[int, Interval]], list[UUID]]:
-    """Return what is open by the plan, with its lane, and the taken slots ahead that are not."""
+) -> tuple[list[tuple[int, UUID | None, Interval]], list[UUID]]:
+    """Return what is open by the plan, with its lane and location, and the taken slots ahead that
+    are not."""
     changes = alignment.plan
     gone = {slot.id for slot in (*changes.retire, *changes.block)}
     opened = {slot.id for slot in changes.unblock}
     opened |= {slot.id for slot, state in changes.back if state is SlotState.OPEN}
-    is_open = [(new.lane, new.interval) for new in changes.add if new.state is SlotState.OPEN]
+    moved = {slot.id: location_id for slot, location_id in changes.relocate}
+    is_open = [
+        (new.lane, new.location_id, new.interval)
+        for new in changes.add
+        if new.state is SlotState.OPEN
+    ]
     closed: list[UUID] = []
     for slot in alignment.before:
         if slot.id in opened or (slot.state is SlotState.OPEN and slot.id not in gone):
-            is_open.append((slot.lane, slot.interval))
+            is_open.append((slot.lane, moved.get(slot.id, slot.location_id), slot.interval))
         elif slot.taken and slot.starts_at > now and slot.starts_at >= span.starts_at:
             closed.append(slot.id)
     return is_open, closed

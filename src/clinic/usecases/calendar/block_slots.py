@@ -167,7 +167,7 @@ def _opening(
 ) -> Callable[[Clinic, CalendarInputs], Decision[Interval]]:
     def decide(clinic: Clinic, inputs: CalendarInputs) -> Decision[Interval]:
         planned = _planned(inputs, clinic, stretch, lane)
-        _check_others(inputs, clinic, stretch, _times_of(planned), is_slot=lane is not None)
+        _check_others(inputs, clinic, stretch, planned, is_slot=lane is not None)
         window = _widened(stretch, _times_of(planned))
         beside = {slot.lane for slot in planned} - {lane}
         cut = [
@@ -221,7 +221,7 @@ def _check_others(
     inputs: CalendarInputs,
     clinic: Clinic,
     stretch: Interval,
-    planned: Sequence[Interval],
+    planned: Sequence[PlannedSlot],
     *,
     is_slot: bool,
 ) -> None:
@@ -229,11 +229,14 @@ def _check_others(
     is not part of the hours."""
     first, last = days_of(clinic, stretch)
     others: list[Blocker] = []
-    if is_slot and stretch not in planned:
+    if is_slot and stretch not in _times_of(planned):
         others.append(Blocker(BlockKind.NO_HOURS))
     for time in inputs.closed_times(first, last):
         is_other = time.by.kind is not BlockKind.BLOCK and time.by not in others
-        if is_other and any(time.interval.overlaps(slot) for slot in planned):
+        if is_other and any(
+            time.is_at(slot.location_id) and time.interval.overlaps(slot.interval)
+            for slot in planned
+        ):
             others.append(time.by)
     if others:
         raise BlockedBy(f"This time cannot be opened: {words_of(others)}.", blockedBy=others)

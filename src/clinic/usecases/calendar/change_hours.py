@@ -14,6 +14,7 @@ from clinic.domain.calendar.availability import (
 )
 from clinic.domain.calendar.locations import check_location
 from clinic.domain.calendar.plan import CalendarInputs
+from clinic.domain.calendar.travel import check_travel
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import (
     AvailabilityNotFound,
@@ -46,9 +47,11 @@ async def add_availability(
         check_location(availability.location_id, inputs.locations)
         check_not_empty(availability, clinic.zone)
         check_overlap(availability, inputs.hours)
+        after = replace(inputs, hours=(*inputs.hours, availability))
+        _check_travel(context, clinic, availability, after)
         return Decision(
             availability,
-            replace(inputs, hours=(*inputs.hours, availability)),
+            after,
             lambda unit: unit.calendars.add_availability(availability),
             _days_of(availability),
         )
@@ -81,9 +84,11 @@ async def change_availability(
             check_location(new.location_id, inputs.locations)
         check_not_empty(new, clinic.zone)
         check_overlap(new, inputs.hours)
+        after = replace(inputs, hours=(*_others(inputs.hours, availability_id), new))
+        _check_travel(context, clinic, new, after)
         return Decision(
             new,
-            replace(inputs, hours=(*_others(inputs.hours, availability_id), new)),
+            after,
             lambda unit: unit.calendars.replace_availability(new),
             _both(_days_of(before), _days_of(new)),
         )
@@ -127,9 +132,11 @@ async def add_exception(
         check_location(exception.location_id, inputs.locations)
         check_not_empty(exception, clinic.zone)
         check_exception(exception, inputs.hours, inputs.exceptions, clinic.zone)
+        after = replace(inputs, exceptions=(*inputs.exceptions, exception))
+        _check_travel(context, clinic, exception, after)
         return Decision(
             exception,
-            replace(inputs, exceptions=(*inputs.exceptions, exception)),
+            after,
             lambda unit: unit.calendars.add_exception(exception),
             _around(exception.on_date),
         )
@@ -192,6 +199,16 @@ async def whose_calendar(context: Context, doctor_id: UUID | None) -> UUID | Non
         if await people.doctor(context.actor.clinic_id, doctor_id) is None:
             raise DoctorNotFound()
     return doctor_id
+
+
+def _check_travel(
+    context: Context,
+    clinic: Clinic,
+    new: Availability | AvailabilityException,
+    after: CalendarInputs,
+) -> None:
+    today = clinic.local_date(context.clock.now())
+    check_travel(new, after, clinic.policy.travel_min, today)
 
 
 def _days_of(hours: Availability) -> Days | None:

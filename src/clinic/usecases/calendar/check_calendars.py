@@ -16,6 +16,7 @@ from clinic.domain.calendar.availability import day_interval
 from clinic.domain.calendar.changes import CalendarChange, CalendarWork
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.calendar.slots import SlotPlan
+from clinic.domain.calendar.travel import first_too_close
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, TemporaryFailure
 from clinic.domain.notifications import day_sheet_due
@@ -47,6 +48,7 @@ class Difference(StrEnum):
     UNPLANNED = "not planned"
     NOT_BLOCKED = "open although closed"
     NOT_OPEN = "blocked although open"
+    ELSEWHERE = "at another location than the hours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,16 @@ class Shifted:
 
 
 @dataclass(frozen=True, slots=True)
+class Hurried:
+    """A doctor who could not get from one location to the next in time."""
+
+    clinic: Clinic
+    doctor: Doctor
+    #: when the first slot begins that is too early
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarReport:
     """What is wrong with calendars, and what people should look at; at most NAMED_MAX of each."""
 
@@ -83,6 +95,7 @@ class CalendarReport:
     #: how many appointments ahead are not within open slots, up to COUNTED_MAX, by clinic
     stranded: tuple[tuple[Clinic, int], ...] = ()
     shifted: tuple[Shifted, ...] = ()
+    hurried: tuple[Hurried, ...] = ()
 
 
 async def check_calendars(context: AnonymousContext) -> CalendarReport:
@@ -91,6 +104,7 @@ async def check_calendars(context: AnonymousContext) -> CalendarReport:
     off_plan: list[OffPlan] = []
     stranded: list[tuple[Clinic, int]] = []
     shifted: list[Shifted] = []
+    hurried: list[Hurried] = []
     for clinic in await store.people.clinics():
         at_clinic = context.as_system(clinic.id)
         doctors = await store.people.doctors(clinic.id)
@@ -106,9 +120,17 @@ async def check_calendars(context: AnonymousContext) -> CalendarReport:
             stranded.append((clinic, number))
         if len(shifted) < NAMED_MAX:
             shifted += await _shifted(at_clinic, clinic, now)
+        if clinic.policy.travel_min and len(hurried) < NAMED_MAX:
+            hurried += await _hurried(at_clinic, clinic, doctors, now)
     changes = await store.calendar_changes.unfinished(limit=NAMED_MAX)
     late = (change for change in changes if change.created_at < now - FINISHED_WITHIN)
-    return CalendarReport(tuple(off_plan), tuple(late), tuple(stranded), tuple(shifted[:NAMED_MAX]))
+    return CalendarReport(
+        tuple(off_plan),
+        tuple(late),
+        tuple(stranded),
+        tuple(shifted[:NAMED_MAX]),
+        tuple(hurried[:NAMED_MAX]),
+    )
 
 
 # --- slots and the plan -----------------------------------------------------------------------
@@ -224,6 +246,12 @@ def _named(changes: SlotPlan) -> Iterator[tuple[datetime, Difference]]:
             yield interval.starts_at, what
     yield from ((slot.starts_at, Difference.NOT_BLOCKED) for slot in changes.block)
     yield from ((slot.starts_at, Difference.NOT_OPEN) for slot in changes.unblock)
+    coming = {slot.id for slot, _ in changes.back}
+    yield from (
+        (slot.starts_at, Difference.ELSEWHERE)
+        for slot, _ in changes.relocate
+        if slot.id not in coming
+    )
 
 
 # --- appointments that people should look at --------------------------------------------------
@@ -240,6 +268,23 @@ async def _stranded(context: Context, clinic: Clinic, now: datetime, last: datet
         number += len(found)
         since += _A_WEEK
     return number
+
+
+async def _hurried(
+    context: Context, clinic: Clinic, doctors: Sequence[Doctor], now: datetime
+) -> list[Hurried]:
+    """Return the doctors who could not get from one location to the next in time, within the
+    clinic's horizon: the way has become longer since their hours were entered, or an exception that
+    kept them apart was deleted."""
+    first = clinic.local_date(now)
+    last = first + timedelta(days=clinic.policy.horizon_days)
+    inputs = await read_inputs(context, context.store, clinic, doctors, since=now)
+    found = []
+    for doctor in doctors:
+        at = first_too_close(inputs[doctor.id], clinic.policy.travel_min, first, last)
+        if at is not None:
+            found.append(Hurried(clinic, doctor, at))
+    return found
 
 
 async def _shifted(context: Context, clinic: Clinic, now: datetime) -> list[Shifted]:

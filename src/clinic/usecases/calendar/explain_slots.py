@@ -53,7 +53,7 @@ async def blockers_of(
     for slot in slots:
         reasons: tuple[Blocker, ...] = ()
         if slot.state is not SlotState.OPEN:
-            reasons = blockers[slot.doctor_id].of(slot.interval, slot.lane)
+            reasons = blockers[slot.doctor_id].of(slot.interval, slot.lane, slot.location_id)
             # As of more taken slots than the hours have places.
             reasons = reasons or (Blocker(BlockKind.NO_HOURS),)
         found.append(reasons if is_staff else _for_patients(reasons))

@@ -172,13 +172,16 @@ async def places_among(
         busy = await reads.appointments.busy_times(clinic.id, doctors, since, until)
         closed = await closed_times(context, reads, clinic, doctors, Interval(since, until))
     times = {
-        lane: DoctorsTime(slots, busy.get(lane, ()), in_lane(closed.get(lane[0], ()), lane[1]))
+        (*lane, here): DoctorsTime(
+            slots, busy.get(lane, ()), in_lane(closed.get(lane[0], ()), lane[1], here)
+        )
         for lane, slots in lanes.items()
+        for here in {slot.location_id for slot in slots}
     }
     found = []
     for view in offered:
         beside = free[view.slot.doctor_id, view.slot.starts_at]
-        fitting = [slot for slot in beside if times[slot.doctor_id, slot.lane].fits(slot, kind)]
+        fitting = [slot for slot in beside if times[_place_on(slot)].fits(slot, kind)]
         if fitting:
             first = min(fitting, key=lambda slot: slot.lane)
             found.append(replace(view, slot=first, places=len(fitting)))
@@ -201,6 +204,10 @@ def _holds(slot: Slot, kind: AppointmentType) -> bool:
     """Return whether the slot is as long as an appointment of this type."""
     minutes = kind.visible_min_with(slot.doctor_id)
     return minutes is not None and slot.starts_at + timedelta(minutes=minutes) <= slot.ends_at
+
+
+def _place_on(slot: Slot) -> tuple[UUID, int, UUID | None]:
+    return slot.doctor_id, slot.lane, slot.location_id
 
 
 async def nearest_places(

@@ -13,6 +13,7 @@ from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
     InvalidInput,
+    LocationNotFound,
     PermissionDenied,
     SlotNotFound,
 )
@@ -52,6 +53,7 @@ class SlotSearch:
     state: SlotState | None = None
     #: only those in which an appointment of this type can begin, by its name or id
     type: str | UUID | None = None
+    location_id: UUID | None = None
 
 
 async def find_slots(
@@ -62,7 +64,7 @@ async def find_slots(
 
     With a type, a page may have fewer slots than asked for, although there are more; see
     `find_places`. `clinic` is the actor's, if the caller has just read it. Raises InvalidInput,
-    UnknownType, EndBeforeStart, DoctorNotFound, PermissionDenied.
+    UnknownType, EndBeforeStart, DoctorNotFound, LocationNotFound, PermissionDenied.
     """
     if not search.free_only and not reach_of(context.actor.role, Operation.READ_CALENDAR):
         raise PermissionDenied("Patients see open slots only.")
@@ -83,13 +85,14 @@ async def find_slots(
         specialty=specialty,
         free_only=search.free_only,
         state=search.state,
+        location_id=search.location_id,
     )
     if kind is not None:
         found_page = await find_places(context, clinic, query, page, kind)
     else:
         found_page = page_of(await context.store.calendars.list_slots(query, page), page, place_of)
     if not found_page.items:
-        await _check_filters(context, search.doctor_id, specialty)
+        await _check_filters(context, search.doctor_id, specialty, search.location_id)
     return found_page
 
 
@@ -215,10 +218,17 @@ async def read_slot(context: Context, slot_id: UUID) -> SlotView:
     return view
 
 
-async def _check_filters(context: Context, doctor_id: UUID | None, specialty: str | None) -> None:
+async def _check_filters(
+    context: Context, doctor_id: UUID | None, specialty: str | None, location_id: UUID | None
+) -> None:
     """Raise for a filter by an unknown id; called only when nothing was found."""
     clinic_id = context.actor.clinic_id
     if doctor_id is not None and await context.store.people.doctor(clinic_id, doctor_id) is None:
         raise DoctorNotFound()
     if specialty is not None and not await context.store.people.doctors(clinic_id, specialty):
         raise DoctorNotFound("No doctor here has this specialty.")
+    if (
+        location_id is not None
+        and await context.store.locations.one(clinic_id, location_id) is None
+    ):
+        raise LocationNotFound()

@@ -95,9 +95,9 @@ async def closed_times(
     return {doctor_id: each.closed_times(*days) for doctor_id, each in inputs.items()}
 
 
-def in_lane(closed: Iterable[ClosedTime], lane: int) -> list[Interval]:
-    """Return the time of those that close this lane."""
-    return [time.interval for time in closed if time.closes(lane)]
+def in_lane(closed: Iterable[ClosedTime], lane: int, location_id: UUID | None) -> list[Interval]:
+    """Return the time of those that close this lane at this location."""
+    return [time.interval for time in closed if time.closes(lane, location_id)]
 
 
 def _by_doctor(rows: Sequence[R]) -> Mapping[UUID, list[R]]:

@@ -4,10 +4,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from clinic.domain.calendar.added_places import AddedPlace
+from clinic.domain.calendar.availability import Availability, AvailabilityException
 from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.plan import CalendarInputs
 from clinic.domain.clinic import Clinic
-from clinic.domain.errors import ClinicNotFound, LocationNameInUse, LocationNotFound
+from clinic.domain.errors import (
+    ClinicNotFound,
+    LocationInUse,
+    LocationNameInUse,
+    LocationNotFound,
+)
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.calendar.align import CalendarEffect
@@ -17,9 +24,12 @@ from clinic.usecases.calendar.change_calendar import (
     carry_out,
     preview_all_doctors,
 )
+from clinic.usecases.calendar.inputs import Reads
 from clinic.usecases.context import Context
 from clinic.usecases.people.contact_rules import ContactRules
 
+#: how many hours, exceptions and places at a location a refusal names
+USED_NAMED_MAX = 10
 _SAME = "The location is the same as before."
 #: what the audit trail calls each field that can change
 _FIELDS = {
@@ -95,6 +105,8 @@ async def change_location(
         if not changed:
             return LocationChanged(before, note=_SAME)
         _check(context, clinic, new, known)
+        if before.is_active and not new.is_active:
+            await _check_unused(context, unit, clinic, new)
         fields = [_FIELDS[name] for name in changed]
         if not _moves_holidays(before, new):
             await unit.locations.replace(new)
@@ -141,6 +153,8 @@ async def _preview(
     if new == before:
         return LocationChanged(before, note=_SAME)
     _check(context, clinic, new, known)
+    if before.is_active and not new.is_active:
+        await _check_unused(context, store, clinic, new)
     changed = await preview_all_doctors(context, lambda clinic_now, shared: _decision(new))
     return LocationChanged(new, changed.effect)
 
@@ -164,6 +178,33 @@ def _check(context: Context, clinic: Clinic, new: Location, known: Iterable[Loca
     for other in known:
         if other.id != new.id and other.is_active and new.is_active and other.is_called(new.name):
             raise LocationNameInUse(locationId=str(other.id))
+
+
+async def _check_unused(context: Context, reads: Reads, clinic: Clinic, location: Location) -> None:
+    """Raise LocationInUse when hours or added places ahead are at the location."""
+    now = context.clock.now()
+    today = clinic.local_date(now)
+    hours = [
+        one
+        for one in await reads.calendars.availabilities(clinic.id)
+        if (one.on_date or one.valid_until or today) >= today
+    ]
+    exceptions = [
+        one for one in await reads.calendars.exceptions(clinic.id) if one.on_date >= today
+    ]
+    places = await reads.closings.places(clinic.id, since=now)
+    used: dict[str, list[str]] = {}
+    found: dict[str, Sequence[Availability | AvailabilityException | AddedPlace]] = {
+        "availabilityIds": hours,
+        "exceptionIds": exceptions,
+        "placeIds": places,
+    }
+    for name, rows in found.items():
+        there = [str(one.id) for one in rows if one.location_id == location.id]
+        if there:
+            used[name] = there[:USED_NAMED_MAX]
+    if used:
+        raise LocationInUse(None, **used)
 
 
 def _named(known: Iterable[Location], location_id: UUID) -> Location:

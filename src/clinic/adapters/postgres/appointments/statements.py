@@ -100,16 +100,18 @@ WHERE held.clinic_id = $1 AND held.resource_id = $2 AND held.occupying
 ORDER BY a.starts_at, a.id
 """
 
-#: $1 clinic, $2 since, $3 until, $4 limit: those not wholly within open slots of doctor and lane
+#: $1 clinic, $2 since, $3 until, $4 limit: those not wholly within open slots of doctor and lane,
+#: at one location
 STRANDED_APPOINTMENTS = f"""{_VIEW}
 WHERE a.clinic_id = $1 AND a.status IN ({_OCCUPYING}) AND a.starts_at >= $2 AND a.starts_at < $3
-  AND NOT coalesce((
-      SELECT range_agg(tstzrange(o.starts_at, o.ends_at)) @> tstzrange(a.starts_at, a.ends_at)
-      FROM slots o
+  AND NOT EXISTS (
+      SELECT FROM slots o
       WHERE o.clinic_id = a.clinic_id AND o.doctor_id = a.doctor_id AND o.lane = a.lane
         AND o.state = 'OPEN' AND o.starts_at > a.starts_at - interval '{SLOT_MAX_MIN} min'
         AND o.starts_at < a.ends_at AND o.ends_at > a.starts_at
-  ), false)
+      GROUP BY o.location_id
+      HAVING range_agg(tstzrange(o.starts_at, o.ends_at)) @> tstzrange(a.starts_at, a.ends_at)
+  )
 ORDER BY a.starts_at, a.id LIMIT $4
 """
 

@@ -154,5 +154,5 @@ def _change_of(row: SqlRow) -> CalendarChange:
         last=row.last_day,
         doctors=row.doctors,
         doctors_done=row.doctors - row.doctors_left,
-        counts=SlotCounts(row.added, row.retired, row.blocked, row.unblocked),
+        counts=SlotCounts(row.added, row.retired, row.blocked, row.unblocked, row.relocated),
     )

@@ -202,6 +202,6 @@ def _place_of(row: SqlRow) -> AddedPlace:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         reason=row.reason,
-        lane=row.lane,
         location_id=row.location_id,
+        lane=row.lane,
     )

@@ -23,6 +23,7 @@ def slot_of(row: SqlRow) -> Slot:
         state=_STATES[row.state],
         taken=row.taken,
         lane=row.lane,
+        location_id=row.location_id,
     )
 
 
@@ -33,9 +34,19 @@ def slot_of_values(row: AnyRow) -> Slot:
 
 
 def free_slot_view(clinic_id: UUID, row: AnyRow) -> SlotView:
-    """Return the view from id, doctor, specialty, start, end, lane and the doctor's name."""
-    slot_id, doctor_id, specialty, starts_at, ends_at, lane, doctor_name = row
-    slot = Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, lane=lane)
+    """Return the view from id, doctor, specialty, start, end, lane, location and the doctor's
+    name."""
+    slot_id, doctor_id, specialty, starts_at, ends_at, lane, location_id, doctor_name = row
+    slot = Slot(
+        slot_id,
+        clinic_id,
+        doctor_id,
+        specialty,
+        starts_at,
+        ends_at,
+        lane=lane,
+        location_id=location_id,
+    )
     return SlotView(slot, doctor_name, 1)
 
 
@@ -53,8 +64,8 @@ def availability_of(row: SqlRow) -> Availability:
         valid_from=row.valid_from,
         valid_until=row.valid_until,
         overnight=row.overnight,
-        capacity=row.capacity,
         location_id=row.location_id,
+        capacity=row.capacity,
     )
 
 
@@ -72,8 +83,8 @@ def availability_values(hours: Availability) -> Values:
         "valid_from": hours.valid_from,
         "valid_until": hours.valid_until,
         "overnight": hours.overnight,
-        "capacity": hours.capacity,
         "location_id": hours.location_id,
+        "capacity": hours.capacity,
     }
 
 
@@ -89,8 +100,8 @@ def exception_of(row: SqlRow) -> AvailabilityException:
         end=row.end_time,
         slot_min=row.slot_min,
         overnight=row.overnight,
-        capacity=row.capacity,
         location_id=row.location_id,
+        capacity=row.capacity,
     )
 
 
@@ -106,6 +117,6 @@ def exception_values(exception: AvailabilityException) -> Values:
         "end_time": exception.end,
         "slot_min": exception.slot_min,
         "overnight": exception.overnight,
-        "capacity": exception.capacity,
         "location_id": exception.location_id,
+        "capacity": exception.capacity,
     }

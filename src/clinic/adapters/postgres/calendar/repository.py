@@ -11,13 +11,17 @@ from uuid import UUID
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Table,
+    Uuid,
+    bindparam,
     delete,
     func,
     insert,
     lateral,
     select,
+    text,
     true,
     tuple_,
     update,
@@ -73,13 +77,25 @@ from clinic.ports.calendars import (
 #: a packed slot: its id, start and end, as PostgreSQL sends them; the lane, from 0, is in the
 #: microseconds of the end
 _PACKED = Struct("16s8s8s")
+#: the same, with the id of its location, or zeros
+_LOCATED = Struct("16s8s8s16s")
+_NOWHERE = bytes(16)
 _UUID, _TIMESTAMPTZ = 2950, 1184
 _RETIRED = SlotState.RETIRED.value
 _COPY_SLOTS = (
-    "COPY slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken, lane)"
+    "COPY slots (clinic_id, id, doctor_id, specialty, starts_at, ends_at, state, taken, lane,"
+    " location_id)"
     " FROM STDIN (FORMAT BINARY)"
 )
-_COPY_TYPES = ("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "text", "bool", "int2")
+_COPY_TYPES = (
+    *("uuid", "uuid", "uuid", "text", "timestamptz", "timestamptz", "text", "bool", "int2", "uuid"),
+)
+
+_SET_LOCATIONS = text(
+    "UPDATE slots s SET location_id = w.location_id"
+    " FROM unnest(:ids, :location_ids) AS w (id, location_id)"
+    " WHERE s.clinic_id = :clinic_id AND s.id = w.id"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid())), bindparam("location_ids", type_=ARRAY(Uuid())))
 
 
 #: returns a clinic's active types of this version
@@ -119,8 +135,9 @@ class PostgresCalendarReader:
         row = await read(page.one_more)
         if row is None:
             return None
-        if _is_full(GLANCED.parts(row)[3][2], page) and _may_be_cut(
-            _unpacked(clinic_id, doctor_id, *GLANCED.parts(row)[3]), page
+        found = GLANCED.parts(row)[3]
+        if _is_full(found[2], found[3], page) and _may_be_cut(
+            _unpacked(clinic_id, doctor_id, *found), page
         ):
             row = await read(page.one_more * PLACES_MAX) or row
         clinic_part, types_version, proven, state = GLANCED.parts(row)
@@ -134,7 +151,7 @@ class PostgresCalendarReader:
             views = one_for_each_start(_unpacked(clinic_id, doctor_id, *state))
             return views[: page.one_more]
 
-        doctor_name, _, _ = state
+        doctor_name, *_ = state
         free = None if doctor_name is None else FreeSlots(tuple(state), slots)
         return Glance(clinic, free, types)
 
@@ -143,6 +160,7 @@ class PostgresCalendarReader:
         statement = free_slots(
             doctor=query.doctor_id is not None,
             specialty=query.specialty is not None,
+            location=query.location_id is not None,
             after=page.after is not None,
             backwards=page.after is not None and page.after.backwards,
         )
@@ -152,7 +170,8 @@ class PostgresCalendarReader:
             query.starts_before,
             limit,
         ]
-        parameters += [each for each in (query.doctor_id, query.specialty) if each is not None]
+        filters = (query.doctor_id, query.specialty, query.location_id)
+        parameters += [each for each in filters if each is not None]
         if page.after is not None:
             parameters.append(page.after.at)
             if query.doctor_id is None:
@@ -185,6 +204,8 @@ class PostgresCalendarReader:
             if query.state is None
             else slots.c.state == query.state.value,
         )
+        if query.location_id is not None:
+            own = own.where(slots.c.location_id == query.location_id)
         slot = lateral(paged(own, slots, page), "slot")
         found = paged(
             select(slot, doctor.c.name).select_from(doctor.join(slot, true())), slot, page
@@ -269,9 +290,10 @@ class PostgresCalendarReader:
             return (await connection.execute(query)).all()
 
 
-def _is_full(packed: bytes | None, page: PageRequest) -> bool:
+def _is_full(packed: bytes | None, is_located: bool, page: PageRequest) -> bool:
     """Return whether there are as many packed slots as were asked for, or more."""
-    return packed is not None and len(packed) >= page.one_more * _PACKED.size
+    size = _LOCATED.size if is_located else _PACKED.size
+    return packed is not None and len(packed) >= page.one_more * size
 
 
 def _may_be_cut(lanes: Sequence[SlotView], page: PageRequest) -> bool:
@@ -282,20 +304,27 @@ def _may_be_cut(lanes: Sequence[SlotView], page: PageRequest) -> bool:
 
 
 def _unpacked(
-    clinic_id: UUID, doctor_id: UUID, name: str, specialty: str, packed: bytes | None
+    clinic_id: UUID,
+    doctor_id: UUID,
+    name: str,
+    specialty: str,
+    packed: bytes | None,
+    is_located: bool,
 ) -> list[SlotView]:
     """Return a doctor's slots by start and lane."""
     load = Transformer().get_loader
     id_of, time_of = (load(oid, Format.BINARY).load for oid in (_UUID, _TIMESTAMPTZ))
     found = [
-        (time_of(start), (end := time_of(ends)).microsecond, end, id_of(slot_id))
-        for slot_id, start, ends in _PACKED.iter_unpack(packed or b"")
+        (time_of(start), (end := time_of(ends)).microsecond, end, id_of(slot_id), location)
+        for slot_id, start, ends, *location in (_LOCATED if is_located else _PACKED).iter_unpack(
+            packed or b""
+        )
     ]
     # Cheap, since they arrive in order; but SQL does not promise the order of an aggregate.
     found.sort()
     return [
         SlotView(Slot(slot_id, clinic_id, doctor_id, specialty, start, end), name, 1)
-        if not beyond_first
+        if not beyond_first and not location
         else SlotView(
             Slot(
                 slot_id,
@@ -305,11 +334,12 @@ def _unpacked(
                 start,
                 end.replace(microsecond=0),
                 lane=beyond_first + 1,
+                location_id=None if location in ([], [_NOWHERE]) else id_of(location[0]),
             ),
             name,
             1,
         )
-        for start, beyond_first, end, slot_id in found
+        for start, beyond_first, end, slot_id, location in found
     ]
 
 
@@ -425,6 +455,7 @@ class PostgresCalendars(PostgresCalendarReader):
                             slot.state.value,
                             slot.taken,
                             slot.lane,
+                            slot.location_id,
                         )
                     )
             await take_added(connection, slots)
@@ -435,6 +466,18 @@ class PostgresCalendars(PostgresCalendarReader):
         """Make `taken` true of these doctors' slots on the calendar that overlap `[start, end)`."""
         async with self._executor.connection() as connection:
             await retake(connection, clinic_id, doctor_ids, start, end)
+
+    async def set_slot_locations(
+        self, clinic_id: UUID, locations: Mapping[UUID, UUID | None]
+    ) -> None:
+        """Put locked slots, by id, at these locations. Raises LocationNotFound, TooClose."""
+        values = {
+            "clinic_id": clinic_id,
+            "ids": list(locations),
+            "location_ids": list(locations.values()),
+        }
+        async with self._executor.connection() as connection:
+            await connection.execute(_SET_LOCATIONS, values)
 
     async def set_slot_state(
         self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState

@@ -10,7 +10,8 @@ from clinic.domain.calendar.availability import SLOT_MAX_MIN
 
 # No slot is longer, so the index on starts_at can bound both ends.
 _OVERLAPPING = f"""
-SELECT id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, taken, lane FROM slots
+SELECT id, clinic_id, doctor_id, specialty, starts_at, ends_at, state, taken, lane, location_id
+FROM slots
 WHERE clinic_id = $1 AND doctor_id = ANY ($2::uuid[]) AND ends_at > $3::timestamptz
   AND starts_at > $3::timestamptz - interval '{SLOT_MAX_MIN} min' AND starts_at < $4::timestamptz
 """
@@ -20,12 +21,19 @@ SLOTS_BETWEEN = f"{_OVERLAPPING} ORDER BY starts_at, id"
 
 LOCK_SLOTS = f"{_OVERLAPPING} ORDER BY id FOR NO KEY UPDATE"
 
-_FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*")
+_FREE = Columns(name="d.name", specialty="d.specialty", packed="free.*", is_located="l.is_located")
 
 #: what GLANCE selects
 GLANCED = Layout(CLINIC, TYPES_VERSION, PROVEN, _FREE)
 
-_SLOT = "id, doctor_id, specialty, starts_at, ends_at, lane"
+_SLOT = "id, doctor_id, specialty, starts_at, ends_at, lane, location_id"
+
+#: whether the clinic has locations: then each packed slot is followed by the id of its location, or
+#: zeros. Asked once, so that the slots of other clinics stay short.
+_IS_LOCATED = "(SELECT EXISTS (SELECT FROM locations WHERE clinic_id = {clinic}) AS is_located) l"
+_PACKED = """string_agg(CASE WHEN l.is_located
+    THEN s.packed || coalesce(uuid_send(s.location_id), '\\x00000000000000000000000000000000')
+    ELSE s.packed END, ''::bytea)"""
 
 #: conditions on free slots; $2 in both
 _OF_DOCTOR = " AND doctor_id = $2"
@@ -33,7 +41,7 @@ _OF_DOCTOR = " AND doctor_id = $2"
 _OF_SPECIALTY = " AND lower(specialty) = lower($2::text)"
 
 _NEAREST = """
-SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, n.lane, d.name
+SELECT n.id, n.doctor_id, n.specialty, n.starts_at, n.ends_at, n.lane, n.location_id, d.name
 FROM (
     (SELECT DISTINCT ON (starts_at, doctor_id) {slot} FROM free_slots
      WHERE clinic_id = $1{whose} AND starts_at >= greatest($4::timestamptz, $5::timestamptz)
@@ -57,14 +65,16 @@ NEAREST_OF_DOCTOR = _NEAREST.format(slot=_SLOT, whose=_OF_DOCTOR)
 NEAREST_OF_SPECIALTY = _NEAREST.format(slot=_SLOT, whose=_OF_SPECIALTY)
 
 
-def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -> str:
+def free_slots(
+    *, doctor: bool, specialty: bool, location: bool, after: bool, backwards: bool
+) -> str:
     """Return the query for free slots, by start, doctor and lane; its parameters are, in this order
-    and as far as requested: clinic, from, before, limit, doctor, specialty, and the place to
-    continue from: its time and, unless of one doctor, the id of a slot there.
+    and as far as requested: clinic, from, before, limit, doctor, specialty, location, and the place
+    to continue from: its time and, unless of one doctor, the id of a slot there.
 
-    It selects id, doctor, specialty, start, end, lane and the doctor's name; for one doctor, a
-    single row: name, specialty and all of the slots, packed, NULL when there are none. After a
-    place, no other lane of its start follows.
+    It selects id, doctor, specialty, start, end, lane, location and the doctor's name; for one
+    doctor, a single row: name, specialty, all of the slots, packed, NULL when there are none, and
+    whether they have locations. After a place, no other lane of its start follows.
     """
     number = 4
     conditions = []
@@ -74,6 +84,9 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
     if specialty:
         number += 1
         conditions.append(f" AND lower(s.specialty) = lower(${number}::text)")
+    if location:
+        number += 1
+        conditions.append(f" AND s.location_id = ${number}")
     if after:
         sign, time, id_ = "<" if backwards else ">", f"${number + 1}", f"${number + 2}::uuid"
         if doctor:
@@ -94,13 +107,16 @@ def free_slots(*, doctor: bool, specialty: bool, after: bool, backwards: bool) -
         # One value is cheaper to send than a row per slot. Sorting in SQL would cost as much again.
         return f"""
 SELECT d.name, d.specialty,
-       (SELECT string_agg(s.packed, ''::bytea) FROM (SELECT s.packed FROM free_slots s {cut}) s)
-FROM doctors_profiles d WHERE d.clinic_id = $1 AND d.user_id = $5
+       (SELECT {_PACKED}
+        FROM (SELECT s.packed, s.location_id FROM free_slots s {cut}) s), l.is_located
+FROM doctors_profiles d, {_IS_LOCATED.format(clinic="$1")} WHERE d.clinic_id = $1 AND d.user_id = $5
 """
     return f"""
-SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.lane, d.name
-FROM (SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.lane FROM free_slots s {cut})
-     s
+SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.lane, s.location_id, d.name
+FROM (
+    SELECT s.id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.lane, s.location_id
+    FROM free_slots s {cut}
+) s
 JOIN doctors_profiles d ON d.clinic_id = $1 AND d.user_id = s.doctor_id
 {order}
 """
@@ -117,10 +133,11 @@ FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::in
 JOIN clinics c ON c.id = asked.clinic_id
 {LIVE_SESSION}
 LEFT JOIN doctors_profiles d ON d.clinic_id = c.id AND d.user_id = asked.doctor_id,
+     LATERAL {_IS_LOCATED.format(clinic="asked.clinic_id")},
      LATERAL (
-         SELECT string_agg(s.packed, ''::bytea)
+         SELECT {_PACKED}
          FROM (
-             SELECT s.packed FROM free_slots s
+             SELECT s.packed, s.location_id FROM free_slots s
              WHERE s.clinic_id = asked.clinic_id AND s.doctor_id = asked.doctor_id
                AND s.starts_at >= asked.starts_from AND s.starts_at < asked.starts_before
              ORDER BY s.starts_at, s.lane LIMIT asked.many

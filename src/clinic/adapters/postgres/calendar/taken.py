@@ -67,7 +67,7 @@ _LOCK_ON_CALENDAR = f"""
 """
 _BENEATH = f"""
     SELECT DISTINCT s.id, s.clinic_id, s.doctor_id, s.specialty, s.starts_at, s.ends_at, s.state,
-           s.taken, s.lane
+           s.taken, s.lane, s.location_id
     FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::smallint[])
          AS w (doctor_id, since, until, lane)
     JOIN slots s ON s.clinic_id = $1 AND s.doctor_id = w.doctor_id AND s.state <> 'RETIRED'

@@ -275,6 +275,8 @@ UNINDEXED_KEYS = """
     ) whole
     WHERE k.contype = 'f' AND k.conparentid = 0
       AND k.connamespace = current_schema()::regnamespace
+      -- Locations are never deleted, and none gets another id, so nothing looks for what is there.
+      AND k.confrelid <> 'locations'::regclass
       AND NOT EXISTS (
         SELECT FROM pg_index i, (VALUES (k.conkey), (whole.primary_key)) enough (columns)
         WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL

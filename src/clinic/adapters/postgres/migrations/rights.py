@@ -41,8 +41,8 @@ RIGHTS = {
     " INSERT (clinic_id, appointment_id, resource_id, place)",
     "calendar_changes": "SELECT, INSERT, UPDATE",
     "calendar_work": "SELECT, INSERT, UPDATE, DELETE",
-    # Where and when a slot is, is never changed: appointments have a copy of it.
-    "slots": "SELECT, INSERT, UPDATE (state, taken)",
+    # Whose and when a slot is, is never changed: appointments have a copy of it.
+    "slots": "SELECT, INSERT, UPDATE (state, taken, location_id)",
     # Written by triggers on slots, with the owner's rights.
     "free_slots": "SELECT",
     "appointments": "SELECT, INSERT, UPDATE",

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from clinic.adapters.postgres.schema.base import (
     LANE_KEY,
+    PAIR_KEY,
     TIME_RANGE,
     at_location,
     check,
@@ -65,8 +66,8 @@ availabilities = Table(
     Column("valid_until", Date()),
     # They end on the day after they began.
     Column("overnight", Boolean(), nullable=False, server_default=false()),
-    _capacity(),
     *at_location("availabilities_location_fkey"),
+    _capacity(),
     key("availabilities_pkey", "clinic_id", "id"),
     references(
         "availabilities_doctor_fkey",
@@ -102,8 +103,8 @@ availability_exceptions = Table(
     Column("end_time", Time()),
     int_("slot_min", nullable=True),
     Column("overnight", Boolean(), nullable=False, server_default=false()),
-    _capacity(),
     *at_location("availability_exceptions_location_fkey"),
+    _capacity(),
     key("availability_exceptions_pkey", "clinic_id", "id"),
     references(
         "availability_exceptions_doctor_fkey",
@@ -125,11 +126,11 @@ availability_exceptions = Table(
         "availability_exceptions_slot_when_added",
         "(kind = 'ADD') = (slot_min IS NOT NULL) AND (kind = 'REMOVE' OR start_time IS NOT NULL)",
     ),
+    check("availability_exceptions_location_when_added", "location_id IS NULL OR kind = 'ADD'"),
     check(
         "availability_exceptions_capacity_range",
         f"capacity BETWEEN 1 AND {CAPACITY_MAX} AND (kind = 'ADD' OR capacity = 1)",
     ),
-    check("availability_exceptions_location_when_added", "location_id IS NULL OR kind = 'ADD'"),
     Index("availability_exceptions_doctor_idx", "clinic_id", "doctor_id", "on_date", "id"),
 )
 
@@ -145,8 +146,7 @@ slots = Table(
     metadata,
     *_slot_columns(),
     lane(),
-    # Where it is.
-    id_("location_id", nullable=True),
+    *at_location("slots_location_fkey"),
     text_("state"),
     # Always "has an occupying appointment", so that free slots are cheap to list and a booking
     # cannot slip past a transaction that blocks the slot. In no index: see free_slots.
@@ -176,6 +176,17 @@ slots = Table(
         name="slots_doctor_excl",
         using="gist",
         where=text("calendar_lane IS NOT NULL"),
+    ),
+    # A doctor is not at two locations at a time. Deferrable, so that it is checked once all slots
+    # that a statement puts elsewhere are there.
+    ExcludeConstraint(
+        (text(f"{PAIR_KEY}(clinic_id, doctor_id)"), "="),
+        (text("location_id"), "<>"),
+        (text(TIME_RANGE), "&&"),
+        name="slots_location_excl",
+        using="gist",
+        where=text("calendar_lane IS NOT NULL AND location_id IS NOT NULL"),
+        deferrable=True,
     ),
     # Finds a doctor's slots by time, retired ones included.
     Index(

@@ -72,8 +72,8 @@ clinics = Table(
         "clinics_max_open_range",
         f"max_open_appointments BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
     ),
-    check("clinics_squeeze_range", f"squeeze_max BETWEEN 0 AND {SQUEEZE_MAX}"),
     check("clinics_travel_range", f"travel_min BETWEEN 0 AND {TRAVEL_MAX_MIN}"),
+    check("clinics_squeeze_range", f"squeeze_max BETWEEN 0 AND {SQUEEZE_MAX}"),
     check("clinics_address_length", f"char_length(address) BETWEEN 1 AND {ADDRESS_MAX_CHARS}"),
     check(
         "clinics_reminder_leads_range",

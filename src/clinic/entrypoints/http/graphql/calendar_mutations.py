@@ -83,6 +83,9 @@ End = Annotated[
 Key = Annotated[
     str | None, strawberry.argument(description="Needed to add something, except for a preview.")
 ]
+AtLocation = Annotated[
+    strawberry.ID | None, strawberry.argument(description="A location of the clinic.")
+]
 Preview = Annotated[
     bool | None,
     strawberry.argument(description="Only say what it would do, as of now; nothing is written."),
@@ -138,6 +141,7 @@ class CalendarMutation:
         country: str | None = strawberry.UNSET,
         subdivision: str | None = strawberry.UNSET,
         open_on: list[str] | None = strawberry.UNSET,
+        location_id: AtLocation = strawberry.UNSET,
         reason: str | None = strawberry.UNSET,
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
@@ -155,6 +159,7 @@ class CalendarMutation:
                 country=country,
                 subdivision=subdivision,
                 openOn=open_on,
+                locationId=_id_in(location_id),
                 reason=reason,
                 **{"from": first},
             )
@@ -278,6 +283,7 @@ class CalendarMutation:
         doctor_id: strawberry.ID,
         starts_at: Annotated[DateTime, strawberry.argument(name="from")],
         to: DateTime,
+        location_id: AtLocation = strawberry.UNSET,
         reason: str | None = strawberry.UNSET,
         idempotency_key: Key = strawberry.UNSET,
         preview: Preview = strawberry.UNSET,
@@ -289,6 +295,7 @@ class CalendarMutation:
                 PlaceIn,
                 doctorId=str(required_id(doctor_id, "doctorId")),
                 to=to,
+                locationId=_id_in(location_id),
                 reason=reason,
                 **{"from": starts_at},
             )
@@ -327,6 +334,7 @@ def _closure(context: QueryContext, asked: ClosureIn) -> ClinicClosure:
         country=asked.country,
         subdivision=asked.subdivision,
         open_on=asked.open_on,
+        location_id=asked.location_id,
     )
 
 
@@ -348,7 +356,14 @@ def _block(context: QueryContext, asked: BlockIn) -> ClinicBlock:
 
 
 def _place(context: QueryContext, asked: PlaceIn) -> ClinicPlace:
-    return ClinicPlace(*_times(context, asked))
+    return ClinicPlace(*_times(context, asked), location_id=asked.location_id)
+
+
+def _id_in(location_id: str | None) -> Any:
+    """Return the id of a location as REST writes it. Raises InvalidInput."""
+    if location_id is None or location_id is strawberry.UNSET:
+        return location_id
+    return str(required_id(location_id, "locationId"))
 
 
 def _times(

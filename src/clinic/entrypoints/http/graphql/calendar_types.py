@@ -54,6 +54,9 @@ class Closure:
     open_on: list[str] = strawberry.field(
         description="Days on which the clinic is open nonetheless."
     )
+    location_id: strawberry.ID | None = strawberry.field(
+        description="The only location that it closes; null closes all."
+    )
 
     @classmethod
     def of(cls, closure: ClosureOut) -> "Closure":
@@ -68,6 +71,7 @@ class Closure:
             country=closure.country,
             subdivision=closure.subdivision,
             open_on=[day.isoformat() for day in closure.open_on],
+            location_id=None if closure.location_id is None else id_of(closure.location_id),
         )
 
 
@@ -123,6 +127,7 @@ class AddedPlace:
     doctor_id: strawberry.ID
     starts_at: DateTime = strawberry.field(name="from")
     to: DateTime
+    location_id: strawberry.ID | None
     lane: int = strawberry.field(description="1 outside the hours, another one beside them.")
     reason: str | None
     doctor: Doctor = strawberry.field(resolver=doctor_of)
@@ -134,6 +139,7 @@ class AddedPlace:
             doctor_id=id_of(place.doctor_id),
             starts_at=written(place.from_),
             to=written(place.to),
+            location_id=None if place.location_id is None else id_of(place.location_id),
             lane=place.lane,
             reason=place.reason,
         )
@@ -167,6 +173,7 @@ class CalendarChange:
     retired: int
     blocked: int
     unblocked: int
+    relocated: int = strawberry.field(description="Slots that stay, at another location.")
     stranded: Connection[AppointmentRecord] = strawberry.field(
         resolver=_stranded_now,
         description="Up to 1,000 appointments ahead in these days that are not in open slots now.",
@@ -188,6 +195,7 @@ class CalendarChange:
             retired=change.retired,
             blocked=change.blocked,
             unblocked=change.unblocked,
+            relocated=change.relocated,
         )
 
 
@@ -210,6 +218,7 @@ class CalendarEffect:
     retired: int
     blocked: int
     unblocked: int
+    relocated: int = strawberry.field(description="Slots that stay, at another location.")
     note: str | None = strawberry.field(description="Why nothing changes, when nothing does.")
     calendar_change: CalendarChange | None = strawberry.field(
         description="The change that a worker carries out, when it concerns too many slots to wait."
@@ -229,6 +238,7 @@ class CalendarEffect:
             retired=effect.retired,
             blocked=effect.blocked,
             unblocked=effect.unblocked,
+            relocated=effect.relocated,
             note=effect.note,
             calendar_change=None if change is None else CalendarChange.of(change),
             as_of=None if effect.as_of is None else written(effect.as_of),

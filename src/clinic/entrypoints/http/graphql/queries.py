@@ -91,6 +91,7 @@ class Query:
         ] = strawberry.UNSET,
         to: DateTime | None = strawberry.UNSET,
         status: SlotFilter | None = strawberry.UNSET,
+        location_id: strawberry.ID | None = strawberry.UNSET,
         first: int | None = strawberry.UNSET,
         after: str | None = strawberry.UNSET,
         type: str | None = strawberry.UNSET,
@@ -101,13 +102,13 @@ class Query:
             id_in(given(doctor_id), "doctorId"),
             _text_in(given(specialty), "specialty"),
         )
+        here = id_in(given(location_id), "locationId")
         which = given(status) or SlotFilter.OPEN
         start, end = given(starts_from), given(to)
         kind = type_named(_text_in(given(type), "type"), id_in(given(type_id), "typeId"))
-        by_type = {} if kind is None else {"k": kind}
-        cursors = Cursors(
-            context, "slots", d=doctor, s=wanted, f=start, t=end, w=which.value, **by_type
-        )
+        asked = {"d": doctor, "s": wanted, "f": start, "t": end, "w": which.value}
+        later = {name: each for name, each in (("k", kind), ("l", here)) if each is not None}
+        cursors = Cursors(context, "slots", **asked, **later)
         clinic = await context.call.clinic()
         page = await find_slots(
             context.call.context(),
@@ -119,6 +120,7 @@ class Query:
                 free_only=which is SlotFilter.OPEN,
                 state=SlotState.BLOCKED if which is SlotFilter.BLOCKED else None,
                 type=kind,
+                location_id=here,
             ),
             page_request(cursors, given(first), given(after)),
             clinic=clinic,

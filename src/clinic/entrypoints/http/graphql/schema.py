@@ -15,6 +15,7 @@ from clinic.entrypoints.http.graphql.appointment_types import TypeMutation, Type
 from clinic.entrypoints.http.graphql.calendar_mutations import CalendarMutation
 from clinic.entrypoints.http.graphql.calendar_queries import CalendarQuery
 from clinic.entrypoints.http.graphql.explanation import ExplanationQuery
+from clinic.entrypoints.http.graphql.locations import LocationMutation, LocationQuery
 from clinic.entrypoints.http.graphql.mutations import Mutation
 from clinic.entrypoints.http.graphql.queries import Query
 from clinic.entrypoints.http.graphql.resources import ResourceQuery
@@ -39,8 +40,11 @@ class _Schema(strawberry.Schema):
 
 
 SCHEMA = _Schema(
-    query=merge_types("Query", (Query, TypeQuery, ResourceQuery, CalendarQuery, ExplanationQuery)),
-    mutation=merge_types("Mutation", (Mutation, TypeMutation, CalendarMutation)),
+    query=merge_types(
+        "Query",
+        (Query, TypeQuery, ResourceQuery, LocationQuery, CalendarQuery, ExplanationQuery),
+    ),
+    mutation=merge_types("Mutation", (Mutation, TypeMutation, LocationMutation, CalendarMutation)),
     extensions=[_Checked],
     config=StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS),
 )

@@ -192,6 +192,9 @@ class Slot:
     duration: int
     status: SlotStatus
     taken: bool
+    location_id: strawberry.ID | None = strawberry.field(
+        description="Where it is; null is the clinic's own address."
+    )
     lane: int | None = strawberry.field(
         description="Which of the places beside each other; null with places."
     )
@@ -220,6 +223,7 @@ class Slot:
             duration=slot.duration,
             status=SlotStatus(slot.status),
             taken=slot.taken,
+            location_id=None if slot.location_id is None else id_of(slot.location_id),
             lane=None if slot.lane is UNSET else slot.lane,
             places=None if slot.places is UNSET else slot.places,
             row=row,

@@ -3,6 +3,7 @@
 from alembic import op
 
 from clinic.adapters.postgres.migrations.online import briefly, online
+from clinic.adapters.postgres.migrations.schema import quoted_schema
 
 revision = "0036"
 down_revision = "0033"
@@ -28,12 +29,21 @@ _CONSTRAINTS = (
     ),
     ("added_places", "added_places_location_fkey", _KEY),
     ("closures", "closures_location_fkey", _KEY),
+    ("slots", "slots_location_fkey", _KEY),
     ("clinics", "clinics_travel_range", "CHECK (travel_min BETWEEN 0 AND 480)"),
 )
+# No slot has a location yet, so it is empty, and quickly built.
+_APART = """
+ALTER TABLE slots ADD CONSTRAINT slots_location_excl EXCLUDE USING gist (
+    {schema}.clinic_pair_key(clinic_id, doctor_id) WITH =, location_id WITH <>,
+    tstzrange(starts_at, ends_at, '[)') WITH &&
+) WHERE (calendar_lane IS NOT NULL AND location_id IS NOT NULL) DEFERRABLE
+"""
 
 
 def upgrade() -> None:
     """Add columns that the previous release leaves empty, and constraints that no row breaks."""
+    schema = quoted_schema(op.get_bind())
     with online():
         for column in _COLUMNS:
             briefly(f"ALTER TABLE {column}")
@@ -41,3 +51,5 @@ def upgrade() -> None:
             briefly(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
             briefly(f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint} NOT VALID")
             op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+        briefly("ALTER TABLE slots DROP CONSTRAINT IF EXISTS slots_location_excl")
+        briefly(_APART.format(schema=schema))

@@ -196,7 +196,8 @@ async def patch_availability(
 ) -> Reply:
     """Slots that no longer fit are retired; appointments that are not in open hours then, or for
     which there is no place any more, are `stranded`: they stay, and somebody should call the
-    patient. Of a lower `capacity`, the places with an appointment stay first."""
+    patient. Of a lower `capacity`, the places with an appointment stay first. At another location,
+    slots and appointments keep their times and ids, and are counted as `relocated`."""
     changes = changes_in(body, ("valid_from", "valid_until", "location_id"))
     if body.start_time is not UNSET:
         changes["start"] = _time(body.start_time)

@@ -165,6 +165,7 @@ class SlotOut(Out):
     duration: int
     status: SlotState
     taken: Annotated[bool, Meta(description="whether an appointment occupies it")]
+    location_id: AtLocation
     blocked_by: (
         Annotated[list[BlockedByOut], Meta(description="why it is blocked; absent when it is open")]
         | UnsetType
@@ -210,6 +211,7 @@ class SlotOut(Out):
             *when,
             status,
             slot.taken,
+            slot.location_id,
             lane=slot.lane if places is None else UNSET,
             places=UNSET if places is None else places,
         )
@@ -252,6 +254,7 @@ class CalendarChangeOut(Out):
     retired: int
     blocked: int
     unblocked: int
+    relocated: int
 
     @classmethod
     def of(cls, change: CalendarChange) -> Self:
@@ -275,6 +278,7 @@ def change_values(change: CalendarChange) -> tuple[Any, ...]:
         counts.retired,
         counts.blocked,
         counts.unblocked,
+        counts.relocated,
     )
 
 
@@ -288,6 +292,7 @@ class SlotsOpenedOut(Out, omit_defaults=True):
     blocked: int
     unblocked: int
     stranded: list[AppointmentOut]
+    relocated: Annotated[int, Meta(description="slots that stay, at another location")] = 0
     note: Annotated[str | None, Meta(description="why nothing changes, when nothing does")] = None
     calendar_change: Annotated[
         CalendarChangeOut | None,
@@ -309,6 +314,7 @@ class SlotsOpenedOut(Out, omit_defaults=True):
             counts.blocked,
             counts.unblocked,
             [AppointmentOut.of(view) for view in effect.stranded],
+            counts.relocated,
             effect.note,
             CalendarChangeOut.of(effect.change) if effect.change else None,
             effect.as_of,

@@ -15,6 +15,7 @@ from clinic.domain.errors import (
     BlockedBy,
     DoctorNotFound,
     EndBeforeStart,
+    LocationNotFound,
     RangeTooLong,
     SlotNotFound,
     TimeInPast,
@@ -69,6 +70,7 @@ class DoctorSlotsQuery(PageQuery, kw_only=True, frozen=True):
         Text | None, Meta(description="only where an appointment of this type can begin")
     ] = None
     type_id: Annotated[UUID | None, Meta(description="the same by the type's id")] = None
+    location: Annotated[UUID | None, Meta(description="only at this location, by its id")] = None
 
 
 class SlotsQuery(DoctorSlotsQuery, kw_only=True, frozen=True):
@@ -80,7 +82,7 @@ async def _list(
     call: RequestContext, query: DoctorSlotsQuery, doctor: UUID | None, specialty: str | None
 ) -> Reply:
     type = type_named(query.type, query.type_id)
-    is_first = query.cursor is None and specialty is None
+    is_first = all(each is None for each in (query.cursor, specialty, query.location))
     if doctor is not None and is_first and query.status == "open":
         reply = await _list_free(call, query, doctor, type)
         if reply is not None:
@@ -95,6 +97,7 @@ async def _list(
         free_only=query.status == "open",
         state=SlotState.BLOCKED if query.status == "blocked" else None,
         type=type,
+        location_id=query.location,
     )
     context = call.context()
     page = await find_slots(context, search, page_request(call, query), clinic=clinic)
@@ -138,7 +141,7 @@ async def _list_free(
     checks_session=False,
     condition=Condition.IF_NONE_MATCH,
     headers=("Link", "ETag"),
-    refuses=(DoctorNotFound, EndBeforeStart, UnknownType),
+    refuses=(DoctorNotFound, LocationNotFound, EndBeforeStart, UnknownType),
 )
 async def get_slots(call: RequestContext, query: SlotsQuery) -> Reply:
     """By default those that may be booked now, so that the first page is the next open slots, of
@@ -159,7 +162,7 @@ async def get_slots(call: RequestContext, query: SlotsQuery) -> Reply:
     checks_session=False,
     condition=Condition.IF_NONE_MATCH,
     headers=("Link", "ETag"),
-    refuses=(DoctorNotFound, EndBeforeStart, UnknownType),
+    refuses=(DoctorNotFound, LocationNotFound, EndBeforeStart, UnknownType),
 )
 async def get_doctor_slots(call: RequestContext, doctor_id: UUID, query: DoctorSlotsQuery) -> Reply:
     """By default those that may be booked now. Their first page has an ETag."""

@@ -35,9 +35,9 @@ class PolicyIn(In):
     hold_min: int | UnsetType = UNSET
     reminder_leads_min: Annotated[tuple[int, ...], Meta(max_length=20)] | UnsetType = UNSET
     max_open_appointments: int | UnsetType = UNSET
+    travel_min: int | UnsetType = UNSET
     #: places that staff may add beside a doctor's hours at one time
     squeeze_max: int | UnsetType = UNSET
-    travel_min: int | UnsetType = UNSET
 
 
 class ChangeClinicIn(In):
@@ -120,8 +120,8 @@ class PolicyOut(Out):
     hold_min: int
     reminder_leads_min: tuple[int, ...]
     max_open_appointments: int
-    squeeze_max: int
     travel_min: int
+    squeeze_max: int
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
