@@ -11,7 +11,7 @@ from clinic.domain.contact import Contact
 from clinic.domain.errors import InvalidInput, PhoneNumberRefused, UnknownTimeZone
 from clinic.domain.people.people import Role, User
 from clinic.testing.builders import new_id
-from clinic.usecases.people.contact_rules import ContactRules
+from clinic.usecases.contact_rules import ContactRules
 
 CONTACTS = ContactRules(WorldPhoneNumbers(), WorldEmailAddresses())
 OLD = Clinic(

@@ -15,9 +15,9 @@ from clinic.ports.rate_limiter import RateLimiter
 from clinic.ports.unit_of_work import Store
 from clinic.settings import Settings, check_secret
 from clinic.usecases.audit.audit_buffer import AuditBuffer
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import AnonymousContext, Context, Origin
 from clinic.usecases.maintenance.service import Resources
-from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.invite_people import InvitationLinks
 from clinic.usecases.people.sign_in import SignInRules
 from clinic.usecases.transactions import Transactions

@@ -228,7 +228,7 @@ class Policy:
 class Clinic:
     """One clinic; every other row belongs to one.
 
-    Input is checked by the use cases (usecases/people/contact_rules.py), not here, so that rows
+    Input is checked by the use cases (usecases/contact_rules.py), not here, so that rows
     accepted under older rules can still be read.
     """
 

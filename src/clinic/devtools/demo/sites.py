@@ -5,8 +5,8 @@ from uuid import UUID
 
 from clinic.domain.calendar.locations import Location
 from clinic.usecases.calendar.locations import add_location
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import Context
-from clinic.usecases.people.contact_rules import ContactRules
 
 MAIN_SITE, HARBOUR = "Quay Road", "Harbour branch"
 #: name, address, how to get in

@@ -97,8 +97,9 @@ class FreeStarts:
 def free_starts(free: Sequence[Slot], length: timedelta, *, is_all: bool) -> FreeStarts:
     """Return where appointments without buffers can begin, among a doctor's free slots in order.
 
-    One can where free slots of one location, without a gap, cover its whole time. Unless these are all free slots
-    (`is_all`), whether one fits that ends after the last start depends on those that follow.
+    One can where free slots of one location, without a gap, cover its whole time. Unless these are
+    all free slots (`is_all`), whether one fits that ends after the last start depends on those that
+    follow.
     """
     places: list[int] = []
     certain, last_start = len(free), free[-1].starts_at if free else None

@@ -82,7 +82,7 @@ class EmailAddress:
 class User:
     """The single identity of a person, at however many clinics.
 
-    Input is checked by the use cases (usecases/people/contact_rules.py), not here, so that rows
+    Input is checked by the use cases (usecases/contact_rules.py), not here, so that rows
     accepted under older rules can still be read.
     """
 

@@ -25,8 +25,8 @@ from clinic.usecases.calendar.change_calendar import (
     preview_all_doctors,
 )
 from clinic.usecases.calendar.inputs import Reads
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import Context
-from clinic.usecases.people.contact_rules import ContactRules
 
 #: how many hours, exceptions and places at a location a refusal names
 USED_NAMED_MAX = 10

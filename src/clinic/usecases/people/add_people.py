@@ -10,9 +10,9 @@ from clinic.domain.people.people import Doctor, Patient, Role, User, scope_of
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.text import plain_line
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import Context
 from clinic.usecases.paging import page_of
-from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.new_person import DOCTORS, PATIENTS, add_person, checked_person
 
 

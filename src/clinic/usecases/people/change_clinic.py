@@ -16,8 +16,8 @@ from clinic.usecases.calendar.change_calendar import (
     carry_out,
     preview_all_doctors,
 )
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import Context
-from clinic.usecases.people.contact_rules import ContactRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from clinic.domain.permissions import Operation, Reach, permit, reach_of
 from clinic.ports.accounts import Account
 from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import AnonymousContext, Context
-from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.manage_users import managed_account
 from clinic.usecases.people.new_person import ANY_ROLE, add_person, checked_person
 from clinic.usecases.people.open_account_link import check_invitation_of

@@ -38,9 +38,9 @@ from clinic.ports.password_hasher import PasswordHasher
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.open_slots import align_calendars, check_kept, foresee_calendars
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import AnonymousContext, Context
 from clinic.usecases.paging import every_page
-from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.memberships import (
     NO_DOCTOR,
     check_administrators,

@@ -28,8 +28,8 @@ from clinic.ports.accounts import Account
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.calendar.align import CalendarEffect
 from clinic.usecases.calendar.open_slots import align_calendars, check_kept, foresee_calendars
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import AnonymousContext, Context
-from clinic.usecases.people.contact_rules import ContactRules
 from clinic.usecases.people.sign_in import Credentials, SignInRules, prove_person
 
 #: how many offers a person is shown at a time

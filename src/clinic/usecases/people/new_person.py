@@ -11,8 +11,8 @@ from clinic.domain.errors import InvalidInput
 from clinic.domain.people.people import Role, User, checked_specialty
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.unit_of_work import UnitOfWork
+from clinic.usecases.contact_rules import ContactRules
 from clinic.usecases.context import Context
-from clinic.usecases.people.contact_rules import ContactRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, UnsetType, field
+from msgspec import Meta, Struct, UnsetType, field
 
 from clinic.entrypoints.http.kernel.schemas import Out, Text
 
@@ -18,6 +18,10 @@ Phone = Annotated[str, Meta(max_length=200, examples=["+44 20 7946 0018"])]
 # In a change, a field that is left out keeps its value; null clears a field that is `| None`, and
 # is refused for any other.
 Reason = Text | UnsetType
+
+
+class ReasonQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    reason: Text | None = None
 
 
 class HealthOut(Out, omit_defaults=True):

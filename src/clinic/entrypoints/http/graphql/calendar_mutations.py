@@ -19,7 +19,6 @@ from clinic.domain.calendar.closings import Leave as ClinicLeave
 from clinic.domain.errors import IdempotencyKeyMissing
 from clinic.domain.idempotency import Answer
 from clinic.domain.permissions import Operation
-from clinic.entrypoints.http.api.calendar.changing import ReasonQuery
 from clinic.entrypoints.http.api.calendar.closing_schemas import (
     BlockChangedOut,
     BlockIn,
@@ -31,6 +30,7 @@ from clinic.entrypoints.http.api.calendar.closing_schemas import (
     PlaceIn,
     wall_time,
 )
+from clinic.entrypoints.http.api.schemas import ReasonQuery
 from clinic.entrypoints.http.graphql.calendar_types import (
     AddedPlace,
     Block,

@@ -30,7 +30,7 @@ from clinic.entrypoints.http.api.appointments.resource_schemas import (
     ResourceIn,
     ResourceOut,
 )
-from clinic.entrypoints.http.api.calendar.changing import ReasonQuery
+from clinic.entrypoints.http.api.schemas import ReasonQuery
 from clinic.entrypoints.http.kernel.conditional import expected_tags, unless_known
 from clinic.entrypoints.http.kernel.endpoint import Condition, KeyPolicy, endpoint
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed

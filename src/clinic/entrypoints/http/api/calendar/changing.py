@@ -8,10 +8,10 @@ from msgspec import Meta, Struct
 
 from clinic.domain.appointments.appointments import AppointmentView
 from clinic.domain.idempotency import Answer
+from clinic.entrypoints.http.api.schemas import ReasonQuery
 from clinic.entrypoints.http.kernel.idempotency import answer_keyed
 from clinic.entrypoints.http.kernel.reply import Reply
 from clinic.entrypoints.http.kernel.request_context import RequestContext
-from clinic.entrypoints.http.kernel.schemas import Text
 from clinic.usecases.calendar.change_calendar import CalendarChanged
 from clinic.usecases.context import Context
 
@@ -33,10 +33,6 @@ DEFERRED: Mapping[int, str] = {202: "Stored; a worker changes the slots, see `ca
 
 class PreviewQuery(Struct, forbid_unknown_fields=True, frozen=True):
     preview: Preview = False
-
-
-class ReasonQuery(Struct, forbid_unknown_fields=True, frozen=True):
-    reason: Text | None = None
 
 
 class DeleteQuery(ReasonQuery, frozen=True):
