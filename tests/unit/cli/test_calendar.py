@@ -229,6 +229,25 @@ def test_block_blocks_what_it_overlaps(line, ids):
     assert len(free(line, "--from", TUESDAY, "--to", TUESDAY)) == 3
 
 
+def test_group_has_places_of_which_one_lane_can_be_blocked(line, ids):
+    hours = ("14:00", "14:30", "--on", TUESDAY, "--capacity", "3")
+    made = line.json("hours", "add", ids["doctor"], *hours)
+    times = ("--from", f"{TUESDAY}T14:00", "--to", f"{TUESDAY}T14:30")
+
+    blocked = line.json("blocks", "add", ids["doctor"], *times, "--lane", "2")
+
+    assert (made["capacity"], made["slotsOpened"]["added"]) == (3, 3)
+    assert (blocked["lane"], blocked["slotsOpened"]["blocked"]) == (2, 1)
+    [listed] = line.json("slots", "list", *times)
+    assert (listed["places"], listed["lane"]) == (2, None)
+    every = line.json("slots", "list", *times, "--all")
+    assert sorted((slot["lane"], slot["state"]) for slot in every) == [
+        (1, "OPEN"),
+        (2, "BLOCKED"),
+        (3, "OPEN"),
+    ]
+
+
 def test_added_place_is_one_more_slot_until_it_is_deleted(line, ids):
     made = line.json("places", "add", ids["doctor"], *EVENING, "--reason", "Dressing")
     booked = book(line, ids, place=4)

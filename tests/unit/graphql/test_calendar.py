@@ -287,6 +287,20 @@ async def test_leave_and_block_answer_with_what_follows(gql: Gql) -> None:
     assert len(await _listed(gql, f"/slots?doctor={gql.world.doctor.id}")) == 1
 
 
+async def test_a_block_of_a_lane_that_the_doctor_does_not_have_blocks_nothing(gql: Gql) -> None:
+    mutation = (
+        'mutation($key:String){addBlock(doctorId:"%s" from:"%sT09:00:00Z" to:"%sT10:00:00Z"'
+        " lane:%s idempotencyKey:$key){block{lane} effect{blocked} errors{code pointer}}}"
+    )
+    where = (str(gql.world.doctor.id), DAY, DAY)
+
+    second = await _do(gql, mutation % (*where, 2), key=a_key())
+    first = await _do(gql, mutation % (*where, 1), key=a_key())
+
+    assert (second["block"]["lane"], second["effect"]["blocked"]) == (2, 0)
+    assert (first["block"]["lane"], first["effect"]["blocked"]) == (1, 2)
+
+
 async def test_a_place_is_one_more_slot_until_it_is_deleted(gql: Gql) -> None:
     before = await _listed(gql, "/slots")
 
