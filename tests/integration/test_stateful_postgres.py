@@ -8,19 +8,21 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from clinic.adapters.postgres.store import PostgresStore
 from clinic.testing import StoreComparison
+from clinic.testing.stateful_rooms import RoomsComparison
 
 IS_CI = os.environ.get("CI") == "true"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("machine", [StoreComparison, RoomsComparison])
 def test_postgres_answers_as_memory_does(
-    module_postgres_urls, empty_database, record_property
+    module_postgres_urls, empty_database, record_property, machine
 ) -> None:
-    examples = 10 if IS_CI else 8
+    examples = (10 if IS_CI else 8) if machine is StoreComparison else 4
     days: list[int] = []
 
-    class PostgresComparison(StoreComparison):
+    class PostgresComparison(machine):
         async def open_store(self) -> PostgresStore:
             empty_database(module_postgres_urls.name)
             store = PostgresStore(module_postgres_urls.app_url)

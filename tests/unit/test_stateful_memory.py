@@ -8,6 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from clinic.adapters.memory.store import MemoryStore
 from clinic.testing import StoreComparison
+from clinic.testing.stateful_rooms import RoomsComparison
 
 IS_CI = os.environ.get("CI") == "true"
 
@@ -22,6 +23,11 @@ class MemoryComparison(StoreComparison):
     def teardown(self) -> None:
         MemoryComparison.steps_taken += self.steps
         super().teardown()
+
+
+class MemoryRooms(RoomsComparison):
+    async def open_store(self) -> MemoryStore:
+        return MemoryStore()
 
 
 @pytest.mark.timeout(300)
@@ -42,3 +48,16 @@ def test_memory_answers_as_memory_does(record_property) -> None:
     print(f"{days} random days with {steps} use cases")
     record_property("examples", days)
     assert days >= examples
+
+
+@pytest.mark.timeout(300)
+def test_memory_keeps_every_promise_about_rooms() -> None:
+    run_state_machine_as_test(
+        MemoryRooms,
+        settings=settings(
+            max_examples=20 if IS_CI else 10,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -133,12 +133,9 @@ async def _hold_resources(
     if refused:
         return refused, None
     wanted = [(each.appointment, each.needs) for each in bookings if each.takes is not None]
-    lacking = await hold_resources(transaction, wanted, {})
-    if lacking is None:
-        return [], None
-    one, kind = lacking
-    places = [place for place, each in enumerate(bookings) if each.appointment.id == one.id]
-    return [(places[0], NoResourceFree)], kind
+    lacking = {one.id: kind for one, kind in await hold_resources(transaction, wanted, {})}
+    places = [place for place, each in enumerate(bookings) if each.appointment.id in lacking]
+    return [(place, NoResourceFree) for place in places], next(iter(lacking.values()), None)
 
 
 async def _put_answers(transaction: Transaction, bookings: Sequence[Booking]) -> list[Refused]:

@@ -228,9 +228,8 @@ class MemoryAppointments(MemoryAppointmentReader):
         moving, had = self._release(changes)
         for one in afters:
             self._tables.appointments.put((one.clinic_id, one.id), one)
-        lacking = await hold_resources(self._transaction, moving, had)
-        if lacking is not None:
-            self._transaction.fail(NoResourceFree(kind=lacking[1]))
+        for _, kind in await hold_resources(self._transaction, moving, had):
+            self._transaction.fail(NoResourceFree(kind=kind))
         try:
             check_appointments(self._tables, afters)
             check_holds(self._tables, afters)

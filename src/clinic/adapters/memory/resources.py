@@ -185,21 +185,24 @@ async def hold_resources(
     transaction: Transaction,
     wanted: Sequence[tuple[Appointment, Sequence[str]]],
     preferred: Mapping[UUID, Collection[UUID]],
-) -> tuple[Appointment, str] | None:
+) -> list[tuple[Appointment, str]]:
     """Give each of these appointments, whose rows are written, a free resource of each kind that it
-    needs; return the first for which there is none, with the kind. `preferred` are resources to try
-    first, by appointment."""
+    needs; return those for which there is none, with the first kind that each lacks. `preferred`
+    are resources to try first, by appointment."""
     pairs = [(kind, one) for one, kinds in wanted for kind in kinds]
     pairs.sort(key=lambda pair: (pair[0], pair[1].starts_at, pair[1].id))
+    lacking: dict[UUID, tuple[Appointment, str]] = {}
     for kind, one in pairs:
+        if one.id in lacking:
+            continue
         found = timetable(transaction.tables, one.clinic_id, [kind], one.busy)
         first = preferred.get(one.id, ())
         for resource, place in found.choices(kind, one.busy, one.occasion, preferred=first):
             if await _hold(transaction, one, resource, place):
                 break
         else:
-            return one, kind
-    return None
+            lacking[one.id] = one, kind
+    return [*lacking.values()]
 
 
 async def _hold(transaction: Transaction, one: Appointment, resource: Resource, place: int) -> bool:

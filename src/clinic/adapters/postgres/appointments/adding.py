@@ -207,12 +207,9 @@ async def _hold_resources(
     ]
     if refused or not wanted:
         return refused, None
-    lacking = await hold_resources(connection, wanted)
-    if lacking is None:
-        return [], None
-    one, kind = lacking
-    places = [place for place, each in enumerate(bookings) if each.appointment.id == one.id]
-    return [(places[0], NoResourceFree)], kind
+    lacking = {one.id: kind for one, kind in await hold_resources(connection, wanted)}
+    places = [place for place, each in enumerate(bookings) if each.appointment.id in lacking]
+    return [(place, NoResourceFree) for place in places], next(iter(lacking.values()), None)
 
 
 async def _insert_answers(

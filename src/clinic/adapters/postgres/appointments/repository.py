@@ -251,8 +251,8 @@ class PostgresAppointments(PostgresAppointmentReader):
             await _take_places(connection, clinic_id, comers)
             resources = await _released(connection, clinic_id, changes)
             await _write(connection, changes)
-            if (lacking := await hold_resources(connection, resources)) is not None:
-                raise NoResourceFree(kind=lacking[1])
+            for _, kind in await hold_resources(connection, resources):
+                raise NoResourceFree(kind=kind)
             await leave(connection, left)
             entries = [entry_values(change.audit) for change in changes]
             await connection.execute(insert(audit_appointment), entries)

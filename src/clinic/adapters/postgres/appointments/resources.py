@@ -152,20 +152,23 @@ class Wanted:
 
 async def hold_resources(
     connection: AsyncConnection, wanted: Sequence[Wanted]
-) -> tuple[Appointment, str] | None:
-    """Give each of these appointments a free resource of each kind that it needs; return the first
-    for which there is none, with the kind.
+) -> list[tuple[Appointment, str]]:
+    """Give each of these appointments a free resource of each kind that it needs; return those for
+    which there is none, with the first kind that each lacks.
 
     One kind after the other for all of them, so that of two that need the same kinds only one
     waits for the other.
     """
     pairs = [(kind, each) for each in wanted for kind in each.kinds]
     pairs.sort(key=lambda pair: (pair[0], pair[1].appointment.starts_at, pair[1].appointment.id))
+    lacking: dict[UUID, tuple[Appointment, str]] = {}
     for kind, each in pairs:
         one = each.appointment
+        if one.id in lacking:
+            continue
         if not await _hold(connection, one, await _choices(connection, kind, each)):
-            return one, kind
-    return None
+            lacking[one.id] = one, kind
+    return [*lacking.values()]
 
 
 async def _choices(
