@@ -11,45 +11,46 @@ from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.calendar.slots import Slot
 from clinic.domain.people.people import Role
 from clinic.ports.clock import IdSource
-from clinic.testing.stateful import PICK, StoreComparison
+from clinic.ports.unit_of_work import Store
+from clinic.testing.builders import seed_resource, seed_type
+from clinic.testing.ids import CountingIds
+from clinic.testing.stateful import IDS_PER_STEP, PICK, StoreComparison
 from clinic.usecases.appointments.resources import (
     ResourceClosed,
-    add_resource,
     change_resource,
     close_resource,
     reopen_resource,
 )
-from clinic.usecases.appointments.types import add_type, change_type
+from clinic.usecases.appointments.types import change_type
 
-ROOMS_MAX = 3
 KINDS = ("room", "scanner")
 
 
 class RoomsComparison(StoreComparison):
-    """The same with few rooms, which open and close, and a type whose needs change.
-
-    Every booking of the machine has the type, once there is one.
-    """
+    """The same with few rooms, which open and close, and one type, whose needs change and which
+    every booking has."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rooms: list[Resource] = []
         self.closed: list[ResourceClosure] = []
-        self.kind: AppointmentType | None = None
 
-    @precondition(lambda self: len(self.rooms) < ROOMS_MAX)
-    @rule(kind=st.sampled_from(KINDS), capacity=st.sampled_from((1, 1, 2)))
-    def add_a_room(self, kind: str, capacity: int) -> None:
-        """Add a room or equipment."""
-        admin = self.actor(Role.ADMIN, 0)
-        new = Resource(
-            self._input_id(), self.clinic.id, kind, f"{kind} {len(self.rooms)}", capacity
-        )
-        added = self.both(lambda side: add_resource(side.context(admin), new))
-        assert added == new
-        self.rooms.append(new)
+    async def _seed(self, store: Store) -> None:
+        await super()._seed(store)
+        if not self.rooms:
+            ids = CountingIds(IDS_PER_STEP // 2)
+            self.rooms = [
+                Resource(ids(), self.clinic.id, kind, f"{kind} {number}", capacity)
+                for number, (kind, capacity) in enumerate(
+                    (("room", 1), ("room", 2), ("scanner", 1))
+                )
+            ]
+            self.kind = AppointmentType(
+                ids(), self.clinic.id, "Consultation", 30, needs=("room",), is_default=True
+            )
+        await seed_resource(store, *self.rooms)
+        await seed_type(store, self.kind)
 
-    @precondition(lambda self: self.rooms)
     @rule(pick=PICK, is_active=st.sampled_from((True, True, False)), capacity=st.integers(1, 2))
     def change_a_room(self, pick: int, is_active: bool, capacity: int) -> None:
         """Change one, which may be a change of nothing."""
@@ -62,7 +63,7 @@ class RoomsComparison(StoreComparison):
             )
         )
 
-    @precondition(lambda self: self.rooms and self.slots)
+    @precondition(lambda self: self.slots)
     @rule(pick=PICK, until=PICK)
     def close_a_room(self, pick: int, until: int) -> None:
         """Close one from the start of a slot to the end of another."""
@@ -89,23 +90,10 @@ class RoomsComparison(StoreComparison):
         )
         assert gone == closure
 
-    @precondition(lambda self: self.rooms)
-    @rule(needs=st.sets(st.sampled_from(KINDS)), minutes=st.sampled_from((15, 30, 45)))
+    @rule(needs=st.sets(st.sampled_from(KINDS), min_size=1), minutes=st.sampled_from((15, 30, 45)))
     def need_something(self, needs: set[str], minutes: int) -> None:
-        """Enter the type, or change what it needs and how long it lasts."""
+        """Change what the type needs and how long it lasts."""
         admin, kinds = self.actor(Role.ADMIN, 0), tuple(sorted(needs))
-        if self.kind is None:
-            new = AppointmentType(
-                self._input_id(),
-                self.clinic.id,
-                "Consultation",
-                minutes,
-                needs=kinds,
-                is_default=True,
-            )
-            added = self.both(lambda side: add_type(side.context(admin), new))
-            self.kind = added if isinstance(added, AppointmentType) else None
-            return
         known = self.kind
         self.both(
             lambda side: change_type(
@@ -114,11 +102,11 @@ class RoomsComparison(StoreComparison):
                 lambda before: replace(before, needs=kinds, visible_min=minutes),
             )
         )
-        self.kind = self.run(self.model.store.appointment_types.one(known.clinic_id, known.id))
+        kind = self.run(self.model.store.appointment_types.one(known.clinic_id, known.id))
+        assert kind is not None
+        self.kind = kind
 
     def _booking(self, slot: Slot, patient: int, status: Status, new_id: IdSource) -> Booking:
         booking = super()._booking(slot, patient, status, new_id)
-        if self.kind is None:
-            return booking
         typed = replace(booking.appointment, type_id=self.kind.id)
         return replace(booking, appointment=typed, needs=self.kind.needs)
