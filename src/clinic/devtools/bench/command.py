@@ -32,6 +32,7 @@ from clinic.devtools.bench.report import (
     figure_rows,
     ratio_rows,
 )
+from clinic.devtools.bench.rooms import measure_rooms
 from clinic.devtools.bench.scale import measure_listing, measure_scale
 from clinic.devtools.bench.startup import measure_startup
 from clinic.devtools.bench.types import measure_types
@@ -42,6 +43,7 @@ PARTS: Mapping[str, Callable[[Bench], None]] = {
     "booking": measure_booking,
     "yardstick": measure_yardstick,
     "types": measure_types,
+    "rooms": measure_rooms,
     "reads": measure_reads,
     "graphql": measure_graphql,
     "scale": measure_scale,
@@ -73,7 +75,7 @@ def bench(
     quick
         Rough figures in under a minute, at a hundredth of the size.
     only
-        Only these parts: booking, yardstick, types, reads, graphql, scale, listing, flash,
+        Only these parts: booking, yardstick, types, rooms, reads, graphql, scale, listing, flash,
         opening, calendars, startup.
     rounds
         How often each measurement is taken, in turn with what it is compared with.

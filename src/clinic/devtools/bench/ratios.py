@@ -56,6 +56,14 @@ FIXED: Mapping[str, Mapping[str, RatioOf]] = {
             "time to list where a type of two slots fits, of listing all free slots",
         ),
     },
+    "rooms": {
+        "booking_with_room_of_floor": RatioOf(
+            "booking_with_room",
+            "booking_beside_rooms_floor",
+            Goal(AT_LEAST, 0.1),
+            "bookings over HTTP of a type that needs a room, of the statement for one without",
+        ),
+    },
     "reads": {
         "slots_full_of_bare": RatioOf(
             "read_slots_full",
