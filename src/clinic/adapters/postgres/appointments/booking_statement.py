@@ -296,7 +296,7 @@ def _values(booking: Booking) -> tuple[object, ...]:
         appointment.doctor_id,
         appointment.starts_at,
         appointment.ends_at,
-        appointment.busy.ends_at,
+        appointment.busy.ends_at if appointment.has_buffers else appointment.ends_at,
         appointment.id,
         appointment.patient_id,
         appointment.type,
