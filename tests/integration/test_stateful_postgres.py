@@ -17,12 +17,12 @@ IS_CI = os.environ.get("CI") == "true"
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("machine", [StoreComparison, RoomsComparison])
 def test_postgres_answers_as_memory_does(
-    module_postgres_urls, empty_database, record_property, machine
+    module_postgres_urls, empty_database, record_property, machine: type[StoreComparison]
 ) -> None:
     examples = (10 if IS_CI else 8) if machine is StoreComparison else 4
     days: list[int] = []
 
-    class PostgresComparison(machine):
+    class PostgresComparison(machine):  # type: ignore[misc, valid-type]
         async def open_store(self) -> PostgresStore:
             empty_database(module_postgres_urls.name)
             store = PostgresStore(module_postgres_urls.app_url)

@@ -123,8 +123,8 @@ REMEDIES: dict[str, str] = {
     "slot_blocked": "Choose another slot, or have the clinic unblock it.",
     "slot_in_past": "Choose a slot that has not started.",
     "slot_not_found": _LOOK,
-    "slot_overlap": "Choose times that are clear of the doctor's other slots, or have the clinic allow"
-    " more places beside the hours (`squeezeMax`).",
+    "slot_overlap": "Choose times that are clear of the doctor's other slots, or have the clinic"
+    " allow more places beside the hours (`squeezeMax`).",
     "slot_taken": "Choose another slot; `nearest` names up to three that were open just now.",
     "temporary_failure": _AGAIN,
     "time_in_past": "Give a time that is still ahead.",
