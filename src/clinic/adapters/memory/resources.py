@@ -195,7 +195,9 @@ async def hold_resources(
     for kind, one in pairs:
         if one.id in lacking:
             continue
-        found = timetable(transaction.tables, one.clinic_id, [kind], one.busy)
+        slot = transaction.tables.slots.get((one.clinic_id, one.slot_id))
+        here = None if slot is None else slot.location_id
+        found = timetable(transaction.tables, one.clinic_id, [kind], one.busy).at(here)
         first = preferred.get(one.id, ())
         for resource, place in found.choices(kind, one.busy, one.occasion, preferred=first):
             if await _hold(transaction, one, resource, place):

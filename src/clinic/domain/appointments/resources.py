@@ -38,6 +38,7 @@ class Resource:
     name: str
     #: how many appointments of one occasion it holds
     capacity: int = 1
+    #: where it is; one without a location can be had at every one
     location_id: UUID | None = None
     #: whether new appointments get it
     is_active: bool = True
@@ -155,6 +156,22 @@ class ResourcesTime:
         self._closed: defaultdict[UUID, list[Interval]] = defaultdict(list)
         for resource_id, time in closed:
             self._closed[resource_id].append(time)
+
+    def at(self, location_id: UUID | None) -> "ResourcesTime":
+        """Return those that appointments at this location can have; None is the clinic's own
+        address, where no other location's resources are."""
+        there = ResourcesTime(())
+        there._holds, there._closed = self._holds, self._closed
+        for kind, resources in self._by_kind.items():
+            there._by_kind[kind] = [
+                each for each in resources if each.location_id in (None, location_id)
+            ]
+        return there
+
+    @property
+    def have_locations(self) -> bool:
+        """Whether any of them is at a location."""
+        return any(each.location_id is not None for kind in self._by_kind.values() for each in kind)
 
     def lacking(
         self,

@@ -212,10 +212,10 @@ def does_not_fit(case: Case) -> None:
 
 
 def no_resource_free(case: Case) -> None:
-    if case.resources is None:
+    if case.resources is None or case.slot is None:
         return
-    it = case.appointment
-    kind = case.resources.lacking(case.needs, it.busy, it.occasion, leaving=case.leaving)
+    it, here = case.appointment, case.resources.at(case.slot.location_id)
+    kind = here.lacking(case.needs, it.busy, it.occasion, leaving=case.leaving)
     if kind is not None:
         raise NoResourceFree(kind=kind)
 

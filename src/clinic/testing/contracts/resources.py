@@ -36,9 +36,11 @@ from clinic.testing.builders import (
     a_booking,
     a_clinic,
     a_context,
+    a_location,
     a_move,
     a_resource,
     a_resource_closure,
+    a_slot,
     a_status_change,
     a_swap,
     a_type,
@@ -46,6 +48,7 @@ from clinic.testing.builders import (
     an_actor,
     new_id,
     seed_change,
+    seed_location,
     seed_resource,
     seed_type,
     seed_world,
@@ -206,6 +209,30 @@ class ResourcesContract(Contract, contract=True):
         alone = booking(world, world.slots[0], 0, needing(world, "scanner"))
         await store.desk.reserve(alone)
         assert await rooms_of(store, alone.appointment) == [scanner.id]
+
+    @pytest.mark.parametrize("by_desk", [True, False])
+    async def test_room_of_a_location_is_for_appointments_there(
+        self, store: Store, by_desk: bool
+    ) -> None:
+        world = await seed_world(store)
+        branch = a_location(world.clinic)
+        await seed_location(store, branch)
+        await seed_resource(store, replace(a_resource(world.clinic), location_id=branch.id))
+        there = replace(a_slot(world.doctor, MORNING + timedelta(days=1)), location_id=branch.id)
+        async with store.begin() as unit:
+            await unit.calendars.add_slots([there])
+            await unit.commit()
+        kind = needing(world, ROOM)
+        elsewhere, here = booking(world, world.slots[0], 0, kind), booking(world, there, 1, kind)
+        query = SlotQuery(world.clinic.id, MORNING, MORNING + timedelta(days=2))
+        context = a_context(store, an_actor(world.clinic))
+
+        page = await find_places(context, world.clinic, query, PageRequest(100), kind)
+        with pytest.raises(NoResourceFree):
+            await (store.desk.reserve(elsewhere) if by_desk else add(store, elsewhere))
+        await (store.desk.reserve(here) if by_desk else add(store, here))
+
+        assert [view.slot.id for view in page.items] == [there.id]
 
     async def test_room_is_kept_for_the_time_around_it(self, store: Store) -> None:
         world = await seed_world(store)

@@ -187,8 +187,9 @@ async def places_among(
             found.append(replace(view, slot=first, places=len(fitting)))
     if not kind.needs or not found:
         return found
-    resources = await reads.resources.timetable(clinic.id, kind.needs, since, until)
-    return [view for view in found if _has_resources(resources, view.slot, kind)]
+    everywhere = await reads.resources.timetable(clinic.id, kind.needs, since, until)
+    at = {each: everywhere.at(each) for each in {view.slot.location_id for view in found}}
+    return [view for view in found if _has_resources(at[view.slot.location_id], view.slot, kind)]
 
 
 def _has_resources(resources: ResourcesTime, slot: Slot, kind: AppointmentType) -> bool:

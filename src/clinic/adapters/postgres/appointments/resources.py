@@ -45,6 +45,7 @@ _HOLD = text(
     " VALUES (:clinic_id, :appointment_id, :resource_id, :place)"
     " ON CONFLICT DO NOTHING RETURNING resource_id"
 )
+_LOCATION = text("SELECT location_id FROM slots WHERE clinic_id = :clinic_id AND id = :slot_id")
 _RELEASE = text(
     "DELETE FROM appointment_resources h USING resources r"
     " WHERE h.clinic_id = :clinic_id AND h.appointment_id = ANY (:ids)"
@@ -179,6 +180,9 @@ async def _choices(
     async with psycopg.AsyncRawCursor(await driver_of(connection)) as cursor:
         await cursor.execute(_TIMETABLE, values, binary=True)
         found = _timetable_of(one.clinic_id, await cursor.fetchall())
+    if found.have_locations:
+        place = {"clinic_id": one.clinic_id, "slot_id": one.slot_id}
+        found = found.at((await connection.execute(_LOCATION, place)).scalar_one())
     return found.choices(kind, one.busy, one.occasion, preferred=wanted.preferred)
 
 
