@@ -113,7 +113,7 @@ class CalendarReader(Protocol):
     ) -> Sequence[SlotView]:
         """Return up to `limit` other open and free slots closest in time to `slot`, one for each
         start: the same doctor's if there are any, else those of the same specialty. Earliest first,
-        then by doctor. How many places there are is not counted."""
+        then by doctor; without the number of places."""
         ...
 
     async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:

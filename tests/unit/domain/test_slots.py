@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic.domain.calendar.availability import Interval
+from clinic.domain.calendar.availability import CAPACITY_MAX, Interval
 from clinic.domain.calendar.plan import is_covered
 from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotPlan, SlotState, plan_slots
 from clinic.domain.people.people import Doctor
@@ -173,6 +173,7 @@ def carried_out(existing: list[Slot], plan: SlotPlan) -> list[Slot]:
             starts_at=new.interval.starts_at,
             ends_at=new.interval.ends_at,
             state=new.state,
+            lane=new.lane,
         )
         for new in plan.add
     ]
@@ -203,3 +204,71 @@ def test_plan_slots_carried_out_is_in_line_and_needs_no_second_time(
         if one.starts_at > now and not any(one.interval.overlaps(each) for each in begun)
     }
     assert plan_slots(wanted, after, now).is_empty
+
+
+@st.composite
+def lanes(draw: st.DrawFn) -> tuple[list[PlannedSlot], list[Slot]]:
+    """A plan with several places at some times and one beside the hours, and slots in some of their
+    lanes, also of other times."""
+    grid = apart(draw(st.lists(intervals(span_min=300), min_size=1, max_size=5)))
+    others = apart(draw(st.lists(intervals(span_min=300), max_size=2)))
+    wanted: list[PlannedSlot] = []
+    for interval in grid:
+        blocked = frozenset(draw(st.sets(st.sampled_from((1, 2, 3)), max_size=1)))
+        for lane in range(1, draw(st.integers(0, 3)) + 1):
+            state = SlotState.BLOCKED if lane in blocked else SlotState.OPEN
+            wanted.append(PlannedSlot(interval, state, lane, blocked))
+        if draw(st.booleans()):
+            wanted.append(PlannedSlot(interval, SlotState.OPEN, BESIDE, blocked))
+    existing: list[Slot] = []
+    for lane in (1, 2, 3, 4, BESIDE):
+        for interval in others if draw(st.booleans()) else grid:
+            for state in draw(st.sets(st.sampled_from(SlotState), max_size=2)):
+                one = replace(
+                    slot(0), id=uuid4(), lane=lane, state=state, taken=draw(st.booleans())
+                )
+                is_second = state is SlotState.OPEN and any(
+                    (each.lane, each.interval, each.state) == (lane, interval, SlotState.BLOCKED)
+                    for each in existing
+                )
+                if not is_second:
+                    times = {"starts_at": interval.starts_at, "ends_at": interval.ends_at}
+                    existing.append(replace(one, **times))
+    by_lane = [each for each in existing if each.state is not SlotState.RETIRED]
+    doubles = {
+        two.id
+        for one, two in combinations(by_lane, 2)
+        if one.lane == two.lane and one.interval.overlaps(two.interval)
+    }
+    return wanted, [each for each in existing if each.id not in doubles]
+
+
+BESIDE = CAPACITY_MAX + 1
+
+
+@given(lanes=lanes(), minute=st.integers(-1, 200))
+def test_lanes_of_one_start_stand_in_for_each_other(
+    lanes: tuple[list[PlannedSlot], list[Slot]], minute: int
+) -> None:
+    """As many as are planned, those with an appointment first, and each in its lane's state."""
+    wanted, existing = lanes
+    now = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(minutes=minute)
+
+    plan = plan_slots(wanted, existing, now)
+    after = carried_out(existing, plan)
+
+    on_calendar = [one for one in after if one.state is not SlotState.RETIRED]
+    for one, two in combinations(on_calendar, 2):
+        assert one.lane != two.lane or not one.interval.overlaps(two.interval)
+    assert plan_slots(wanted, after, now).is_empty
+    begun = [one for one in on_calendar if one.starts_at <= now]
+    for interval in {each.interval for each in wanted if each.starts_at > now}:
+        if any(each.interval.overlaps(interval) for each in begun):
+            continue
+        here = [one for one in on_calendar if one.interval == interval and one.lane < BESIDE]
+        planned = [each for each in wanted if each.interval == interval and each.lane < BESIDE]
+        assert len(here) == len(planned)
+        assert all(one.state is planned[0].state_in(one.lane) for one in here)
+        taken = {one.lane for one in existing if one.interval == interval and one.taken}
+        kept = sum(one.taken for one in here)
+        assert kept == min(len(planned), len(taken - {BESIDE}))

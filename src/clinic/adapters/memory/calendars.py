@@ -89,7 +89,7 @@ class MemoryCalendarReader:
         own = [other for other in free if other.doctor_id == slot.doctor_id]
         lanes = [self._view(other, 1) for other in sorted(own or free, key=_lane_of)]
         nearest = sorted(
-            (replace(view, places=1, has_others=False) for view in one_for_each_start(lanes)),
+            (replace(view, places=None, has_others=False) for view in one_for_each_start(lanes)),
             key=lambda view: (abs(view.slot.starts_at - slot.starts_at), *_start_of(view)),
         )
         return sorted(nearest[:limit], key=_start_of)

@@ -33,7 +33,7 @@ def slot_of_values(row: AnyRow) -> Slot:
     return Slot(slot_id, clinic_id, doctor_id, specialty, starts_at, ends_at, _STATES[state], *rest)
 
 
-def free_slot_view(clinic_id: UUID, row: AnyRow) -> SlotView:
+def free_slot_view(clinic_id: UUID, row: AnyRow, places: int | None = 1) -> SlotView:
     """Return the view from id, doctor, specialty, start, end, lane, location and the doctor's
     name."""
     slot_id, doctor_id, specialty, starts_at, ends_at, lane, location_id, doctor_name = row
@@ -47,7 +47,7 @@ def free_slot_view(clinic_id: UUID, row: AnyRow) -> SlotView:
         lane=lane,
         location_id=location_id,
     )
-    return SlotView(slot, doctor_name, 1)
+    return SlotView(slot, doctor_name, places)
 
 
 def availability_of(row: SqlRow) -> Availability:

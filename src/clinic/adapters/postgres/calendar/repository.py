@@ -225,7 +225,7 @@ class PostgresCalendarReader:
         ) or await self._executor.fetch(
             NEAREST_OF_SPECIALTY, (slot.clinic_id, slot.specialty, *place)
         )
-        views = [free_slot_view(slot.clinic_id, row) for row in rows]
+        views = [free_slot_view(slot.clinic_id, row, places=None) for row in rows]
         return sorted(views, key=lambda view: (view.slot.starts_at, view.slot.doctor_id))
 
     async def slot(self, clinic_id: UUID, slot_id: UUID) -> SlotView | None:
