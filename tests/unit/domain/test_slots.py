@@ -223,17 +223,15 @@ def lanes(draw: st.DrawFn) -> tuple[list[PlannedSlot], list[Slot]]:
     existing: list[Slot] = []
     for lane in (1, 2, 3, 4, BESIDE):
         for interval in others if draw(st.booleans()) else grid:
-            for state in draw(st.sets(st.sampled_from(SlotState), max_size=2)):
+            # One on the calendar at most, and a retired one.
+            known = draw(st.sets(st.sampled_from(SlotState), max_size=2))
+            for state in known - {SlotState.BLOCKED} if SlotState.OPEN in known else known:
                 one = replace(
                     slot(0), id=uuid4(), lane=lane, state=state, taken=draw(st.booleans())
                 )
-                is_second = state is SlotState.OPEN and any(
-                    (each.lane, each.interval, each.state) == (lane, interval, SlotState.BLOCKED)
-                    for each in existing
+                existing.append(
+                    replace(one, starts_at=interval.starts_at, ends_at=interval.ends_at)
                 )
-                if not is_second:
-                    times = {"starts_at": interval.starts_at, "ends_at": interval.ends_at}
-                    existing.append(replace(one, **times))
     by_lane = [each for each in existing if each.state is not SlotState.RETIRED]
     doubles = {
         two.id
