@@ -8,9 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
+from clinic.domain.appointments.appointments import Status
 from clinic.domain.calendar.availability import CAPACITY_MAX, Availability
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import Policy
+from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import ClinicError, SlotNotFound, SlotOverlap, SlotTaken
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people.people import Patient, system_actor
@@ -26,6 +27,8 @@ from clinic.testing.builders import (
     a_move,
     a_place,
     a_slot,
+    a_status_change,
+    an_anonymous_context,
     an_availability,
     seed_booking,
     seed_change,
@@ -40,10 +43,13 @@ from clinic.testing.contracts.calendars_steps import WHOLE_DAY, query_of
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_planned, check_promises, check_sound, everything
 from clinic.usecases.appointments.book import book
+from clinic.usecases.appointments.change_appointment import change_status
 from clinic.usecases.calendar.added_places import add_place
 from clinic.usecases.calendar.blocks import add_block
 from clinic.usecases.calendar.change_hours import add_availability, change_availability
+from clinic.usecases.calendar.check_calendars import check_calendars
 from clinic.usecases.calendar.find_slots import SlotSearch, find_slots
+from clinic.usecases.calendar.open_slots import open_slots
 from clinic.usecases.context import Context
 from clinic.usecases.transactions import Transactions
 
@@ -262,6 +268,38 @@ class LanesContract(Contract, contract=True):
         check_promises(found)
         check_planned(found, NOW, some_holidays)
 
+    @pytest.mark.parametrize("by_use_case", [True, False])
+    async def test_place_that_gets_free_is_that_of_an_appointment_without_one(
+        self, store: Store, by_use_case: bool
+    ) -> None:
+        """Given three patients, and a capacity that is lowered to one
+        When the one who has a place cancels
+        Then one of the others has it, at once or when slots are opened next, and `clinic check`
+        finds as many slots as are planned all the time."""
+        group = await a_group(store, 3)
+        clinic, actor = group.world.clinic, system_actor(group.world.clinic.id)
+        context = a_context(store, actor)
+        booked = [
+            await seed_booking(store, clinic, slot, patient)
+            for slot, patient in zip(group.lanes, group.patients, strict=False)
+        ]
+        await _lower(group, context)
+        assert await _outside(store, group) == [(clinic, 2)]
+
+        if by_use_case:
+            await change_status(context, booked[0].id, to=Status.CANCELLED)
+        else:
+            await seed_change(store, a_status_change(clinic, booked[0], Status.CANCELLED))
+            assert await _outside(store, group) == [(clinic, 2)]
+            await open_slots(context, doctor_id=group.world.doctor.id)
+
+        assert await _outside(store, group) == [(clinic, 1)]
+        free = await store.calendars.list_slots(query_of(group.world), PageRequest())
+        assert MORNING not in [view.slot.starts_at for view in free]
+        found = await everything(store, clinic.id)
+        check_promises(found)
+        check_planned(found, NOW, some_holidays)
+
     async def test_free_slots_of_a_search_count_the_places(self, store: Store) -> None:
         group = await a_group(store, 3)
         context = a_context(store, system_actor(group.world.clinic.id))
@@ -277,6 +315,15 @@ class LanesContract(Contract, contract=True):
         ]
         with pytest.raises(SlotNotFound):
             await book(context, group.lanes[1].id, patient_id=group.patients[1].id)
+
+
+async def _outside(store: Store, group: Group) -> Sequence[tuple[Clinic, int]]:
+    """Return how many appointments have no place, by clinic, as `clinic check` counts them; all
+    slots are as planned."""
+    context = an_anonymous_context(store)
+    report = await check_calendars(context)
+    assert report.off_plan == ()
+    return [*report.stranded]
 
 
 async def _paged(
