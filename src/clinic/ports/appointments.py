@@ -13,6 +13,7 @@ from clinic.domain.appointments.appointments import (
     Change,
     Status,
 )
+from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
@@ -144,6 +145,12 @@ class Appointments(AppointmentReader, Protocol):
         SlotTaken when a slot to take is not open and free, NoResourceFree with its `kind` when no
         resource is, PatientBusy when a patient's appointments would overlap, TransactionAborted
         when an appointment no longer equals `before`. After an error nothing may be committed.
+        """
+        ...
+
+    async def reserve(self, booking: Booking) -> Sequence[HeldResource]:
+        """Add one appointment as BookingDesk.reserve does, and return the resources that it gets,
+        by kind. After an error, which are those of BookingDesk.reserve, nothing may be committed.
         """
         ...
 

@@ -28,11 +28,18 @@ from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment, AppointmentView, Booking, Change
 from clinic.domain.appointments.fitting import begins_in, obstacles
+from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.plan import is_covered
 from clinic.domain.calendar.slots import SlotState
-from clinic.domain.errors import ClinicError, NoResourceFree, SlotTaken, TransactionAborted
+from clinic.domain.errors import (
+    ClinicError,
+    Conflict,
+    NoResourceFree,
+    SlotTaken,
+    TransactionAborted,
+)
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
 from clinic.ports.appointments import AppointmentQuery, Locked, ScheduleEntry
@@ -245,6 +252,13 @@ class MemoryAppointments(MemoryAppointmentReader):
 
     async def add(self, bookings: Sequence[Booking]) -> None:
         await add_bookings(self._transaction, bookings)
+
+    async def reserve(self, booking: Booking) -> tuple[HeldResource, ...]:
+        try:
+            await add_bookings(self._transaction, [booking])
+        except Conflict as error:
+            self._transaction.fail(error)
+        return held_by(self._tables, booking.appointment)
 
     async def _lock_rows(
         self, clinic_id: UUID, slot_ids: Iterable[UUID | None], appointment_ids: Iterable[UUID]

@@ -25,7 +25,6 @@ from clinic.domain.errors import (
     UnknownType,
 )
 from clinic.domain.idempotency import StoredAnswer, answer_to_repeat
-from clinic.domain.people.people import Scope
 from clinic.ports.figures import BOOKED
 from clinic.usecases.appointments.surroundings import free_beside, surroundings
 from clinic.usecases.calendar.explain_slots import blockers_at
@@ -132,7 +131,7 @@ async def _take(
             booking = replace(booking, stored=stored)
         try:
             if booking.needs:
-                return await _reserve_with_resources(context, booking, call)
+                return await _reserve_with_resources(context, booking, view, call)
             await context.store.desk.reserve(booking)
         except _LOST as error:
             lost = error
@@ -235,7 +234,10 @@ async def _with_blockers(
 
 
 async def _reserve_with_resources(
-    context: Context, booking: Booking, call: IdempotentCall[AppointmentView] | None
+    context: Context,
+    booking: Booking,
+    view: AppointmentView,
+    call: IdempotentCall[AppointmentView] | None,
 ) -> AppointmentView | StoredAnswer:
     """Write the booking in a unit of work, and its answer after it: the answer names the resources
     that the store has picked."""
@@ -246,9 +248,8 @@ async def _reserve_with_resources(
             if appointment.before_min or appointment.after_min:
                 # So that no slot is added meanwhile where a buffer reaches and there is none.
                 await unit.calendars.lock_doctor(appointment.clinic_id, appointment.doctor_id)
-            await unit.appointments.add([booking])
-            view = await unit.appointments.get(Scope(appointment.clinic_id), appointment.id)
-            assert view is not None
+            held = await unit.appointments.reserve(booking)
+            view = replace(view, resources=tuple(held))
             if call is not None:
                 stored = StoredAnswer(call.request, call.render(view), appointment.created_at)
                 await unit.answers.add(stored)

@@ -89,7 +89,7 @@ async def add_bookings(executor: TransactionExecutor, bookings: Sequence[Booking
         written, places = _Written(), _Places()
         refused = await _lock(connection, clinic_id, bookings, places)
         refused = refused or await _insert_appointments(connection, bookings, written)
-        refused, lacking = await _hold_resources(connection, bookings, refused)
+        refused, lacking = await _hold_resources(executor, bookings, refused)
         refused = refused or await _insert_answers(connection, bookings, written)
         if refused:
             # The locks are still held: a slot that was free still is.
@@ -196,7 +196,7 @@ async def _insert_appointments(
 
 
 async def _hold_resources(
-    connection: AsyncConnection, bookings: Sequence[Booking], refused: list[Refused]
+    executor: TransactionExecutor, bookings: Sequence[Booking], refused: list[Refused]
 ) -> tuple[list[Refused], str | None]:
     """Give the appointments what they need, unless some are `refused` already; return those that
     are refused now, and the kind of which there was none."""
@@ -207,7 +207,7 @@ async def _hold_resources(
     ]
     if refused or not wanted:
         return refused, None
-    lacking = {one.id: kind for one, kind in await hold_resources(connection, wanted)}
+    lacking = (await hold_resources(executor, wanted)).lacking
     places = [place for place, each in enumerate(bookings) if each.appointment.id in lacking]
     return [(place, NoResourceFree) for place in places], next(iter(lacking.values()), None)
 

@@ -128,9 +128,13 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         self._figures.count_batch(1)
         appointment = booking.appointment
         async with self._begin() as unit:
-            # So that no slot is added meanwhile where a buffer reaches and there is none.
-            await unit.calendars.lock_doctor(appointment.clinic_id, appointment.doctor_id)
-            await unit.appointments.add([booking])
+            if appointment.before_min or appointment.after_min:
+                # So that no slot is added meanwhile where a buffer reaches and there is none.
+                await unit.calendars.lock_doctor(appointment.clinic_id, appointment.doctor_id)
+            if booking.needs:
+                await unit.appointments.reserve(booking)
+            else:
+                await unit.appointments.add([booking])
             await unit.commit()
 
     async def _reserve_one(self, booking: Booking) -> None:

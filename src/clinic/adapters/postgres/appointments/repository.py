@@ -1,6 +1,7 @@
 """Appointments and their trail."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, insert, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.appointments.adding import add_bookings
+from clinic.adapters.postgres.appointments.booking_statement import reservation
 from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
 from clinic.adapters.postgres.appointments.resources import (
     Wanted,
@@ -44,6 +46,7 @@ from clinic.domain.appointments.appointments import (
     Status,
 )
 from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
+from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
 from clinic.domain.calendar.slots import SlotState
@@ -251,7 +254,7 @@ class PostgresAppointments(PostgresAppointmentReader):
             await _take_places(connection, clinic_id, comers)
             resources = await _released(connection, clinic_id, changes)
             await _write(connection, changes)
-            for _, kind in await hold_resources(connection, resources):
+            for kind in (await hold_resources(self._executor, resources)).lacking.values():
                 raise NoResourceFree(kind=kind)
             await leave(connection, left)
             entries = [entry_values(change.audit) for change in changes]
@@ -268,6 +271,21 @@ class PostgresAppointments(PostgresAppointmentReader):
         for several, after which the transaction can continue; TransactionAborted.
         """
         await add_bookings(self._transaction, bookings)
+
+    async def reserve(self, booking: Booking) -> tuple[HeldResource, ...]:
+        """Add one appointment by booking's statement, and return what it gets, by kind.
+
+        Raises SlotTaken, PatientBusy, NoResourceFree, TransactionAborted.
+        """
+        wanted = Wanted(booking.appointment, booking.needs)
+        if booking.reaches_beyond:
+            await add_bookings(self._transaction, [replace(booking, needs=())])
+        elif not await self._executor.fetch(*reservation(booking)):
+            raise SlotTaken()
+        given = await hold_resources(self._executor, [wanted])
+        for kind in given.lacking.values():
+            raise NoResourceFree(kind=kind)
+        return tuple(given.held)
 
 
 def _is_in_its_own_way(change: Change) -> bool:

@@ -1,21 +1,26 @@
 """Rooms and equipment: reading and changing them, and giving them to appointments."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from clinic.adapters.postgres.engine.executors import Executor, driver_of
+from clinic.adapters.postgres.engine.executors import Executor
 from clinic.adapters.postgres.engine.mapping import Query, SqlRow, Values
 from clinic.adapters.postgres.schema.resources import resource_closures as closures
 from clinic.adapters.postgres.schema.resources import resources
 from clinic.domain.appointments.appointments import Appointment
-from clinic.domain.appointments.resources import Hold, Resource, ResourceClosure, ResourcesTime
+from clinic.domain.appointments.resources import (
+    HeldResource,
+    Hold,
+    Resource,
+    ResourceClosure,
+    ResourcesTime,
+)
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.errors import ResourceClosureNotFound, ResourceNotFound
 
@@ -40,12 +45,11 @@ LEFT JOIN LATERAL (
 WHERE r.clinic_id = $1 AND r.kind = ANY ($2::text[]) AND r.is_active
 """
 # It waits for whoever is undecided about the same time. A trigger copies the appointment's time.
-_HOLD = text(
+_HOLD = (
     "INSERT INTO appointment_resources (clinic_id, appointment_id, resource_id, place)"
-    " VALUES (:clinic_id, :appointment_id, :resource_id, :place)"
-    " ON CONFLICT DO NOTHING RETURNING resource_id"
+    " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING 1"
 )
-_LOCATION = text("SELECT location_id FROM slots WHERE clinic_id = :clinic_id AND id = :slot_id")
+_LOCATION = "SELECT location_id FROM slots WHERE clinic_id = $1 AND id = $2"
 _RELEASE = text(
     "DELETE FROM appointment_resources h USING resources r"
     " WHERE h.clinic_id = :clinic_id AND h.appointment_id = ANY (:ids)"
@@ -141,6 +145,14 @@ class PostgresResources(PostgresResourceReader):
                 raise ResourceClosureNotFound()
 
 
+@dataclass(slots=True)
+class Given:
+    """What appointments got, and the first kind that each of the others lacks, by id."""
+
+    held: list[HeldResource] = field(default_factory=list)
+    lacking: dict[UUID, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What an appointment, whose row is written, needs."""
@@ -151,55 +163,47 @@ class Wanted:
     preferred: Collection[UUID] = ()
 
 
-async def hold_resources(
-    connection: AsyncConnection, wanted: Sequence[Wanted]
-) -> list[tuple[Appointment, str]]:
-    """Give each of these appointments a free resource of each kind that it needs; return those for
-    which there is none, with the first kind that each lacks.
+async def hold_resources(executor: Executor, wanted: Sequence[Wanted]) -> Given:
+    """Give each of these appointments a free resource of each kind that it needs, in a transaction.
 
     One kind after the other for all of them, so that of two that need the same kinds only one
     waits for the other.
     """
     pairs = [(kind, each) for each in wanted for kind in each.kinds]
     pairs.sort(key=lambda pair: (pair[0], pair[1].appointment.starts_at, pair[1].appointment.id))
-    lacking: dict[UUID, tuple[Appointment, str]] = {}
+    given = Given()
     for kind, each in pairs:
         one = each.appointment
-        if one.id in lacking:
+        if one.id in given.lacking:
             continue
-        if not await _hold(connection, one, await _choices(connection, kind, each)):
-            lacking[one.id] = one, kind
-    return [*lacking.values()]
+        resource = await _hold(executor, one, await _choices(executor, kind, each))
+        if resource is None:
+            given.lacking[one.id] = kind
+        else:
+            given.held.append(HeldResource(resource.id, resource.name, resource.kind))
+    return given
 
 
-async def _choices(
-    connection: AsyncConnection, kind: str, wanted: Wanted
-) -> list[tuple[Resource, int]]:
+async def _choices(executor: Executor, kind: str, wanted: Wanted) -> list[tuple[Resource, int]]:
     one = wanted.appointment
-    values = (one.clinic_id, [kind], one.busy.starts_at, one.busy.ends_at)
-    async with psycopg.AsyncRawCursor(await driver_of(connection)) as cursor:
-        await cursor.execute(_TIMETABLE, values, binary=True)
-        found = _timetable_of(one.clinic_id, await cursor.fetchall())
+    busy = one.busy
+    values = (one.clinic_id, [kind], busy.starts_at, busy.ends_at)
+    found = _timetable_of(one.clinic_id, await executor.fetch(_TIMETABLE, values))
     if found.have_locations:
-        place = {"clinic_id": one.clinic_id, "slot_id": one.slot_id}
-        found = found.at((await connection.execute(_LOCATION, place)).scalar_one())
-    return found.choices(kind, one.busy, one.occasion, preferred=wanted.preferred)
+        [(location_id,)] = await executor.fetch(_LOCATION, (one.clinic_id, one.slot_id))
+        found = found.at(location_id)
+    return found.choices(kind, busy, one.occasion, preferred=wanted.preferred)
 
 
 async def _hold(
-    connection: AsyncConnection, one: Appointment, choices: Sequence[tuple[Resource, int]]
-) -> bool:
-    """Give the appointment the first of these that is still free; return whether one was."""
+    executor: Executor, one: Appointment, choices: Sequence[tuple[Resource, int]]
+) -> Resource | None:
+    """Give the appointment the first of these that is still free, and return it; None when none
+    was."""
     for resource, place in choices:
-        hold = {
-            "clinic_id": one.clinic_id,
-            "appointment_id": one.id,
-            "resource_id": resource.id,
-            "place": place,
-        }
-        if (await connection.execute(_HOLD, hold)).first() is not None:
-            return True
-    return False
+        if await executor.fetch(_HOLD, (one.clinic_id, one.id, resource.id, place)):
+            return resource
+    return None
 
 
 async def release_resources(
