@@ -17,7 +17,9 @@ from clinic.domain.errors import (
     InvalidInput,
     NaiveDatetime,
     SlotInPast,
+    TooManyBookingsToday,
     TooManyOpenAppointments,
+    TooManyWithDoctor,
     UnknownTimeZone,
 )
 from clinic.domain.text import checked_line, near_word
@@ -31,6 +33,7 @@ OPEN_APPOINTMENTS_MAX = 1000
 TRAVEL_MAX_MIN = 480
 #: the most places that a clinic may allow beside a doctor's hours at a time
 SQUEEZE_MAX = 10
+GRACE_MAX_MIN = 24 * 60
 ZONE_MAX_CHARS = 64
 #: the IANA database's name for clocks that have not been set; no place uses it
 NO_ZONE = "Factory"
@@ -139,6 +142,13 @@ class Policy:
     travel_min: int = 0
     #: places that staff may add beside a doctor's hours at one time
     squeeze_max: int = 0
+    #: the same with one doctor; None: no limit
+    max_open_per_doctor: int | None = None
+    #: how many appointments are booked for one patient on one day at the clinic, whatever becomes
+    #: of them; None: no limit
+    max_bookings_per_day: int | None = None
+    #: minutes after booking in which patients may cancel or move in spite of the cancel notice
+    cancel_grace_min: int = 0
 
     def __post_init__(self) -> None:
         bounds = (
@@ -149,9 +159,12 @@ class Policy:
             ("maxOpenAppointments", self.max_open_appointments, 1, OPEN_APPOINTMENTS_MAX),
             ("travelMin", self.travel_min, 0, TRAVEL_MAX_MIN),
             ("squeezeMax", self.squeeze_max, 0, SQUEEZE_MAX),
+            ("maxOpenPerDoctor", self.max_open_per_doctor, 1, OPEN_APPOINTMENTS_MAX),
+            ("maxBookingsPerDay", self.max_bookings_per_day, 1, OPEN_APPOINTMENTS_MAX),
+            ("cancelGraceMin", self.cancel_grace_min, 0, GRACE_MAX_MIN),
         )
         for name, value, low, high in bounds:
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise InvalidInput(
                     f"{name} must be from {low} to {high}.", pointer=f"/policy/{name}"
                 )
@@ -201,27 +214,36 @@ class Policy:
                 horizonDays=self.horizon_days,
             )
 
-    def check_open_appointments(self, full_until: datetime | None, now: datetime) -> None:
-        """Refuse another appointment for a patient who has as many as this clinic allows.
+    @property
+    def has_further_limits(self) -> bool:
+        """Whether more than `max_open_appointments` limits a patient's bookings."""
+        return self.max_open_per_doctor is not None or self.max_bookings_per_day is not None
 
-        `full_until` is when the patient's `max_open_appointments`-th latest open appointment
-        starts; None with fewer.
-        """
-        if full_until is not None and full_until > now:
-            raise TooManyOpenAppointments(
-                f"A patient of this clinic may have {self.max_open_appointments} appointments"
-                " ahead; cancel one first, or ask the clinic.",
-                maxOpenAppointments=self.max_open_appointments,
-            )
-
-    def check_own_change(self, starts_at: datetime, now: datetime) -> None:
-        """Refuse a patient's own change later than the cancel notice before the start."""
+    def check_own_change(self, starts_at: datetime, booked_at: datetime, now: datetime) -> None:
+        """Refuse a patient's own change later than the cancel notice before the start, unless it
+        comes within the grace after booking and before the start."""
+        grace_ends_at = booked_at + timedelta(minutes=self.cancel_grace_min)
+        if now < min(grace_ends_at, starts_at):
+            return
         if now > starts_at - timedelta(minutes=self.cancel_notice_min):
             raise InsideCancelNotice(
                 f"Patients can change an appointment until {self.cancel_notice_min} minutes"
                 " before its start; call the clinic.",
                 cancelNoticeMin=self.cancel_notice_min,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """What the limits on a patient's appointments are checked against, each None with fewer than
+    the clinic allows."""
+
+    #: when the patient's `max_open_appointments`-th latest open appointment starts
+    full_until: datetime | None = None
+    #: when the `max_open_per_doctor`-th latest of those with the doctor starts
+    doctor_full_until: datetime | None = None
+    #: when the patient's `max_bookings_per_day`-th latest appointment was booked
+    day_full_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +273,37 @@ class Clinic:
     def local_date(self, instant: datetime) -> date:
         """Return the day that `instant` falls on at the clinic."""
         return instant.astimezone(self.zone).date()
+
+    def check_open_appointments(self, full_until: datetime | None, now: datetime) -> None:
+        """Refuse another open appointment for a patient who has as many as this clinic allows;
+        `full_until` as in Brakes. Raises TooManyOpenAppointments."""
+        if full_until is not None and full_until > now:
+            allowed = self.policy.max_open_appointments
+            raise TooManyOpenAppointments(
+                f"A patient of this clinic may have {allowed} appointments"
+                " ahead; cancel one first, or ask the clinic.",
+                maxOpenAppointments=allowed,
+            )
+
+    def check_open_with_doctor(self, full_until: datetime | None, now: datetime) -> None:
+        """Refuse another open appointment with a doctor for a patient who has as many with them as
+        this clinic allows; `full_until` is `doctor_full_until` of Brakes. Raises
+        TooManyWithDoctor."""
+        if full_until is not None and full_until > now:
+            allowed = self.policy.max_open_per_doctor
+            raise TooManyWithDoctor(
+                f"A patient of this clinic may have {allowed} appointments"
+                " ahead with one doctor; cancel one first, or ask the clinic.",
+                maxOpenPerDoctor=allowed,
+            )
+
+    def check_bookings_today(self, full_since: datetime | None, now: datetime) -> None:
+        """Refuse another booking for a patient for whom as many were made today as this clinic
+        allows; `full_since` is `day_full_since` of Brakes. Raises TooManyBookingsToday."""
+        if full_since is not None and self.local_date(full_since) == self.local_date(now):
+            allowed = self.policy.max_bookings_per_day
+            raise TooManyBookingsToday(
+                f"This clinic takes {allowed} bookings a day for one patient;"
+                " try again tomorrow, or ask the clinic.",
+                maxBookingsPerDay=allowed,
+            )

@@ -385,6 +385,18 @@ class TooManyOpenAppointments(PolicyRefused):
     code = "too_many_open_appointments"
 
 
+class TooManyWithDoctor(PolicyRefused):
+    """The patient has as many appointments ahead with this doctor as the clinic allows."""
+
+    code = "too_many_with_doctor"
+
+
+class TooManyBookingsToday(PolicyRefused):
+    """As many appointments were booked for the patient today as the clinic allows."""
+
+    code = "too_many_bookings_today"
+
+
 class InsideCancelNotice(PolicyRefused):
     """It is too late to change this appointment yourself; call the clinic."""
 
@@ -471,6 +483,12 @@ class TooEarly(Conflict):
     """It is too early for this status."""
 
     code = "too_early"
+
+
+class TooLateToUndo(Conflict):
+    """It is too late to take this status back."""
+
+    code = "too_late_to_undo"
 
 
 class NotSwappable(Conflict):

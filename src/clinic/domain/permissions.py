@@ -41,6 +41,7 @@ class Operation(Enum):
     OVERRIDE_POLICY = "book inside the notice or beyond the horizon"
     READ_APPOINTMENTS = "read appointments"
     CHANGE_APPOINTMENT = "change or move an appointment"
+    UNDO = "take back an appointment's arrival, end or cancellation"
     SWAP_APPOINTMENTS = "exchange the slots of two appointments"
     READ_TRAIL = "read an appointment's audit trail and messages"
     READ_PATIENT = "read a patient's data"
@@ -90,6 +91,7 @@ POLICY: Mapping[Operation, Mapping[Role, Reach]] = {
     Operation.OVERRIDE_POLICY: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.READ_APPOINTMENTS: _row(_OWN, _CALENDAR, _CLINIC),
     Operation.CHANGE_APPOINTMENT: _row(_OWN, _CALENDAR, _CLINIC),
+    Operation.UNDO: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.SWAP_APPOINTMENTS: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.READ_TRAIL: _row(_NOTHING, _CALENDAR, _CLINIC),
     Operation.READ_PATIENT: _row(_OWN, _CLINIC, _CLINIC),

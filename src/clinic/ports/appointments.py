@@ -17,6 +17,7 @@ from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
+from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
 
@@ -115,6 +116,15 @@ class AppointmentReader(Protocol):
         """Return up to `limit` appointments that occupy a time, start within `[since, until)`, and
         are not wholly within open slots of their doctor and lane, at one location; earliest
         first."""
+        ...
+
+    async def brakes(self, clinic: Clinic, patient_id: UUID, slot: Slot) -> Brakes:
+        """Return what the clinic's limits on the patient's appointments are checked against, for
+        one in this slot.
+
+        Appointments that start earlier than the slot minus the horizon and a day are not counted:
+        none of them is still ahead, or was booked today.
+        """
         ...
 
     async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:

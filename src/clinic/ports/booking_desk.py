@@ -29,7 +29,8 @@ class BookingDesk(Protocol):
         """Return the committed facts that the domain needs to book; None for what is absent.
 
         The type is an active one of this id or name (whatever its case), or the default.
-        `patient_known` is true only where the type asks for it.
+        `patient_known` is true only where the type asks for it. `doctor_full_until` and
+        `day_full_since` are None where the clinic has no such limit.
         A slot or patient of a clinic other than the asker's is absent. Raises ClinicNotFound, and
         NotSignedIn unless the session of `asker` is valid: it exists at this clinic, is not
         revoked, and belongs to this user in this role, and the user has not been disabled or given

@@ -54,6 +54,15 @@ class People(PeopleReader, Protocol):
         """
         ...
 
+    async def share_patient(self, clinic_id: UUID, patient_id: UUID) -> bool:
+        """Return whether the patient can be booked for, which stays so until this unit ends; any
+        number of units may do so at once.
+
+        Waits for a unit that disables the patient or ends the membership. Must come before slots
+        and appointments are locked.
+        """
+        ...
+
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Replace the clinic with this id. Raises ClinicNotFound."""
         ...

@@ -9,7 +9,12 @@ import pytest
 from clinic.domain.appointments.appointments import OCCUPYING, BookingFacts, Change, Status
 from clinic.domain.appointments.booking import decide_booking, patient_to_book_for
 from clinic.domain.appointments.changes import decide_move, decide_status, decide_swap
-from clinic.domain.appointments.transitions import TRANSITIONS, already_there, check_version
+from clinic.domain.appointments.transitions import (
+    TRANSITIONS,
+    UNDOS,
+    already_there,
+    check_version,
+)
 from clinic.domain.audit.audit import NO_REASON, Action, AuditEntry
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
@@ -128,6 +133,15 @@ def test_transitions_lead_on_from_every_status_that_is_not_final() -> None:
     final = {status for status in Status if not TRANSITIONS[status]}
 
     assert final == {Status.COMPLETED, Status.CANCELLED, Status.NO_SHOW, Status.EXPIRED}
+    assert final - set(UNDOS) == {Status.EXPIRED}
+
+
+def test_undo_leads_back_to_where_the_status_can_have_come_from() -> None:
+    for status, targets in UNDOS.items():
+        before = {each for each in Status if status in TRANSITIONS[each]}
+        assert set(targets) <= before
+        if status is not Status.CANCELLED:
+            assert set(targets) == before
 
 
 def test_occupying_is_every_status_but_cancelled_and_expired() -> None:
@@ -220,7 +234,7 @@ def test_decide_status_not_in_the_table_names_what_is_allowed() -> None:
 
 def test_decide_status_from_a_final_one_says_so() -> None:
     with pytest.raises(TransitionNotAllowed, match="nothing: this status is final"):
-        decide(Status.COMPLETED, Status.BOOKED, Role.ADMIN, DAY_BEFORE)
+        decide(Status.EXPIRED, Status.BOOKED, Role.ADMIN, DAY_BEFORE)
 
 
 def test_decide_status_with_a_reason_too_long_is_refused() -> None:

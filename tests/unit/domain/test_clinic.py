@@ -214,8 +214,21 @@ def test_check_own_change_counts_to_the_minute() -> None:
     policy = Policy(cancel_notice_min=120)
     start = NOW + timedelta(hours=2)
 
-    policy.check_own_change(start, NOW)
+    policy.check_own_change(start, NOW, NOW)
     with pytest.raises(InsideCancelNotice) as refused:
-        policy.check_own_change(start, NOW + MINUTE)
+        policy.check_own_change(start, NOW, NOW + MINUTE)
 
     assert refused.value.facts == {"cancelNoticeMin": 120}
+
+
+def test_check_own_change_waives_the_notice_for_a_grace_and_never_after_the_start() -> None:
+    policy = Policy(cancel_notice_min=120, cancel_grace_min=30)
+    start = NOW + timedelta(hours=1)
+    almost = timedelta(seconds=1)
+
+    policy.check_own_change(start, NOW, NOW + 30 * MINUTE - almost)
+    policy.check_own_change(NOW + 10 * MINUTE, NOW, NOW + 10 * MINUTE - almost)
+    with pytest.raises(InsideCancelNotice):
+        policy.check_own_change(start, NOW, NOW + 30 * MINUTE)
+    with pytest.raises(InsideCancelNotice):
+        policy.check_own_change(NOW + 10 * MINUTE, NOW, NOW + 10 * MINUTE)

@@ -42,6 +42,8 @@ BROKEN: dict[str, tuple[BookingFacts, dict[str, Any]]] = {
     "inside_notice": (FACTS, {"now": START - timedelta(minutes=59)}),
     "beyond_horizon": (FACTS, {"now": START - timedelta(days=91)}),
     "too_many_open_appointments": (replace(FACTS, full_until=START), {}),
+    "too_many_with_doctor": (replace(FACTS, doctor_full_until=START), {}),
+    "too_many_bookings_today": (replace(FACTS, day_full_since=NOW), {}),
     "closure": (
         replace(FACTS, slot=BLOCKED),
         {"blockers": [Blocker(BlockKind.CLOSURE, name="Outing")]},
@@ -79,11 +81,13 @@ def test_rule_refuses_a_booking_as_it_is_explained(name: str) -> None:
     case = Case(
         draft(slot, kind, None, uuid4(), PATIENT.id, actor, now),
         slot,
+        facts.clinic,
         facts.clinic.policy,
         now,
         kind,
         facts,
         by_patient=who is Role.PATIENT,
+        brakes=facts,
         **{**more, **BY_THE_STORE.get(name, {})},
     )
 

@@ -107,6 +107,7 @@ class MemoryAccounts(MemoryAccountReader):
 
     async def set_disabled_at(self, user_id: UUID, disabled_at: datetime | None) -> None:
         await self._locked(user_id)
+        await self._transaction.lock(("standing", user_id))
         await self._transaction.wait_until_no_rival(
             lambda other: rivals_for_bookings(other, user_id)
         )

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from clinic.adapters.memory.adding import add_bookings
+from clinic.adapters.memory.brakes import brakes_of
 from clinic.adapters.memory.constraints import (
     check_appointments,
     in_lane,
@@ -32,7 +33,8 @@ from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.plan import is_covered
-from clinic.domain.calendar.slots import SlotState
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.errors import (
     ClinicError,
     Conflict,
@@ -142,6 +144,9 @@ class MemoryAppointmentReader:
             if slot.state is SlotState.OPEN:
                 found[slot.location_id].append(slot.interval)
         return [sorted(times) for times in found.values()]
+
+    async def brakes(self, clinic: Clinic, patient_id: UUID, slot: Slot) -> Brakes:
+        return brakes_of(self._tables, clinic, patient_id, slot)
 
     async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:
         return sum(

@@ -1,22 +1,22 @@
 """Booking in memory: the facts it is decided on, and the write that decides a race."""
 
-from datetime import datetime
 from uuid import UUID
 
 from clinic.adapters.memory.adding import add_bookings
 from clinic.adapters.memory.answers import find_answer
 from clinic.adapters.memory.appointment_types import active_types
+from clinic.adapters.memory.brakes import brakes_of
 from clinic.adapters.memory.constraints import check_all
 from clinic.adapters.memory.people import doctor_of, is_patient_open, patient_of
 from clinic.adapters.memory.sessions import check_signed_in
 from clinic.adapters.memory.tables import Tables
 from clinic.adapters.memory.transaction import Database, Transaction
-from clinic.domain.appointments.appointments import OPEN, Booking, BookingFacts, Status
+from clinic.domain.appointments.appointments import Booking, BookingFacts, Status
 from clinic.domain.appointments.types import NO_TYPE, BookableBy, TypeAsked, chosen_type
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import Brakes
 from clinic.domain.errors import ClinicError, ClinicNotFound
 from clinic.domain.idempotency import IdempotentRequest
-from clinic.domain.people.people import Actor, Patient
+from clinic.domain.people.people import Actor
 from clinic.ports.booking_desk import DeprecatedDeskNames
 from clinic.ports.figures import BOOKED, StoreFigures
 
@@ -45,6 +45,9 @@ class MemoryBookingDesk(DeprecatedDeskNames):
         patient = patient_of(tables, clinic_id, patient_id)
         doctor = None if slot is None else doctor_of(tables, clinic_id, slot.doctor_id)
         types = active_types(tables, clinic_id)
+        brakes = Brakes()
+        if patient is not None and slot is not None:
+            brakes = brakes_of(tables, clinic, patient_id, slot)
         found = chosen_type(types, type)
         asks_known = found is not None and found.bookable_by is BookableBy.KNOWN_PATIENTS
         return BookingFacts(
@@ -54,7 +57,9 @@ class MemoryBookingDesk(DeprecatedDeskNames):
             patient=patient,
             stored=None if request is None else find_answer(tables, request),
             patient_open=is_patient_open(tables, clinic_id, patient_id),
-            full_until=None if patient is None else _full_until(tables, clinic, patient),
+            full_until=brakes.full_until,
+            doctor_full_until=brakes.doctor_full_until,
+            day_full_since=brakes.day_full_since,
             has_types=bool(types),
             type=found,
             patient_known=asks_known and _is_known(tables, clinic_id, patient_id),
@@ -73,20 +78,6 @@ class MemoryBookingDesk(DeprecatedDeskNames):
             raise
         finally:
             transaction.end()
-
-
-def _full_until(tables: Tables, clinic: Clinic, patient: Patient) -> datetime | None:
-    """Return when the patient's open appointments drop below the clinic's limit, None if below now.
-
-    That is the start of the limit-th latest one.
-    """
-    starts = sorted(
-        one.starts_at
-        for one in tables.appointments.where("patient", (clinic.id, patient.id))
-        if one.status in OPEN
-    )
-    allowed = clinic.policy.max_open_appointments
-    return starts[-allowed] if len(starts) >= allowed else None
 
 
 def _is_known(tables: Tables, clinic_id: UUID, patient_id: UUID) -> bool:

@@ -80,6 +80,7 @@ class MemoryMemberships:
         profile = profiles.get(key)
         if profile is None or profile.ended_at is not None:
             return False
+        await self._transaction.lock(("standing", user.id))
         await self._transaction.wait_until_no_rival(
             lambda other: rivals_for_bookings(other, user.id)
         )

@@ -83,6 +83,10 @@ class MemoryPeople(MemoryPeopleReader):
         await self._transaction.share(("clinic", clinic_id))
         return self._tables.clinics.get(clinic_id)
 
+    async def share_patient(self, clinic_id: UUID, patient_id: UUID) -> bool:
+        await self._transaction.share(("standing", patient_id))
+        return is_patient_open(self._tables, clinic_id, patient_id)
+
     async def replace_clinic(self, clinic: Clinic) -> None:
         await self._transaction.lock(("clinic", clinic.id))
         if self._tables.clinics.get(clinic.id) is None:

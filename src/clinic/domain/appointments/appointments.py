@@ -120,6 +120,10 @@ class BookingFacts:
     patient_open: bool = True
     #: when the patient's `max_open_appointments`-th latest open appointment starts; None with fewer
     full_until: datetime | None = None
+    #: the same of those with the slot's doctor, for `max_open_per_doctor`
+    doctor_full_until: datetime | None = None
+    #: when the patient's `max_bookings_per_day`-th latest appointment was booked; None with fewer
+    day_full_since: datetime | None = None
     #: whether the clinic has types that can be booked
     has_types: bool = False
     #: the one that the request names, or the default

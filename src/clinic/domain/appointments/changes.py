@@ -27,7 +27,7 @@ from clinic.domain.audit.audit import Action, checked_reason
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.closings import Blocker
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.errors import (
     DoesNotFit,
     InvalidInput,
@@ -106,6 +106,7 @@ def decide_move(
     busy: Sequence[Interval] = (),
     blockers: Sequence[Blocker] = (),
     resources: ResourcesTime | None = None,
+    brakes: Brakes | None = None,
 ) -> Change:
     """Return the change that moves `before` into `slot`, keeping its id. One with a type keeps its
     length, any other gets the slot's.
@@ -129,10 +130,12 @@ def decide_move(
     case = Case(
         place_in(before, slot),
         slot,
+        clinic,
         clinic.policy if kind is None else kind.policy_at(clinic),
         now,
         kind if slot.doctor_id != before.doctor_id else None,
         override=override,
+        brakes=brakes,
         around=slots,
         closed=closed,
         busy=busy,
@@ -280,6 +283,7 @@ def _check_swapped(
             Case(
                 after,
                 slot,
+                clinic,
                 clinic.policy,
                 now,
                 kind if slot.doctor_id != before.doctor_id else None,

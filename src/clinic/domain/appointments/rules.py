@@ -13,7 +13,7 @@ from clinic.domain.appointments.types import AppointmentType, BookableBy
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.closings import Blocker, BlockKind, sentence_of
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import Policy
+from clinic.domain.clinic import Brakes, Clinic, Policy
 from clinic.domain.errors import (
     ClinicError,
     Conflict,
@@ -61,6 +61,7 @@ class Case:
     appointment: Appointment
     #: the one that it begins in; None where none begins
     slot: Slot | None
+    clinic: Clinic
     #: with the notice and horizon of its type
     policy: Policy
     now: datetime
@@ -69,7 +70,10 @@ class Case:
     #: of a booking; None of an appointment that moves
     facts: BookingFacts | None = None
     by_patient: bool = False
+    #: notice and horizon are waived
     override: bool = False
+    #: what the limits on the patient's appointments are compared with; None where they are waived
+    brakes: Brakes | BookingFacts | None = None
     #: its doctor's slots that it would keep busy; without them, only its own slot is looked at
     around: Sequence[Slot] = ()
     #: time that is closed although there are no slots
@@ -165,8 +169,18 @@ def beyond_horizon(case: Case) -> None:
 
 
 def too_many_open_appointments(case: Case) -> None:
-    if case.facts is not None and not case.override:
-        case.policy.check_open_appointments(case.facts.full_until, case.now)
+    if case.brakes is not None:
+        case.clinic.check_open_appointments(case.brakes.full_until, case.now)
+
+
+def too_many_with_doctor(case: Case) -> None:
+    if case.brakes is not None:
+        case.clinic.check_open_with_doctor(case.brakes.doctor_full_until, case.now)
+
+
+def too_many_bookings_today(case: Case) -> None:
+    if case.brakes is not None:
+        case.clinic.check_bookings_today(case.brakes.day_full_since, case.now)
 
 
 def closure(case: Case) -> None:
@@ -278,6 +292,20 @@ RULES = (
         "too_many_open_appointments",
         "The patient may have more appointments ahead.",
         too_many_open_appointments,
+        needs_patient=True,
+        is_of_any_time=True,
+    ),
+    Rule(
+        "too_many_with_doctor",
+        "The patient may have more appointments ahead with the doctor.",
+        too_many_with_doctor,
+        needs_patient=True,
+        is_of_any_time=True,
+    ),
+    Rule(
+        "too_many_bookings_today",
+        "The patient may book more today.",
+        too_many_bookings_today,
         needs_patient=True,
         is_of_any_time=True,
     ),

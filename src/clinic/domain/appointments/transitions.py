@@ -26,6 +26,8 @@ class When(Enum):
     ANY_TIME = "at any time"
     FROM_START = "not before the start"
     ON_THE_DAY = "on the day of the appointment"
+    BEFORE_START = "before the start"
+    SAME_DAY = "on the day on which it got this status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ _ON_THE_DAY = Transition(STAFF, When.ON_THE_DAY)
 
 
 _FROM_START = Transition(STAFF, When.FROM_START)
+
+
+_BEFORE_START = Transition(STAFF, When.BEFORE_START)
+
+
+_SAME_DAY = Transition(STAFF, When.SAME_DAY)
 
 
 _SERVICE = Transition(frozenset({Role.SYSTEM}))
@@ -80,6 +88,28 @@ TRANSITIONS: Mapping[Status, Mapping[Status, Transition]] = {
 }
 
 
+#: the same for what takes a status back; only to the one that it had before, but a cancelled
+#: appointment is booked again
+UNDOS: Mapping[Status, Mapping[Status, Transition]] = {
+    Status.ARRIVED: {
+        Status.BOOKED: _SAME_DAY,
+        Status.CONFIRMED: _SAME_DAY,
+    },
+    Status.COMPLETED: {
+        Status.BOOKED: _SAME_DAY,
+        Status.CONFIRMED: _SAME_DAY,
+        Status.ARRIVED: _SAME_DAY,
+    },
+    Status.NO_SHOW: {
+        Status.BOOKED: _SAME_DAY,
+        Status.CONFIRMED: _SAME_DAY,
+    },
+    Status.CANCELLED: {
+        Status.BOOKED: _BEFORE_START,
+    },
+}
+
+
 #: the statuses in which an appointment may move to another slot
 MOVABLE = frozenset({Status.BOOKED, Status.CONFIRMED})
 
@@ -109,14 +139,13 @@ def check_status(
         raise PermissionDenied(f"A {actor.role.lower()} may not make an appointment {to}.")
     else:
         if actor.role is Role.PATIENT and to is Status.CANCELLED:
-            clinic.policy.check_own_change(before.starts_at, now)
+            clinic.policy.check_own_change(before.starts_at, before.created_at, now)
         _check_time(before, to, transition.when, clinic, now)
 
 
 def _refuse_transition(before: Appointment, to: Status, actor: Actor) -> None:
-    allowed = [
-        target for target, rule in TRANSITIONS[before.status].items() if actor.role in rule.by
-    ]
+    rules = {**TRANSITIONS[before.status], **UNDOS.get(before.status, {})}
+    allowed = [target for target, rule in rules.items() if actor.role in rule.by]
     choices = ", ".join(allowed) or "nothing: this status is final"
     raise TransitionNotAllowed(
         f"An appointment that is {before.status} cannot become {to}; allowed: {choices}.",
@@ -146,4 +175,4 @@ def check_move(before: Appointment, *, actor: Actor, policy: Policy, now: dateti
             **{"from": before.status.value, "allowed": []},
         )
     if actor.role is Role.PATIENT:
-        policy.check_own_change(before.starts_at, now)
+        policy.check_own_change(before.starts_at, before.created_at, now)

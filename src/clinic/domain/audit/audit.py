@@ -27,6 +27,7 @@ class Action(StrEnum):
     CHANGE_STATUS = "CHANGE_STATUS"
     RESCHEDULE = "RESCHEDULE"
     SWAP = "SWAP"
+    UNDO = "UNDO"
 
 
 @dataclass(frozen=True, slots=True)

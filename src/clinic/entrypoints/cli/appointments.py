@@ -14,7 +14,12 @@ from clinic.entrypoints.cli.output import AsJson, Row, local, print_row, print_r
 from clinic.entrypoints.cli.rendering import APPOINTMENT_COLUMNS, appointment_row
 from clinic.entrypoints.cli.session import Acting, CommandSession, Where, session
 from clinic.usecases.appointments.book import book
-from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
+from clinic.usecases.appointments.change_appointment import (
+    change_status,
+    reschedule,
+    swap,
+    undo_status,
+)
 from clinic.usecases.appointments.read_appointments import (
     AppointmentSearch,
     list_appointments,
@@ -171,6 +176,34 @@ async def status(
     """
     async with session(acting) as at:
         view = await change_status(at.context, appointment, to=to)
+    print_row(appointment_row(view), as_json=as_json)
+
+
+async def undo(
+    appointment: UUID,
+    /,
+    *,
+    override: Flag = False,
+    acting: Acting = NOBODY,
+    as_json: AsJson = False,
+) -> None:
+    """Take back the last change of an appointment's status, made by mistake.
+
+    On the same day, one that has arrived, is completed or did not come goes back to the status
+    before. Until its start, a cancelled one is booked again if its place and its patient's time are
+    free.
+
+    Parameters
+    ----------
+    appointment
+        Id of the appointment.
+    override
+        Book a cancelled one again whatever the limits on the patient's appointments.
+    as_json
+        Print JSON.
+    """
+    async with session(acting) as at:
+        view = await undo_status(at.context, appointment, override=override)
     print_row(appointment_row(view), as_json=as_json)
 
 

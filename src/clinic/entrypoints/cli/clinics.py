@@ -21,12 +21,16 @@ COLUMNS = (
     "horizonDays",
     "cancelNoticeMin",
     "maxOpenAppointments",
+    "maxOpenPerDoctor",
+    "maxBookingsPerDay",
+    "cancelGraceMin",
     "address",
     "phone",
     "language",
 )
-#: without the address, which makes a table too wide
-LISTED = tuple(name for name in COLUMNS if name != "address")
+#: without what makes a table too wide
+_LEFT_OUT = {"address", "maxOpenPerDoctor", "maxBookingsPerDay", "cancelGraceMin"}
+LISTED = tuple(name for name in COLUMNS if name not in _LEFT_OUT)
 DEFAULTS = Policy()
 NOBODY = Acting()
 AHEAD = "Appointments ahead, which get other times on the clock"
@@ -41,6 +45,9 @@ async def create(
     horizon_days: int = DEFAULTS.horizon_days,
     cancel_notice_min: int = DEFAULTS.cancel_notice_min,
     max_open_appointments: int = DEFAULTS.max_open_appointments,
+    max_open_per_doctor: int | None = None,
+    max_bookings_per_day: int | None = None,
+    cancel_grace_min: int = DEFAULTS.cancel_grace_min,
     address: list[str] | None = None,
     phone: str | None = None,
     language: str = LANGUAGES[0],
@@ -63,6 +70,12 @@ async def create(
         Minutes before the start until which patients can cancel and move online.
     max_open_appointments
         Upcoming appointments that one patient may have at a time.
+    max_open_per_doctor
+        The same with one doctor; no limit when left out.
+    max_bookings_per_day
+        Bookings for one patient on one day; no limit when left out.
+    cancel_grace_min
+        Minutes after booking in which patients can cancel and move in spite of the cancel notice.
     address
         A line of its postal address; give the option once for each line.
     phone
@@ -79,6 +92,9 @@ async def create(
         horizon_days=horizon_days,
         cancel_notice_min=cancel_notice_min,
         max_open_appointments=max_open_appointments,
+        max_open_per_doctor=max_open_per_doctor,
+        max_bookings_per_day=max_bookings_per_day,
+        cancel_grace_min=cancel_grace_min,
     )
     async with open_services() as services:
         contact = Contact("\n".join(address or ()) or None, phone, language)
@@ -184,6 +200,9 @@ def _row(clinic: Clinic) -> Row:
         policy.horizon_days,
         policy.cancel_notice_min,
         policy.max_open_appointments,
+        policy.max_open_per_doctor,
+        policy.max_bookings_per_day,
+        policy.cancel_grace_min,
         contact.address,
         contact.phone,
         contact.language,

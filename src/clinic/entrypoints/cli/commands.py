@@ -176,6 +176,7 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
                 "appointments:status",
                 "Change the status: confirm, arrive, complete or no-show.",
             ),
+            ("undo", "appointments:undo", "Take back the last change of an appointment's status."),
             ("swap", "appointments:swap_two", "Exchange the slots of two appointments."),
             ("audit", "appointments:audit", "Print everything that happened to an appointment."),
         ),

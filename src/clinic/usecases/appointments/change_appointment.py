@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
-from clinic.domain.appointments.appointments import Appointment, AppointmentView, Status
+from clinic.domain.appointments.appointments import Appointment, AppointmentView, Change, Status
 from clinic.domain.appointments.changes import (
     as_moved,
     decide_move,
@@ -18,8 +18,9 @@ from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
+from clinic.domain.appointments.undoing import earlier_status, is_undo
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.errors import (
     AppointmentNotFound,
     ClinicNotFound,
@@ -30,12 +31,14 @@ from clinic.domain.errors import (
     SlotBlocked,
     SlotTaken,
     TransactionAborted,
+    TransitionNotAllowed,
 )
 from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.appointments.freed_places import Leaving
 from clinic.usecases.appointments.surroundings import surroundings
+from clinic.usecases.appointments.undo import keep_place_free, returned, undone
 from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
 from clinic.usecases.context import Context
@@ -45,38 +48,111 @@ Placed = tuple[Appointment, Slot]
 
 
 async def change_status(
-    context: Context, appointment_id: UUID, *, to: Status, expected_version: int | None = None
+    context: Context,
+    appointment_id: UUID,
+    *,
+    to: Status,
+    override: bool = False,
+    expected_version: int | None = None,
 ) -> AppointmentView:
-    """Return the appointment in status `to`: confirm, arrive, complete, no-show, cancel.
+    """Return the appointment in status `to`: confirm, arrive, complete, no-show, cancel; or back in
+    an earlier one, which undoes such a change.
 
-    Repeated by the same actor, it changes nothing, whatever the expected version. Raises
+    Repeated by the same actor, it changes nothing, whatever the expected version. `override` lets
+    staff undo a cancellation whatever the limits on the patient's appointments. Raises
     AppointmentNotFound, VersionMismatch, PermissionDenied, TransitionNotAllowed,
-    InsideCancelNotice, TooEarly.
+    InsideCancelNotice, TooEarly, TooLateToUndo; undoing a cancellation, also PatientDisabled,
+    SlotInPast, TooManyOpenAppointments, TooManyWithDoctor, SlotBlocked, SlotTaken and DoesNotFit
+    (with `nearest`), PatientBusy.
     """
     scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork, leaving: Leaving) -> AppointmentView:
+        patient_open = None
+        if to is Status.BOOKED:
+            patient_open = await keep_place_free(unit, scope, appointment_id)
         locked = await unit.appointments.lock(scope, [appointment_id])
         before = locked.appointments.get(appointment_id)
         if before is None:
             raise AppointmentNotFound()
         if not already_there(before, to, context.actor):
             check_version(before, expected_version)
-            change = decide_status(
-                before,
-                to,
-                actor=context.actor,
-                clinic=await _clinic(context, unit),
-                reason=context.reason,
-                now=context.clock.now(),
-                new_id=context.new_id,
-            )
+            clinic = await _clinic(context, unit)
+            if not is_undo(before, to):
+                change = decide_status(
+                    before,
+                    to,
+                    actor=context.actor,
+                    clinic=clinic,
+                    reason=context.reason,
+                    now=context.clock.now(),
+                    new_id=context.new_id,
+                )
+            elif before.status is Status.CANCELLED:
+                change = await _returned(
+                    context, unit, clinic, before, locked, patient_open, override=override
+                )
+            else:
+                change = await undone(context, unit, clinic, before, to)
             await unit.appointments.apply([change])
             if change.frees is not None:
                 await leaving.follow(unit, before)
         return await _read(unit, scope, appointment_id)
 
     return await Leaving(context).run(work)
+
+
+async def undo_status(
+    context: Context, appointment_id: UUID, *, override: bool = False
+) -> AppointmentView:
+    """Return the appointment in the status that it had before the last one; a cancelled one is
+    booked again.
+
+    Raises as `change_status` does.
+    """
+    scope = scope_of(context.actor)
+    view = await context.store.appointments.get(scope, appointment_id)
+    if view is None:
+        raise AppointmentNotFound()
+    it = view.appointment
+    to = Status.BOOKED
+    if it.status is not Status.CANCELLED:
+        earlier = earlier_status(await context.store.appointments.trail(scope, appointment_id))
+        to = it.status if earlier is None else earlier.status
+    if not is_undo(it, to):
+        raise TransitionNotAllowed(
+            f"An appointment that is {it.status} has nothing to take back.",
+            **{"from": it.status.value, "allowed": []},
+        )
+    return await change_status(
+        context, appointment_id, to=to, override=override, expected_version=it.version
+    )
+
+
+async def _returned(
+    context: Context,
+    unit: UnitOfWork,
+    clinic: Clinic,
+    before: Appointment,
+    locked: Locked,
+    patient_open: bool | None,
+    *,
+    override: bool,
+) -> Change:
+    """Return the change that books the locked, cancelled appointment again; a refusal names the
+    nearest slots that could be booked instead."""
+    if patient_open is None:
+        # It was cancelled after the unit looked, so its patient and doctor are not locked.
+        raise TransactionAborted()
+    slot = locked.slots[before.slot_id]
+    around = await _around(context, unit, clinic, before, before)
+    try:
+        return await returned(
+            context, unit, clinic, before, locked, around, patient_open, override=override
+        )
+    except (SlotTaken, DoesNotFit) as error:
+        kind = await _type_of(unit, before)
+        raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
 
 
 async def reschedule(
@@ -122,6 +198,9 @@ async def reschedule(
         )
         if slot is not None and kind is not None and kind.needs:
             decide = partial(decide, resources=await _resources_there(unit, before, kind, slot))
+        if slot is not None and not override:
+            brakes = await _brakes_there(unit, clinic, before, slot)
+            decide = partial(decide, brakes=brakes)
         if slot is not None and before.has_buffers:
             there = await _around(context, unit, clinic, before, place_in(before, slot))
             decide = partial(decide, closed=there.closed, busy=there.busy)
@@ -147,6 +226,17 @@ async def reschedule(
         return await _read(unit, scope, appointment_id)
 
     return await Leaving(context).run(work)
+
+
+async def _brakes_there(
+    unit: UnitOfWork, clinic: Clinic, before: Appointment, slot: Slot
+) -> Brakes | None:
+    """Return how many appointments the patient has with another doctor who would get this one, if
+    the clinic limits that."""
+    if clinic.policy.max_open_per_doctor is None or slot.doctor_id == before.doctor_id:
+        return None
+    brakes = await unit.appointments.brakes(clinic, before.patient_id, slot)
+    return Brakes(doctor_full_until=brakes.doctor_full_until)
 
 
 async def _with_nearest(

@@ -452,11 +452,13 @@ def _case(context: Context, look: _Look, slot: Slot) -> Case:
     return Case(
         draft(slot, kind, None, slot.id, patient_id, actor, look.now),
         None,
+        look.clinic,
         look.clinic.policy if kind is None else kind.policy_at(look.clinic),
         look.now,
         kind,
         look.facts,
         by_patient=actor.role is Role.PATIENT,
+        brakes=look.facts,
         patient_busy=look.patient_busy,
         needs=() if kind is None else kind.needs,
         resources=look.resources,

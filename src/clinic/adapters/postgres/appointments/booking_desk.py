@@ -5,6 +5,7 @@ from uuid import UUID
 
 from clinic.adapters.postgres.appointments.booking_facts import FACTS, IS_KNOWN, LOAD_FACTS
 from clinic.adapters.postgres.appointments.booking_statement import reservation, reservations
+from clinic.adapters.postgres.appointments.brakes import brakes_of
 from clinic.adapters.postgres.appointments.known_types import KnownTypes
 from clinic.adapters.postgres.engine.executors import PooledExecutor
 from clinic.adapters.postgres.engine.group_commit import GroupCommit
@@ -19,6 +20,7 @@ from clinic.domain.appointments.types import (
     chosen_type,
 )
 from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.clinic import Brakes
 from clinic.domain.errors import ClinicError, ClinicNotFound, NotSignedIn, SlotTaken
 from clinic.domain.idempotency import IdempotentRequest
 from clinic.domain.people.people import Actor, Patient
@@ -53,7 +55,8 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         request: IdempotentRequest | None = None,
         type: TypeAsked = NO_TYPE,
     ) -> BookingFacts:
-        """Return what is committed now, in one round trip that concurrent bookings share.
+        """Return what is committed now, in one round trip that concurrent bookings share. Clinics
+        with further limits need another one.
 
         Raises ClinicNotFound, NotSignedIn.
         """
@@ -67,15 +70,13 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         clinic, slot, patient, answer, brakes, versions, proven = FACTS.parts(row)
         if session_id is not None and not is_proven(asker, proven):
             raise NotSignedIn()
-        doctor_id, specialty, starts_at, ends_at, state, taken, lane, doctor_name = slot
+        doctor_id, specialty, starts_at, ends_at, state, taken, lane, *there = slot
+        location_id, doctor_name = there
         found_id, name, email, phone = patient
         full_until, patient_open = brakes
-        types = await self._types.active(clinic_id, *versions)
-        chosen = chosen_type(types, type)
-        asks_known = chosen is not None and chosen.bookable_by is BookableBy.KNOWN_PATIENTS
-        return BookingFacts(
-            clinic=clinic_of(clinic_id, clinic),
-            slot=None
+        found_clinic = clinic_of(clinic_id, clinic)
+        found_slot = (
+            None
             if doctor_id is None
             else Slot(
                 slot_id,
@@ -87,12 +88,25 @@ class PostgresBookingDesk(DeprecatedDeskNames):
                 SlotState(state),
                 taken,
                 lane,
-            ),
+                location_id,
+            )
+        )
+        further = Brakes()
+        if found_clinic.policy.has_further_limits and found_slot is not None:
+            further = await brakes_of(self._executor, found_clinic, patient_id, found_slot)
+        types = await self._types.active(clinic_id, *versions)
+        chosen = chosen_type(types, type)
+        asks_known = chosen is not None and chosen.bookable_by is BookableBy.KNOWN_PATIENTS
+        return BookingFacts(
+            clinic=found_clinic,
+            slot=found_slot,
             doctor_name=doctor_name or "",
             patient=None if found_id is None else Patient(clinic_id, found_id, name, email, phone),
             # The first column of a key that has an answer is never NULL.
             stored=None if request is None or answer[0] is None else answer_of(request, answer),
             full_until=full_until,
+            doctor_full_until=further.doctor_full_until,
+            day_full_since=further.day_full_since,
             patient_open=patient_open,
             has_types=bool(types),
             type=chosen,

@@ -36,6 +36,7 @@ _SLOT_FACTS = Columns(
     state="s.state",
     taken="s.taken",
     lane="s.lane",
+    location_id="s.location_id",
     doctor_name="d.name",
 )
 

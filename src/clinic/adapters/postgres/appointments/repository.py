@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic.adapters.postgres.appointments.adding import add_bookings
 from clinic.adapters.postgres.appointments.booking_statement import reservation
+from clinic.adapters.postgres.appointments.brakes import brakes_of
 from clinic.adapters.postgres.appointments.mapping import STATUSES, appointment_of, view_of
 from clinic.adapters.postgres.appointments.resources import (
     Wanted,
@@ -49,7 +50,8 @@ from clinic.domain.appointments.fitting import begins_in, beneath, obstacles
 from clinic.domain.appointments.resources import HeldResource
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
-from clinic.domain.calendar.slots import SlotState
+from clinic.domain.calendar.slots import Slot, SlotState
+from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.errors import NoResourceFree, NotSignedIn, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Actor, Scope
@@ -172,6 +174,11 @@ class PostgresAppointmentReader:
         rows = await self._executor.fetch(STRANDED_APPOINTMENTS, (clinic_id, since, until, limit))
         return [view_of(clinic_id, row) for row in rows]
 
+    async def brakes(self, clinic: Clinic, patient_id: UUID, slot: Slot) -> Brakes:
+        """Return what the clinic's limits on the patient's appointments are checked against, for
+        one in this slot."""
+        return await brakes_of(self._executor, clinic, patient_id, slot)
+
     async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:
         """Return how many appointments that occupy a time start after `now`."""
         rows = await self._executor.fetch(COUNT_AHEAD, (clinic_id, now))
@@ -293,6 +300,7 @@ def _is_in_its_own_way(change: Change) -> bool:
     before, after = change.before, change.after
     return (
         change.takes is not None
+        and before.status.occupies
         and (before.doctor_id, before.lane) == (after.doctor_id, after.lane)
         and before.busy.overlaps(after.busy)
     )

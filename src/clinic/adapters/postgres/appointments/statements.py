@@ -6,7 +6,7 @@ A test checks every column named here against the schema.
 from collections.abc import Iterable
 
 from clinic.adapters.postgres.appointments.mapping import VIEW
-from clinic.domain.appointments.appointments import OCCUPYING, Status
+from clinic.domain.appointments.appointments import OCCUPYING, OPEN, Status
 from clinic.domain.calendar.availability import SLOT_MAX_MIN
 
 
@@ -71,6 +71,24 @@ WHERE a.clinic_id = $1 AND a.id = $2
 """
 
 _OCCUPYING = listed(OCCUPYING)
+
+_MINE = "clinic_id = $1 AND patient_id = $2 AND starts_at > $4"
+
+# A NULL limit must not become OFFSET NULL, which is no offset.
+#: $1 clinic, $2 patient, $3 doctor, $4 earliest start to count, $5 to $7 the limits on open
+#: appointments, on those with the doctor, and on bookings a day, NULL for none. Returns Brakes.
+BRAKES = f"""
+SELECT
+    (SELECT starts_at FROM appointments WHERE {_MINE} AND status IN ({listed(OPEN)})
+     ORDER BY starts_at DESC OFFSET ($5::int - 1) LIMIT 1),
+    CASE WHEN $6::int IS NOT NULL THEN (
+        SELECT starts_at FROM appointments
+        WHERE {_MINE} AND doctor_id = $3 AND status IN ({listed(OPEN)})
+        ORDER BY starts_at DESC OFFSET ($6::int - 1) LIMIT 1) END,
+    CASE WHEN $7::int IS NOT NULL THEN (
+        SELECT created_at FROM appointments WHERE {_MINE}
+        ORDER BY created_at DESC OFFSET ($7::int - 1) LIMIT 1) END
+"""
 
 # A busy time is shorter than a day, so the index on starts_at can bound both ends.
 #: $1 clinic, $2 doctors, $3 since, $4 until

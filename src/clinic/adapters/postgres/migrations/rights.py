@@ -55,6 +55,7 @@ RIGHTS = {
     "erasures": "SELECT, INSERT, UPDATE, DELETE",
     "notification_outbox": "SELECT, INSERT, UPDATE, DELETE",
     "notification": "SELECT, INSERT ({columns}), UPDATE (error, error_salt)",
+    "reminder_work": "SELECT, INSERT, UPDATE, DELETE",
     "notification_preferences": "SELECT, INSERT, UPDATE, DELETE",
     "idempotency_keys": "SELECT, INSERT, UPDATE, DELETE",
     "payments": "SELECT, INSERT, UPDATE",

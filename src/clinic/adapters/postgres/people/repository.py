@@ -54,6 +54,13 @@ _QUEUE = "hashtextextended('clinic ' || $1::uuid::text, 0)"
 _QUEUE_UP = f"SELECT pg_advisory_xact_lock({_QUEUE})"
 _QUEUE_UP_TO_SHARE = f"SELECT pg_advisory_xact_lock_shared({_QUEUE})"
 
+#: $1 clinic, $2 patient: one row if the patient can be booked for
+_SHARE_PATIENT = """
+SELECT 1 FROM patients_profiles
+WHERE clinic_id = $1 AND user_id = $2 AND ended_at IS NULL AND disabled_at IS NULL
+FOR SHARE
+"""
+
 
 class PostgresPeopleReader:
     """Reads clinics and people."""
@@ -146,6 +153,10 @@ class PostgresPeople(PostgresPeopleReader):
         await self._executor.fetch(_QUEUE_UP_TO_SHARE, (clinic_id,))
         rows = await self._executor.fetch(f"{FIND_CLINIC} FOR SHARE", (clinic_id,))
         return whole_clinic_of(clinic_id, *WHOLE_CLINIC.parts(rows[0])) if rows else None
+
+    async def share_patient(self, clinic_id: UUID, patient_id: UUID) -> bool:
+        """Return whether the patient can be booked for, which stays so until this unit ends."""
+        return bool(await self._executor.fetch(_SHARE_PATIENT, (clinic_id, patient_id)))
 
     async def replace_clinic(self, clinic: Clinic) -> None:
         """Replace the clinic with this id. Raises ClinicNotFound."""

@@ -145,6 +145,19 @@ notification = Table(
     postgresql_partition_by="RANGE (scheduled_for)",
 )
 
+# Clinics whose reminders are to be planned again, and up to which appointment that is done.
+reminder_work = Table(
+    "reminder_work",
+    metadata,
+    id_("clinic_id"),
+    instant("changed_at"),
+    instant("after_at", nullable=True),
+    id_("after_id", nullable=True),
+    key("reminder_work_pkey", "clinic_id"),
+    references("reminder_work_clinic_fkey", ["clinic_id"], "clinics", ["id"]),
+    check("reminder_work_place_whole", "(after_at IS NULL) = (after_id IS NULL)"),
+)
+
 notification_preferences = Table(
     "notification_preferences",
     metadata,

@@ -28,6 +28,7 @@ from clinic.adapters.postgres.schema.base import (
     text_,
 )
 from clinic.domain.clinic import (
+    GRACE_MAX_MIN,
     HORIZON_MAX_DAYS,
     LEADS_MAX,
     NAME_MAX_CHARS,
@@ -56,6 +57,9 @@ clinics = Table(
     int_("squeeze_max", default=text("0")),
     # Rises with each change of its types, by triggers; 0 as long as it has had none.
     int_("types_version", default=text("0")),
+    Column("max_open_per_doctor", Integer()),
+    Column("max_bookings_per_day", Integer()),
+    int_("cancel_grace_min", default=text("0")),
     text_("address", nullable=True),
     text_("phone", nullable=True),
     Column("language", Text(), nullable=False, server_default=text("'en'")),
@@ -74,6 +78,15 @@ clinics = Table(
     ),
     check("clinics_travel_range", f"travel_min BETWEEN 0 AND {TRAVEL_MAX_MIN}"),
     check("clinics_squeeze_range", f"squeeze_max BETWEEN 0 AND {SQUEEZE_MAX}"),
+    check(
+        "clinics_max_per_doctor_range",
+        f"max_open_per_doctor BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
+    ),
+    check(
+        "clinics_max_per_day_range",
+        f"max_bookings_per_day BETWEEN 1 AND {OPEN_APPOINTMENTS_MAX}",
+    ),
+    check("clinics_cancel_grace_range", f"cancel_grace_min BETWEEN 0 AND {GRACE_MAX_MIN}"),
     check("clinics_address_length", f"char_length(address) BETWEEN 1 AND {ADDRESS_MAX_CHARS}"),
     check(
         "clinics_reminder_leads_range",

@@ -287,6 +287,7 @@ _EXPLAINED = Explanation(
                 Case(
                     _APPOINTMENT.appointment,
                     replace(_SLOT, state=SlotState.BLOCKED),
+                    _CLINIC,
                     _CLINIC.policy,
                     _NOW,
                     blockers=[Blocker(BlockKind.CLOSURE, name="Staff outing")],

@@ -71,6 +71,10 @@ REMEDIES: dict[str, str] = {
     " retry. Answers are kept for 24 hours or longer.",
     "idempotency_key_reused": "Make a new key for a new request; repeat the old one word for word.",
     "inside_cancel_notice": "Call the clinic; staff can still change it.",
+    "too_many_bookings_today": "Try again tomorrow, or ask the clinic, which may book with"
+    " `override`.",
+    "too_many_with_doctor": "Cancel one of them first, choose another doctor, or ask the clinic,"
+    " which may book with `override`.",
     "too_many_open_appointments": "Cancel one of them first, or ask the clinic, which may book with"
     " `override`; `maxOpenAppointments` says how many may lie ahead.",
     "inside_notice": "Choose a slot that starts later; `noticeMin` says how many minutes ahead.",
@@ -132,6 +136,7 @@ REMEDIES: dict[str, str] = {
     "too_close": "Leave `travelMin` minutes between hours at two locations; `missingMin` says how"
     " many are missing to `availabilityId`, `exceptionId` or `placeId`.",
     "too_early": "Send it again later; `when` says from what time it is accepted.",
+    "too_late_to_undo": "Leave it as it is; `when` says until when it could be taken back.",
     "too_many_connections": "Nothing was changed. Reuse connections, open fewer"
     " at a time, and try again after `Retry-After`.",
     "too_many_rows": "Ask for one doctor or one day.",

@@ -118,7 +118,8 @@ class Mutation:
         return _appointment_payload(await _settled(info.context, work))
 
     @strawberry.mutation(
-        description="Confirm, arrive, complete, no-show or cancel; returns the whole appointment."
+        description="Confirm, arrive, complete, no-show or cancel; for staff, also back to the"
+        " status before. Returns the whole appointment."
     )
     async def update_status(
         self,
@@ -126,22 +127,32 @@ class Mutation:
         id: strawberry.ID,
         status: AppointmentStatus,
         reason: str | None = strawberry.UNSET,
+        override: bool | None = strawberry.UNSET,
         expected_version: int | None = strawberry.UNSET,
         idempotency_key: str | None = strawberry.UNSET,
     ) -> AppointmentPayload:
         async def work() -> KeyedAnswer:
             context = allowed(info, Operation.CHANGE_APPOINTMENT)
             refuse_nulls(
-                reason=reason, expectedVersion=expected_version, idempotencyKey=idempotency_key
+                reason=reason,
+                override=override,
+                expectedVersion=expected_version,
+                idempotencyKey=idempotency_key,
             )
             appointment_id, to = required_id(id, "id"), Status(status.value)
 
             async def act(acting: Context) -> AppointmentView:
                 return await change_status(
-                    acting, appointment_id, to=to, expected_version=given(expected_version)
+                    acting,
+                    appointment_id,
+                    to=to,
+                    override=bool(given(override)),
+                    expected_version=given(expected_version),
                 )
 
-            asked = ChangeAppointmentIn(status=to, reason=reason_in(reason))
+            asked = ChangeAppointmentIn(
+                status=to, reason=reason_in(reason), override=bool(given(override))
+            )
             field = f"updateStatus/{appointment_id}"
             return await do_once(
                 context, field, given(idempotency_key), asked, act, _answer, given(reason)

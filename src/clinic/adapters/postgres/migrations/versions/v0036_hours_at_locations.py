@@ -6,7 +6,7 @@ from clinic.adapters.postgres.migrations.online import briefly, online
 from clinic.adapters.postgres.migrations.schema import quoted_schema
 
 revision = "0036"
-down_revision = "0033"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 

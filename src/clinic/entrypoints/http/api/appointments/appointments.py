@@ -26,6 +26,7 @@ from clinic.domain.errors import (
     SlotNotFound,
     SlotTaken,
     TooEarly,
+    TooLateToUndo,
     TransitionNotAllowed,
     TypeNotBookable,
     UnknownType,
@@ -196,6 +197,8 @@ async def get_appointment(call: RequestContext, appointment_id: UUID) -> Reply:
         SlotNotFound,
         TransitionNotAllowed,
         TooEarly,
+        TooLateToUndo,
+        PatientDisabled,
         PolicyRefused,
         SameSlot,
         NotOffered,
@@ -210,7 +213,11 @@ async def patch_appointment(
     call: RequestContext, appointment_id: UUID, body: ChangeAppointmentIn
 ) -> Reply:
     """Give either `status` or `slotId`. A repeated Idempotency-Key is answered before If-Match is
-    looked at. Asking again for a status that you have set changes nothing."""
+    looked at. Asking again for a status that you have set changes nothing.
+
+    Staff can undo: on the same day, `ARRIVED`, `COMPLETED` and `NO_SHOW` go back to the status
+    before. Until its start, a `CANCELLED` appointment becomes `BOOKED` again if its place and its
+    patient's time are free; `override` waives the limits on the patient's appointments."""
     status, slot_id = given(body.status), given(body.slot_id)
     if (status is None) == (slot_id is None):
         raise InvalidInput("Give either status or slotId.", pointer="/status")
@@ -218,7 +225,13 @@ async def patch_appointment(
     async def change(context: Context) -> AppointmentView:
         version = await _expected_version(call, appointment_id)
         if status is not None:
-            return await change_status(context, appointment_id, to=status, expected_version=version)
+            return await change_status(
+                context,
+                appointment_id,
+                to=status,
+                override=body.override,
+                expected_version=version,
+            )
         assert slot_id is not None
         return await reschedule(
             context,

@@ -33,6 +33,7 @@ class ChangeAppointmentIn(In):
     status: Status | UnsetType = UNSET
     slot_id: UUID | UnsetType = UNSET
     reason: Reason = UNSET
+    #: staff only: inside the notice, beyond the horizon, or over the patient's limits
     override: bool = False
 
 

@@ -38,6 +38,11 @@ class PolicyIn(In):
     travel_min: int | UnsetType = UNSET
     #: places that staff may add beside a doctor's hours at one time
     squeeze_max: int | UnsetType = UNSET
+    #: null removes the limit
+    max_open_per_doctor: int | UnsetType | None = UNSET
+    #: null removes the limit
+    max_bookings_per_day: int | UnsetType | None = UNSET
+    cancel_grace_min: int | UnsetType = UNSET
 
 
 class ChangeClinicIn(In):
@@ -122,6 +127,12 @@ class PolicyOut(Out):
     max_open_appointments: int
     travel_min: int
     squeeze_max: int
+    #: null: no limit
+    max_open_per_doctor: int | None
+    #: null: no limit
+    max_bookings_per_day: int | None
+    #: how long after booking patients may cancel or move in spite of the cancel notice
+    cancel_grace_min: int
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
