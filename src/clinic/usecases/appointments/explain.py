@@ -31,7 +31,7 @@ from clinic.domain.calendar.availability import SLOT_MAX_MIN, Interval
 from clinic.domain.calendar.closings import Blocker, BlockKind, ClosedTime
 from clinic.domain.calendar.plan import plan
 from clinic.domain.calendar.slots import Slot, SlotState
-from clinic.domain.clinic import Clinic, checked_instant
+from clinic.domain.clinic import HORIZON_MAX_DAYS, Clinic, checked_instant
 from clinic.domain.errors import (
     DoctorNotFound,
     EndBeforeStart,
@@ -44,7 +44,7 @@ from clinic.domain.paging import LIMIT_MAX, PageRequest
 from clinic.domain.people.people import Doctor, Role, Scope
 from clinic.domain.permissions import Operation, permit
 from clinic.ports.appointments import AppointmentQuery
-from clinic.ports.calendars import SlotView
+from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.usecases.calendar.explain_slots import blockers_of, known_holidays
 from clinic.usecases.calendar.find_places import nearest_places
 from clinic.usecases.calendar.inputs import closed_times, in_lane, read_inputs
@@ -337,16 +337,18 @@ async def _facts(
     at: datetime,
     slots: Sequence[Slot],
 ) -> BookingFacts:
-    """Return the facts of a booking with this doctor. They are read with a slot, any near `at`:
-    what concerns the patient is the same for each."""
+    """Return the facts of a booking with this doctor. They are read with a slot, any near `at` and
+    not beyond the horizon: what concerns the patient is the same for each of these."""
     near = min(slots, key=lambda slot: abs(slot.starts_at - at), default=None)
-    earliest, latest = clinic.policy.bookable_window(context.clock.now())
+    now, calendars = context.clock.now(), context.store.calendars
+    earliest, latest = now - timedelta(days=HORIZON_MAX_DAYS), clinic.policy.bookable_window(now)[1]
     if near is None or near.starts_at > latest:
-        # Beyond the horizon, facts do not count every appointment ahead.
-        free = await context.store.calendars.nearest_free(
+        query = SlotQuery(clinic.id, earliest, latest, doctor_id=doctor.id, free_only=False)
+        # A doctor without slots may have colleagues who have some.
+        views = await calendars.list_slots(query, PageRequest(1)) or await calendars.nearest_free(
             _at(doctor, at), starts_from=earliest, starts_before=latest, limit=1
         )
-        near = next((view.slot for view in free), near)
+        near = next((view.slot for view in views), near)
     return await context.store.desk.load_facts(
         context.actor,
         _NOTHING if near is None else near.id,
