@@ -42,6 +42,34 @@ def close(line, *arguments):
     return line.json("closures", "add", "Training", *arguments)
 
 
+# --- why times can be booked or not
+
+
+def test_slots_explain_names_each_rule_that_refuses(line, ids):
+    close(line, "--from", f"{TUESDAY}T10:00", "--until", TUESDAY)
+    book(line, ids)
+
+    day = line("slots", "explain", ids["doctor"], "--from", TUESDAY, "--until", TUESDAY)
+    one = line.json("slots", "explain", ids["doctor"], "--at", f"{TUESDAY}T09:10")
+
+    said = [re.split(" {2,}", text) for text in day.splitlines()]
+    assert said == [
+        ["startsAt", "possible", "why"],
+        ["Tue 2026-11-24 09:00", "no", "Sorry, this slot was just taken."],
+        ["Tue 2026-11-24 09:30", "yes", "-"],
+        ["Tue 2026-11-24 10:00", "no", "The clinic is closed (Training)."],
+        ["Tue 2026-11-24 10:30", "no", "The clinic is closed (Training)."],
+    ]
+    [start] = one["starts"]
+    assert (start["possible"], start["slotId"]) == (False, None)
+    assert [each["kind"] for each in start["rules"] if each["refuses"]] == ["no_hours"]
+    assert [each["startsAt"][:16].replace("T", " ") for each in one["nearest"]] == [
+        "2026-11-23 10:00",
+        "2026-11-23 10:30",
+        "2026-11-24 09:30",
+    ]
+
+
 # --- closures
 
 
