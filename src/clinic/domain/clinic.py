@@ -34,6 +34,8 @@ TRAVEL_MAX_MIN = 480
 #: the most places that a clinic may allow beside a doctor's hours at a time
 SQUEEZE_MAX = 10
 GRACE_MAX_MIN = 24 * 60
+#: no day at a clinic is longer
+_DAY_MAX = timedelta(hours=26)
 ZONE_MAX_CHARS = 64
 #: the IANA database's name for clocks that have not been set; no place uses it
 NO_ZONE = "Factory"
@@ -213,6 +215,11 @@ class Policy:
                 f"This clinic takes bookings up to {self.horizon_days} days ahead.",
                 horizonDays=self.horizon_days,
             )
+
+    def first_counted(self, starts_at: datetime) -> datetime:
+        """Return an instant before the start of every appointment that counts towards the limits,
+        for one that starts then: those ahead, and those that were booked today."""
+        return starts_at - timedelta(days=self.horizon_days) - _DAY_MAX
 
     @property
     def has_further_limits(self) -> bool:

@@ -120,11 +120,7 @@ class AppointmentReader(Protocol):
 
     async def brakes(self, clinic: Clinic, patient_id: UUID, slot: Slot) -> Brakes:
         """Return what the clinic's limits on the patient's appointments are checked against, for
-        one in this slot.
-
-        Appointments that start earlier than the slot minus the horizon and a day are not counted:
-        none of them is still ahead, or was booked today.
-        """
+        one in this slot, from those that start after `Policy.first_counted`."""
         ...
 
     async def count_ahead(self, clinic_id: UUID, now: datetime) -> int:

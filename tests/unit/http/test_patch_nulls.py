@@ -14,6 +14,8 @@ CLEARED = {
     ("/users/me", "/phone"),
     ("/clinics/current", "/address"),
     ("/clinics/current", "/phone"),
+    ("/clinics/current", "/policy/maxOpenPerDoctor"),
+    ("/clinics/current", "/policy/maxBookingsPerDay"),
     ("/availabilities/{availability_id}", "/validFrom"),
     ("/availabilities/{availability_id}", "/validUntil"),
     ("/availabilities/{availability_id}", "/locationId"),
@@ -89,6 +91,7 @@ async def _world(api):
     availability = (await api.send("POST", "/availabilities", hours, who="admin")).json()
     await api.send("PATCH", "/users/me", {"phone": "+44 20 7946 0018"}, who="admin")
     contact = {"address": "1 Quay Road", "phone": "+44 20 7946 0018"}
+    contact["policy"] = {"maxOpenPerDoctor": 5, "maxBookingsPerDay": 5}
     match = {"if-match": "*"}
     await api.send("PATCH", "/clinics/current", contact, who="admin", headers=match)
     times = {"startTime": "12:00", "endTime": "15:00"}

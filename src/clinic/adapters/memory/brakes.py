@@ -13,7 +13,12 @@ from clinic.domain.clinic import Brakes, Clinic
 def brakes_of(tables: Tables, clinic: Clinic, patient_id: UUID, slot: Slot) -> Brakes:
     """Return them for an appointment of the patient in this slot."""
     policy = clinic.policy
-    mine = [*tables.appointments.where("patient", (clinic.id, patient_id))]
+    first = policy.first_counted(slot.starts_at)
+    mine = [
+        one
+        for one in tables.appointments.where("patient", (clinic.id, patient_id))
+        if one.starts_at > first
+    ]
     ahead = [one for one in mine if one.status in OPEN]
     return Brakes(
         _nth_latest((one.starts_at for one in ahead), policy.max_open_appointments),

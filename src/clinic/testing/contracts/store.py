@@ -23,9 +23,11 @@ from clinic.testing.contracts.lengths import LengthsContract
 from clinic.testing.contracts.locations import LocationsContract
 from clinic.testing.contracts.maintenance import MaintenanceContract
 from clinic.testing.contracts.memberships import MembershipsContract
+from clinic.testing.contracts.patient_limits import PatientLimitsContract
 from clinic.testing.contracts.people import PeopleContract
 from clinic.testing.contracts.planned_slots import PlannedSlotsContract
 from clinic.testing.contracts.resources import ResourcesContract
+from clinic.testing.contracts.undo import UndoContract
 from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
 
 
@@ -44,6 +46,8 @@ class StoreContract(
     ResourcesContract,
     ExplanationContract,
     LanesContract,
+    UndoContract,
+    PatientLimitsContract,
     CrowdsContract,
     PlannedSlotsContract,
     CalendarCheckContract,

@@ -18,7 +18,12 @@ from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.appointments.transitions import already_there, check_version
 from clinic.domain.appointments.types import AppointmentType
-from clinic.domain.appointments.undoing import earlier_status, is_undo
+from clinic.domain.appointments.undoing import (
+    Place,
+    decide_return,
+    earlier_status,
+    is_undo,
+)
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.errors import (
@@ -38,7 +43,7 @@ from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.appointments.freed_places import Leaving
 from clinic.usecases.appointments.surroundings import surroundings
-from clinic.usecases.appointments.undo import keep_place_free, returned, undone
+from clinic.usecases.appointments.undo import keep_place_free, undone
 from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
 from clinic.usecases.context import Context
@@ -145,10 +150,21 @@ async def _returned(
         # It was cancelled after the unit looked, so its patient and doctor are not locked.
         raise TransactionAborted()
     slot = locked.slots[before.slot_id]
-    around = await _around(context, unit, clinic, before, before)
+    found = await _around(context, unit, clinic, before, before)
+    around = replace(found, slots=[*locked.slots.values()])
+    brakes = None
+    if not override:
+        brakes = await unit.appointments.brakes(clinic, before.patient_id, slot)
     try:
-        return await returned(
-            context, unit, clinic, before, locked, around, patient_open, override=override
+        return decide_return(
+            before,
+            Place(slot, around, patient_open, brakes),
+            actor=context.actor,
+            clinic=clinic,
+            reason=context.reason,
+            override=override,
+            now=context.clock.now(),
+            new_id=context.new_id,
         )
     except (SlotTaken, DoesNotFit) as error:
         kind = await _type_of(unit, before)

@@ -1,19 +1,11 @@
 """Take a status back: an arrival, an end, an absence or a cancellation by mistake."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Change, Status
-from clinic.domain.appointments.rules import Surroundings
-from clinic.domain.appointments.undoing import (
-    Place,
-    decide_return,
-    decide_undo,
-    earlier_status,
-)
+from clinic.domain.appointments.undoing import decide_undo, earlier_status
 from clinic.domain.clinic import Clinic
 from clinic.domain.people.people import Scope
-from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.context import Context
 
@@ -31,35 +23,6 @@ async def keep_place_free(unit: UnitOfWork, scope: Scope, appointment_id: UUID) 
     if it.before_min or it.after_min:
         await unit.calendars.lock_doctor(it.clinic_id, it.doctor_id)
     return await unit.people.share_patient(it.clinic_id, it.patient_id)
-
-
-async def returned(
-    context: Context,
-    unit: UnitOfWork,
-    clinic: Clinic,
-    before: Appointment,
-    locked: Locked,
-    around: Surroundings,
-    patient_open: bool,
-    *,
-    override: bool,
-) -> Change:
-    """Return the change that books the locked, cancelled appointment again. Raises as
-    `decide_return` does."""
-    slot = locked.slots[before.slot_id]
-    brakes = None
-    if not override:
-        brakes = await unit.appointments.brakes(clinic, before.patient_id, slot)
-    return decide_return(
-        before,
-        Place(slot, replace(around, slots=[*locked.slots.values()]), patient_open, brakes),
-        actor=context.actor,
-        clinic=clinic,
-        reason=context.reason,
-        override=override,
-        now=context.clock.now(),
-        new_id=context.new_id,
-    )
 
 
 async def undone(
