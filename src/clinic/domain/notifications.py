@@ -134,24 +134,54 @@ def messages_for_schedule(
     now: datetime,
     new_id: Callable[[], UUID],
 ) -> tuple[Message, ...]:
-    """Return a message of `kind` due now, and the reminders still ahead.
+    """Return a message of `kind` due now, and the reminders still ahead."""
+    expires_at = max(starts_at, now + timedelta(hours=1))
+    first = Message(
+        new_id(), clinic_id, appointment_id, kind, version, now, expires_at, created_at=now
+    )
+    reminders = reminders_for_schedule(
+        clinic_id=clinic_id,
+        appointment_id=appointment_id,
+        version=version,
+        starts_at=starts_at,
+        policy=policy,
+        now=now,
+        new_id=new_id,
+    )
+    return (first, *reminders)
+
+
+def reminders_for_schedule(
+    *,
+    clinic_id: UUID,
+    appointment_id: UUID,
+    version: int,
+    starts_at: datetime,
+    policy: Policy,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[Message, ...]:
+    """Return the reminders still ahead, the first due first.
 
     Lead times are elapsed time, not local time. A reminder whose time has passed is not made; each
     expires when the next one is due, the last one at the start.
     """
-
-    def message(kind: str, due: datetime, expires_at: datetime) -> Message:
-        return Message(
-            new_id(), clinic_id, appointment_id, kind, version, due, expires_at, created_at=now
-        )
-
-    made = [message(kind, now, max(starts_at, now + timedelta(hours=1)))]
     leads = sorted(policy.reminder_leads_min, reverse=True)
     dues = [starts_at - timedelta(minutes=lead) for lead in leads]
-    for lead, due, expires_at in zip(leads, dues, [*dues[1:], starts_at], strict=True):
-        if due > now:
-            made.append(message(reminder_kind(lead), due, expires_at))
-    return tuple(made)
+    return tuple(
+        Message(
+            new_id(),
+            clinic_id,
+            appointment_id,
+            reminder_kind(lead),
+            version,
+            due,
+            expires_at,
+            created_at=now,
+        )
+        for lead, due, expires_at in zip(leads, dues, [*dues[1:], starts_at], strict=True)
+        if due > now
+    )
 
 
 def message_for_cancellation(

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from clinic.domain.messaging.deliveries import Claim, OutboxState, Outcome, Preferences, Record
 from clinic.domain.notifications import Message
-from clinic.domain.paging import PageRequest
+from clinic.domain.paging import Keyset, PageRequest
 from clinic.domain.people.people import Scope
 from clinic.ports.job_queue import Job
 
@@ -167,6 +167,16 @@ class Outbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ReminderWork:
+    """A clinic whose reminders are to be planned again, since its lead times have changed."""
+
+    clinic_id: UUID
+    changed_at: datetime
+    #: the last appointment, by start and id, that has been looked at; None before the first
+    after: Keyset | None = None
+
+
 class Messages(Protocol):
     """The outbox inside a unit of work."""
 
@@ -180,6 +190,34 @@ class Messages(Protocol):
     ) -> None:
         """Give the clinic's day sheets that were not sent yet the due and expiry times that `times`
         returns for their day, and publish them again."""
+        ...
+
+    async def mark_reminders(self, clinic_id: UUID, changed_at: datetime) -> None:
+        """Note that the clinic's reminders are to be planned again, from the first on."""
+        ...
+
+    async def next_reminder_work(self, *, changed_before: datetime) -> ReminderWork | None:
+        """Return the longest-standing work that was noted before an instant, locked until this unit
+        ends; None when there is none, or another unit has it."""
+        ...
+
+    async def advance_reminder_work(self, work: ReminderWork, after: Keyset | None) -> None:
+        """Let the locked work go on after this appointment; None removes it."""
+        ...
+
+    async def replace_reminders(
+        self,
+        clinic_id: UUID,
+        appointment_ids: Sequence[UUID],
+        planned: Sequence[Message],
+        now: datetime,
+    ) -> None:
+        """Make `planned`, which are due after `now`, the reminders of these appointments.
+
+        Adds those of them that are neither waiting nor in the log, gives waiting ones the expiry of
+        the planned, and removes waiting ones due after `now` that are not planned. What is being
+        sent, may have been sent, or was due by `now` stays as it is.
+        """
         ...
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:

@@ -10,6 +10,8 @@ from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.errors import NotFound
 from clinic.domain.messaging.deliveries import Preferences
 from clinic.domain.notifications import DAY_SHEET, Message
+from clinic.domain.paging import Keyset
+from clinic.ports.outbox import ReminderWork
 
 
 class MemoryMessages:
@@ -41,6 +43,39 @@ class MemoryMessages:
                 messages.put(message.id, replace(message, scheduled_for=due, expires_at=ends_at))
         self._transaction.at_merge["day_sheets", clinic_id] = lambda: (
             self._outbox.redate_day_sheets(clinic_id, times)
+        )
+
+    async def mark_reminders(self, clinic_id: UUID, changed_at: datetime) -> None:
+        await self._transaction.lock(("reminder_work", clinic_id))
+        work = ReminderWork(clinic_id, changed_at)
+        self._transaction.tables.reminder_work.put(clinic_id, work)
+
+    async def next_reminder_work(self, *, changed_before: datetime) -> ReminderWork | None:
+        rows = self._transaction.tables.reminder_work
+        found = [work for work in rows.values() if work.changed_at < changed_before]
+        for work in sorted(found, key=lambda each: (each.changed_at, each.clinic_id)):
+            if self._transaction.can_lock(("reminder_work", work.clinic_id)):
+                await self._transaction.lock(("reminder_work", work.clinic_id))
+                return work
+        return None
+
+    async def advance_reminder_work(self, work: ReminderWork, after: Keyset | None) -> None:
+        rows = self._transaction.tables.reminder_work
+        if after is None:
+            rows.remove(work.clinic_id)
+        else:
+            rows.put(work.clinic_id, replace(work, after=after))
+
+    async def replace_reminders(
+        self,
+        clinic_id: UUID,
+        appointment_ids: Sequence[UUID],
+        planned: Sequence[Message],
+        now: datetime,
+    ) -> None:
+        ids = frozenset(appointment_ids)
+        self._transaction.at_merge["reminders", clinic_id, ids] = lambda: (
+            self._outbox.replace_reminders(clinic_id, ids, planned, now)
         )
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:

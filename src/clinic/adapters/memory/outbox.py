@@ -24,6 +24,7 @@ from clinic.domain.messaging.deliveries import (
 from clinic.domain.notifications import (
     DAY_SHEET,
     DOCTOR_CHANGE,
+    REMINDER,
     TO_DOCTOR_AT_ONCE,
     TO_PATIENT_AT_ONCE,
     Message,
@@ -51,6 +52,10 @@ class _Row:
         waits = self.state is OutboxState.PENDING
         due = self.next_at if waits or self.lease_until is None else self.lease_until
         return Job(self.message.clinic_id, self.message.id, due)
+
+
+def _reminder_key(message: Message) -> tuple[UUID, UUID | None, str, int]:
+    return (message.clinic_id, message.appointment_id, message.kind, message.version)
 
 
 def _now() -> datetime:
@@ -209,6 +214,35 @@ class MemoryOutbox:
                 due, ends_at = times(date.fromordinal(message.version))
                 row.message = replace(message, scheduled_for=due, expires_at=ends_at)
                 row.next_at, row.published_at = due, None
+
+    def replace_reminders(
+        self,
+        clinic_id: UUID,
+        appointment_ids: Collection[UUID],
+        planned: Sequence[Message],
+        now: datetime,
+    ) -> None:
+        """Make `planned` the reminders of these appointments; called when a unit of work
+        commits."""
+        wanted = {_reminder_key(message): message for message in planned}
+        for row in [*self._all()]:
+            message = row.message
+            mine = message.clinic_id == clinic_id and message.appointment_id in appointment_ids
+            if not mine or message.family != REMINDER:
+                continue
+            wish = wanted.pop(_reminder_key(message), None)
+            if row.state is not OutboxState.PENDING:
+                continue
+            if wish is not None:
+                row.message = replace(message, expires_at=wish.expires_at)
+            elif not row.ambiguous and message.scheduled_for > now:
+                del self._rows[message.clinic_id, message.id]
+        for record, _ in self._log.values():
+            wanted.pop(_reminder_key(record.message), None)
+        for message in wanted.values():
+            self._seen.add(message.id)
+            key = (message.clinic_id, message.id)
+            self._rows[key] = _Row(message, next_at=message.scheduled_for)
 
     def revive(self, clinic_id: UUID, message_id: UUID) -> None:
         """Make a dead letter pending again; called when a unit of work commits."""

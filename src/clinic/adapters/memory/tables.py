@@ -26,6 +26,7 @@ from clinic.domain.people.memberships import MembershipOffer
 from clinic.domain.people.people import User
 from clinic.domain.people.sessions import Session
 from clinic.ports.erasures import Erasure
+from clinic.ports.outbox import ReminderWork
 
 #: a clinic's id and the row's
 RowKey = tuple[UUID, UUID]
@@ -113,6 +114,7 @@ class Tables:
     credentials: Rows[UUID, StoredCredentials]
     sessions: Rows[RowKey, Session]
     preferences: Rows[RowKey, Preferences]
+    reminder_work: Rows[UUID, ReminderWork]
     offers: Rows[RowKey, MembershipOffer]
     erasures: Rows[RowKey, Erasure]
     #: what each consumer of the change feed has seen, by its name
@@ -182,6 +184,7 @@ def empty_tables() -> Tables:
             }
         ),
         preferences=Table(),
+        reminder_work=Table(),
         offers=Table({**by_clinic, "address": lambda offer: offer.address_tag}),
         erasures=Table(),
         cursors=Table(),

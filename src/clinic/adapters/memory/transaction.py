@@ -107,6 +107,10 @@ class Transaction:
         self._database.locks[row] = self
         self._held.append(row)
 
+    def can_lock(self, row: Hashable) -> bool:
+        """Return whether locking the row would not wait."""
+        return self._database.locks.get(row) in (None, self)
+
     async def share(self, row: Hashable) -> None:
         """Keep `row` from changes until this transaction ends, as any number of transactions may at
         once. Raises TransactionAborted on a deadlock."""

@@ -26,6 +26,7 @@ from clinic.testing.contracts.memberships import MembershipsContract
 from clinic.testing.contracts.patient_limits import PatientLimitsContract
 from clinic.testing.contracts.people import PeopleContract
 from clinic.testing.contracts.planned_slots import PlannedSlotsContract
+from clinic.testing.contracts.reminders import RemindersContract
 from clinic.testing.contracts.resources import ResourcesContract
 from clinic.testing.contracts.undo import UndoContract
 from clinic.testing.contracts.unit_of_work import UnitOfWorkContract
@@ -48,6 +49,7 @@ class StoreContract(
     LanesContract,
     UndoContract,
     PatientLimitsContract,
+    RemindersContract,
     CrowdsContract,
     PlannedSlotsContract,
     CalendarCheckContract,

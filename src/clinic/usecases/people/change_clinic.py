@@ -42,7 +42,8 @@ async def change_clinic(
 
     `change` gets the current clinic, locked against other changes, and may raise to refuse. A new
     time zone or horizon changes the slots of all doctors; appointments keep their instants. While
-    there are appointments ahead, a new time zone needs their number as `confirm`.
+    there are appointments ahead, a new time zone needs their number as `confirm`. New lead times of
+    reminders are left to the service `plan-reminders`.
 
     Raises PermissionDenied, ClinicNotFound, InvalidInput, UnknownTimeZone, PhoneNumberRefused,
     ConfirmationNeeded, and what `change` raises.
@@ -57,6 +58,8 @@ async def change_clinic(
             raise ClinicNotFound()
         clinic = contacts.checked_clinic(change(before), before)
         moves = clinic.time_zone != before.time_zone
+        if {*clinic.policy.reminder_leads_min} != {*before.policy.reminder_leads_min}:
+            await unit.messages.mark_reminders(clinic.id, context.clock.now())
         ahead = None
         if moves:
             ahead = await unit.appointments.count_ahead(clinic.id, context.clock.now())

@@ -22,6 +22,8 @@ from clinic.adapters.postgres.engine.mapping import Part
 from clinic.adapters.postgres.engine.timeouts import TimedExecutor, within
 from clinic.adapters.postgres.messaging.mapping import message_values
 from clinic.adapters.postgres.messaging.outbox_statements import (
+    ADD_REMINDERS,
+    ADVANCE_REMINDER_WORK,
     APPOINTMENT,
     BEGIN_SENDING,
     BEGIN_SENDING_APPOINTMENT,
@@ -33,15 +35,19 @@ from clinic.adapters.postgres.messaging.outbox_statements import (
     DISCARD,
     DROP,
     DROP_EXPIRED,
+    END_REMINDER_WORK,
     FINISH,
     FORGET_ADDRESSES,
     LOOKED,
+    MARK_REMINDERS,
+    NEXT_REMINDER_WORK,
     NOT_DUE,
     PREFERENCES,
     PUBLISH,
     PUBLISHED,
     REDATE_SHEETS,
     RELEASE,
+    REMOVE_REMINDERS,
     RESCUE,
     RETRY_LATER,
     REVIVE,
@@ -64,10 +70,16 @@ from clinic.domain.messaging.deliveries import (
     fitting_statuses,
 )
 from clinic.domain.notifications import DAY_SHEET, EMAIL, REMINDER, Message
-from clinic.domain.paging import PageRequest
+from clinic.domain.paging import Keyset, PageRequest
 from clinic.domain.status import Status
 from clinic.ports.job_queue import Job
-from clinic.ports.outbox import HandOver, NotificationQuery, NotificationView, OutboxCounts
+from clinic.ports.outbox import (
+    HandOver,
+    NotificationQuery,
+    NotificationView,
+    OutboxCounts,
+    ReminderWork,
+)
 
 Row = Sequence[Any]
 
@@ -354,6 +366,51 @@ class PostgresMessages:
         if days:
             values = (clinic_id, days, [due for due, _ in dues], [end for _, end in dues])
             await self._executor.fetch(REDATE_SHEETS, values)
+
+    async def mark_reminders(self, clinic_id: UUID, changed_at: datetime) -> None:
+        await self._executor.fetch(MARK_REMINDERS, (clinic_id, changed_at))
+
+    async def next_reminder_work(self, *, changed_before: datetime) -> ReminderWork | None:
+        rows = await self._executor.fetch(NEXT_REMINDER_WORK, (changed_before,))
+        if not rows:
+            return None
+        clinic_id, changed_at, after_at, after_id = rows[0]
+        after = None if after_at is None else Keyset(after_at, after_id)
+        return ReminderWork(clinic_id, changed_at, after)
+
+    async def advance_reminder_work(self, work: ReminderWork, after: Keyset | None) -> None:
+        if after is None:
+            await self._executor.fetch(END_REMINDER_WORK, (work.clinic_id,))
+        else:
+            values = (work.clinic_id, after.at, after.id)
+            await self._executor.fetch(ADVANCE_REMINDER_WORK, values)
+
+    async def replace_reminders(
+        self,
+        clinic_id: UUID,
+        appointment_ids: Sequence[UUID],
+        planned: Sequence[Message],
+        now: datetime,
+    ) -> None:
+        about = [each.appointment_id for each in planned]
+        kinds, versions = [each.kind for each in planned], [each.version for each in planned]
+        await self._executor.fetch(
+            REMOVE_REMINDERS, (clinic_id, list(appointment_ids), now, about, kinds, versions)
+        )
+        await self._executor.fetch(
+            ADD_REMINDERS,
+            (
+                clinic_id,
+                now,
+                [each.id for each in planned],
+                about,
+                kinds,
+                [each.channel for each in planned],
+                versions,
+                [each.scheduled_for for each in planned],
+                [each.expires_at for each in planned],
+            ),
+        )
 
     async def choose(self, clinic_id: UUID, user_id: UUID, preferences: Preferences) -> None:
         async with self._executor.connection() as connection:

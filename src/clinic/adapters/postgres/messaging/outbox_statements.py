@@ -271,6 +271,58 @@ WHERE o.clinic_id = $1 AND o.kind = 'day_sheet' AND o.state = 'pending' AND o.ve
 RETURNING 1
 """
 
+#: $1 clinic, $2 when the lead times changed
+MARK_REMINDERS = """
+INSERT INTO reminder_work (clinic_id, changed_at) VALUES ($1, $2)
+ON CONFLICT (clinic_id) DO UPDATE
+SET changed_at = excluded.changed_at, after_at = NULL, after_id = NULL
+RETURNING 1
+"""
+
+#: $1 changed before
+NEXT_REMINDER_WORK = """
+SELECT clinic_id, changed_at, after_at, after_id FROM reminder_work
+WHERE changed_at < $1 ORDER BY changed_at, clinic_id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+#: $1 clinic, $2 and $3 start and id of the last appointment that was looked at
+ADVANCE_REMINDER_WORK = """
+UPDATE reminder_work SET after_at = $2, after_id = $3 WHERE clinic_id = $1 RETURNING 1
+"""
+
+#: $1 clinic
+END_REMINDER_WORK = "DELETE FROM reminder_work WHERE clinic_id = $1 RETURNING 1"
+
+#: $1 clinic, $2 appointments, $3 now; $4 to $6 appointments, kinds and versions of those planned
+REMOVE_REMINDERS = r"""
+DELETE FROM notification_outbox o
+WHERE o.clinic_id = $1 AND o.appointment_id = ANY ($2::uuid[]) AND o.kind LIKE 'reminder\_%'
+  AND o.state = 'pending' AND NOT o.ambiguous AND o.scheduled_for > $3
+  AND NOT EXISTS (
+      SELECT FROM unnest($4::uuid[], $5::text[], $6::int[]) AS p (appointment_id, kind, version)
+      WHERE (p.appointment_id, p.kind, p.version) = (o.appointment_id, o.kind, o.version)
+  )
+RETURNING 1
+"""
+
+#: $1 clinic, $2 now; $3 to $9 id, appointment, kind, channel, version, due and expiry of each
+ADD_REMINDERS = """
+INSERT INTO notification_outbox AS o (clinic_id, id, appointment_id, kind, channel, version,
+                                      scheduled_for, next_at, expires_at, created_at)
+SELECT $1, p.id, p.appointment_id, p.kind, p.channel, p.version, p.due, p.due, p.expires_at, $2
+FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::int[], $8::timestamptz[],
+            $9::timestamptz[]) AS p (id, appointment_id, kind, channel, version, due, expires_at)
+WHERE NOT EXISTS (
+    SELECT FROM notification n
+    WHERE n.clinic_id = $1 AND n.appointment_id = p.appointment_id AND n.kind = p.kind
+      AND n.version = p.version AND n.scheduled_for = p.due
+)
+ORDER BY p.appointment_id, p.kind
+ON CONFLICT ON CONSTRAINT notification_outbox_once_key DO UPDATE
+SET expires_at = excluded.expires_at WHERE o.state = 'pending'
+RETURNING 1
+"""
+
 _DEAD_INTO_LOG = f"""
 {_LOG}
 SELECT o.clinic_id, o.id, o.appointment_id, o.user_id, o.kind, o.channel, o.version,
