@@ -273,6 +273,56 @@ async def test_mail_inside_the_cancel_notice_offers_to_call_instead(
     assert call in part(email, "text/plain")
 
 
+async def test_mail_and_page_offer_to_cancel_within_the_grace_after_booking(api, post) -> None:
+    policy = replace(api.world.clinic.policy, cancel_grace_min=30)
+    async with api.services.store.begin() as unit:
+        await unit.people.replace_clinic(replace(api.world.clinic, policy=policy))
+        await unit.commit()
+    api.clock.set(api.world.slots[0].starts_at - timedelta(minutes=61))
+    booked = await api.book()
+    outgoing, _ = await post(CONFIRMATION, booked)
+    pages = [path_of(url) for url in (outgoing.links.cancel, outgoing.links.move)]
+
+    in_time = [await api.client.get(page) for page in pages]
+    api.clock.advance(minutes=30)
+    late = [await api.client.get(page) for page in pages]
+    later, _ = await post(reminder_kind(30), booked)
+
+    assert all("<form" in page.text for page in in_time)
+    assert all("too late" in page.text and "<form" not in page.text for page in late)
+    assert (later.links.cancel, later.links.move) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "again", "old_page"),
+    [
+        ("en", "Your appointment takes place after all", "This appointment has changed"),
+        ("de", "Ihr Termin findet doch statt", "Dieser Termin hat sich geändert"),
+    ],
+)
+async def test_appointment_that_is_booked_again_has_new_links(
+    api, post, language, again, old_page
+) -> None:
+    await set_contact(api, replace(CONTACT, language=language))
+    booked = await api.book()
+    old, first = await post(CONFIRMATION, booked)
+    await cancel(api, booked)
+    path, back = f"/appointments/{booked['id']}", {"status": "BOOKED"}
+    await api.send("PATCH", path, back, who="receptionist", headers={"if-match": "*"})
+
+    outgoing, email = await post(CONFIRMATION, booked)
+    by_old = await api.client.post(path_of(old.links.cancel))
+    still = await status_of(api, booked)
+    by_new = await api.client.post(path_of(outgoing.links.cancel))
+
+    assert (str(email["Subject"]), str(first["Subject"]) == again) == (again, False)
+    (event,) = Calendar.from_ical(part(email, "text/calendar")).walk("VEVENT")
+    assert event["SEQUENCE"] == 2
+    assert (by_old.status_code, old_page in by_old.text, still) == (404, True, "BOOKED")
+    assert by_new.status_code == 200
+    assert await status_of(api, booked) == "CANCELLED"
+
+
 async def test_mail_about_a_confirmed_appointment_does_not_ask_again(api, post) -> None:
     booked = await api.book()
     body = {"status": "CONFIRMED"}
@@ -323,8 +373,8 @@ async def test_page_of_a_clinic_without_a_number_says_to_call_all_the_same(api, 
 @pytest.mark.parametrize(
     ("language", "cancelled", "moved", "confirmed"),
     [
-        ("en", "was cancelled", "was moved", "already confirmed"),
-        ("de", "wurde abgesagt", "wurde verschoben", "schon bestätigt"),
+        ("en", "was cancelled", "has changed", "already confirmed"),
+        ("de", "wurde abgesagt", "hat sich geändert", "schon bestätigt"),
     ],
 )
 async def test_page_after_the_fact_says_what_has_become_of_the_appointment(

@@ -177,6 +177,8 @@ def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
         "times": None,
         "zone": None,
         "cancelled": False,
+        # whether an appointment that had been cancelled was booked again
+        "is_again": outgoing.message.family == CONFIRMATION and outgoing.message.version > 0,
         "sheet": [],
         "sheet_date": None,
         # "today", "tomorrow" or None, when the message is sent

@@ -23,7 +23,7 @@ class LinkState(Enum):
     DONE = "it has just done so"
     CONFIRMED = "already confirmed"
     CANCELLED = "cancelled"
-    MOVED = "at another time by now"
+    MOVED = "moved since, or cancelled and booked again"
     LATE = "inside the cancel notice"
     OVER = "arrived, completed, missed or expired"
 

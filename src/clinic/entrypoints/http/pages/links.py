@@ -69,10 +69,10 @@ _NOTHING_TO_DO = {
         N_("It will not take place. There is nothing more to do."),
     ),
     LinkState.MOVED: (
-        N_("This appointment was moved"),
+        N_("This appointment has changed"),
         N_(
-            "The time above is the new one. To change it, use the link in the latest message, or"
-            " call the clinic."
+            "The time above is the one that counts. To change it, use the link in the latest"
+            " message, or call the clinic."
         ),
     ),
     LinkState.LATE: (
