@@ -18,7 +18,6 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -71,6 +70,7 @@ from clinic.testing.strategies import (
     windows,
     zone_names,
 )
+from clinic.testing.undo_rules import UndoRules
 from clinic.usecases.appointments.book import book, book_once
 from clinic.usecases.appointments.change_appointment import change_status, reschedule, swap
 from clinic.usecases.appointments.read_appointments import AppointmentSearch, list_appointments
@@ -216,7 +216,7 @@ def _refuse(error: ClinicError) -> Answer:
     return Answer(409, error.code.encode())
 
 
-class StoreComparison(RuleBasedStateMachine):
+class StoreComparison(UndoRules):
     """Drives the memory adapter and the store of `open_store` through the same use cases.
 
     After each step the answers and all stored data must be the same, and every promise of
