@@ -170,6 +170,28 @@ def test_appointment_books_moves_confirms_cancels_and_is_audited(line, ids):
     ]
 
 
+def test_appointment_that_was_cancelled_is_booked_again_where_its_slot_is_free(line, ids):
+    made = book(line, ids, 0)
+    line("appointments", "status", made["id"], "CONFIRMED")
+    nothing = line.refused("appointments", "undo", made["id"])
+    line("appointments", "cancel", made["id"])
+
+    undone = line.json("appointments", "undo", made["id"], "--reason", "Wrong one")
+    line("appointments", "cancel", made["id"])
+    book(line, ids, 0, "two")
+    taken = line.refused("appointments", "undo", made["id"])
+    trail = line.json("appointments", "audit", made["id"])
+
+    assert nothing == (
+        1,
+        "clinic: An appointment that is CONFIRMED has nothing to take back."
+        " (transition_not_allowed)\n",
+    )
+    assert (undone["id"], undone["status"], undone["version"]) == (made["id"], "BOOKED", 4)
+    assert taken == (1, "clinic: Sorry, this slot was just taken. (slot_taken)\n")
+    assert [(entry["action"], entry["reason"]) for entry in trail][3] == ("UNDO", "Wrong one")
+
+
 def test_audit_events_are_listed_of_a_clinic_and_of_none(line, ids):
     actor = Actor(UUID(int=0), Role.SYSTEM, UUID(int=0), ip="2001:db8::1")
     for number in range(5):

@@ -361,7 +361,23 @@ async def _told(gql: Gql, mutation: str, **variables: Any) -> list[tuple[str, st
     return [(each["code"], each["pointer"]) for each in payload["errors"]]
 
 
-@pytest.mark.parametrize("name", ["reason", "expectedVersion", "idempotencyKey"])
+async def test_update_status_takes_a_cancellation_back_for_staff(gql: Gql) -> None:
+    booked, key = await gql.book(0), a_key()
+    await _do(gql, STATUS, i=booked["id"], s="CANCELLED")
+    undo = STATUS.replace("reason:$r", "reason:$r override:true")
+    asked = {"i": booked["id"], "s": "BOOKED", "k": key}
+
+    refused = await _do(gql, STATUS, **asked)
+    undone = await _do(gql, undo, who="receptionist", **asked)
+    again = await _do(gql, undo, who="receptionist", **asked)
+
+    assert _codes(refused) == ["permission_denied"]
+    assert (undone["errors"], undone["appointment"]["version"]) == ([], 3)
+    assert again == {**undone, "replayed": True}
+    assert await gql.rest(f"/appointments/{booked['id']}") == {**booked, "version": 3}
+
+
+@pytest.mark.parametrize("name", ["reason", "override", "expectedVersion", "idempotencyKey"])
 async def test_an_argument_of_a_change_that_is_null_is_refused(gql: Gql, name: str) -> None:
     booked = await gql.book(0)
     change = (

@@ -12,7 +12,7 @@ from clinic.domain.appointments.types import checked_type as checked_type
 from clinic.domain.audit.audit import AuditEntry
 from clinic.domain.calendar.availability import Interval
 from clinic.domain.calendar.slots import Slot
-from clinic.domain.clinic import Clinic
+from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.idempotency import StoredAnswer
 from clinic.domain.notifications import Message
 from clinic.domain.people.people import Patient
@@ -130,6 +130,11 @@ class BookingFacts:
     type: AppointmentType | None = None
     #: whether an appointment of the patient at this clinic is completed
     patient_known: bool = False
+
+    @property
+    def brakes(self) -> Brakes:
+        """What the limits on the patient's appointments are checked against."""
+        return Brakes(self.full_until, self.doctor_full_until, self.day_full_since)
 
 
 @dataclass(frozen=True, slots=True)

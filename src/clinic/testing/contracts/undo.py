@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from clinic.domain.appointments.appointments import Appointment, Change, Status
+from clinic.domain.appointments.rules import Surroundings
 from clinic.domain.appointments.undoing import Place, decide_return
 from clinic.domain.audit.audit import Action
 from clinic.domain.calendar.slots import SlotState
@@ -72,8 +73,8 @@ async def _undo(scene: _Scene, unit: UnitOfWork) -> None:
     gone, clinic = scene.gone, scene.world.clinic
     patient_open = await unit.people.share_patient(clinic.id, gone.patient_id)
     locked = await unit.appointments.lock(Scope(clinic.id), [gone.id])
-    around = [*locked.slots.values()]
-    place = Place(locked.slots[gone.slot_id], around, (), patient_open, Brakes())
+    around = Surroundings([*locked.slots.values()])
+    place = Place(locked.slots[gone.slot_id], around, patient_open, Brakes())
     change = decide_return(
         locked.appointments[gone.id],
         place,
@@ -186,7 +187,7 @@ class UndoContract(Contract, contract=True):
         async with store.begin() as unit:
             locked = await unit.appointments.lock(Scope(scene.world.clinic.id), [scene.gone.id])
             slot = locked.slots[scene.gone.slot_id]
-        place = Place(slot, [slot], (), True, Brakes())
+        place = Place(slot, Surroundings([slot]), True, Brakes())
         change: Change = decide_return(
             scene.gone,
             place,
