@@ -91,9 +91,10 @@ async def _world(api):
     availability = (await api.send("POST", "/availabilities", hours, who="admin")).json()
     await api.send("PATCH", "/users/me", {"phone": "+44 20 7946 0018"}, who="admin")
     contact = {"address": "1 Quay Road", "phone": "+44 20 7946 0018"}
-    contact["policy"] = {"maxOpenPerDoctor": 5, "maxBookingsPerDay": 5}
     match = {"if-match": "*"}
-    await api.send("PATCH", "/clinics/current", contact, who="admin", headers=match)
+    limits = {"policy": {"maxOpenPerDoctor": 5, "maxBookingsPerDay": 5}}
+    clinic = {**contact, **limits}
+    await api.send("PATCH", "/clinics/current", clinic, who="admin", headers=match)
     times = {"startTime": "12:00", "endTime": "15:00"}
     away = {"doctorId": str(api.world.doctor.id), "from": "2027-03-01", **times}
     leave = (await api.send("POST", "/leaves", away, who="admin")).json()
