@@ -90,7 +90,7 @@ async def _world(api):
     }
     availability = (await api.send("POST", "/availabilities", hours, who="admin")).json()
     await api.send("PATCH", "/users/me", {"phone": "+44 20 7946 0018"}, who="admin")
-    contact = {"address": "1 Quay Road", "phone": "+44 20 7946 0018"}
+    contact: dict[str, object] = {"address": "1 Quay Road", "phone": "+44 20 7946 0018"}
     match = {"if-match": "*"}
     limits = {"policy": {"maxOpenPerDoctor": 5, "maxBookingsPerDay": 5}}
     clinic = {**contact, **limits}
