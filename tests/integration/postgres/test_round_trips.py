@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 
@@ -16,12 +18,17 @@ from clinic.testing.builders import (
     MORNING,
     NOW,
     World,
+    a_context,
     a_request,
     a_stored_answer,
+    a_type,
     an_actor,
     new_id,
+    seed_type,
     seed_world,
 )
+from clinic.usecases.appointments.book import book
+from clinic.usecases.calendar.find_slots import SlotSearch, glance_at_slots
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +146,32 @@ async def test_booking_is_two_round_trips_and_one_write(postgres_urls, keyed: bo
 
         assert wire.round_trips == 2
         assert [any(verb in each for verb in WRITES) for each in wire.executed] == [False, True]
+
+
+async def test_long_booking_and_the_starts_of_its_type_take_no_more(postgres_urls) -> None:
+    """A booking of two slots takes two round trips, the first page of a doctor's starts one."""
+    async with _store_on_a_wire(postgres_urls.app_url) as (wire, store):
+        world = await seed_world(store, slots=8)
+        kind = a_type(world.clinic, "Long", 60)
+        await seed_type(store, kind)
+        context = a_context(store, an_actor(world.clinic))
+        caches: dict[str, dict[UUID, Any]] = {"clinics": {}, "types": {}}
+        search = SlotSearch(world.doctor.id, type="Long")
+        counts = []
+
+        for place in (0, 2, 4):
+            wire.forget()
+            slot_id, patient_id = world.slots[place].id, world.patients[0].id
+            booked = await book(context, slot_id, patient_id=patient_id, type="Long")
+            counts.append(wire.round_trips)
+            wire.forget()
+            found = await glance_at_slots(context, search, PageRequest(), **caches)
+            counts.append(wire.round_trips)
+
+        assert counts[-2:] == [2, 1]
+        assert booked.appointment.visible.ends_at == world.slots[5].ends_at
+        assert found is not None
+        assert [view.slot.id for view in found.page().items] == [world.slots[6].id]
 
 
 async def test_lists_take_as_many_round_trips_for_three_rows_as_for_one(postgres_urls) -> None:

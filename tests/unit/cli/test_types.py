@@ -1,5 +1,6 @@
 """`clinic types add|list|change`."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -173,7 +174,7 @@ def test_patient_may_not_add_a_type(line, doctors):
 
 
 def test_slots_are_listed_in_which_a_type_can_begin(line, ids):
-    line.json("types", "add", "Long", "60")
+    kind = line.json("types", "add", "Long", "60")
 
     starts = [
         slot["startsAt"][11:16] for slot in line.json("slots", "list", "--type", "long", *ALL)
@@ -185,3 +186,17 @@ def test_slots_are_listed_in_which_a_type_can_begin(line, ids):
     assert set(starts) < every
     assert status == 1
     assert "write one of: Long; did you mean Long? (unknown_type)" in refused
+    by_id = line.json("slots", "list", "--type", kind["id"], *ALL)
+    assert [slot["startsAt"][11:16] for slot in by_id] == starts
+
+
+@pytest.mark.parametrize("named", ["name", "id"])
+def test_appointment_lasts_as_long_as_the_type_that_is_named(line, ids, named):
+    kind = line.json("types", "add", "Long", "60")
+    first, *_ = line.json("slots", "list", "--type", "Long", *ALL)
+    patient = line.json("patient", "add", "Ines", "ines@example.org")
+
+    booked = line.json("appointments", "book", first["id"], patient["id"], "--type", kind[named])
+
+    start, end = (datetime.fromisoformat(booked[each]) for each in ("startsAt", "endsAt"))
+    assert (booked["type"], end - start) == ("Long", timedelta(minutes=60))

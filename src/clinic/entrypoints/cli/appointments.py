@@ -89,7 +89,7 @@ async def book_slot(
     patient: UUID,
     /,
     *,
-    type: str | None = None,
+    type: UUID | str | None = None,
     override: Flag = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
@@ -103,7 +103,8 @@ async def book_slot(
     patient
         Id of the patient.
     type
-        Such as Consultation.
+        Name or id of the type of appointment, which says how long it lasts; without one, the
+        clinic's default. At a clinic without types any text, such as Consultation.
     override
         Book even inside the clinic's notice or beyond its horizon.
     as_json

@@ -52,7 +52,7 @@ async def list_slots(
     *,
     doctor: UUID | None = None,
     specialty: str | None = None,
-    type: str | None = None,
+    type: UUID | str | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: Annotated[str | None, Parameter(name=("--to", "--until"))] = None,
     every: Annotated[bool, Parameter(name="--all", negative="")] = False,
@@ -69,7 +69,7 @@ async def list_slots(
     specialty
         Only those of this specialty.
     type
-        Only those in which an appointment of this type can begin.
+        Only those in which an appointment of this type, named by name or id, can begin.
     from_
         First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
     to
