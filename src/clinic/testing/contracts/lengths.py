@@ -18,7 +18,7 @@ from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import PatientBusy, SlotTaken, TransactionAborted
 from clinic.domain.paging import PageRequest
 from clinic.domain.people.people import Scope, system_actor
-from clinic.ports.calendars import SlotQuery
+from clinic.ports.calendars import SlotQuery, SlotView
 from clinic.ports.unit_of_work import Store
 from clinic.testing.builders import (
     MORNING,
@@ -424,6 +424,50 @@ class LengthsContract(Contract, contract=True):
             ]
             assert [view.slot.id for view in page.items] == possible
             assert [view.slot.id for view in of_all.items] == possible
+
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_starts_of_a_doctor_with_several_places(self, store: Store, seed: int) -> None:
+        """Three lanes, of which one has slots of another length, are booked at random. Found for
+        one doctor, page by page, the starts are those found among all doctors' slots."""
+        world = await seed_world(store, patients="ABCDEFGHIJKLMNOPQRST")
+        step = timedelta(minutes=SLOT_MIN)
+        lanes = [
+            *(a_slot(world.doctor, MORNING + n * step, lane=2) for n in range(8)),
+            *(a_slot(world.doctor, MORNING + n * step / 2, minutes=15, lane=3) for n in range(16)),
+        ]
+        await seed_slots(store, *lanes)
+        random = Random(seed)
+        kinds = [lasting(world, minutes) for minutes in (20, 30, 45, 90)]
+        for patient in world.patients:
+            slot = random.choice([*world.slots, *lanes])
+            await _attempt(store, a_booking(world.clinic, slot, patient, kind=random.choice(kinds)))
+        context = a_context(store, an_actor(world.clinic))
+        end = lanes[-1].ends_at
+        of_all = SlotQuery(world.clinic.id, MORNING, end)
+        of_doctor = replace(of_all, doctor_id=world.doctor.id)
+
+        for kind in kinds:
+            offered = replace(kind, offered_by=(Offer(world.doctor.id),))
+            every = await find_places(context, world.clinic, of_all, PageRequest(), offered)
+            found: list[SlotView] = []
+            request = PageRequest(2)
+            while True:
+                page = await find_places(context, world.clinic, of_doctor, request, kind)
+                found += page.items
+                if page.next is None:
+                    break
+                request = PageRequest(2, page.next)
+            back: list[SlotView] = []
+            while page.previous is not None:
+                request = PageRequest(2, page.previous)
+                page = await find_places(context, world.clinic, of_doctor, request, kind)
+                back = [*page.items, *back]
+
+            assert [(view.slot, view.places) for view in found] == [
+                (view.slot, view.places) for view in every.items
+            ]
+            assert back == found[: len(back)]
+            assert len(back) >= len(found) - 2
 
     @pytest.mark.parametrize("of_doctor", [True, False])
     async def test_pages_go_on_where_nothing_fits(self, store: Store, of_doctor: bool) -> None:
