@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from clinic.adapters.email.compose import Composer
+from clinic.domain.calendar.locations import Location
 from clinic.domain.clinic import Policy
+from clinic.domain.contact import Contact
 from clinic.domain.messaging.deliveries import (
     BACKOFF_MAX_S,
     DeliveryVerdict,
@@ -406,3 +408,42 @@ def test_template_in_a_folder_is_for_one_language_or_for_all(tmp_path) -> None:
 
     assert b"\r\nSubject: For all\r\n" in composer.compose(an_outgoing_message())
     assert b"\r\nSubject: Termin\r\n" in composer.compose(an_outgoing_message(language="de"))
+
+
+@pytest.mark.parametrize("kind", [CONFIRMATION, RESCHEDULE, CANCELLATION, reminder_kind(120)])
+def test_message_and_calendar_entry_say_at_which_location_the_appointment_is(kind) -> None:
+    contact = Contact("1 Main Road\nBath", "+441225000000")
+    clinic = replace(a_clinic(), contact=contact)
+    outgoing = an_outgoing_message(kind, clinic=clinic)
+    branch = Location(
+        clinic.id,
+        clinic.id,
+        "Harbour <branch>",
+        "1 Quay Street\nBristol",
+        "Ring twice.",
+        "+441174960000",
+    )
+
+    _, parts = parts_of(replace(outgoing, location=branch))
+    _, bare = parts_of(replace(outgoing, location=replace(branch, address=None, phone=None)))
+    _, at_clinic = parts_of(outgoing)
+
+    text = parts["text/plain"].get_content().replace("\r\n", "\n")
+    assert "    Harbour <branch>\n    1 Quay Street\n    Bristol\n" in text
+    html = parts["text/html"].get_content()
+    assert "Harbour &lt;branch&gt;" in html
+    assert "<br>1 Quay Street" in html
+    for content in (text, html):
+        assert ("Ring twice." in content) is (kind != CANCELLATION)
+        # The clinic's own address and number are at the end.
+        assert "1 Main Road" in content
+        assert "+441225000000" in content
+    assert _located(parts) == "Harbour <branch>, 1 Quay Street, Bristol"
+    assert _located(bare) == "Harbour <branch>, 1 Main Road, Bath"
+    assert _located(at_clinic) == "1 Main Road, Bath"
+    assert "Harbour" not in at_clinic["text/plain"].get_content()
+
+
+def _located(parts) -> str:
+    (event,) = Calendar.from_ical(parts["text/calendar"].get_content()).walk("VEVENT")
+    return str(event["LOCATION"])

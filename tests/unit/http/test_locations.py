@@ -368,3 +368,61 @@ async def test_location_keeps_the_public_holidays_of_its_own_country(api):
     for report in (preview.json()["slotsOpened"], moved.json()["slotsOpened"]):
         assert (report["blocked"], report["unblocked"]) == (2, 0)
     assert await slots(api, day["date"]) == []
+
+
+# --- appointments --------------------------------------------------------------------------------
+
+
+async def test_appointment_says_where_it_is_and_follows_its_hours(api):
+    harbour, mill = await add(api), await add(api, "Mill")
+    entered = await hours(api, harbour, "09:00", "10:00")
+    await hours(api, None, "13:00", "14:00")
+    at_harbour, _, own, _ = await slots(api, doctor=api.world.doctor.id)
+
+    booked = await api.send("POST", "/appointments", {"slotId": at_harbour["id"]})
+    path = booked.headers["location"]
+    elsewhere = await api.send("POST", "/appointments", {"slotId": own["id"]}, who="other")
+
+    def where(appointment):
+        return appointment["locationId"], appointment["locationName"]
+
+    assert where(booked.json()) == (harbour["id"], "Harbour branch")
+    assert where(elsewhere.json()) == (None, None)
+    listed = (await api.send("GET", "/appointments", who="admin")).json()["items"]
+    assert [where(one) for one in listed] == [where(booked.json()), (None, None)]
+
+    moved = {"locationId": mill["id"]}
+    await api.send("PATCH", f"/availabilities/{entered['id']}", moved, who="admin")
+    assert where((await api.send("GET", path)).json()) == (mill["id"], "Mill")
+    # What is only named differently is as it was.
+    await change(api, mill, name="Old mill")
+    assert where((await api.send("GET", path)).json()) == (mill["id"], "Old mill")
+    gone = await api.send("DELETE", f"/availabilities/{entered['id']}", who="admin")
+    [stranded] = gone.json()["slotsOpened"]["stranded"]
+    assert where(stranded) == (mill["id"], "Old mill")
+
+
+async def test_appointment_of_two_slots_is_at_one_location(api):
+    harbour, mill = await add(api), await add(api, "Mill")
+    await hours(api, harbour, "09:00", "10:00", date=SATURDAY)
+    second = await hours(api, harbour, "10:00", "11:00", date=SATURDAY)
+    kind = {"name": "Check-up", "visibleMin": 60, "default": True}
+    assert (await api.send("POST", "/appointment-types", kind, who="admin")).is_success
+    path = f"/availabilities/{second['id']}"
+    starts = [slot["time"] for slot in await slots(api, type="Check-up")]
+    slot = (await slots(api, type="Check-up"))[1]
+    booked = await api.send("POST", "/appointments", {"slotId": slot["id"]})
+
+    changed = await api.send("PATCH", path, {"locationId": mill["id"]}, who="admin")
+
+    assert starts == ["09:00", "09:30", "10:00"]
+    assert booked.status_code == 201, booked.text
+    report = changed.json()["slotsOpened"]
+    assert report["relocated"] == 2
+    assert [one["id"] for one in report["stranded"]] == [booked.json()["id"]]
+    appointment = f"/appointments/{booked.json()['id']}"
+    cancelled = {"status": "CANCELLED"}
+    assert (await api.send("PATCH", appointment, cancelled, headers=ANY)).is_success
+    assert [slot["time"] for slot in await slots(api, type="Check-up")] == ["09:00", "10:00"]
+    again = await api.send("POST", "/appointments", {"slotId": slot["id"]})
+    assert (again.status_code, again.json()["code"]) == (409, "does_not_fit")

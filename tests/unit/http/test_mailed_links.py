@@ -856,3 +856,34 @@ async def test_unsubscribe_page_speaks_the_persons_language(api, post) -> None:
     assert "Diese Nachrichten abbestellen?" in opened.text
     assert "Diese Nachrichten sind abbestellt." in done.text
     assert "Stop" not in opened.text + done.text
+
+
+async def test_mail_and_pages_of_its_links_say_at_which_location_the_appointment_is(api, post):
+    """Given an appointment at a location, and a free time at another one
+    When it is confirmed by mail, and the patient opens the links
+    Then mail and pages name the location with its address, and say which time is elsewhere."""
+    branch = {"name": "Harbour", "address": "1 Quay Street\nBristol", "directions": "Ring twice."}
+    for name, members, start in (("Harbour", branch, "09:00"), ("Mill", {"name": "Mill"}, "11:00")):
+        at = (await api.send("POST", "/locations", members, who="admin")).json()
+        assert at["name"] == name
+        hours = {"date": "2026-11-28", "startTime": start, "endTime": f"{start[:2]}:30"}
+        doctor = {"doctorId": str(api.world.doctor.id), "slotMinutes": 30}
+        body = {**doctor, **hours, "locationId": at["id"]}
+        assert (await api.send("POST", "/availabilities", body, who="admin")).status_code == 201
+    path = "/slots?from=2026-11-28T00:00:00Z&to=2026-11-29T00:00:00Z"
+    slot, _ = (await api.send("GET", path)).json()["items"]
+    booked = (await api.send("POST", "/appointments", {"slotId": slot["id"]})).json()
+
+    outgoing, email = await post(CONFIRMATION, booked)
+    pages = [
+        await api.client.get(path_of(url)) for url in (outgoing.links.confirm, outgoing.links.move)
+    ]
+
+    text = part(email, "text/plain").replace("\r\n", "\n")
+    assert "    Harbour\n    1 Quay Street\n    Bristol\n\nRing twice.\n" in text
+    (event,) = Calendar.from_ical(part(email, "text/calendar")).walk("VEVENT")
+    assert str(event["LOCATION"]) == "Harbour, 1 Quay Street, Bristol"
+    for page in pages:
+        assert "<br>Harbour<br>1 Quay Street<br>Bristol</p>" in page.text
+        assert "<p>Ring twice.</p>" in page.text
+    assert '<span class="whole">11:00 to 11:30</span>, Mill' in pages[1].text

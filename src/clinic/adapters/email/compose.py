@@ -147,8 +147,8 @@ class Composer:
             organizer_name=headers.one_line(outgoing.clinic.name),
             attendee=outgoing.addressee.email,
             page=outgoing.links.home,
-            # Only the clinic's address, nothing about doctors or treatments.
-            location=", ".join(_lines(outgoing.clinic.contact.address)) or None,
+            # Only where it is, nothing about doctors or treatments.
+            location=", ".join(_place(outgoing)) or None,
         )
 
 
@@ -169,7 +169,12 @@ def _facts(outgoing: OutgoingMessage, language: Translations) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "clinic": outgoing.clinic.name,
         "clinic_address": _lines(contact.address),
-        "phone": contact.phone,
+        "clinic_phone": contact.phone,
+        # to call about the appointment
+        "phone": (outgoing.location and outgoing.location.phone) or contact.phone,
+        # lines that say where the appointment is, when not at the clinic's own address
+        "place": _place(outgoing) if outgoing.location else [],
+        "directions": outgoing.location.directions if outgoing.location else None,
         "language": language.language,
         "links": outgoing.links,
         "family": outgoing.message.family,
@@ -220,6 +225,15 @@ def _relative_day(outgoing: OutgoingMessage) -> str | None:
     sent_on = clinic.local_date(outgoing.sent_at or outgoing.message.scheduled_for)
     days = (clinic.local_date(outgoing.day[0][0]) - sent_on).days
     return {0: "today", 1: "tomorrow"}.get(days)
+
+
+def _place(outgoing: OutgoingMessage) -> list[str]:
+    """Return the lines that say where the appointment is: those of its location, or the clinic's
+    address."""
+    location, clinics = outgoing.location, _lines(outgoing.clinic.contact.address)
+    if location is None:
+        return clinics
+    return [location.name, *(_lines(location.address) or clinics)]
 
 
 def _lines(address: str | None) -> list[str]:

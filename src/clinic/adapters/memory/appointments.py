@@ -12,6 +12,7 @@ from clinic.adapters.memory.constraints import (
     check_appointments,
     in_lane,
     is_taken,
+    location_of,
     on_calendar,
     rivals_for_patient,
 )
@@ -196,7 +197,9 @@ class MemoryAppointmentReader:
         assert doctor is not None
         assert patient is not None
         held = held_by(self._tables, appointment)
-        return AppointmentView(appointment, doctor.name, patient.name, clinic.zone, held)
+        place = location_of(self._tables, appointment)
+        where = (None, None) if place is None else (place.id, place.name)
+        return AppointmentView(appointment, doctor.name, patient.name, clinic.zone, held, *where)
 
 
 class MemoryAppointments(MemoryAppointmentReader):

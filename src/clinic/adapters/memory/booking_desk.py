@@ -48,6 +48,9 @@ class MemoryBookingDesk(DeprecatedDeskNames):
         brakes = Brakes()
         if patient is not None and slot is not None:
             brakes = brakes_of(tables, clinic, patient_id, slot)
+        where = None
+        if slot is not None and slot.location_id is not None:
+            where = tables.locations.get((clinic_id, slot.location_id))
         found = chosen_type(types, type)
         asks_known = found is not None and found.bookable_by is BookableBy.KNOWN_PATIENTS
         return BookingFacts(
@@ -63,6 +66,7 @@ class MemoryBookingDesk(DeprecatedDeskNames):
             has_types=bool(types),
             type=found,
             patient_known=asks_known and _is_known(tables, clinic_id, patient_id),
+            location_name=None if where is None else where.name,
         )
 
     async def reserve(self, booking: Booking) -> None:

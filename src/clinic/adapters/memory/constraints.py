@@ -11,6 +11,7 @@ from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.appointments.fitting import begins_in, beneath
 from clinic.domain.audit.audit import REASON_MAX_CHARS, AuditEvent
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.errors import (
     ClinicNotFound,
@@ -52,6 +53,14 @@ def check_location(tables: Tables, clinic_id: UUID, location_id: UUID | None) ->
     """Raise LocationNotFound unless it is None or a location of the clinic."""
     if location_id is not None and tables.locations.get((clinic_id, location_id)) is None:
         raise LocationNotFound()
+
+
+def location_of(tables: Tables, appointment: Appointment) -> Location | None:
+    """Return where the appointment's slot is; None is the clinic's own address."""
+    slot = tables.slots.get((appointment.clinic_id, appointment.slot_id))
+    if slot is None or slot.location_id is None:
+        return None
+    return tables.locations.get((slot.clinic_id, slot.location_id))
 
 
 def busy(tables: Tables, appointment: Appointment) -> Iterator[Appointment]:

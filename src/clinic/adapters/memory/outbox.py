@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from clinic.adapters.memory.addressees import addressee_of, day_of, preferences_of, recipient_of
+from clinic.adapters.memory.constraints import location_of
 from clinic.adapters.memory.paging import page_of
 from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.adapters.memory.transaction import Database
@@ -394,7 +395,8 @@ class MemoryOutbox:
         type_id = None if appointment is None else appointment.type_id
         kind = type_id and self._tables.appointment_types.get((clinic.id, type_id))
         instructions = kind.instructions if kind else None
-        return DeliverySnapshot(clinic, addressee, appointment, day, lately, instructions)
+        location = None if appointment is None else location_of(self._tables, appointment)
+        return DeliverySnapshot(clinic, addressee, appointment, day, lately, instructions, location)
 
     def _sent_lately(self, message: Message, user_id: UUID | None) -> int:
         """Return how many messages of this sort the person got within the last hour, up to

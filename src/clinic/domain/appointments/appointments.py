@@ -104,6 +104,9 @@ class AppointmentView:
     zone: ZoneInfo
     #: rooms and equipment that it has, by kind; none once it is cancelled
     resources: tuple[HeldResource, ...] = ()
+    #: where its slot is; None is the clinic's own address
+    location_id: UUID | None = None
+    location_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ class BookingFacts:
     type: AppointmentType | None = None
     #: whether an appointment of the patient at this clinic is completed
     patient_known: bool = False
+    #: of the slot's location; None is the clinic's own address
+    location_name: str | None = None
 
     @property
     def brakes(self) -> Brakes:

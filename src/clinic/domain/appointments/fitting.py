@@ -38,14 +38,15 @@ def beneath(appointment: Appointment, slots: Iterable[Slot]) -> list[Slot]:
 
 
 def others_at(slot: Slot, slots: Iterable[Slot]) -> list[Slot]:
-    """Return the other slots on the calendar of this slot's doctor, start and length, which may be
-    taken in its place, by lane."""
+    """Return the other slots on the calendar of this slot's doctor, start, length and location,
+    which may be taken in its place, by lane."""
     found = [
         other
         for other in slots
         if other.id != slot.id
         and other.doctor_id == slot.doctor_id
         and other.interval == slot.interval
+        and other.location_id == slot.location_id
         and other.state is not SlotState.RETIRED
     ]
     return sorted(found, key=lambda other: other.lane)

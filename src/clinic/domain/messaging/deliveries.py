@@ -13,6 +13,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from clinic.domain.appointments.appointments import Appointment
+from clinic.domain.calendar.locations import Location
 from clinic.domain.clinic import Clinic
 from clinic.domain.contact import LANGUAGES
 from clinic.domain.notifications import (
@@ -169,6 +170,8 @@ class DeliverySnapshot:
     sent_lately: int = 0
     #: what patients should know or bring, of the appointment's type as it is now
     instructions: str | None = None
+    #: where the appointment is; None is the clinic's own address
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,8 @@ class OutgoingMessage:
     sent_at: datetime | None = None
     #: what patients should know or bring; for confirmations and reminders
     instructions: str | None = None
+    #: where the appointment is; None is the clinic's own address
+    location: Location | None = None
 
     @property
     def zone(self) -> ZoneInfo:

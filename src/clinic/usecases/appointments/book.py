@@ -314,7 +314,12 @@ async def _blockers(
 def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
     assert facts.patient is not None
     return AppointmentView(
-        booking.appointment, facts.doctor_name, facts.patient.name, facts.clinic.zone
+        booking.appointment,
+        facts.doctor_name,
+        facts.patient.name,
+        facts.clinic.zone,
+        None if facts.slot is None else facts.slot.location_id,
+        facts.location_name,
     )
 
 

@@ -3,12 +3,13 @@
 Mail scanners open every link they find, so opening must never act.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import AppointmentView
+from clinic.domain.calendar.locations import Location
 from clinic.domain.clinic import Clinic
 from clinic.domain.errors import ClinicError, LinkInvalid, TemporaryFailure
 from clinic.domain.links import Link, LinkSigner, Purpose, claimed
@@ -42,10 +43,20 @@ class LinkPage:
     state: LinkState
     #: slots that the appointment could move into
     choices: Sequence[SlotView] = ()
+    #: those of the clinic, if the appointment or a choice is at one
+    locations: Mapping[UUID, Location] = field(default_factory=dict)
 
     @property
     def purpose(self) -> Purpose:
         return self.link.purpose
+
+    @property
+    def location(self) -> Location | None:
+        """Where the appointment is; None is the clinic's own address."""
+        return self.location_of(self.view.location_id)
+
+    def location_of(self, location_id: UUID | None) -> Location | None:
+        return None if location_id is None else self.locations.get(location_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +89,8 @@ async def open_link(
         link, view, clinic, language, link_state(link, appointment, clinic, context.clock.now())
     )
     if link.purpose is Purpose.MOVE and choices and page.state is LinkState.ASKS:
-        return replace(page, choices=await _choices(context, page))
-    return page
+        page = replace(page, choices=await _choices(context, page))
+    return await _with_locations(context, page)
 
 
 async def follow_link(
@@ -122,7 +133,7 @@ async def follow_link(
         if page.state is LinkState.ASKS:
             raise
         return page
-    return replace(page, view=view, state=LinkState.DONE)
+    return await _with_locations(context, replace(page, view=view, state=LinkState.DONE))
 
 
 async def open_unsubscribe(
@@ -221,3 +232,12 @@ async def _choices(context: AnonymousContext, page: LinkPage) -> Sequence[SlotVi
         starts_before=min(latest, appointment.starts_at + CHOICES_WITHIN),
         limit=CHOICES,
     )
+
+
+async def _with_locations(context: AnonymousContext, page: LinkPage) -> LinkPage:
+    """Return the page with the clinic's locations, if anything on it is at one."""
+    shown = {page.view.location_id, *(choice.slot.location_id for choice in page.choices)}
+    if shown == {None}:
+        return page
+    found = await context.store.locations.all(page.link.clinic_id)
+    return replace(page, locations={one.id: one for one in found})

@@ -56,6 +56,7 @@ def outgoing_message_for(services: DeliveryServices, claim: Claim) -> OutgoingMe
         instructions=snapshot.instructions
         if claim.message.family in (CONFIRMATION, REMINDER)
         else None,
+        location=snapshot.location,
     )
 
 

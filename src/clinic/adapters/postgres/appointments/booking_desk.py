@@ -70,8 +70,8 @@ class PostgresBookingDesk(DeprecatedDeskNames):
         clinic, slot, patient, answer, brakes, versions, proven = FACTS.parts(row)
         if session_id is not None and not is_proven(asker, proven):
             raise NotSignedIn()
-        doctor_id, specialty, starts_at, ends_at, state, taken, lane, *there = slot
-        location_id, doctor_name = there
+        doctor_id, specialty, starts_at, ends_at, state, taken, lane, *rest = slot
+        location_id, location_name, doctor_name = rest
         found_id, name, email, phone = patient
         full_until, patient_open = brakes
         found_clinic = clinic_of(clinic_id, clinic)
@@ -111,6 +111,7 @@ class PostgresBookingDesk(DeprecatedDeskNames):
             has_types=bool(types),
             type=chosen,
             patient_known=asks_known and await self._is_known(clinic_id, patient_id),
+            location_name=location_name,
         )
 
     async def _is_known(self, clinic_id: UUID, patient_id: UUID) -> bool:

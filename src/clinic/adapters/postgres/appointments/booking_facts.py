@@ -37,6 +37,7 @@ _SLOT_FACTS = Columns(
     taken="s.taken",
     lane="s.lane",
     location_id="s.location_id",
+    location_name="l.name",
     doctor_name="d.name",
 )
 
@@ -60,6 +61,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::uuid
          FROM clinics c
          LEFT JOIN slots s ON s.clinic_id = c.id AND s.id = asked.slot_id
          LEFT JOIN doctors_profiles d ON d.clinic_id = s.clinic_id AND d.user_id = s.doctor_id
+         LEFT JOIN locations l ON l.clinic_id = s.clinic_id AND l.id = s.location_id
          LEFT JOIN patients_profiles p ON p.clinic_id = c.id AND p.user_id = asked.patient_id
          LEFT JOIN users pu ON pu.id = p.user_id
          LEFT JOIN idempotency_keys k ON k.clinic_id = c.id

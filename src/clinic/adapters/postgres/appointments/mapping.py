@@ -62,7 +62,8 @@ def appointment_values(appointment: Appointment) -> Values:
     }
 
 
-#: columns of the appointment `a`, the doctor's profile `d`, the patient's user `pu`, the clinic `c`
+#: columns of the appointment `a`, the doctor's profile `d`, the patient's user `pu`, the clinic
+#: `c`, the location `l`
 VIEW = Columns(
     id="a.id",
     slot_id="a.slot_id",
@@ -83,6 +84,8 @@ VIEW = Columns(
     doctor_name="d.name",
     patient_name="pu.name",
     zone="c.time_zone",
+    location_id="l.id",
+    location_name="l.name",
     # Only of those that can have any: a page has hundreds.
     resources="""CASE WHEN a.type_id IS NOT NULL THEN (
         SELECT json_agg(json_build_array(r.id, r.name, r.kind) ORDER BY r.kind, r.id)
@@ -98,7 +101,7 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
     appointment_id, slot_id, doctor_id, patient_id, starts_at, ends_at, kind, status, *rest = row
     version, schedule_version, status_by, created_at, type_id, *rest = rest
     busy_from, busy_until, lane, *names = rest
-    doctor_name, patient_name, zone, held = names
+    doctor_name, patient_name, zone, location_id, location_name, held = names
     appointment = Appointment(
         id=appointment_id,
         clinic_id=clinic_id,
@@ -120,4 +123,12 @@ def view_of(clinic_id: UUID, row: AnyRow) -> AppointmentView:
         lane=lane,
     )
     resources = tuple(HeldResource(UUID(id), name, kind) for id, name, kind in held or ())
-    return AppointmentView(appointment, doctor_name, patient_name, zone_named(zone), resources)
+    return AppointmentView(
+        appointment,
+        doctor_name,
+        patient_name,
+        zone_named(zone),
+        resources,
+        location_id,
+        location_name,
+    )

@@ -41,12 +41,21 @@ ORDER BY a.starts_at, a.id
 """
 
 
+# Where the appointment is: looked up only at clinics that have locations, which is asked once.
+_WHERE = """LEFT JOIN LATERAL (
+    SELECT l.id, l.name FROM slots ls
+    JOIN locations l ON l.clinic_id = ls.clinic_id AND l.id = ls.location_id
+    WHERE ls.clinic_id = a.clinic_id AND ls.id = a.slot_id
+      AND (SELECT EXISTS (SELECT FROM locations WHERE clinic_id = $1))
+) l ON true"""
+
 _VIEW = f"""
 SELECT {VIEW.sql}
 FROM appointments a
 JOIN clinics c ON c.id = a.clinic_id
 JOIN doctors_profiles d ON d.clinic_id = a.clinic_id AND d.user_id = a.doctor_id
 JOIN users pu ON pu.id = a.patient_id
+{_WHERE}
 """
 
 

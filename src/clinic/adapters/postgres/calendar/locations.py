@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from clinic.adapters.postgres.engine.executors import Executor
-from clinic.adapters.postgres.engine.mapping import Query, SqlRow, Values
+from clinic.adapters.postgres.engine.mapping import AnyRow, Query, SqlRow, Values, of_table
 from clinic.adapters.postgres.schema.locations import locations
 from clinic.domain.calendar.locations import Location
 from clinic.domain.errors import LocationNotFound
@@ -22,6 +22,8 @@ _FIELDS = (
     "subdivision",
     "is_active",
 )
+#: columns of the location `l`, which may be missing, for location_of
+LOCATION = of_table("l", *_FIELDS)
 _LOCATIONS = select(*(locations.c[name] for name in _FIELDS))
 
 
@@ -70,3 +72,9 @@ def _values_of(location: Location) -> Values:
 
 def _location_of(row: SqlRow) -> Location:
     return Location(**{name: getattr(row, name) for name in _FIELDS})
+
+
+def location_of(part: AnyRow) -> Location | None:
+    """Return the location from the columns of LOCATION; None when they are all NULL."""
+    found = LOCATION.named(part)
+    return None if found["id"] is None else Location(**found)

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as insert_or_keep
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from clinic.adapters.postgres.calendar.locations import location_of
 from clinic.adapters.postgres.engine.errors import translated
 from clinic.adapters.postgres.engine.executors import Executor, PooledExecutor, driver_of
 from clinic.adapters.postgres.engine.mapping import Part
@@ -242,7 +243,7 @@ async def _jobs_by_index(
 
 
 def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim:
-    claimed, clinic, contact, appointment, addressee, now = LOOKED.parts(row)
+    claimed, clinic, contact, appointment, location, addressee, now = LOOKED.parts(row)
     appointment_id, user_id, kind, channel, version, scheduled_for, expires_at, *rest = claimed
     created_at, attempts, ambiguous, interrupted, issued_by, to_email = rest
     message = Message(
@@ -266,6 +267,7 @@ def _claim_of(clinic_id: UUID, message_id: UUID, token: UUID, row: Row) -> Claim
         _appointment(clinic_id, message, appointment),
         sent_lately=sent_lately,
         instructions=instructions,
+        location=location_of(location),
     )
     return Claim(message, token, attempts, ambiguous, interrupted, snapshot, claimed_at)
 

@@ -6,6 +6,7 @@ transaction, by the database's clock.
 
 from collections.abc import Iterable
 
+from clinic.adapters.postgres.calendar.locations import LOCATION
 from clinic.adapters.postgres.engine.mapping import Columns, Layout, of_table
 from clinic.adapters.postgres.people.mapping import CLINIC, CONTACT
 from clinic.domain.messaging.deliveries import SENT_PER_HOUR_MAX
@@ -119,7 +120,7 @@ _ADDRESSEE = Columns(
 )
 _NOW = Columns(sent_lately=_SENT_LATELY, claimed_at="now()", instructions="t.instructions")
 #: what CLAIM selects
-LOOKED = Layout(_CLAIMED, CLINIC, CONTACT, APPOINTMENT, _ADDRESSEE, _NOW)
+LOOKED = Layout(_CLAIMED, CLINIC, CONTACT, APPOINTMENT, LOCATION, _ADDRESSEE, _NOW)
 
 #: $1 clinic, $2 message, $3 token, $4 lease. Claims the message and reads what sending it needs.
 CLAIM = f"""
@@ -143,6 +144,8 @@ FROM o
 JOIN clinics c ON c.id = $1
 LEFT JOIN appointments a ON a.clinic_id = $1 AND a.id = o.appointment_id
 LEFT JOIN appointment_types t ON t.clinic_id = $1 AND t.id = a.type_id
+LEFT JOIN slots s ON s.clinic_id = $1 AND s.id = a.slot_id
+LEFT JOIN locations l ON l.clinic_id = $1 AND l.id = s.location_id
 LEFT JOIN users u ON u.id = CASE
     WHEN o.user_id IS NOT NULL THEN o.user_id
     WHEN o.kind = 'doctor_change' THEN a.doctor_id

@@ -261,6 +261,10 @@ class AppointmentRecord:
     resources: list[HeldResource] = strawberry.field(
         description="Rooms and equipment that it has, by kind."
     )
+    location_id: strawberry.ID | None = strawberry.field(
+        description="Where it is; null is the clinic's own address."
+    )
+    location_name: str | None
     doctor: Doctor = strawberry.field(resolver=doctor_of)
 
     @classmethod
@@ -287,6 +291,8 @@ class AppointmentRecord:
                 HeldResource(id=id_of(each.id), name=each.name, kind=each.kind)
                 for each in out.resources
             ],
+            location_id=None if out.location_id is None else id_of(out.location_id),
+            location_name=out.location_name,
         )
 
     @classmethod

@@ -27,6 +27,7 @@ from clinic.entrypoints.http.pages.rendering import (
     page_of_invalid_link,
     page_response,
 )
+from clinic.ports.calendars import SlotView
 from clinic.translations import N_, Translations, translations_of, zone_name
 from clinic.usecases.messaging.follow_link import (
     LinkPage,
@@ -163,6 +164,8 @@ def _shown(
             "id": choice.slot.id,
             "day": language.date(choice.slot.starts_at, zone),
             "times": language.times(choice.slot.starts_at, choice.slot.ends_at, zone),
+            # Where it is, when that is elsewhere.
+            "place": _elsewhere(page, choice),
         }
         for choice in page.choices
     ]
@@ -178,6 +181,8 @@ def _shown(
         date=language.date(appointment.starts_at, zone),
         times=language.times(appointment.starts_at, appointment.ends_at, zone),
         zone=zone_name(appointment.starts_at, zone),
+        place=_place_of(page),
+        directions=None if is_off or page.location is None else page.location.directions,
         struck=is_off,
         button=language.gettext(button) if button else None,
         action=f"/m/{token}",
@@ -187,6 +192,21 @@ def _shown(
         home_label=language.gettext("Book another appointment"),
     )
     return page_response(status, "link.html", facts)
+
+
+def _place_of(page: LinkPage) -> list[str]:
+    """Return the lines that say where the appointment is, when it is at a location."""
+    if page.location is None:
+        return []
+    address = page.location.address or page.clinic.contact.address or ""
+    return [page.location.name, *address.splitlines()]
+
+
+def _elsewhere(page: LinkPage, choice: SlotView) -> str | None:
+    if choice.slot.location_id == page.view.location_id:
+        return None
+    found = page.location_of(choice.slot.location_id)
+    return page.clinic.name if found is None else found.name
 
 
 def _title_and_lines(page: LinkPage, language: Translations) -> tuple[str, list[str]]:

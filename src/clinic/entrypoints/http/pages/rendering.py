@@ -95,6 +95,9 @@ def facts_of(
         "date": None,
         "times": None,
         "zone": None,
+        # lines that say where the appointment is, when not at the clinic's own address
+        "place": [],
+        "directions": None,
         # whether the appointment is cancelled
         "struck": False,
         "button": None,

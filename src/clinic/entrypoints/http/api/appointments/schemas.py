@@ -71,6 +71,10 @@ class AppointmentOut(Out):
     version: int
     #: rooms and equipment that it has, by kind
     resources: list[HeldResourceOut]
+    location_id: Annotated[
+        UUID | None, Meta(description="where it is; null is the clinic's own address")
+    ]
+    location_name: str | None
 
     @classmethod
     def of(cls, view: AppointmentView) -> Self:
@@ -90,6 +94,8 @@ class AppointmentOut(Out):
             it.status,
             it.version,
             [HeldResourceOut(each.id, each.name, each.kind) for each in view.resources],
+            view.location_id,
+            view.location_name,
         )
 
 
