@@ -318,8 +318,8 @@ def _view(booking: Booking, facts: BookingFacts) -> AppointmentView:
         facts.doctor_name,
         facts.patient.name,
         facts.clinic.zone,
-        None if facts.slot is None else facts.slot.location_id,
-        facts.location_name,
+        location_id=None if facts.slot is None else facts.slot.location_id,
+        location_name=facts.location_name,
     )
 
 
