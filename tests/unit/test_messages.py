@@ -415,6 +415,9 @@ def test_message_and_calendar_entry_say_at_which_location_the_appointment_is(kin
     contact = Contact("1 Main Road\nBath", "+441225000000")
     clinic = replace(a_clinic(), contact=contact)
     outgoing = an_outgoing_message(kind, clinic=clinic)
+    if kind == CANCELLATION:
+        cancelled = replace(outgoing.appointment, status=Status.CANCELLED)
+        outgoing = replace(outgoing, appointment=cancelled)
     branch = Location(
         clinic.id,
         clinic.id,

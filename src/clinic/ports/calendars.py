@@ -213,7 +213,7 @@ class Calendars(CalendarReader, Protocol):
     ) -> None:
         """Put locked slots, by id, at these locations.
 
-        Raises LocationNotFound, and TooClose when a doctor would be at two at a time.
+        Raises SlotNotFound, LocationNotFound, and TooClose when a doctor would be at two at a time.
         """
         ...
 

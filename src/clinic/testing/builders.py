@@ -133,6 +133,7 @@ def a_slot(
     id: UUID | None = None,
     state: SlotState = SlotState.OPEN,
     lane: int = 1,
+    location_id: UUID | None = None,
 ) -> Slot:
     """Return an untaken slot of the doctor."""
     return Slot(
@@ -144,6 +145,7 @@ def a_slot(
         starts_at + timedelta(minutes=minutes),
         state,
         lane=lane,
+        location_id=location_id,
     )
 
 
@@ -162,6 +164,7 @@ def an_availability(
     weekdays: tuple[int, ...] = (1, 2, 3, 4, 5),
     on_date: date | None = None,
     capacity: int = 1,
+    location_id: UUID | None = None,
 ) -> Availability:
     """Return hours on weekdays, or on one date."""
     return Availability(
@@ -174,6 +177,7 @@ def an_availability(
         () if on_date else weekdays,
         on_date,
         capacity=capacity,
+        location_id=location_id,
     )
 
 

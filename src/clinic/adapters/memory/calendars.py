@@ -245,12 +245,16 @@ class MemoryCalendars(MemoryCalendarReader):
         self, clinic_id: UUID, locations: Mapping[UUID, UUID | None]
     ) -> None:
         moved = []
-        for slot_id, location_id in locations.items():
+        for slot_id in sorted(locations):
+            await self._transaction.lock(("slot", clinic_id, slot_id))
             slot = self._tables.slots.get((clinic_id, slot_id))
             if slot is None:
                 raise SlotNotFound()
-            moved.append(replace(slot, location_id=location_id))
-            self._tables.slots.put((clinic_id, slot_id), moved[-1])
+            moved.append(replace(slot, location_id=locations[slot_id]))
+        placed = [slot for slot in moved if slot.state is not SlotState.RETIRED]
+        await self._transaction.wait_until_no_rival(lambda tables: rivals_for_slots(tables, placed))
+        for slot in moved:
+            self._tables.slots.put((clinic_id, slot.id), slot)
         self._check_placed(moved)
 
     async def set_slot_state(

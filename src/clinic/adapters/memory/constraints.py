@@ -117,7 +117,8 @@ def rivals_for_bookings(tables: Tables, patient_id: UUID) -> bool:
 
 
 def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
-    """Return whether the changes of a running transaction affect the lane's time wanted here."""
+    """Return whether the changes of a running transaction affect the lane's time wanted here, or
+    would have the doctor at two locations then."""
     versions = [
         version
         for _, old, new in written(tables.slots)
@@ -126,8 +127,8 @@ def rivals_for_slots(tables: Tables, wanted: Sequence[Slot]) -> bool:
     ]
     return any(
         version.id != slot.id
-        and (version.clinic_id, version.doctor_id, version.lane)
-        == (slot.clinic_id, slot.doctor_id, slot.lane)
+        and (version.clinic_id, version.doctor_id) == (slot.clinic_id, slot.doctor_id)
+        and (version.lane == slot.lane or _are_apart(version, slot))
         and _meet(version, slot)
         for version in versions
         for slot in wanted
@@ -151,6 +152,12 @@ def check_slots(tables: Tables, touched: Collection[Slot]) -> None:
         if any(two[0] == one[0] and two[1] < one[2] for one, two in pairwise(times)):
             raise SlotOverlap()
         check_sites(tables.slots.where("doctor", (clinic_id, doctor_id)))
+
+
+def _are_apart(one: Slot, two: Slot) -> bool:
+    """Return whether they are at two locations."""
+    here, there = one.location_id, two.location_id
+    return here is not None and there is not None and here != there
 
 
 def check_sites(slots: Iterable[Slot]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from clinic.domain.calendar.changes import CalendarChange, CalendarWork, SlotCounts
 from clinic.domain.calendar.closings import Closure, ClosureKind
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Policy
 from clinic.domain.errors import UnknownHolidayCalendar
@@ -30,6 +31,7 @@ from clinic.testing.builders import (
     an_exception,
     new_id,
     seed_booking,
+    seed_location,
     seed_slots,
     seed_state,
     seed_world,
@@ -241,6 +243,12 @@ async def _plant(store: Store, wrong: Difference, slot: Slot) -> None:
         await seed_slots(store, a_slot(doctor, slot.starts_at + timedelta(hours=6)))
     elif wrong is Difference.NOT_OPEN:
         await seed_state(store, SlotState.BLOCKED, slot)
+    elif wrong is Difference.ELSEWHERE:
+        location = Location(new_id(), slot.clinic_id, "Mill")
+        await seed_location(store, location)
+        async with store.begin() as unit:
+            await unit.calendars.set_slot_locations(slot.clinic_id, {slot.id: location.id})
+            await unit.commit()
     else:
         async with store.begin() as unit:
             await unit.closings.add(a_block(doctor, slot.starts_at))

@@ -470,14 +470,18 @@ class PostgresCalendars(PostgresCalendarReader):
     async def set_slot_locations(
         self, clinic_id: UUID, locations: Mapping[UUID, UUID | None]
     ) -> None:
-        """Put locked slots, by id, at these locations. Raises LocationNotFound, TooClose."""
+        """Put locked slots, by id, at these locations.
+
+        Raises SlotNotFound, LocationNotFound, TooClose.
+        """
         values = {
             "clinic_id": clinic_id,
             "ids": list(locations),
             "location_ids": list(locations.values()),
         }
         async with self._executor.connection() as connection:
-            await connection.execute(_SET_LOCATIONS, values)
+            if (await connection.execute(_SET_LOCATIONS, values)).rowcount != len(locations):
+                raise SlotNotFound()
 
     async def set_slot_state(
         self, clinic_id: UUID, slot_ids: Sequence[UUID], state: SlotState
