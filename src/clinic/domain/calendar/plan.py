@@ -127,8 +127,11 @@ def plan(inputs: CalendarInputs, first: date, last: date) -> list[PlannedSlot]:
         return []
     planned = [(each, 1) for each in _by_hours(inputs, first, last)]
     planned += _added(inputs, first, last)
-    planned.sort(key=lambda each: (each[0].interval, each[1]))
-    closings = inputs.closed_times(first, last) if planned else []
+    if not planned:
+        return []
+    # By a key, since intervals by the thousand are slow to compare.
+    planned.sort(key=lambda each: (each[0].interval.starts_at, each[0].interval.ends_at, each[1]))
+    closings = inputs.closed_times(first, last)
     closed_at = {
         here: _Closed([time for time in closings if time.is_at(here)])
         for here in {places.location_id for places, _ in planned}

@@ -1,6 +1,5 @@
 """Slots, the bookable stretches of a doctor's time, and how they change with the hours."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -88,13 +87,10 @@ class SlotPlan:
         return not any(changes)
 
 
-#: slots of one time that can stand in for each other: those in lanes of the hours, with lane 0, or
-#: a place beside them
-_Start = tuple[Interval, int]
-
-
-def _start_of(slot: Slot | PlannedSlot) -> _Start:
-    return slot.interval, 0 if slot.lane <= CAPACITY_MAX else slot.lane
+def _beside_hours(slot: Slot | PlannedSlot) -> int:
+    """Return the lane of a place beside hours, and 0 for all lanes of the hours: slots of one time
+    for which it is the same can stand in for each other."""
+    return slot.lane if slot.lane > CAPACITY_MAX else 0
 
 
 def plan_slots(planned: Sequence[PlannedSlot], existing: Sequence[Slot], now: datetime) -> SlotPlan:
@@ -106,34 +102,39 @@ def plan_slots(planned: Sequence[PlannedSlot], existing: Sequence[Slot], now: da
     ones are made. Slots whose hours are at another location now keep their ids. Once a plan has
     been carried out, the next one is empty.
     """
-    wanted: defaultdict[_Start, list[PlannedSlot]] = defaultdict(list)
+    wanted: dict[_Start, list[PlannedSlot]] = {}
     for new in planned:
         if new.starts_at > now:
-            wanted[_start_of(new)].append(new)
+            wanted.setdefault((new.starts_at, new.interval.ends_at, _beside_hours(new)), []).append(
+                new
+            )
     stays: list[Slot] = []
-    present: defaultdict[_Start, list[Slot]] = defaultdict(list)
-    retired: defaultdict[_Start, list[Slot]] = defaultdict(list)
+    present: dict[_Start, list[Slot]] = {}
+    retired: dict[_Start, list[Slot]] = {}
     for slot in existing:
-        if slot.state is SlotState.RETIRED:
-            retired[_start_of(slot)].append(slot)
-        elif slot.starts_at <= now:
+        if slot.state is not SlotState.RETIRED and slot.starts_at <= now:
             stays.append(slot)
-        else:
-            present[_start_of(slot)].append(slot)
+            continue
+        known = retired if slot.state is SlotState.RETIRED else present
+        known.setdefault((slot.starts_at, slot.ends_at, _beside_hours(slot)), []).append(slot)
     changes = _Changes(_Stays(stays))
     for start, slots in present.items():
         if start not in wanted:
             changes.retire += slots
-    for start in sorted(wanted):
-        changes.follow(wanted[start], present.get(start, ()), retired.get(start, ()))
+    for start, new_ones in wanted.items():
+        changes.follow(new_ones, present.get(start, ()), retired.get(start, ()))
     return changes.as_plan()
+
+
+#: start, end, and the lane of a place beside hours
+_Start = tuple[datetime, datetime, int]
 
 
 class _Stays:
     """The slots that have started, which may last into others."""
 
     def __init__(self, slots: Iterable[Slot]) -> None:
-        self._slots = sorted(slots, key=lambda slot: slot.starts_at)
+        self._slots = list(slots)
         self._until = max((slot.ends_at for slot in self._slots), default=None)
 
     def lanes(self, interval: Interval) -> list[int]:
@@ -157,6 +158,9 @@ class _Changes:
     ) -> None:
         """Add the changes of one start."""
         first = wanted[0]
+        if not present and not retired and not self.stays.lanes(first.interval):
+            self.add += wanted
+            return
         is_alone = len(wanted) == len(present) == 1
         if is_alone and (present[0].taken or not any(slot.taken for slot in retired)):
             # Nearly all.
@@ -202,9 +206,9 @@ class _Changes:
 
     def as_plan(self) -> SlotPlan:
         return SlotPlan(
-            tuple(self.add),
+            tuple(sorted(self.add, key=lambda new: (new.starts_at, new.lane))),
             tuple(self.retire),
-            tuple(self.back),
+            tuple(sorted(self.back, key=lambda back: (back[0].starts_at, back[0].lane))),
             tuple(slot for slot, state in self.changed if state is SlotState.BLOCKED),
             tuple(slot for slot, state in self.changed if state is SlotState.OPEN),
             tuple(self.relocate),
