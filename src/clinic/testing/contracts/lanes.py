@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from clinic.domain.appointments.appointments import Status
+from clinic.domain.appointments.appointments import Appointment, Status
 from clinic.domain.calendar.availability import CAPACITY_MAX, Availability
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
@@ -43,7 +43,7 @@ from clinic.testing.contracts.calendars_steps import WHOLE_DAY, query_of
 from clinic.testing.contracts.contract import Contract
 from clinic.testing.soundness import check_planned, check_promises, check_sound, everything
 from clinic.usecases.appointments.book import book
-from clinic.usecases.appointments.change_appointment import change_status
+from clinic.usecases.appointments.change_appointment import change_status, reschedule
 from clinic.usecases.calendar.added_places import add_place
 from clinic.usecases.calendar.blocks import add_block
 from clinic.usecases.calendar.change_hours import add_availability, change_availability
@@ -207,6 +207,35 @@ class LanesContract(Contract, contract=True):
         assert {*outcomes} <= {None, SlotTaken}
         held = await everything(store, group.world.clinic.id)
         assert sorted(view.appointment.lane for view in held.appointments) == [1, 2, 3, 4]
+        check_promises(held)
+
+    async def test_patients_who_move_to_one_start_at_once_get_a_place_each(
+        self, store: Store
+    ) -> None:
+        group = await a_group(store, 4)
+        clinic, actor = group.world.clinic, system_actor(group.world.clinic.id)
+        booked = [
+            await seed_booking(store, clinic, slot, patient)
+            for slot, patient in zip(group.lanes, group.patients, strict=True)
+        ]
+        free = await store.calendars.list_slots(query_of(group.world), PageRequest())
+        later = free[0].slot.id
+
+        async def move(one: Appointment) -> None:
+            await reschedule(a_context(store, actor), one.id, slot_id=later)
+
+        async with anyio.create_task_group() as tasks:
+            tries = [
+                begin(tasks, lambda each=one: move(each))  # type: ignore[misc]
+                for one in booked
+            ]
+
+        assert [await each.outcome() for each in tries] == [None] * 4
+        held = await everything(store, clinic.id)
+        assert sorted(view.appointment.lane for view in held.appointments) == [1, 2, 3, 4]
+        assert {view.appointment.starts_at for view in held.appointments} == {
+            MORNING + timedelta(minutes=30)
+        }
         check_promises(held)
 
     async def test_lanes_are_booked_without_waiting_for_each_other(self, store: Store) -> None:

@@ -42,7 +42,7 @@ from clinic.domain.people.people import Scope, scope_of
 from clinic.ports.appointments import Locked
 from clinic.ports.unit_of_work import UnitOfWork
 from clinic.usecases.appointments.freed_places import Leaving
-from clinic.usecases.appointments.surroundings import surroundings
+from clinic.usecases.appointments.surroundings import in_turn_for, surroundings
 from clinic.usecases.appointments.undo import keep_place_free, undone
 from clinic.usecases.calendar.explain_slots import blockers_at
 from clinic.usecases.calendar.find_places import nearest_places
@@ -418,7 +418,7 @@ async def _lane_there(unit: UnitOfWork, scope: Scope, appointment_id: UUID, slot
         scope.clinic_id, [target.slot.doctor_id], busy.starts_at, busy.ends_at
     )
     left = [replace(each, taken=False) if before.is_in_time_of(each) else each for each in near]
-    for slot in (target.slot, *others_at(target.slot, near)):
+    for slot in (target.slot, *in_turn_for(before.patient_id, others_at(target.slot, near))):
         is_own = slot.id == before.slot_id and slot.id != slot_id
         if not is_own and not obstacles(place_in(before, slot), left):
             return slot.id

@@ -1,6 +1,6 @@
 """Reading what is around the place of an appointment, inside a unit of work or outside."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -46,11 +46,16 @@ def _begins(slot: Slot, starts_at: datetime) -> bool:
 async def free_beside(
     reads: Reads, slot: Slot, patient_id: UUID, *, last: Collection[UUID] = ()
 ) -> list[Slot]:
-    """Return the free slots that can be had in place of this one, in other lanes of its start; in
-    an order that differs from patient to patient, so that not all try the same one, and those of
-    `last` at the end."""
+    """Return the free slots that can be had in place of this one, in other lanes of its start, in
+    the order in which the patient tries them; those of `last` at the end."""
     near = await reads.calendars.slots_between(
         slot.clinic_id, [slot.doctor_id], slot.starts_at, slot.ends_at
     )
     free = [other for other in others_at(slot, near) if other.is_free]
-    return sorted(free, key=lambda other: (other.id in last, other.id.int ^ patient_id.int))
+    return sorted(in_turn_for(patient_id, free), key=lambda other: other.id in last)
+
+
+def in_turn_for(patient_id: UUID, slots: Iterable[Slot]) -> list[Slot]:
+    """Return the slots in an order that differs from patient to patient, so that not all who ask at
+    once try the same one first."""
+    return sorted(slots, key=lambda slot: slot.id.int ^ patient_id.int)
