@@ -416,6 +416,7 @@ def test_message_and_calendar_entry_say_at_which_location_the_appointment_is(kin
     clinic = replace(a_clinic(), contact=contact)
     outgoing = an_outgoing_message(kind, clinic=clinic)
     if kind == CANCELLATION:
+        assert outgoing.appointment is not None
         cancelled = replace(outgoing.appointment, status=Status.CANCELLED)
         outgoing = replace(outgoing, appointment=cancelled)
     branch = Location(

@@ -20,6 +20,7 @@ from clinic.domain.calendar.availability import (
     never_overlap,
 )
 from clinic.domain.calendar.closings import Block, Closure, Holidays, Leave
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.plan import CalendarInputs, plan
 from clinic.domain.calendar.slots import PlannedSlot, Slot, SlotState
 from clinic.domain.clinic import Clinic
@@ -54,6 +55,7 @@ class Everything:
     leaves: tuple[Leave, ...]
     blocks: tuple[Block, ...]
     places: tuple[AddedPlace, ...]
+    locations: tuple[Location, ...]
     resources: tuple[Resource, ...] = ()
 
     def inputs_of(self, doctor: Doctor, holidays: Holidays) -> CalendarInputs:
@@ -67,6 +69,7 @@ class Everything:
             hours=tuple(one for one in self.hours if one.doctor_id == doctor.id),
             exceptions=tuple(one for one in self.exceptions if one.doctor_id == doctor.id),
             closures=self.closures,
+            locations=self.locations,
             leaves=tuple(one for one in self.leaves if one.doctor_id == doctor.id),
             blocks=tuple(one for one in self.blocks if one.doctor_id == doctor.id),
             places=tuple(one for one in self.places if one.doctor_id == doctor.id),
@@ -95,6 +98,7 @@ async def everything(store: Store, clinic_id: UUID) -> Everything:
         blocks=tuple(await store.closings.blocks(clinic_id)),
         places=tuple(await store.closings.places(clinic_id)),
         resources=tuple(await store.resources.all(clinic_id)),
+        locations=tuple(await store.locations.all(clinic_id)),
     )
 
 
@@ -104,9 +108,9 @@ async def check_sound(store: Store, clinic_id: UUID) -> None:
     No slot has two occupying appointments, no patient has overlapping ones and in no lane of a
     doctor do they overlap, buffers included, no room or equipment has two occasions at a time or
     more of one than it holds, a slot is taken exactly while an appointment of its lane is busy in
-    its time (a retired one, while one is in it), no lane has overlapping slots, appointments begin
-    with their slots and last as long unless they have a type, and every appointment's trail replays
-    to its current state.
+    its time (a retired one, while one is in it), no lane has overlapping slots, no doctor is at two
+    locations at a time, appointments begin with their slots and last as long unless they have a
+    type, and every appointment's trail replays to its current state.
     """
     check_promises(await everything(store, clinic_id))
 
@@ -141,6 +145,10 @@ def check_promises(held: Everything) -> None:
             kept[slot.doctor_id, slot.lane].append(slot.interval)
     for intervals in kept.values():
         assert never_overlap(sorted(intervals)), "a lane with overlapping slots"
+    located = [slot for slot in slots if slot.location_id and slot.state is not SlotState.RETIRED]
+    for here, there in combinations(located, 2):
+        is_apart = here.doctor_id == there.doctor_id and here.location_id != there.location_id
+        assert not (is_apart and here.interval.overlaps(there.interval)), "a doctor in two places"
     at = {slot.id: slot for slot in slots}
     for one in appointments:
         slot = at[one.slot_id]
@@ -189,6 +197,8 @@ def check_planned(
             assert len(slots) <= len(planned[start]), "slots that nobody plans"
             states = [(slot.state, planned[start][0].state_in(slot.lane)) for slot in slots]
             assert all(one is two for one, two in states), "slots in other states than planned"
+            where = {slot.location_id for slot in slots}
+            assert where <= {planned[start][0].location_id}, "slots at another location"
         for start, wanted in planned.items():
             interval, _ = start
             is_free = interval.starts_at > now and not any(map(interval.overlaps, begun))

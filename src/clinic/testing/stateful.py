@@ -37,6 +37,7 @@ from clinic.domain.appointments.transitions import TRANSITIONS
 from clinic.domain.calendar.added_places import AddedPlace
 from clinic.domain.calendar.availability import Availability, AvailabilityException, ExceptionKind
 from clinic.domain.calendar.closings import Block, Closure, Leave
+from clinic.domain.calendar.locations import Location
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
 from clinic.domain.errors import BookingConflict, ClinicError, Conflict
@@ -261,6 +262,7 @@ class StoreComparison(UndoRules):
             for place in range(PATIENTS)
         ]
         self.office = ids()
+        self.locations = [Location(ids(), self.clinic.id, f"Branch {place}") for place in range(2)]
         self.contacts = in_memory().contacts
         self.model = Side(in_memory().store, in_memory().cache, self.clock)
         self.proven = Side(self.run(self.open_store()), ForgetfulCache(), self.clock)
@@ -279,6 +281,8 @@ class StoreComparison(UndoRules):
             for user in self.patients:
                 await unit.people.add_user(user)
                 await unit.people.add_patient(self.clinic.id, user.id)
+            for location in self.locations:
+                await unit.locations.add(location)
             await unit.commit()
 
     # --- running and comparing ---
@@ -378,6 +382,9 @@ class StoreComparison(UndoRules):
     def _doctor(self, pick: int) -> UUID:
         return self.doctors[pick % DOCTORS].id
 
+    def _location(self, pick: int) -> UUID | None:
+        return [None, *(one.id for one in self.locations)][pick % 3]
+
     def _weekly_hours(
         self, doctor: int, window: Window, weekdays: set[int], capacity: int = 1
     ) -> Availability:
@@ -391,6 +398,7 @@ class StoreComparison(UndoRules):
             tuple(weekdays),
             overnight=window.overnight,
             capacity=capacity,
+            location_id=self._location(doctor // DOCTORS),
         )
 
     @rule(
@@ -420,6 +428,7 @@ class StoreComparison(UndoRules):
                 end=window.end,
                 slot_min=window.slot_min,
                 overnight=window.overnight,
+                location_id=self._location(pick // 3),
             )
             self.change(
                 lambda side, preview: change_availability(
@@ -470,6 +479,7 @@ class StoreComparison(UndoRules):
             None if removes else window.slot_min,
             window.overnight,
             capacity=1 if removes else 1 + doctor % 2,
+            location_id=None if removes else self._location(doctor // DOCTORS),
         )
 
     @rule(data=st.data(), pick=PICK)
@@ -484,7 +494,10 @@ class StoreComparison(UndoRules):
         kinds = closures(clinic_id, today), leaves(clinic_id, doctor_id, today)
         ahead = clinic_id, doctor_id, self.clock.now()
         known = st.one_of(*kinds, blocks(*ahead), places(*ahead))
-        return replace(data.draw(known), id=self._input_id())
+        one = data.draw(known)
+        if isinstance(one, AddedPlace | Closure):
+            one = replace(one, location_id=self._location(pick // DOCTORS))
+        return replace(one, id=self._input_id())
 
     def _enter(self, one: Closing | AvailabilityException | Availability) -> bool:
         actor = self.receptionist

@@ -143,6 +143,16 @@ class _Stays:
             return []
         return [slot.lane for slot in self._slots if slot.interval.overlaps(interval)]
 
+    def is_elsewhere(self, wanted: PlannedSlot) -> bool:
+        """Return whether one of them lasts into this slot, at another location."""
+        if self._until is None or self._until <= wanted.starts_at or wanted.location_id is None:
+            return False
+        return any(
+            slot.location_id not in (None, wanted.location_id)
+            and slot.interval.overlaps(wanted.interval)
+            for slot in self._slots
+        )
+
 
 @dataclass(slots=True)
 class _Changes:
@@ -158,6 +168,9 @@ class _Changes:
     ) -> None:
         """Add the changes of one start."""
         first = wanted[0]
+        if self.stays.is_elsewhere(first):
+            self.retire += present
+            return
         if not present and not retired and not self.stays.lanes(first.interval):
             self.add += wanted
             return
