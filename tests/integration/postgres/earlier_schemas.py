@@ -2,8 +2,10 @@
 
 from clinic.adapters.postgres.migrations.versions import v0007_free_slots
 
-#: at 0030: free slots are listed without their lanes
+#: at 0030: free slots are listed without their lanes, and there are no rooms
 BEFORE_LANES = f"""
+DROP TRIGGER appointments_keep_resources ON appointments;
+DROP TABLE appointment_resources;
 ALTER TABLE free_slots DROP packed, DROP lane, DROP location_id;
 ALTER TABLE free_slots ADD packed BYTEA NOT NULL GENERATED ALWAYS AS
     (uuid_send(id) || timestamptz_send(starts_at) || timestamptz_send(ends_at)) STORED;

@@ -495,7 +495,7 @@ BREAKS: dict[str, tuple[str, Row]] = {
         "slots",
         {
             "doctor_id": _id(12),
-            "lane": 2,
+            "lane": 3,
             "starts_at": NINE,
             "ends_at": NINE + HALF_HOUR,
             "location_id": _id(63),

@@ -9,6 +9,7 @@ import pytest
 
 from clinic.domain.appointments.appointments import BookingFacts
 from clinic.domain.appointments.booking import decide_booking, draft
+from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import RULES, Case, findings
 from clinic.domain.appointments.types import BookableBy, Offer
 from clinic.domain.calendar.availability import Interval
@@ -58,6 +59,10 @@ BROKEN: dict[str, tuple[BookingFacts, dict[str, Any]]] = {
     "slot_taken": (replace(FACTS, slot=replace(SLOT, taken=True)), {}),
     "buffer": (BUFFERED, {"busy": [AFTER]}),
     "does_not_fit": (replace(FACTS, type=replace(KIND, visible_min=60)), {}),
+    "no_resource_free": (
+        replace(FACTS, type=replace(KIND, needs=("room",))),
+        {"resources": ResourcesTime(())},
+    ),
     "patient_busy": (FACTS, {}),
 }
 #: what the decision does not know: the store refuses it
@@ -88,6 +93,7 @@ def test_rule_refuses_a_booking_as_it_is_explained(name: str) -> None:
         facts,
         by_patient=who is Role.PATIENT,
         brakes=facts,
+        needs=kind.needs,
         **{**more, **BY_THE_STORE.get(name, {})},
     )
 

@@ -145,7 +145,8 @@ WITH patient AS MATERIALIZED (
     FOR SHARE
 ),
 held AS MATERIALIZED (
-    SELECT id, starts_at, ends_at, lane, state = 'OPEN' AND NOT taken AS is_free FROM slots
+    SELECT id, starts_at, ends_at, lane, location_id, state = 'OPEN' AND NOT taken AS is_free
+    FROM slots
     WHERE clinic_id = {clinic_id} AND doctor_id = {doctor_id}
       AND starts_at >= {starts_at} AND starts_at < {ends_at}
       AND calendar_lane = (
@@ -187,7 +188,8 @@ held AS MATERIALIZED (
              FOR SHARE SKIP LOCKED
          ) patient,
          LATERAL (
-             SELECT t.id, t.starts_at, t.ends_at, t.lane, t.ctid AS place FROM slots t
+             SELECT t.id, t.starts_at, t.ends_at, t.lane, t.location_id, t.ctid AS place
+             FROM slots t
              WHERE t.clinic_id = b.clinic_id AND t.doctor_id = b.doctor_id
                AND t.starts_at >= b.starts_at AND t.starts_at < b.ends_at
                AND t.state = 'OPEN' AND NOT t.taken
@@ -215,6 +217,7 @@ s AS MATERIALIZED (
 )"""
 
 _IS_WHOLE = """max({h}ends_at) >= {until}
+       AND count(DISTINCT {h}location_id) + bool_or({h}location_id IS NULL)::int = 1
        AND sum({h}ends_at - {h}starts_at) = max({h}ends_at) - min({h}starts_at)"""
 # An error in place of a slot that is taken and belongs to no appointment.
 _TOOK_ALL = "1 / CASE WHEN (SELECT count(*) FROM t{where}) = fitting.slots THEN 1 ELSE 0 END = 1"
