@@ -250,7 +250,15 @@ class StoreComparison(UndoRules):
         """Seed one clinic, near the day its clocks change."""
         now = data.draw(instants_near_a_clock_change(zone_name), label="now")
         self.clock = FixedClock(now)
-        policy = Policy(notice_min=notice_min, horizon_days=3, cancel_notice_min=120, squeeze_max=2)
+        policy = Policy(
+            notice_min=notice_min,
+            horizon_days=3,
+            cancel_notice_min=120,
+            squeeze_max=2,
+            max_open_per_doctor=data.draw(st.sampled_from((None, None, 3)), label="per doctor"),
+            max_bookings_per_day=data.draw(st.sampled_from((None, None, 6)), label="per day"),
+            cancel_grace_min=data.draw(st.sampled_from((0, 60)), label="grace"),
+        )
         ids = CountingIds()
         self.clinic = Clinic(ids(), "Riverside", zone_name, policy)
         self.doctors = [

@@ -73,9 +73,11 @@ async def test_each_undo_goes_one_step_further_back(api, put) -> None:
     await put(booked, "ARRIVED")
     await put(booked, "COMPLETED")
 
-    steps = [await put(booked, to) for to in ("ARRIVED", "BOOKED", "CONFIRMED")]
+    by_colleague = await put(booked, "ARRIVED", who="colleague")
+    steps = [await put(booked, to, who="doctor") for to in ("ARRIVED", "BOOKED", "CONFIRMED")]
     arrived_again = await put(booked, "ARRIVED")
 
+    assert by_colleague.status_code == 404
     assert [step.status_code for step in steps] == [200, 409, 200]
     assert arrived_again.status_code == 200
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import pytest
@@ -93,6 +94,11 @@ async def _book_the_slot(scene: _Scene, unit: UnitOfWork) -> None:
     await unit.appointments.add([a_booking(world.clinic, world.slots[0], world.patients[1])])
 
 
+async def _book_at_the_desk(scene: _Scene) -> None:
+    world = scene.world
+    await scene.store.desk.reserve(a_booking(world.clinic, world.slots[0], world.patients[1]))
+
+
 async def _book_the_patient(scene: _Scene, unit: UnitOfWork) -> None:
     world = scene.world
     slot, patient = world.colleague_slots[0], world.patients[0]
@@ -142,6 +148,7 @@ class UndoContract(Contract, contract=True):
         ("first", "second", "refusal"),
         [
             (_undo, _book_the_slot, SlotTaken),
+            (_undo, _book_at_the_desk, SlotTaken),
             (_book_the_slot, _undo, SlotTaken),
             (_undo, _book_the_patient, PatientBusy),
             (_book_the_patient, _undo, PatientBusy),
@@ -157,7 +164,7 @@ class UndoContract(Contract, contract=True):
         self,
         store: Store,
         first: Step,
-        second: Step,
+        second: Any,
         refusal: type[ClinicError] | None,
         commits: bool,
     ) -> None:
@@ -165,7 +172,12 @@ class UndoContract(Contract, contract=True):
         scene = await _scene(store)
 
         async def follow() -> None:
-            await (scene.undo() if second is _undo else _in_a_unit(scene, second))
+            if second is _undo:
+                await scene.undo()
+            elif second is _book_at_the_desk:
+                await second(scene)
+            else:
+                await _in_a_unit(scene, second)
 
         async with anyio.create_task_group() as group:
             async with store.begin() as unit:

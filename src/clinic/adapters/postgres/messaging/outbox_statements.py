@@ -308,6 +308,7 @@ WHERE o.clinic_id = $1 AND o.appointment_id = ANY ($2::uuid[]) AND o.kind LIKE '
 RETURNING 1
 """
 
+# Not as NOT EXISTS, which the planner might answer by reading the whole log.
 #: $1 clinic, $2 now; $3 to $9 id, appointment, kind, channel, version, due and expiry of each
 ADD_REMINDERS = """
 INSERT INTO notification_outbox AS o (clinic_id, id, appointment_id, kind, channel, version,
@@ -315,11 +316,12 @@ INSERT INTO notification_outbox AS o (clinic_id, id, appointment_id, kind, chann
 SELECT $1, p.id, p.appointment_id, p.kind, p.channel, p.version, p.due, p.due, p.expires_at, $2
 FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::int[], $8::timestamptz[],
             $9::timestamptz[]) AS p (id, appointment_id, kind, channel, version, due, expires_at)
-WHERE NOT EXISTS (
-    SELECT FROM notification n
+WHERE (
+    SELECT true FROM notification n
     WHERE n.clinic_id = $1 AND n.appointment_id = p.appointment_id AND n.kind = p.kind
       AND n.version = p.version AND n.scheduled_for = p.due
-)
+    LIMIT 1
+) IS NULL
 ORDER BY p.appointment_id, p.kind
 ON CONFLICT ON CONSTRAINT notification_outbox_once_key DO UPDATE
 SET expires_at = excluded.expires_at WHERE o.state = 'pending'
