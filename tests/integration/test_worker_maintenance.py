@@ -129,6 +129,7 @@ def test_check_names_services_that_have_not_run_for_twice_their_period(
             ("open-slots", "119 min", 0),
             ("remove-expired", "11 min", 3),
             ("align-calendars", "9 min", 0),
+            ("plan-reminders", "9 min", 0),
             ("finish-erasures", "9 min", 0),
             ("index-closed-months", "11 hours", 0),
         ):
