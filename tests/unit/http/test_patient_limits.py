@@ -46,6 +46,13 @@ async def test_patient_has_no_more_with_one_doctor_than_the_clinic_allows(api, l
         {"slotId": str(slots[3].id)},
         headers={"if-match": "*"},
     )
+    by_the_other_doctor = await api.send(
+        "PATCH",
+        f"/appointments/{elsewhere.json()['id']}",
+        {"slotId": str(slots[3].id)},
+        who="colleague",
+        headers={"if-match": "*"},
+    )
     overridden = await book(api, slots[4], override=True, **by_staff)
     within = await api.send(
         "PATCH",
@@ -62,6 +69,8 @@ async def test_patient_has_no_more_with_one_doctor_than_the_clinic_allows(api, l
     assert staff_too.json()["code"] == "too_many_with_doctor"
     assert (elsewhere.status_code, overridden.status_code, within.status_code) == (201, 201, 200)
     assert (into_it.status_code, into_it.json()["code"]) == (422, "too_many_with_doctor")
+    # Whether they may move it there at all comes first.
+    assert by_the_other_doctor.json()["code"] == "permission_denied"
     assert removed["maxOpenPerDoctor"] is None
     assert (await book(api, slots[3])).status_code == 201
 
