@@ -30,6 +30,7 @@ async def add(
     country: str | None = None,
     subdivision: str | None = None,
     open_on: list[date] | None = None,
+    location: UUID | None = None,
     preview: Preview = False,
     no_wait: NoWait = False,
     acting: Acting = NOBODY,
@@ -56,6 +57,8 @@ async def add(
         The country's part whose holidays are meant, such as BE for Berlin.
     open_on
         A day on which the clinic is open nonetheless; may be given several times.
+    location
+        Id of the only location that it closes.
     as_json
         Print JSON.
     """
@@ -81,6 +84,7 @@ async def add(
             country.upper() if country else None,
             subdivision.upper() if subdivision else None,
             tuple(open_on or ()),
+            location,
         )
         changed = await add_closure(at.context, closure, preview=preview)
         effect = await followed(at, changed.effect, no_wait=no_wait)
@@ -167,6 +171,7 @@ def _row(closure: Closure) -> Row:
         "country": closure.country,
         "subdivision": closure.subdivision,
         "openOn": list(closure.open_on),
+        "locationId": closure.location_id,
     }
 
 

@@ -80,6 +80,15 @@ GROUPS: tuple[tuple[str, str, tuple[Command, ...]], ...] = (
         ),
     ),
     (
+        "locations",
+        "Where doctors work, such as branches of the clinic.",
+        (
+            ("add", "locations:add", "Add a location."),
+            ("list", "locations:list_all", "List locations, inactive ones included."),
+            ("change", "locations:change", "Change a location, or set it inactive."),
+        ),
+    ),
+    (
         "hours",
         "Doctors' hours; slots are opened from them at once.",
         (

@@ -31,6 +31,7 @@ COLUMNS = (
     "slotMinutes",
     "capacity",
     "valid",
+    "locationId",
 )
 NOBODY, HERE = Acting(), Where()
 
@@ -48,6 +49,7 @@ async def add(
     valid_from: date | None = None,
     valid_until: date | None = None,
     overnight: Annotated[bool, Parameter(negative="")] = False,
+    location: UUID | None = None,
     preview: Preview = False,
     acting: Acting = NOBODY,
     as_json: AsJson = False,
@@ -76,6 +78,8 @@ async def add(
         Last day on which they apply.
     overnight
         The end is on the next day, as in 22:00 06:00 --overnight.
+    location
+        Id of the location where they are; the clinic's own address when left out.
     as_json
         Print JSON.
     """
@@ -96,6 +100,7 @@ async def add(
             valid_until=valid_until,
             overnight=overnight or ends_next_day,
             capacity=capacity,
+            location_id=location,
         )
         changed = await change_hours.add_availability(at.context, hours, preview=preview)
     print_change(
@@ -168,6 +173,7 @@ def _hours(hours: Availability) -> Row:
         hours.slot_min,
         hours.capacity,
         valid,
+        hours.location_id,
     )
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -185,6 +191,7 @@ def _exception(exception: AvailabilityException) -> Row:
         exception.slot_min,
         exception.capacity,
         "always",
+        exception.location_id,
     )
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -24,6 +24,7 @@ async def add(
     *,
     from_: Annotated[str, Parameter(name="--from")],
     to: Annotated[str, Parameter(name=("--to", "--until"))],
+    location: UUID | None = None,
     preview: Preview = False,
     acting: Explaining = FOR_STAFF,
     as_json: AsJson = False,
@@ -41,6 +42,8 @@ async def add(
         Time at which it begins, such as 2026-11-23T18:00 on the clinic's clock.
     to
         Time at which it ends.
+    location
+        Id of the location where it is; the clinic's own address when left out.
     as_json
         Print JSON.
     """
@@ -53,6 +56,7 @@ async def add(
             parse_required_instant(from_, zone, "--from"),
             parse_required_instant(to, zone, "--to", end=True),
             acting.reason,
+            location_id=location,
         )
         changed = await add_place(at.context, place, preview=preview)
     print_change(
@@ -116,5 +120,6 @@ def _row(place: AddedPlace, zone: ZoneInfo) -> Row:
         "from": local(place.starts_at, zone),
         "to": local(place.ends_at, zone),
         "lane": place.lane,
+        "locationId": place.location_id,
         "reason": place.reason,
     }

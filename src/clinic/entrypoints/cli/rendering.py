@@ -34,6 +34,8 @@ def print_effect(effect: CalendarEffect) -> None:
             f"{counted(counts.added, 'slot')} added, {counts.retired:,} retired,"
             f" {counts.blocked:,} blocked, {counts.unblocked:,} unblocked."
         )
+    if counts.relocated:
+        print(f"At another location: {counted(counts.relocated, 'slot')}.")
     if effect.note is not None:
         print(effect.note)
     call = (
@@ -114,4 +116,6 @@ def appointment_row(view: AppointmentView) -> Row:
         "type": appointment.type,
         "status": appointment.status,
         "version": appointment.version,
+        "locationId": view.location_id,
+        "location": view.location_name,
     }

@@ -53,6 +53,7 @@ async def list_slots(
     doctor: UUID | None = None,
     specialty: str | None = None,
     type: UUID | str | None = None,
+    location: UUID | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     to: Annotated[str | None, Parameter(name=("--to", "--until"))] = None,
     every: Annotated[bool, Parameter(name="--all", negative="")] = False,
@@ -70,6 +71,8 @@ async def list_slots(
         Only those of this specialty.
     type
         Only those in which an appointment of this type, named by name or id, can begin.
+    location
+        Only those at this location, by its id.
     from_
         First day or time, such as 2026-11-23 or 2026-11-23T09:00 on the clinic's clock.
     to
@@ -92,6 +95,7 @@ async def list_slots(
                 parse_instant(to, zone, "--to", end=True),
                 free_only=not every,
                 type=type,
+                location_id=location,
             ),
             PageRequest(limit),
         )
@@ -251,4 +255,5 @@ def _row(view: SlotView, at: CommandSession) -> Row:
         "taken": slot.taken,
         "lane": slot.lane if view.places is None else None,
         "places": view.places,
+        "locationId": slot.location_id,
     }
