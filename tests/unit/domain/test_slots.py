@@ -270,3 +270,25 @@ def test_lanes_of_one_start_stand_in_for_each_other(
         taken = {one.lane for one in existing if one.interval == interval and one.taken}
         kept = sum(one.taken for one in here)
         assert kept == min(len(planned), len(taken - {BESIDE}))
+
+
+def test_plan_slots_adds_and_keeps_none_elsewhere_while_one_that_has_begun_lasts() -> None:
+    """Given a slot that has begun, and one that follows it beside it, both at one location
+    When the hours are at another location now
+    Then only what begins after the first one is there."""
+    here, there = uuid4(), uuid4()
+    running = slot(0, location_id=here)
+    minutes = timedelta(minutes=10)
+    overlaps = Interval(running.ends_at - minutes, running.ends_at + minutes)
+    after = Interval(running.ends_at + minutes, running.ends_at + 3 * minutes)
+    beside = replace(
+        running, id=uuid4(), starts_at=overlaps.starts_at, ends_at=overlaps.ends_at, lane=2
+    )
+    wanted = [PlannedSlot(each, location_id=there) for each in (overlaps, after)]
+
+    changes = plan_slots(wanted, [running, beside], running.starts_at + minutes)
+
+    assert changes == SlotPlan(add=(wanted[1],), retire=(beside,))
+    same = [replace(each, location_id=here) for each in wanted]
+    stays = plan_slots(same, [running, beside], running.starts_at + minutes)
+    assert stays == SlotPlan(add=(same[1],))

@@ -2,6 +2,10 @@
 
 import pytest
 
+from clinic.entrypoints.cli.check_calendars import calendars
+from clinic.testing.builders import an_anonymous_context
+from clinic.usecases.calendar.check_calendars import CalendarReport, check_calendars
+
 LOCATIONS = "/locations"
 ANY = {"if-match": "*"}
 HARBOUR = {
@@ -426,3 +430,25 @@ async def test_appointment_of_two_slots_is_at_one_location(api):
     assert [slot["time"] for slot in await slots(api, type="Check-up")] == ["09:00", "10:00"]
     again = await api.send("POST", "/appointments", {"slotId": slot["id"]})
     assert (again.status_code, again.json()["code"]) == (409, "does_not_fit")
+
+
+async def test_way_that_becomes_longer_is_named_by_the_check(api):
+    """Given hours at two locations with half an hour between them
+    When the way takes longer
+    Then the clinic may say so, and the check names the doctor and the first slot."""
+    harbour, mill = await add(api), await add(api, "Mill")
+    await hours(api, harbour, "09:00", "10:00")
+    await hours(api, mill, "10:30", "11:30")
+    context = an_anonymous_context(api.services.store, clock=api.clock)
+
+    await travel(api, 30)
+    in_time = await check_calendars(context)
+    await travel(api, 31)
+    [hurried] = (await check_calendars(context)).hurried
+
+    assert in_time.hurried == ()
+    assert (hurried.doctor.id, hurried.clinic.id) == (api.world.doctor.id, api.world.clinic.id)
+    assert hurried.at.isoformat() == f"{SATURDAY}T10:30:00+00:00"
+    [fault] = calendars(CalendarReport(hurried=(hurried,)), api.clock.now())
+    assert "2026-11-28 10:30" in fault.problem
+    assert "31 minutes" in fault.problem
