@@ -415,6 +415,7 @@ def test_message_and_calendar_entry_say_at_which_location_the_appointment_is(kin
     contact = Contact("1 Main Road\nBath", "+441225000000")
     clinic = replace(a_clinic(), contact=contact)
     outgoing = an_outgoing_message(kind, clinic=clinic)
+    assert outgoing.appointment is not None
     if kind == CANCELLATION:
         assert outgoing.appointment is not None
         cancelled = replace(outgoing.appointment, status=Status.CANCELLED)
