@@ -140,6 +140,7 @@ def _check_answer(
         any(set(wanted) & set(one) for one in booked.get(lane, ())) for lane in range(1, places + 1)
     ]
     if answer.status == 201:
+        assert wanted.stop <= SLOTS
         assert any(wanted in lane for lane in booked.values())
     elif answer.code == "slot_taken":
         assert all(taken) or wanted.stop > SLOTS, (kind, at, booked)
