@@ -190,15 +190,11 @@ class Policy:
 
         `override` (staff only) waives notice and horizon, never the past.
         """
-        self.check_ahead(starts_at, now)
+        if starts_at <= now:
+            raise SlotInPast()
         if not override:
             self.check_notice(starts_at, now)
             self.check_horizon(starts_at, now)
-
-    def check_ahead(self, starts_at: datetime, now: datetime) -> None:
-        """Refuse a slot that starts in the past."""
-        if starts_at <= now:
-            raise SlotInPast()
 
     def check_notice(self, starts_at: datetime, now: datetime) -> None:
         """Refuse a slot that starts inside the notice."""

@@ -23,6 +23,7 @@ from clinic.domain.errors import (
     PatientBusy,
     PatientDisabled,
     SlotBlocked,
+    SlotInPast,
     SlotNotFound,
     SlotTaken,
     TypeNotBookable,
@@ -155,7 +156,8 @@ def type_not_bookable(case: Case) -> None:
 
 
 def slot_in_past(case: Case) -> None:
-    case.policy.check_ahead(case.appointment.starts_at, case.now)
+    if case.appointment.starts_at <= case.now:
+        raise SlotInPast()
 
 
 def inside_notice(case: Case) -> None:
@@ -169,17 +171,17 @@ def beyond_horizon(case: Case) -> None:
 
 
 def too_many_open_appointments(case: Case) -> None:
-    if case.brakes is not None:
+    if case.brakes is not None and case.brakes.full_until is not None:
         case.clinic.check_open_appointments(case.brakes.full_until, case.now)
 
 
 def too_many_with_doctor(case: Case) -> None:
-    if case.brakes is not None:
+    if case.brakes is not None and case.brakes.doctor_full_until is not None:
         case.clinic.check_open_with_doctor(case.brakes.doctor_full_until, case.now)
 
 
 def too_many_bookings_today(case: Case) -> None:
-    if case.brakes is not None:
+    if case.brakes is not None and case.brakes.day_full_since is not None:
         case.clinic.check_bookings_today(case.brakes.day_full_since, case.now)
 
 
