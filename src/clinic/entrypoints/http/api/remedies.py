@@ -105,7 +105,8 @@ REMEDIES: dict[str, str] = {
     "no_such_resource": "First add an active one with POST /resources, or leave the kind out.",
     "not_offered": "Choose a doctor who offers this type: see `offeredBy` of the type.",
     "not_swappable": "Swap two BOOKED or CONFIRMED appointments that fit at each other's place;"
-    " without types, they last equally long.",
+    " without types, they last equally long. `reason` is the code of what is in the way of the one"
+    " that `appointmentId` names.",
     "outcome_unknown": _UNSURE,
     "password_refused": "Choose another password, as the detail says.",
     "patient_busy": "Choose another time, or move the patient's other appointment first.",
@@ -124,7 +125,7 @@ REMEDIES: dict[str, str] = {
     "session_not_found": _LOOK,
     "sign_in_failed": "Check email address and password; of an offer, also whether it was made to"
     " this address.",
-    "slot_blocked": "Choose another slot, or have the clinic unblock it.",
+    "slot_blocked": "Choose another slot, or have the clinic change what `blockedBy` names.",
     "slot_in_past": "Choose a slot that has not started.",
     "slot_not_found": _LOOK,
     "slot_overlap": "Choose times that are clear of the doctor's other slots, or have the clinic"
