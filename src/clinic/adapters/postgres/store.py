@@ -35,7 +35,7 @@ from clinic.ports.figures import StoreFigures
 
 #: the oldest schema that this version runs on; it also runs on every later one, since migrations
 #: run beside the previous release
-SCHEMA_REVISION = "0036"
+SCHEMA_REVISION = "0035"
 _REVISION = re.compile(r"\d{4}")
 
 

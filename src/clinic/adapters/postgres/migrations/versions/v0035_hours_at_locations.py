@@ -5,7 +5,7 @@ from alembic import op
 from clinic.adapters.postgres.migrations.online import briefly, online
 from clinic.adapters.postgres.migrations.schema import quoted_schema
 
-revision = "0036"
+revision = "0035"
 down_revision = "0034"
 branch_labels = None
 depends_on = None
