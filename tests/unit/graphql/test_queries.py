@@ -30,7 +30,7 @@ NOBODY = "01a20000-0000-7000-8000-000000000000"
 ALL = "id patientName doctorName date time duration type status"
 RECORD = (
     "id clinicId slotId doctorId doctorName patientId patientName startsAt endsAt date time"
-    " duration type typeId status state version resources{id name kind}"
+    " duration type typeId status state version resources{id name kind} locationId locationName"
     " doctor{id name specialty clinicId lastDay}"
 )
 SLOT = (
