@@ -44,13 +44,13 @@ class Resources(ResourceReader, Protocol):
         ...
 
     async def add(self, resource: Resource) -> None:
-        """Add it. Raises AlreadyExists for its id, ClinicNotFound."""
+        """Add it. Raises AlreadyExists for its id, ClinicNotFound, LocationNotFound."""
         ...
 
     async def replace(self, resource: Resource) -> None:
         """Replace the name, capacity, location and state of the one with this id.
 
-        Raises ResourceNotFound.
+        Raises ResourceNotFound, LocationNotFound.
         """
         ...
 

@@ -111,6 +111,7 @@ class Api:
             "/appointments?limit=200",
             "/slots?status=all&limit=200",
             "/appointment-types",
+            "/resources",
             "/locations",
             "/availabilities",
             "/availability-exceptions",

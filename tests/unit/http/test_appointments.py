@@ -38,6 +38,7 @@ async def test_booking_answers_with_the_appointment_where_it_is_and_its_tag(api)
         "typeId": None,
         "status": "BOOKED",
         "version": 1,
+        "resources": [],
     }
     assert set(booked) == set(AppointmentOut.__struct_encode_fields__)
 

@@ -29,6 +29,7 @@ CLEARED = {
     ("/locations/{location_id}", "/phone"),
     ("/locations/{location_id}", "/country"),
     ("/locations/{location_id}", "/subdivision"),
+    ("/resources/{resource_id}", "/locationId"),
     ("/appointment-types/{type_id}", "/noticeMin"),
     ("/appointment-types/{type_id}", "/horizonDays"),
     ("/appointment-types/{type_id}", "/offeredBy"),
@@ -111,12 +112,15 @@ async def _world(api):
         "default": True,
     }
     kind = (await api.send("POST", "/appointment-types", kind, who="admin")).json()
+    room = {"kind": "room", "name": "Room 1", "locationId": branch["id"]}
+    room = (await api.send("POST", "/resources", room, who="admin")).json()
     last = {"lastDay": "2027-12-31"}
     await api.send("PATCH", f"/doctors/{api.world.doctor.id}", last, who="admin")
     return {
         "leave_id": leave["id"],
         "closure_id": closure["id"],
         "type_id": kind["id"],
+        "resource_id": room["id"],
         "location_id": branch["id"],
         "appointment_id": (await api.book(4))["id"],
         "slot_id": str(api.world.slots[0].id),

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import combinations
 from uuid import UUID
 
-from clinic.adapters.memory.constraints import check_clinic, written
+from clinic.adapters.memory.constraints import check_clinic, check_location, written
 from clinic.adapters.memory.tables import HeldRow, RowKey, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment
@@ -79,10 +79,7 @@ class MemoryResources(MemoryResourceReader):
         await self._transaction.lock(("resource", *key))
         if self._tables.resources.get(key) is not None:
             self._transaction.fail(AlreadyExists())
-        try:
-            check_clinic(self._tables, resource.clinic_id)
-        except ClinicError as error:
-            self._transaction.fail(error)
+        self._check(resource)
         self._tables.resources.put(key, resource)
 
     async def replace(self, resource: Resource) -> None:
@@ -91,7 +88,15 @@ class MemoryResources(MemoryResourceReader):
         before = self._tables.resources.get(key)
         if before is None:
             self._transaction.fail(ResourceNotFound())
+        self._check(resource)
         self._tables.resources.put(key, replace(resource, kind=before.kind))
+
+    def _check(self, resource: Resource) -> None:
+        try:
+            check_clinic(self._tables, resource.clinic_id)
+            check_location(self._tables, resource.clinic_id, resource.location_id)
+        except ClinicError as error:
+            self._transaction.fail(error)
 
     async def add_closure(self, closure: ResourceClosure) -> None:
         key = (closure.clinic_id, closure.id)

@@ -20,6 +20,7 @@ from clinic.domain.errors import (
     AlreadyExists,
     BookingsRefused,
     ClinicNotFound,
+    LocationNotFound,
     NoResourceFree,
     PatientBusy,
     ResourceClosureNotFound,
@@ -123,9 +124,15 @@ class ResourcesContract(Contract, contract=True):
             await seed_resource(store, replace(known, name="Other"))
         with pytest.raises(ClinicNotFound):
             await seed_resource(store, a_resource(a_clinic()))
-        async with store.begin() as unit:
-            with pytest.raises(ResourceNotFound):
-                await unit.resources.replace(replace(known, id=new_id()))
+        with pytest.raises(LocationNotFound):
+            await seed_resource(store, replace(a_resource(world.clinic), location_id=new_id()))
+        for wrong, error in (
+            (replace(known, id=new_id()), ResourceNotFound),
+            (replace(known, location_id=new_id()), LocationNotFound),
+        ):
+            async with store.begin() as unit:
+                with pytest.raises(error):
+                    await unit.resources.replace(wrong)
         assert list(await store.resources.all(world.clinic.id)) == [known]
 
     async def test_closures_of_a_resource(self, store: Store) -> None:
