@@ -39,6 +39,8 @@ async def test_booking_answers_with_the_appointment_where_it_is_and_its_tag(api)
         "status": "BOOKED",
         "version": 1,
         "resources": [],
+        "locationId": None,
+        "locationName": None,
     }
     assert set(booked) == set(AppointmentOut.__struct_encode_fields__)
 
