@@ -570,8 +570,7 @@ DOCUMENTS = {
     ' idempotencyKey:"KEY"){appointmentType{name} errors{code message}}}': {"d": "doctor_id"},
     'mutation($i:ID!){changeAppointmentType(id:$i name:"Renamed")'
     "{appointmentType{name} errors{code message}}}": {"i": "type_id"},
-    'mutation{addLocation(name:"New" idempotencyKey:"KEY"){location{name}'
-    " errors{code message}}}": {},
+    'mutation{addLocation(name:"KEY" idempotencyKey:"KEY"){errors{code message}}}': {},
     'mutation($i:ID!){changeLocation(id:$i name:"Renamed"){location{name} errors{code message}}}': {
         "i": "location_id"
     },
