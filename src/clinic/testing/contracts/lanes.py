@@ -12,7 +12,13 @@ from clinic.domain.appointments.appointments import Appointment, Status
 from clinic.domain.calendar.availability import CAPACITY_MAX, Availability
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Clinic, Policy
-from clinic.domain.errors import ClinicError, SlotNotFound, SlotOverlap, SlotTaken
+from clinic.domain.errors import (
+    ClinicError,
+    NoResourceFree,
+    SlotNotFound,
+    SlotOverlap,
+    SlotTaken,
+)
 from clinic.domain.paging import Keyset, Page, PageRequest
 from clinic.domain.people.people import Patient, system_actor
 from clinic.ports.calendars import SlotQuery, SlotView
@@ -26,14 +32,18 @@ from clinic.testing.builders import (
     a_context,
     a_move,
     a_place,
+    a_resource,
     a_slot,
     a_status_change,
+    a_type,
     an_anonymous_context,
     an_availability,
     seed_booking,
     seed_change,
+    seed_resource,
     seed_slots,
     seed_state,
+    seed_type,
     seed_world,
     some_holidays,
 )
@@ -207,6 +217,37 @@ class LanesContract(Contract, contract=True):
         assert {*outcomes} <= {None, SlotTaken}
         held = await everything(store, group.world.clinic.id)
         assert sorted(view.appointment.lane for view in held.appointments) == [1, 2, 3, 4]
+        check_promises(held)
+
+    @pytest.mark.parametrize("capacities", [(4, 4), (3,)])
+    async def test_group_shares_one_room_as_far_as_it_holds(
+        self, store: Store, capacities: tuple[int, ...]
+    ) -> None:
+        """Given four places at one time, and rooms for so many each
+        When twenty book a type that needs a room
+        Then the places are filled as far as one room holds, and all are in that room."""
+        group = await a_group(store, 4, patients=20)
+        clinic = group.world.clinic
+        kind = a_type(clinic, "Class", 30, needs=("hall",))
+        await seed_resource(store, *(a_resource(clinic, "hall", capacity=n) for n in capacities))
+        await seed_type(store, kind)
+
+        async def take(patient: Patient) -> None:
+            context = a_context(store, system_actor(clinic.id))
+            await book(context, group.lanes[0].id, patient_id=patient.id, type=kind.id)
+
+        async with anyio.create_task_group() as tasks:
+            tries = [
+                begin(tasks, lambda each=patient: take(each))  # type: ignore[misc]
+                for patient in group.patients
+            ]
+        outcomes = [await each.outcome() for each in tries]
+
+        assert outcomes.count(None) == capacities[0]
+        assert {*outcomes} <= {None, SlotTaken, NoResourceFree}
+        held = await everything(store, clinic.id)
+        rooms = {room.id for view in held.appointments for room in view.resources}
+        assert (len(held.appointments), len(rooms)) == (capacities[0], 1)
         check_promises(held)
 
     async def test_patients_who_move_to_one_start_at_once_get_a_place_each(
