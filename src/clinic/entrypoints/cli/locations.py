@@ -57,9 +57,11 @@ async def add(
     as_json
         Print JSON.
     """
+    changes = _changes(members)
     async with session(acting) as at:
-        location = Location(at.services.new_id(), at.clinic.id, name, **_changes(members))
-        added = await add_location(at.context, location, contacts=at.services.contacts)
+        bare = Location(at.services.new_id(), at.clinic.id, name)
+        new = replace(bare, **changes)
+        added = await add_location(at.context, new, contacts=at.services.contacts)
     if as_json:
         print_row(_row(added), as_json=True)
     else:
