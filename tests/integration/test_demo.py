@@ -23,6 +23,7 @@ TIMEOUT_S = 90
 # A worker whose database and queue were killed with the demo takes its shutdown timeout, 25 s.
 END_TIMEOUT_S = 40
 RACE = "  1 booked, 199 refused because the slot was just taken, 0 errors"
+ROOM_RACE = "40 patients race for the last ultrasound room: "
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def test_demo_shows_the_race_twice_on_one_folder(shown):
             r"  (\d+) slots of its doctors are blocked, 0 can be booked", lines[closed + 1]
         )
         assert blocked is not None
-        assert int(blocked[1]) == 3 * 14
+        assert int(blocked[1]) == 3 * 20
         assert "  the same answer, and no second appointment" in lines
         trail = [line.split() for line in lines if re.match(r"[123]  ", line)]
         assert [[entry[0], *entry[2:6]] for entry in trail] == [
@@ -155,6 +156,8 @@ def test_demo_shows_the_race_twice_on_one_folder(shown):
             ["2", "PATIENT", "RESCHEDULE", "BOOKED", "BOOKED"],
             ["3", "RECEPTIONIST", "CHANGE_STATUS", "BOOKED", "CANCELLED"],
         ]
+        [room] = [at for at, line in enumerate(lines) if line.startswith(ROOM_RACE)]
+        assert lines[room + 1] == "  1 got it, 39 were refused, 0 errors"
         assert not any(line.startswith(("ready", "WRONG")) for line in lines)
     assert "Made the sample clinic" in first.stdout
     assert "Found the sample clinic" in second.stdout
@@ -172,7 +175,7 @@ class TestServing:
         assert {"url", "tokens", "patientIds", "doctorIds"} <= set(facts)
         assert facts["url"] == serving.url
         assert len(facts["patientIds"]) == len(set(facts["patientIds"])) == 250
-        assert len(facts["doctorIds"]) == 4
+        assert len(facts["doctorIds"]) == 5
         who = {
             role: get(f"{serving.url}/users/me", token) for role, token in facts["tokens"].items()
         }
