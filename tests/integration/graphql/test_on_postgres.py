@@ -120,8 +120,8 @@ def _count(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("query", "statements"),
     # Each request looks up its session; doctors are looked up together.
-    # What blocks slots is looked up together: the doctors, and their inputs of six kinds.
-    [(SEED, 2), (NESTED, 3), (SLOTS, 3), (BLOCKED, 10), (TWO, 5)],
+    # What blocks slots is looked up together: the doctors, and their inputs of seven kinds.
+    [(SEED, 2), (NESTED, 3), (SLOTS, 3), (BLOCKED, 11), (TWO, 5)],
     ids=["published", "appointments", "slots", "blocked slots", "three fields"],
 )
 async def test_statements_do_not_grow_with_the_rows(
