@@ -143,7 +143,9 @@ def _obstacles(
         found.append(SlotBlocked)
     if any(slot.taken for slot in under):
         found.append(SlotTaken)
+    # A retired slot may be in the middle of one that is planned now: nothing begins there.
+    begins = bool(under) and under[0].starts_at == visible.starts_at
     is_split = len({slot.location_id for slot in under}) > 1
-    if is_split or not is_covered(visible, [slot.interval for slot in under]):
+    if not begins or is_split or not is_covered(visible, [slot.interval for slot in under]):
         found.append(DoesNotFit)
     return found
