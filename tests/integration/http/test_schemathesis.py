@@ -38,7 +38,7 @@ from clinic.testing.builders import NOW, an_exception, new_id
 #: the caller, and how many of about 450 requests must have succeeded
 LET_IN = {"patient": 50, "doctor": 80, "receptionist": 80, "admin": 100, "nobody": 5}
 #: requests to each operation as each role
-EXAMPLES = 8
+EXAMPLES = 6
 UNLIMITED = "1000000/60"
 #: how often an id is one that exists
 REAL_IDS = 0.7
