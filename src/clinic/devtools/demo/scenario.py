@@ -14,7 +14,7 @@ from clinic.devtools.demo.history import AHEAD, free_slots
 from clinic.devtools.demo.offer import ROOMS, ULTRASOUND
 from clinic.devtools.demo.sample import Sample, acting
 from clinic.devtools.demo.sign_ins import make_sign_ins, people_of
-from clinic.domain.appointments.appointments import OCCUPYING
+from clinic.domain.appointments.appointments import OCCUPYING, AppointmentView
 from clinic.domain.calendar.availability import Availability
 from clinic.domain.calendar.closings import Closure
 from clinic.domain.calendar.slots import Slot
@@ -164,26 +164,24 @@ async def _choose_room_race(
 
 async def _rooms_taken(services: Services, sample: Sample, slot: Slot) -> bool:
     """Return whether any of the rooms is in use in the time of the slot."""
-    query = AppointmentQuery(
-        Scope(sample.clinic.id),
-        starts_from=slot.starts_at - timedelta(hours=8),
-        starts_before=slot.ends_at,
-        statuses=OCCUPYING,
-    )
-    views = await services.store.appointments.list(sample.system, query, PageRequest(LIMIT_MAX))
+    views = await _near(services, sample, slot)
     return any(view.resources and view.appointment.busy.overlaps(slot.interval) for view in views)
 
 
 async def _busy(services: Services, sample: Sample, slot: Slot) -> set[object]:
     """Return the ids of patients who have an appointment that could overlap `slot`."""
+    return {view.appointment.patient_id for view in await _near(services, sample, slot)}
+
+
+async def _near(services: Services, sample: Sample, slot: Slot) -> Sequence[AppointmentView]:
+    """Return the appointments that could overlap `slot`."""
     query = AppointmentQuery(
         Scope(sample.clinic.id),
         starts_from=slot.starts_at - timedelta(hours=8),
         starts_before=slot.ends_at,
         statuses=OCCUPYING,
     )
-    views = await services.store.appointments.list(sample.system, query, PageRequest(LIMIT_MAX))
-    return {view.appointment.patient_id for view in views}
+    return await services.store.appointments.list(sample.system, query, PageRequest(LIMIT_MAX))
 
 
 async def _open_evenings(services: Services, sample: Sample) -> None:

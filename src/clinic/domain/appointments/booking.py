@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Booking, BookingFacts, checked_type
-from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.consequences import audit_entry, messages_of_time
 from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import Case, check, no_hours, patient_disabled
 from clinic.domain.appointments.types import AppointmentType
@@ -20,7 +20,7 @@ from clinic.domain.errors import (
     SlotNotFound,
     UnknownType,
 )
-from clinic.domain.notifications import CONFIRMATION, messages_for_schedule
+from clinic.domain.notifications import CONFIRMATION
 from clinic.domain.people.people import Actor, Role
 from clinic.domain.permissions import Operation, permit, reach_of
 from clinic.domain.status import Status
@@ -108,21 +108,13 @@ def decide_booking(
     entry = audit_entry(
         actor, Action.BOOK, None, appointment, reason=reason, now=now, entry_id=new_id()
     )
-    messages = messages_for_schedule(
-        kind=CONFIRMATION,
-        clinic_id=appointment.clinic_id,
-        appointment_id=appointment.id,
-        version=appointment.schedule_version,
-        starts_at=appointment.starts_at,
-        policy=policy,
-        now=now,
-        new_id=new_id,
+    messages = messages_of_time(
+        CONFIRMATION, None, appointment, clinic=facts.clinic, policy=policy, now=now, new_id=new_id
     )
-    to_doctor = messages_to_doctors(None, appointment, facts.clinic, now, new_id)
     return Booking(
         appointment,
         entry,
-        messages + to_doctor,
+        messages,
         reaches_beyond=not appointment.is_within(slot),
         needs=needs,
     )

@@ -11,7 +11,11 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Change
 from clinic.domain.appointments.booking import check_override
-from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.consequences import (
+    audit_entry,
+    messages_of_time,
+    messages_to_doctors,
+)
 from clinic.domain.appointments.resources import ResourcesTime
 from clinic.domain.appointments.rules import (
     NO_HOURS,
@@ -40,7 +44,6 @@ from clinic.domain.errors import (
 from clinic.domain.notifications import (
     RESCHEDULE,
     message_for_cancellation,
-    messages_for_schedule,
 )
 from clinic.domain.people.people import Actor
 from clinic.domain.permissions import Operation, permit
@@ -203,19 +206,11 @@ def _moved(
         schedule_version=before.schedule_version + 1,
     )
     entry = audit_entry(actor, action, before, after, reason=reason, now=now, entry_id=new_id())
-    messages = messages_for_schedule(
-        kind=RESCHEDULE,
-        clinic_id=after.clinic_id,
-        appointment_id=after.id,
-        version=after.schedule_version,
-        starts_at=after.starts_at,
-        policy=clinic.policy,
-        now=now,
-        new_id=new_id,
+    messages = messages_of_time(
+        RESCHEDULE, before, after, clinic=clinic, policy=clinic.policy, now=now, new_id=new_id
     )
-    to_doctors = messages_to_doctors(before, after, clinic, now, new_id)
     needs = None if kind is None else kind.needs
-    return Change(before, after, entry, messages + to_doctors, needs)
+    return Change(before, after, entry, messages, needs)
 
 
 def decide_swap(

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment
 from clinic.domain.audit.audit import Action, AuditEntry
-from clinic.domain.clinic import Clinic
-from clinic.domain.notifications import Message, messages_for_doctors
+from clinic.domain.clinic import Clinic, Policy
+from clinic.domain.notifications import Message, messages_for_doctors, messages_for_schedule
 from clinic.domain.people.people import Actor
 
 
@@ -40,6 +40,31 @@ def audit_entry(
         ip=actor.ip,
         session_id=actor.session_id,
     )
+
+
+def messages_of_time(
+    kind: str,
+    before: Appointment | None,
+    after: Appointment,
+    *,
+    clinic: Clinic,
+    policy: Policy,
+    now: datetime,
+    new_id: Callable[[], UUID],
+) -> tuple[Message, ...]:
+    """Return the messages of an appointment that gets a time, or another one: to the patient, one
+    of this kind and the reminders that the policy has, and to doctors."""
+    to_patient = messages_for_schedule(
+        kind=kind,
+        clinic_id=after.clinic_id,
+        appointment_id=after.id,
+        version=after.schedule_version,
+        starts_at=after.starts_at,
+        policy=policy,
+        now=now,
+        new_id=new_id,
+    )
+    return to_patient + messages_to_doctors(before, after, clinic, now, new_id)
 
 
 def messages_to_doctors(

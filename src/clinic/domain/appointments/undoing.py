@@ -7,14 +7,14 @@ from uuid import UUID
 
 from clinic.domain.appointments.appointments import Appointment, Change
 from clinic.domain.appointments.booking import check_override
-from clinic.domain.appointments.consequences import audit_entry, messages_to_doctors
+from clinic.domain.appointments.consequences import audit_entry, messages_of_time
 from clinic.domain.appointments.rules import Case, Surroundings, check
 from clinic.domain.appointments.transitions import UNDOS
 from clinic.domain.audit.audit import Action, AuditEntry, checked_reason
 from clinic.domain.calendar.slots import Slot, SlotState
 from clinic.domain.clinic import Brakes, Clinic
 from clinic.domain.errors import PatientDisabled, SlotBlocked, TooLateToUndo, TransitionNotAllowed
-from clinic.domain.notifications import CONFIRMATION, messages_for_schedule
+from clinic.domain.notifications import CONFIRMATION
 from clinic.domain.people.people import Actor
 from clinic.domain.permissions import Operation, permit
 from clinic.domain.status import Status
@@ -149,15 +149,7 @@ def decide_return(
     entry = audit_entry(
         actor, Action.UNDO, before, after, reason=reason, now=now, entry_id=new_id()
     )
-    messages = messages_for_schedule(
-        kind=CONFIRMATION,
-        clinic_id=after.clinic_id,
-        appointment_id=after.id,
-        version=after.schedule_version,
-        starts_at=after.starts_at,
-        policy=clinic.policy,
-        now=now,
-        new_id=new_id,
+    messages = messages_of_time(
+        CONFIRMATION, before, after, clinic=clinic, policy=clinic.policy, now=now, new_id=new_id
     )
-    to_doctors = messages_to_doctors(before, after, clinic, now, new_id)
-    return Change(before, after, entry, messages + to_doctors)
+    return Change(before, after, entry, messages)

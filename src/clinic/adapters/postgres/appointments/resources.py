@@ -44,7 +44,8 @@ LEFT JOIN LATERAL (
 ) t ON true
 WHERE r.clinic_id = $1 AND r.kind = ANY ($2::text[]) AND r.is_active
 """
-# It waits for whoever is undecided about the same time. A trigger copies the appointment's time.
+# Waits for any transaction that has taken the resource for that time but not committed. A trigger
+# copies the appointment's time.
 _HOLD = (
     "INSERT INTO appointment_resources (clinic_id, appointment_id, resource_id, place)"
     " VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING 1"

@@ -137,7 +137,7 @@ REMEDIES: dict[str, str] = {
     "too_close": "Leave `travelMin` minutes between hours at two locations; `missingMin` says how"
     " many are missing to `availabilityId`, `exceptionId` or `placeId`.",
     "too_early": "Send it again later; `when` says from what time it is accepted.",
-    "too_late_to_undo": "Leave it as it is; `when` says until when it could be taken back.",
+    "too_late_to_undo": "Leave it as it is; `when` says how long it could be undone.",
     "too_many_connections": "Nothing was changed. Reuse connections, open fewer"
     " at a time, and try again after `Retry-After`.",
     "too_many_rows": "Ask for one doctor or one day.",
