@@ -189,8 +189,11 @@ async def reschedule(
     scope = scope_of(context.actor)
 
     async def work(unit: UnitOfWork, leaving: Leaving) -> AppointmentView:
-        to_id = await _lane_there(unit, scope, appointment_id, slot_id)
-        around = await _slots_there(unit, scope, appointment_id, to_id)
+        to_id = slot_id
+        around: Sequence[UUID] = ()
+        if (asked := await _asked_for(unit, scope, appointment_id, slot_id)) is not None:
+            to = await _lane_there(unit, *asked)
+            to_id, around = to.id, await _slots_there(unit, asked[0], to)
         locked = await unit.appointments.lock(scope, [appointment_id], [to_id, *around])
         before = locked.appointments.get(appointment_id)
         if before is None:
@@ -233,7 +236,8 @@ async def reschedule(
             raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
         except (SlotTaken, DoesNotFit) as error:
             assert slot is not None
-            if await _lane_there(unit, scope, appointment_id, slot_id) not in (to_id, slot_id):
+            asked = await _asked_for(unit, scope, appointment_id, slot_id)
+            if asked and (await _lane_there(unit, *asked)).id not in (to_id, slot_id):
                 # Somebody was faster, and another lane is free.
                 raise TransactionAborted() from error
             raise await _with_nearest(context, unit, clinic, slot, before, kind, error) from None
@@ -384,45 +388,48 @@ async def _around(
     )
 
 
-async def _slots_there(
+async def _asked_for(
     unit: UnitOfWork, scope: Scope, appointment_id: UUID, slot_id: UUID
-) -> Sequence[UUID]:
+) -> Placed | None:
+    """Return the appointment that is to move, and the slot that is asked for; None when one of them
+    does not exist."""
+    seen = await unit.appointments.get(scope, appointment_id)
+    target = await unit.calendars.slot(scope.clinic_id, slot_id)
+    return None if seen is None or target is None else (seen.appointment, target.slot)
+
+
+async def _slots_there(unit: UnitOfWork, before: Appointment, slot: Slot) -> Sequence[UUID]:
     """Return the slots that the appointment would take if it began in this one; empty when it has
     no type, and takes that slot alone. With buffers, locks the doctor there: no slot may be added
     meanwhile where they reach."""
-    seen = await unit.appointments.get(scope, appointment_id)
-    target = await unit.calendars.slot(scope.clinic_id, slot_id)
-    if seen is None or seen.appointment.type_id is None or target is None:
+    if before.type_id is None:
         return ()
-    there = place_in(seen.appointment, target.slot)
+    there = place_in(before, slot)
     if there.has_buffers:
-        await unit.calendars.lock_doctor(scope.clinic_id, there.doctor_id)
+        await unit.calendars.lock_doctor(there.clinic_id, there.doctor_id)
     busy = there.busy
     slots = await unit.calendars.slots_between(
-        scope.clinic_id, [there.doctor_id], busy.starts_at, busy.ends_at
+        there.clinic_id, [there.doctor_id], busy.starts_at, busy.ends_at
     )
     return [slot.id for slot in slots if slot.lane == there.lane]
 
 
-async def _lane_there(unit: UnitOfWork, scope: Scope, appointment_id: UUID, slot_id: UUID) -> UUID:
+async def _lane_there(unit: UnitOfWork, before: Appointment, target: Slot) -> Slot:
     """Return the slot that the appointment should begin in that is to move to this one: the same,
     or where it does not fit there, another one of the same doctor, start and length in which it
     does."""
-    seen = await unit.appointments.get(scope, appointment_id)
-    target = await unit.calendars.slot(scope.clinic_id, slot_id)
-    if seen is None or target is None or target.slot.state is not SlotState.OPEN:
-        return slot_id
-    before = seen.appointment
-    busy = place_in(before, target.slot).busy
+    if target.state is not SlotState.OPEN:
+        return target
+    busy = place_in(before, target).busy
     near = await unit.calendars.slots_between(
-        scope.clinic_id, [target.slot.doctor_id], busy.starts_at, busy.ends_at
+        target.clinic_id, [target.doctor_id], busy.starts_at, busy.ends_at
     )
     left = [replace(each, taken=False) if before.is_in_time_of(each) else each for each in near]
-    for slot in (target.slot, *in_turn_for(before.patient_id, others_at(target.slot, near))):
-        is_own = slot.id == before.slot_id and slot.id != slot_id
+    for slot in (target, *in_turn_for(before.patient_id, others_at(target, near))):
+        is_own = slot.id == before.slot_id and slot.id != target.id
         if not is_own and not obstacles(place_in(before, slot), left):
-            return slot.id
-    return slot_id
+            return slot
+    return target
 
 
 async def _resources_there(
@@ -444,7 +451,9 @@ async def _slots_of_places(unit: UnitOfWork, scope: Scope, one: UUID, two: UUID)
         return ()
     found: list[UUID] = []
     for each, other in sorted(((a, b), (b, a)), key=lambda pair: pair[1].doctor_id):
-        found += await _slots_there(unit, scope, each.id, other.slot_id)
+        there = await unit.calendars.slot(scope.clinic_id, other.slot_id)
+        if there is not None:
+            found += await _slots_there(unit, each, there.slot)
     return found
 
 
