@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from clinic.adapters.memory.catalogue import MemoryCatalogue, MemoryCatalogueReader
 from clinic.adapters.memory.constraints import check_clinic, check_doctor
-from clinic.adapters.memory.tables import Tables
-from clinic.adapters.memory.transaction import Transaction
+from clinic.adapters.memory.table import Rows
+from clinic.adapters.memory.tables import RowKey, Tables
 from clinic.domain.appointments.types import AppointmentType
 from clinic.domain.errors import (
-    AlreadyExists,
     AppointmentTypeNotFound,
     ClinicError,
     DefaultTypeTaken,
@@ -22,50 +22,18 @@ def active_types(tables: Tables, clinic_id: UUID) -> Sequence[AppointmentType]:
     return sorted((type for type in found if type.is_active), key=lambda type: type.id)
 
 
-class MemoryAppointmentTypeReader:
+class MemoryAppointmentTypeReader(MemoryCatalogueReader[AppointmentType]):
     """Reads types of appointments."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._committed = tables
-
     @property
-    def _tables(self) -> Tables:
-        return self._committed
-
-    async def all(self, clinic_id: UUID) -> Sequence[AppointmentType]:
-        found = self._tables.appointment_types.where("clinic", clinic_id)
-        return sorted(found, key=lambda type: type.id)
-
-    async def one(self, clinic_id: UUID, type_id: UUID) -> AppointmentType | None:
-        return self._tables.appointment_types.get((clinic_id, type_id))
+    def _rows(self) -> Rows[RowKey, AppointmentType]:
+        return self._tables.appointment_types
 
 
-class MemoryAppointmentTypes(MemoryAppointmentTypeReader):
+class MemoryAppointmentTypes(MemoryCatalogue[AppointmentType], MemoryAppointmentTypeReader):
     """Types of appointments inside a unit of work."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        super().__init__(transaction.layer)
-        self._transaction = transaction
-
-    @property
-    def _tables(self) -> Tables:
-        return self._transaction.tables
-
-    async def add(self, type: AppointmentType) -> None:
-        await self._lock(type)
-        key = (type.clinic_id, type.id)
-        if self._tables.appointment_types.get(key) is not None:
-            self._transaction.fail(AlreadyExists())
-        self._check(type)
-        self._tables.appointment_types.put(key, type)
-
-    async def replace(self, type: AppointmentType) -> None:
-        await self._lock(type)
-        key = (type.clinic_id, type.id)
-        if self._tables.appointment_types.get(key) is None:
-            self._transaction.fail(AppointmentTypeNotFound())
-        self._check(type)
-        self._tables.appointment_types.put(key, type)
+    not_found = AppointmentTypeNotFound
 
     async def _lock(self, type: AppointmentType) -> None:
         """Lock its row, and what no other type may share with it."""

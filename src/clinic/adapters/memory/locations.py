@@ -1,59 +1,25 @@
 """Locations in memory."""
 
-from collections.abc import Sequence
-from uuid import UUID
-
+from clinic.adapters.memory.catalogue import MemoryCatalogue, MemoryCatalogueReader
 from clinic.adapters.memory.constraints import check_clinic
-from clinic.adapters.memory.tables import Tables
-from clinic.adapters.memory.transaction import Transaction
+from clinic.adapters.memory.table import Rows
+from clinic.adapters.memory.tables import RowKey
 from clinic.domain.calendar.locations import Location
-from clinic.domain.errors import AlreadyExists, ClinicError, LocationNameInUse, LocationNotFound
+from clinic.domain.errors import ClinicError, LocationNameInUse, LocationNotFound
 
 
-class MemoryLocationReader:
+class MemoryLocationReader(MemoryCatalogueReader[Location]):
     """Reads locations."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._committed = tables
-
     @property
-    def _tables(self) -> Tables:
-        return self._committed
-
-    async def all(self, clinic_id: UUID) -> Sequence[Location]:
-        found = self._tables.locations.where("clinic", clinic_id)
-        return sorted(found, key=lambda location: location.id)
-
-    async def one(self, clinic_id: UUID, location_id: UUID) -> Location | None:
-        return self._tables.locations.get((clinic_id, location_id))
+    def _rows(self) -> Rows[RowKey, Location]:
+        return self._tables.locations
 
 
-class MemoryLocations(MemoryLocationReader):
+class MemoryLocations(MemoryCatalogue[Location], MemoryLocationReader):
     """Locations inside a unit of work."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        super().__init__(transaction.layer)
-        self._transaction = transaction
-
-    @property
-    def _tables(self) -> Tables:
-        return self._transaction.tables
-
-    async def add(self, location: Location) -> None:
-        await self._lock(location)
-        key = (location.clinic_id, location.id)
-        if self._tables.locations.get(key) is not None:
-            self._transaction.fail(AlreadyExists())
-        self._check(location)
-        self._tables.locations.put(key, location)
-
-    async def replace(self, location: Location) -> None:
-        await self._lock(location)
-        key = (location.clinic_id, location.id)
-        if self._tables.locations.get(key) is None:
-            self._transaction.fail(LocationNotFound())
-        self._check(location)
-        self._tables.locations.put(key, location)
+    not_found = LocationNotFound
 
     async def _lock(self, location: Location) -> None:
         """Lock its row, and the names that no other active location may have."""

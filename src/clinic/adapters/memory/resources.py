@@ -6,7 +6,9 @@ from datetime import datetime
 from itertools import combinations
 from uuid import UUID
 
+from clinic.adapters.memory.catalogue import MemoryCatalogueReader
 from clinic.adapters.memory.constraints import check_clinic, check_location, written
+from clinic.adapters.memory.table import Rows
 from clinic.adapters.memory.tables import HeldRow, RowKey, Tables
 from clinic.adapters.memory.transaction import Transaction
 from clinic.domain.appointments.appointments import Appointment
@@ -27,22 +29,12 @@ from clinic.domain.errors import (
 )
 
 
-class MemoryResourceReader:
+class MemoryResourceReader(MemoryCatalogueReader[Resource]):
     """Reads resources, and when they are free."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._committed = tables
-
     @property
-    def _tables(self) -> Tables:
-        return self._committed
-
-    async def all(self, clinic_id: UUID) -> Sequence[Resource]:
-        found = self._tables.resources.where("clinic", clinic_id)
-        return sorted(found, key=lambda resource: resource.id)
-
-    async def one(self, clinic_id: UUID, resource_id: UUID) -> Resource | None:
-        return self._tables.resources.get((clinic_id, resource_id))
+    def _rows(self) -> Rows[RowKey, Resource]:
+        return self._tables.resources
 
     async def closures(
         self, clinic_id: UUID, resource_id: UUID, *, since: datetime | None = None
