@@ -9,12 +9,14 @@ from uuid import UUID
 import pytest
 
 from clinic.domain.appointments.types import AppointmentType, BookableBy, Offer
+from clinic.domain.calendar.slots import SlotState
 from clinic.testing.builders import (
     a_block,
     a_slot,
     a_type,
     seed_closings,
     seed_slots,
+    seed_state,
     seed_type,
 )
 
@@ -146,6 +148,18 @@ async def test_type_that_meets_another_appointment(api, seed) -> None:
     refused = await book(api, 1, type="Long")
 
     assert (refused.status_code, refused.json()["code"]) == (409, "slot_taken")
+
+
+async def test_taken_slot_before_a_blocked_one_is_refused_as_blocked(api, seed) -> None:
+    """As the explanation names it: what blocks a time comes before who has taken it."""
+    await seed("Long check-up", 60)
+    await seed("Short", 30)
+    await book(api, 1, type="Short", who="other")
+    await seed_state(api.services.store, SlotState.BLOCKED, api.world.slots[2])
+
+    refused = await book(api, 1, type="Long check-up")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot_blocked")
 
 
 async def test_buffers_keep_the_doctor_and_not_the_patient(api, seed) -> None:

@@ -279,9 +279,9 @@ async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> S
     """Return what is around the place of the appointment; nothing when it needs no more than its
     own slot, or the doctor does not offer its type.
 
-    At the first attempt the slot of a type without buffers goes on as long as the appointment: the
-    store looks at the slots after it anyway, and most bookings succeed. They are read to say why
-    one was refused.
+    At the first attempt, a free slot of a type without buffers and needs goes on as long as the
+    appointment: the store looks at the slots after it anyway, and most bookings succeed. Any other
+    is decided with the real ones, so that the first rule that it breaks refuses it.
     """
     slot, kind = facts.slot, facts.type if facts.has_types else None
     if slot is None or kind is None or kind.visible_min_with(slot.doctor_id) is None:
@@ -289,7 +289,7 @@ async def _around(context: Context, facts: BookingFacts, *, is_first: bool) -> S
     busy = kind.busy(Interval(slot.starts_at, end_of(slot, kind)))
     if slot.interval.holds(busy):
         return NOTHING_AROUND
-    if is_first and not kind.has_buffers:
+    if is_first and kind.is_of_slots_alone and slot.is_free:
         return Surroundings([replace(slot, ends_at=busy.ends_at)])
     return await surroundings(
         context,
